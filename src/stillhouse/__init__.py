@@ -1,0 +1,1 @@
+"""stillhouse: a reasoning-model factory, from raw questions to a registered model."""

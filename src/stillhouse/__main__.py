@@ -1,0 +1,153 @@
+"""The command line: ``stillhouse STAGE --config … --input NAME=URI --output URI``, and the tools around artifacts."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from stillhouse import stages
+from stillhouse.errors import BadConfig, StillhouseError, one_line
+
+TERMINATION_LOG = Path("/dev/termination-log")
+"""Where Kubernetes looks for a container's last words."""
+
+app = typer.Typer(
+    help="A reasoning-model factory: every stage of the path as one command.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+)  # fmt: skip
+_out = Console(highlight=False, soft_wrap=True)
+
+ConfigOption = Annotated[
+    list[str], typer.Option("--config", "-c", help="@recipe, @file.yaml or JSON; repeat to layer, the last wins", metavar="LAYER")
+]
+SetOption = Annotated[list[str], typer.Option("--set", "-s", help="one field: learning_rate=1e-5, nested.field=3", metavar="FIELD=VALUE")]
+InputOption = Annotated[list[str], typer.Option("--input", "-i", help="an input artifact; repeat as needed", metavar="NAME=URI")]
+OutputOption = Annotated[str, typer.Option("--output", "-o", help="where the artifact goes: {root}/{stage}/{name}/{version}", metavar="URI")]
+ShardOption = Annotated[str | None, typer.Option("--shard", help="do one share of the keys, counted from 0", metavar="INDEX/COUNT")]
+
+
+def _stage_command(name: str) -> Any:
+    """The command that runs one stage."""
+
+    def run(
+        output: OutputOption, config: ConfigOption = [], settings: SetOption = [], inputs: InputOption = [], shard: ShardOption = None
+    ) -> None:  # fmt: skip
+        from stillhouse.config import resolve
+        from stillhouse.stage import Shard, execute
+
+        stage = stages.load(name)
+        resolved = resolve(stage.Config, config, settings)
+        result = execute(stage, resolved, _named(inputs), output, Shard.parse(shard) if shard else None)
+        manifest = result.manifest
+        verb = "unchanged, skipped" if result.skipped else f"done in {manifest.seconds:.1f} s"
+        _out.print(f"{name} {verb}: {manifest.rows:,} rows, {sum(manifest.dropped.values()):,} dropped · {manifest.fingerprint}")
+        for metric, value in manifest.metrics.items():
+            _out.print(f"  {metric} {value:,.6g}")
+
+    return run
+
+
+def _named(inputs: list[str]) -> dict[str, list[str]]:
+    named: dict[str, list[str]] = {}
+    for each in inputs:
+        name, equals, uri = each.partition("=")
+        if not (name and equals and uri):
+            msg = f"--input {each}: not of the form NAME=URI"
+            raise BadConfig(msg)
+        named.setdefault(name, []).append(uri)
+    return named
+
+
+def _config_help(name: str) -> str:
+    """The stage's first line and its fields, for ``--help``."""
+    from stillhouse.stage import input_names
+
+    stage = stages.load(name)
+    lines = [(stage.__doc__ or "").strip().split("\n")[0], "", "[bold]Inputs[/bold]", ""]
+    lines += [f"{each} ({kind})\n" for each, kind in input_names(stage.Inputs).items()] or ["none\n"]
+    lines += ["[bold]Config[/bold]", ""]
+    for field, info in stage.Config.model_fields.items():
+        default = "required" if info.is_required() else f"default {info.get_default(call_default_factory=True)!r}"
+        lines.append(f"[cyan]{field}[/cyan] — {info.description or ''} ({default})\n".replace("[1", "\\[1"))
+    return "\n".join(lines)
+
+
+@app.command("import")
+def import_rows(
+    file: Annotated[Path, typer.Argument(help="JSON lines in the columns of the row type", metavar="FILE.jsonl")],
+    row_type: Annotated[str, typer.Option("--as", help="questions or responses")],
+    output: OutputOption,
+) -> None:
+    """Make an artifact of your own rows, so that any stage can be run on them."""
+    from stillhouse.exchange.jsonl import import_file
+
+    result = import_file(file, row_type, output)
+    _out.print(f"{row_type}: {result.rows:,} rows at {output} · {result.fingerprint}")
+
+
+@app.command()
+def lineage(uri: Annotated[str, typer.Argument(help="an artifact", metavar="URI")]) -> None:
+    """Print what an artifact was made of, back to the source rows."""
+    from stillhouse.manifest import lineage as walk
+    from stillhouse.manifest import load
+
+    load(uri)
+    seen: set[str] = set()
+    for depth, name, link, manifest in walk(uri):
+        label = f"{name} ← " if name else ""
+        facts = f"{manifest.rows:,} rows · {manifest.fingerprint}" if manifest else "[red]gone from the store[/red]"
+        again = " (above)" if link in seen else ""
+        _out.print(f"{'  ' * depth}{label}{link} · {facts}{again}")
+        seen.add(link)
+
+
+@app.command()
+def show(
+    uri: Annotated[str, typer.Argument(help="an artifact", metavar="URI")],
+    rows: Annotated[int, typer.Option(help="how many rows to print, as JSON lines", min=0)] = 3,
+    dropped: Annotated[bool, typer.Option("--dropped", help="print dropped rows, with their reasons")] = False,
+) -> None:
+    """Print an artifact's manifest in short, and its first rows."""
+    from stillhouse.reporting.terminal import show as show_artifact
+
+    show_artifact(_out, uri, rows, dropped=dropped)
+
+
+@app.command()
+def summary(uri: Annotated[str, typer.Argument(help="a registry or report artifact", metavar="URI")]) -> None:
+    """Print a run from its last artifact: rows and drops by stage, difficulty, pass@1 of every checkpoint."""
+    from stillhouse.reporting.terminal import print_summary
+
+    print_summary(_out, uri)
+
+
+def main() -> None:
+    """Run the command line; an error of ours or a wrong flag is one line on standard error and exit code 1."""
+    import click
+
+    for name in stages.DATA_PATH:
+        wanted = len(sys.argv) > 1 and sys.argv[1] == name and "--help" in sys.argv
+        doc = _config_help(name) if wanted else _FIRST_LINES[name]
+        app.command(name, help=doc)(_stage_command(name))
+    try:
+        code = typer.main.get_command(app).main(prog_name="stillhouse", standalone_mode=False)
+    except StillhouseError as error:
+        _fail(one_line(error))
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        _fail("stopped by the user; a finished part is kept, run the same command again to go on")
+    sys.exit(code or 0)
+
+
+def _fail(message: str) -> None:
+    if TERMINATION_LOG.exists():
+        TERMINATION_LOG.write_text(message[:4000], encoding="utf-8")
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

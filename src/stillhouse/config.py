@@ -1,0 +1,129 @@
+"""Recipes and flags -> a stage's Config, with errors that say which field, what was got and what to do."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from stillhouse.errors import BadConfig
+
+C = TypeVar("C", bound=BaseModel)
+
+RECIPES = Path(str(files("stillhouse") / "recipes"))
+
+
+def recipes() -> dict[str, Path]:
+    """Every packaged recipe: ``laptop/sft-1`` -> its file. The word before the first dash is the stage."""
+    return {path.relative_to(RECIPES).with_suffix("").as_posix(): path for path in sorted(RECIPES.glob("*/*.yaml"))}
+
+
+def resolve(config_type: type[C], layers: Sequence[str], settings: Sequence[str] = ()) -> C:
+    """The config from its layers, left to right, then ``--set`` items. Raises BadConfig.
+
+    A layer is JSON text, ``@NAME`` of a packaged recipe, or ``@FILE``. A setting is ``field=value``; ``a.b=value`` reaches
+    into a nested field; the value is YAML, so that ``1e-5``, ``true``, ``null`` and ``[1, 2]`` mean what they look like.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        _merge(merged, _read(layer))
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name:
+            msg = f"--set {setting}: not of the form field=value"
+            raise BadConfig(msg)
+        value = _yaml(text, f"--set {setting}")
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        _merge(merged, value)
+    try:
+        return config_type.model_validate(merged)
+    except ValidationError as error:
+        source = ", ".join(layer for layer in layers if layer.startswith("@")) or "config"
+        problems = "; ".join(_problem(config_type, each) for each in error.errors(include_url=False))
+        msg = f"{source}: {problems}"
+        raise BadConfig(msg) from error
+
+
+def _read(layer: str) -> dict[str, Any]:
+    """One layer as a mapping."""
+    if not layer.startswith("@"):
+        try:
+            value = json.loads(layer)
+        except json.JSONDecodeError as error:
+            msg = f"--config {layer!r}: neither JSON ({error.msg} at character {error.pos}) nor @RECIPE nor @FILE"
+            raise BadConfig(msg) from error
+    else:
+        value = _yaml(_recipe_path(layer[1:]).read_text(encoding="utf-8"), layer)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        msg = f"{layer}: a config is a mapping of fields to values, got {type(value).__name__}"
+        raise BadConfig(msg)
+    return value
+
+
+def _recipe_path(name: str) -> Path:
+    known = recipes()
+    if name in known:
+        return known[name]
+    path = Path(name)
+    if path.is_file():
+        return path
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean @{close[0]}?" if close else f"packaged recipes: {', '.join(known)}"
+    msg = f"@{name}: no such recipe and no such file; {hint}"
+    raise BadConfig(msg)
+
+
+def _yaml(text: str, source: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        msg = f"{source}: not YAML{line}: {getattr(error, 'problem', error)}"
+        raise BadConfig(msg) from error
+    return value
+
+
+def _merge(into: dict[str, Any], update: Mapping[str, Any]) -> None:
+    """Later layers win; mappings are merged key by key, lists are replaced."""
+    for key, value in update.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _problem(config_type: type[Any], error: Any) -> str:
+    """One validation error in one phrase: where, what was got, what would do."""
+    where = ".".join(str(part) for part in error["loc"]) or "config"
+    if error["type"] == "extra_forbidden":
+        return f"{where}: no such field{_close(str(error['loc'][-1]), config_type)}"
+    if error["type"] == "missing":
+        return f"{where}: required, got nothing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower() + message[1:]}, got {error['input']!r}"
+
+
+def _close(name: str, config_type: type[BaseModel]) -> str:
+    known = sorted({field for model in _models(config_type) for field in model.model_fields})
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else f" (fields: {', '.join(config_type.model_fields)})"
+
+
+def _models(config_type: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The config type and the models nested in its fields."""
+    yield config_type
+    pending = [field.annotation for field in config_type.model_fields.values()]
+    while pending:
+        annotation = pending.pop()
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from _models(annotation)
+        else:
+            pending.extend(getattr(annotation, "__args__", ()))

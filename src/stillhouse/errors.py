@@ -1,0 +1,65 @@
+"""Every error a user can meet.
+
+    StillhouseError
+    ├── BadConfig        a recipe, a flag or a config value is wrong
+    ├── MissingInput     an input has no manifest, or a file it should have is gone
+    ├── StaleOutput      the output holds a result of another fingerprint
+    ├── BadRows          rows do not have the columns, types or keys of the contract
+    ├── StoreFailed      the store refused or could not be reached
+    ├── EngineFailed     a model or its engine could not be loaded or run
+    ├── TrackingFailed   the MLflow server refused or could not be reached
+    ├── TooManyErrors    per-row failures passed the ceiling in the config
+    ├── NothingToDo      a stage would run on no rows
+    └── ServiceFailed    a laptop service did not start, stop or answer
+
+A message is one line: what was wrong, what was got, what to do next.
+"""
+
+
+class StillhouseError(Exception):
+    """Base of all errors that are the user's to read: printed as one line, exit code 1."""
+
+
+class BadConfig(StillhouseError):
+    """A recipe, a command-line flag or a config value is wrong."""
+
+
+class MissingInput(StillhouseError):
+    """An input has no manifest, or a file that its manifest lists is gone."""
+
+
+class StaleOutput(StillhouseError):
+    """The output already holds a result with another fingerprint."""
+
+
+class BadRows(StillhouseError):
+    """Rows do not follow the contract in ``rows.py``."""
+
+
+class StoreFailed(StillhouseError):
+    """The artifact store refused a request or could not be reached."""
+
+
+class EngineFailed(StillhouseError):
+    """A model or the engine that runs it could not be loaded or run."""
+
+
+class TrackingFailed(StillhouseError):
+    """The MLflow server refused a request or could not be reached."""
+
+
+class TooManyErrors(StillhouseError):
+    """More rows failed than the ceiling in the stage's config allows."""
+
+
+class NothingToDo(StillhouseError):
+    """A stage was given no row that it could work on."""
+
+
+class ServiceFailed(StillhouseError):
+    """A service of the laptop set-up did not start, stop or answer."""
+
+
+def one_line(error: BaseException) -> str:
+    """The error's message on one line, for terminals, termination logs and Airflow."""
+    return " ".join(str(error).split()) or type(error).__name__

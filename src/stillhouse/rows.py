@@ -1,0 +1,320 @@
+"""The rows that flow from stage to stage, in path order, with their Parquet schema.
+
+Column names and types are the contract between stages, and between releases. Every artifact keeps its rows in ``part-*.parquet``
+(zstd) beside the manifest; rows a stage dropped lie in ``dropped/`` with their reason.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypedDict, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stillhouse.errors import BadRows, MissingInput
+
+PART_ROWS = 50_000
+"""Rows to a part file: bounds the memory of a writer, keeps files large enough to scan fast."""
+
+R = TypeVar("R")
+
+CATEGORIES = ("math", "code", "science", "instruction_following", "multi_turn", "other")
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+class Row(Protocol):
+    """What every row type has: a dataclass with a Parquet schema and the columns that identify it."""
+
+    SCHEMA: ClassVar[pa.Schema]
+    KEY: ClassVar[tuple[str, ...]]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+def _schema(**columns: pa.DataType | tuple[pa.DataType, bool]) -> pa.Schema:
+    """A schema; a bare type is required, ``(type, True)`` is nullable."""
+    made = [(name, kind if isinstance(kind, tuple) else (kind, False)) for name, kind in columns.items()]
+    return pa.schema([pa.field(name, kind, nullable=nullable) for name, (kind, nullable) in made])
+
+
+_TEXT, _MAYBE_TEXT = pa.string(), (pa.string(), True)
+_MESSAGES = pa.list_(pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())]))
+_RESPONSE_KEY = {
+    "question_id": _TEXT, "model": _TEXT, "prompt_kind": _TEXT, "round": pa.int32(), "sample_index": pa.int32(),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question, with what it takes to verify an answer to it."""
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        question_id=_TEXT, category=_TEXT, messages=_MESSAGES, reference_answer=_MAYBE_TEXT, test_cases=_MAYBE_TEXT,
+        constraints=_MAYBE_TEXT, original_response=_MAYBE_TEXT, source=_MAYBE_TEXT, license=_MAYBE_TEXT,
+        language=_MAYBE_TEXT, difficulty_label=_MAYBE_TEXT, n_tokens=(pa.int32(), True),
+    )  # fmt: skip
+    KEY: ClassVar[tuple[str, ...]] = ("question_id",)
+
+    question_id: str
+    category: str
+    messages: list[Message]
+    reference_answer: str | None = None
+    test_cases: str | None = None
+    constraints: str | None = None
+    original_response: str | None = None
+    source: str | None = None
+    license: str | None = None
+    language: str | None = None
+    difficulty_label: str | None = None
+    n_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One sampled response. The first five columns are its key."""
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        **_RESPONSE_KEY, text=_TEXT, think=_MAYBE_TEXT, answer=_MAYBE_TEXT, finish_reason=_TEXT,
+        prompt_tokens=pa.int32(), completion_tokens=pa.int32(), seed=pa.int64(), sampling_id=_TEXT,
+    )  # fmt: skip
+    KEY: ClassVar[tuple[str, ...]] = tuple(_RESPONSE_KEY)
+
+    question_id: str
+    model: str
+    prompt_kind: str
+    round: int
+    sample_index: int
+    text: str
+    think: str | None
+    answer: str | None
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    seed: int
+    sampling_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The verdict on one response. ``verify_score`` is on the category's own scale (papers: DeepDistill §2.4.1)."""
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        **_RESPONSE_KEY, kind=_TEXT, verify_score=(pa.float64(), True), passed=(pa.bool_(), True), method=_TEXT,
+        detail=_TEXT, seconds=pa.float64(),
+    )  # fmt: skip
+    KEY: ClassVar[tuple[str, ...]] = tuple(_RESPONSE_KEY)
+
+    question_id: str
+    model: str
+    prompt_kind: str
+    round: int
+    sample_index: int
+    kind: str
+    verify_score: float | None
+    passed: bool | None
+    method: str
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """What the quality rules found in one response, and whether it is kept for training."""
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        **_RESPONSE_KEY, perplexity=(pa.float64(), True), longest_repeat=pa.int32(), frequent_ngrams=pa.int32(),
+        structure_ok=pa.bool_(), kept=pa.bool_(), reason=_MAYBE_TEXT,
+    )  # fmt: skip
+    KEY: ClassVar[tuple[str, ...]] = tuple(_RESPONSE_KEY)
+
+    question_id: str
+    model: str
+    prompt_kind: str
+    round: int
+    sample_index: int
+    perplexity: float | None
+    longest_repeat: int
+    frequent_ngrams: int
+    structure_ok: bool
+    kept: bool
+    reason: str | None
+
+
+class ModelGrade(TypedDict):
+    """How one model did on one question: ``low`` and ``high`` bound the pass rate."""
+
+    model: str
+    n: int
+    pass_rate: float
+    mean_score: float
+    cv: float | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """The difficulty of one question, as measured by the models that answered it."""
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        question_id=_TEXT,
+        category=_TEXT,
+        models=pa.list_(
+            pa.struct(
+                [
+                    pa.field("model", pa.string()),
+                    pa.field("n", pa.int32()),
+                    *(pa.field(name, pa.float64()) for name in ("pass_rate", "mean_score", "cv", "low", "high")),
+                ]
+            )
+        ),
+        level=(pa.int8(), True),
+        discard_reason=_MAYBE_TEXT,
+    )
+    KEY: ClassVar[tuple[str, ...]] = ("question_id",)
+
+    question_id: str
+    category: str
+    models: list[ModelGrade]
+    level: int | None = None
+    discard_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """One training example. ``split`` names the training stage that uses it."""
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        example_id=_TEXT, question_id=_TEXT, split=_TEXT, mode=_TEXT, messages=_MESSAGES, category=_TEXT,
+        model=_MAYBE_TEXT, verify_score=(pa.float64(), True), cv=(pa.float64(), True), pass_rate=(pa.float64(), True),
+        n_tokens=(pa.int32(), True),
+    )  # fmt: skip
+    KEY: ClassVar[tuple[str, ...]] = ("example_id",)
+
+    example_id: str
+    question_id: str
+    split: str
+    mode: str
+    messages: list[Message]
+    category: str
+    model: str | None = None
+    verify_score: float | None = None
+    cv: float | None = None
+    pass_rate: float | None = None
+    n_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A row that a stage did not pass on: its key, why, and the row itself as JSON."""
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(key=_TEXT, reason=_TEXT, detail=_TEXT, row=_TEXT)
+    KEY: ClassVar[tuple[str, ...]] = ()
+
+    key: str
+    reason: str
+    detail: str
+    row: str
+
+
+ROW_TYPES: dict[str, type[Row]] = {
+    "questions": Question,
+    "responses": Response,
+    "verified": Verified,
+    "screened": Screened,
+    "graded": Graded,
+    "selected": Selected,
+}
+
+ResponseKey = tuple[str, str, str, int, int]
+
+
+def response_key(row: Response | Verified | Screened) -> ResponseKey:
+    """(question_id, model, prompt_kind, round, sample_index): what joins a response to its verdict and screening."""
+    return row.question_id, row.model, row.prompt_kind, row.round, row.sample_index
+
+
+def normalise(text: str) -> str:
+    """Text for comparison by equality: NFKC, lower case, single spaces."""
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().lower()
+
+
+def content_id(*texts: str) -> str:
+    """Sixteen hex digits that name a content; texts are kept apart, so that ("a", "bc") differs from ("ab", "c")."""
+    return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def prompt_text(messages: Sequence[Message]) -> str:
+    """The conversation as one text, for hashing and comparison."""
+    return "\n".join(f"{message['role']}: {message['content']}" for message in messages)
+
+
+def question_id(messages: Sequence[Message], reference: str | None) -> str:
+    """The id of a question: a hash of its normalised prompt and its reference."""
+    return content_id(normalise(prompt_text(messages)), reference or "")
+
+
+def dropped(row: Any, reason: str, detail: str = "") -> Dropped:
+    """The record of a dropped row; ``row`` is a row dataclass."""
+    values = asdict(row)
+    key = "/".join(str(values[name]) for name in row.KEY)
+    return Dropped(key, reason, detail, json.dumps(values, ensure_ascii=False, default=str))
+
+
+def write(directory: Path, rows: Iterable[R], row_type: type[R], first_part: int = 0) -> int:
+    """Write rows as part files of at most ``PART_ROWS`` rows, at least one part. Returns the number of rows."""
+    directory.mkdir(parents=True, exist_ok=True)
+    batch: list[R] = []
+    total, part = 0, first_part
+    for row in rows:
+        batch.append(row)
+        if len(batch) == PART_ROWS:
+            write_part(directory / f"part-{part:05d}.parquet", batch, row_type)
+            total, part, batch = total + len(batch), part + 1, []
+    if batch or part == first_part:
+        write_part(directory / f"part-{part:05d}.parquet", batch, row_type)
+    return total + len(batch)
+
+
+def write_part(path: Path, rows: Sequence[R], row_type: type[R]) -> None:
+    """Write one Parquet file whole, then rename it: a file with its final name is never torn."""
+    schema: pa.Schema = row_type.SCHEMA  # type: ignore[attr-defined]
+    # Not dataclasses.asdict: it copies nested values one by one and takes ten times as long.
+    columns = [pa.array([getattr(row, name) for row in rows], type=schema.field(name).type) for name in schema.names]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema), unfinished, compression="zstd")
+    unfinished.rename(path)
+
+
+def parts(directory: Path) -> list[Path]:
+    """The part files of an artifact, in order; shards and parts of an earlier try included, dropped rows not."""
+    found = sorted(path for path in directory.rglob("part-*.parquet") if "dropped" not in path.relative_to(directory).parts)
+    if not found:
+        msg = f"{directory} has no part-*.parquet: not an artifact of rows; give the URI that a stage or `stillhouse import` wrote"
+        raise MissingInput(msg)
+    return found
+
+
+def read(directory: Path, row_type: type[R]) -> Iterator[R]:
+    """Stream the rows of an artifact in order. Raises BadRows where the columns are not the row type's."""
+    names = [column.name for column in fields(row_type)]  # type: ignore[arg-type]
+    for path in parts(directory):
+        file = pq.ParquetFile(path)
+        missing = sorted(set(names) - set(file.schema_arrow.names))
+        if missing:
+            msg = f"{path.name}: no column {', '.join(missing)}; got {', '.join(file.schema_arrow.names)}; is this a {row_type.__name__} artifact?"
+            raise BadRows(msg)
+        for batch in file.iter_batches(columns=names):
+            for values in batch.to_pylist():
+                yield row_type(**values)
