@@ -1,17 +1,23 @@
 """The command line: ``stillhouse STAGE --config … --input NAME=URI --output URI``, and the tools around artifacts."""
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from stillhouse import stages
 from stillhouse.errors import BadConfig, StillhouseError, one_line
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes looks for a container's last words."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+INTERRUPTED = 130
+"""What typer returns for a keyboard interrupt, as shells do."""
 
 app = typer.Typer(
     help="A reasoning-model factory: every stage of the path as one command.",
@@ -22,9 +28,13 @@ _out = Console(highlight=False, soft_wrap=True)
 ConfigOption = Annotated[
     list[str], typer.Option("--config", "-c", help="@recipe, @file.yaml or JSON; repeat to layer, the last wins", metavar="LAYER")
 ]
-SetOption = Annotated[list[str], typer.Option("--set", "-s", help="one field: learning_rate=1e-5, nested.field=3", metavar="FIELD=VALUE")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", "-s", help="one field: learning_rate=1e-5, nested.field=3", metavar="FIELD=VALUE")
+]
 InputOption = Annotated[list[str], typer.Option("--input", "-i", help="an input artifact; repeat as needed", metavar="NAME=URI")]
-OutputOption = Annotated[str, typer.Option("--output", "-o", help="where the artifact goes: {root}/{stage}/{name}/{version}", metavar="URI")]
+OutputOption = Annotated[
+    str, typer.Option("--output", "-o", help="where the artifact goes: {root}/{stage}/{name}/{version}", metavar="URI")
+]
 ShardOption = Annotated[str | None, typer.Option("--shard", help="do one share of the keys, counted from 0", metavar="INDEX/COUNT")]
 
 
@@ -32,10 +42,15 @@ def _stage_command(name: str) -> Any:
     """The command that runs one stage."""
 
     def run(
-        output: OutputOption, config: ConfigOption = [], settings: SetOption = [], inputs: InputOption = [], shard: ShardOption = None
-    ) -> None:  # fmt: skip
+        output: OutputOption,
+        config: ConfigOption = [],
+        settings: SetOption = [],
+        inputs: InputOption = [],
+        shard: ShardOption = None,
+    ) -> None:
         from stillhouse.config import resolve
-        from stillhouse.stage import Shard, execute
+        from stillhouse.shards import Shard
+        from stillhouse.stage import execute
 
         stage = stages.load(name)
         resolved = resolve(stage.Config, config, settings)
@@ -60,6 +75,17 @@ def _named(inputs: list[str]) -> dict[str, list[str]]:
     return named
 
 
+def _stage_help(name: str, asked: str) -> str:
+    """What ``--help`` says of a stage: all of it where asked for it, its first line in the list; nothing where no help is shown."""
+    if name == asked and "--help" in sys.argv:
+        return _config_help(name)
+    if asked in {"", "--help"}:
+        # Read, not imported: the list of commands must not depend on ten modules.
+        source = Path(stages.__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+        return source.removeprefix('"""').partition("\n")[0].removesuffix('"""')
+    return ""
+
+
 def _config_help(name: str) -> str:
     """The stage's first line and its fields, for ``--help``."""
     from stillhouse.stage import input_names
@@ -70,7 +96,8 @@ def _config_help(name: str) -> str:
     lines += ["[bold]Config[/bold]", ""]
     for field, info in stage.Config.model_fields.items():
         default = "required" if info.is_required() else f"default {info.get_default(call_default_factory=True)!r}"
-        lines.append(f"[cyan]{field}[/cyan] — {info.description or ''} ({default})\n".replace("[1", "\\[1"))
+        said = escape(f"{info.description or ''} ({default})")
+        lines.append(f"[cyan]{field}[/cyan] — {said}\n")
     return "\n".join(lines)
 
 
@@ -125,19 +152,22 @@ def summary(uri: Annotated[str, typer.Argument(help="a registry or report artifa
 
 def main() -> None:
     """Run the command line; an error of ours or a wrong flag is one line on standard error and exit code 1."""
-    import click
-
+    asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in stages.DATA_PATH:
-        wanted = len(sys.argv) > 1 and sys.argv[1] == name and "--help" in sys.argv
-        doc = _config_help(name) if wanted else _FIRST_LINES[name]
-        app.command(name, help=doc)(_stage_command(name))
+        app.command(name, help=_stage_help(name, asked))(_stage_command(name))
     try:
         code = typer.main.get_command(app).main(prog_name="stillhouse", standalone_mode=False)
     except StillhouseError as error:
         _fail(one_line(error))
-    except click.ClickException as error:
-        _fail(error.format_message())
-    except (click.Abort, KeyboardInterrupt):
+    except typer.TyperException as error:
+        known = {*stages.DATA_PATH, "import", "lineage", "show", "summary"}
+        help_command = f"stillhouse {asked} --help" if asked in known else "stillhouse --help"
+        _fail(f"{' '.join(error.format_message().split())} See {help_command}")
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _fail(f"{error}; free some room, or set STILLHOUSE_SCRATCH to a directory that has it; then run the same command again")
+    if code == INTERRUPTED:
         _fail("stopped by the user; a finished part is kept, run the same command again to go on")
     sys.exit(code or 0)
 

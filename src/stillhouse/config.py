@@ -58,7 +58,7 @@ def _read(layer: str) -> dict[str, Any]:
             msg = f"--config {layer!r}: neither JSON ({error.msg} at character {error.pos}) nor @RECIPE nor @FILE"
             raise BadConfig(msg) from error
     else:
-        value = _yaml(_recipe_path(layer[1:]).read_text(encoding="utf-8"), layer)
+        value = _yaml(_text(_recipe_path(layer[1:]), layer), layer)
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -78,6 +78,14 @@ def _recipe_path(name: str) -> Path:
     hint = f"did you mean @{close[0]}?" if close else f"packaged recipes: {', '.join(known)}"
     msg = f"@{name}: no such recipe and no such file; {hint}"
     raise BadConfig(msg)
+
+
+def _text(path: Path, source: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{source}: cannot be read as UTF-8 text ({error}); give a YAML file"
+        raise BadConfig(msg) from error
 
 
 def _yaml(text: str, source: str) -> Any:

@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import os
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stillhouse import store
-from stillhouse.errors import MissingInput, StoreFailed
+from stillhouse.errors import MissingInput, StaleOutput, StoreFailed
 
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
@@ -75,6 +80,25 @@ class Manifest(_Frozen):
         return (self.provenance.finished - self.provenance.started).total_seconds()
 
 
+def provenance(started: datetime, run_id: str | None) -> Provenance:
+    """The record of this process, from what it knows of itself."""
+    return Provenance(
+        commit=_commit(), image=os.environ.get("STILLHOUSE_IMAGE", ""), argv=sys.argv, started=started,
+        finished=datetime.now(UTC), host=platform.node(), mlflow_run_id=run_id,
+    )  # fmt: skip
+
+
+def _commit() -> str:
+    """The commit of the running code: set by the image, else asked of git, else unknown."""
+    if commit := os.environ.get("STILLHOUSE_COMMIT"):
+        return commit
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
 def fingerprint(stage: str, schema_version: int, config: Mapping[str, Any], inputs: Mapping[str, list[str]]) -> str:
     """The identity of a result: sixteen hex digits of a sha256 over what decides it, and nothing else.
 
@@ -93,7 +117,7 @@ def find(uri: str) -> Manifest | None:
     try:
         return Manifest.model_validate_json(data)
     except ValidationError as error:
-        msg = f"{uri}/{MANIFEST} is not a manifest ({error.error_count()} errors); was it edited? publish again under another version"
+        msg = f"{uri}/{MANIFEST} is not a manifest ({error.error_count()} errors); was it edited? publish under another version"
         raise StoreFailed(msg) from error
 
 
@@ -103,6 +127,18 @@ def load(uri: str, name: str = "artifact") -> Manifest:
     if found is None:
         msg = f"{name} {uri} has no {MANIFEST}: nothing is published there; check the URI, or run the stage that makes it"
         raise MissingInput(msg)
+    return found
+
+
+def published(uri: str, fingerprint: str) -> Manifest | None:
+    """The manifest at ``uri`` if it has this fingerprint, None if there is none. Raises StaleOutput on another one."""
+    found = find(uri)
+    if found is not None and found.fingerprint != fingerprint:
+        msg = (
+            f"{uri} holds fingerprint {found.fingerprint}, this config and these inputs make {fingerprint}; "
+            "nothing was overwritten: choose another version in --output"
+        )
+        raise StaleOutput(msg)
     return found
 
 

@@ -49,9 +49,7 @@ def _schema(**columns: pa.DataType | tuple[pa.DataType, bool]) -> pa.Schema:
 
 _TEXT, _MAYBE_TEXT = pa.string(), (pa.string(), True)
 _MESSAGES = pa.list_(pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())]))
-_RESPONSE_KEY = {
-    "question_id": _TEXT, "model": _TEXT, "prompt_kind": _TEXT, "round": pa.int32(), "sample_index": pa.int32(),
-}  # fmt: skip
+_RESPONSE_KEY = {"question_id": _TEXT, "model": _TEXT, "prompt_kind": _TEXT, "round": pa.int32(), "sample_index": pa.int32()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +78,9 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
-    """One sampled response. The first five columns are its key."""
+class Keyed:
+    """What joins a response to its verdict and its screening."""
 
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        **_RESPONSE_KEY, text=_TEXT, think=_MAYBE_TEXT, answer=_MAYBE_TEXT, finish_reason=_TEXT,
-        prompt_tokens=pa.int32(), completion_tokens=pa.int32(), seed=pa.int64(), sampling_id=_TEXT,
-    )  # fmt: skip
     KEY: ClassVar[tuple[str, ...]] = tuple(_RESPONSE_KEY)
 
     question_id: str
@@ -94,6 +88,16 @@ class Response:
     prompt_kind: str
     round: int
     sample_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Response(Keyed):
+    """One sampled response. The first five columns are its key."""
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        **_RESPONSE_KEY, text=_TEXT, think=_MAYBE_TEXT, answer=_MAYBE_TEXT, finish_reason=_TEXT,
+        prompt_tokens=pa.int32(), completion_tokens=pa.int32(), seed=pa.int64(), sampling_id=_TEXT,
+    )  # fmt: skip
     text: str
     think: str | None
     answer: str | None
@@ -105,20 +109,13 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Keyed):
     """The verdict on one response. ``verify_score`` is on the category's own scale (papers: DeepDistill §2.4.1)."""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
         **_RESPONSE_KEY, kind=_TEXT, verify_score=(pa.float64(), True), passed=(pa.bool_(), True), method=_TEXT,
         detail=_TEXT, seconds=pa.float64(),
     )  # fmt: skip
-    KEY: ClassVar[tuple[str, ...]] = tuple(_RESPONSE_KEY)
-
-    question_id: str
-    model: str
-    prompt_kind: str
-    round: int
-    sample_index: int
     kind: str
     verify_score: float | None
     passed: bool | None
@@ -128,20 +125,13 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class Screened:
+class Screened(Keyed):
     """What the quality rules found in one response, and whether it is kept for training."""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
         **_RESPONSE_KEY, perplexity=(pa.float64(), True), longest_repeat=pa.int32(), frequent_ngrams=pa.int32(),
         structure_ok=pa.bool_(), kept=pa.bool_(), reason=_MAYBE_TEXT,
     )  # fmt: skip
-    KEY: ClassVar[tuple[str, ...]] = tuple(_RESPONSE_KEY)
-
-    question_id: str
-    model: str
-    prompt_kind: str
-    round: int
-    sample_index: int
     perplexity: float | None
     longest_repeat: int
     frequent_ngrams: int
@@ -162,25 +152,17 @@ class ModelGrade(TypedDict):
     high: float
 
 
+_NUMBERS = ("pass_rate", "mean_score", "cv", "low", "high")
+_MODEL_GRADE = pa.struct([("model", pa.string()), ("n", pa.int32()), *((name, pa.float64()) for name in _NUMBERS)])
+
+
 @dataclass(frozen=True, slots=True)
 class Graded:
     """The difficulty of one question, as measured by the models that answered it."""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
-        question_id=_TEXT,
-        category=_TEXT,
-        models=pa.list_(
-            pa.struct(
-                [
-                    pa.field("model", pa.string()),
-                    pa.field("n", pa.int32()),
-                    *(pa.field(name, pa.float64()) for name in ("pass_rate", "mean_score", "cv", "low", "high")),
-                ]
-            )
-        ),
-        level=(pa.int8(), True),
-        discard_reason=_MAYBE_TEXT,
-    )
+        question_id=_TEXT, category=_TEXT, models=pa.list_(_MODEL_GRADE), level=(pa.int8(), True), discard_reason=_MAYBE_TEXT,
+    )  # fmt: skip
     KEY: ClassVar[tuple[str, ...]] = ("question_id",)
 
     question_id: str
@@ -228,18 +210,14 @@ class Dropped:
 
 
 ROW_TYPES: dict[str, type[Row]] = {
-    "questions": Question,
-    "responses": Response,
-    "verified": Verified,
-    "screened": Screened,
-    "graded": Graded,
+    "questions": Question, "responses": Response, "verified": Verified, "screened": Screened, "graded": Graded,
     "selected": Selected,
-}
+}  # fmt: skip
 
 ResponseKey = tuple[str, str, str, int, int]
 
 
-def response_key(row: Response | Verified | Screened) -> ResponseKey:
+def response_key(row: Keyed) -> ResponseKey:
     """(question_id, model, prompt_kind, round, sample_index): what joins a response to its verdict and screening."""
     return row.question_id, row.model, row.prompt_kind, row.round, row.sample_index
 
@@ -313,7 +291,8 @@ def read(directory: Path, row_type: type[R]) -> Iterator[R]:
         file = pq.ParquetFile(path)
         missing = sorted(set(names) - set(file.schema_arrow.names))
         if missing:
-            msg = f"{path.name}: no column {', '.join(missing)}; got {', '.join(file.schema_arrow.names)}; is this a {row_type.__name__} artifact?"
+            got = ", ".join(file.schema_arrow.names)
+            msg = f"{path.name}: no column {', '.join(missing)}; got {got}; is this a {row_type.__name__} artifact?"
             raise BadRows(msg)
         for batch in file.iter_batches(columns=names):
             for values in batch.to_pylist():

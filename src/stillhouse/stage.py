@@ -7,10 +7,7 @@ once its rows or its meaning change, a higher ``SCHEMA_VERSION``.
 import dataclasses
 import hashlib
 import os
-import platform
 import shutil
-import subprocess
-import sys
 import tempfile
 import types
 import typing
@@ -25,8 +22,9 @@ from pydantic import BaseModel, ConfigDict
 
 from stillhouse import manifest as manifests
 from stillhouse import store, tracking
-from stillhouse.errors import BadConfig, MissingInput, StaleOutput
-from stillhouse.manifest import File, Link, Manifest, Provenance
+from stillhouse.errors import BadConfig, MissingInput, StaleOutput, StoreFailed
+from stillhouse.manifest import File, Link, Manifest
+from stillhouse.shards import Shard, assemble
 
 CLAIM = "claim.json"
 """Names the fingerprint whose parts lie in an output that has no manifest yet."""
@@ -36,32 +34,6 @@ class StageConfig(BaseModel):
     """What changes a stage's result, and nothing else: no hardware, no URI, no credential."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One of ``count`` disjoint shares of the keys; ``index`` counts from 0."""
-
-    index: int = 0
-    count: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """Read ``3/16``. Raises BadConfig."""
-        index, slash, count = text.partition("/")
-        if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-            msg = f"--shard {text}: not of the form INDEX/COUNT with 0 <= INDEX < COUNT, such as 3/16"
-            raise BadConfig(msg)
-        return cls(int(index), int(count))
-
-    @property
-    def name(self) -> str:
-        """``3-of-16``."""
-        return f"{self.index}-of-{self.count}"
-
-    def holds(self, key: str) -> bool:
-        """Whether the key belongs to this shard; depends on the key alone."""
-        return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % self.count == self.index
 
 
 def _silent(done: float, total: float, unit: str) -> None:
@@ -84,12 +56,16 @@ class StageInputs:
     """The only directory a stage writes to; what it leaves in ``output`` below it is published."""
     finished: Path | None = None
     """Parts that an earlier try of the same fingerprint finished, to be carried on from."""
-    shard: Shard = Shard()
+    shard: Shard = field(default_factory=Shard)
     """The share of the keys to work on."""
     progress: Callable[[float, float, str], None] = _silent
     """``progress(done, total, unit)``: how far the stage is."""
     log: Callable[..., None] = _unlogged
     """``log(metrics, step)``: numbers over time."""
+    uris: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Where each input lies, by name: for stages that write about artifacts, not for reading rows."""
+    run_id: str | None = None
+    """The MLflow run of this execution, None where nothing is tracked."""
     publish_part: Callable[[Path], None] = _unpublished
     """Publish one finished file below ``output`` now, so that a restart need not make it again."""
 
@@ -152,35 +128,46 @@ def execute(
     with the same config and inputs returns the manifest without running anything.
     """
     shard = shard or Shard()
-    output, name = store.absolute(output), stage.__name__.rsplit(".", 1)[-1]
+    output = store.absolute(output)
     links = _links(stage, {key: [store.absolute(uri) for uri in uris] for key, uris in inputs.items()})
     fingerprint = manifests.fingerprint(
-        name, getattr(stage, "SCHEMA_VERSION", 1), config.model_dump(mode="json"),
+        _word(stage), getattr(stage, "SCHEMA_VERSION", 1), config.model_dump(mode="json"),
         {key: [link.fingerprint for link in value] for key, value in sorted(links.items()) if value},
     )  # fmt: skip
-    if (whole := _published(output, fingerprint)) is not None:
+    if (whole := manifests.published(output, fingerprint)) is not None:
         return Result(whole, skipped=True)
     target = output if shard.count == 1 else store.join(output, "shards", shard.name)
-    done = _published(target, fingerprint)
-    if done is None:
-        with _scratch() as scratch, tracking.run(name, target, config.model_dump(mode="json"), links, fingerprint) as run:
-            finished = _claim(target, fingerprint, scratch)
-            started = datetime.now(UTC)
-            fetched = {key: [_fetch(key, link, scratch) for link in value] for key, value in links.items()}
-            stage_inputs = stage.Inputs(
-                scratch=scratch, finished=finished, shard=shard, progress=run.progress, log=run.log,
-                publish_part=lambda path: _upload(scratch / "output", path, target), **_arguments(stage, fetched),
-            )  # fmt: skip
-            (scratch / "output").mkdir(exist_ok=True)
-            outputs = stage.run(config, stage_inputs)
-            done = Manifest(
-                stage=name, version=output.rsplit("/", 1)[-1], fingerprint=fingerprint, config=config.model_dump(mode="json"),
-                inputs=links, files=_upload_all(scratch / "output", target), metrics=dict(outputs.metrics),
-                dropped=dict(outputs.dropped), provenance=_provenance(started, run.id),
-            )  # fmt: skip
-            _publish(target, done)
-            run.finish(done, [scratch / "output" / each for each in outputs.artifacts])
-    return Result(done if target == output else _assemble(output, done, shard.count), skipped=False)
+    found = manifests.published(target, fingerprint)
+    done = found or _make(stage, config, links, fingerprint, output, target, shard)
+    return Result(done if target == output else assemble(output, done, shard.count), skipped=found is not None)
+
+
+def _make(
+    stage: Stage, config: StageConfig, links: dict[str, list[Link]], fingerprint: str, output: str, target: str, shard: Shard
+) -> Manifest:
+    """Run the stage and publish what it made at ``target``: the output itself, or one of its shards."""
+    settings, name = config.model_dump(mode="json"), _word(stage)
+    with _scratch() as scratch, tracking.run(name, target, settings, links, fingerprint) as run:
+        finished = _claim(target, fingerprint, scratch)
+        started = datetime.now(UTC)
+        fetched = {key: [_fetch(key, link, scratch) for link in value] for key, value in links.items()}
+        made = scratch / "output"
+        made.mkdir()
+        inputs = stage.Inputs(
+            scratch=scratch, finished=finished, shard=shard, progress=run.progress, log=run.log, run_id=run.id,
+            uris={key: [link.uri for link in value] for key, value in links.items()},
+            publish_part=lambda path: _upload(made, path, target), **_arguments(stage, fetched),
+        )  # fmt: skip
+        outputs = stage.run(config, inputs)
+        _refuse_if_published(target)
+        done = Manifest(
+            stage=name, version=output.rsplit("/", 1)[-1], fingerprint=fingerprint, config=settings, inputs=links,
+            files=_upload_all(made, target), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
+            provenance=manifests.provenance(started, run.id),
+        )  # fmt: skip
+        _publish(target, done)
+        run.finish(done, [made / each for each in outputs.artifacts])
+    return done
 
 
 def _links(stage: Stage, inputs: Mapping[str, Sequence[str]]) -> dict[str, list[Link]]:
@@ -213,25 +200,13 @@ def _link(name: str, uri: str) -> Link:
     return Link(uri=uri, fingerprint=manifests.load(uri, f"input {name}").fingerprint)
 
 
-def _published(uri: str, fingerprint: str) -> Manifest | None:
-    """The manifest at ``uri`` if it has this fingerprint, None if there is none. Raises StaleOutput on another one."""
-    found = manifests.find(uri)
-    if found is not None and found.fingerprint != fingerprint:
-        msg = (
-            f"{uri} holds fingerprint {found.fingerprint}, this config and these inputs make {fingerprint}; "
-            "nothing was overwritten: choose another version in --output"
-        )
-        raise StaleOutput(msg)
-    return found
-
-
 def _claim(uri: str, fingerprint: str, scratch: Path) -> Path | None:
     """The parts an earlier try of the same fingerprint left; those of another fingerprint are removed."""
     there = store.store_of(uri)
     claim = there.read(store.join(uri, CLAIM))
     names = [name for name in there.names(uri) if not name.startswith("shards/")]
     if claim is not None and claim.decode() == fingerprint:
-        return there.fetch(uri, scratch) if any(name.endswith(".parquet") for name in names) else None
+        return there.fetch(uri, scratch / "finished", names) if any(name.endswith(".parquet") for name in names) else None
     for name in names:
         there.remove(store.join(uri, name))
     there.write(store.join(uri, CLAIM), fingerprint.encode())
@@ -239,13 +214,14 @@ def _claim(uri: str, fingerprint: str, scratch: Path) -> Path | None:
 
 
 def _fetch(name: str, link: Link, scratch: Path) -> Path:
-    """A local directory of the input, checked to hold every file its manifest lists."""
+    """A local directory with the files the input's manifest lists, and no others: tries that were given up may lie beside them."""
     there = store.store_of(link.uri)
-    gone = sorted(set(manifests.load(link.uri, f"input {name}").files) - set(there.names(link.uri)))
+    listed = sorted(manifests.load(link.uri, f"input {name}").files)
+    gone = sorted(set(listed) - set(there.names(link.uri)))
     if gone:
         msg = f"input {name} {link.uri}: its manifest lists {gone[0]} ({len(gone)} such), which is gone; make the artifact again"
         raise MissingInput(msg)
-    return there.fetch(link.uri, scratch / "inputs")
+    return there.fetch(link.uri, scratch / "inputs", listed)
 
 
 def _arguments(stage: Stage, fetched: Mapping[str, list[Path]]) -> dict[str, Any]:
@@ -280,65 +256,29 @@ def _publish(uri: str, manifest: Manifest) -> None:
     try:
         manifests.publish(uri, manifest)
     except store.AlreadyThere as error:
-        msg = f"{uri}: another process published there while this one ran; its result stands, this one was not published"
-        raise StaleOutput(msg) from error
+        raise _overtaken(uri) from error
     store.store_of(uri).remove(store.join(uri, CLAIM))
 
 
-def _assemble(output: str, shard_done: Manifest, count: int) -> Manifest:
-    """Publish the whole once every shard is there; until then the shard's own manifest is the result."""
-    names = [Shard(index, count).name for index in range(count)]
-    found = [manifests.find(store.join(output, "shards", name)) for name in names]
-    if any(each is None or each.fingerprint != shard_done.fingerprint for each in found):
-        return shard_done
-    shards = {name: each for name, each in zip(names, found, strict=True) if each is not None}
-    files = {f"shards/{name}/{path}": file for name, each in shards.items() for path, file in each.files.items()}
-    whole = shard_done.model_copy(
-        update={
-            "files": files, "shards": names, "metrics": _sums(each.metrics for each in shards.values()),
-            "dropped": _sums(each.dropped for each in shards.values()),
-        }
-    )  # fmt: skip
-    try:
-        manifests.publish(output, whole)
-    except store.AlreadyThere:
-        # The other shards' writers put together the same whole: same files, same fingerprint.
-        return manifests.load(output)
-    return whole
+def _refuse_if_published(uri: str) -> None:
+    """Look again before the upload, so that a slower writer does not replace files that a manifest already lists."""
+    if manifests.find(uri) is not None:
+        raise _overtaken(uri)
 
 
-def _sums(counts: Any) -> dict[str, Any]:
-    """Sums by name; of metrics only counts (``n_…``) add up, other numbers of a shard say nothing of the whole."""
-    total: dict[str, Any] = {}
-    for each in counts:
-        for name, value in each.items():
-            if isinstance(value, int) or name.startswith("n_"):
-                total[name] = total.get(name, 0) + value
-    return total
-
-
-def _provenance(started: datetime, run_id: str | None) -> Provenance:
-    return Provenance(
-        commit=_commit(), image=os.environ.get("STILLHOUSE_IMAGE", ""), argv=sys.argv, started=started,
-        finished=datetime.now(UTC), host=platform.node(), mlflow_run_id=run_id,
-    )  # fmt: skip
-
-
-def _commit() -> str:
-    """The commit of the running code: set by the image, else asked of git, else unknown."""
-    if commit := os.environ.get("STILLHOUSE_COMMIT"):
-        return commit
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+def _overtaken(uri: str) -> StaleOutput:
+    msg = f"{uri}: another process published there while this one ran; its result stands, this one was not published"
+    return StaleOutput(msg)
 
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
     """A directory that is gone afterwards, whatever happens; below ``STILLHOUSE_SCRATCH`` if set."""
-    path = Path(tempfile.mkdtemp(prefix="stillhouse-", dir=os.environ.get("STILLHOUSE_SCRATCH")))
+    try:
+        path = Path(tempfile.mkdtemp(prefix="stillhouse-", dir=os.environ.get("STILLHOUSE_SCRATCH")))
+    except OSError as error:
+        msg = f"no scratch directory: {error}; set STILLHOUSE_SCRATCH to a directory with room"
+        raise StoreFailed(msg) from error
     try:
         yield path
     finally:

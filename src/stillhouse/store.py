@@ -7,7 +7,7 @@ A URI names a directory of files. Credentials and endpoints come from the enviro
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -33,8 +33,8 @@ class Store(Protocol):
     def upload(self, path: Path, uri: str) -> None:
         """Copy a local file to ``uri``, whole or not at all."""
 
-    def fetch(self, uri: str, scratch: Path) -> Path:
-        """A local directory with the files under the directory ``uri``; not to be written to."""
+    def fetch(self, uri: str, scratch: Path, names: Sequence[str] | None = None) -> Path:
+        """A local directory with these files under the directory ``uri``, or with all of them; not to be written to."""
 
     def names(self, uri: str) -> list[str]:
         """The files under the directory ``uri``, as sorted relative paths; empty if there is none."""
@@ -104,9 +104,15 @@ class FileStore:
                 shutil.copyfile(path, unfinished)
             unfinished.rename(target)
 
-    def fetch(self, uri: str, scratch: Path) -> Path:
-        """See Store. Nothing is copied: the directory itself."""
-        return local_path(uri)
+    def fetch(self, uri: str, scratch: Path, names: Sequence[str] | None = None) -> Path:
+        """See Store. Nothing is copied: links in a fresh directory below ``scratch``."""
+        source, directory = local_path(uri), _fresh(scratch)
+        with _translated(uri):
+            for name in self.names(uri) if names is None else names:
+                target = directory / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.symlink_to(source / name)
+        return directory
 
     def names(self, uri: str) -> list[str]:
         """See Store."""
@@ -154,13 +160,12 @@ class S3Store:
         with _translated(uri):
             _s3().upload_file(str(path), bucket, key)
 
-    def fetch(self, uri: str, scratch: Path) -> Path:
+    def fetch(self, uri: str, scratch: Path, names: Sequence[str] | None = None) -> Path:
         """See Store. Downloads into a fresh directory below ``scratch``."""
         bucket, key = _bucket_and_key(uri)
-        scratch.mkdir(parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(dir=scratch))
+        directory = _fresh(scratch)
         with _translated(uri):
-            for name in self.names(uri):
+            for name in self.names(uri) if names is None else names:
                 target = directory / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _s3().download_file(bucket, f"{key}/{name}", str(target))
@@ -185,6 +190,11 @@ STORES: dict[str, Store] = {"file": FileStore(), "s3": S3Store()}
 _UNFINISHED = ".unfinished"
 
 
+def _fresh(scratch: Path) -> Path:
+    scratch.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=scratch))
+
+
 def _bucket_and_key(uri: str) -> tuple[str, str]:
     parsed = urlsplit(uri)
     if not parsed.netloc or not parsed.path.strip("/"):
@@ -205,7 +215,8 @@ def _s3() -> Any:
         connect_timeout=10,
         request_checksum_calculation="when_required",
     )
-    return boto3.client("s3", config=settings, region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
+    # A session of its own: the default one keeps the first credentials it saw.
+    return boto3.Session().client("s3", config=settings, region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
 
 
 @contextmanager
@@ -213,6 +224,7 @@ def _unfinished(target: Path) -> Iterator[Path]:
     """A temporary file beside ``target`` that never outlives the block."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=_UNFINISHED)
+    os.fchmod(handle, 0o644)
     os.close(handle)
     try:
         yield Path(name)

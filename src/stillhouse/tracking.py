@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -103,16 +103,15 @@ class Tracked(Untracked):
 
 
 @contextmanager
-def run(
-    stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Sequence["Link"]], fingerprint: str
-) -> Iterator[Run]:
+def run(stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Sequence["Link"]], fingerprint: str) -> Iterator[Run]:
     """The MLflow run of one stage: FINISHED when the block ends, FAILED with the error as a tag when it raises."""
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         yield Untracked()
         return
     with _translated():
         client = _client()
-        run_id = _create(client, f"{stage}/{uri.split(f'/{stage}/')[-1]}", {"stage": stage, "uri": uri, "fingerprint": fingerprint})
+        name = f"{stage}/{uri.rpartition(f'/{stage}/')[2]}"
+        run_id = _create(client, name, {"stage": stage, "uri": uri, "fingerprint": fingerprint})
         _describe(client, run_id, config, links)
         monitor = _system_metrics(run_id)
     tracked = Tracked(client, run_id)
@@ -120,8 +119,10 @@ def run(
         yield tracked
     except BaseException as error:
         monitor.finish()
-        client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:5000])
-        client.set_terminated(run_id, "FAILED")
+        # A server that is gone must not hide the error that the user has to read.
+        with suppress(TrackingFailed), _translated():
+            client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:5000])
+            client.set_terminated(run_id, "FAILED")
         raise
     monitor.finish()
     with _translated():

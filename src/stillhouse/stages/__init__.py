@@ -16,5 +16,5 @@ def load(name: str) -> Stage:
         hint = f"did you mean {close[0]}?" if close else f"stages: {', '.join(DATA_PATH)}"
         msg = f"no stage {name!r}; {hint}"
         raise BadConfig(msg)
-    module: Stage = import_module(f"stillhouse.stages.{name}")  # type: ignore[assignment]
+    module: Stage = import_module(f"stillhouse.stages.{name}")
     return module

@@ -1,0 +1,80 @@
+"""``python -m laptop up|down|demo|status``: what the Makefile calls."""
+
+import argparse
+import signal
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+
+from laptop import services
+from laptop.demo import demo, prepare
+from laptop.settings import STORES, Laptop
+from stillhouse.errors import StillhouseError, one_line
+
+PROFILES = ("laptop", "smollm2", "toy")
+out = Console(highlight=False)
+
+
+def up(laptop: Laptop) -> bool:
+    """Start the services, and say where they are."""
+    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    fresh = services.start(laptop, out.print)
+    prepare(laptop, since if "dag-processor" in fresh else "")
+    out.print(f"Airflow  {laptop.airflow_url}  user admin, password {laptop.secrets['admin_password']}", soft_wrap=True)
+    out.print(f"MLflow   {laptop.mlflow_url}", soft_wrap=True)
+    if laptop.store == "s3":
+        keys = laptop.store_environment()
+        out.print(f"S3       {laptop.s3_url}  key {keys['AWS_ACCESS_KEY_ID']}, secret {keys['AWS_SECRET_ACCESS_KEY']}", soft_wrap=True)
+    out.print(f"store    {laptop.root}\nlogs     {laptop.home / 'logs'}\n`make down` stops them", soft_wrap=True)
+    return True
+
+
+def down(laptop: Laptop) -> bool:
+    """Stop the services."""
+    stopped = services.stop(laptop)
+    out.print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+    return True
+
+
+def status(laptop: Laptop) -> bool:
+    """Say what runs; false where anything is missing."""
+    pids = services.running(laptop)
+    for name, pid in pids.items():
+        out.print(f"{name:14} {f'running, pid {pid}' if pid else 'stopped'}  log {laptop.log(name)}", soft_wrap=True)
+    return all(pids.values())
+
+
+def main() -> None:
+    """Run one command; an error is one line and exit code 1."""
+    parser = argparse.ArgumentParser(prog="python -m laptop", description="The services and the demo on one machine.")
+    parser.add_argument("command", choices=["up", "down", "demo", "status"])
+    parser.add_argument("--store", choices=STORES, default="file")
+    parser.add_argument("--profile", choices=PROFILES, default="laptop", help="whose recipes `demo` runs")
+    parser.add_argument("--version", default="demo", help="the artifacts' version; an earlier one skips what is unchanged")
+    given = parser.parse_args()
+    # Ended by a supervisor or by `make`: the same clean way out as Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        laptop = Laptop.here(given.store)
+        commands = {"up": up, "down": down, "status": status}
+        if given.command == "demo":
+            succeeded = demo(out, laptop, given.profile, given.version)
+        else:
+            succeeded = commands[given.command](laptop)
+    except StillhouseError as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped; what was finished is kept, run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0 if succeeded else 1)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""``make demo``: the retrain path from start to end, followed stage by stage."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+
+from laptop import services
+from laptop.airflow import ENDED, Airflow
+from laptop.progress import Line, Watch, error_in, log_of
+from laptop.settings import Laptop
+from stillhouse.errors import ServiceFailed
+
+ASK_EVERY_S = 1.0
+SAY_EVERY_S = 15.0
+LATER = "triggerer"
+"""Nothing on a laptop defers: it may come up while the first stages run."""
+STATES = {
+    "success": "[green]done[/green]", "running": "[cyan]running[/cyan]", "failed": "[red]failed[/red]",
+    "upstream_failed": "[red]not reached[/red]", "up_for_retry": "[yellow]tried, again soon[/yellow]",
+}  # fmt: skip
+
+
+def demo(console: Console, laptop: Laptop, profile: str, version: str) -> bool:
+    """Run the path and print what came out; whether it succeeded. Services that ran before are left running."""
+    started = time.monotonic()
+    with _services(console, laptop) as (airflow, ours):
+        run_id = f"demo-{profile}-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
+        with _given_up_on_error(airflow, run_id):
+            if ours:
+                # Nothing can be running yet: what looks unfinished was cut off with the services.
+                for cut_off in airflow.unfinished():
+                    airflow.give_up(cut_off)
+            airflow.trigger(run_id, {"profile": profile, "version": version})
+            services.start_one(laptop, LATER)
+            console.print(f"run [bold]{run_id}[/bold] · {laptop.airflow_url}/dags/retrain/runs/{run_id}", soft_wrap=True)
+            watch = Watch(laptop, airflow, run_id)
+            succeeded = _follow(console, airflow, watch, run_id) == "success"
+        if succeeded:
+            _summary(console, laptop, profile, version)
+        else:
+            _failure(console, laptop, run_id, watch.lines())
+    console.print(f"{'done' if succeeded else 'failed'} in {_clock(time.monotonic() - started)}")
+    return succeeded
+
+
+def prepare(laptop: Laptop, since: str) -> Airflow:
+    """What a fresh Airflow needs before a run: the pool, and the DAG read from its file."""
+    airflow = Airflow(laptop)
+    airflow.make_pool("cpu", os.cpu_count() or 1)
+    airflow.wait_for_dag(since)
+    return airflow
+
+
+@contextmanager
+def _services(console: Console, laptop: Laptop) -> Iterator[tuple[Airflow, bool]]:
+    """The services, and whether this block started them; then it stops them too, also when they came up half."""
+    before = any(services.running(laptop).values())
+    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    try:
+        fresh = services.start(laptop, console.print, without=[LATER])
+        yield prepare(laptop, since if "dag-processor" in fresh else ""), not before
+    finally:
+        if not before:
+            console.print("stopping the services (`make up` leaves them running)")
+            services.stop(laptop)
+
+
+@contextmanager
+def _given_up_on_error(airflow: Airflow, run_id: str) -> Iterator[None]:
+    """Leave no run behind that nobody waits for: Ctrl-C ends its stages too."""
+    try:
+        yield
+    except (KeyboardInterrupt, ServiceFailed):
+        if run_id in airflow.unfinished():
+            airflow.give_up(run_id)
+        raise
+
+
+def _follow(console: Console, airflow: Airflow, watch: Watch, run_id: str) -> str:
+    """Show the run until it ends; its last state."""
+    show = _live if console.is_terminal else _plain
+    with show(console) as update:
+        while True:
+            state = airflow.state(run_id)
+            update(watch.lines())
+            if state in ENDED:
+                return state
+            time.sleep(ASK_EVERY_S)
+
+
+@contextmanager
+def _live(console: Console) -> Iterator[Any]:
+    """A table that is redrawn in place."""
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+        yield lambda lines: live.update(_table(lines), refresh=True)
+
+
+def _table(lines: list[Line]) -> Any:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    table = Table("stage", "state", "progress", "", "time", box=None, pad_edge=False, header_style="bold")
+    table.columns[4].justify = "right"
+    for line in lines:
+        task, progress = line.task, line.progress
+        bar = ProgressBar(total=1.0, completed=progress.share, width=24) if progress else ""
+        count = f"{progress.done:,.0f} of {progress.total:,.0f}" if progress and progress.total else ""
+        state = STATES.get(task.state, f"[dim]{task.state}[/dim]")
+        table.add_row(task.name, state, bar, count, _clock(task.seconds) if task.state in {"running", *ENDED} else "")
+    return table
+
+
+@contextmanager
+def _plain(console: Console) -> Iterator[Any]:
+    """A line for every change of state, and for progress now and then."""
+    states: dict[str, str] = {}
+    said: dict[str, float] = {}
+
+    def update(lines: list[Line]) -> None:
+        for line in lines:
+            name, state, now = line.task.name, line.task.state, time.monotonic()
+            if states.get(name, "waiting") != state and state not in {"scheduled", "queued"}:
+                states[name], said[name] = state, now
+                console.print(f"{name:18} {STATES.get(state, state)}{f' in {_clock(line.task.seconds)}' if state in ENDED else ''}")
+            elif line.progress and line.progress.total and now - said.get(name, now) >= SAY_EVERY_S:
+                said[name] = now
+                progress = line.progress
+                console.print(f"{name:18} {progress.done:,.0f} of {progress.total:,.0f} ({progress.share:.0%})")
+
+    yield update
+
+
+def _failure(console: Console, laptop: Laptop, run_id: str, lines: list[Line]) -> None:
+    failed = [line.task for line in lines if line.task.state == "failed"]
+    for task in failed:
+        log = log_of(laptop, run_id, task)
+        console.print(f"[red]{task.name} failed:[/red] {error_in(log)}", soft_wrap=True)
+        console.print(f"  log: {log}", soft_wrap=True)
+    if not failed:
+        console.print(f"[red]the run failed without a failed stage[/red]; look at {laptop.log('scheduler')}", soft_wrap=True)
+
+
+def _summary(console: Console, laptop: Laptop, profile: str, version: str) -> None:
+    """The numbers of the run, and where to look further."""
+    from stillhouse import manifest
+    from stillhouse.reporting.terminal import print_summary
+    from stillhouse.store import join, local_path
+
+    os.environ.update(laptop.store_environment())
+    uri = f"{laptop.root}/registry/{profile}/{version}"
+    print_summary(console, uri)
+    pages = [join(uri, name) for name in manifest.load(uri).files if name.endswith(".html")]
+    for page in pages:
+        console.print(f"report   {local_path(page) if page.startswith('file://') else page}", soft_wrap=True)
+    console.print(f"MLflow   {laptop.mlflow_url}\nAirflow  {laptop.airflow_url} (both after `make up`)", soft_wrap=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"

@@ -1,0 +1,108 @@
+"""How far each stage of a run is: its task in Airflow, its run in MLflow."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from laptop.airflow import Airflow, Task
+from laptop.settings import DAG, Laptop
+
+EXPERIMENT = "stillhouse"
+HIDDEN = ("open_run", "close_run")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A running stage's own count."""
+
+    done: float
+    total: float
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return min(self.done / self.total, 1.0) if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """One stage of the run, now."""
+
+    task: Task
+    progress: Progress | None
+
+
+class Watch:
+    """Reads both servers; remembers what does not change during a run."""
+
+    def __init__(self, laptop: Laptop, airflow: Airflow, run_id: str) -> None:
+        self._airflow, self._run_id = airflow, run_id
+        self._mlflow = httpx.Client(base_url=f"{laptop.mlflow_url}/api/2.0/mlflow", timeout=10, trust_env=False)
+        self._order = [name for name in airflow.order() if name not in HIDDEN]
+        self._experiment = ""
+        self._parent = ""
+
+    def lines(self) -> list[Line]:
+        """Every stage in path order."""
+        tasks = {task.name: task for task in self._airflow.tasks(self._run_id)}
+        busy = any(task.state == "running" for task in tasks.values())
+        progress = self._progress() if busy else {}
+        return [Line(tasks[name], progress.get(name)) for name in self._order if name in tasks]
+
+    def _progress(self) -> dict[str, Progress]:
+        """By task. A tracking server that does not answer costs the bars, not the run."""
+        try:
+            return dict(self._running())
+        except httpx.HTTPError:
+            return {}
+
+    def _running(self) -> list[tuple[str, Progress]]:
+        if not self._experiment:
+            answer = self._mlflow.get("/experiments/get-by-name", params={"experiment_name": EXPERIMENT}).raise_for_status()
+            self._experiment = answer.json()["experiment"]["experiment_id"]
+        if not self._parent:
+            found = self._search(f"tags.`airflow.run_id` = '{self._run_id}'")
+            if not found:
+                return []
+            self._parent = found[0]["info"]["run_id"]
+        found = self._search(f"tags.`mlflow.parentRunId` = '{self._parent}' and attributes.status = 'RUNNING'")
+        return [(_task_of(run), _progress_of(run)) for run in found]
+
+    def _search(self, condition: str) -> list[dict]:  # type: ignore[type-arg]
+        body = {"experiment_ids": [self._experiment], "filter": condition, "max_results": 50}
+        return list(self._mlflow.post("/runs/search", json=body).raise_for_status().json().get("runs", ()))
+
+
+def _task_of(run: Mapping[str, dict]) -> str:  # type: ignore[type-arg]
+    """``…/sft/laptop-anneal/demo`` -> ``sft-anneal``: the artifact's URI names the task."""
+    tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", ())}
+    stage, name, _ = tags.get("uri", "//").rsplit("/", 3)[-3:]
+    return f"{stage}{''.join(name.partition('-')[1:])}"
+
+
+def _progress_of(run: Mapping[str, dict]) -> Progress:  # type: ignore[type-arg]
+    metrics = {metric["key"]: metric["value"] for metric in run["data"].get("metrics", ())}
+    return Progress(metrics.get("progress/done", 0.0), metrics.get("progress/total", 0.0))
+
+
+def log_of(laptop: Laptop, run_id: str, task: Task) -> Path:
+    """Where Airflow wrote the task's last try."""
+    return laptop.airflow_home / "logs" / f"dag_id={DAG}" / f"run_id={run_id}" / f"task_id={task.name}" / f"attempt={task.tries}.log"
+
+
+def error_in(log: Path) -> str:
+    """The message of the exception that ended the task; the log's last line where there is none."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    last = "no log was written"
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if entry.get("error_detail"):
+            return " ".join(str(entry["error_detail"][-1]["exc_value"]).split())
+        last = entry.get("event", last)
+    return last

@@ -1,0 +1,174 @@
+"""The laptop's services: Airflow's four processes, MLflow, and SeaweedFS where the store is S3."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import httpx
+
+from laptop import processes
+from laptop.processes import Service
+from laptop.settings import BUCKETS, CHECKOUT, HOST, Laptop, write_private
+from stillhouse.errors import ServiceFailed
+
+AIRFLOW = CHECKOUT / ".venv-airflow" / "bin" / "airflow"
+NEEDS_BYTES = 2 * 1024**3
+READY_WITHIN_S = 240.0
+ASK_EVERY_S = 0.25
+LISTENS = {"api-server": "AIRFLOW_PORT", "mlflow": "MLFLOW_PORT", "s3": "S3_PORT"}
+
+
+def services(laptop: Laptop) -> list[Service]:
+    """All that run, slowest to start first."""
+    airflow, binaries = str(AIRFLOW), Path(sys.executable).parent
+    artifacts = "s3://mlflow/artifacts" if laptop.store == "s3" else (laptop.home / "mlflow" / "artifacts").as_uri()
+    made = [
+        Service("api-server", [airflow, "api-server", "-H", HOST, "-p", str(laptop.ports["AIRFLOW_PORT"]), "--workers", "1"]),
+        Service("dag-processor", [airflow, "dag-processor"]),
+        Service("scheduler", [airflow, "scheduler", "-s"]),
+        Service(
+            "mlflow",
+            [str(binaries / "mlflow"), "server", "--host", HOST, "--port", str(laptop.ports["MLFLOW_PORT"]), "--workers", "1",
+             "--backend-store-uri", f"sqlite:///{laptop.home / 'mlflow' / 'mlflow.db'}", "--artifacts-destination", artifacts],
+        ),
+        Service("triggerer", [airflow, "triggerer", "-s"]),
+    ]  # fmt: skip
+    return [Service("s3", _seaweed(laptop, binaries)), *made] if laptop.store == "s3" else made
+
+
+def start(laptop: Laptop, say: Callable[[str], None], without: Collection[str] = ()) -> list[str]:
+    """Start what does not run yet, and wait until all answer. Returns what was started. Raises ServiceFailed."""
+    asked = [service for service in services(laptop) if service.name not in without]
+    wanted = [service for service in asked if processes.find(laptop, service.name) is None]
+    if wanted:
+        _check(laptop, wanted)
+        _prepare(laptop)
+        early = [service for service in wanted if service.name in {"mlflow", "s3"}]
+        for service in early:
+            processes.start(laptop, service)
+        _migrate(laptop, say)
+        say(f"starting {', '.join(service.name for service in wanted)}")
+        for service in wanted:
+            if service not in early:
+                processes.start(laptop, service)
+    _wait(laptop, {service.name for service in asked})
+    return [service.name for service in wanted]
+
+
+def start_one(laptop: Laptop, name: str) -> None:
+    """Start one service if it does not run, and do not wait for it."""
+    for service in services(laptop):
+        if service.name == name and processes.find(laptop, name) is None:
+            processes.start(laptop, service)
+
+
+def stop(laptop: Laptop) -> list[str]:
+    """Stop all that run, and all they started. Returns their names."""
+    stopped = processes.stop(laptop, [service.name for service in services(laptop)])
+    (laptop.home / "ports.json").unlink(missing_ok=True)
+    shutil.rmtree(laptop.home / "scratch", ignore_errors=True)
+    return stopped
+
+
+def running(laptop: Laptop) -> dict[str, int | None]:
+    """The pid of each service, None for one that does not run."""
+    found = {service.name: processes.find(laptop, service.name) for service in services(laptop)}
+    return {name: process.pid if process else None for name, process in found.items()}
+
+
+def _seaweed(laptop: Laptop, binaries: Path) -> list[str]:
+    """Its other ports follow the S3 port, so that two sets of services do not meet."""
+    first = laptop.ports["S3_PORT"]
+    http = {name: first + 1 + index for index, name in enumerate(("master", "volume", "filer", "admin"))}
+    flags = [flag for name, port in http.items() for flag in (f"-{name}.port={port}", f"-{name}.port.grpc={port + 10}")]
+    return [
+        str(binaries / "weed"), "-logtostderr=true", "mini", f"-dir={laptop.home / 's3'}", f"-ip={HOST}", f"-ip.bind={HOST}",
+        f"-s3.port={first}", f"-s3.port.grpc={first + 10}", f"-bucket={','.join(BUCKETS)}", "-admin.ui=false", "-webdav=false",
+        "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", *flags,
+    ]  # fmt: skip
+
+
+def _check(laptop: Laptop, wanted: Sequence[Service]) -> None:
+    """Refuse early, with what to do, what would fail late and in a log."""
+    if not AIRFLOW.is_file():
+        msg = f"{AIRFLOW} is not there: run `make venv` first"
+        raise ServiceFailed(msg)
+    laptop.home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(laptop.home).free
+    if free < NEEDS_BYTES:
+        msg = f"{laptop.home}: {free / 1024**3:.1f} GiB free, 2 GiB needed; make room, or set STILLHOUSE_HOME to another disk"
+        raise ServiceFailed(msg)
+    for service in wanted:
+        name = LISTENS.get(service.name)
+        if name and _taken(laptop.ports[name]):
+            msg = f"port {laptop.ports[name]} is in use, {service.name} needs it; set {name} to a free port"
+            raise ServiceFailed(msg)
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+def _prepare(laptop: Laptop) -> None:
+    for name in ("airflow", "mlflow", "s3", "scratch", "store", "run", "logs"):
+        (laptop.home / name).mkdir(parents=True, exist_ok=True)
+    write_private(laptop.airflow_home / "passwords.json", json.dumps({"admin": laptop.secrets["admin_password"]}))
+    (laptop.home / "ports.json").write_text(json.dumps(dict(laptop.ports)), encoding="utf-8")
+
+
+def _migrate(laptop: Laptop, say: Callable[[str], None]) -> None:
+    """Make Airflow's tables once; the marker is written when they are whole."""
+    done = laptop.airflow_home / "migrated"
+    if done.is_file():
+        return
+    say("making Airflow's database (once)")
+    log = laptop.log("migrate")
+    with log.open("wb") as output:
+        code = subprocess.run([str(AIRFLOW), "db", "migrate"], env=laptop.environment(), stdout=output, stderr=output, check=False).returncode
+    if code:
+        msg = f"Airflow's database could not be made (exit code {code}); read {log}"
+        raise ServiceFailed(msg)
+    done.touch()
+
+
+def _wait(laptop: Laptop, pending: set[str]) -> None:
+    """Wait until every service answers. Raises ServiceFailed for one that ended or stays silent, with the last line of its log."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    with httpx.Client(timeout=5, trust_env=False) as client:
+        while pending:
+            pending = {name for name in pending if not _ready(laptop, client, name)}
+            for name in pending:
+                if processes.find(laptop, name) is None or time.monotonic() > deadline:
+                    raise ServiceFailed(_silent(laptop, name))
+            time.sleep(ASK_EVERY_S if pending else 0)
+
+
+def _silent(laptop: Laptop, name: str) -> str:
+    log = laptop.log(name)
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return f"{name} did not start: {lines[-1].strip() if lines else 'its log is empty'}; read {log}"
+
+
+def _ready(laptop: Laptop, client: httpx.Client, name: str) -> bool:
+    urls = {"mlflow": f"{laptop.mlflow_url}/health", "s3": laptop.s3_url}
+    try:
+        answer = client.get(urls.get(name, f"{laptop.airflow_url}/api/v2/monitor/health"))
+    except httpx.TransportError:
+        return False
+    if name in urls:
+        return answer.status_code < 500
+    if name == "api-server":
+        return answer.is_success
+    part = answer.json().get(name.replace("-", "_")) if answer.is_success else None
+    return bool(part) and part.get("status") == "healthy"

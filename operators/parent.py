@@ -1,0 +1,78 @@
+"""The MLflow run above the stages' runs: opened when a DAG run starts, closed when it ends. Plain REST, no mlflow here."""
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from airflow.sdk import get_current_context, setup, task, teardown
+from airflow.sdk.exceptions import AirflowException
+
+EXPERIMENT = "stillhouse"
+TIMEOUT_S = 30
+OPEN, CLOSE = "open_run", "close_run"
+RUN_ID = f"{{{{ ti.xcom_pull(task_ids='{OPEN}') or '' }}}}"
+"""The template of the parent run's id, for the stages' environment."""
+
+
+@setup
+@task(task_id=OPEN)
+def open_run() -> str:
+    """Open the run, named after the DAG run; empty where ``MLFLOW_TRACKING_URI`` is not set."""
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return ""
+    context: Any = get_current_context()
+    dag_run = context["dag_run"]
+    tags = {"mlflow.source.name": dag_run.dag_id, "airflow.run_id": dag_run.run_id, "profile": str(context["params"].get("profile"))}
+    body = {
+        "experiment_id": _experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)),
+        "run_name": f"{dag_run.dag_id} {dag_run.run_id}",
+        "start_time": _now_ms(),
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+    }
+    return str(_call("runs/create", body)["run"]["info"]["run_id"])
+
+
+@teardown
+@task(task_id=CLOSE)
+def close_run(parent_run: str) -> None:
+    """Close the run: FINISHED where every other task of the DAG run succeeded, else FAILED."""
+    if not parent_run:
+        return
+    context: Any = get_current_context()
+    dag_run, ti = context["dag_run"], context["ti"]
+    states = ti.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id])[dag_run.run_id]
+    failed = [name for name, state in states.items() if name != CLOSE and state not in {"success", "skipped"}]
+    _call("runs/update", {"run_id": parent_run, "status": "FAILED" if failed else "FINISHED", "end_time": _now_ms()})
+
+
+def _experiment(name: str) -> str:
+    """The experiment's id; made if there is none."""
+    try:
+        return str(_call("experiments/create", {"name": name})["experiment_id"])
+    except urllib.error.HTTPError as error:
+        if json.loads(error.read()).get("error_code") != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return str(_call(f"experiments/get-by-name?experiment_name={name}")["experiment"]["experiment_id"])
+
+
+def _call(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One request to the tracking server. Raises AirflowException where it does not answer."""
+    server = os.environ["MLFLOW_TRACKING_URI"].rstrip("/")
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{server}/api/2.0/mlflow/{path}", data, headers)  # noqa: S310 -- the deployment's own URL
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            return dict(json.load(answer))
+    except urllib.error.HTTPError:
+        raise
+    except OSError as error:
+        msg = f"MLflow at {server} did not answer: {error}; check MLFLOW_TRACKING_URI and that the server runs"
+        raise AirflowException(msg) from error
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,99 @@
+"""A stage as a child process of the task: laptop and CI."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from operators import events
+from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
+
+KILL_AFTER_S = 5.0
+"""What a stage gets to close its MLflow run and to remove its scratch directory."""
+
+
+class StageProcess(BaseOperator):
+    """Run ``stillhouse STAGE …`` in its own process group, its output in the task's log.
+
+    The program is ``STILLHOUSE_PROGRAM``, by default ``stillhouse`` on the PATH. A stage's own refusal fails the task at once
+    (the same input would be refused again); a stage that crashed or was killed is retried as the task says.
+    """
+
+    template_fields: Sequence[str] = ("cmds", "target", "parent_run")
+    ui_color = "#e8f1e4"
+
+    def __init__(
+        self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",
+        resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", **kwargs: Any,
+    ) -> None:  # fmt: skip
+        # Resources and image are for StagePod: a laptop has what it has, in one environment.
+        super().__init__(do_xcom_push=False, post_execute=events.announce, **kwargs)
+        program = os.environ.get("STILLHOUSE_PROGRAM", "stillhouse")
+        self.cmds = arguments(stage, recipe, overrides, inputs, target, program)
+        self.target = target
+        self.parent_run = parent_run
+        self._process: subprocess.Popen[str] | None = None
+
+    def execute(self, context: Any) -> None:
+        """Run the stage to its end. Raises AirflowFailException with the stage's own error, AirflowException if it crashed."""
+        last, error = "", ""
+        for line in self._lines():
+            self.log.info("%s", line)
+            last, error = line or last, line.removeprefix("error: ") if line.startswith("error: ") else error
+        code = self._process.wait() if self._process else 0
+        if code and error:
+            raise AirflowFailException(error)
+        if code < 0:
+            msg = f"the stage was killed by {signal.Signals(-code).name}; its finished parts are kept, run the task again to go on"
+            raise AirflowException(msg)
+        if code:
+            msg = f"the stage crashed with exit code {code}: {last}"
+            raise AirflowException(msg)
+
+    def on_kill(self) -> None:
+        """End the stage and all it started: SIGTERM, then SIGKILL."""
+        if self._process is None:
+            return
+        _signal_group(self._process, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(KILL_AFTER_S)
+        _signal_group(self._process, signal.SIGKILL)
+
+    def _lines(self) -> Iterator[str]:
+        """The output of the stage, line by line, until the stage has ended."""
+        try:
+            process = subprocess.Popen(
+                self.cmds, env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                text=True, errors="replace", start_new_session=True,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            msg = f"no program {self.cmds[0]}: point STILLHOUSE_PROGRAM at the stages' `stillhouse` command"
+            raise AirflowFailException(msg) from error
+        self._process = process
+        # A child that outlives its stage would hold the pipe open, and this task with it.
+        threading.Thread(target=_end_group_after, args=(process,), daemon=True).start()
+        if process.stdout is not None:
+            with process.stdout:
+                yield from (line.rstrip() for line in process.stdout)
+
+    def _environment(self) -> dict[str, str]:
+        """This process's variables without Airflow's own, plus the parent run and the threads that the slots stand for."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "PYTHONPATH"))}
+        added = {"MLFLOW_RUN_ID": self.parent_run or "", "OMP_NUM_THREADS": str(self.pool_slots), "PYTHONUNBUFFERED": "1"}
+        return kept | added
+
+
+def _signal_group(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _end_group_after(process: "subprocess.Popen[str]") -> None:
+    process.wait()
+    _signal_group(process, signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""Raw questions -> questions worth answering: interleaving, exact duplicates, contamination."""

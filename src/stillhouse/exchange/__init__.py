@@ -1,0 +1,1 @@
+"""Rows from and to the formats others use."""

@@ -1,0 +1,156 @@
+"""What a run did, gathered from manifests alone: rows and drops by stage, difficulty, pass@1 of every checkpoint."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from stillhouse import manifest as manifests
+from stillhouse.benchmarks.statistics import Interval
+from stillhouse.manifest import Manifest
+from stillhouse.stages import DATA_PATH
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One executed stage."""
+
+    label: str
+    uri: str
+    rows: int
+    dropped: dict[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """pass@1 of one checkpoint on one benchmark in one round."""
+
+    label: str
+    benchmark: str
+    number: int
+    measured: Interval
+    questions: int
+    tokens: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run, in the order of the path."""
+
+    hops: list[Hop] = field(default_factory=list)
+    pass_rates: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Model -> pass rate -> questions."""
+    levels: dict[str, int] = field(default_factory=dict)
+    """Difficulty level -> questions."""
+    scores: list[Score] = field(default_factory=list)
+
+
+def collect(uris: Sequence[str]) -> Summary:
+    """Gather all that the artifacts at ``uris`` were made of. Reports count where they are among ``uris`` or below one."""
+    found: dict[str, Manifest] = {}
+    for uri in uris:
+        found |= {link: manifest for _, _, link, manifest in manifests.lineage(uri) if manifest is not None}
+    ordered = sorted(found.items(), key=lambda item: (DATA_PATH.index(item[1].stage), item[1].provenance.finished))
+    summary = Summary([_hop(uri, manifest) for uri, manifest in ordered])
+    for _, manifest in ordered:
+        if manifest.stage == "graded":
+            _add_grades(summary, manifest)
+    reports = [item for item in ordered if item[1].stage == "report"]
+    # Reports are made side by side and end in any order; their checkpoints were made one after the other.
+    for uri, manifest in sorted(reports, key=lambda item: _trained(found, item[1])):
+        summary.scores.extend(_scores(uri, manifest))
+    return summary
+
+
+def _trained(found: Mapping[str, Manifest], report: Manifest) -> datetime:
+    """When the checkpoint of a report was made; when the report was, where that is not known."""
+    links = report.inputs.get("checkpoint", [])
+    checkpoint = found.get(links[0].uri) if links else None
+    return (checkpoint or report).provenance.finished
+
+
+def artifact_name(uri: str) -> str:
+    """``laptop-anneal`` of ``…/sft/laptop-anneal/demo``."""
+    return uri.split("/")[-2]
+
+
+def _hop(uri: str, manifest: Manifest) -> Hop:
+    return Hop(f"{manifest.stage} {artifact_name(uri)}", uri, manifest.rows, manifest.dropped, manifest.seconds)
+
+
+def _add_grades(summary: Summary, manifest: Manifest) -> None:
+    """Read the histograms from metric names: ``n_pass_rate/MODEL/RATE``, where a model's name may have slashes, and ``n_level_LEVEL``."""
+    for name, value in manifest.metrics.items():
+        if name.startswith("n_pass_rate/"):
+            model, _, rate = name.removeprefix("n_pass_rate/").rpartition("/")
+            summary.pass_rates.setdefault(model, {})[rate] = int(value)
+        elif name.startswith("n_level_"):
+            summary.levels[name.removeprefix("n_level_")] = int(value)
+
+
+def _scores(uri: str, manifest: Manifest) -> list[Score]:
+    """One score for every metric ``BENCHMARK/round_N/pass_at_1``."""
+    scores = []
+    for name, value in manifest.metrics.items():
+        benchmark, _, rest = name.partition("/round_")
+        number, _, what = rest.partition("/")
+        if what != "pass_at_1":
+            continue
+        prefix = f"{benchmark}/round_{number}"
+        interval = Interval(value, manifest.metrics[f"{prefix}/low"], manifest.metrics[f"{prefix}/high"])
+        questions = manifest.files[f"{benchmark}/questions/part-00000.parquet"].rows or 0
+        scores.append(Score(artifact_name(uri), benchmark, int(number), interval, questions, manifest.metrics[f"{prefix}/tokens"]))
+    return scores
+
+
+def print_summary(console: Console, uri: str) -> None:
+    """Print the run that the artifact at ``uri`` is the end of. Raises MissingInput if nothing is published there."""
+    manifests.load(uri)
+    summary = collect([uri])
+    console.print(_hops_table(summary.hops))
+    if summary.pass_rates:
+        console.print(_pass_rate_table(summary))
+    if summary.scores:
+        console.print(_scores_table(summary.scores))
+
+
+def _hops_table(hops: list[Hop]) -> Table:
+    table = Table(title="rows by stage", title_justify="left", box=box.SIMPLE)
+    for name, justify in (("stage", "left"), ("rows", "right"), ("dropped", "right"), ("why", "left"), ("seconds", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for hop in hops:
+        why = " · ".join(f"{reason} {count:,}" for reason, count in hop.dropped.items())
+        table.add_row(hop.label, f"{hop.rows:,}", f"{sum(hop.dropped.values()):,}", why, f"{hop.seconds:.1f}")
+    return table
+
+
+def _pass_rate_table(summary: Summary) -> Table:
+    """The difficulty histogram: questions by pass rate, with a bar to the largest count."""
+    levels = " · ".join(f"level {level}: {count:,}" for level, count in summary.levels.items())
+    table = Table(title=f"difficulty: questions by pass rate   {levels}", title_justify="left", box=box.SIMPLE)
+    rates = sorted({rate for counts in summary.pass_rates.values() for rate in counts}, key=float)
+    largest = max(count for counts in summary.pass_rates.values() for count in counts.values())
+    table.add_column("pass rate", justify="right")
+    for model in summary.pass_rates:
+        table.add_column(model)
+    for rate in rates:
+        counts = [summary.pass_rates[model].get(rate, 0) for model in summary.pass_rates]
+        table.add_row(rate, *(f"{'█' * round(20 * count / max(largest, 1))} {count:,}" for count in counts))
+    return table
+
+
+def _scores_table(scores: list[Score]) -> Table:
+    table = Table(title="pass@1 with its 95 % interval", title_justify="left", box=box.SIMPLE)
+    for name in ("checkpoint", "benchmark", "round", "pass@1", "interval", "tokens"):
+        table.add_column(name, justify="left" if name in {"checkpoint", "benchmark"} else "right")
+    for score in scores:
+        measured = score.measured
+        table.add_row(
+            score.label, score.benchmark, str(score.number), f"{measured.mean:.3f}", f"{measured.low:.3f} – {measured.high:.3f}",
+            f"{score.tokens:.1f}",
+        )  # fmt: skip
+    return table

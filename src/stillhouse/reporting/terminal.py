@@ -1,0 +1,70 @@
+"""Artifacts -> text on a terminal."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from stillhouse import manifest as manifests
+from stillhouse import store
+from stillhouse.errors import MissingInput
+from stillhouse.manifest import Manifest
+
+
+def show(console: Console, uri: str, n_rows: int, *, dropped: bool = False) -> None:
+    """Print an artifact's manifest in short, then its first ``n_rows`` rows, or dropped rows, as JSON lines.
+
+    Raises MissingInput where nothing is published at ``uri`` or a file that the manifest lists is gone.
+    """
+    uri = store.absolute(uri)
+    manifest = manifests.load(uri)
+    for line in _facts(uri, manifest):
+        console.print(line, markup=False)
+    for row in islice(_rows(uri, manifest, dropped=dropped), n_rows):
+        console.print(json.dumps(row, ensure_ascii=False, default=str), markup=False)
+
+
+def print_summary(console: Console, uri: str) -> None:
+    """Print a run from its last artifact: see ``reporting.summary``."""
+    from stillhouse.reporting import summary
+
+    summary.print_summary(console, uri)
+
+
+def _facts(uri: str, manifest: Manifest) -> Iterator[str]:
+    size = sum(file.bytes for file in manifest.files.values())
+    made = f"{manifest.provenance.finished:%Y-%m-%d %H:%M} UTC in {manifest.seconds:.1f} s"
+    yield f"{manifest.stage} {uri}"
+    yield f"  fingerprint {manifest.fingerprint} · made {made}"
+    yield f"  rows {manifest.rows:,} · files {len(manifest.files):,} · {size:,} bytes"
+    if manifest.shards:
+        yield f"  put together from {len(manifest.shards)} shards"
+    if manifest.dropped:
+        yield f"  dropped {', '.join(f'{reason} {count:,}' for reason, count in sorted(manifest.dropped.items()))}"
+    for name, links in manifest.inputs.items():
+        for link in links:
+            yield f"  input {name} {link.uri} · {link.fingerprint}"
+    yield f"  config {json.dumps(manifest.config, ensure_ascii=False)}"
+    for name, value in manifest.metrics.items():
+        yield f"  {name} {value:,.6g}"
+
+
+def _rows(uri: str, manifest: Manifest, *, dropped: bool) -> Iterator[dict[str, Any]]:
+    """The rows in order, file by file, so that no more is fetched than is shown."""
+    there = store.store_of(uri)
+    published = set(there.names(uri))
+    for name in sorted(manifest.files):
+        if not name.endswith(".parquet") or ("dropped" in Path(name).parts) != dropped:
+            continue
+        if name not in published:
+            msg = f"{uri}: its manifest lists {name}, which is gone; make the artifact again"
+            raise MissingInput(msg)
+        with tempfile.TemporaryDirectory(prefix="stillhouse-") as scratch:
+            file = pq.ParquetFile(there.fetch(uri, Path(scratch), [name]) / name)
+            for batch in file.iter_batches(batch_size=1024):
+                yield from batch.to_pylist()

@@ -1,0 +1,39 @@
+"""The prompts of the papers as named constants, and how a question becomes a conversation."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from stillhouse.rows import Message
+
+SYSTEM_PROMPTS = {
+    "none": None,
+    "think_answer": (
+        "You are a helpful assistant. To answer the user’s question, you first think about the reasoning process and then provide "
+        "the user with the answer. The reasoning process and answer are enclosed within <think> and <answer> tags, respectively, "
+        "i.e., <think> reasoning process here </think> <answer> answer here </answer>."
+    ),
+}
+"""By name. ``think_answer``: 1.4M report, Table 1."""
+
+SUFFIXES = {
+    "none": "",
+    "boxed": "Let's think step by step and output the final answer within \\boxed{}.",
+}
+"""What follows the question, by name. ``boxed``: Leveraging Reasoning Model Answers, App. A Fig. 3."""
+
+SystemPrompt = Literal["none", "think_answer"]
+Suffix = Literal["none", "boxed"]
+
+
+def conversation(messages: Sequence[Message], system_prompt: SystemPrompt, suffix: Suffix) -> list[Message]:
+    """The conversation to send: a system prompt before it and a suffix on a line of its own after the last turn."""
+    system = SYSTEM_PROMPTS[system_prompt]
+    head: list[Message] = [{"role": "system", "content": system}] if system else []
+    *earlier, last = messages
+    content = f"{last['content']}\n{SUFFIXES[suffix]}" if SUFFIXES[suffix] else last["content"]
+    return [*head, *earlier, {"role": last["role"], "content": content}]
+
+
+def previous_answer_prompt(question: str, answer: str) -> str:
+    """The prompt of a further round of thinking: the thinking is discarded, the answer shown (Think Twice §2)."""
+    return f"{question}\nThe assistant’s previous answer is: <answer> {answer} </answer>, and please re-answer."

@@ -1,0 +1,1 @@
+"""Responses -> which of them are fit to learn from, whatever their score."""

@@ -1,0 +1,161 @@
+r"""Digit-by-digit arithmetic: questions of graded difficulty, with a worked trace and a reference.
+
+A family is an operation and the number of digits of the first operand: ``add-3`` asks "What is 347 + 238?". Its trace works from
+the right, ``<think>7+8+0=15; 4+3+1=8; 3+2+0=5</think><answer>\boxed{585}</answer>``: an addition's step is a+b+carry=sum, a
+subtraction's a-b-borrow=digit with "!" where it borrows, a multiplication's a*b+carry=product.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from stillhouse.errors import BadConfig
+from stillhouse.rows import Message, Question, question_id
+from stillhouse.sampling.prompts import previous_answer_prompt
+from stillhouse.sources.spec import SourceSpec
+
+MAX_DIGITS = 9
+DISTINCT_TRIES = 2000
+"""Draws in a row that may repeat earlier questions before a ``distinct`` source is taken to be exhausted."""
+
+
+class Arithmetic(SourceSpec):
+    """Arithmetic questions with traces that can be made to err."""
+
+    kind: Literal["arithmetic"] = "arithmetic"
+    families: dict[str, float] = Field(min_length=1)
+    """Weight of each family: add-N, sub-N or mul-N, where N is the number of digits (1 to 9)."""
+    slip_rate: float = Field(0, ge=0, le=1)
+    """Probability of each step of a trace to be off by one, as an unreliable author's; what follows builds on the slip."""
+    reanswer_share: float = Field(0, ge=0, le=1)
+    """Share of questions that show a previous answer, right or wrong half the time each, and ask again (Think Twice §2)."""
+    distinct: bool = False
+    """Draw again instead of asking the same thing twice. Small families run out: add-1 has 81 questions, sub-1 45, mul-1 72."""
+
+    @field_validator("families")
+    @classmethod
+    def _known(cls, families: dict[str, float]) -> dict[str, float]:
+        for name, weight in families.items():
+            found = re.fullmatch(r"(add|sub|mul)-([1-9])", name)
+            if not found:
+                msg = f"{name}: no such family; use add-N, sub-N or mul-N with N digits, 1 to {MAX_DIGITS}"
+                raise ValueError(msg)
+            if weight <= 0:
+                msg = f"{name}: a weight is greater than 0"
+                raise ValueError(msg)
+        return families
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise: ``result`` is what its trace arrives at, ``reference`` what is right."""
+
+    text: str
+    reference: int
+    steps: list[str]
+    result: int
+
+
+def questions(spec: Arithmetic) -> Iterator[Question]:
+    """Yield ``count`` questions. Raises BadConfig if ``distinct`` asks for more than the families hold."""
+    seen: set[str] = set()
+    index = 0
+    for _ in range(spec.count):
+        for _ in range(DISTINCT_TRIES):
+            question = _question(spec, index)
+            index += 1
+            if not spec.distinct or question.messages[0]["content"] not in seen:
+                break
+        else:
+            msg = f"source {spec.name}: {len(seen)} distinct questions found, {spec.count} asked for; lower count or add families"
+            raise BadConfig(msg)
+        if spec.distinct:
+            seen.add(question.messages[0]["content"])
+        yield question
+
+
+def _question(spec: Arithmetic, index: int) -> Question:
+    """The question at one place of the sequence; depends on the seed and the place alone."""
+    rng = random.Random(f"{spec.seed}/{index}")
+    family = rng.choices(list(spec.families), weights=list(spec.families.values()))[0]
+    operation, _, digits = family.partition("-")
+    exercise = OPERATIONS[operation](rng, int(digits), spec.slip_rate)
+    text = exercise.text
+    if rng.random() < spec.reanswer_share:
+        previous = exercise.reference if rng.random() < 0.5 else _wrong(rng, exercise.reference)
+        text = previous_answer_prompt(text, f"\\boxed{{{previous}}}")
+    messages: list[Message] = [{"role": "user", "content": text}]
+    reference = str(exercise.reference)
+    return Question(
+        question_id(messages, reference), "math", messages, reference_answer=reference,
+        original_response=f"<think>{'; '.join(exercise.steps)}</think><answer>\\boxed{{{exercise.result}}}</answer>",
+        source=spec.name, license=spec.license, language="en", difficulty_label=family,
+    )  # fmt: skip
+
+
+def _add(rng: random.Random, n_digits: int, slip_rate: float) -> Exercise:
+    a, b = _operand(rng, n_digits), _operand(rng, n_digits)
+    steps, carry, out = [], 0, []
+    for x, y in zip(_digits(a), _digits(b), strict=True):
+        total = _slip(rng, x + y + carry, slip_rate)
+        steps.append(f"{x}+{y}+{carry}={total}")
+        out.append(total % 10)
+        carry = total // 10
+    return Exercise(f"What is {a} + {b}?", a + b, steps, _number([*out, carry]))
+
+
+def _subtract(rng: random.Random, n_digits: int, slip_rate: float) -> Exercise:
+    b, a = sorted((_operand(rng, n_digits), _operand(rng, n_digits)))
+    steps, borrow, out = [], 0, []
+    for x, y in zip(_digits(a), _digits(b), strict=True):
+        borrows = x - y - borrow < 0
+        digit = _slip(rng, x - y - borrow + 10 * borrows, slip_rate) % 10
+        steps.append(f"{x}-{y}-{borrow}={digit}{'!' if borrows else ''}")
+        out.append(digit)
+        borrow = int(borrows)
+    return Exercise(f"What is {a} - {b}?", a - b, steps, _number(out))
+
+
+def _multiply(rng: random.Random, n_digits: int, slip_rate: float) -> Exercise:
+    a, b = _operand(rng, n_digits), rng.randrange(2, 10)
+    steps, carry, out = [], 0, []
+    for x in _digits(a):
+        product = _slip(rng, x * b + carry, slip_rate)
+        steps.append(f"{x}*{b}+{carry}={product}")
+        out.append(product % 10)
+        carry = product // 10
+    return Exercise(f"What is {a} * {b}?", a * b, steps, _number([*out, carry]))
+
+
+OPERATIONS: dict[str, Callable[[random.Random, int, float], Exercise]] = {"add": _add, "sub": _subtract, "mul": _multiply}
+
+
+def _operand(rng: random.Random, n_digits: int) -> int:
+    return rng.randrange(10 ** (n_digits - 1), 10**n_digits)
+
+
+def _digits(number: int) -> list[int]:
+    """The digits from the right."""
+    return [int(digit) for digit in reversed(str(number))]
+
+
+def _number(digits: list[int]) -> int:
+    """The number whose digits, from the right, these are; the last may be above 9."""
+    number = 0
+    for digit in reversed(digits):
+        number = number * 10 + digit
+    return number
+
+
+def _slip(rng: random.Random, value: int, rate: float) -> int:
+    return max(0, value + rng.choice((-1, 1))) if rng.random() < rate else value
+
+
+def _wrong(rng: random.Random, right: int) -> int:
+    """A number that one slip would make of the right one; never negative, never right."""
+    unit = int(10 ** rng.randrange(len(str(right))))
+    return right + (unit if right < unit or rng.random() < 0.5 else -unit)

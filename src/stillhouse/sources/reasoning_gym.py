@@ -1,0 +1,97 @@
+"""Questions from reasoning-gym's generators, each with the generator's own answer as reference."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field
+
+from stillhouse.errors import BadConfig
+from stillhouse.rows import Dropped, Message, Question, dropped, question_id
+from stillhouse.sources.spec import SourceSpec
+
+Generator = Literal["gsm_symbolic", "basic_arithmetic", "chain_sum", "simple_equations"]
+"""Generators whose own answers were checked. Some others of the package score nonsense 1.0, or their own answer 0."""
+
+MAX_ENTRIES_PER_QUESTION = 100
+"""Entries looked at for each question asked for, before ``max_steps`` or ``distinct`` are taken to leave too few."""
+
+
+class ReasoningGym(SourceSpec):
+    """One generator of reasoning-gym."""
+
+    kind: Literal["reasoning_gym"] = "reasoning_gym"
+    dataset: Generator
+    """The generator."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """The generator's own settings. gsm_symbolic has none that may change: it refuses any difficulty but 1."""
+    max_steps: int | None = Field(None, ge=1)
+    """Take only problems whose gold chain of thought has at most so many steps; an easy setting. Needs gsm_symbolic."""
+    distinct: bool = False
+    """Skip what was asked before."""
+    license: str = "Apache-2.0 (generated)"
+    """What the rows' ``license`` column says."""
+
+
+def questions(spec: ReasoningGym) -> Iterator[Question | Dropped]:
+    """Yield ``count`` questions; entries whose own answer the generator does not score 1 come as dropped rows.
+
+    Raises BadConfig where the generator refuses its settings, or ``max_steps`` and ``distinct`` leave too few.
+    """
+    dataset = _dataset(spec)
+    seen: set[str] = set()
+    made = 0
+    for index in range(spec.count * MAX_ENTRIES_PER_QUESTION):
+        entry = dataset[index]
+        if not _wanted(spec, entry) or (spec.distinct and entry["question"] in seen):
+            continue
+        seen.add(entry["question"])
+        question = _question(spec, entry)
+        score = float(dataset.score_answer(entry["answer"], entry))
+        if score < 1:
+            yield dropped(question, "own_answer_fails", f"the generator scores its own answer {entry['answer']!r} {score:g}")
+            continue
+        yield question
+        made += 1
+        if made == spec.count:
+            return
+    msg = f"source {spec.name}: {made} questions fit, {spec.count} asked for; lower count, raise max_steps or turn distinct off"
+    raise BadConfig(msg)
+
+
+def _dataset(spec: ReasoningGym) -> Any:
+    import reasoning_gym
+
+    try:
+        return reasoning_gym.create_dataset(
+            spec.dataset, size=spec.count * MAX_ENTRIES_PER_QUESTION, seed=spec.seed, **spec.settings
+        )
+    except (AssertionError, TypeError, ValueError) as error:
+        given = json.dumps(spec.settings)
+        reason = str(error) or "out of the range it supports"
+        msg = f"source {spec.name}: {spec.dataset} refuses settings {given}: {reason}; correct settings or leave them out"
+        raise BadConfig(msg) from error
+
+
+def _wanted(spec: ReasoningGym, entry: Any) -> bool:
+    if spec.max_steps is None:
+        return True
+    if "answer_cot" not in entry["metadata"]:
+        msg = f"source {spec.name}: max_steps needs a gold chain of thought, and {spec.dataset} has none; drop max_steps"
+        raise BadConfig(msg)
+    return len([line for line in _chain(entry).splitlines() if line.strip()]) <= spec.max_steps
+
+
+def _chain(entry: Any) -> str:
+    """The gold chain of thought without the final "#### answer" line; empty where there is none."""
+    return str(entry["metadata"].get("answer_cot", "")).rpartition("####")[0].strip()
+
+
+def _question(spec: ReasoningGym, entry: Any) -> Question:
+    messages: list[Message] = [{"role": "user", "content": str(entry["question"])}]
+    reference, chain = str(entry["answer"]), _chain(entry)
+    return Question(
+        question_id(messages, reference), "math", messages, reference_answer=reference,
+        original_response=f"<think>{chain}</think><answer>\\boxed{{{reference}}}</answer>" if chain else None,
+        source=spec.name, license=spec.license, language="en", difficulty_label=spec.dataset,
+    )  # fmt: skip

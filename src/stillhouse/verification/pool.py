@@ -1,0 +1,211 @@
+"""Verification with a deadline that holds: worker processes that are killed and replaced when they pass it.
+
+Workers are plain child processes, not forks or spawns of the caller: they start in half a second whatever the caller has loaded,
+and never run its main module again. They start when first needed and stay until the pool closes.
+"""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from stillhouse.errors import EngineFailed
+from stillhouse.verification import verifier
+from stillhouse.verification.verdict import Request, Verdict
+
+__all__ = ["Request", "Verdict", "VerifierPool"]
+
+READY_TIMEOUT_S = 120
+"""A worker that has not finished its imports by then never will."""
+IN_FLIGHT_PER_WORKER = 64
+"""Requests read ahead: enough to keep workers busy behind a slow one, few enough to stream."""
+
+
+@dataclass(eq=False)
+class _Job:
+    """One request on its way; ``verdict`` is set when it is there."""
+
+    request: Request
+    verdict: Verdict | None = None
+
+
+@dataclass(eq=False)
+class _Worker:
+    """One process; ``job`` is what it works on, ``due`` when that, or its start, has to be done."""
+
+    process: "subprocess.Popen[bytes]"
+    due: float
+    ready: bool = False
+    job: _Job | None = None
+    received: bytearray = field(default_factory=bytearray)
+
+    @property
+    def fd(self) -> int:
+        """Where its verdicts come from."""
+        assert self.process.stdout is not None
+        return self.process.stdout.fileno()
+
+
+class VerifierPool:
+    """A context manager around worker processes. Not for use by two threads at a time."""
+
+    def __init__(self, timeout_s: float, workers: int | None = None) -> None:
+        """``timeout_s``: seconds from handing an answer to a worker to its verdict. ``workers``: one per usable core if None."""
+        self._timeout_s = timeout_s
+        self._limit = workers or len(os.sched_getaffinity(0))
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> "VerifierPool":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        for worker in list(self._workers):
+            self._end(worker)
+        self._selector.close()
+
+    def verify(self, requests: Iterable[Request]) -> Iterator[Verdict]:
+        """One verdict for every request, in order, read ahead of by a bounded number of requests.
+
+        Raises BadRows for a category without a verifier, EngineFailed where workers do not start.
+        """
+        source, window, waiting = iter(requests), deque[_Job](), deque[_Job]()
+        ahead = self._limit * IN_FLIGHT_PER_WORKER
+        try:
+            while True:
+                _fill(source, window, waiting, ahead)
+                if not window:
+                    return
+                while window and window[0].verdict is not None:
+                    yield window.popleft().verdict  # type: ignore[misc]
+                if any(job.verdict is None for job in window):
+                    self._dispatch(waiting)
+                    self._collect()
+        finally:
+            # Left early: what is still worked on would answer the next caller's request.
+            for worker in [each for each in self._workers if each.job is not None]:
+                self._end(worker)
+
+    def _dispatch(self, waiting: deque[_Job]) -> None:
+        """Hand jobs to idle workers, and start workers while there are more jobs than idle or starting ones."""
+        for worker in [each for each in self._workers if each.ready and each.job is None]:
+            if not waiting:
+                return
+            self._send(worker, waiting.popleft())
+        coming = sum(not worker.ready for worker in self._workers)
+        for _ in range(min(len(waiting) - coming, self._limit - len(self._workers))):
+            self._start()
+
+    def _start(self) -> None:
+        package_root = Path(__file__).parents[2]
+        paths = [str(package_root), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stillhouse.verification.worker", str(self._timeout_s)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        worker = _Worker(process, time.monotonic() + READY_TIMEOUT_S)
+        self._workers.append(worker)
+        self._selector.register(worker.fd, selectors.EVENT_READ, worker)
+
+    def _send(self, worker: _Worker, job: _Job) -> None:
+        worker.job, worker.due = job, time.monotonic() + self._timeout_s
+        assert worker.process.stdin is not None
+        try:
+            worker.process.stdin.write(json.dumps(asdict(job.request)).encode() + b"\n")
+            worker.process.stdin.flush()
+        except BrokenPipeError:
+            self._bury(worker)
+
+    def _collect(self) -> None:
+        """Wait for the next verdict or deadline. What arrived is read before deadlines are looked at."""
+        live = [worker for worker in self._workers if worker.job is not None or not worker.ready]
+        if not live:
+            return
+        wait_s = min(worker.due for worker in live) - time.monotonic()
+        for key, _ in self._selector.select(max(0.0, wait_s)):
+            self._receive(key.data)
+        now = time.monotonic()
+        for worker in [each for each in self._workers if each.due < now and (each.job is not None or not each.ready)]:
+            if worker.job is None:
+                msg = f"a verification worker was not ready after {READY_TIMEOUT_S} s; is the machine out of memory or of cores?"
+                raise EngineFailed(msg)
+            worker.job.verdict = _timeout(worker.job, self._timeout_s)
+            self._end(worker)
+
+    def _receive(self, worker: _Worker) -> None:
+        """Take what a worker sent; a verdict is whole once its line is."""
+        data = os.read(worker.fd, 65536)
+        if not data:
+            self._bury(worker)
+            return
+        worker.received += data
+        if not worker.received.endswith(b"\n"):
+            return
+        message: dict[str, Any] = json.loads(worker.received)
+        worker.received.clear()
+        if "failed" in message:
+            msg = f"the verifier cannot be loaded: {message['failed']}; install stillhouse[worker]"
+            raise EngineFailed(msg)
+        if not worker.ready:
+            worker.ready = True
+        elif worker.job is not None:
+            worker.job.verdict = Verdict(**message)
+            worker.job = None
+
+    def _bury(self, worker: _Worker) -> None:
+        """A worker died by itself: its job gets a verdict that says so."""
+        code = self._end(worker)
+        if not worker.ready:
+            msg = f"a verification worker ended with code {code} before it was ready; its words are on standard error"
+            raise EngineFailed(msg)
+        if worker.job is None:
+            return
+        if code == -signal.SIGXCPU:
+            worker.job.verdict = _timeout(worker.job, self._timeout_s)
+        else:
+            worker.job.verdict = Verdict("error", None, worker.job.request.category, f"the worker died with code {code}")
+
+    def _end(self, worker: _Worker) -> int:
+        """Kill the process, if it lives, and forget it. Returns its exit code; negative: the signal that ended it."""
+        self._selector.unregister(worker.fd)
+        self._workers.remove(worker)
+        worker.process.kill()
+        code = worker.process.wait()
+        for pipe in (worker.process.stdin, worker.process.stdout):
+            if pipe is not None:
+                _close(pipe)
+        return code
+
+
+def _fill(source: Iterator[Request], window: deque[_Job], waiting: deque[_Job], ahead: int) -> None:
+    """Read requests until ``ahead`` are in the window; those that need no worker get their verdict here."""
+    while len(window) < ahead:
+        request = next(source, None)
+        if request is None:
+            return
+        job = _Job(request, verifier(request.category).settled(request))
+        window.append(job)
+        if job.verdict is None:
+            waiting.append(job)
+
+
+def _timeout(job: _Job, timeout_s: float) -> Verdict:
+    return Verdict("timeout", None, job.request.category, f"no verdict after {timeout_s:g} s", timeout_s)
+
+
+def _close(pipe: Any) -> None:
+    try:
+        pipe.close()
+    except BrokenPipeError:
+        # What was buffered for a dead worker has nowhere to go.
+        return

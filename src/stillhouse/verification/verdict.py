@@ -1,0 +1,32 @@
+"""What a verifier is asked and what it says."""
+
+from dataclasses import dataclass
+
+SCORED = ("correct", "partial", "wrong", "no_answer", "malformed", "truncated")
+"""Kinds of verdict that count towards a pass rate."""
+FAILED = ("timeout", "error")
+"""The verifier's own failures: they say nothing about the answer."""
+KINDS = (*SCORED, *FAILED)
+
+DETAIL_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One answer to verify. ``answer`` is None where the response has none; ``finish_reason`` is the engine's."""
+
+    category: str
+    answer: str | None
+    reference: str | None
+    finish_reason: str = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``verify_score`` is on the category's own scale, None if ``kind`` is one of FAILED. ``seconds`` is the time it took."""
+
+    kind: str
+    verify_score: float | None
+    method: str
+    detail: str = ""
+    seconds: float = 0.0

@@ -1,0 +1,47 @@
+import pytest
+import yaml
+
+from stillhouse import config as configs
+from stillhouse import stages
+
+PATH_RECIPES = {
+    "questions-corpus", "questions", "selected-corpus", "sft-base", "sft-small", "sft-medium", "sft-large", "responses-small",
+    "responses-medium", "responses-large", "verified", "screened", "graded", "selected", "sft-1", "sft-anneal", "rl-1", "rl-2",
+    "report", "registry",
+}  # fmt: skip
+"""What ``dags/retrain.py`` asks of a profile."""
+
+
+@pytest.mark.parametrize("name", configs.recipes())
+def test_recipe_parses_into_its_stage_config(name):
+    stage = stages.load(name.split("/")[1].split("-")[0])
+    assert configs.resolve(stage.Config, [f"@{name}"])
+
+
+@pytest.mark.parametrize("profile", ["laptop", "smollm2", "toy"])
+def test_profile_has_every_recipe_of_the_path(profile):
+    assert {path.stem for path in (configs.RECIPES / profile).glob("*.yaml")} >= PATH_RECIPES
+
+
+def test_recipes_folder_holds_only_recipes():
+    """A file that ``recipes()`` does not list (another suffix, another depth) would never be parsed by a test."""
+    files = {
+        path for path in configs.RECIPES.rglob("*") if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    }
+    assert files == set(configs.recipes().values())
+
+
+@pytest.mark.parametrize("name", configs.recipes())
+def test_recipe_no_key_is_given_twice(name):
+    """YAML lets the last one win in silence."""
+
+    class Strict(yaml.SafeLoader):
+        pass
+
+    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict:
+        keys = [loader.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), keys
+        return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)}
+
+    Strict.add_constructor("tag:yaml.org,2002:map", mapping)
+    yaml.load(configs.recipes()[name].read_text(), Loader=Strict)

@@ -1,0 +1,95 @@
+"""What the design says of every source file, checked by reading the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(path for top in ("src", "operators", "dags", "laptop") for path in (ROOT / top).rglob("*.py"))
+STAGE_LINES, MODULE_LINES, FUNCTION_LINES = 120, 300, 40
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
+FROM_STILLHOUSE = {
+    "dags": {"command", "config", "errors", "manifest", "stages", "store"},
+    "operators": {"command", "config", "errors", "manifest", "stages", "store"},
+    "laptop": {"errors", "manifest", "reporting", "store"},
+}
+"""What may be imported of stillhouse, by top folder. Import-linter says the same of operators and laptop; dags is no package."""
+
+HEAVY = {
+    "accelerate", "boto3", "botocore", "datasets", "deepspeed", "faiss", "kubernetes", "math_verify", "mlflow", "numpy", "pandas",
+    "plotly", "polars", "psutil", "reasoning_gym", "sentence_transformers", "tokenizers", "torch", "transformers", "trl", "vllm",
+}  # fmt: skip
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of every import in the file, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_module_line_budget_is_kept(path):
+    budget = STAGE_LINES if path.parent.name == "stages" else MODULE_LINES
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= budget
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_function_line_budget_is_kept(path):
+    lengths = {each.name: (each.end_lineno or 0) - each.lineno + 1 for each in functions(path)}
+    # A DAG's function is the DAG: its length is the path's.
+    too_long = {name: length for name, length in lengths.items() if length > FUNCTION_LINES and path.parent.name != "dags"}
+    assert too_long == {}
+
+
+def test_module_names_say_what_is_inside():
+    assert [relative(path) for path in SOURCES if path.stem in FORBIDDEN_NAMES] == []
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.stem != "__init__"], ids=relative)
+def test_module_has_a_docstring(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "src/stillhouse/stages").glob("[a-z]*.py")), ids=relative)
+def test_stage_docstring_begins_with_input_to_output(path):
+    first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[0]
+    made = first.partition(": ")[0].split(" -> ")
+    assert len(made) == 2
+    assert made[1].split()[-1] == path.stem
+
+
+@pytest.mark.parametrize("top", FROM_STILLHOUSE)
+def test_control_side_imports_of_stillhouse_only_what_it_may(top):
+    files = [path for path in SOURCES if path.relative_to(ROOT).parts[0] == top]
+    assert files or top == "dags"
+    names = {(relative(path), name) for path in files for name in imported(path) if name.split(".")[0] == "stillhouse"}
+    assert {(path, name) for path, name in names if name.split(".")[1] not in FROM_STILLHOUSE[top]} == set()
+
+
+@pytest.mark.parametrize("name", ["mlflow", "boto3"])
+def test_seam_library_is_imported_in_one_module_alone(name):
+    allowed = {"mlflow": "src/stillhouse/tracking.py", "boto3": "src/stillhouse/store.py"}[name]
+    users = {relative(path) for path in (ROOT / "src").rglob("*.py") if any(each.split(".")[0] == name for each in imported(path))}
+    assert users == {allowed}
+
+
+def test_ruff_and_the_import_rule_ban_the_same_libraries():
+    import tomllib
+
+    ruff = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]["flake8-tidy-imports"]
+    assert set(ruff["banned-module-level-imports"]) == HEAVY

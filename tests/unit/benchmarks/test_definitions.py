@@ -1,0 +1,35 @@
+import pytest
+
+from stillhouse import benchmarks
+from stillhouse.errors import BadConfig
+
+
+@pytest.mark.parametrize(("name", "count"), [("arithmetic", 250), ("arithmetic-toy", 24), ("word-problems", 60)])
+def test_benchmarks_have_their_number_of_distinct_questions_without_responses(name, count):
+    asked = benchmarks.questions(name)
+    assert len({question.question_id for question in asked}) == count == len(asked)
+    assert all(question.original_response is None and question.reference_answer for question in asked)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "reference"), [("arithmetic", "What is 60 + 82?", "142"), ("arithmetic-toy", "What is 3 + 3?", "6")]
+)
+def test_benchmarks_first_question_is_pinned_to_the_revision(name, first, reference):
+    question = benchmarks.questions(name)[0]
+    assert benchmarks.BENCHMARKS[name].revision == 1
+    assert (question.messages[0]["content"], question.reference_answer) == (first, reference)
+
+
+def test_benchmarks_typo_names_the_nearest():
+    with pytest.raises(BadConfig, match="did you mean arithmetic"):
+        benchmarks.questions("arithmetics")
+
+
+def test_benchmarks_pinned_fills_in_the_revision_and_is_idempotent():
+    assert benchmarks.pinned("arithmetic") == "arithmetic@1" == benchmarks.pinned("arithmetic@1")
+
+
+@pytest.mark.parametrize("name", ["arithmetic@2", "arithmetic@", "nothing"])
+def test_benchmarks_pinned_refuses_what_is_not_there(name):
+    with pytest.raises(ValueError, match="benchmark"):
+        benchmarks.pinned(name)

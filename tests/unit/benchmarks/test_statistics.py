@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+
+from stillhouse.benchmarks.statistics import Interval, paired_difference, pass_at_1
+from stillhouse.errors import BadRows, NothingToDo
+
+
+def outcomes(generator: np.random.Generator, rates: np.ndarray, n_samples: int) -> list[list[bool]]:
+    return (generator.random((len(rates), n_samples)) < rates[:, None]).tolist()
+
+
+def test_pass_at_1_ragged_samples_weighs_questions_equally():
+    assert pass_at_1([[True], [False, False, False, True]]).mean == pytest.approx((1 + 0.25) / 2)
+
+
+def test_pass_at_1_same_outcomes_same_interval():
+    sampled = outcomes(np.random.default_rng(1), np.linspace(0, 1, 40), 3)
+    assert pass_at_1(sampled) == pass_at_1(sampled)
+
+
+@pytest.mark.parametrize(("n_samples", "at_least", "at_most"), [(1, 0.90, 0.99), (4, 0.93, 1.0)])
+def test_pass_at_1_simulated_questions_interval_covers_the_truth(n_samples, at_least, at_most):
+    generator = np.random.default_rng(7)
+    trials = 150
+    covered = 0
+    for _ in range(trials):
+        interval = pass_at_1(outcomes(generator, generator.beta(2, 3, 60), n_samples))
+        covered += interval.low <= 2 / 5 <= interval.high
+    assert at_least <= covered / trials <= at_most
+
+
+def test_pass_at_1_one_sample_each_width_is_that_of_the_binomial():
+    interval = pass_at_1([[index < 120] for index in range(400)])
+    width = 2 * 1.96 * (0.3 * 0.7 / 400) ** 0.5
+    assert interval.high - interval.low == pytest.approx(width, rel=0.06)
+
+
+def test_pass_at_1_flipped_outcomes_interval_is_mirrored():
+    sampled = outcomes(np.random.default_rng(3), np.full(80, 0.3), 2)
+    interval, mirrored = pass_at_1(sampled), pass_at_1([[not each for each in samples] for samples in sampled])
+    assert mirrored.mean == pytest.approx(1 - interval.mean)
+    assert mirrored.low == pytest.approx(1 - interval.high, abs=0.02)
+    assert mirrored.high == pytest.approx(1 - interval.low, abs=0.02)
+
+
+@pytest.mark.parametrize(("passed", "low", "high"), [(True, 0.98487, 1.0), (False, 0.0, 0.01513)])
+def test_pass_at_1_all_alike_falls_back_to_wilson(passed, low, high):
+    interval = pass_at_1([[passed]] * 250)
+    assert interval == Interval(float(passed), pytest.approx(low, abs=1e-5), pytest.approx(high, abs=1e-5))
+
+
+def test_pass_at_1_all_alike_more_samples_do_not_narrow():
+    assert pass_at_1([[True] * 16] * 10) == pass_at_1([[True]] * 10)
+
+
+def test_pass_at_1_one_question_interval_is_wide_and_inside_the_unit():
+    interval = pass_at_1([[True, True, True, False]])
+    assert 0 < interval.low < 0.2
+    assert 0.9 < interval.high < 1
+
+
+def test_pass_at_1_no_questions_is_refused():
+    with pytest.raises(NothingToDo, match="no questions"):
+        pass_at_1([])
+
+
+def test_pass_at_1_question_without_samples_is_named():
+    with pytest.raises(BadRows, match=r"question 1 has no sample \(1 such of 2\)"):
+        pass_at_1([[True], []])
+
+
+def test_paired_difference_swapped_is_the_negative():
+    generator = np.random.default_rng(5)
+    a, b = outcomes(generator, np.full(60, 0.7), 2), outcomes(generator, np.full(60, 0.5), 4)
+    there, back = paired_difference(a, b), paired_difference(b, a)
+    assert (back.mean, back.low, back.high) == pytest.approx((-there.mean, -there.high, -there.low))
+
+
+def test_paired_difference_hard_and_easy_questions_is_narrower_than_unpaired():
+    rates = np.repeat([0.0, 1.0], 50)
+    a = [[bool(rate) or index == 0] for index, rate in enumerate(rates)]
+    b = [[bool(rate)] for rate in rates]
+    paired, alone = paired_difference(a, b), pass_at_1(a)
+    assert paired.mean == pytest.approx(0.01)
+    assert (paired.high - paired.low) < 0.25 * (alone.high - alone.low)
+
+
+def test_paired_difference_simulated_questions_interval_covers_the_truth():
+    generator = np.random.default_rng(11)
+    trials, covered = 150, 0
+    for _ in range(trials):
+        base = generator.beta(2, 3, 60) * 0.8
+        interval = paired_difference(outcomes(generator, base + 0.2, 2), outcomes(generator, base, 2))
+        covered += interval.low <= 0.2 <= interval.high
+    assert 0.90 <= covered / trials <= 0.99
+
+
+def test_paired_difference_identical_outcomes_has_width():
+    interval = paired_difference([[True], [False]] * 125, [[True], [False]] * 125)
+    assert interval == Interval(0.0, pytest.approx(-0.01513, abs=1e-5), pytest.approx(0.01513, abs=1e-5))
+
+
+def test_paired_difference_other_number_of_questions_is_refused():
+    with pytest.raises(BadRows, match="got 2 and 1"):
+        paired_difference([[True], [True]], [[True]])

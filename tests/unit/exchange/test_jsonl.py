@@ -1,0 +1,141 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from stillhouse import manifest as manifests
+from stillhouse import rows
+from stillhouse.errors import BadConfig, BadRows, MissingInput, StaleOutput
+from stillhouse.exchange.jsonl import import_file
+from stillhouse.rows import Question, Response
+
+GOOD = {"category": "math", "messages": [{"role": "user", "content": "1+1?"}], "reference_answer": "2"}
+SPOKEN = {"question_id": "q", "model": "m", "sample_index": 0, "text": "<think>a</think><answer>b</answer>"}
+
+
+def file_of(directory: Path, *lines: object) -> Path:
+    path = directory / "rows.jsonl"
+    path.write_bytes(b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines))
+    return path
+
+
+def read(uri: str, row_type: type) -> list:
+    return list(rows.read(Path(uri), row_type))
+
+
+def output_of(directory: Path, name: str = "questions", version: str = "1") -> str:
+    return str(directory / name / "mine" / version)
+
+
+def refusal(directory: Path, *lines: object, name: str = "questions") -> str:
+    with pytest.raises(BadRows) as caught:
+        import_file(file_of(directory, *lines), name, output_of(directory, name))
+    assert manifests.find(output_of(directory, name)) is None
+    return str(caught.value)
+
+
+def test_import_questions_id_is_computed_and_given_one_is_kept(tmp_path):
+    manifest = import_file(file_of(tmp_path, GOOD, b"", {**GOOD, "question_id": "mine"}), "questions", output_of(tmp_path))
+    first, second = read(output_of(tmp_path), Question)
+    assert (first.question_id, second.question_id) == (rows.question_id(GOOD["messages"], "2"), "mine")
+    assert (manifest.stage, manifest.rows, manifest.metrics) == ("questions", 2, {"n_imported": 2})
+    assert list(manifest.config) == ["imported"]
+
+
+def test_import_responses_think_and_answer_are_parsed_where_absent(tmp_path):
+    given = {**SPOKEN, "sample_index": 1, "think": None, "answer": "c"}
+    import_file(file_of(tmp_path, SPOKEN, given), "responses", output_of(tmp_path, "responses"))
+    first, second = read(output_of(tmp_path, "responses"), Response)
+    assert (first.think, first.answer, first.prompt_kind, first.round, first.finish_reason) == ("a", "b", "question", 1, "stop")
+    assert (second.think, second.answer) == (None, "c")
+
+
+def test_import_all_columns_round_trip(tmp_path):
+    row = Response("q", "m", "summary", 2, 3, "text", "t", None, "length", 4, 5, 2**62, "s")
+    columns = {name: getattr(row, name) for name in Response.SCHEMA.names}
+    import_file(file_of(tmp_path, columns), "responses", output_of(tmp_path, "responses"))
+    assert read(output_of(tmp_path, "responses"), Response) == [row]
+
+
+def test_import_same_file_again_changes_nothing(tmp_path):
+    path = file_of(tmp_path, GOOD)
+    first = import_file(path, "questions", output_of(tmp_path))
+    assert import_file(path, "questions", output_of(tmp_path)) == first
+
+
+def test_import_other_file_same_place_is_refused(tmp_path):
+    import_file(file_of(tmp_path, GOOD), "questions", output_of(tmp_path))
+    with pytest.raises(StaleOutput):
+        import_file(file_of(tmp_path, {**GOOD, "reference_answer": "3"}), "questions", output_of(tmp_path))
+    assert read(output_of(tmp_path), Question)[0].reference_answer == "2"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"{bad", "line 2: not JSON"),
+        (b"[]", "line 2: line: .*object"),
+        (b"null", "line 2: line: "),
+        (b'{"category": "math\xff"}', "line 2: not JSON .*unicode"),
+        (json.dumps({**GOOD, "language": "\ud800"}).encode(), "line 2: "),
+        ({**GOOD, "anwser": "2"}, "line 2: anwser: no such column"),
+        ({**GOOD, "n_tokens": "5"}, "line 2: n_tokens: .*integer, got '5'"),
+        ({**GOOD, "n_tokens": 2**31}, "line 2: n_tokens: "),
+        ({**GOOD, "n_tokens": True}, "line 2: n_tokens: "),
+        ({**GOOD, "category": "maths"}, "line 2: category: .*'math'.*got 'maths'"),
+        ({**GOOD, "messages": []}, "line 2: messages: "),
+        ({**GOOD, "messages": "1+1?"}, "line 2: messages: .*array, got '1[+]1[?]'"),
+        ({**GOOD, "messages": [{"role": "user"}]}, r"line 2: messages\.0\.content: missing"),
+        ({**GOOD, "messages": [{"role": "me", "content": ""}]}, r"line 2: messages\.0\.role: .*got 'me'"),
+        ({**GOOD, "messages": [{"role": "user", "content": "", "x": 1}]}, r"line 2: messages\.0\.x: no such column"),
+        ({"category": "math"}, "line 2: messages: missing"),
+        (GOOD, "line 2: same question_id as line 1"),
+    ],
+)
+def test_import_bad_question_is_named_by_line_and_nothing_is_published(tmp_path, line, says):
+    message = refusal(tmp_path, GOOD, line)
+    assert "nothing was imported" in message
+    assert re.search(says, message), message
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"sample_index": -1}, "sample_index: "),
+        ({"round": 0}, "round: "),
+        ({"finish_reason": "eos"}, "finish_reason: "),
+        ({"prompt_kind": "x"}, "prompt_kind: "),
+        ({"seed": 2**63}, "seed: "),
+        ({}, "same question_id, model, prompt_kind, round, sample_index as line 1"),
+    ],
+)
+def test_import_bad_response_is_named(tmp_path, changes, says):
+    assert f"line 2: {says}" in refusal(tmp_path, SPOKEN, {**SPOKEN, **changes}, name="responses")
+
+
+def test_import_many_bad_lines_five_are_shown_and_all_are_counted(tmp_path):
+    message = refusal(tmp_path, *[b"{"] * 9)
+    assert "line 5: " in message
+    assert "line 6: " not in message
+    assert "(9 bad lines in all)" in message
+
+
+def test_import_empty_file_is_refused(tmp_path):
+    assert "no rows" in refusal(tmp_path, b"")
+
+
+def test_import_corrected_file_after_a_refusal_succeeds(tmp_path):
+    refusal(tmp_path, b"{")
+    assert import_file(file_of(tmp_path, GOOD), "questions", output_of(tmp_path)).rows == 1
+
+
+@pytest.mark.parametrize("name", ["nowhere.jsonl", "."])
+def test_import_no_such_file_is_missing(tmp_path, name):
+    with pytest.raises(MissingInput, match="give a file of JSON lines"):
+        import_file(tmp_path / name, "questions", output_of(tmp_path))
+
+
+def test_import_other_row_type_is_refused(tmp_path):
+    with pytest.raises(BadConfig, match="--as sft: rows are imported as questions or responses"):
+        import_file(file_of(tmp_path, GOOD), "sft", output_of(tmp_path))

@@ -1,0 +1,85 @@
+import pytest
+
+from stillhouse import rows, testing
+from stillhouse.errors import BadConfig, NothingToDo
+from stillhouse.rows import Graded, Question, Verified
+from stillhouse.stages import graded
+
+ASKED = testing.questions(4)
+ROLES = {"small": "s", "medium": "m", "reference": "r", "strongest": "r"}
+
+
+def verdicts(asked, **passed_by_model):
+    return [
+        testing.verified(testing.response(asked, model=model, sample_index=index), passed=bool(passed))
+        for model, outcomes in passed_by_model.items() for index, passed in enumerate(outcomes)
+    ]  # fmt: skip
+
+
+def run(tmp_path, made, asked=ASKED, **config):
+    scratch = tmp_path / f"scratch-{len(list(tmp_path.iterdir()))}"
+    scratch.mkdir()
+    rows.write(tmp_path / "questions", asked, Question)
+    rows.write(tmp_path / "verified", made, Verified)
+    inputs = graded.Inputs(scratch=scratch, questions=tmp_path / "questions", verified=tmp_path / "verified")
+    outputs = graded.run(graded.Config(**{**ROLES, **config}), inputs)
+    return outputs, list(rows.read(scratch / "output", Graded))
+
+
+def test_graded_levels_and_counts(tmp_path):
+    made = [
+        *verdicts(ASKED[0], s=[1, 0], m=[1, 1], r=[1, 1]), *verdicts(ASKED[1], s=[0, 0], m=[1, 0], r=[1, 1]),
+        *verdicts(ASKED[2], s=[0, 1], m=[0, 0], r=[0, 0]),
+    ]  # fmt: skip
+    outputs, found = run(tmp_path, made)
+    assert [(row.level, row.discard_reason) for row in found] == [(1, None), (2, None), (None, "never_solved")]
+    assert outputs.dropped == {"no_verdict": 1}
+    assert (outputs.metrics["n_level_1"], outputs.metrics["n_level_2"], outputs.metrics["n_never_solved"]) == (1, 1, 1)
+    assert outputs.metrics["n_pass_rate/s/0.5"] == 2
+    assert outputs.metrics["cv/s"] == pytest.approx(2**0.5)
+
+
+def test_graded_grades_hold_each_model_s_numbers(tmp_path):
+    _, found = run(tmp_path, verdicts(ASKED[0], s=[1, 0, 0, 0], m=[1], r=[1, 1]))
+    grades = {each["model"]: each for each in found[0].models}
+    assert (grades["s"]["n"], grades["s"]["pass_rate"], grades["s"]["cv"]) == (4, 0.25, 2.0)
+    assert grades["m"]["cv"] is None
+    assert grades["r"]["cv"] == 0
+
+
+def test_graded_verifier_failures_do_not_count(tmp_path):
+    failed = testing.verified(testing.response(ASKED[0], model="s", sample_index=9), kind="timeout", verify_score=None)
+    _, found = run(tmp_path, [*verdicts(ASKED[0], s=[1, 1], m=[1], r=[1]), failed])
+    assert {each["model"]: each["n"] for each in found[0].models}["s"] == 2
+
+
+def test_graded_further_rounds_do_not_count(tmp_path):
+    later = testing.verified(testing.response(ASKED[0], model="s", prompt_kind="previous_answer", round=2), passed=False)
+    _, found = run(tmp_path, [*verdicts(ASKED[0], s=[1, 1], m=[1], r=[1]), later])
+    assert {each["model"]: each["pass_rate"] for each in found[0].models}["s"] == 1
+
+
+def test_graded_mean_score_kind_uses_the_scale(tmp_path):
+    science = testing.question("Why?", "because", category="science")
+    made = [testing.verified(testing.response(science, model=model), verify_score=2.5) for model in "smr"]
+    _, found = run(tmp_path, made, [science], pass_rate_kind="mean_score")
+    assert [each["pass_rate"] for each in found[0].models] == [0.5] * 3
+    assert [each["mean_score"] for each in found[0].models] == [2.5] * 3
+
+
+def test_graded_solved_share_is_seeded(tmp_path):
+    asked = testing.questions(200)
+    made = [row for each in asked for row in verdicts(each, s=[0], m=[0], r=[1])]
+    levels = [[row.level for row in run(tmp_path, made, asked, seed=seed)[1]] for seed in (0, 0, 1)]
+    assert levels[0] == levels[1] != levels[2]
+    assert 70 < levels[0].count(3) < 130
+
+
+def test_graded_model_without_verdicts_is_refused_with_the_names_there_are(tmp_path):
+    with pytest.raises(BadConfig, match="models: m, r, s"):
+        run(tmp_path, verdicts(ASKED[0], s=[1], m=[1], r=[1]), small="tiny")
+
+
+def test_graded_without_verdicts_is_refused(tmp_path):
+    with pytest.raises(NothingToDo):
+        run(tmp_path, [])

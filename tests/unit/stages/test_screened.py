@@ -1,0 +1,55 @@
+import pytest
+
+from stillhouse import rows, testing
+from stillhouse.errors import BadRows, NothingToDo
+from stillhouse.rows import Question, Response, Screened
+from stillhouse.stages import screened
+
+ASKED = testing.questions(30)
+LONG = " ".join(f"w{number}" for number in range(25))
+
+
+def run(tmp_path, responses, **config):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    rows.write(tmp_path / "questions", ASKED, Question)
+    rows.write(tmp_path / "responses", responses, Response)
+    inputs = screened.Inputs(scratch=scratch, questions=tmp_path / "questions", responses=(tmp_path / "responses",))
+    outputs = screened.run(screened.Config(**config), inputs)
+    return outputs, list(rows.read(scratch / "output", Screened))
+
+
+def test_screened_all_rows_stay_and_the_unfit_say_why(tmp_path):
+    made = [
+        testing.response(ASKED[0]), testing.response(ASKED[1], think=None), testing.response(ASKED[2], ""),
+        testing.response(ASKED[3], text="wait " * 9), testing.response(ASKED[4], text="wait " * 8),
+    ]  # fmt: skip
+    outputs, found = run(tmp_path, made)
+    assert [row.reason for row in found] == [None, "no_think", "no_answer", "repetition", None]
+    assert [row.kept for row in found] == [True, False, False, False, True]
+    assert [row.longest_repeat for row in found][3:] == [9, 8]
+    assert outputs.dropped == {"no_think": 1, "no_answer": 1, "repetition": 1}
+    assert (outputs.metrics["n_screened"], outputs.metrics["n_kept"]) == (5, 2)
+
+
+@pytest.mark.parametrize(("copies", "reason"), [(20, None), (21, "frequent_ngrams")])
+def test_screened_phrase_is_frequent_above_twenty_copies(tmp_path, copies, reason):
+    outputs, found = run(tmp_path, [testing.response(each, text=LONG) for each in ASKED[:copies]])
+    assert {row.reason for row in found} == {reason}
+    assert {row.frequent_ngrams for row in found} == {6 if reason else 0}
+    assert sum(outputs.dropped.values()) == (copies if reason else 0)
+
+
+def test_screened_ngram_rule_can_be_switched_off(tmp_path):
+    _, found = run(tmp_path, [testing.response(each, text=LONG) for each in ASKED], max_ngram_count=None)
+    assert all(row.kept for row in found)
+
+
+def test_screened_unknown_question_is_refused(tmp_path):
+    with pytest.raises(BadRows, match="questions input"):
+        run(tmp_path, [testing.response(testing.question("else", "1"))])
+
+
+def test_screened_without_rows_is_refused(tmp_path):
+    with pytest.raises(NothingToDo):
+        run(tmp_path, [])

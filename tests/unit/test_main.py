@@ -1,0 +1,160 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stillhouse import testing
+from stillhouse.rows import Question, Response
+from stillhouse.stages import DATA_PATH
+
+PROGRAM = Path(sys.executable).with_name("stillhouse")
+
+
+def stillhouse(*arguments: object, rc: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == rc, done.stdout + done.stderr
+    return done
+
+
+def error_of(*arguments: object, cwd: Path | None = None) -> str:
+    """The one line on standard error of a command that fails."""
+    done = stillhouse(*arguments, rc=1, cwd=cwd)
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+def test_help_lists_every_stage_with_its_first_line():
+    text = stillhouse("--help").stdout
+    assert [name for name in (*DATA_PATH, "import", "lineage", "show", "summary") if f" {name} " not in text] == []
+
+
+def test_no_arguments_prints_the_help():
+    done = subprocess.run([PROGRAM], capture_output=True, text=True)
+    assert "Usage: stillhouse" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", DATA_PATH)
+def test_stage_help_shows_its_inputs_and_every_config_field(name):
+    from stillhouse import stages
+    from stillhouse.stage import input_names
+
+    stage = stages.load(name)
+    text = stillhouse(name, "--help").stdout
+    assert [word for word in (*stage.Config.model_fields, *input_names(stage.Inputs)) if word not in text] == []
+
+
+@pytest.mark.parametrize("name", DATA_PATH)
+def test_stage_every_config_field_says_what_it_is(name):
+    from stillhouse import stages
+
+    assert [field for field, info in stages.load(name).Config.model_fields.items() if not info.description] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["verifed", "--output", "x"], "No such command 'verifed'. Did you mean 'verified'? See stillhouse --help"),
+        (["verified", "--otput", "x"], "No such option: --otput"),
+        (["verified"], "Missing option '--output'"),
+        (["verified", "--output", "out", "--input", "responses"], "--input responses: not of the form NAME=URI"),
+        (["verified", "--output", "out", "--input", "answers=x"], "verified takes no such input; its inputs: "),
+        (["verified", "--output", "out"], "verified needs --input questions=URI, got none"),
+        (["verified", "--output", "out", "--input", "questions=nowhere", "--input", "responses=x"], "nothing is published there"),
+        (["verified", "--output", "gs://b/x"], "no store for gs://"),
+        (["verified", "--output", "out", "--config", '{"timeout": 5}'], "timeout: no such field (did you mean timeout_s?)"),
+        (["verified", "--output", "out", "--config", "@laptop/verifed"], "did you mean @laptop/verified?"),
+        (["verified", "--output", "out", "--set", "timeout_s=0"], "timeout_s: input should be greater than 0, got 0"),
+        (["verified", "--output", "out", "--shard", "3/3"], "--shard 3/3: not of the form INDEX/COUNT"),
+        (["lineage", "nowhere"], "nothing is published there"),
+        (["show", "nowhere"], "nothing is published there"),
+        (["show", "nowhere", "--rows", "-1"], "Invalid value for '--rows'"),
+        (["import", "nowhere.jsonl", "--as", "questions", "-o", "out"], "nowhere.jsonl: No such file or directory"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_one_line_and_exit_code_1_and_nothing_is_published(arguments, says, tmp_path):
+    assert says in error_of(*arguments, cwd=tmp_path)
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_import_to_verified_by_hand_then_show_and_lineage(tmp_path):
+    prompts = [[{"role": "user", "content": f"{n} + {n}?"}] for n in range(3)]
+    asked = [
+        {"question_id": f"q{n}", "category": "math", "messages": prompt, "reference_answer": str(n + n)}
+        for n, prompt in enumerate(prompts)
+    ]
+    texts = ["<think>so</think><answer>0</answer>", "<think>so</think><answer>3</answer>", "<think>so</think>\\boxed{4}"]
+    said = [{"question_id": f"q{n}", "model": "mine", "sample_index": 0, "text": text} for n, text in enumerate(texts)]
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, asked)))
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, said)))
+    stillhouse("import", "q.jsonl", "--as", "questions", "--output", "out/questions/mine/1", cwd=tmp_path)
+    stillhouse("import", "r.jsonl", "--as", "responses", "--output", "out/responses/mine/1", cwd=tmp_path)
+    command = [
+        "verified", "--input", "questions=out/questions/mine/1", "--input", "responses=out/responses/mine/1", "--output",
+        "out/verified/mine/1",
+    ]  # fmt: skip
+    first = stillhouse(*command, cwd=tmp_path)
+    assert first.stdout.startswith("verified done in ")
+    assert "3 rows" in first.stdout
+    shown = stillhouse("show", "out/verified/mine/1", cwd=tmp_path).stdout
+    rows = [json.loads(line) for line in shown.splitlines() if line.startswith("{")]
+    assert {row["question_id"]: row["passed"] for row in rows} == {"q0": True, "q1": False, "q2": True}
+    assert stillhouse(*command, cwd=tmp_path).stdout.startswith("verified unchanged, skipped")
+    assert "holds fingerprint" in error_of(*command, "--set", "timeout_s=3", cwd=tmp_path)
+    lines = stillhouse("lineage", "out/verified/mine/1", cwd=tmp_path).stdout.splitlines()
+    assert [line.partition(" ← ")[0] for line in lines[1:]] == ["  questions", "  responses"]
+    assert "3 rows" in lines[1]
+
+
+def test_lineage_artifact_that_is_gone_is_marked(tmp_path):
+    uri = (tmp_path / "questions" / "toy" / "1").as_uri()
+    asked = testing.question()
+    testing.publish([asked], Question, uri)
+    testing.publish([testing.response(asked)], Response, f"{tmp_path}/responses/toy/1")
+    given = ["-i", f"questions={uri}", "-i", f"responses={tmp_path}/responses/toy/1"]
+    stillhouse("screened", *given, "-o", f"{tmp_path}/screened/toy/1")
+    (tmp_path / "questions" / "toy" / "1" / "manifest.json").unlink()
+    assert f"questions ← {uri} · gone from the store" in stillhouse("lineage", f"{tmp_path}/screened/toy/1").stdout
+
+
+def test_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+    from stillhouse import __main__, stage
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stage, "execute", full)
+    monkeypatch.setattr(sys, "argv", ["stillhouse", "verified", "--output", str(tmp_path)])
+    with pytest.raises(SystemExit, match="1"):
+        __main__.main()
+    assert "No space left on device; free some room, or set STILLHOUSE_SCRATCH" in capsys.readouterr().err
+
+
+def test_interrupted_says_that_it_can_go_on(tmp_path, monkeypatch, capsys):
+    from stillhouse import __main__, stage
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage, "execute", interrupt)
+    monkeypatch.setattr(sys, "argv", ["stillhouse", "verified", "--output", str(tmp_path)])
+    with pytest.raises(SystemExit, match="1"):
+        __main__.main()
+    assert "run the same command again to go on" in capsys.readouterr().err
+
+
+def test_error_reaches_the_termination_log(tmp_path, monkeypatch, capsys):
+    from stillhouse import __main__
+
+    log = tmp_path / "termination-log"
+    log.touch()
+    monkeypatch.setattr(__main__, "TERMINATION_LOG", log)
+    monkeypatch.setattr(sys, "argv", ["stillhouse", "lineage", str(tmp_path)])
+    with pytest.raises(SystemExit, match="1"):
+        __main__.main()
+    assert log.read_text() == capsys.readouterr().err.removeprefix("error: ").rstrip()

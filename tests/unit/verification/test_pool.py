@@ -1,0 +1,138 @@
+import os
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stillhouse.errors import BadRows
+from stillhouse.verification import pool as pools
+from stillhouse.verification.pool import Request, VerifierPool
+
+HOSTILE = "\\boxed{9^{9^{9^9}}}"
+
+
+def ask(answer, reference="7"):
+    return Request("math", answer, reference)
+
+
+def kinds(pool, answers):
+    return [verdict.kind for verdict in pool.verify(map(ask, answers))]
+
+
+@pytest.fixture
+def pids(monkeypatch):
+    """The processes a pool starts, as they are started."""
+    started = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    monkeypatch.setattr(pools.subprocess, "Popen", Recorded)
+    return started
+
+
+def alive(process):
+    return Path(f"/proc/{process.pid}").exists()
+
+
+def test_pool_plain_integers_need_no_process(pids):
+    with VerifierPool(5, workers=2) as pool:
+        assert kinds(pool, ["\\boxed{7}", "8", None]) == ["correct", "wrong", "no_answer"]
+    assert pids == []
+
+
+def test_pool_verdicts_come_in_the_order_of_requests(pids):
+    answers = [f"\\boxed{{{number}/2}}" for number in range(40)]
+    with VerifierPool(20, workers=2) as pool:
+        assert kinds(pool, answers) == ["correct" if number == 14 else "wrong" for number in range(40)]
+        assert kinds(pool, answers[:3]) == ["wrong"] * 3
+        assert len(pids) == 2
+    assert not any(alive(process) for process in pids)
+
+
+def test_pool_hostile_answer_is_killed_at_the_deadline_and_the_rest_goes_on(pids):
+    with VerifierPool(1.5, workers=1) as pool:
+        assert kinds(pool, ["\\boxed{7.0}"]) == ["correct"]
+        started = time.monotonic()
+        verdicts = list(pool.verify(map(ask, [HOSTILE, "\\boxed{14/2}"])))
+        took = time.monotonic() - started
+    assert [(verdict.kind, verdict.verify_score) for verdict in verdicts] == [("timeout", None), ("correct", 1.0)]
+    assert 1.5 <= took < 20
+    assert len(pids) == 2
+    assert pids[0].returncode == -9
+
+
+def test_pool_worker_that_dies_gives_an_error_and_is_replaced(pids):
+    with VerifierPool(20, workers=1) as pool:
+        assert kinds(pool, ["\\boxed{7.0}"]) == ["correct"]
+        pids[0].kill()
+        verdict, after = pool.verify(map(ask, ["\\boxed{7.0}", "\\boxed{7.0}"]))
+    assert (verdict.kind, verdict.verify_score) == ("error", None)
+    assert "died" in verdict.detail
+    assert after.kind == "correct"
+
+
+def test_pool_left_early_does_not_mix_up_the_next_call():
+    with VerifierPool(20, workers=1) as pool:
+        first = pool.verify(map(ask, ["\\boxed{7.0}", *["\\boxed{1/3}"] * 20]))
+        assert next(first).kind == "correct"
+        first.close()
+        assert kinds(pool, ["\\boxed{14/2}"]) == ["correct"]
+
+
+def test_pool_reads_no_further_ahead_than_it_must():
+    read = []
+
+    def endless():
+        while True:
+            read.append(1)
+            yield ask("7")
+
+    with VerifierPool(5, workers=1) as pool:
+        assert next(pool.verify(endless())).kind == "correct"
+    assert len(read) <= pools.IN_FLIGHT_PER_WORKER
+
+
+def test_pool_category_without_a_verifier_is_refused_by_name():
+    with VerifierPool(5) as pool, pytest.raises(BadRows, match="'code'.*later versions"):
+        list(pool.verify([Request("code", "x", "y")]))
+
+
+def test_pool_worker_without_its_library_says_what_to_install(monkeypatch, tmp_path):
+    (tmp_path / "math_verify.py").write_text("raise ImportError('no math_verify here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with VerifierPool(5, workers=1) as pool, pytest.raises(pools.EngineFailed, match="no math_verify here"):
+        kinds(pool, ["\\boxed{1/2}"])
+
+
+def test_pool_worker_ends_when_its_parent_is_killed(tmp_path):
+    script = (
+        "import os; from stillhouse.verification.pool import *\n"
+        "pool = VerifierPool(1, workers=1)\n"
+        "list(pool.verify([Request('math', '\\\\boxed{1/2}', '1/2')]))\n"
+        "print(pool._workers[0].process.pid, flush=True)\n"
+        f"list(pool.verify([Request('math', {HOSTILE!r}, '7')] * 1000))\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert ended(worker, within_s=30)
+
+
+def ended(pid, within_s):
+    """Whether a process that is no child of ours ends in time."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], within_s)[0])
+    finally:
+        os.close(handle)
