@@ -82,8 +82,9 @@ with DAG(
         screened = stage("screened", questions=questions, responses=responses)
         graded = stage("graded", questions=questions, verified=verified)
         selected = stage(
-            "selected", questions=questions, responses=responses, verified=verified, screened=screened, graded=graded, outlets=[SELECTED]
-        )
+            "selected", questions=questions, responses=responses, verified=verified, screened=screened, graded=graded,
+            outlets=[SELECTED],
+        )  # fmt: skip
 
     with TaskGroup("train", prefix_group_id=False, tooltip="Two stages of fine-tuning, two of reinforcement learning"):
         sft = stage("sft-1", selected=selected, checkpoint=base, outlets=[CHECKPOINT])

@@ -3,7 +3,9 @@
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -25,8 +27,8 @@ def up(laptop: Laptop) -> bool:
     out.print(f"Airflow  {laptop.airflow_url}  user admin, password {laptop.secrets['admin_password']}", soft_wrap=True)
     out.print(f"MLflow   {laptop.mlflow_url}", soft_wrap=True)
     if laptop.store == "s3":
-        keys = laptop.store_environment()
-        out.print(f"S3       {laptop.s3_url}  key {keys['AWS_ACCESS_KEY_ID']}, secret {keys['AWS_SECRET_ACCESS_KEY']}", soft_wrap=True)
+        key, secret = laptop.secrets["s3_access_key"], laptop.secrets["s3_secret_key"]
+        out.print(f"S3       {laptop.s3_url}  key {key}, secret {secret}", soft_wrap=True)
     out.print(f"store    {laptop.root}\nlogs     {laptop.home / 'logs'}\n`make down` stops them", soft_wrap=True)
     return True
 
@@ -58,11 +60,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         laptop = Laptop.here(given.store)
-        commands = {"up": up, "down": down, "status": status}
-        if given.command == "demo":
-            succeeded = demo(out, laptop, given.profile, given.version)
-        else:
-            succeeded = commands[given.command](laptop)
+        commands: dict[str, Callable[[Laptop], bool]] = {
+            "up": up, "down": down, "status": status, "demo": partial(demo, out, profile=given.profile, version=given.version),
+        }  # fmt: skip
+        succeeded = commands[given.command](laptop)
     except StillhouseError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)

@@ -106,6 +106,6 @@ class Airflow:
                 detail = answer.json().get("detail")
             except ValueError:
                 detail = answer.text
-            msg = f"Airflow refused {method} {path.split('?')[0]} ({answer.status_code}): {detail}"
+            msg = f"Airflow refused {method} {path.partition('?')[0]} ({answer.status_code}): {detail}"
             raise ServiceFailed(msg)
         return dict(answer.json()) if answer.content else {}

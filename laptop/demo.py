@@ -1,6 +1,7 @@
 """``make demo``: the retrain path from start to end, followed stage by stage."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,8 +67,9 @@ def _services(console: Console, laptop: Laptop) -> Iterator[tuple[Airflow, bool]
         yield prepare(laptop, since if "dag-processor" in fresh else ""), not before
     finally:
         if not before:
-            console.print("stopping the services (`make up` leaves them running)")
-            services.stop(laptop)
+            with _undisturbed():
+                console.print("stopping the services (`make up` leaves them running)")
+                services.stop(laptop)
 
 
 @contextmanager
@@ -76,9 +78,21 @@ def _given_up_on_error(airflow: Airflow, run_id: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, ServiceFailed):
-        if run_id in airflow.unfinished():
-            airflow.give_up(run_id)
+        with _undisturbed():
+            if run_id in airflow.unfinished():
+                airflow.give_up(run_id)
         raise
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C must not leave processes behind: it is ignored for the seconds that stopping takes."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _follow(console: Console, airflow: Airflow, watch: Watch, run_id: str) -> str:
@@ -143,6 +157,8 @@ def _failure(console: Console, laptop: Laptop, run_id: str, lines: list[Line]) -
         log = log_of(laptop, run_id, task)
         console.print(f"[red]{task.name} failed:[/red] {error_in(log)}", soft_wrap=True)
         console.print(f"  log: {log}", soft_wrap=True)
+    if any("choose another version" in error_in(log_of(laptop, run_id, task)) for task in failed):
+        console.print("recipes or code changed since this version was made: [bold]make demo VERSION=another-name[/bold]")
     if not failed:
         console.print(f"[red]the run failed without a failed stage[/red]; look at {laptop.log('scheduler')}", soft_wrap=True)
 

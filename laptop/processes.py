@@ -12,7 +12,7 @@ from typing import Any
 from laptop.settings import Laptop, write_private
 
 STOP_WITHIN_S = 4.0
-TOKEN = "STILLHOUSE_SERVICES"  # noqa: S105 -- the name of a variable
+TOKEN = "STILLHOUSE_SERVICES"
 """Marks every process of one set of services in its environment, so that an orphan can be told from a stranger."""
 
 

@@ -90,7 +90,8 @@ def _progress_of(run: Mapping[str, dict]) -> Progress:  # type: ignore[type-arg]
 
 def log_of(laptop: Laptop, run_id: str, task: Task) -> Path:
     """Where Airflow wrote the task's last try."""
-    return laptop.airflow_home / "logs" / f"dag_id={DAG}" / f"run_id={run_id}" / f"task_id={task.name}" / f"attempt={task.tries}.log"
+    logs = laptop.airflow_home / "logs" / f"dag_id={DAG}" / f"run_id={run_id}"
+    return logs / f"task_id={task.name}" / f"attempt={task.tries}.log"
 
 
 def error_in(log: Path) -> str:

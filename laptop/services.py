@@ -135,7 +135,8 @@ def _migrate(laptop: Laptop, say: Callable[[str], None]) -> None:
     say("making Airflow's database (once)")
     log = laptop.log("migrate")
     with log.open("wb") as output:
-        code = subprocess.run([str(AIRFLOW), "db", "migrate"], env=laptop.environment(), stdout=output, stderr=output, check=False).returncode
+        migrate = [str(AIRFLOW), "db", "migrate"]
+        code = subprocess.run(migrate, env=laptop.environment(), stdout=output, stderr=output, check=False).returncode
     if code:
         msg = f"Airflow's database could not be made (exit code {code}); read {log}"
         raise ServiceFailed(msg)
@@ -170,5 +171,5 @@ def _ready(laptop: Laptop, client: httpx.Client, name: str) -> bool:
         return answer.status_code < 500
     if name == "api-server":
         return answer.is_success
-    part = answer.json().get(name.replace("-", "_")) if answer.is_success else None
-    return bool(part) and part.get("status") == "healthy"
+    parts = answer.json() if answer.is_success else {}
+    return bool((parts.get(name.replace("-", "_")) or {}).get("status") == "healthy")

@@ -17,15 +17,25 @@ RUN_ID = f"{{{{ ti.xcom_pull(task_ids='{OPEN}') or '' }}}}"
 """The template of the parent run's id, for the stages' environment."""
 
 
-@setup
-@task(task_id=OPEN)
-def open_run() -> str:
+def open_run() -> Any:
+    """The set-up task: it hands on the run's id."""
+    return setup(task(task_id=OPEN)(_open))()
+
+
+def close_run(opened: Any) -> Any:
+    """The teardown task of ``open_run``'s."""
+    # Decorated anew for every DAG: a decorated teardown cannot be used twice in one process.
+    return teardown(task(task_id=CLOSE)(_close))(opened)
+
+
+def _open() -> str:
     """Open the run, named after the DAG run; empty where ``MLFLOW_TRACKING_URI`` is not set."""
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return ""
     context: Any = get_current_context()
     dag_run = context["dag_run"]
-    tags = {"mlflow.source.name": dag_run.dag_id, "airflow.run_id": dag_run.run_id, "profile": str(context["params"].get("profile"))}
+    profile = str(context["params"].get("profile"))
+    tags = {"mlflow.source.name": dag_run.dag_id, "airflow.run_id": dag_run.run_id, "profile": profile}
     body = {
         "experiment_id": _experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)),
         "run_name": f"{dag_run.dag_id} {dag_run.run_id}",
@@ -35,9 +45,7 @@ def open_run() -> str:
     return str(_call("runs/create", body)["run"]["info"]["run_id"])
 
 
-@teardown
-@task(task_id=CLOSE)
-def close_run(parent_run: str) -> None:
+def _close(parent_run: str) -> None:
     """Close the run: FINISHED where every other task of the DAG run succeeded, else FAILED."""
     if not parent_run:
         return
@@ -63,9 +71,9 @@ def _call(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     server = os.environ["MLFLOW_TRACKING_URI"].rstrip("/")
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"{server}/api/2.0/mlflow/{path}", data, headers)  # noqa: S310 -- the deployment's own URL
+    request = urllib.request.Request(f"{server}/api/2.0/mlflow/{path}", data, headers)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             return dict(json.load(answer))
     except urllib.error.HTTPError:
         raise

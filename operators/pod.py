@@ -46,8 +46,8 @@ class StagePod(KubernetesPodOperator):
         }
         super().__init__(
             cmds=arguments(stage, recipe, overrides, inputs, target), deferrable=True, do_xcom_push=False,
-            automount_service_account_token=False, security_context=_pod_security(), container_security_context=_container_security(),
-            **(defaults | kwargs),
+            automount_service_account_token=False, security_context=_pod_security(),
+            container_security_context=_container_security(), **(defaults | kwargs),
         )  # fmt: skip
 
 
@@ -67,5 +67,6 @@ def _pod_security() -> k8s.V1PodSecurityContext:
 
 def _container_security() -> k8s.V1SecurityContext:
     return k8s.V1SecurityContext(
-        allow_privilege_escalation=False, privileged=False, read_only_root_filesystem=True, capabilities=k8s.V1Capabilities(drop=["ALL"])
-    )
+        allow_privilege_escalation=False, privileged=False, read_only_root_filesystem=True,
+        capabilities=k8s.V1Capabilities(drop=["ALL"]),
+    )  # fmt: skip

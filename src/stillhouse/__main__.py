@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -152,6 +153,10 @@ def summary(uri: Annotated[str, typer.Argument(help="a registry or report artifa
 
 def main() -> None:
     """Run the command line; an error of ours or a wrong flag is one line on standard error and exit code 1."""
+    # Stages report their own progress; the libraries' bars would fill the task logs.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    # Ended by Kubernetes or Airflow: the same clean way out as Ctrl-C, so that the tracked run is closed and scratch removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in stages.DATA_PATH:
         app.command(name, help=_stage_help(name, asked))(_stage_command(name))

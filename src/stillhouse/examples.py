@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from stillhouse.rows import Graded, Message, Question, Response, Selected, content_id
+from stillhouse.identity import content_id
+from stillhouse.rows import Graded, Message, Question, Response, Selected
 from stillhouse.selection import Choice
 
 Mode = Literal["full", "answer"]

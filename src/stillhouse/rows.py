@@ -4,10 +4,7 @@ Column names and types are the contract between stages, and between releases. Ev
 (zstd) beside the manifest; rows a stage dropped lie in ``dropped/`` with their reason.
 """
 
-import hashlib
 import json
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -48,7 +45,7 @@ def _schema(**columns: pa.DataType | tuple[pa.DataType, bool]) -> pa.Schema:
 
 
 _TEXT, _MAYBE_TEXT = pa.string(), (pa.string(), True)
-_MESSAGES = pa.list_(pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())]))
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 _RESPONSE_KEY = {"question_id": _TEXT, "model": _TEXT, "prompt_kind": _TEXT, "round": pa.int32(), "sample_index": pa.int32()}
 
 
@@ -140,6 +137,10 @@ class Screened(Keyed):
     reason: str | None
 
 
+_RATES = ("pass_rate", "mean_score", "cv", "low", "high")
+_GRADES = pa.list_(pa.struct([("model", pa.string()), ("n", pa.int32()), *((name, pa.float64()) for name in _RATES)]))
+
+
 class ModelGrade(TypedDict):
     """How one model did on one question: ``low`` and ``high`` bound the pass rate."""
 
@@ -161,8 +162,8 @@ class Graded:
     """The difficulty of one question, as measured by the models that answered it."""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
-        question_id=_TEXT, category=_TEXT, models=pa.list_(_MODEL_GRADE), level=(pa.int8(), True), discard_reason=_MAYBE_TEXT,
-    )  # fmt: skip
+        question_id=_TEXT, category=_TEXT, models=_GRADES, level=(pa.int8(), True), discard_reason=_MAYBE_TEXT
+    )
     KEY: ClassVar[tuple[str, ...]] = ("question_id",)
 
     question_id: str
@@ -222,26 +223,6 @@ def response_key(row: Keyed) -> ResponseKey:
     return row.question_id, row.model, row.prompt_kind, row.round, row.sample_index
 
 
-def normalise(text: str) -> str:
-    """Text for comparison by equality: NFKC, lower case, single spaces."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().lower()
-
-
-def content_id(*texts: str) -> str:
-    """Sixteen hex digits that name a content; texts are kept apart, so that ("a", "bc") differs from ("ab", "c")."""
-    return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()[:16]
-
-
-def prompt_text(messages: Sequence[Message]) -> str:
-    """The conversation as one text, for hashing and comparison."""
-    return "\n".join(f"{message['role']}: {message['content']}" for message in messages)
-
-
-def question_id(messages: Sequence[Message], reference: str | None) -> str:
-    """The id of a question: a hash of its normalised prompt and its reference."""
-    return content_id(normalise(prompt_text(messages)), reference or "")
-
-
 def dropped(row: Any, reason: str, detail: str = "") -> Dropped:
     """The record of a dropped row; ``row`` is a row dataclass."""
     values = asdict(row)
@@ -249,17 +230,17 @@ def dropped(row: Any, reason: str, detail: str = "") -> Dropped:
     return Dropped(key, reason, detail, json.dumps(values, ensure_ascii=False, default=str))
 
 
-def write(directory: Path, rows: Iterable[R], row_type: type[R], first_part: int = 0) -> int:
+def write(directory: Path, rows: Iterable[R], row_type: type[R]) -> int:
     """Write rows as part files of at most ``PART_ROWS`` rows, at least one part. Returns the number of rows."""
     directory.mkdir(parents=True, exist_ok=True)
     batch: list[R] = []
-    total, part = 0, first_part
+    total, part = 0, 0
     for row in rows:
         batch.append(row)
         if len(batch) == PART_ROWS:
             write_part(directory / f"part-{part:05d}.parquet", batch, row_type)
             total, part, batch = total + len(batch), part + 1, []
-    if batch or part == first_part:
+    if batch or not part:
         write_part(directory / f"part-{part:05d}.parquet", batch, row_type)
     return total + len(batch)
 
@@ -282,6 +263,11 @@ def parts(directory: Path) -> list[Path]:
         msg = f"{directory} has no part-*.parquet: not an artifact of rows; give the URI that a stage or `stillhouse import` wrote"
         raise MissingInput(msg)
     return found
+
+
+def count(directory: Path) -> int:
+    """How many rows an artifact has, from the files' footers."""
+    return sum(pq.read_metadata(path).num_rows for path in parts(directory))
 
 
 def read(directory: Path, row_type: type[R]) -> Iterator[R]:

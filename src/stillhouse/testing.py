@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from stillhouse import rows
+from stillhouse import identity, rows
 from stillhouse.manifest import Manifest
 from stillhouse.rows import Dropped, Graded, Message, ModelGrade, Question, Response, Screened, Selected, Verified
 from stillhouse.sampling.engine import Completion, Request
@@ -23,7 +23,7 @@ def question(prompt: str = "What is 1 + 1?", reference: str | None = "2", **chan
     """A math question; its id follows from the prompt and the reference."""
     messages: list[Message] = [{"role": "user", "content": prompt}]
     made = Question(
-        rows.question_id(messages, reference), "math", messages, reference, source="toy", license="CC0-1.0", language="en"
+        identity.question_id(messages, reference), "math", messages, reference, source="toy", license="CC0-1.0", language="en"
     )
     return replace(made, **changes)
 
@@ -69,7 +69,7 @@ def selected(asked: Question, split: str = "sft_1", **changes: Any) -> Selected:
     """A training example: the question and a whole response to it."""
     messages: list[Message] = [*asked.messages, {"role": "assistant", "content": response(asked).text}]
     made = Selected(
-        rows.content_id(asked.question_id, split, "full"), asked.question_id, split, "full", messages, asked.category, "toy"
+        identity.content_id(asked.question_id, split, "full"), asked.question_id, split, "full", messages, asked.category, "toy"
     )
     return replace(made, **changes)
 

@@ -1,11 +1,20 @@
 import os
+from pathlib import Path
 
 import pytest
+
+from stillhouse import rows, testing
+from stillhouse.rows import Selected
+from stillhouse.stages import sft
+from stillhouse.training.models import FromScratch
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
     "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
 }  # fmt: skip
+# Here too: libraries read some of these when they are imported, which may be before the first test.
+os.environ.update(ENVIRONMENT)
+TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +24,19 @@ def _clean_environment(monkeypatch):
         monkeypatch.delenv(name)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """A very small model after 40 steps on twelve additions: it writes both tags, and sums that are mostly wrong."""
+    import torch
+
+    torch.set_num_threads(1)
+    scratch = tmp_path_factory.mktemp("checkpoint")
+    rows.write(scratch / "selected", [testing.selected(each) for each in testing.questions(12)], Selected)
+    config = sft.Config(
+        init=TINY, max_steps=40, batch_size=12, learning_rate=2e-2, max_length=96, system_prompt="none", suffix="none"
+    )
+    inputs = sft.Inputs(scratch=scratch, selected=scratch / "selected")
+    sft.run(config, inputs)
+    return inputs.output

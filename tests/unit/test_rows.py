@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillhouse import rows, testing
+from stillhouse import identity, rows, testing
 from stillhouse.errors import BadRows, MissingInput
 from stillhouse.rows import ROW_TYPES, Question, Verified
 
@@ -81,20 +81,20 @@ def test_read_more_columns_than_the_contract_are_ignored(tmp_path):
 
 
 def test_question_id_case_and_spaces_do_not_matter_the_reference_does():
-    one = rows.question_id([{"role": "user", "content": "What  is\n1 + 1? "}], "2")
-    assert one == rows.question_id([{"role": "user", "content": "what is 1 + 1?"}], "2")
-    assert one != rows.question_id([{"role": "user", "content": "what is 1 + 1?"}], "3")
+    one = identity.question_id([{"role": "user", "content": "What  is\n1 + 1? "}], "2")
+    assert one == identity.question_id([{"role": "user", "content": "what is 1 + 1?"}], "2")
+    assert one != identity.question_id([{"role": "user", "content": "what is 1 + 1?"}], "3")
 
 
 @given(st.lists(st.text(), min_size=1, max_size=3), st.lists(st.text(), min_size=1, max_size=3))
 def test_content_id_equal_only_for_equal_texts(a, b):
-    assert (rows.content_id(*a) == rows.content_id(*b)) == (a == b)
+    assert (identity.content_id(*a) == identity.content_id(*b)) == (a == b)
 
 
 @given(st.text())
 def test_normalise_twice_is_once(text):
-    once = rows.normalise(text)
-    assert rows.normalise(once) == once
+    once = identity.normalise(text)
+    assert identity.normalise(once) == once
 
 
 def test_dropped_keeps_key_reason_and_the_row_itself():

@@ -78,4 +78,3 @@ def _requests(
             key: ResponseKey = (question.question_id, model, kind, number, index)
             # The model's name stays out of the seed: two checkpoints are compared on equal random numbers.
             yield Request(key, [*head, last], row_seed(sampling.seed, (question.question_id, number, index)))
-

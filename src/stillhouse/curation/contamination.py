@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from stillhouse.rows import Message, Question, normalise
+from stillhouse.identity import normalise
+from stillhouse.rows import Message, Question
 from stillhouse.sampling.prompts import previous_answer_prompt
 
 _MARKS = ".,;:!?\"'`“”‘’«»…()[]{}"

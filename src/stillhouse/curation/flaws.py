@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from stillhouse.curation.contamination import contaminant
-from stillhouse.rows import Question, normalise, prompt_text
+from stillhouse.identity import normalise, prompt_text
+from stillhouse.rows import Question
 
 REFERENCE_COLUMNS = {
     "math": "reference_answer", "science": "reference_answer", "code": "test_cases", "instruction_following": "constraints",

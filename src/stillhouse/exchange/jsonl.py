@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from stillhouse import rows
+from stillhouse import identity, rows
 from stillhouse.errors import BadConfig, BadRows, MissingInput
 from stillhouse.manifest import Manifest
 from stillhouse.rows import Question, Response, Row
@@ -145,7 +145,7 @@ def _line_type(row_type_name: str) -> type[BaseModel]:
 def _complete_question(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
     values["messages"] = [turn.model_dump() for turn in values["messages"]]
     if values["question_id"] is None:
-        values["question_id"] = rows.question_id(values["messages"], values["reference_answer"])
+        values["question_id"] = identity.question_id(values["messages"], values["reference_answer"])
     return values
 
 

@@ -83,7 +83,7 @@ def _hop(uri: str, manifest: Manifest) -> Hop:
 
 
 def _add_grades(summary: Summary, manifest: Manifest) -> None:
-    """Read the histograms from metric names: ``n_pass_rate/MODEL/RATE``, where a model's name may have slashes, and ``n_level_LEVEL``."""
+    """Read the histograms from metric names: ``n_pass_rate/MODEL/RATE`` (MODEL may have slashes) and ``n_level_LEVEL``."""
     for name, value in manifest.metrics.items():
         if name.startswith("n_pass_rate/"):
             model, _, rate = name.removeprefix("n_pass_rate/").rpartition("/")

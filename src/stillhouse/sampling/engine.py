@@ -77,9 +77,10 @@ def response(sampling: Sampling, request: Request, completion: Completion) -> Re
     parsed = parse(completion.text)
     question_id, model, prompt_kind, number, sample_index = request.key
     return Response(
-        question_id=question_id, model=model, prompt_kind=prompt_kind, round=number, sample_index=sample_index, text=completion.text,
-        think=parsed.think, answer=parsed.answer, finish_reason=completion.finish_reason, prompt_tokens=completion.prompt_tokens,
-        completion_tokens=completion.completion_tokens, seed=request.seed, sampling_id=sampling.sampling_id,
+        question_id=question_id, model=model, prompt_kind=prompt_kind, round=number, sample_index=sample_index,
+        text=completion.text, think=parsed.think, answer=parsed.answer, finish_reason=completion.finish_reason,
+        prompt_tokens=completion.prompt_tokens, completion_tokens=completion.completion_tokens, seed=request.seed,
+        sampling_id=sampling.sampling_id,
     )  # fmt: skip
 
 

@@ -23,12 +23,13 @@ class TransformersEngine:
 
     def __init__(self, model: str, sampling: Sampling) -> None:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
             self._model = AutoModelForCausalLM.from_pretrained(model, dtype="auto" if torch.cuda.is_available() else torch.float32)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             msg = f"model {model}: transformers cannot load it: {one_line(error)}; is it a checkpoint that sft or rl made?"
             raise EngineFailed(msg) from error
         if self._tokenizer.chat_template is None:

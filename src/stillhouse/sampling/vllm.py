@@ -12,8 +12,8 @@ class VllmEngine:
     """One ``vllm.LLM``. Its hardware comes from the environment: ``STILLHOUSE_TENSOR_PARALLEL`` GPUs to a replica (default 1)."""
 
     def __init__(self, model: str, sampling: Sampling) -> None:
-        hardware = _hardware()
         try:
+            hardware = _hardware()
             import vllm
         except ImportError as error:
             msg = "engine vllm: vllm is not installed here; use the vllm image (`stillhouse[vllm]`) or --set engine=transformers"
@@ -21,7 +21,8 @@ class VllmEngine:
         length = os.environ.get("STILLHOUSE_MAX_MODEL_LEN")
         try:
             self._llm = vllm.LLM(
-                model=model, tensor_parallel_size=int(os.environ.get("STILLHOUSE_TENSOR_PARALLEL", "1")), enable_prefix_caching=True,
+                model=model, enable_prefix_caching=True,
+                tensor_parallel_size=int(os.environ.get("STILLHOUSE_TENSOR_PARALLEL", "1")),
                 max_model_len=int(length) if length else None, disable_log_stats=True, **hardware,
             )  # fmt: skip
         except (OSError, ValueError, RuntimeError) as error:

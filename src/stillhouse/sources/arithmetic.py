@@ -14,7 +14,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from stillhouse.errors import BadConfig
-from stillhouse.rows import Message, Question, question_id
+from stillhouse.identity import question_id
+from stillhouse.rows import Message, Question
 from stillhouse.sampling.prompts import previous_answer_prompt
 from stillhouse.sources.spec import SourceSpec
 

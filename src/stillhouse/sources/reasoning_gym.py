@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from stillhouse.errors import BadConfig
-from stillhouse.rows import Dropped, Message, Question, dropped, question_id
+from stillhouse.identity import question_id
+from stillhouse.rows import Dropped, Message, Question, dropped
 from stillhouse.sources.spec import SourceSpec
 
 Generator = Literal["gsm_symbolic", "basic_arithmetic", "chain_sum", "simple_equations"]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from stillhouse import benchmarks, rows, sources
+from stillhouse import benchmarks, identity, rows, sources
 from stillhouse.curation import contamination
 from stillhouse.curation.flaws import flaw
 from stillhouse.curation.interleaving import interleave
@@ -52,14 +52,14 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     kept: list[Question] = []
     drops: list[Dropped] = []
     n_read: Counter[str] = Counter()
-    total = sum(spec.count for spec in config.sources) + sum(map(_count, inputs.imported))
+    total = sum(spec.count for spec in config.sources) + sum(map(rows.count, inputs.imported))
     for done, row in enumerate(interleave(_streams(config, inputs), config.seed), start=1):
         if done % PROGRESS_EVERY == 0 or done == total:
             inputs.progress(done, max(done, total), "questions")
         if isinstance(row, Dropped):
             drops.append(row)
             continue
-        question = replace(row, question_id=rows.question_id(row.messages, row.reference_answer))
+        question = replace(row, question_id=identity.question_id(row.messages, row.reference_answer))
         n_read[question.source or "none"] += 1
         reason = flaw(question, seen, indexed)
         if reason is None and len(kept) == config.max_questions:
@@ -78,12 +78,6 @@ def _refuse_nothing(config: Config, inputs: Inputs) -> None:
     if not config.sources and not inputs.imported:
         msg = "questions: no source in the config and no --input imported=URI; give one of the two"
         raise NothingToDo(msg)
-
-
-def _count(directory: Path) -> int:
-    import pyarrow.parquet as pq
-
-    return sum(pq.read_metadata(path).num_rows for path in rows.parts(directory))
 
 
 def _streams(config: Config, inputs: Inputs) -> list[tuple[float, Iterator[Question | Dropped]]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from stillhouse import rows
+from stillhouse import identity, rows
 from stillhouse.benchmarks import pinned
 from stillhouse.benchmarks.evaluation import Evaluation
 from stillhouse.rows import Question, Response, Verified
@@ -97,7 +97,7 @@ def protocol_id(config: Config, benchmark: str) -> str:
     """Names how a score was measured; scores under different ids are not comparable."""
     from importlib.metadata import version
 
-    return rows.content_id(pinned(benchmark), str(config.samples), config.sampling_id, f"math-verify {version('math-verify')}")
+    return identity.content_id(pinned(benchmark), str(config.samples), config.sampling_id, f"math-verify {version('math-verify')}")
 
 
 def _metrics(config: Config, name: str, evaluation: Evaluation) -> dict[str, float]:

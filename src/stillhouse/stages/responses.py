@@ -41,7 +41,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
 
     done = _carry_over(inputs)
     requests = [request for request in _requests(config, inputs) if request.key not in done]
-    if not requests and not done:
+    if not requests and not done and inputs.shard.count == 1:
         msg = "responses: the questions artifact has no row; nothing to sample"
         raise NothingToDo(msg)
     total = len(requests) + len(done)
@@ -56,6 +56,9 @@ def run(config: Config, inputs: Inputs) -> Outputs:
         path = inputs.output / f"part-{part:05d}.parquet"
         rows.write_part(path, sorted(made, key=rows.response_key), Response)
         inputs.publish_part(path)
+    if not total:
+        # A shard that no key fell into: without its part the whole could never be put together.
+        rows.write(inputs.output, [], Response)
     return Outputs(metrics=_metrics(list(rows.read(inputs.output, Response))))
 
 
@@ -87,5 +90,5 @@ def _metrics(made: list[Response]) -> dict[str, float]:
         "n_prompt_tokens": sum(row.prompt_tokens for row in made),
         "n_completion_tokens": sum(row.completion_tokens for row in made),
         "n_truncated": sum(row.finish_reason == "length" for row in made),
-        "think_and_answer_share": whole / len(made),
+        "think_and_answer_share": whole / max(len(made), 1),
     }

@@ -46,7 +46,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     if config.max_ngram_count is not None:
         texts = (response.text for response in _responses(inputs))
         ngrams = repetition.count(texts, config.ngram_words, config.max_ngram_count)
-    total = sum(_count(path) for path in inputs.responses)
+    total = sum(rows.count(path) for path in inputs.responses)
     made: list[Screened] = []
     drops: list[Dropped] = []
     for response in _responses(inputs):
@@ -68,12 +68,6 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     reasons = Counter(drop.reason for drop in drops)
     kept = len(made) - len(drops)
     return Outputs(metrics={"n_screened": float(len(made)), "n_kept": float(kept), "kept_share": kept / len(made)}, dropped=reasons)
-
-
-def _count(directory: Path) -> int:
-    import pyarrow.parquet as pq
-
-    return sum(pq.read_metadata(path).num_rows for path in rows.parts(directory))
 
 
 def _responses(inputs: Inputs) -> Iterator[Response]:

@@ -44,7 +44,7 @@ class Inputs(StageInputs):
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Verify part by part. Raises BadRows for a response to an unknown question, TooManyErrors above the ceiling."""
     questions = {row.question_id: row for row in rows.read(inputs.questions, Question)}
-    total, done = sum(_count(path) for path in inputs.responses), 0
+    total, done = sum(rows.count(path) for path in inputs.responses), 0
     found = chain.from_iterable(rows.read(path, Response) for path in inputs.responses)
     mine = (row for row in found if inputs.shard.holds(row.question_id))
     with VerifierPool(config.timeout_s) as pool:
@@ -73,12 +73,6 @@ def verdicts(
         found[place] = verdict
     limits = thresholds or PassThresholds()
     return [verified_row(*each, limits) for each in zip(requests, responses, found, strict=True)]
-
-
-def _count(directory: Path) -> int:
-    import pyarrow.parquet as pq
-
-    return sum(pq.read_metadata(path).num_rows for path in rows.parts(directory))
 
 
 def _carried_over(inputs: Inputs, path: Path) -> bool:

@@ -1,11 +1,11 @@
 """TRL's GRPOTrainer from the config of the rl stage."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.rows import Question
 from stillhouse.sampling.prompts import conversation
+from stillhouse.training.batches import passes
 from stillhouse.training.progress import attach, quiet_arguments
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ def make_trainer(
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    rollouts = config.prompts_per_step * config.group_size
-    micro_batch = min(rollouts, int(os.environ.get("STILLHOUSE_MICRO_BATCH", rollouts)))
-    accumulation = max(1, rollouts // micro_batch)
+    micro_batch, accumulation = passes(config.prompts_per_step * config.group_size)
     arguments = GRPOConfig(
         output_dir=str(inputs.scratch / "trainer"), learning_rate=config.learning_rate, lr_scheduler_type="constant",
         max_steps=config.steps, per_device_train_batch_size=micro_batch, gradient_accumulation_steps=accumulation,
@@ -42,6 +40,8 @@ def make_trainer(
         {"question_id": each.question_id, "prompt": conversation(each.messages, config.system_prompt, config.suffix)}
         for each in questions.values()
     ]
+    # TRL leaves out the last questions that do not fill a step, without a word: of too few, it would train on none.
+    prompts *= -(-config.prompts_per_step // len(prompts))
     trainer = GRPOTrainer(
         model=model, args=arguments, train_dataset=Dataset.from_list(prompts), processing_class=tokenizer, reward_funcs=[reward]
     )

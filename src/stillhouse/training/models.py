@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from stillhouse.errors import BadConfig, EngineFailed
+from stillhouse.errors import BadConfig, EngineFailed, one_line
 from stillhouse.sampling.parsing import ANSWER, END_ANSWER, END_THINK, THINK
 from stillhouse.stage import StageConfig
 
@@ -73,13 +73,14 @@ def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -
 
 def _from_checkpoint(init: FromCheckpoint, checkpoint: Path, texts: Iterable[str], seed: int) -> Model:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
         return model, AutoTokenizer.from_pretrained(checkpoint)
-    except (OSError, ValueError) as error:
-        msg = f"checkpoint: transformers cannot load it: {str(error).splitlines()[0]}; is the input an sft or rl artifact?"
+    except (OSError, ValueError, SafetensorError) as error:
+        msg = f"checkpoint: transformers cannot load it: {one_line(error)}; is the input an sft or rl artifact?"
         raise EngineFailed(msg) from error
 
 

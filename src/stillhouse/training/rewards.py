@@ -50,5 +50,3 @@ def filled(scores: Sequence[float | None]) -> list[float]:
     known = [score for score in scores if score is not None]
     mean = sum(known) / len(known) if known else 0.0
     return [mean if score is None else score for score in scores]
-
-

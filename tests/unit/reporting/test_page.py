@@ -1,0 +1,127 @@
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from stillhouse import testing
+from stillhouse.benchmarks.evaluation import Evaluation
+from stillhouse.reporting import charts
+from stillhouse.reporting.page import write_report, write_run
+from stillhouse.reporting.summary import Summary, collect
+from stillhouse.stages.report import Config
+from tests.unit.reporting.published import publish_run
+
+
+class Page(HTMLParser):
+    """What a browser would fetch, and what it would show."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.fetched, self.shown, self.tags, self._inside = [], [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self._inside = tag
+        self.tags.append(tag)
+        self.fetched += [value for name, value in attrs if name in {"src", "href", "srcset", "action"}]
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside not in {"script", "style"}:
+            self.shown.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.shown).split())
+
+
+def page(path):
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def evaluation(n=3, rounds=2, **changes):
+    asked = testing.questions(n)
+    made = [
+        replace(testing.response(each, str(number) if number == 1 else None, round=number), **changes)
+        for number in range(1, rounds + 1)
+        for each in asked
+    ]
+    return Evaluation(asked, made, [testing.verified(row, passed=row.round > 1) for row in made])
+
+
+@pytest.fixture
+def config() -> Config:
+    return Config(benchmarks=("arithmetic-toy",), rounds=2, samples=1, engine="transformers")
+
+
+def test_report_page_is_self_contained_and_says_what_was_measured(tmp_path, config):
+    write_report(tmp_path / "report.html", "toy-base", config, {"arithmetic-toy": evaluation()})
+    made = page(tmp_path / "report.html")
+    assert made.fetched == []
+    assert made.text.startswith("Evaluation of toy-base")
+    for said in ("0.000", "1.000", "wrong → correct", "correct 3", "wrong 3", "temperature 0.6", "What is 0 + 7?", "It must be 7."):
+        assert said in made.text
+    assert made.tags.count("details") == 6
+
+
+def test_report_page_shows_markup_in_a_response_as_text(tmp_path, config):
+    nasty = "<script>alert(1)</script><img src=http://evil>"
+    write_report(tmp_path / "report.html", "<b>toy</b>", config, {"arithmetic-toy": evaluation(think=nasty, text=nasty)})
+    made = page(tmp_path / "report.html")
+    assert made.fetched == []
+    assert nasty in made.text
+    assert "Evaluation of <b>toy</b>" in made.text
+
+
+def test_report_page_shows_the_text_where_there_is_no_answer(tmp_path, config):
+    write_report(
+        tmp_path / "r.html", "toy", config, {"arithmetic-toy": evaluation(answer=None, think=None, text="<think>and so on")}
+    )
+    assert "(none) <think>and so on" in page(tmp_path / "r.html").text
+
+
+def test_run_page_is_self_contained_and_says_why(tmp_path):
+    last, trained, others = publish_run(tmp_path)
+    decision = {
+        "promoted": False, "why": "worse than champion version 3 on arithmetic/round_1", "against": "3", "model": "toy",
+        "version": "4",
+        "differences": {"arithmetic/round_1": {"mean": -0.2, "low": -0.3, "high": -0.1}},
+    }  # fmt: skip
+    write_run(tmp_path / "run.html", collect([last, trained, *others]), decision)
+    made = page(tmp_path / "run.html")
+    assert made.fetched == []
+    for said in (
+        "Run of toy version 4", "Not promoted : worse than champion version 3 on arithmetic/round_1", "-0.200", "-0.300 – -0.100",
+        "level 1: 60 questions", "duplicate 7", "questions toy", "toy-base", "0.650",
+    ):  # fmt: skip
+        assert said in made.text
+
+
+def test_run_page_without_reports_or_grades_still_has_its_stages(tmp_path):
+    decision = {
+        "promoted": True,
+        "why": "there was no champion",
+        "against": None,
+        "model": "toy",
+        "version": "1",
+        "differences": {},
+    }
+    write_run(tmp_path / "run.html", Summary(), decision)
+    assert "Promoted to champion : there was no champion" in page(tmp_path / "run.html").text
+
+
+def test_ladder_has_every_round_of_eight_in_a_color_and_its_interval():
+    from stillhouse.benchmarks.statistics import Interval
+    from stillhouse.reporting.summary import Score
+
+    scores = [Score("toy", "arithmetic", number, Interval(0.5, 0.375, 0.75), 9, 1.0) for number in range(1, 9)]
+    traces = charts.ladder(scores).data
+    assert [trace.name for trace in traces] == [f"round {number}" for number in range(1, 9)]
+    assert (traces[0].error_x.array, traces[0].error_x.arrayminus) == ((0.25,), (0.125,))
+
+
+def test_pass_rates_axis_is_in_the_order_of_the_rates(tmp_path):
+    summary = Summary(pass_rates={"small": {"0": 1, "1": 2}, "large": {"0.5": 3, "1": 4}})
+    assert charts.pass_rates(summary).layout.xaxis.categoryarray == ("0", "0.5", "1")

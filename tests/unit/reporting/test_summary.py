@@ -1,0 +1,87 @@
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from stillhouse.benchmarks.statistics import Interval
+from stillhouse.errors import MissingInput
+from stillhouse.reporting.summary import Score, artifact_name, collect, print_summary
+from tests.unit.reporting.published import publish, publish_report, publish_run
+
+
+def test_collect_hops_in_the_order_of_the_path_with_rows_and_drops(tmp_path):
+    last, trained, others = publish_run(tmp_path)
+    summary = collect([last, trained, *others])
+    assert [hop.label for hop in summary.hops] == [
+        "questions toy", "graded toy", "selected toy", "sft toy-base", "sft toy-1", "report toy-1", "report toy-base"
+    ]  # fmt: skip
+    assert (summary.hops[0].rows, summary.hops[0].dropped, summary.hops[0].seconds) == (
+        100,
+        {"duplicate": 7, "contaminated": 2},
+        60,
+    )
+
+
+def test_collect_difficulty_by_model_even_where_its_name_has_a_slash(tmp_path):
+    last, _, _ = publish_run(tmp_path)
+    summary = collect([last])
+    assert summary.pass_rates == {"small": {"0": 40, "0.5": 20, "1": 40}, "hub/Large-7B": {"0.25": 10, "1": 90}}
+    assert summary.levels == {"1": 60, "2": 30, "3": 10}
+
+
+def test_collect_scores_in_the_order_of_training_not_of_reporting(tmp_path):
+    last, trained, others = publish_run(tmp_path)
+    summary = collect([last, trained, *others])
+    assert [(score.label, score.number) for score in summary.scores] == [("toy-base", 1), ("toy-1", 1), ("toy-1", 2)]
+    assert summary.scores[2] == Score("toy-1", "arithmetic", 2, Interval(0.65, 0.55, 0.75), 25, 12.5)
+
+
+def test_collect_report_of_a_model_on_the_hub_has_no_checkpoint(tmp_path):
+    numbers = {"pass_at_1": 0.5, "low": 0.4, "high": 0.6, "tokens": 3}
+    metrics = {f"arithmetic/round_1/{name}": value for name, value in numbers.items()}
+    uri = publish(tmp_path, "report", "hub", 1, files={"arithmetic/questions/part-00000.parquet": 9}, metrics=metrics)
+    assert [score.label for score in collect([uri]).scores] == ["hub"]
+
+
+def test_collect_artifact_met_twice_counts_once(tmp_path):
+    last, trained, others = publish_run(tmp_path)
+    assert collect([last, last, trained, *others]) == collect([last, trained, *others])
+
+
+def test_collect_goes_on_where_an_early_artifact_is_gone(tmp_path):
+    last, trained, _ = publish_run(tmp_path)
+    (tmp_path / "questions" / "toy" / "demo" / "manifest.json").unlink()
+    assert collect([last, trained]).hops[0].label == "graded toy"
+
+
+def test_artifact_name_is_the_folder_above_the_version():
+    assert artifact_name("s3://b/root/sft/laptop-anneal/2026-11-24") == "laptop-anneal"
+
+
+def test_print_summary_shows_rows_difficulty_and_scores(tmp_path):
+    last, trained, others = publish_run(tmp_path)
+    inputs = [("report", last), ("checkpoint", trained), *(("others", each) for each in others)]
+    console = Console(record=True, width=160, file=StringIO())
+    print_summary(console, publish(tmp_path, "registry", "toy", 10, inputs))
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert any(line[:4] == ["questions", "toy", "100", "9"] and "duplicate" in line for line in lines)
+    assert any({"level", "1:", "60"} <= set(line) for line in lines)
+    assert any(line[:1] == ["0.25"] and line[-1] == "10" for line in lines)
+    scored = [line for line in lines if line[1:2] == ["arithmetic"]]
+    assert [(line[0], line[2], line[3], line[4], line[6]) for line in scored] == [
+        ("toy-base", "1", "0.100", "0.050", "0.200"),
+        ("toy-1", "1", "0.600", "0.500", "0.700"),
+        ("toy-1", "2", "0.650", "0.550", "0.750"),
+    ]
+
+
+def test_print_summary_of_nothing_published_is_missing(tmp_path):
+    with pytest.raises(MissingInput, match="nothing is published there"):
+        print_summary(Console(), tmp_path.as_uri())
+
+
+def test_print_summary_of_a_report_alone_shows_its_score(tmp_path):
+    base = publish(tmp_path, "sft", "toy-base", 1, files={"model.safetensors": None})
+    console = Console(record=True, width=160, file=StringIO())
+    print_summary(console, publish_report(tmp_path, "toy-base", 2, base, [(0.25, 0.1, 0.4)]))
+    assert "0.250" in console.export_text()
