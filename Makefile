@@ -55,7 +55,7 @@ lint: venv ## ruff, mypy, import contracts
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-test: lint ## lint, and the tests of both environments
+test: venv ## every test of both environments; the linters run as tests too
 	@.venv-airflow/bin/python -m pytest tests/operators tests/dags tests/integration/test_retrain.py
 	@.venv/bin/python -m pytest tests/unit tests/rules tests/integration/test_s3.py
 

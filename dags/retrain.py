@@ -93,7 +93,7 @@ with DAG(
         rl_2 = stage("rl-2", settings="rl", selected=selected, questions=questions, checkpoint=rl_1, outlets=[CHECKPOINT])
 
     with TaskGroup("reports", prefix_group_id=False, tooltip="Every checkpoint, measured as soon as it is there"):
-        checkpoints = {"base": base, "1": sft, "anneal": annealed, "rl": rl_2}
+        checkpoints = {"base": base, "sft": sft, "anneal": annealed, "rl": rl_2}
         *earlier, last = [
             stage(f"report-{name}", recipe="report", checkpoint=checkpoint, outlets=[REPORT])
             for name, checkpoint in checkpoints.items()

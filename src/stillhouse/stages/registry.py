@@ -62,15 +62,18 @@ def _decide(config: Config, report: Path, champion: tuple[str, dict[str, str]] |
     if champion is None:
         return {"promoted": True, "why": "there was no champion", "against": None, "differences": {}}
     version, tags = champion
-    differences = _differences(_outcomes(report), _outcomes(_champion_report(version, tags, scratch)))
+    theirs = _outcomes(_champion_report(version, tags, scratch))
+    differences = _differences(_outcomes(report), theirs)
+    wanted = {f"{name}/round_{number}" for name, measured in theirs.items() for number in measured["rounds"]}
+    missing = sorted(wanted - differences.keys())
     worse = [name for name, each in differences.items() if each["high"] < -config.tolerance]
     if worse:
-        why = "worse than champion version {} on {}".format(version, ", ".join(worse))
-    elif differences:
-        why = f"no benchmark is worse than champion version {version} beyond its paired interval"
+        why = f"worse than champion version {version} on {', '.join(worse)}"
+    elif missing:
+        why = f"not measured under the protocol of champion version {version} on {', '.join(missing)}"
     else:
-        why = f"nothing was measured under a protocol that champion version {version} was measured under"
-    return {"promoted": bool(differences) and not worse, "why": why, "against": version, "differences": differences}
+        why = f"no benchmark is worse than champion version {version} beyond its paired interval"
+    return {"promoted": not worse and not missing, "why": why, "against": version, "differences": differences}
 
 
 def _champion_report(version: str, tags: dict[str, str], scratch: Path) -> Path:

@@ -59,7 +59,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
             drops.append(rows.dropped(response, row.reason))
         if len(made) % PROGRESS_EVERY == 0:
             inputs.progress(len(made), total, "responses")
-    if not made:
+    if not made and inputs.shard.count == 1:
         msg = "screened: the responses have no row for this run; nothing to screen"
         raise NothingToDo(msg)
     inputs.progress(len(made), len(made), "responses")
@@ -67,7 +67,9 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     rows.write(inputs.dropped, drops, Dropped)
     reasons = Counter(drop.reason for drop in drops)
     kept = len(made) - len(drops)
-    return Outputs(metrics={"n_screened": float(len(made)), "n_kept": float(kept), "kept_share": kept / len(made)}, dropped=reasons)
+    return Outputs(
+        metrics={"n_screened": float(len(made)), "n_kept": float(kept), "kept_share": kept / max(len(made), 1)}, dropped=reasons
+    )
 
 
 def _responses(inputs: Inputs) -> Iterator[Response]:

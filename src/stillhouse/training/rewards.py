@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from stillhouse.rows import Question
-from stillhouse.sampling.parsing import parse
+from stillhouse.sampling.parsing import END_ANSWER, parse
 from stillhouse.verification.pool import Request, VerifierPool
 
 
@@ -41,7 +41,8 @@ class Rewards:
 
     def _request(self, text: str, question_id: str) -> Request:
         question, parsed = self._questions[question_id], parse(text)
-        formatted = parsed.answer if parsed.think is not None else None
+        # An answer outside its tags is an answer to a reader, but the wrong format to the paper: score 0.
+        formatted = parsed.answer if parsed.think is not None and END_ANSWER in text else None
         return Request(question.category, formatted, question.reference_answer, "stop")
 
 

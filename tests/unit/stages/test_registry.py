@@ -72,7 +72,7 @@ def test_decide_other_protocol_is_not_compared_and_not_promoted(tmp_path):
     made = decide(tmp_path, [outcomes(200)], [outcomes(100, protocol="p2")])
     assert made["differences"] == {}
     assert not made["promoted"]
-    assert "nothing was measured under a protocol that champion version 3" in made["why"]
+    assert "not measured under the protocol of champion version 3 on arithmetic/round_1" in made["why"]
 
 
 def test_decide_compares_shared_benchmarks_rounds_and_questions_alone(tmp_path):
@@ -81,6 +81,8 @@ def test_decide_compares_shared_benchmarks_rounds_and_questions_alone(tmp_path):
     made = decide(tmp_path, candidate, champion)
     assert list(made["differences"]) == ["arithmetic/round_1"]
     assert made["differences"]["arithmetic/round_1"]["mean"] == 0.5
+    assert not made["promoted"], "a benchmark that is left out would be a way around a loss on it"
+    assert made["why"].endswith("on old/round_1, twice/round_2")
 
 
 def test_decide_without_a_shared_question_compares_nothing(tmp_path):

