@@ -38,7 +38,7 @@ PARAMS = {
 } | {key: param for name, of in FORMS.items() for key, param in form(name, *of).items()}  # fmt: skip
 
 
-def stage(name: str, *, recipe: str = "", settings: str = "", outlets: Sequence[Any] = (), **inputs: Any) -> Any:
+def stage(name: str, *, recipe: str = "", settings: str = "", outlets: Sequence[Any] = (), priority: int = 1, **inputs: Any) -> Any:
     """The task that makes the artifact ``name`` of the stages given as ``inputs``, each one task or a list of them."""
     recipe = recipe or name
     settings = settings or recipe
@@ -47,7 +47,8 @@ def stage(name: str, *, recipe: str = "", settings: str = "", outlets: Sequence[
         task_id=name, stage=recipe.split("-")[0], recipe=f"@{{{{ params.profile }}}}/{recipe}",
         overrides=overrides(settings, *FORMS[settings]) if settings in FORMS else "{}",
         inputs={key: [each.target for each in given] for key, given in read.items()},
-        target=f"{{{{ artifact('{name}') }}}}", parent_run=parent.RUN_ID, outlets=list(outlets), **cpu(1),
+        target=f"{{{{ artifact('{name}') }}}}", parent_run=parent.RUN_ID, outlets=list(outlets),
+        priority_weight=priority, **cpu(1),
     )  # fmt: skip
     for given in read.values():
         given >> made
@@ -71,7 +72,8 @@ with DAG(
         corpus = stage("questions-corpus")
         lessons = stage("selected-corpus", questions=corpus)
         base = stage("sft-base", selected=lessons, outlets=[CHECKPOINT])
-        teachers = {size: stage(f"sft-{size}", selected=lessons) for size in SIZES}
+        # The larger, the longer: what takes longest starts first.
+        teachers = {size: stage(f"sft-{size}", selected=lessons, priority=100 * place) for place, size in enumerate(SIZES, 1)}
 
     with TaskGroup("distil", prefix_group_id=False, tooltip="Responses, verified, screened, graded by difficulty, selected"):
         questions = stage("questions", outlets=[QUESTIONS])

@@ -1,6 +1,5 @@
 """Recipes and flags -> a stage's Config, with errors that say which field, what was got and what to do."""
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from stillhouse.errors import BadConfig
+from stillhouse.errors import BadConfig, nearest
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -74,8 +73,7 @@ def _recipe_path(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean @{close[0]}?" if close else f"packaged recipes: {', '.join(known)}"
+    hint = nearest(f"@{name}", (f"@{each}" for each in known), "packaged recipes")
     msg = f"@{name}: no such recipe and no such file; {hint}"
     raise BadConfig(msg)
 
@@ -121,8 +119,7 @@ def _problem(config_type: type[Any], error: Any) -> str:
 
 def _close(name: str, config_type: type[BaseModel]) -> str:
     known = sorted({field for model in _models(config_type) for field in model.model_fields})
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else f" (fields: {', '.join(config_type.model_fields)})"
+    return f" ({nearest(name, known, 'fields', config_type.model_fields)})"
 
 
 def _models(config_type: type[BaseModel]) -> Iterator[type[BaseModel]]:

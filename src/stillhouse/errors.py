@@ -15,6 +15,9 @@
 A message is one line: what was wrong, what was got, what to do next.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class StillhouseError(Exception):
     """Base of all errors that are the user's to read: printed as one line, exit code 1."""
@@ -63,3 +66,10 @@ class ServiceFailed(StillhouseError):
 def one_line(error: BaseException) -> str:
     """The error's message on one line, for terminals, termination logs and Airflow."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def nearest(name: str, known: Iterable[str], kind: str, listed: Iterable[str] | None = None) -> str:
+    """What a mistyped name was meant to be: ``did you mean X?``, or where none is close the known names (those ``listed``)."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]}?" if close else f"{kind}: {', '.join(listed or names)}"

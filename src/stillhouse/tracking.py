@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "stillhouse"
 PROGRESS_EVERY_S = 2.0
 SYSTEM_METRICS_EVERY_S = 5
+INPUT_TRIES = 5
 
 
 class Run(Protocol):
@@ -189,11 +190,25 @@ def _client() -> "MlflowClient":
 def _create(client: "MlflowClient", name: str, tags: Mapping[str, str]) -> str:
     """A run named after the artifact, below the parent run the orchestrator opened, if it did."""
     experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    found = client.get_experiment_by_name(experiment)
-    experiment_id = found.experiment_id if found else client.create_experiment(experiment)
+    experiment_id = _experiment_id(client, experiment)
     parent = {"mlflow.parentRunId": os.environ["MLFLOW_RUN_ID"]} if os.environ.get("MLFLOW_RUN_ID") else {}
     made = client.create_run(experiment_id, run_name=name, tags={**tags, **parent, "mlflow.source.name": "stillhouse"})
     return str(made.info.run_id)
+
+
+def _experiment_id(client: "MlflowClient", name: str) -> str:
+    """The experiment of that name, made if it is not there; another run may be making it just now."""
+    from mlflow.exceptions import RestException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except RestException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)
+    return str(found.experiment_id)
 
 
 def _describe(client: "MlflowClient", run_id: str, config: Mapping[str, Any], links: Mapping[str, Sequence["Link"]]) -> None:
@@ -211,7 +226,22 @@ def _describe(client: "MlflowClient", run_id: str, config: Mapping[str, Any], li
         for link in given
     ]
     if datasets:
-        client.log_inputs(run_id, datasets)
+        _log_inputs(client, run_id, datasets)
+
+
+def _log_inputs(client: "MlflowClient", run_id: str, datasets: Sequence[Any]) -> None:
+    """Log the datasets. Two runs that name a dataset for the first time at once collide in the server; the next try finds it."""
+    from mlflow.exceptions import MlflowException
+
+    for attempt in range(1, INPUT_TRIES + 1):
+        try:
+            client.log_inputs(run_id, datasets)
+        except MlflowException as error:
+            if "unique" not in str(error).lower() or attempt == INPUT_TRIES:
+                raise
+            time.sleep(0.2 * attempt)
+        else:
+            return
 
 
 def _system_metrics(run_id: str) -> Any:

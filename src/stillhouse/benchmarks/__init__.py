@@ -1,10 +1,9 @@
 """Benchmarks: what a checkpoint is asked, and what its answers say about it."""
 
-import difflib
 from dataclasses import dataclass, replace
 
 from stillhouse import sources
-from stillhouse.errors import BadConfig
+from stillhouse.errors import BadConfig, nearest
 from stillhouse.rows import Question
 from stillhouse.sources.arithmetic import Arithmetic
 from stillhouse.sources.reasoning_gym import ReasoningGym
@@ -49,9 +48,7 @@ def questions(name: str) -> list[Question]:
 def known(name: str) -> str:
     """The name, for a config's validator. Raises ValueError with the nearest name on a typo."""
     if name not in BENCHMARKS:
-        close = difflib.get_close_matches(name, BENCHMARKS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"benchmarks: {', '.join(BENCHMARKS)}"
-        msg = f"no benchmark {name!r}; {hint}"
+        msg = f"no benchmark {name!r}; {nearest(name, BENCHMARKS, 'benchmarks')}"
         raise ValueError(msg)
     return name
 

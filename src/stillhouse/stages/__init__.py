@@ -1,9 +1,8 @@
 """The data path, one module per hop."""
 
-import difflib
 from importlib import import_module
 
-from stillhouse.errors import BadConfig
+from stillhouse.errors import BadConfig, nearest
 from stillhouse.stage import Stage
 
 DATA_PATH = ("questions", "responses", "verified", "screened", "graded", "selected", "sft", "rl", "report", "registry")
@@ -12,9 +11,7 @@ DATA_PATH = ("questions", "responses", "verified", "screened", "graded", "select
 def load(name: str) -> Stage:
     """The stage module of that name. Raises BadConfig with the nearest name on a typo."""
     if name not in DATA_PATH:
-        close = difflib.get_close_matches(name, DATA_PATH, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"stages: {', '.join(DATA_PATH)}"
-        msg = f"no stage {name!r}; {hint}"
+        msg = f"no stage {name!r}; {nearest(name, DATA_PATH, 'stages')}"
         raise BadConfig(msg)
     module: Stage = import_module(f"stillhouse.stages.{name}")
     return module

