@@ -13,12 +13,13 @@ from airflow.sdk import DAG, Param, TaskGroup
 from operators import parent
 from operators.events import CHECKPOINT, QUESTIONS, REPORT, SELECTED
 from operators.params import form, overrides
-from operators.placement import cpu
+from operators.placement import cpu, model
 from operators.stage import StageOperator
 from operators.uris import MACROS
 from stillhouse import stages
 
 SIZES = ("small", "medium", "large")
+IMAGES = {"responses": "vllm", "sft": "train", "rl": "train", "report": "vllm"}  # of the stages that run a model
 FORMS = {
     # What the form can set, by recipe: the stage's Config without the fields that tell its uses apart.
     "questions": (stages.load("questions").Config, ()),
@@ -38,17 +39,28 @@ PARAMS = {
 } | {key: param for name, of in FORMS.items() for key, param in form(name, *of).items()}  # fmt: skip
 
 
-def stage(name: str, *, recipe: str = "", settings: str = "", outlets: Sequence[Any] = (), priority: int = 1, **inputs: Any) -> Any:
+def stage(
+    name: str,
+    *,
+    recipe: str = "",
+    settings: str = "",
+    outlets: Sequence[Any] = (),
+    priority: int = 1,
+    cores: int = 1,
+    **inputs: Any,
+) -> Any:
     """The task that makes the artifact ``name`` of the stages given as ``inputs``, each one task or a list of them."""
     recipe = recipe or name
     settings = settings or recipe
+    word = recipe.split("-")[0]
+    where = model(IMAGES[word], cores) if word in IMAGES else cpu(cores)
     read = {key: given if isinstance(given, list) else [given] for key, given in inputs.items()}
     made = StageOperator(
-        task_id=name, stage=recipe.split("-")[0], recipe=f"@{{{{ params.profile }}}}/{recipe}",
+        task_id=name, stage=word, recipe=f"@{{{{ params.profile }}}}/{recipe}",
         overrides=overrides(settings, *FORMS[settings]) if settings in FORMS else "{}",
         inputs={key: [each.target for each in given] for key, given in read.items()},
         target=f"{{{{ artifact('{name}') }}}}", parent_run=parent.RUN_ID, outlets=list(outlets),
-        priority_weight=priority, **cpu(1),
+        priority_weight=priority, **where,
     )  # fmt: skip
     for given in read.values():
         given >> made
@@ -71,8 +83,8 @@ with DAG(
     with TaskGroup("models", prefix_group_id=False, tooltip="The student and three teachers, before anything is distilled"):
         corpus = stage("questions-corpus")
         lessons = stage("selected-corpus", questions=corpus)
-        base = stage("sft-base", selected=lessons, outlets=[CHECKPOINT])
-        # The larger, the longer: what takes longest starts first.
+        base = stage("sft-base", selected=lessons, outlets=[CHECKPOINT], priority=150)
+        # What takes longest starts first; the student before the smallest teacher, whose responses come soon enough.
         teachers = {size: stage(f"sft-{size}", selected=lessons, priority=100 * place) for place, size in enumerate(SIZES, 1)}
 
     with TaskGroup("distil", prefix_group_id=False, tooltip="Responses, verified, screened, graded by difficulty, selected"):
@@ -91,8 +103,9 @@ with DAG(
     with TaskGroup("train", prefix_group_id=False, tooltip="Two stages of fine-tuning, two of reinforcement learning"):
         sft = stage("sft-1", selected=selected, checkpoint=base, outlets=[CHECKPOINT])
         annealed = stage("sft-anneal", selected=selected, checkpoint=sft, outlets=[CHECKPOINT])
-        rl_1 = stage("rl-1", settings="rl", selected=selected, questions=questions, checkpoint=annealed, outlets=[CHECKPOINT])
-        rl_2 = stage("rl-2", settings="rl", selected=selected, questions=questions, checkpoint=rl_1, outlets=[CHECKPOINT])
+        rollouts = {"settings": "rl", "selected": selected, "questions": questions, "outlets": [CHECKPOINT], "cores": 2}
+        rl_1 = stage("rl-1", checkpoint=annealed, **rollouts)
+        rl_2 = stage("rl-2", checkpoint=rl_1, **rollouts)
 
     with TaskGroup("reports", prefix_group_id=False, tooltip="Every checkpoint, measured as soon as it is there"):
         checkpoints = {"base": base, "sft": sft, "anneal": annealed, "rl": rl_2}

@@ -1,6 +1,7 @@
 """``python -m laptop up|down|demo|status``: what the Makefile calls."""
 
 import argparse
+import errno
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from laptop.settings import STORES, Laptop
 from stillhouse.errors import StillhouseError, one_line
 
 PROFILES = ("laptop", "smollm2", "toy")
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
 out = Console(highlight=False)
 
 
@@ -59,13 +61,18 @@ def main() -> None:
     # Ended by a supervisor or by `make`: the same clean way out as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        laptop = Laptop.here(given.store)
+        laptop = services.here(given.store)
         commands: dict[str, Callable[[Laptop], bool]] = {
             "up": up, "down": down, "status": status, "demo": partial(demo, out, profile=given.profile, version=given.version),
         }  # fmt: skip
         succeeded = commands[given.command](laptop)
     except StillhouseError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(f"error: {one_line(error)}; make room, or set STILLHOUSE_HOME to a directory that can be written", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped; what was finished is kept, run the same command again to go on", file=sys.stderr)

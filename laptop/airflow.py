@@ -12,6 +12,7 @@ from stillhouse.errors import ServiceFailed
 
 PARSED_WITHIN_S = 120.0
 ASK_EVERY_S = 0.5
+TRIES = 4
 ENDED = ("success", "failed")
 
 
@@ -36,7 +37,7 @@ class Airflow:
     def make_pool(self, name: str, slots: int) -> None:
         """Make the pool, or give it this many slots."""
         pool = {"name": name, "slots": slots, "include_deferred": True, "description": "cores of this machine"}
-        if self._client.get(f"/api/v2/pools/{name}").status_code == httpx.codes.NOT_FOUND:
+        if self._send("GET", f"/api/v2/pools/{name}").status_code == httpx.codes.NOT_FOUND:
             self._call("POST", "/api/v2/pools", pool)
         else:
             self._call("PATCH", f"/api/v2/pools/{name}", pool)
@@ -45,7 +46,7 @@ class Airflow:
         """Until the DAG file has been parsed after ``since`` (ISO time). Raises ServiceFailed with the import error."""
         deadline = time.monotonic() + PARSED_WITHIN_S
         while time.monotonic() < deadline:
-            answer = self._client.get(f"/api/v2/dags/{DAG}")
+            answer = self._send("GET", f"/api/v2/dags/{DAG}")
             if answer.is_success and (answer.json()["last_parsed_time"] or "") > since and not answer.json()["has_import_errors"]:
                 return
             errors = self._call("GET", "/api/v2/importErrors")["import_errors"]
@@ -96,11 +97,7 @@ class Airflow:
         return ordered
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        try:
-            answer = self._client.request(method, path, json=body)
-        except httpx.TransportError as error:
-            msg = f"Airflow at {self._client.base_url} does not answer ({error}); `make down` and try again"
-            raise ServiceFailed(msg) from error
+        answer = self._send(method, path, body)
         if answer.is_error:
             try:
                 detail = answer.json().get("detail")
@@ -109,3 +106,19 @@ class Airflow:
             msg = f"Airflow refused {method} {path.partition('?')[0]} ({answer.status_code}): {detail}"
             raise ServiceFailed(msg)
         return dict(answer.json()) if answer.content else {}
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        """One request. A question that a busy server left open or failed on is asked again; an order is given once."""
+        tries = TRIES if method == "GET" else 1
+        while True:
+            tries -= 1
+            try:
+                answer = self._client.request(method, path, json=body)
+            except httpx.TransportError as error:
+                if not tries:
+                    msg = f"Airflow at {self._client.base_url} does not answer ({error}); `make down` and try again"
+                    raise ServiceFailed(msg) from error
+            else:
+                if tries == 0 or answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                    return answer
+            time.sleep(ASK_EVERY_S)

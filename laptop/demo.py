@@ -4,11 +4,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from laptop import services
 from laptop.airflow import ENDED, Airflow
@@ -24,6 +25,8 @@ STATES = {
     "success": "[green]done[/green]", "running": "[cyan]running[/cyan]", "failed": "[red]failed[/red]",
     "upstream_failed": "[red]not reached[/red]", "up_for_retry": "[yellow]tried, again soon[/yellow]",
 }  # fmt: skip
+SILENT = ("waiting", "scheduled", "queued", "upstream_failed", "skipped")
+"""States that are not worth a line of their own."""
 
 
 def demo(console: Console, laptop: Laptop, profile: str, version: str) -> bool:
@@ -36,6 +39,8 @@ def demo(console: Console, laptop: Laptop, profile: str, version: str) -> bool:
                 # Nothing can be running yet: what looks unfinished was cut off with the services.
                 for cut_off in airflow.unfinished():
                     airflow.give_up(cut_off)
+            elif waiting_for := airflow.unfinished():
+                console.print(f"{waiting_for[0]} has not ended: this run starts after it", soft_wrap=True)
             airflow.trigger(run_id, {"profile": profile, "version": version})
             services.start_one(laptop, LATER)
             console.print(f"run [bold]{run_id}[/bold] · {laptop.airflow_url}/dags/retrain/runs/{run_id}", soft_wrap=True)
@@ -52,7 +57,7 @@ def demo(console: Console, laptop: Laptop, profile: str, version: str) -> bool:
 def prepare(laptop: Laptop, since: str) -> Airflow:
     """What a fresh Airflow needs before a run: the pool, and the DAG read from its file."""
     airflow = Airflow(laptop)
-    airflow.make_pool("cpu", os.cpu_count() or 1)
+    airflow.make_pool("cpu", max(2, os.cpu_count() or 1))  # a task of two slots would wait for ever in a pool of one
     airflow.wait_for_dag(since)
     return airflow
 
@@ -78,7 +83,8 @@ def _given_up_on_error(airflow: Airflow, run_id: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, ServiceFailed):
-        with _undisturbed():
+        # Where Airflow itself is gone, what was caught says more than that it cannot be told.
+        with _undisturbed(), suppress(ServiceFailed):
             if run_id in airflow.unfinished():
                 airflow.give_up(run_id)
         raise
@@ -112,17 +118,30 @@ def _live(console: Console) -> Iterator[Any]:
     """A table that is redrawn in place."""
     from rich.live import Live
 
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
-        yield lambda lines: live.update(_table(lines), refresh=True)
+    last: list[Line] = []
+
+    def update(lines: list[Line]) -> None:
+        last[:] = lines
+        live.update(_table(lines, console.height - 2), refresh=True)
+
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        yield update
+        # Printed once more as Live ends: then the whole path, however high the terminal is.
+        live.update(_table(last, len(last)))
 
 
-def _table(lines: list[Line]) -> Any:
+def _table(lines: list[Line], rows: int) -> Any:
+    """One row a stage. Live can redraw no more than the screen: of more than ``rows`` stages the first done become one row."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
     table = Table("stage", "state", "progress", "", "time", box=None, pad_edge=False, header_style="bold")
     table.columns[4].justify = "right"
-    for line in lines:
+    done = [line for line in lines if line.task.state == "success"]
+    folded = done[: len(lines) - rows + 1] if len(lines) > rows else []
+    if folded:
+        table.add_row(f"{len(folded)} stages", STATES["success"], "", "", _clock(sum(line.task.seconds for line in folded)))
+    for line in (each for each in lines if each not in folded):
         task, progress = line.task, line.progress
         bar = ProgressBar(total=1.0, completed=progress.share, width=24) if progress else ""
         count = f"{progress.done:,.0f} of {progress.total:,.0f}" if progress and progress.total else ""
@@ -133,14 +152,16 @@ def _table(lines: list[Line]) -> Any:
 
 @contextmanager
 def _plain(console: Console) -> Iterator[Any]:
-    """A line for every change of state, and for progress now and then."""
+    """A line for every change of state, and for progress now and then; one for all stages that were not reached."""
     states: dict[str, str] = {}
     said: dict[str, float] = {}
+    last: list[Line] = []
 
     def update(lines: list[Line]) -> None:
+        last[:] = lines
         for line in lines:
             name, state, now = line.task.name, line.task.state, time.monotonic()
-            if states.get(name, "waiting") != state and state not in {"scheduled", "queued"}:
+            if states.get(name, "waiting") != state and state not in SILENT:
                 states[name], said[name] = state, now
                 console.print(f"{name:18} {STATES.get(state, state)}{f' in {_clock(line.task.seconds)}' if state in ENDED else ''}")
             elif line.progress and line.progress.total and now - said.get(name, now) >= SAY_EVERY_S:
@@ -149,15 +170,20 @@ def _plain(console: Console) -> Iterator[Any]:
                 console.print(f"{name:18} {progress.done:,.0f} of {progress.total:,.0f} ({progress.share:.0%})")
 
     yield update
+    unreached = sum(line.task.state not in ENDED for line in last)
+    if unreached:
+        console.print(f"{unreached} stage{'s' if unreached > 1 else ''} not reached")
 
 
 def _failure(console: Console, laptop: Laptop, run_id: str, lines: list[Line]) -> None:
     failed = [line.task for line in lines if line.task.state == "failed"]
+    errors = []
     for task in failed:
         log = log_of(laptop, run_id, task)
-        console.print(f"[red]{task.name} failed:[/red] {error_in(log)}", soft_wrap=True)
-        console.print(f"  log: {log}", soft_wrap=True)
-    if any("choose another version" in error_in(log_of(laptop, run_id, task)) for task in failed):
+        errors.append(error_in(log))
+        console.print(f"[red]{task.name} failed:[/red] {escape(errors[-1])}", soft_wrap=True)
+        console.print(f"  log: {escape(str(log))}", soft_wrap=True)
+    if any("choose another version" in error for error in errors):
         console.print("recipes or code changed since this version was made: [bold]make demo VERSION=another-name[/bold]")
     if not failed:
         console.print(f"[red]the run failed without a failed stage[/red]; look at {laptop.log('scheduler')}", soft_wrap=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from laptop.settings import Laptop, write_private
+from stillhouse.errors import ServiceFailed
 
 STOP_WITHIN_S = 4.0
+ASK_EVERY_S = 0.05
+ROUNDS = 2
 TOKEN = "STILLHOUSE_SERVICES"
 """Marks every process of one set of services in its environment, so that an orphan can be told from a stranger."""
 
@@ -25,19 +29,23 @@ class Service:
 
 
 def start(laptop: Laptop, service: Service) -> None:
-    """Start it in a session of its own, its output in its log, its pid on record."""
+    """Start it in a session of its own, its output in its log, its pid on record. Raises ServiceFailed without its program."""
     import psutil
 
     log = laptop.log(service.name)
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = laptop.environment() | {TOKEN: token(laptop)}
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            service.argv, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=laptop.home,
-            start_new_session=True,
-        )  # fmt: skip
+    try:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                service.argv, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=laptop.home,
+                start_new_session=True,
+            )  # fmt: skip
+    except (FileNotFoundError, PermissionError) as error:
+        msg = f"{service.name} did not start: {error}; run `make clean venv`"
+        raise ServiceFailed(msg) from error
     record = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
-    _record(laptop, service.name).write_text(json.dumps(record), encoding="utf-8")
+    write_private(_record(laptop, service.name), json.dumps(record))
 
 
 def find(laptop: Laptop, name: str) -> Any:
@@ -45,12 +53,14 @@ def find(laptop: Laptop, name: str) -> Any:
     import psutil
 
     path = _record(laptop, name)
-    if not path.is_file():
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        # A record that cannot be read leads nowhere; what it was of still carries the token.
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
     try:
         process = psutil.Process(record["pid"])
-        same = abs(process.create_time() - record["started"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        same = abs(process.create_time() - record["started"]) < 1 and _lives(process)
     except psutil.NoSuchProcess:
         return None
     return process if same else None
@@ -58,13 +68,13 @@ def find(laptop: Laptop, name: str) -> Any:
 
 def stop(laptop: Laptop, names: Iterable[str]) -> list[str]:
     """End the services and all that they started: SIGTERM to each, then SIGKILL. Returns the names of those that ran."""
-    import psutil
-
     names = list(names)
     services = {name: process for name in names if (process := find(laptop, name)) is not None}
     everything = [each for process in services.values() for each in (*_children(process), process)]
     _end(everything)
-    _end(psutil.Process(pid) for pid in _marked(laptop))
+    for _ in range(ROUNDS):
+        # Again for what an orphan started between the look and its end.
+        _end(_marked(laptop))
     for name in names:
         _record(laptop, name).unlink(missing_ok=True)
     return list(services)
@@ -102,12 +112,22 @@ def _end(processes: Iterable[Any]) -> None:
                 send(process)
             except psutil.NoSuchProcess:
                 continue
-        _, alive = psutil.wait_procs(alive, timeout=wait_s)
-        if not alive:
-            return
+        deadline = time.monotonic() + wait_s
+        while (alive := [each for each in alive if _lives(each)]) and time.monotonic() < deadline:
+            time.sleep(ASK_EVERY_S)
 
 
-def _marked(laptop: Laptop) -> list[int]:
+def _lives(process: Any) -> bool:
+    """Whether it still runs. A zombie does not: in a container nobody may ever ask for its exit code, so it may stay for good."""
+    import psutil
+
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _marked(laptop: Laptop) -> list[Any]:
     """Processes that carry the token and that no record leads to: children of a service that was killed."""
     import psutil
 
@@ -115,7 +135,7 @@ def _marked(laptop: Laptop) -> list[int]:
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and process.environ().get(TOKEN) == mark:
-                found.append(process.pid)
+                found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue
     return found

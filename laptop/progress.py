@@ -41,16 +41,17 @@ class Watch:
     def __init__(self, laptop: Laptop, airflow: Airflow, run_id: str) -> None:
         self._airflow, self._run_id = airflow, run_id
         self._mlflow = httpx.Client(base_url=f"{laptop.mlflow_url}/api/2.0/mlflow", timeout=10, trust_env=False)
-        self._order = [name for name in airflow.order() if name not in HIDDEN]
+        self._order = airflow.order()
         self._experiment = ""
         self._parent = ""
 
     def lines(self) -> list[Line]:
-        """Every stage in path order."""
+        """Every stage in path order; of the other tasks those that failed."""
         tasks = {task.name: task for task in self._airflow.tasks(self._run_id)}
         busy = any(task.state == "running" for task in tasks.values())
         progress = self._progress() if busy else {}
-        return [Line(tasks[name], progress.get(name)) for name in self._order if name in tasks]
+        shown = [tasks[name] for name in self._order if name in tasks and (name not in HIDDEN or tasks[name].state == "failed")]
+        return [Line(task, progress.get(task.name)) for task in shown]
 
     def _progress(self) -> dict[str, Progress]:
         """By task. A tracking server that does not answer costs the bars, not the run."""
@@ -69,7 +70,8 @@ class Watch:
                 return []
             self._parent = found[0]["info"]["run_id"]
         found = self._search(f"tags.`mlflow.parentRunId` = '{self._parent}' and attributes.status = 'RUNNING'")
-        return [(_task_of(run), _progress_of(run)) for run in found]
+        # Newest first; a run that was cut off stays RUNNING and must not hide the task's next try.
+        return [(_task_of(run), _progress_of(run)) for run in reversed(found)]
 
     def _search(self, condition: str) -> list[dict]:  # type: ignore[type-arg]
         body = {"experiment_ids": [self._experiment], "filter": condition, "max_results": 50}
@@ -103,7 +105,10 @@ def error_in(log: Path) -> str:
             entry = json.loads(line)
         except ValueError:
             continue
+        if not isinstance(entry, dict):
+            continue
         if entry.get("error_detail"):
-            return " ".join(str(entry["error_detail"][-1]["exc_value"]).split())
-        last = entry.get("event", last)
+            # The first is what was raised, those after it are what it was raised from.
+            return " ".join(str(entry["error_detail"][0]["exc_value"]).split())
+        last = str(entry.get("event", last))
     return last

@@ -21,6 +21,15 @@ NEEDS_BYTES = 2 * 1024**3
 READY_WITHIN_S = 240.0
 ASK_EVERY_S = 0.25
 LISTENS = {"api-server": "AIRFLOW_PORT", "mlflow": "MLFLOW_PORT", "s3": "S3_PORT"}
+S3_OFFSETS = (0, 1, 2, 3, 4, 10, 11, 12, 13, 14)
+"""SeaweedFS's parts listen above its S3 port, each with HTTP and, ten higher, gRPC."""
+
+
+def here(store: str) -> Laptop:
+    """This checkout's services: with the ports they were started with while any runs, else as the environment says now."""
+    laptop = Laptop.here(store)
+    started = laptop.as_started()
+    return started if any(running(started).values()) else laptop
 
 
 def services(laptop: Laptop) -> list[Service]:
@@ -105,8 +114,10 @@ def _check(laptop: Laptop, wanted: Sequence[Service]) -> None:
         raise ServiceFailed(msg)
     for service in wanted:
         name = LISTENS.get(service.name)
-        if name and _taken(laptop.ports[name]):
-            msg = f"port {laptop.ports[name]} is in use, {service.name} needs it; set {name} to a free port"
+        first = laptop.ports[name] if name else 0
+        taken = [first + each for each in (S3_OFFSETS if service.name == "s3" else (0,)) if name and _taken(first + each)]
+        if taken:
+            msg = f"port {taken[0]} is in use, {service.name} needs it; stop what listens there, or set {name} to another port"
             raise ServiceFailed(msg)
 
 
@@ -124,7 +135,7 @@ def _prepare(laptop: Laptop) -> None:
     for name in ("airflow", "mlflow", "s3", "scratch", "store", "run", "logs"):
         (laptop.home / name).mkdir(parents=True, exist_ok=True)
     write_private(laptop.airflow_home / "passwords.json", json.dumps({"admin": laptop.secrets["admin_password"]}))
-    (laptop.home / "ports.json").write_text(json.dumps(dict(laptop.ports)), encoding="utf-8")
+    write_private(laptop.home / "ports.json", json.dumps(dict(laptop.ports)))
 
 
 def _migrate(laptop: Laptop, say: Callable[[str], None]) -> None:
@@ -132,6 +143,9 @@ def _migrate(laptop: Laptop, say: Callable[[str], None]) -> None:
     done = laptop.airflow_home / "migrated"
     if done.is_file():
         return
+    for left in laptop.airflow_home.glob("airflow.db*"):
+        # Cut off while it was made: half of its tables would be taken for all of them.
+        left.unlink()
     say("making Airflow's database (once)")
     log = laptop.log("migrate")
     with log.open("wb") as output:
@@ -157,7 +171,8 @@ def _wait(laptop: Laptop, pending: set[str]) -> None:
 
 def _silent(laptop: Laptop, name: str) -> str:
     log = laptop.log(name)
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
     return f"{name} did not start: {lines[-1].strip() if lines else 'its log is empty'}; read {log}"
 
 

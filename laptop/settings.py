@@ -1,12 +1,14 @@
 """Where the laptop's services live, listen and log, and the environment they run in."""
 
 import base64
+import itertools
 import json
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -33,9 +35,17 @@ class Laptop:
     def here(cls, store: str) -> "Laptop":
         """The one of this checkout, or below ``STILLHOUSE_HOME``; ports from the environment. Raises ServiceFailed."""
         home = Path(os.environ.get("STILLHOUSE_HOME") or CHECKOUT / ".stillhouse").absolute() / store
-        recorded = home / "ports.json"
-        known = json.loads(recorded.read_text(encoding="utf-8")) if recorded.is_file() else {}
-        return cls(store, home, known or {name: _port(name, default) for name, default in PORTS.items()})
+        ports = {name: _port(name, default) for name, default in PORTS.items()}
+        for name, other in itertools.combinations(ports, 2):
+            if ports[name] == ports[other]:
+                msg = f"{name} and {other} are both {ports[name]}; set each to a port of its own"
+                raise ServiceFailed(msg)
+        return cls(store, home, ports)
+
+    def as_started(self) -> "Laptop":
+        """The same with the ports that its services were started with, where that is on record."""
+        recorded = self.home / "ports.json"
+        return replace(self, ports=json.loads(recorded.read_text(encoding="utf-8"))) if recorded.is_file() else self
 
     @property
     def root(self) -> str:
@@ -123,12 +133,15 @@ class Laptop:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, from its first byte on."""
+    """Write a file that only its owner can read, from its first byte on, and that is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
+    handle, unfinished = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(unfinished).replace(path)
+    finally:
+        Path(unfinished).unlink(missing_ok=True)
 
 
 def _port(name: str, default: int) -> int:

@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlencode
 
 from airflow.sdk import get_current_context, setup, task, teardown
 from airflow.sdk.exceptions import AirflowException
@@ -58,16 +59,14 @@ def _close(parent_run: str) -> None:
 
 def _experiment(name: str) -> str:
     """The experiment's id; made if there is none."""
-    try:
-        return str(_call("experiments/create", {"name": name})["experiment_id"])
-    except urllib.error.HTTPError as error:
-        if json.loads(error.read()).get("error_code") != "RESOURCE_ALREADY_EXISTS":
-            raise
-    return str(_call(f"experiments/get-by-name?experiment_name={name}")["experiment"]["experiment_id"])
+    made = _call("experiments/create", {"name": name}, unless="RESOURCE_ALREADY_EXISTS")
+    if made:
+        return str(made["experiment_id"])
+    return str(_call(f"experiments/get-by-name?{urlencode({'experiment_name': name})}")["experiment"]["experiment_id"])
 
 
-def _call(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """One request to the tracking server. Raises AirflowException where it does not answer."""
+def _call(path: str, body: dict[str, Any] | None = None, unless: str | None = None) -> dict[str, Any]:
+    """One request; empty where it is refused with the error code ``unless``. Raises AirflowException where it fails otherwise."""
     server = os.environ["MLFLOW_TRACKING_URI"].rstrip("/")
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
@@ -75,8 +74,12 @@ def _call(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             return dict(json.load(answer))
-    except urllib.error.HTTPError:
-        raise
+    except urllib.error.HTTPError as error:
+        said = " ".join(error.read().decode(errors="replace").split())
+        if unless and unless in said:
+            return {}
+        msg = f"MLflow at {server} refused {path.partition('?')[0]} ({error.code}): {said[:300]}"
+        raise AirflowException(msg) from error
     except OSError as error:
         msg = f"MLflow at {server} did not answer: {error}; check MLFLOW_TRACKING_URI and that the server runs"
         raise AirflowException(msg) from error

@@ -23,6 +23,11 @@ def gpu(n: int = 1, image: str = "train") -> dict[str, Any]:
     return {"pool": "gpu", "pool_slots": n, "resources_needed": resources, "image": _image(image)}
 
 
+def model(image: str, cores: int = 1, gpus: int = 1) -> dict[str, Any]:
+    """Where a stage runs that loads a model: ``gpus`` on a cluster, ``cores`` where stages are child processes."""
+    return cpu(cores) if os.environ.get("STILLHOUSE_RUNNER") == "process" else gpu(gpus, image)
+
+
 def _image(name: str) -> str:
     """``STILLHOUSE_IMAGES`` is the registry and prefix, ``STILLHOUSE_TAG`` the release: set by the chart."""
     return f"{os.environ.get('STILLHOUSE_IMAGES', 'stillhouse')}/{name}:{os.environ.get('STILLHOUSE_TAG', 'latest')}"

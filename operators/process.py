@@ -47,7 +47,7 @@ class StageProcess(BaseOperator):
             self.log.info("%s", line)
             last, error = line or last, line.removeprefix("error: ") if line.startswith("error: ") else error
         code = self._process.wait() if self._process else 0
-        if code and error:
+        if code > 0 and error:
             raise AirflowFailException(error)
         if code < 0:
             msg = f"the stage was killed by {signal.Signals(-code).name}; its finished parts are kept, run the task again to go on"
@@ -72,8 +72,8 @@ class StageProcess(BaseOperator):
                 self.cmds, env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 text=True, errors="replace", start_new_session=True,
             )  # fmt: skip
-        except FileNotFoundError as error:
-            msg = f"no program {self.cmds[0]}: point STILLHOUSE_PROGRAM at the stages' `stillhouse` command"
+        except (FileNotFoundError, PermissionError) as error:
+            msg = f"{self.cmds[0]} does not run ({error.strerror}): point STILLHOUSE_PROGRAM at the stages' `stillhouse` command"
             raise AirflowFailException(msg) from error
         self._process = process
         # A child that outlives its stage would hold the pipe open, and this task with it.
@@ -85,7 +85,12 @@ class StageProcess(BaseOperator):
     def _environment(self) -> dict[str, str]:
         """This process's variables without Airflow's own, plus the parent run and the threads that the slots stand for."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "PYTHONPATH"))}
-        added = {"MLFLOW_RUN_ID": self.parent_run or "", "OMP_NUM_THREADS": str(self.pool_slots), "PYTHONUNBUFFERED": "1"}
+        added = {
+            "MLFLOW_RUN_ID": self.parent_run or "",
+            "OMP_NUM_THREADS": str(self.pool_slots),
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "PYTHONUNBUFFERED": "1",
+        }
         return kept | added
 
 

@@ -1,5 +1,6 @@
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -56,6 +57,19 @@ def test_run_below_a_parent_is_nested(mlflow, monkeypatch):
         pass
     assert mlflow.get_run(run.id).data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert mlflow.get_run(parent.info.run_id).info.status == "RUNNING"
+
+
+def test_run_many_at_once_may_name_the_same_new_datasets(mlflow):
+    links = {"responses": [Link(uri=f"file:///root/responses/{each}/1", fingerprint=f"new-{each}") for each in range(4)]}
+
+    def one(index: int) -> str:
+        with tracking.run("verified", f"file:///root/verified/toy/{index}", {}, links, "f") as run:
+            return run.id
+
+    with ThreadPoolExecutor(8) as pool:
+        made = [mlflow.get_run(each) for each in pool.map(one, range(8))]
+    assert [len(run.inputs.dataset_inputs) for run in made] == [4] * 8
+    assert len({run.info.experiment_id for run in made}) == 1
 
 
 def test_run_block_raises_run_is_failed_with_the_error_as_tag(mlflow):

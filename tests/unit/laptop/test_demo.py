@@ -1,0 +1,229 @@
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from laptop import demo as demo_module
+from laptop.airflow import Task
+from laptop.demo import demo
+from laptop.progress import Line, Progress, log_of
+from stillhouse.errors import ServiceFailed
+
+ORDER = [f"stage-{number}" for number in range(1, 9)]
+RUN = dict.fromkeys(ORDER, "waiting")
+
+
+class Scripted:
+    """An Airflow that plays one scene at every question; a scene is a run's state and the states of its tasks."""
+
+    def __init__(self, *scenes: tuple[str, dict[str, str]], unfinished: tuple[str, ...] = ()) -> None:
+        self.scenes: Iterator = iter(scenes)
+        self.open = list(unfinished)
+        self.told: list = []
+        self.states: dict[str, str] = {}
+
+    def order(self) -> list[str]:
+        return ORDER
+
+    def unfinished(self) -> list[str]:
+        return self.open
+
+    def give_up(self, run_id: str) -> None:
+        self.told.append(("give up", run_id))
+
+    def trigger(self, run_id: str, conf: dict) -> None:
+        self.told.append(("trigger", conf))
+        self.open = [*self.open, run_id]
+
+    def state(self, run_id: str) -> str:
+        scene = next(self.scenes)
+        if isinstance(scene, BaseException):
+            raise scene
+        state, changed = scene
+        self.states = RUN | changed
+        return state
+
+    def tasks(self, run_id: str) -> list[Task]:
+        return [Task(name, state, 61.0, 1) for name, state in self.states.items()]
+
+
+@pytest.fixture
+def play(machine, monkeypatch):
+    """Run the demo against a script; returns whether it succeeded and what it printed. ``play.calls``: of the services."""
+    calls: list[str] = []
+    before: dict[str, int | None] = {"mlflow": None}
+    monkeypatch.setattr(demo_module, "ASK_EVERY_S", 0)
+    monkeypatch.setattr(demo_module.services, "running", lambda laptop: before)
+    monkeypatch.setattr(demo_module.services, "start", lambda laptop, say, without: calls.append("start") or [])
+    monkeypatch.setattr(demo_module.services, "start_one", lambda laptop, name: calls.append(name))
+    monkeypatch.setattr(demo_module.services, "stop", lambda laptop: calls.append("stop"))
+    monkeypatch.setattr(
+        demo_module, "_summary", lambda console, laptop, profile, version: console.print(f"{profile} {version} table")
+    )
+
+    def played(airflow: Scripted, *, console: Console | None = None) -> tuple[bool, str]:
+        console = console or Console(file=io.StringIO(), width=100)
+        monkeypatch.setattr(demo_module, "prepare", lambda laptop, since: airflow)
+        succeeded = demo(console, machine, "toy", "v1")
+        return succeeded, console.file.getvalue()
+
+    played.calls, played.before = calls, before
+    return played
+
+
+def fail(machine, monkeypatch, name: str, error: str) -> None:
+    """Write the log that Airflow leaves of a failed task, under whatever id the run gets."""
+    log = machine.home / "the.log"
+    log.write_text(json.dumps({"event": "Task failed", "error_detail": [{"exc_value": error}]}))
+    real = log_of(machine, "r", Task(name, "failed", 0, 1))
+    monkeypatch.setattr(demo_module, "log_of", lambda laptop, run_id, task: log if task.name == name else real)
+
+
+def test_demo_plain_prints_a_line_for_every_change_and_the_summary(play):
+    first = {"stage-1": "running"}
+    succeeded, said = play(Scripted(
+        ("running", first), ("running", first), ("running", {"stage-1": "success", "stage-2": "queued"}),
+        ("success", dict.fromkeys(ORDER, "success")),
+    ))  # fmt: skip
+    assert succeeded
+    lines = said.splitlines()
+    assert [line.split() for line in lines if line.startswith("stage-1")] == [
+        ["stage-1", "running"],
+        ["stage-1", "done", "in", "1:01"],
+    ]
+    assert [line.split() for line in lines if line.startswith("stage-2")] == [["stage-2", "done", "in", "1:01"]]
+    assert "toy v1 table" in lines
+    assert lines[-1] == "done in 0:00"
+    assert "not reached" not in said
+
+
+def test_demo_plain_failure_prints_task_error_log_and_how_many_were_not_reached(play, machine, monkeypatch):
+    fail(machine, monkeypatch, "stage-2", "questions has 0 rows [math];\n give it some [/tag]")
+    ended = {"stage-1": "success", "stage-2": "failed"} | dict.fromkeys(ORDER[2:], "upstream_failed")
+    succeeded, said = play(Scripted(("running", {"stage-1": "success"}), ("failed", ended)))
+    assert not succeeded
+    lines = said.splitlines()
+    assert "stage-2 failed: questions has 0 rows [math]; give it some [/tag]" in lines
+    assert f"  log: {machine.home / 'the.log'}" in lines
+    assert lines.count("6 stages not reached") == 1
+    assert not any(line.startswith(tuple(ORDER[2:])) for line in lines)
+    assert "table" not in said
+    assert lines[-1].startswith("failed in ")
+
+
+def test_demo_stale_version_says_which_command_makes_another(play, machine, monkeypatch):
+    fail(machine, monkeypatch, "stage-1", "x holds another fingerprint; choose another version")
+    _, said = play(Scripted(("failed", {"stage-1": "failed"})))
+    assert "make demo VERSION=another-name" in said
+
+
+def test_demo_failure_without_a_failed_stage_points_to_the_scheduler(play, machine):
+    _, said = play(Scripted(("failed", {})))
+    assert f"the run failed without a failed stage; look at {machine.log('scheduler')}" in said
+
+
+def test_demo_stops_the_services_that_it_started(play):
+    play(Scripted(("success", {})))
+    assert play.calls == ["start", "triggerer", "stop"]
+
+
+def test_demo_leaves_services_running_that_ran_before(play):
+    play.before["mlflow"] = 12
+    play(Scripted(("success", {})))
+    assert play.calls == ["start", "triggerer"]
+
+
+def test_demo_gives_up_runs_that_were_cut_off_with_the_services(play):
+    airflow = Scripted(("success", {}), unfinished=("old",))
+    play(airflow)
+    assert airflow.told == [("give up", "old"), ("trigger", {"profile": "toy", "version": "v1"})]
+
+
+def test_demo_beside_a_run_of_running_services_says_that_it_waits(play):
+    play.before["mlflow"] = 12
+    airflow = Scripted(("success", {}), unfinished=("nightly",))
+    _, said = play(airflow)
+    assert "nightly has not ended: this run starts after it" in said
+    assert airflow.told == [("trigger", {"profile": "toy", "version": "v1"})]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ServiceFailed("Airflow does not answer")])
+def test_demo_cut_off_gives_up_its_run_and_stops_the_services(play, error):
+    airflow = Scripted(("running", {}), error)
+    with pytest.raises(type(error)):
+        play(airflow)
+    assert [each for each, _ in airflow.told] == ["trigger", "give up"]
+    assert airflow.told[1][1].startswith("demo-toy-")
+    assert play.calls[-1] == "stop"
+
+
+def test_demo_interrupt_stays_one_where_airflow_is_gone_too(play, monkeypatch):
+    airflow = Scripted(("running", {}), KeyboardInterrupt())
+
+    def gone(run_id):
+        raise ServiceFailed
+
+    monkeypatch.setattr(airflow, "give_up", gone)
+    with pytest.raises(KeyboardInterrupt):
+        play(airflow)
+    assert play.calls[-1] == "stop"
+
+
+def test_demo_live_ends_with_every_stage_on_a_terminal_that_is_too_low_for_them(play, machine, monkeypatch):
+    fail(machine, monkeypatch, "stage-7", "out of luck")
+    done = dict.fromkeys(ORDER[:6], "success")
+    console = Console(file=io.StringIO(), width=100, height=6, force_terminal=True, legacy_windows=False, color_system=None)
+    succeeded, said = play(
+        Scripted(
+            ("running", done | {"stage-7": "running"}), ("failed", done | {"stage-7": "failed", "stage-8": "upstream_failed"})
+        ),
+        console=console,
+    )
+    assert not succeeded
+    last = said.rpartition("stage ")[2]
+    assert [name for name in ORDER if name in last] == ORDER
+    assert "not reached" in last
+    assert "stage-7 failed: out of luck" in said
+    assert "stages not reached" not in said
+
+
+def table(states: list[str], rows: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=100)
+    lines = [Line(Task(f"s{index}", state, 30, 1), Progress(3, 12)) for index, state in enumerate(states)]
+    console.print(demo_module._table(lines, rows))
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_table_that_fits_has_a_row_a_stage_with_its_count():
+    lines = table(["success", "running", "waiting"], 3)
+    assert len(lines) == 4
+    assert "3 of 12" in lines[2]
+    assert lines[2].endswith("0:30")
+
+
+def test_table_too_high_folds_the_first_done_stages_into_one_row():
+    lines = table(["success"] * 4 + ["running", "waiting"], 4)
+    assert len(lines) == 5
+    assert lines[1].split() == ["3", "stages", "done", "1:30"]
+    assert lines[2].startswith("s3")
+
+
+def test_table_too_high_with_nothing_done_keeps_every_stage():
+    assert len(table(["running", "waiting", "waiting"], 2)) == 4
+
+
+def test_plain_progress_is_said_now_and_then(monkeypatch):
+    console = Console(file=io.StringIO(), width=100)
+    clock = iter([0.0, 10.0, 15.0, 20.0])
+    monkeypatch.setattr(demo_module.time, "monotonic", lambda: next(clock))
+    with demo_module._plain(console) as update:
+        for done in (0, 4, 5, 6):
+            update([Line(Task("sft-1", "running", 1, 1), Progress(done, 12))])
+    said = console.file.getvalue().splitlines()
+    assert [line.split() for line in said] == [
+        ["sft-1", "running"],
+        ["sft-1", "5", "of", "12", "(42%)"],
+        ["1", "stage", "not", "reached"],
+    ]
