@@ -51,4 +51,12 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
         kept["enum"] = [*kept["enum"], None]
     default = schema.get("default")
     note = "Empty: as the recipe says." if default is None else f"Empty: as the recipe says; the stage's own default is {default}."
-    return {"type": ["null", only["type"]], "description": f"{schema.get('description', '')} {note}".strip(), **kept}
+    help_text = " ".join(filter(None, (schema.get("description"), _bounds(only), note)))
+    return {"type": ["null", only["type"]], "description": help_text, **kept}
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    """The bounds in words: the form only enforces them."""
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    given = [f"{sign} {schema[name]}" for name, sign in signs.items() if name in schema]
+    return f"Must be {' and '.join(given)}." if given else ""

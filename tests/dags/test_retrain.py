@@ -52,10 +52,10 @@ def inputs_of(task) -> dict[str, list[str]]:
         ("rl-1", {"selected": ["selected"], "questions": ["questions"], "checkpoint": ["sft-anneal"]}),
         ("rl-2", {"selected": ["selected"], "questions": ["questions"], "checkpoint": ["rl-1"]}),
         ("report-base", {"checkpoint": ["sft-base"]}),
-        ("report-1", {"checkpoint": ["sft-1"]}),
+        ("report-sft", {"checkpoint": ["sft-1"]}),
         ("report-anneal", {"checkpoint": ["sft-anneal"]}),
         ("report-rl", {"checkpoint": ["rl-2"]}),
-        ("registry", {"report": ["report-rl"], "checkpoint": ["rl-2"], "others": ["report-base", "report-1", "report-anneal"]}),
+        ("registry", {"report": ["report-rl"], "checkpoint": ["rl-2"], "others": ["report-base", "report-sft", "report-anneal"]}),
     ],
 )  # fmt: skip
 def test_retrain_task_reads_what_the_path_says_and_waits_for_it(retrain, task, inputs):
@@ -90,7 +90,10 @@ def test_retrain_runs_nightly_once_at_a_time_without_catching_up(retrain):
 
 
 def test_retrain_stages_take_their_slots_from_a_pool(retrain):
-    assert {(task.pool, task.pool_slots) for task in retrain.tasks if hasattr(task, "cmds")} == {("cpu", 1)}
+    slots = {task.task_id: (task.pool, task.pool_slots) for task in retrain.tasks if hasattr(task, "cmds")}
+    two = {"rl-1", "rl-2"}
+    assert {name: slots[name] for name in two} == dict.fromkeys(two, ("cpu", 2))
+    assert {slots[name] for name in slots.keys() - two} == {("cpu", 1)}
 
 
 def test_retrain_tracking_run_is_opened_first_and_closed_whatever_happens(retrain):

@@ -20,7 +20,7 @@ class Hop:
 
     label: str
     uri: str
-    rows: int
+    rows: int | None
     dropped: dict[str, int]
     seconds: float
 
@@ -79,7 +79,14 @@ def artifact_name(uri: str) -> str:
 
 
 def _hop(uri: str, manifest: Manifest) -> Hop:
-    return Hop(f"{manifest.stage} {artifact_name(uri)}", uri, manifest.rows, manifest.dropped, manifest.seconds)
+    return Hop(f"{manifest.stage} {artifact_name(uri)}", uri, _rows(manifest), manifest.dropped, manifest.seconds)
+
+
+def _rows(manifest: Manifest) -> int | None:
+    """Rows passed on; of a report its verified answers; None for what has no rows: checkpoints and registrations."""
+    if manifest.stage == "report":
+        return sum(file.rows or 0 for name, file in manifest.files.items() if "/verified/" in name)
+    return manifest.rows if any(file.rows is not None for file in manifest.files.values()) else None
 
 
 def _add_grades(summary: Summary, manifest: Manifest) -> None:
@@ -124,7 +131,8 @@ def _hops_table(hops: list[Hop]) -> Table:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for hop in hops:
         why = " · ".join(f"{reason} {count:,}" for reason, count in hop.dropped.items())
-        table.add_row(hop.label, f"{hop.rows:,}", f"{sum(hop.dropped.values()):,}", why, f"{hop.seconds:.1f}")
+        rows = "–" if hop.rows is None else f"{hop.rows:,}"
+        table.add_row(hop.label, rows, f"{sum(hop.dropped.values()):,}", why, f"{hop.seconds:.1f}")
     return table
 
 

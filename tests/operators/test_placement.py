@@ -1,0 +1,13 @@
+from operators.placement import cpu, gpu, model
+
+
+def test_model_is_a_gpu_on_a_cluster_and_cores_where_stages_are_processes(monkeypatch):
+    monkeypatch.delenv("STILLHOUSE_RUNNER", raising=False)
+    assert model("vllm", cores=2) == gpu(1, "vllm")
+    monkeypatch.setenv("STILLHOUSE_RUNNER", "process")
+    assert model("vllm", cores=2) == cpu(2)
+
+
+def test_gpu_takes_as_many_slots_of_its_pool_as_it_asks_for_gpus():
+    placed = gpu(8)
+    assert (placed["pool"], placed["pool_slots"], placed["resources_needed"]["nvidia.com/gpu"]) == ("gpu", 8, "8")
