@@ -40,6 +40,11 @@ def test_form_shows_the_help_text_in_the_section_of_the_task():
     assert param.schema["section"] == "rl-1"
 
 
+def test_form_says_the_bounds_in_words():
+    assert "Must be ≥ 1 and ≤ 64." in form("rl-1", Config)["rl_1__samples"].description
+    assert "Must be" not in form("rl-1", Config)["rl_1__flag"].description
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("samples", 65), ("samples", 0), ("rate", 0), ("kind", "c"), ("limit", -1), ("flag", 3)]
 )

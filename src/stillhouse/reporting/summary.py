@@ -128,7 +128,7 @@ def print_summary(console: Console, uri: str) -> None:
 def _hops_table(hops: list[Hop]) -> Table:
     table = Table(title="rows by stage", title_justify="left", box=box.SIMPLE)
     for name, justify in (("stage", "left"), ("rows", "right"), ("dropped", "right"), ("why", "left"), ("seconds", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, no_wrap=name == "stage")  # type: ignore[arg-type]
     for hop in hops:
         why = " · ".join(f"{reason} {count:,}" for reason, count in hop.dropped.items())
         rows = "–" if hop.rows is None else f"{hop.rows:,}"
@@ -144,10 +144,10 @@ def _pass_rate_table(summary: Summary) -> Table:
     largest = max(count for counts in summary.pass_rates.values() for count in counts.values())
     table.add_column("pass rate", justify="right")
     for model in summary.pass_rates:
-        table.add_column(model)
+        table.add_column(model, no_wrap=True)
     for rate in rates:
         counts = [summary.pass_rates[model].get(rate, 0) for model in summary.pass_rates]
-        table.add_row(rate, *(f"{'█' * round(20 * count / max(largest, 1))} {count:,}" for count in counts))
+        table.add_row(rate, *(f"{'█' * round(12 * count / max(largest, 1))} {count:,}" for count in counts))
     return table
 
 
