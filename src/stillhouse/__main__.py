@@ -112,7 +112,7 @@ def import_rows(
     from stillhouse.exchange.jsonl import import_file
 
     result = import_file(file, row_type, output)
-    _out.print(f"{row_type}: {result.rows:,} rows at {output} · {result.fingerprint}")
+    _out.print(f"{row_type}: {result.rows:,} rows at {output} · {result.fingerprint}", markup=False)
 
 
 @app.command()
@@ -125,9 +125,9 @@ def lineage(uri: Annotated[str, typer.Argument(help="an artifact", metavar="URI"
     seen: set[str] = set()
     for depth, name, link, manifest in walk(uri):
         label = f"{name} ← " if name else ""
-        facts = f"{manifest.rows:,} rows · {manifest.fingerprint}" if manifest else "[red]gone from the store[/red]"
+        facts = f"{manifest.rows:,} rows · {manifest.fingerprint}" if manifest else "gone from the store"
         again = " (above)" if link in seen else ""
-        _out.print(f"{'  ' * depth}{label}{link} · {facts}{again}")
+        _out.print(f"{'  ' * depth}{label}{link} · {facts}{again}", markup=False, style=None if manifest else "red")
         seen.add(link)
 
 

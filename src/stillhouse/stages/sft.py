@@ -71,9 +71,9 @@ def run(config: Config, inputs: Inputs) -> Outputs:
 
 
 def _examples(config: Config, inputs: Inputs) -> list[Selected]:
+    if config.max_steps == 0 and (inputs.selected is None or config.init.kind != "scratch"):
+        return []  # nothing is trained; only a new tokenizer would learn from examples
     if inputs.selected is None:
-        if config.max_steps == 0:
-            return []
         msg = "sft: training needs --input selected=URI, got none (max_steps: 0 writes the initial weights)"
         raise BadConfig(msg)
     examples = [row for row in rows.read(inputs.selected, Selected) if row.split == config.split]

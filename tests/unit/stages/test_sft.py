@@ -156,3 +156,10 @@ def test_sft_loss_is_on_the_completion_and_its_end_alone(tmp_path):
             assert learnt in {"<think>1+1=2</think><answer>2</answer><|end|>", "no<|end|>"}
             assert whole.startswith("<|user|>")
             assert whole.endswith(f"<|assistant|>{learnt}")
+
+
+def test_sft_no_step_on_given_weights_needs_no_example_of_its_split(tmp_path, checkpoint):
+    given = inputs(tmp_path, selected=selected(tmp_path), checkpoint=checkpoint)
+    outputs = sft.run(changed(init=models.FromCheckpoint(), max_steps=0, split="of another model"), given)
+    assert outputs.metrics == {"n_parameters": outputs.metrics["n_parameters"]}
+    assert weights(given.output).keys() == weights(checkpoint).keys()
