@@ -30,7 +30,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "word-problems": Benchmark(
         1,
         ReasoningGym(
-            name="word-problems benchmark", dataset="gsm_symbolic", count=30, seed=20_240_003, max_steps=2, distinct=True
+            name="word-problems benchmark", dataset="gsm_symbolic", count=60, seed=20_240_003, max_steps=2, distinct=True
         ),
     ),
 }  # fmt: skip
