@@ -192,7 +192,7 @@ def _failure(console: Console, laptop: Laptop, run_id: str, lines: list[Line]) -
 def _summary(console: Console, laptop: Laptop, profile: str, version: str) -> None:
     """The numbers of the run, and where to look further."""
     from stillhouse import manifest
-    from stillhouse.reporting.terminal import print_summary
+    from stillhouse.reporting.summary import print_summary
     from stillhouse.store import join, local_path
 
     os.environ.update(laptop.store_environment())

@@ -146,7 +146,7 @@ def show(
 @app.command()
 def summary(uri: Annotated[str, typer.Argument(help="a registry or report artifact", metavar="URI")]) -> None:
     """Print a run from its last artifact: rows and drops by stage, difficulty, pass@1 of every checkpoint."""
-    from stillhouse.reporting.terminal import print_summary
+    from stillhouse.reporting.summary import print_summary
 
     print_summary(_out, uri)
 

@@ -29,13 +29,6 @@ def show(console: Console, uri: str, n_rows: int, *, dropped: bool = False) -> N
         console.print(json.dumps(row, ensure_ascii=False, default=str), markup=False)
 
 
-def print_summary(console: Console, uri: str) -> None:
-    """Print a run from its last artifact: see ``reporting.summary``."""
-    from stillhouse.reporting import summary
-
-    summary.print_summary(console, uri)
-
-
 def _facts(uri: str, manifest: Manifest) -> Iterator[str]:
     size = sum(file.bytes for file in manifest.files.values())
     made = f"{manifest.provenance.finished:%Y-%m-%d %H:%M} UTC in {manifest.seconds:.1f} s"
