@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status test lint clean
+.PHONY: help venv demo up down status test bench lint clean
 
 PYTHON ?= python3
 STORE ?= file
@@ -26,7 +26,7 @@ venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pi
 	@echo "installing .venv (the stages)"
 	@test -x $(UV) || { $(PYTHON) -m venv .venv/.uv && .venv/.uv/bin/python -m pip install --quiet uv==$(UV_VERSION); }
 	@test -x .venv/bin/python || $(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	@$(INSTALL) --python .venv/bin/python --editable '.[worker,train,laptop,dev]'
+	@$(INSTALL) --python .venv/bin/python --editable '.[worker,embed,train,laptop,dev]'
 	@touch $@
 
 .venv-airflow/.installed: pyproject.toml constraints.txt | .venv/.installed
@@ -58,6 +58,10 @@ lint: venv ## ruff, mypy, import contracts
 test: venv ## every test of both environments; the linters run as tests too
 	@.venv-airflow/bin/python -m pytest tests/operators tests/dags tests/integration/test_retrain.py
 	@.venv/bin/python -m pytest tests/unit tests/rules tests/integration/test_s3.py
+
+bench: venv ## measure speed, as ratios to peers in one run; ONLY=name runs tests/perf/bench_name.py alone
+	@$(INSTALL) --python .venv/bin/python --editable '.[bench]'
+	@.venv/bin/python -m tests.perf $(ONLY)
 
 clean: ## remove the environments and the laptop's services, store and logs
 	@for store in file s3; do if test -d .stillhouse/$$store -a -x .venv/bin/python; then $(LAPTOP) down --store $$store; fi; done
