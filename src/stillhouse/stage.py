@@ -26,6 +26,8 @@ from stillhouse.errors import BadConfig, MissingInput, StaleOutput, StoreFailed
 from stillhouse.manifest import File, Link, Manifest
 from stillhouse.shards import Shard, assemble
 
+REUSED = "previous"
+"""The input that spares work and changes no row: rows that would be made again are taken over. Never in a fingerprint."""
 CLAIM = "claim.json"
 """Names the fingerprint whose parts lie in an output that has no manifest yet."""
 
@@ -132,7 +134,7 @@ def execute(
     links = _links(stage, {key: [store.absolute(uri) for uri in uris] for key, uris in inputs.items()})
     fingerprint = manifests.fingerprint(
         _word(stage), getattr(stage, "SCHEMA_VERSION", 1), config.model_dump(mode="json"),
-        {key: [link.fingerprint for link in value] for key, value in sorted(links.items()) if value},
+        {key: [link.fingerprint for link in value] for key, value in sorted(links.items()) if value and key != REUSED},
     )  # fmt: skip
     if (whole := manifests.published(output, fingerprint)) is not None:
         return Result(whole, skipped=True)

@@ -83,6 +83,15 @@ def test_execute_fingerprint_does_not_depend_on_where_inputs_lie(root, questions
     assert here.manifest.fingerprint == there.manifest.fingerprint
 
 
+def test_execute_previous_output_is_linked_and_changes_no_fingerprint(root, questions):
+    first = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "1"))
+    inputs = {"questions": [questions], "previous": [output_of(root, "1")]}
+    second = execute(toy_stage, Config(), inputs, output_of(root, "2"))
+    assert second.manifest.fingerprint == first.manifest.fingerprint
+    assert [link.fingerprint for link in second.manifest.inputs["previous"]] == [first.manifest.fingerprint]
+    assert toy_stage.runs[1].previous is not None
+
+
 def test_execute_input_without_manifest_is_missing(root):
     with pytest.raises(MissingInput, match=r"input questions .*nothing is published there"):
         execute(toy_stage, Config(), {"questions": [f"{root}/nowhere/x/1"]}, output_of(root))
@@ -242,4 +251,4 @@ def test_shard_every_key_is_held_by_exactly_one():
 
 
 def test_input_names_kinds_are_those_of_the_annotations():
-    assert input_names(toy_stage.Inputs) == {"questions": "one", "more": "many", "maybe": "optional"}
+    assert input_names(toy_stage.Inputs) == {"questions": "one", "more": "many", "maybe": "optional", "previous": "optional"}

@@ -25,6 +25,7 @@ class Inputs(StageInputs):
     questions: Path
     more: tuple[Path, ...] = ()
     maybe: Path | None = None
+    previous: Path | None = None
 
 
 def run(config: Config, inputs: Inputs) -> Outputs:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stillhouse import rows
+from stillhouse import identity, rows
 from stillhouse.errors import BadRows
 from stillhouse.grading import PassThresholds
 from stillhouse.rows import Question, Response, Verified
@@ -22,7 +22,10 @@ def request_of(questions: Mapping[str, Question], response: Response) -> Request
     untagged = answer is None and response.think is None and "<think>" not in response.text and "<answer>" not in response.text
     if untagged and response.finish_reason == "stop":
         answer = response.text
-    return Request(question.category, answer, question.reference_answer, response.finish_reason)
+    return Request(
+        question.category, answer, question.reference_answer, response.finish_reason, question.test_cases, question.constraints,
+        identity.prompt_text(question.messages),
+    )  # fmt: skip
 
 
 def verified_row(request: Request, response: Response, verdict: Verdict, thresholds: PassThresholds) -> Verified:

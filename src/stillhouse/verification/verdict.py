@@ -13,12 +13,18 @@ DETAIL_CHARS = 300
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One answer to verify. ``answer`` is None where the response has none; ``finish_reason`` is the engine's."""
+    """One answer to verify. ``answer`` is None where the response has none; ``finish_reason`` is the engine's.
+
+    ``test_cases`` and ``constraints`` are the question's columns of these names, ``prompt`` its conversation as one text.
+    """
 
     category: str
     answer: str | None
     reference: str | None
     finish_reason: str = "stop"
+    test_cases: str | None = None
+    constraints: str | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
