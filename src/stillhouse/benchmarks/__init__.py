@@ -6,7 +6,7 @@ from stillhouse import sources
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.rows import Question
 from stillhouse.sources.arithmetic import Arithmetic
-from stillhouse.sources.reasoning_gym import ReasoningGym
+from stillhouse.sources.worded import Worded
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "arithmetic-toy": Benchmark(
         1, Arithmetic(name="arithmetic-toy benchmark", count=24, seed=20_240_002, families={"add-1": 1, "add-2": 1}, distinct=True)
     ),
-    "word-problems": Benchmark(
-        1,
-        ReasoningGym(
-            name="word-problems benchmark", dataset="gsm_symbolic", count=60, seed=20_240_003, max_steps=2, distinct=True
-        ),
-    ),
+    "word-problems": Benchmark(2, Worded(name="word-problems benchmark", count=60, seed=20_240_003, distinct=True)),
 }  # fmt: skip
 
 

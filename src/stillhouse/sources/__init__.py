@@ -6,14 +6,15 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from stillhouse.rows import Dropped, Question
-from stillhouse.sources import arithmetic, reasoning_gym
+from stillhouse.sources import arithmetic, reasoning_gym, worded
 
-Spec = Annotated[arithmetic.Arithmetic | reasoning_gym.ReasoningGym, Field(discriminator="kind")]
+Spec = Annotated[arithmetic.Arithmetic | reasoning_gym.ReasoningGym | worded.Worded, Field(discriminator="kind")]
 """A source in a config: a mapping whose ``kind`` says which."""
 
 SOURCES: dict[str, Callable[[Any], Iterator[Question | Dropped]]] = {
     "arithmetic": arithmetic.questions,
     "reasoning_gym": reasoning_gym.questions,
+    "worded": worded.questions,
 }
 
 

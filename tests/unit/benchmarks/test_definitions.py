@@ -12,11 +12,16 @@ def test_benchmarks_have_their_number_of_distinct_questions_without_responses(na
 
 
 @pytest.mark.parametrize(
-    ("name", "first", "reference"), [("arithmetic", "What is 60 + 82?", "142"), ("arithmetic-toy", "What is 3 + 3?", "6")]
+    ("name", "revision", "first", "reference"),
+    [
+        ("arithmetic", 1, "What is 60 + 82?", "142"),
+        ("arithmetic-toy", 1, "What is 3 + 3?", "6"),
+        ("word-problems", 2, "Emma fills 4 bags with 7 tickets each. How many tickets are in the bags?", "28"),
+    ],
 )
-def test_benchmarks_first_question_is_pinned_to_the_revision(name, first, reference):
+def test_benchmarks_first_question_is_pinned_to_the_revision(name, revision, first, reference):
     question = benchmarks.questions(name)[0]
-    assert benchmarks.BENCHMARKS[name].revision == 1
+    assert benchmarks.BENCHMARKS[name].revision == revision
     assert (question.messages[0]["content"], question.reference_answer) == (first, reference)
 
 
