@@ -154,6 +154,19 @@ def publish(uri: str, manifest: Manifest) -> None:
     target.write(store.join(uri.rsplit("/", 1)[0], LATEST), json.dumps(pointer).encode())
 
 
+def latest(uri: str) -> str | None:
+    """The version published last beside ``uri``, by the pointer there; None where there is none yet. Raises StoreFailed."""
+    pointer = store.join(store.absolute(uri).rsplit("/", 1)[0], LATEST)
+    data = store.store_of(pointer).read(pointer)
+    if data is None:
+        return None
+    try:
+        return str(json.loads(data)["uri"])
+    except (ValueError, KeyError) as error:
+        msg = f"{pointer} is no pointer to a version ({error!r}); remove it, the next published version writes it anew"
+        raise StoreFailed(msg) from error
+
+
 def lineage(uri: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
     """Walk from an artifact to all it was made of, depth first: (depth, input name, URI, manifest).
 

@@ -28,6 +28,8 @@ from stillhouse.shards import Shard, assemble
 
 REUSED = "previous"
 """The input that spares work and changes no row: rows that would be made again are taken over. Never in a fingerprint."""
+LAST = "latest"
+"""As the URI of ``previous``: whatever version was published last."""
 CLAIM = "claim.json"
 """Names the fingerprint whose parts lie in an output that has no manifest yet."""
 
@@ -125,13 +127,14 @@ def execute(
 ) -> Result:
     """Make the stage's output, unless it is there.
 
-    ``inputs`` maps an input's name to its artifact URIs. Raises MissingInput where one has no manifest, StaleOutput where the
+    ``inputs`` maps an input's name to its artifact URIs; ``latest`` as the URI of ``previous`` is the version published last beside
+    the output, if there is another one. Raises MissingInput where one has no manifest, StaleOutput where the
     output holds another fingerprint's result or another writer publishes first, and whatever the stage raises. A second call
     with the same config and inputs returns the manifest without running anything.
     """
     shard = shard or Shard()
     output = store.absolute(output)
-    links = _links(stage, {key: [store.absolute(uri) for uri in uris] for key, uris in inputs.items()})
+    links = _links(stage, {key: [store.absolute(uri) for uri in uris] for key, uris in _with_latest(inputs, output).items()})
     fingerprint = manifests.fingerprint(
         _word(stage), getattr(stage, "SCHEMA_VERSION", 1), config.model_dump(mode="json"),
         {key: [link.fingerprint for link in value] for key, value in sorted(links.items()) if value and key != REUSED},
@@ -170,6 +173,17 @@ def _make(
         _publish(target, done)
         run.finish(done, [made / each for each in outputs.artifacts])
     return done
+
+
+def _with_latest(inputs: Mapping[str, Sequence[str]], output: str) -> dict[str, Sequence[str]]:
+    """The inputs with ``previous=latest`` replaced by what it stands for; left out where that is nothing."""
+    if list(inputs.get(REUSED, ())) != [LAST]:
+        return dict(inputs)
+    found = manifests.latest(output)
+    others = {name: uris for name, uris in inputs.items() if name != REUSED}
+    # A version that was removed since spares no work, and is no reason to fail.
+    usable = found is not None and found != output and manifests.find(found) is not None
+    return others | ({REUSED: [str(found)]} if usable else {})
 
 
 def _links(stage: Stage, inputs: Mapping[str, Sequence[str]]) -> dict[str, list[Link]]:

@@ -92,6 +92,30 @@ def test_execute_previous_output_is_linked_and_changes_no_fingerprint(root, ques
     assert toy_stage.runs[1].previous is not None
 
 
+def test_execute_previous_latest_is_the_version_published_last_and_never_the_own(root, questions):
+    inputs = {"questions": [questions], "previous": ["latest"]}
+    first = execute(toy_stage, Config(), inputs, output_of(root, "1"))
+    assert "previous" not in first.manifest.inputs
+    second = execute(toy_stage, Config(), inputs, output_of(root, "2"))
+    assert [link.uri for link in second.manifest.inputs["previous"]] == [store.absolute(output_of(root, "1"))]
+    assert execute(toy_stage, Config(), inputs, output_of(root, "2")).skipped
+
+
+def test_execute_previous_latest_that_was_removed_is_none(root, questions):
+    execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "1"))
+    store.store_of(root).remove(f"{output_of(root, '1')}/manifest.json")
+    second = execute(toy_stage, Config(), {"questions": [questions], "previous": ["latest"]}, output_of(root, "2"))
+    assert "previous" not in second.manifest.inputs
+
+
+def test_execute_previous_latest_where_the_pointer_is_torn_is_refused(root, questions):
+    execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "1"))
+    pointer = f"{root}/toy_stage/toy/latest.json"
+    store.store_of(pointer).write(pointer, b"{")
+    with pytest.raises(StoreFailed, match="is no pointer to a version"):
+        execute(toy_stage, Config(), {"questions": [questions], "previous": ["latest"]}, output_of(root, "2"))
+
+
 def test_execute_input_without_manifest_is_missing(root):
     with pytest.raises(MissingInput, match=r"input questions .*nothing is published there"):
         execute(toy_stage, Config(), {"questions": [f"{root}/nowhere/x/1"]}, output_of(root))
