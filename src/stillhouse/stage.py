@@ -5,7 +5,6 @@ once its rows or its meaning change, a higher ``SCHEMA_VERSION``.
 """
 
 import dataclasses
-import hashlib
 import os
 import shutil
 import tempfile
@@ -21,17 +20,15 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from stillhouse import manifest as manifests
-from stillhouse import store, tracking
-from stillhouse.errors import BadConfig, MissingInput, StaleOutput, StoreFailed
-from stillhouse.manifest import File, Link, Manifest
+from stillhouse import publication, store, tracking
+from stillhouse.errors import BadConfig, MissingInput, StoreFailed
+from stillhouse.manifest import Link, Manifest
 from stillhouse.shards import Shard, assemble
 
 REUSED = "previous"
 """The input that spares work and changes no row: rows that would be made again are taken over. Never in a fingerprint."""
 LAST = "latest"
 """As the URI of ``previous``: whatever version was published last."""
-CLAIM = "claim.json"
-"""Names the fingerprint whose parts lie in an output that has no manifest yet."""
 
 
 class StageConfig(BaseModel):
@@ -49,7 +46,7 @@ def _unlogged(metrics: Mapping[str, float], step: int | None = None) -> None:
 
 
 def _unpublished(path: Path) -> None:
-    """A finished part that is published with the rest, at the end."""
+    """A part that is not published before the end, or not taken back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +69,8 @@ class StageInputs:
     """The MLflow run of this execution, None where nothing is tracked."""
     publish_part: Callable[[Path], None] = _unpublished
     """Publish one finished file below ``output`` now, so that a restart need not make it again."""
+    retract_part: Callable[[Path], None] = _unpublished
+    """Remove a file that this try or an earlier one published; its path is given as if it lay below ``output``."""
 
     @property
     def output(self) -> Path:
@@ -128,9 +127,9 @@ def execute(
     """Make the stage's output, unless it is there.
 
     ``inputs`` maps an input's name to its artifact URIs; ``latest`` as the URI of ``previous`` is the version published last beside
-    the output, if there is another one. Raises MissingInput where one has no manifest, StaleOutput where the
-    output holds another fingerprint's result or another writer publishes first, and whatever the stage raises. A second call
-    with the same config and inputs returns the manifest without running anything.
+    the output, if there is another one. Raises MissingInput where one has no manifest, StaleOutput where the output holds another
+    fingerprint's result or another writer publishes first, and whatever the stage raises. A second call with the same config and
+    inputs returns the manifest without running anything.
     """
     shard = shard or Shard()
     output = store.absolute(output)
@@ -153,7 +152,7 @@ def _make(
     """Run the stage and publish what it made at ``target``: the output itself, or one of its shards."""
     settings, name = config.model_dump(mode="json"), _word(stage)
     with _scratch() as scratch, tracking.run(name, target, settings, links, fingerprint) as run:
-        finished = _claim(target, fingerprint, scratch)
+        finished = publication.claim(target, fingerprint, scratch)
         started = datetime.now(UTC)
         fetched = {key: [_fetch(key, link, scratch) for link in value] for key, value in links.items()}
         made = scratch / "output"
@@ -161,16 +160,18 @@ def _make(
         inputs = stage.Inputs(
             scratch=scratch, finished=finished, shard=shard, progress=run.progress, log=run.log, run_id=run.id,
             uris={key: [link.uri for link in value] for key, value in links.items()},
-            publish_part=lambda path: _upload(made, path, target), **_arguments(stage, fetched),
+            publish_part=lambda path: publication.upload(made, path, target),
+            retract_part=lambda path: publication.retract(made, path, target), **_arguments(stage, fetched),
         )  # fmt: skip
         outputs = stage.run(config, inputs)
-        _refuse_if_published(target)
+        publication.refuse_if_published(target)
         done = Manifest(
             stage=name, version=output.rsplit("/", 1)[-1], fingerprint=fingerprint, config=settings, inputs=links,
-            files=_upload_all(made, target), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
+            files=publication.upload_all(made, target), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
             provenance=manifests.provenance(started, run.id),
         )  # fmt: skip
-        _publish(target, done)
+        publication.publish(target, done)
+        publication.remove_strays(target, done)
         run.finish(done, [made / each for each in outputs.artifacts])
     return done
 
@@ -216,18 +217,6 @@ def _link(name: str, uri: str) -> Link:
     return Link(uri=uri, fingerprint=manifests.load(uri, f"input {name}").fingerprint)
 
 
-def _claim(uri: str, fingerprint: str, scratch: Path) -> Path | None:
-    """The parts an earlier try of the same fingerprint left; those of another fingerprint are removed."""
-    there = store.store_of(uri)
-    claim = there.read(store.join(uri, CLAIM))
-    names = [name for name in there.names(uri) if not name.startswith("shards/")]
-    if claim is not None and claim.decode() == fingerprint:
-        return there.fetch(uri, scratch / "finished", names) if any(name.endswith(".parquet") for name in names) else None
-    for name in names:
-        there.remove(store.join(uri, name))
-    there.write(store.join(uri, CLAIM), fingerprint.encode())
-    return None
-
 
 def _fetch(name: str, link: Link, scratch: Path) -> Path:
     """A local directory with the files the input's manifest lists, and no others: tries that were given up may lie beside them."""
@@ -246,45 +235,12 @@ def _arguments(stage: Stage, fetched: Mapping[str, list[Path]]) -> dict[str, Any
     return {name: tuple(paths) if known[name] == "many" else paths[0] for name, paths in fetched.items() if paths}
 
 
-def _upload(root: Path, path: Path, uri: str) -> None:
-    store.store_of(uri).upload(path, store.join(uri, path.relative_to(root).as_posix()))
 
 
-def _upload_all(root: Path, uri: str) -> dict[str, File]:
-    """Upload every file below ``root``, and describe them."""
-    described = {}
-    for path in sorted(each for each in root.rglob("*") if each.is_file()):
-        _upload(root, path, uri)
-        described[path.relative_to(root).as_posix()] = _describe(path)
-    return described
 
 
-def _describe(path: Path) -> File:
-    import pyarrow.parquet as pq
-
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
-    return File(sha256=digest, bytes=path.stat().st_size, rows=rows)
 
 
-def _publish(uri: str, manifest: Manifest) -> None:
-    try:
-        manifests.publish(uri, manifest)
-    except store.AlreadyThere as error:
-        raise _overtaken(uri) from error
-    store.store_of(uri).remove(store.join(uri, CLAIM))
-
-
-def _refuse_if_published(uri: str) -> None:
-    """Look again before the upload, so that a slower writer does not replace files that a manifest already lists."""
-    if manifests.find(uri) is not None:
-        raise _overtaken(uri)
-
-
-def _overtaken(uri: str) -> StaleOutput:
-    msg = f"{uri}: another process published there while this one ran; its result stands, this one was not published"
-    return StaleOutput(msg)
 
 
 @contextmanager

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "stillhouse"
 PROGRESS_EVERY_S = 2.0
+LOG_EVERY_S = 1.0
+BATCH_METRICS = 1000
+"""Most metrics that MLflow takes in one request."""
 SYSTEM_METRICS_EVERY_S = 5
 INPUT_TRIES = 5
 
@@ -73,6 +76,8 @@ class Tracked(Untracked):
         self.id = run_id
         self._client = client
         self._sent = 0.0
+        self._waiting: list[Any] = []
+        self._flushed = 0.0
 
     def progress(self, done: float, total: float, unit: str) -> None:
         """Print, and send to the server at most every ``PROGRESS_EVERY_S``."""
@@ -83,15 +88,26 @@ class Tracked(Untracked):
             self.log({"progress/done": done, "progress/total": total})
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Send in one request; numbers that are not finite are left out (MLflow's SQL store refuses them)."""
+        """Send, with what came less than ``LOG_EVERY_S`` before: a trainer logs hundreds of times a second.
+
+        Numbers that are not finite are left out (MLflow's SQL store refuses them).
+        """
         import math
 
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        batch = [Metric(name, float(value), now, step or 0) for name, value in metrics.items() if math.isfinite(value)]
+        self._waiting += [Metric(name, float(value), now, step or 0) for name, value in metrics.items() if math.isfinite(value)]
+        if time.monotonic() - self._flushed >= LOG_EVERY_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, in as few requests as the server takes."""
+        self._flushed = time.monotonic()
+        waiting, self._waiting = self._waiting, []
         with _translated():
-            self._client.log_batch(str(self.id), metrics=batch)
+            for start in range(0, len(waiting), BATCH_METRICS):
+                self._client.log_batch(str(self.id), metrics=waiting[start : start + BATCH_METRICS])
 
     def finish(self, manifest: "Manifest", artifacts: Sequence[Path]) -> None:
         """Log the result's numbers, its rows and drops, and the files worth a look."""
@@ -122,11 +138,13 @@ def run(stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Seq
         monitor.finish()
         # A server that is gone must not hide the error that the user has to read.
         with suppress(TrackingFailed), _translated():
+            tracked.flush()
             client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:5000])
             client.set_terminated(run_id, "FAILED")
         raise
     monitor.finish()
     with _translated():
+        tracked.flush()
         client.set_terminated(run_id, "FINISHED")
 
 

@@ -50,6 +50,19 @@ def test_run_logs_params_tags_inputs_and_finishes(mlflow):
     assert [(tag.key, tag.value) for tag in dataset.tags] == [("mlflow.data.context", "questions")]
 
 
+def test_run_many_numbers_in_a_moment_come_in_few_requests_and_none_is_lost(mlflow, monkeypatch):
+    from mlflow import MlflowClient
+
+    requests = []
+    send = MlflowClient.log_batch
+    monkeypatch.setattr(MlflowClient, "log_batch", lambda self, *args, **kwargs: requests.append(1) or send(self, *args, **kwargs))
+    with tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+        for step in range(1500):
+            run.log({"loss": 1 / (step + 1)}, step)
+    assert len(mlflow.get_metric_history(run.id, "loss")) == 1500
+    assert len(requests) < 20
+
+
 def test_run_below_a_parent_is_nested(mlflow, monkeypatch):
     parent = mlflow.create_run(mlflow.create_experiment("parent"))
     monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
@@ -72,10 +85,17 @@ def test_run_many_at_once_may_name_the_same_new_datasets(mlflow):
     assert len({run.info.experiment_id for run in made}) == 1
 
 
+def fail_after_two_steps(run) -> None:
+    run.log({"loss": 0.5}, 3)
+    run.log({"loss": 0.25}, 4)
+    raise NothingToDo("no rows to train on")
+
+
 def test_run_block_raises_run_is_failed_with_the_error_as_tag(mlflow):
     with pytest.raises(NothingToDo), tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
-        raise NothingToDo("no rows to train on")
+        fail_after_two_steps(run)
     made = mlflow.get_run(run.id)
+    assert made.data.metrics["loss"] == 0.25
     assert (made.info.status, made.data.tags["error"]) == ("FAILED", "NothingToDo: no rows to train on")
 
 

@@ -1,15 +1,18 @@
 """selected + questions + checkpoint -> rl: GRPO on one difficulty stage's questions, rewarded by the verifier."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
-from stillhouse import rows
-from stillhouse.errors import NothingToDo
-from stillhouse.rows import Question, Selected
+from stillhouse.rows import Category
 from stillhouse.sampling.prompts import Suffix, SystemPrompt
 from stillhouse.stage import Outputs, StageConfig, StageInputs
+from stillhouse.training.curriculum import OUTCOMES, Plateau, questions_of, unsolved
+
+ROLLOUTS = "rollouts.jsonl"
 
 
 class Config(StageConfig):
@@ -18,7 +21,17 @@ class Config(StageConfig):
     split: str = "rl_1"
     """The split of the selected examples whose questions are trained on."""
     steps: int = Field(1600, ge=1)
-    """Optimizer steps (paper: stage 1 plateaus at step 1600)."""
+    """Optimizer steps at most (paper: stage 1 plateaus at step 1600)."""
+    plateau: Plateau | None = None
+    """End the stage earlier, once the reward has stopped rising."""
+    mix: dict[Category, Annotated[float, Field(gt=0)]] | None = None
+    """Weight of each category inside every step, such as {math: 2.1, code: 1} (§3.3); null asks questions as they are shuffled."""
+    drop_solved: bool = False
+    """Leave out questions that the checkpoint's own rl stage solved every time (AM-Thinking-v1 §5.4)."""
+    carry_optimizer: bool = False
+    """Begin with the optimizer's state of the checkpoint's own rl stage; the paper does not say."""
+    keep_optimizer: bool = False
+    """Publish the optimizer's state beside the weights, for a further stage: two more copies of the model."""
     learning_rate: float = Field(1e-6, gt=0)
     """Constant learning rate."""
     group_size: int = Field(16, ge=2)
@@ -55,31 +68,28 @@ class Inputs(StageInputs):
 
 
 def run(config: Config, inputs: Inputs) -> Outputs:
-    """Train, and write the checkpoint."""
-    from stillhouse.training import models, progress
+    """Train, and write the checkpoint, some rollouts, and how often each question was solved."""
+    from stillhouse.training import loop, models, optimizer, progress
     from stillhouse.training.grpo import make_trainer
     from stillhouse.training.rewards import Rewards
+    from stillhouse.training.tokens import require_chat_template
 
-    questions = _questions(config, inputs)
+    questions = questions_of(config.split, inputs.selected, inputs.questions)
+    n_split = len(questions)
+    if config.drop_solved:
+        questions = unsolved(questions, inputs.checkpoint)
     model, tokenizer = models.load(models.FromCheckpoint(), inputs.checkpoint, (), config.seed)
+    require_chat_template(tokenizer)
     with Rewards(questions, config.group_size, config.verify_timeout_s) as rewards:
         trainer = make_trainer(config, inputs, model, tokenizer, questions, rewards)
-        trainer.train()
-        counts = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
+        if config.carry_optimizer:
+            trainer.add_callback(optimizer.carried(inputs.checkpoint))
+        loop.train(trainer, inputs, rewards.remember, rewards.recall)
     models.save(model, tokenizer, inputs.output)
-    metrics = {"n_questions": len(questions), "n_steps": trainer.state.global_step, **counts, **progress.final_numbers(trainer)}
-    return Outputs(metrics=metrics)
-
-
-def _questions(config: Config, inputs: Inputs) -> dict[str, Question]:
-    """The questions of the split, by id, in the order of the split."""
-    chosen = [row.question_id for row in rows.read(inputs.selected, Selected) if row.split == config.split]
-    if not chosen:
-        msg = f"rl: split {config.split!r} has no example in the selected artifact; check `split` against the recipe of `selected`"
-        raise NothingToDo(msg)
-    by_id = {question.question_id: question for question in rows.read(inputs.questions, Question)}
-    missing = [each for each in chosen if each not in by_id]
-    if missing:
-        msg = f"rl: question {missing[0]} ({len(missing)} such) of split {config.split!r} is not in the questions input"
-        raise NothingToDo(msg)
-    return {each: by_id[each] for each in chosen}
+    if config.keep_optimizer:
+        optimizer.save(trainer, inputs.output)
+    (inputs.output / OUTCOMES).write_text(json.dumps(rewards.outcomes), encoding="utf-8")
+    (inputs.output / ROLLOUTS).write_text("".join(f"{json.dumps(each)}\n" for each in rewards.rollouts), encoding="utf-8")
+    counts = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
+    sizes = {"n_questions": len(questions), "n_solved_before": n_split - len(questions), "n_steps": trainer.state.global_step}
+    return Outputs(metrics=sizes | counts | progress.final_numbers(trainer), artifacts=[ROLLOUTS])

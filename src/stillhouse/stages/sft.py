@@ -11,11 +11,13 @@ from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.rows import Dropped, Selected
 from stillhouse.sampling.prompts import Suffix, SystemPrompt, conversation
 from stillhouse.stage import Outputs, StageConfig, StageInputs
+from stillhouse.training.lora import Lora
 from stillhouse.training.models import FromCheckpoint, Init
+from stillhouse.training.tokens import LossOn
 
 
 class Config(StageConfig):
-    """How to train. The defaults are Stage I of DeepDistill (§4.1) without packing."""
+    """How to train. The defaults are Stage I of DeepDistill (§4.1); annealing sets packing to false."""
 
     init: Annotated[Init, Field(discriminator="kind")] = FromCheckpoint()
     """Where the first weights come from: a checkpoint, nothing (scratch), or a package."""
@@ -33,6 +35,12 @@ class Config(StageConfig):
     """Sequences to an optimizer step."""
     max_length: int = Field(32_768, ge=8)
     """Longest example, in tokens; longer ones are dropped and counted."""
+    packing: bool = True
+    """Put several examples into one sequence of max_length, without seeing each other; annealing does not (§4.2)."""
+    loss_on: LossOn = "final"
+    """final: the last response alone is learnt; assistant: every turn of the assistant's."""
+    lora: Lora | None = None
+    """Train low-rank adapters instead of all weights."""
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's weight decay; the papers give no value."""
     system_prompt: SystemPrompt = "think_answer"
@@ -53,8 +61,9 @@ class Inputs(StageInputs):
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Train, and write the checkpoint."""
-    from stillhouse.training import models, progress
-    from stillhouse.training.sft import make_trainer
+    from stillhouse.training import loop, models, progress
+    from stillhouse.training.lora import merged
+    from stillhouse.training.sft import make_trainer, packing_efficiency
 
     examples = _examples(config, inputs)
     texts = ("\n".join(message["content"] for message in example.messages) for example in examples)
@@ -64,8 +73,10 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     if config.max_steps != 0:
         kept, dropped = _short_enough(config, inputs, examples, tokenizer)
         trainer = make_trainer(config, inputs, model, tokenizer, kept)
-        trainer.train()
+        loop.train(trainer, inputs)
+        model = merged(trainer.model)
         metrics |= {"n_examples": len(kept), "n_steps": trainer.state.global_step} | progress.final_numbers(trainer)
+        metrics |= packing_efficiency(trainer, config.max_length)
     models.save(model, tokenizer, inputs.output)
     return Outputs(metrics=metrics, dropped=dropped)
 
@@ -85,16 +96,19 @@ def _examples(config: Config, inputs: Inputs) -> list[Selected]:
 
 def _short_enough(
     config: Config, inputs: Inputs, examples: list[Selected], tokenizer: Any
-) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """The examples as prompt and completion; those over ``max_length`` go to ``dropped/``."""
+) -> tuple[list[dict[str, list[int]]], dict[str, int]]:
+    """The examples as tokens and labels; those over ``max_length`` go to ``dropped/``."""
+    from stillhouse.training.tokens import require_chat_template, tokenised
+
+    require_chat_template(tokenizer)
     kept, too_long = [], []
     for example in examples:
         prompt = conversation(example.messages[:-1], config.system_prompt, config.suffix)
-        n_tokens = len(tokenizer.apply_chat_template([*prompt, example.messages[-1]], return_dict=True)["input_ids"])
-        if n_tokens > config.max_length:
-            too_long.append(rows.dropped(example, "too_long", f"{n_tokens} tokens"))
+        row = tokenised([*prompt, example.messages[-1]], tokenizer, config.loss_on)
+        if len(row["input_ids"]) > config.max_length:
+            too_long.append(rows.dropped(example, "too_long", f"{len(row['input_ids'])} tokens"))
         else:
-            kept.append({"prompt": prompt, "completion": [example.messages[-1]]})
+            kept.append(row)
     if not kept:
         msg = f"sft: all {len(examples)} examples are longer than max_length {config.max_length}; raise it"
         raise NothingToDo(msg)

@@ -1,5 +1,6 @@
 """A trainer's progress and numbers -> the stage's."""
 
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,13 +14,26 @@ def callback(inputs: "StageInputs") -> Any:
     class Reporter(TrainerCallback):  # type: ignore[misc]
         """Passes on what the trainer says."""
 
+        def __init__(self) -> None:
+            self._tokens: float | None = None
+            self._since = 0.0
+
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             """After every optimizer step."""
             inputs.progress(state.global_step, state.max_steps, "steps")
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
             """Whenever the trainer logs."""
-            inputs.log(numbers(logs or {}), state.global_step)
+            given = dict(logs or {})
+            if "num_tokens" in given:
+                given |= self._rate(float(given["num_tokens"]))
+            inputs.log(numbers(given), state.global_step)
+
+        def _rate(self, tokens: float) -> dict[str, float]:
+            """Tokens a second since the last time; nothing the first time, when an earlier try's tokens are among them."""
+            now, before, since = time.monotonic(), self._tokens, self._since
+            self._tokens, self._since = tokens, now
+            return {} if before is None else {"tokens_per_s": (tokens - before) / max(now - since, 1e-9)}
 
     return Reporter()
 
@@ -38,14 +52,14 @@ def numbers(logs: dict[str, Any]) -> dict[str, float]:
     return {f"train/{name}": float(value) for name, value in logs.items() if isinstance(value, int | float)}
 
 
-def quiet_arguments() -> dict[str, Any]:
+def machine_arguments() -> dict[str, Any]:
     """Trainer arguments that are about the machine, not the result: the device, no second tracker, no bars in logs."""
     import torch
 
     gpu = torch.cuda.is_available()
     return {
         "use_cpu": not gpu, "bf16": gpu and torch.cuda.is_bf16_supported(), "report_to": "none", "disable_tqdm": True,
-        "save_strategy": "no", "dataloader_pin_memory": gpu, "gradient_checkpointing": gpu,
+        "dataloader_pin_memory": gpu, "gradient_checkpointing": gpu,
     }  # fmt: skip
 
 

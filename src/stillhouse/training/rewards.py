@@ -1,16 +1,23 @@
 """Rollouts -> rewards, by the same verifiers that made the training data."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
+from stillhouse.grading import PassThresholds, scale
+from stillhouse.identity import prompt_text
 from stillhouse.rows import Question
 from stillhouse.sampling.parsing import END_ANSWER, parse
 from stillhouse.verification.pool import Request, VerifierPool
+from stillhouse.verification.verdict import Verdict
+
+KEPT_ROLLOUTS = 200
+"""Rollouts kept for a look; later ones replace every other one of them, so that the whole run stays covered."""
 
 
 class Rewards:
-    """A reward function for GRPO: 1 for a correct answer in the think/answer format, else 0 (Staged RL §3).
+    """A reward function for GRPO: the verify score over its scale, for an answer in the think/answer format, else 0 (Staged RL §3).
 
     A rollout whose verification itself failed (timeout, error) gets the mean of its group: no advantage, so no gradient.
     """
@@ -21,7 +28,12 @@ class Rewards:
     def __init__(self, questions: Mapping[str, Question], group_size: int, timeout_s: float) -> None:
         self._questions, self._group_size = questions, group_size
         self._pool = VerifierPool(timeout_s)
+        self._every, self._calls = 1, 0
         self.kinds: Counter[str] = Counter()
+        self.outcomes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        """Question id -> verified rollouts, and those that passed."""
+        self.rollouts: list[dict[str, Any]] = []
+        """Some of the rollouts, with question, reward and verdict."""
 
     def __enter__(self) -> "Rewards":
         self._pool.__enter__()
@@ -30,20 +42,80 @@ class Rewards:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._pool.__exit__(kind, error, traceback)
 
-    def __call__(self, completions: Sequence[Sequence[Mapping[str, str]]], question_id: Sequence[str], **_: object) -> list[float]:
+    def __call__(
+        self,
+        completions: Sequence[Sequence[Mapping[str, str]]],
+        question_id: Sequence[str],
+        log_metric: Callable[[str, float], None] | None = None,
+        **_: object,
+    ) -> list[float]:
         """One reward for every completion; those of one question stand together, ``group_size`` at a time."""
         texts = [completion[-1]["content"] for completion in completions]
-        verdicts = list(self._pool.verify(self._request(text, each) for text, each in zip(texts, question_id, strict=True)))
-        self.kinds.update(verdict.kind for verdict in verdicts)
-        scores = [verdict.verify_score for verdict in verdicts]
+        asked = [self._questions[each] for each in question_id]
+        verdicts = list(self._pool.verify(_request(*each) for each in zip(texts, asked, strict=True)))
+        scores = [_scaled(*each) for each in zip(verdicts, asked, strict=True)]
         groups = (scores[start : start + self._group_size] for start in range(0, len(scores), self._group_size))
-        return [reward for group in groups for reward in filled(group)]
+        rewards = [reward for group in groups for reward in filled(group)]
+        self._count(asked, verdicts)
+        self._keep(texts, asked, verdicts, rewards)
+        if log_metric:
+            for name, value in _means(asked, rewards).items():
+                log_metric(f"reward/{name}", value)
+            log_metric("verifier_failures", sum(score is None for score in scores) / len(scores))
+        return rewards
 
-    def _request(self, text: str, question_id: str) -> Request:
-        question, parsed = self._questions[question_id], parse(text)
-        # An answer outside its tags is an answer to a reader, but the wrong format to the paper: score 0.
-        formatted = parsed.answer if parsed.think is not None and END_ANSWER in text else None
-        return Request(question.category, formatted, question.reference_answer, "stop")
+    def remember(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the counts."""
+        counts = {"kinds": dict(self.kinds), "outcomes": dict(self.outcomes)}
+        return counts | {"rollouts": self.rollouts, "calls": self._calls, "every": self._every}
+
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        """Go on from the counts of an earlier try."""
+        self.kinds.update(remembered["kinds"])
+        self.outcomes.update(remembered["outcomes"])
+        self.rollouts, self._calls, self._every = remembered["rollouts"], remembered["calls"], remembered["every"]
+
+    def _count(self, asked: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
+        thresholds = PassThresholds()
+        for question, verdict in zip(asked, verdicts, strict=True):
+            self.kinds[verdict.kind] += 1
+            if verdict.verify_score is not None:
+                counts = self.outcomes[question.question_id]
+                counts[0] += 1
+                counts[1] += verdict.verify_score > getattr(thresholds, question.category)
+
+    def _keep(self, texts: Sequence[str], asked: Sequence[Question], verdicts: Sequence[Verdict], rewards: Sequence[float]) -> None:
+        """Keep the first rollout of a call, of every call at first and of ever fewer as the run goes on."""
+        self._calls += 1
+        if self._calls % self._every:
+            return
+        question, verdict = asked[0], verdicts[0]
+        said = {"call": self._calls, "question_id": question.question_id, "question": question.messages[-1]["content"]}
+        self.rollouts.append(said | {"text": texts[0], "reward": rewards[0], "kind": verdict.kind, "detail": verdict.detail})
+        if len(self.rollouts) == KEPT_ROLLOUTS:
+            self.rollouts, self._every = self.rollouts[1::2], self._every * 2
+
+
+def _request(text: str, question: Question) -> Request:
+    parsed = parse(text)
+    # An answer outside its tags is an answer to a reader, but the wrong format to the paper: score 0.
+    formatted = parsed.answer if parsed.think is not None and END_ANSWER in text else None
+    return Request(
+        question.category, formatted, question.reference_answer, "stop", question.test_cases, question.constraints,
+        prompt_text(question.messages),
+    )  # fmt: skip
+
+
+def _scaled(verdict: Verdict, question: Question) -> float | None:
+    return None if verdict.verify_score is None else verdict.verify_score / scale(question.category)
+
+
+def _means(asked: Sequence[Question], rewards: Sequence[float]) -> dict[str, float]:
+    """The mean reward of each category."""
+    by_category: dict[str, list[float]] = defaultdict(list)
+    for question, reward in zip(asked, rewards, strict=True):
+        by_category[question.category].append(reward)
+    return {category: sum(found) / len(found) for category, found in by_category.items()}
 
 
 def filled(scores: Sequence[float | None]) -> list[float]:

@@ -2,28 +2,46 @@
 
 from typing import TYPE_CHECKING, Any
 
+from stillhouse.training import checkpoints
 from stillhouse.training.batches import passes
-from stillhouse.training.progress import attach, quiet_arguments
+from stillhouse.training.loop import guarded
+from stillhouse.training.packing import require_isolation
+from stillhouse.training.progress import attach, machine_arguments
 
 if TYPE_CHECKING:
     from stillhouse.stages.sft import Config, Inputs
 
+PROBED = 3
+"""Documents that are looked at for leaks between packed ones."""
 
-def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any, examples: list[dict[str, Any]]) -> Any:
-    """A trainer over prompt-completion examples, with the loss on the completion's tokens alone.
 
-    ``STILLHOUSE_MICRO_BATCH`` bounds the sequences to one forward pass; gradients add up to the config's batch size.
+def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any, rows: list[dict[str, list[int]]]) -> Any:
+    """A trainer over rows of ``input_ids`` and ``labels``.
+
+    ``STILLHOUSE_MICRO_BATCH`` bounds the sequences to one forward pass; gradients add up to the config's batch size. Raises
+    EngineFailed where documents of a pack would see each other.
     """
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
     micro_batch, accumulation = passes(config.batch_size)
     arguments = SFTConfig(
-        output_dir=str(inputs.scratch / "trainer"), learning_rate=config.learning_rate, lr_scheduler_type="cosine",
-        warmup_steps=config.warmup_ratio, num_train_epochs=config.epochs, max_steps=config.max_steps or -1,
-        per_device_train_batch_size=micro_batch, gradient_accumulation_steps=accumulation,
-        max_length=config.max_length, weight_decay=config.weight_decay, completion_only_loss=True, logging_steps=10,
-        seed=config.seed, **quiet_arguments(),
+        learning_rate=config.learning_rate, lr_scheduler_type="cosine", warmup_steps=config.warmup_ratio,
+        num_train_epochs=config.epochs, max_steps=config.max_steps or -1, per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=accumulation, max_length=config.max_length, packing=config.packing,
+        weight_decay=config.weight_decay, logging_steps=1, seed=config.seed,
+        **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
-    trainer = SFTTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(examples), processing_class=tokenizer)
+    trainer = guarded(SFTTrainer)(
+        model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer,
+        peft_config=config.lora.peft() if config.lora else None,
+    )  # fmt: skip
+    if config.packing:
+        require_isolation(trainer, sorted(rows, key=lambda row: len(row["input_ids"]))[:PROBED])
     return attach(trainer, inputs)
+
+
+def packing_efficiency(trainer: Any, max_length: int) -> dict[str, float]:
+    """Sequences to train on, and the share of them that is tokens and not padding."""
+    lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
+    return {"n_sequences": len(lengths), "packing_efficiency": sum(lengths) / (len(lengths) * max_length)}

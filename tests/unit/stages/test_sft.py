@@ -1,14 +1,16 @@
 import json
+import os
+import signal
 
 import pytest
 
 from stillhouse import rows, testing
-from stillhouse.errors import BadConfig, NothingToDo
+from stillhouse.errors import BadConfig, EngineFailed, NothingToDo
 from stillhouse.rows import Dropped, Selected
 from stillhouse.stages import sft
 from stillhouse.training import models
+from stillhouse.training.lora import Lora
 from stillhouse.training.models import FromScratch
-from stillhouse.training.sft import make_trainer
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
 CONFIG = sft.Config(init=TINY, max_steps=3, batch_size=4, learning_rate=1e-2, max_length=96, system_prompt="none", suffix="none")
@@ -46,14 +48,15 @@ def test_sft_trains_reports_and_writes_a_checkpoint(tmp_path):
     assert {"model.safetensors", "config.json", "tokenizer.json"} <= {path.name for path in given.output.iterdir()}
 
 
-def test_sft_lowers_the_loss_and_logs_it(tmp_path):
-    losses = []
-    given = inputs(tmp_path, selected=selected(tmp_path), log=lambda numbers, step: losses.append(numbers.get("train/loss")))
+def test_sft_lowers_the_loss_and_logs_every_step(tmp_path):
+    losses = {}
+    given = inputs(
+        tmp_path, selected=selected(tmp_path), log=lambda numbers, step: losses.setdefault(step, numbers.get("train/loss"))
+    )
     outputs = sft.run(changed(max_steps=20), given)
-    losses = [each for each in losses if each is not None]
-    assert len(losses) == 2
-    assert losses[1] < losses[0]
-    assert outputs.metrics["train/loss"] == losses[1]
+    assert list(losses) == list(range(1, 21))
+    assert losses[20] < losses[1]
+    assert outputs.metrics["train/loss"] == losses[20]
 
 
 def test_sft_twice_gives_the_same_weights_and_another_seed_others(tmp_path):
@@ -142,20 +145,83 @@ def test_sft_all_examples_too_long_says_what_to_raise(tmp_path):
         sft.run(changed(max_length=8), inputs(tmp_path, selected=selected(tmp_path)))
 
 
-def test_sft_loss_is_on_the_completion_and_its_end_alone(tmp_path):
-    model, tokenizer = models.load(TINY, None, ["What is 1 + 1?"], 0)
-    examples = [
-        {"prompt": [{"role": "user", "content": question}], "completion": [{"role": "assistant", "content": answer}]}
-        for question, answer in (("1 + 1?", "<think>1+1=2</think><answer>2</answer>"), ("12 + 345 + 6789?", "no"))
-    ]
-    trainer = make_trainer(CONFIG, inputs(tmp_path), model, tokenizer, examples)
-    for batch in trainer.get_train_dataloader():
-        for ids, labels in zip(batch["input_ids"].tolist(), batch["labels"].tolist(), strict=True):
-            learnt = tokenizer.decode([label for label in labels if label != -100])
-            whole = tokenizer.decode([each for each in ids if each != tokenizer.pad_token_id])
-            assert learnt in {"<think>1+1=2</think><answer>2</answer><|end|>", "no<|end|>"}
-            assert whole.startswith("<|user|>")
-            assert whole.endswith(f"<|assistant|>{learnt}")
+def stored(tmp_path):
+    """What ``execute`` does with parts: a directory in place of the store, and the functions that publish to it and take back."""
+    root, output = tmp_path / "store", tmp_path / "scratch" / "output"
+
+    def publish(path):
+        target = root / path.relative_to(output)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+
+    return root, {"publish_part": publish, "retract_part": lambda path: (root / path.relative_to(output)).unlink()}
+
+
+def interrupted(tmp_path, examples, how, **changes):
+    """A run that ``how`` ends after its third step: the store it leaves."""
+    root, functions = stored(tmp_path)
+    given = inputs(tmp_path, selected=examples, progress=lambda done, *_: how() if done == 3 else None, **functions)
+    with pytest.raises((KeyboardInterrupt, ZeroDivisionError)):
+        sft.run(changed(max_steps=11, **changes), given)
+    return root
+
+
+@pytest.mark.parametrize("packing", [True, False])
+@pytest.mark.parametrize(
+    ("how", "kept"), [(lambda: 1 / 0, "checkpoint-2"), (lambda: os.kill(os.getpid(), signal.SIGTERM), "checkpoint-3")]
+)
+def test_sft_ended_in_the_middle_goes_on_to_the_same_weights(tmp_path, monkeypatch, how, kept, packing):
+    """A crash loses the steps since the last checkpoint, SIGTERM none; the curve is the same to the bit."""
+    import torch
+
+    monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "2")
+    examples = selected(tmp_path)
+    (tmp_path / "first").mkdir()
+    root = interrupted(tmp_path / "first", examples, how, packing=packing)
+    assert [path.name for path in (root / "resume").iterdir() if any(path.iterdir())] == [kept]
+    steps = []
+    resumed = inputs(tmp_path, "resumed", selected=examples, finished=root, progress=lambda done, *_: steps.append(done))
+    whole = inputs(tmp_path, "whole", selected=examples)
+    outputs = [sft.run(changed(max_steps=11, packing=packing), each) for each in (resumed, whole)]
+    assert steps[0] == int(kept[-1]) + 1
+    assert all(torch.equal(weights(resumed.output)[name], value) for name, value in weights(whole.output).items())
+    assert outputs[0].metrics["train/loss"] == outputs[1].metrics["train/loss"]
+    assert not (resumed.output / "resume").exists()
+
+
+def test_sft_checkpoint_that_was_not_whole_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "2")
+    examples = selected(tmp_path)
+    root = interrupted(tmp_path, examples, lambda: 1 / 0)
+    (root / "resume" / "checkpoint-2" / "optimizer.pt").write_bytes(b"torn")
+    steps = []
+    sft.run(changed(max_steps=4), inputs(tmp_path, "again", selected=examples, finished=root, progress=lambda *s: steps.append(s)))
+    assert steps[0] == (1, 4, "steps")
+
+
+def test_sft_loss_that_is_no_number_stops_and_shows_the_batch(tmp_path):
+    with pytest.raises(EngineFailed, match=r"the loss is (nan|inf) in step \d+, on a batch that begins .*user.*What is"):
+        sft.run(changed(max_steps=40, learning_rate=1e30, warmup_ratio=0), inputs(tmp_path, selected=selected(tmp_path)))
+
+
+def test_sft_packing_says_how_full_its_sequences_are(tmp_path):
+    examples = selected(tmp_path, [testing.selected(each) for each in testing.questions(12)])
+    packed = sft.run(changed(packing=True), inputs(tmp_path, "one", selected=examples)).metrics
+    alone = sft.run(changed(packing=False), inputs(tmp_path, "two", selected=examples)).metrics
+    assert packed["n_sequences"] < alone["n_sequences"] == 12
+    assert alone["packing_efficiency"] < packed["packing_efficiency"] <= 1
+
+
+def test_sft_lora_changes_the_weights_and_leaves_a_plain_checkpoint(tmp_path, checkpoint):
+    import torch
+
+    given = inputs(tmp_path, selected=selected(tmp_path), checkpoint=checkpoint)
+    sft.run(changed(init=models.FromCheckpoint(), lora=Lora(rank=2, alpha=4)), given)
+    found, before = weights(given.output), weights(checkpoint)
+    assert found.keys() == before.keys()
+    moved = {name for name in found if not torch.equal(found[name], before[name])}
+    assert moved
+    assert all("proj" in name for name in moved)
 
 
 def test_sft_no_step_on_given_weights_needs_no_example_of_its_split(tmp_path, checkpoint):

@@ -1,0 +1,116 @@
+"""A trainer's checkpoints: published as they are made, the oldest pruned, found again by the next try of the same fingerprint.
+
+A checkpoint is the trainer's own directory (weights, optimizer, schedule, random states), published below ``resume/`` with a list
+of its files last: a checkpoint without that list, or with a file shorter than it says, was not whole and is not used. When the
+stage ends well, ``resume/`` is gone from the output.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stillhouse.stage import StageInputs
+
+DIRECTORY = "resume"
+WHOLE = "whole.json"
+"""Written last into a checkpoint: its files with their sizes, and what the stage wants to remember."""
+SAVE_STEPS = 100
+_NAME = re.compile(r"checkpoint-(\d+)")
+
+
+def arguments(inputs: "StageInputs") -> dict[str, Any]:
+    """Trainer arguments: a checkpoint every ``STILLHOUSE_SAVE_STEPS`` steps (default 100)."""
+    steps = int(os.environ.get("STILLHOUSE_SAVE_STEPS", SAVE_STEPS))
+    return {"output_dir": str(inputs.output / DIRECTORY), "save_strategy": "steps", "save_steps": steps, "save_total_limit": 1}
+
+
+def newest(inputs: "StageInputs") -> tuple[Path, dict[str, Any]] | None:
+    """The newest whole checkpoint of an earlier try and what was remembered with it, None where there is none."""
+    root = inputs.finished / DIRECTORY if inputs.finished else None
+    for path in sorted(root.glob("checkpoint-*") if root else (), key=_step, reverse=True):
+        listed = path / WHOLE
+        said = json.loads(listed.read_bytes()) if listed.is_file() else None
+        if said and all((path / name).is_file() and (path / name).stat().st_size == size for name, size in said["files"].items()):
+            return path, said["remembered"]
+    return None
+
+
+def _step(path: Path) -> int:
+    found = _NAME.fullmatch(path.name)
+    return int(found[1]) if found else -1
+
+
+def callback(inputs: "StageInputs", remember: Callable[[], dict[str, Any]], stopping: Callable[[], bool]) -> Any:
+    """A ``TrainerCallback`` that publishes every checkpoint, and has the trainer save and stop where ``stopping`` says so."""
+    from transformers import TrainerCallback
+
+    class Publisher(TrainerCallback):  # type: ignore[misc]
+        """Publishes checkpoints."""
+
+        def __init__(self) -> None:
+            self._published = _left_over(inputs)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            """After every optimizer step."""
+            if stopping():
+                control.should_save = control.should_training_stop = True
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            """After the trainer wrote a checkpoint; the main process publishes for all."""
+            if state.is_world_process_zero:
+                made = _publish(inputs, Path(args.output_dir) / f"checkpoint-{state.global_step}", remember())
+                for old in set(self._published) - set(made):
+                    inputs.retract_part(old)
+                self._published = made
+
+    return Publisher()
+
+
+def _left_over(inputs: "StageInputs") -> list[Path]:
+    """The files of an earlier try's checkpoints, by the paths they have below this try's output."""
+    found = (inputs.finished / DIRECTORY).rglob("*") if inputs.finished else ()
+    return [inputs.output / path.relative_to(str(inputs.finished)) for path in found if path.is_file()]
+
+
+def _publish(inputs: "StageInputs", path: Path, remembered: dict[str, Any]) -> list[Path]:
+    """Publish a checkpoint's files, their list last. Returns them all, the list first."""
+    files = [each for each in sorted(path.rglob("*")) if each.is_file()]
+    sizes = {each.relative_to(path).as_posix(): each.stat().st_size for each in files}
+    listed = path / WHOLE
+    listed.write_text(json.dumps({"files": sizes, "remembered": remembered}), encoding="utf-8")
+    for each in (*files, listed):
+        inputs.publish_part(each)
+    return [listed, *files]
+
+
+def clear(inputs: "StageInputs") -> None:
+    """Remove the checkpoints of a training that ended: its weights are the result."""
+    shutil.rmtree(inputs.output / DIRECTORY, ignore_errors=True)
+
+
+@contextmanager
+def preemption() -> Iterator[Callable[[], bool]]:
+    """SIGTERM asks instead of interrupting while the block runs: the yielded function says whether it came.
+
+    The block saves and leaves; then KeyboardInterrupt is raised, as SIGTERM does elsewhere.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if came:
+        raise KeyboardInterrupt
