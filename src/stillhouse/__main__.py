@@ -115,7 +115,7 @@ def import_rows(
         str | None, typer.Option(help="of all questions of a release, where it does not say or says it wrong")
     ] = None,
     license_name: Annotated[str | None, typer.Option("--license", help="of all questions of a release")] = None,
-    max_bad_share: Annotated[float, typer.Option(help="share of a release's lines that may be broken")] = 0.01,
+    max_bad_rate: Annotated[float, typer.Option(help="share of a release's lines that may be broken")] = 0.01,
 ) -> None:
     """Make artifacts of your own rows or of a public release, so that any stage can be run on them."""
     from stillhouse.exchange import SCHEMAS
@@ -123,7 +123,7 @@ def import_rows(
     from stillhouse.exchange.release import import_release
 
     if form in SCHEMAS:
-        settings = {"form": form, "category": category, "license": license_name, "max_bad_share": max_bad_share}
+        settings = {"form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate}
         made = import_release(files, output, **settings)
     elif len(files) == 1:
         made = {form: import_file(files[0], form, output)}

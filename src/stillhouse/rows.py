@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypedDict, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypedDict, TypeVar, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +20,8 @@ PART_ROWS = 50_000
 
 R = TypeVar("R")
 
-CATEGORIES = ("math", "code", "science", "instruction_following", "multi_turn", "other")
+Category = Literal["math", "code", "science", "instruction_following", "multi_turn", "other"]
+CATEGORIES: tuple[str, ...] = get_args(Category)
 
 
 class Message(TypedDict):

@@ -6,6 +6,7 @@ from stillhouse import sources
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.rows import Question
 from stillhouse.sources.arithmetic import Arithmetic
+from stillhouse.sources.human_eval import HumanEval
 from stillhouse.sources.reasoning_gym import ReasoningGym
 
 
@@ -13,7 +14,7 @@ from stillhouse.sources.reasoning_gym import ReasoningGym
 class Benchmark:
     """A fixed set of questions. Whoever changes the questions raises the revision: scores of two revisions do not compare."""
 
-    revision: int
+    revision: int | str
     source: sources.Spec
 
 
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             name="word-problems benchmark", dataset="gsm_symbolic", count=60, seed=20_240_003, max_steps=2, distinct=True
         ),
     ),
+    "humaneval": Benchmark("1.0.3", HumanEval(name="humaneval benchmark", version="1.0.3")),
 }  # fmt: skip
 
 

@@ -41,10 +41,14 @@ class Row(Lenient):
 def decode(given: Mapping[str, Any], category: Text = None) -> Record:
     """The record of one row. Raises ValidationError, or Unfit."""
     row = Row.model_validate(given)
+    if row.answer is None and (row.answer_source, row.verify_score, row.ppl, row.model_name) != (None,) * 4:
+        msg = "answer: null, though the row has a source, a score or a model of one"
+        raise Unfit(msg)
     think, answer = record.parsed(row.answer) if row.answer is not None else (None, None)
     return Record(
-        _messages(row.question), record.category_of(row.category, category), row.question_source, row.ground_truth,
-        record.json_text(row.test_case), record.json_text(row.instruction_constrain), _pass_rates(row), row.answer, think, answer,
+        _conversation(row.question) or [Message(role="user", content=row.question)],
+        record.category_of(row.category, category), row.question_source, row.ground_truth, record.json_text(row.test_case),
+        record.json_text(row.instruction_constrain), _pass_rates(row), row.answer, think, answer,
         record.model_of(row.model_name), record.sampling_of(row.answer_source), row.verify_score, row.ppl,
         ignored=tuple(each for each in record.unknown(row) if not each.startswith(RATE)),
     )  # fmt: skip
@@ -62,27 +66,23 @@ def encode(made: Record) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _messages(question: str) -> list[Message]:
-    """The conversation a question text stands for: what ``_question`` made of one, else one turn of the user."""
-    if question.startswith("[{"):
-        try:
-            found = [Message(role=each["role"], content=each["content"]) for each in json.loads(question)]
-        except (ValueError, KeyError, TypeError):
-            found = []
-        if found and _is_text(found) and _question(found) == question:
-            return found
-    return [{"role": "user", "content": question}]
-
-
 def _question(messages: list[Message]) -> str:
     """The text of a lone user turn; a conversation, or a text that would be taken for one, as JSON."""
-    if len(messages) == 1 and messages[0]["role"] == "user" and not messages[0]["content"].startswith("[{"):
-        return messages[0]["content"]
-    return json.dumps(messages, ensure_ascii=False)
+    text = messages[0]["content"]
+    lone = len(messages) == 1 and messages[0]["role"] == "user" and _conversation(text) is None
+    return text if lone else json.dumps(messages, ensure_ascii=False)
 
 
-def _is_text(messages: list[Message]) -> bool:
-    return all(isinstance(text, str) for message in messages for text in message.values())
+def _conversation(question: str) -> list[Message] | None:
+    """The conversation that ``_question`` made this text of; None where it is a user's text."""
+    if not question.startswith("[{"):
+        return None
+    try:
+        found = [Message(role=each["role"], content=each["content"]) for each in json.loads(question)]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    texts = all(isinstance(text, str) for message in found for text in message.values())
+    return found if texts and _question(found) == question else None
 
 
 def _pass_rates(row: Row) -> dict[str, float]:

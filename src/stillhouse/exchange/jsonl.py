@@ -41,7 +41,7 @@ class Turn(BaseModel):
 
 
 TYPES: dict[str, Any] = {
-    "category": Literal[rows.CATEGORIES],
+    "category": rows.Category,
     "messages": Annotated[list[Turn], Field(min_length=1)],
     "prompt_kind": Literal["question", "previous_answer", "summary"],
     "finish_reason": Literal["stop", "length", "error"],

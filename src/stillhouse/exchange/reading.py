@@ -108,11 +108,11 @@ def shown(row: bytes | Object) -> str:
 
 
 def bounded(
-    rows: Iterable[tuple[int, T | Bad]], place: str, max_bad_share: float, count: int | None = None
+    rows: Iterable[tuple[int, T | Bad]], place: str, max_bad_rate: float, count: int | None = None
 ) -> Iterator[T | Dropped]:  # fmt: skip
     """The rows, at most ``count``; bad ones as dropped rows keyed ``place:number``.
 
-    Raises TooManyErrors at the end where more than ``max_bad_share`` of what was read is bad.
+    Raises TooManyErrors at the end where more than ``max_bad_rate`` of what was read is bad.
     """
     reasons, first, good = Counter[str](), "", 0
     for number, row in rows:
@@ -126,11 +126,11 @@ def bounded(
             if good == count:
                 break
     bad = reasons.total()
-    if bad > max_bad_share * (good + bad):
+    if bad > max_bad_rate * (good + bad):
         said = ", ".join(f"{reason} {each}" for reason, each in sorted(reasons.items()))
         msg = (
-            f"{place}: {bad} of {good + bad} rows are bad ({said}; first {first}), max_bad_share allows {max_bad_share:g}; "
-            "correct the file, or raise max_bad_share"
+            f"{place}: {bad} of {good + bad} rows are bad ({said}; first {first}), max_bad_rate allows {max_bad_rate:g}; "
+            "correct the file, or raise max_bad_rate"
         )
         raise TooManyErrors(msg)
 

@@ -65,7 +65,11 @@ class Record:
 
 
 class Unfit(Exception):
-    """A row that has the schema's columns but not its meaning."""
+    """A row that has the right columns but not their meaning. ``reason`` is what it is dropped for."""
+
+    def __init__(self, detail: str, reason: str = "bad_value") -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 def parsed(text: str) -> tuple[Text, Text]:

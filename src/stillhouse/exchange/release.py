@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError
 
-from stillhouse import rows, stage
+from stillhouse import stage
 from stillhouse.config import resolve
 from stillhouse.errors import BadConfig
 from stillhouse.exchange import SCHEMAS, reading, refusal
@@ -25,7 +25,7 @@ from stillhouse.exchange.parts import Parts
 from stillhouse.exchange.reading import Bad, bounded
 from stillhouse.exchange.record import Record, Unfit
 from stillhouse.manifest import Manifest
-from stillhouse.rows import ROW_TYPES, Dropped
+from stillhouse.rows import ROW_TYPES, Category, Dropped
 from stillhouse.stage import Outputs, StageConfig, StageInputs, execute
 
 PLACE = "{stage}"
@@ -37,8 +37,6 @@ MADE_OF: dict[str, tuple[str, ...]] = {
 """The artifacts a release may become, and what each names as its inputs."""
 METRIC_REFUSES = re.compile(r"[^A-Za-z0-9_ .-]")
 """What MLflow refuses in the name of a metric."""
-
-Category = Literal[rows.CATEGORIES]  # type: ignore[valid-type]
 
 
 class Config(StageConfig):
@@ -52,7 +50,7 @@ class Config(StageConfig):
     """Category of all questions; null takes the release's, or, where the schema has none, what references and tests tell."""
     license: str | None = None
     """What the questions' ``license`` column says."""
-    max_bad_share: float = Field(0.01, ge=0, le=1)
+    max_bad_rate: float = Field(0.01, ge=0, le=1)
     """Share of the lines that may be no row of the schema; above it nothing is imported."""
 
 
@@ -64,10 +62,12 @@ class Inputs(StageInputs):
     responses: Path | None = None
 
 
-def records(path: Path, form: str, category: str | None = None) -> Iterator[tuple[int, Record | Bad]]:
+def records(
+    path: Path, form: str, category: str | None = None, max_line_bytes: int = reading.MAX_LINE_BYTES
+) -> Iterator[tuple[int, Record | Bad]]:  # fmt: skip
     """The records of a file in one of the schemas, by line number. Memory is bounded by one line."""
     decode: Callable[..., Record] = SCHEMAS[form].decode
-    for number, given in reading.objects(path):
+    for number, given in reading.objects(path, max_line_bytes):
         if isinstance(given, Bad):
             yield number, given
             continue
@@ -76,7 +76,7 @@ def records(path: Path, form: str, category: str | None = None) -> Iterator[tupl
         except ValidationError as error:
             yield number, refusal.bad(error, given)
         except Unfit as unfit:
-            yield number, Bad("bad_value", str(unfit), reading.shown(given))
+            yield number, Bad(unfit.reason, str(unfit), reading.shown(given))
 
 
 def import_release(uris: Sequence[str], output: str, **settings: Any) -> dict[str, Manifest]:
@@ -84,7 +84,7 @@ def import_release(uris: Sequence[str], output: str, **settings: Any) -> dict[st
 
     ``settings`` are the fields of ``Config`` that are not read off the files. Several files are read one after the other, so that a
     model's k-th passes become its responses 0 to k-1. The same files to the same place again change nothing. Raises BadConfig,
-    MissingInput, TooManyErrors above ``max_bad_share``, and StaleOutput where something else lies there.
+    MissingInput, TooManyErrors above ``max_bad_rate``, and StaleOutput where something else lies there.
     """
     if PLACE not in output:
         msg = f"--output {output}: a release becomes several artifacts; write ROOT/{PLACE}/NAME/VERSION"
@@ -127,14 +127,16 @@ def _convert(paths: Mapping[str, Path], config: Config, directory: Path) -> Outp
     drops = Parts(directory / "questions" / "dropped", Dropped)
     conversion, reasons, counts = Conversion(config.license), Counter[str](), Counter[str]()
     for uri, path in paths.items():
-        for record in bounded(records(path, config.form, config.category), uri, config.max_bad_share):
+        for record in bounded(records(path, config.form, config.category), uri, config.max_bad_rate):
             if isinstance(record, Dropped):
                 reasons[record.reason] += 1
                 drops.add(record)
                 continue
             counts.update(["n_records", *(f"n_ignored/{METRIC_REFUSES.sub('_', name)}" for name in record.ignored)])
             counts.update({"n_verified": record.verify_score is not None, "n_screened": record.perplexity is not None})
-            for name, row in conversion.rows_of(record):
+            made = list(conversion.rows_of(record))
+            counts["n_repeated"] += not made
+            for name, row in made:
                 parts[name].add(row)
                 counts[f"n_{name}"] += name in {"questions", "responses", "graded"}
     for each in (*parts.values(), drops):
