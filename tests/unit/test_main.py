@@ -73,7 +73,7 @@ def test_stage_every_config_field_says_what_it_is(name):
         (["lineage", "nowhere"], "nothing is published there"),
         (["show", "nowhere"], "nothing is published there"),
         (["show", "nowhere", "--rows", "-1"], "Invalid value for '--rows'"),
-        (["import", "nowhere.jsonl", "--as", "questions", "-o", "out"], "nowhere.jsonl: No such file or directory"),
+        (["import", "nowhere.jsonl", "--as", "questions", "-o", "out"], "nowhere.jsonl: no such file; give one file of rows"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
