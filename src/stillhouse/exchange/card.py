@@ -33,7 +33,6 @@ class Tally:
         default_factory=lambda: {name: Counter() for name in ("category", "source", "model", "license", "language")}
     )
     filled: Counter[str] = field(default_factory=Counter)
-    """Of these fields -> records that say something there."""
     rows: int = 0
 
     def counted(self, records: Iterable[Record]) -> Iterator[Record]:
@@ -46,6 +45,11 @@ class Tally:
             self.filled.update(name for name in self.losable if getattr(record, name) not in NOTHING)
             yield record
 
+    @property
+    def lost(self) -> dict[str, int]:
+        """Field that the release has no place for -> records that say something there; of those that do."""
+        return {name: self.filled[name] for name in self.losable if self.filled[name]}
+
 
 def render(name: str, form: str, sha256: str, size: int, tally: Tally, uris: Sequence[str]) -> str:
     """The card of the file ``name``. It depends on the release and the artifacts alone: no clock, no machine."""
@@ -55,7 +59,7 @@ def render(name: str, form: str, sha256: str, size: int, tally: Tally, uris: Seq
         f"{tally.rows:,} rows in the schema `{form}`: `{name}`, {size:,} bytes, sha256 `{sha256}`.\n",
         *(_table(column, counts) for column, counts in tally.columns.items() if counts),
         "## Not in this file\n",
-        _losses(form, tally.filled),
+        _losses(form, tally.lost),
         "## Lineage\n",
         "Made by stillhouse of these artifacts, each named by the fingerprint of its config and its inputs:\n",
         "".join(_lineage(uris)),

@@ -56,7 +56,7 @@ def export(uris: Sequence[str], form: str, output: str, splits: Collection[str] 
             _refuse_other(made, directory, scratch)
         for made in (path, scratch / CARD):
             store.store_of(directory).upload(made, store.join(directory, made.name))
-    return Exported(count, digest, dict(tally.filled))
+    return Exported(count, digest, tally.lost)
 
 
 def _refuse_other(made: Path, directory: str, scratch: Path) -> None:

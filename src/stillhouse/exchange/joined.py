@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
@@ -21,6 +21,8 @@ from stillhouse.rows import Graded, Question, Response, Screened, Selected, Veri
 
 STAGES = ("selected", "graded", "screened", "verified", "responses", "questions")
 """The artifacts that have something to say in a release."""
+K = TypeVar("K")
+V = TypeVar("V")
 Directories = Mapping[str, Sequence[Path]]
 
 
@@ -64,15 +66,18 @@ def records(directories: Directories, splits: Collection[str] = ()) -> Iterator[
 
     Raises BadRows for an example or a response to a question that is not there.
     """
-    asked = set(_column(directories["selected"], "question_id")) or None
+    asked = {question_id for (question_id,) in _columns(directories["selected"], "question_id")} or None
+
+    def rows_of(stage: str, row_type: type[Any]) -> Iterator[Any]:
+        """What is known of the questions asked for."""
+        return (row for row in _rows(directories[stage], row_type) if asked is None or row.question_id in asked)
+
+    graded = rows_of("graded", Graded)
     known = Known(
-        {row.question_id: row for row in _rows(directories["questions"], Question) if asked is None or row.question_id in asked},
-        {
-            row.question_id: {grade["model"]: grade["pass_rate"] for grade in row.models}
-            for row in _rows(directories["graded"], Graded)
-        },
-        _by_key(_rows(directories["verified"], Verified), "verify_score", asked),
-        _by_key(_rows(directories["screened"], Screened), "perplexity", asked),
+        _first((row.question_id, row) for row in rows_of("questions", Question)),
+        _first((row.question_id, {grade["model"]: grade["pass_rate"] for grade in row.models}) for row in graded),
+        _first((hash(response_key(row)), row.verify_score) for row in rows_of("verified", Verified)),
+        _first((hash(response_key(row)), row.perplexity) for row in rows_of("screened", Screened)),
     )
     return _examples(directories, known, splits) if directories["selected"] else _responses(directories, known)
 
@@ -111,7 +116,8 @@ def _example_hash(row: Selected) -> int:
 
 def _responses(directories: Directories, known: Known) -> Iterator[Record]:
     """One record for every response, and for a question without one; in the order of the questions where responses follow it."""
-    answered = set(_column(directories["responses"], "question_id"))
+    kinds = _columns(directories["responses"], "question_id", "prompt_kind")
+    answered = {question_id for question_id, kind in kinds if kind == "question"}
     order = list(known.questions)
     place = {question_id: number for number, question_id in enumerate(order)}
     passed = 0
@@ -146,13 +152,16 @@ def _rows(directories: Iterable[Path], row_type: type[Any]) -> Iterator[Any]:
     return chain.from_iterable(rows.read(directory, row_type) for directory in directories)
 
 
-def _column(directories: Iterable[Path], name: str) -> Iterator[str]:
-    """One column of the artifacts, without reading the others."""
+def _columns(directories: Iterable[Path], *names: str) -> Iterator[tuple[str, ...]]:
+    """Columns of the artifacts, without reading the others."""
     for path in chain.from_iterable(rows.parts(directory) for directory in directories):
-        for batch in pq.ParquetFile(path).iter_batches(columns=[name]):
-            yield from batch.column(0).to_pylist()
+        for batch in pq.ParquetFile(path).iter_batches(columns=list(names)):
+            yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
 
 
-def _by_key(found: Iterable[Any], column: str, asked: Collection[str] | None) -> dict[int, float | None]:
-    """A column by the hash of the response's key; of the questions asked for."""
-    return {hash(response_key(row)): getattr(row, column) for row in found if asked is None or row.question_id in asked}
+def _first(pairs: Iterable[tuple[K, V]]) -> dict[K, V]:
+    """A mapping in which the first value of a key stays: artifacts come nearest first."""
+    found: dict[K, V] = {}
+    for key, value in pairs:
+        found.setdefault(key, value)
+    return found
