@@ -26,7 +26,8 @@ LINES = (".jsonl", ".ndjson", ".json")
 PARQUET = ".parquet"
 MAX_LINE_BYTES = 16 * 2**20
 """Longest line that is read: above what code questions with their tests take, below what a file without line ends would."""
-CHUNK_BYTES = 2**20
+CHUNK_BYTES = 2**16
+"""What is read at once, and so what is lost at most where a compressed file is cut off."""
 BATCH_ROWS = 256
 SHOWN_CHARS = 1000
 """Of a bad line, what its dropped row keeps."""

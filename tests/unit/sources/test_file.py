@@ -62,7 +62,8 @@ def test_file_cap_takes_the_first_questions(tmp_path):
 
 BAD = {
     "bad_json": b"{broken", "bad_utf8": b'{"problem": "\xff"}', "bad_type": {**GOOD, "problem": 7},
-    "bad_column": {"info": GOOD["info"]}, "bad_value": {**GOOD, "problem": None}, "bad_line_length": {**GOOD, "problem": "x" * 50_000_000},
+    "bad_column": {"info": GOOD["info"]}, "bad_value": {**GOOD, "problem": None},
+    "bad_line_length": {**GOOD, "problem": "x" * 50_000_000},
 }  # fmt: skip
 
 
