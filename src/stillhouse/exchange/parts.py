@@ -7,6 +7,8 @@ from stillhouse import rows
 
 PART_BYTES = 64 * 2**20
 """Text held before it is written: one response may be a hundred kilobytes."""
+LONG = ("text", "think", "test_cases", "row")
+"""Columns that may be long."""
 
 
 class Parts:
@@ -15,13 +17,15 @@ class Parts:
     def __init__(self, directory: Path, row_type: type[Any]) -> None:
         """Nothing is written before the first part is full, or ``close``."""
         self.directory, self.row_type = directory, row_type
+        self.long = [name for name in LONG if name in row_type.SCHEMA.names]
         self.held: list[Any] = []
         self.held_bytes = self.written = 0
 
     def add(self, row: Any) -> None:
         """Take a row."""
         self.held.append(row)
-        self.held_bytes += sum(len(value) for name in row.SCHEMA.names if isinstance(value := getattr(row, name), str))
+        for name in self.long:
+            self.held_bytes += len(getattr(row, name) or "")
         if len(self.held) == rows.PART_ROWS or self.held_bytes > PART_BYTES:
             self._write()
 

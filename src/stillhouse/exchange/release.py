@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from stillhouse import stage
 from stillhouse.config import resolve
-from stillhouse.errors import BadConfig
+from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.exchange import SCHEMAS, reading, refusal
 from stillhouse.exchange.conversion import Conversion
 from stillhouse.exchange.parts import Parts
@@ -83,8 +83,10 @@ def import_release(uris: Sequence[str], output: str, **settings: Any) -> dict[st
     """Publish what the files hold at ``output``, in which ``{stage}`` stands for each artifact's stage.
 
     ``settings`` are the fields of ``Config`` that are not read off the files. Several files are read one after the other, so that a
-    model's k-th passes become its responses 0 to k-1. The same files to the same place again change nothing. Raises BadConfig,
-    MissingInput, TooManyErrors above ``max_bad_rate``, and StaleOutput where something else lies there.
+    model's k-th passes become its responses 0 to k-1. The same files to the same place again change nothing.
+
+    Raises BadConfig, MissingInput, NothingToDo for files without a row, TooManyErrors above ``max_bad_rate``, and StaleOutput where
+    something else lies there.
     """
     if PLACE not in output:
         msg = f"--output {output}: a release becomes several artifacts; write ROOT/{PLACE}/NAME/VERSION"
@@ -139,6 +141,9 @@ def _convert(paths: Mapping[str, Path], config: Config, directory: Path) -> Outp
             for name, row in made:
                 parts[name].add(row)
                 counts[f"n_{name}"] += name in {"questions", "responses", "graded"}
+    if not counts["n_records"]:
+        msg = f"{', '.join(paths)}: no row of {config.form}, dropped: {dict(reasons)}; nothing was imported"
+        raise NothingToDo(msg)
     for each in (*parts.values(), drops):
         each.close()
     return Outputs(metrics={f"n_{name}": 0.0 for name in MADE_OF} | dict(counts), dropped=reasons)

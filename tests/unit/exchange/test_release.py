@@ -6,7 +6,7 @@ import pytest
 
 from stillhouse import identity, rows
 from stillhouse import manifest as manifests
-from stillhouse.errors import BadConfig, MissingInput, StaleOutput, TooManyErrors
+from stillhouse.errors import BadConfig, MissingInput, NothingToDo, StaleOutput, TooManyErrors
 from stillhouse.exchange.release import import_release
 from stillhouse.rows import Graded, Question, Response, Screened, Verified
 
@@ -102,6 +102,11 @@ def test_import_release_above_the_ceiling_fails_and_publishes_nothing(tmp_path, 
     with pytest.raises(TooManyErrors, match="max_bad_rate allows 0.01"):
         publish(tmp_path, *given)
     assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_import_release_without_any_row_is_refused_whatever_the_ceiling(tmp_path):
+    with pytest.raises(NothingToDo, match="no row of am-40m, dropped: {'bad_json': 1}"):
+        publish(tmp_path, b"{", max_bad_rate=1)
 
 
 def test_import_release_unknown_columns_are_counted_under_names_that_mlflow_takes(tmp_path):
