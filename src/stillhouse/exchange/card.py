@@ -1,5 +1,6 @@
 """What a release holds -> its dataset card: the YAML header that Hugging Face reads, counts, licences, lineage."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,8 @@ def render(name: str, form: str, sha256: str, size: int, tally: Tally, uris: Seq
 def _header(name: str, tally: Tally) -> dict[str, object]:
     licenses = sorted(each for each in tally.columns["license"] if each != "not stated")
     one = licenses[0].lower() if len(licenses) == 1 and len(tally.columns["license"]) == 1 else ""
-    other = {"license": "other", "license_name": ", ".join(licenses) or "not stated"}
+    slug = re.sub(r"[^a-z0-9.]+", "-", " and ".join(licenses).lower()).strip("-")
+    other = {"license": "other", "license_name": slug or "not-stated"}
     languages = sorted(each for each in tally.columns["language"] if each != "not stated")
     return {
         **({"license": one} if one in KNOWN_LICENSES else other), **({"language": languages} if languages else {}),

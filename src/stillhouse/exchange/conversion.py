@@ -24,6 +24,11 @@ def question_of(record: Record, question_id: str, license_name: str | None) -> Q
     )  # fmt: skip
 
 
+def says_something(name: str, record: Record) -> bool:
+    """Whether a row of this artifact has anything from the release: verdicts without any score are not worth an artifact."""
+    return {"verified": record.verify_score, "screened": record.perplexity}.get(name, record) is not None
+
+
 @dataclass
 class Conversion:
     """What has to be remembered from record to record: some 200 bytes a question, 100 a question and model."""

@@ -37,7 +37,7 @@ def export(uris: Sequence[str], form: str, output: str, splits: Collection[str] 
     if target.startswith("file://") and store.local_path(target).is_dir():
         msg = f"--output {output}: a directory; name a file in it, such as {name}/{form}.jsonl.zst"
         raise BadConfig(msg)
-    found = joined.sources(uris)
+    found = joined.artifacts(uris)
     if splits and not found["selected"]:
         msg = f"--split {next(iter(splits))}: none of the artifacts is a selected; leave --split out"
         raise BadConfig(msg)

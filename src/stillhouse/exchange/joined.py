@@ -4,6 +4,7 @@ Of responses, those to the questions themselves: a further round answers another
 kilobyte each, tests aside) and with the verdicts (about 200 bytes each), not with the texts of the responses.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -26,7 +27,7 @@ V = TypeVar("V")
 Directories = Mapping[str, Sequence[Path]]
 
 
-def sources(uris: Sequence[str]) -> dict[str, list[Link]]:
+def artifacts(uris: Sequence[str]) -> dict[str, list[Link]]:
     """The artifacts at the URIs and those they were made of, by stage, nearest first; what questions were made of is left out.
 
     Raises MissingInput for one that is gone, BadConfig for one that says nothing in a release, StaleOutput for one that was made
@@ -83,17 +84,20 @@ def records(directories: Directories, splits: Collection[str] = ()) -> Iterator[
 
 
 def _examples(directories: Directories, known: Known, splits: Collection[str]) -> Iterator[Record]:
-    """One record for every example; what several splits hold comes once."""
+    """One record for every example; what several splits hold comes once, what one split holds twice comes twice."""
     wanted = {_example_hash(row) for row in _rows(directories["selected"], Selected)}
     facts: dict[int, tuple[str, float | None]] = {}
     for response in _rows(directories["responses"], Response):
         for text in (response.text, response.answer):
             if (found := hash((response.question_id, response.model, text))) in wanted:
                 facts[found] = (response.sampling_id, known.perplexities.get(hash(response_key(response))))
+    seen, given = Counter[tuple[str, int]](), Counter[int]()
     for row in _rows(directories["selected"], Selected):
-        if (splits and row.split not in splits) or _example_hash(row) not in wanted:
+        found = _example_hash(row)
+        seen[row.split, found] += 1
+        if (splits and row.split not in splits) or seen[row.split, found] <= given[found]:
             continue
-        wanted.remove(found := _example_hash(row))
+        given[found] += 1
         sampling_id, perplexity = facts.get(found, (IMPORTED, None))
         text = _text(row)
         think, answer = parsed(text) if text is not None else (None, None)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from stillhouse.rows import Message
+from stillhouse.sampling.parsing import parse
 
 Text = str | None
 Number = Annotated[float, Field(allow_inf_nan=False)] | None
@@ -27,8 +28,9 @@ NOWHERE = ("license", "language", "difficulty_label", "original_response")
 """Columns of a question that no schema has a place for: a release's card counts them."""
 UNNAMED = "unknown"
 """The ``model`` of a response whose release does not say who answered."""
-OUR_SAMPLING = "stillhouse:"
 IMPORTED = "imported"
+"""The ``sampling_id`` of a response whose release does not say where it came from."""
+OUR_SAMPLING = "stillhouse:"
 
 
 class Lenient(BaseModel):
@@ -74,8 +76,6 @@ class Unfit(Exception):
 
 def parsed(text: str) -> tuple[Text, Text]:
     """A response's thinking and answer, where the schema does not tell them apart."""
-    from stillhouse.sampling.parsing import parse
-
     made = parse(text)
     return made.think, made.answer
 

@@ -16,17 +16,16 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from stillhouse import stage
 from stillhouse.config import resolve
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.exchange import SCHEMAS, reading, refusal
-from stillhouse.exchange.conversion import Conversion
+from stillhouse.exchange.conversion import Conversion, says_something
 from stillhouse.exchange.parts import Parts
 from stillhouse.exchange.reading import Bad, bounded
 from stillhouse.exchange.record import Record, Unfit
 from stillhouse.manifest import Manifest
 from stillhouse.rows import ROW_TYPES, Category, Dropped
-from stillhouse.stage import Outputs, StageConfig, StageInputs, execute
+from stillhouse.stage import Outputs, StageConfig, StageInputs, execute, scratch_directory
 
 PLACE = "{stage}"
 """What ``--output`` has in the place of the stage: a release becomes several artifacts."""
@@ -94,7 +93,7 @@ def import_release(uris: Sequence[str], output: str, **settings: Any) -> dict[st
     with ExitStack() as stack:
         paths = [stack.enter_context(reading.local(uri)) for uri in uris]
         config = resolve(Config, [json.dumps({"imported": list(map(reading.sha256, paths)), **settings})])
-        directory = stack.enter_context(stage.scratch_directory())
+        directory = stack.enter_context(scratch_directory())
 
         @cache
         def convert() -> Outputs:
@@ -135,12 +134,11 @@ def _convert(paths: Mapping[str, Path], config: Config, directory: Path) -> Outp
                 drops.add(record)
                 continue
             counts.update(["n_records", *(f"n_ignored/{METRIC_REFUSES.sub('_', name)}" for name in record.ignored)])
-            counts.update({"n_verified": record.verify_score is not None, "n_screened": record.perplexity is not None})
             made = list(conversion.rows_of(record))
             counts["n_repeated"] += not made
             for name, row in made:
                 parts[name].add(row)
-                counts[f"n_{name}"] += name in {"questions", "responses", "graded"}
+                counts[f"n_{name}"] += says_something(name, record)
     if not counts["n_records"]:
         msg = f"{', '.join(paths)}: no row of {config.form}, dropped: {dict(reasons)}; nothing was imported"
         raise NothingToDo(msg)

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from stillhouse.errors import MissingInput
 from stillhouse.exchange.reading import Bad, Object, bounded
 from stillhouse.rows import Dropped, Question
 from stillhouse.sources import columns
 from stillhouse.sources.columns import MappedSpec
+
+BRANCHES = ("main", "master")
 
 
 class HuggingFace(MappedSpec):
@@ -18,12 +20,20 @@ class HuggingFace(MappedSpec):
     kind: Literal["huggingface"] = "huggingface"
     dataset: str
     """The data set's name on the hub, or a folder."""
-    revision: str = Field(min_length=7)
-    """The commit to read: branches move. Of a folder, a name that whoever changes it raises."""
+    revision: str = Field(min_length=1)
+    """The commit or tag to read. Of a folder, a name that whoever changes it raises."""
     subset: str | None = None
     """The data set's configuration, where it has several."""
     split: str = "train"
     """The split to read."""
+
+    @field_validator("revision")
+    @classmethod
+    def _fixed(cls, revision: str) -> str:
+        if revision in BRANCHES:
+            msg = f"{revision} is a branch, and branches move; name a commit or a tag"
+            raise ValueError(msg)
+        return revision
 
 
 def questions(spec: HuggingFace) -> Iterator[Question | Dropped]:

@@ -76,6 +76,14 @@ def test_export_split_takes_its_examples_and_all_splits_give_an_example_once(roo
         assert export([f"{root}/selected/toy/1"], "am-1.4m", f"{tmp_path}/{name}/out.jsonl", wanted).rows == 4
 
 
+def test_export_example_that_a_split_holds_twice_comes_twice(tmp_path):
+    asked = ASKED[0]
+    twice = [testing.selected(asked, example_id=name) for name in "ab"]
+    testing.publish([asked], Question, f"{tmp_path}/questions/x/1")
+    testing.publish([*twice, testing.selected(asked, "anneal", example_id="c")], Selected, f"{tmp_path}/selected/x/1")
+    assert export([f"{tmp_path}/selected/x/1", f"{tmp_path}/questions/x/1"], "am-40m", f"{tmp_path}/out.jsonl").rows == 2
+
+
 def test_export_responses_gives_all_of_them_and_questions_without_one(root, tmp_path):
     lone = testing.question("Why?", None, category="other")
     testing.publish([lone, *ASKED], Question, f"{tmp_path}/questions/x/1")
@@ -117,7 +125,7 @@ def test_export_card_has_the_header_that_hugging_face_reads_and_the_counts(root,
     card = (tmp_path / "README.md").read_text()
     header = yaml.safe_load(card.split("---\n")[1])
     assert header == {
-        "license": "other", "license_name": "MIT", "language": ["en"], "task_categories": ["text-generation"],
+        "license": "other", "license_name": "mit", "language": ["en"], "task_categories": ["text-generation"],
         "size_categories": ["n<1K"],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "out.jsonl.zst"}]}],
     }  # fmt: skip
