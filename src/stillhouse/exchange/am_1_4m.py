@@ -5,12 +5,13 @@ turns multi_turn, the rest other. Who answered is the response's ``source``.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from stillhouse.exchange import record, turns
+from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Lenient, Record, Text
 from stillhouse.rows import Message
 
@@ -48,6 +49,11 @@ class Row(Lenient):
     """One line."""
 
     messages: Annotated[list[Turn], Field(min_length=1)]
+
+
+def columns(rated: Collection[str]) -> list[Feature]:
+    """The columns with their types; pass rates have none."""
+    return features(Row)
 
 
 def decode(given: Mapping[str, Any], category: Text = None) -> Record:

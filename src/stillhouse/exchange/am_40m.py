@@ -4,10 +4,11 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from stillhouse.exchange import record
+from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Json, Lenient, Number, Record, Text, Unfit
 from stillhouse.rows import Message
 
@@ -36,6 +37,11 @@ class Row(Lenient):
     verify_score: Number = None
     ppl: Number = None
     model_name: Text = None
+
+
+def columns(rated: Collection[str]) -> list[Feature]:
+    """The columns with their types, one for the pass rate of each of the models ``rated``."""
+    return [*features(Row), *({"name": name, "dtype": "float64"} for name in _rates(dict.fromkeys(rated, 0.0)))]
 
 
 def decode(given: Mapping[str, Any], category: Text = None) -> Record:

@@ -10,6 +10,7 @@ import yaml
 
 from stillhouse import manifest as manifests
 from stillhouse import store
+from stillhouse.exchange import SCHEMAS
 from stillhouse.exchange.record import IMPORTED, Record
 
 SIZES = {
@@ -34,6 +35,8 @@ class Tally:
         default_factory=lambda: {name: Counter() for name in ("category", "source", "model", "license", "language")}
     )
     filled: Counter[str] = field(default_factory=Counter)
+    rated: set[str] = field(default_factory=set)
+    """Models that have pass rates."""
     rows: int = 0
 
     def counted(self, records: Iterable[Record]) -> Iterator[Record]:
@@ -43,6 +46,7 @@ class Tally:
             for name, counts in self.columns.items():
                 if name != "model" or record.text is not None:
                     counts[getattr(record, name) or "not stated"] += 1
+            self.rated.update(record.pass_rates)
             self.filled.update(name for name in self.losable if getattr(record, name) not in NOTHING)
             yield record
 
@@ -55,7 +59,7 @@ class Tally:
 def render(name: str, form: str, sha256: str, size: int, tally: Tally, uris: Sequence[str]) -> str:
     """The card of the file ``name``. It depends on the release and the artifacts alone: no clock, no machine."""
     parts = [
-        f"---\n{yaml.safe_dump(_header(name, tally), sort_keys=False, allow_unicode=True)}---\n",
+        f"---\n{yaml.safe_dump(_header(name, form, tally), sort_keys=False, allow_unicode=True)}---\n",
         f"# {store.absolute(uris[0]).rsplit('/', 2)[-2]}\n",
         f"{tally.rows:,} rows in the schema `{form}`: `{name}`, {size:,} bytes, sha256 `{sha256}`.\n",
         *(_table(column, counts) for column, counts in tally.columns.items() if counts),
@@ -68,7 +72,7 @@ def render(name: str, form: str, sha256: str, size: int, tally: Tally, uris: Seq
     return "\n".join(parts)
 
 
-def _header(name: str, tally: Tally) -> dict[str, object]:
+def _header(name: str, form: str, tally: Tally) -> dict[str, object]:
     licenses = sorted(each for each in tally.columns["license"] if each != "not stated")
     one = licenses[0].lower() if len(licenses) == 1 and len(tally.columns["license"]) == 1 else ""
     slug = re.sub(r"[^a-z0-9.]+", "-", " and ".join(licenses).lower()).strip("-")
@@ -79,6 +83,7 @@ def _header(name: str, tally: Tally) -> dict[str, object]:
         "task_categories": ["text-generation"],
         "size_categories": [next((word for bound, word in SIZES.items() if tally.rows < bound), "100M<n<1B")],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": name}]}],
+        "dataset_info": {"features": SCHEMAS[form].columns(tally.rated)},
     }  # fmt: skip
 
 

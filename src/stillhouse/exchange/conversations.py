@@ -1,11 +1,12 @@
 """The conversations of AM-Thinking-v1-Distilled: every turn with its info."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from stillhouse.exchange import record, turns
+from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Json, Lenient, Number, Record, Text
 from stillhouse.rows import Message
 
@@ -45,6 +46,11 @@ class Row(Lenient):
 
     system: Text = None
     conversations: Annotated[list[Turn], Field(min_length=1)]
+
+
+def columns(rated: Collection[str]) -> list[Feature]:
+    """The columns with their types; pass rates have none."""
+    return features(Row)
 
 
 def decode(given: Mapping[str, Any], category: Text = None) -> Record:

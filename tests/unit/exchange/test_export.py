@@ -11,7 +11,7 @@ from stillhouse.errors import BadConfig, BadRows, MissingInput, NothingToDo, Sta
 from stillhouse.exchange import reading
 from stillhouse.exchange.export import export
 from stillhouse.exchange.release import import_release
-from stillhouse.rows import Question, Response, Screened, Selected
+from stillhouse.rows import Graded, Question, Response, Screened, Selected, Verified
 from stillhouse.stage import execute
 from stillhouse.stages import graded, screened, selected, verified
 
@@ -124,6 +124,7 @@ def test_export_card_has_the_header_that_hugging_face_reads_and_the_counts(root,
     made = export([f"{root}/selected/toy/1"], "am-1.4m", f"{tmp_path}/out.jsonl.zst")
     card = (tmp_path / "README.md").read_text()
     header = yaml.safe_load(card.split("---\n")[1])
+    assert [each["name"] for each in header.pop("dataset_info")["features"]] == ["messages"]
     assert header == {
         "license": "other", "license_name": "mit", "language": ["en"], "task_categories": ["text-generation"],
         "size_categories": ["n<1K"],
@@ -138,14 +139,26 @@ def test_export_card_has_the_header_that_hugging_face_reads_and_the_counts(root,
     assert str(root) not in card
 
 
-def test_export_folder_is_a_data_set_that_hugging_face_loads(root, tmp_path, monkeypatch):
+@pytest.mark.parametrize("form", ["am-1.4m", "am-40m", "conversations"])
+def test_export_folder_is_a_data_set_that_hugging_face_loads(tmp_path, monkeypatch, form):
+    """Tests, scores and another model's pass rate begin after the megabytes that the loader would take the types from."""
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    for form in ("am-1.4m", "am-40m", "conversations"):
-        export([f"{root}/selected/toy/1"], form, f"{tmp_path}/{form}/out.jsonl.zst")
-        loaded = datasets.load_dataset(str(tmp_path / form), split="train", streaming=True)
-        assert list(loaded) == lines(tmp_path / form / "out.jsonl.zst")
+    asked = [testing.question(f"{number}{'?' * 4000}", None, category="other") for number in range(3000)]
+    last = testing.question("Write f.", None, category="code", test_cases="{}", source=None)
+    said = testing.response(last, "f")
+    testing.publish([*asked, last], Question, f"{tmp_path}/questions/x/1")
+    testing.publish([said], Response, f"{tmp_path}/responses/x/1")
+    testing.publish([testing.verified(said)], Verified, f"{tmp_path}/verified/x/1")
+    testing.publish([testing.graded(last)], Graded, f"{tmp_path}/graded/x/1")
+    uris = [f"{tmp_path}/{name}/x/1" for name in ("questions", "responses", "verified", "graded")]
+    export(uris, form, f"{tmp_path}/out/out.jsonl.zst")
+    loaded = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
+    wanted = lines(tmp_path / "out" / "out.jsonl.zst")
+    columns = dict.fromkeys(loaded.column_names)
+    assert [loaded[0], loaded[len(loaded) - 1]] == [columns | wanted[0], columns | wanted[-1]]
+    assert len(loaded) == 3001
 
 
 def test_export_again_changes_nothing_and_another_file_is_not_overwritten(root, tmp_path):
