@@ -56,15 +56,16 @@ class Conversion:
     def _question_id(self, record: Record) -> tuple[str, bool]:
         """The question's id, and whether it is new: questions that differ in any column keep apart, the first as it is."""
         plain = identity.question_id(record.messages, record.reference_answer)
+        turns = tuple((turn["role"], turn["content"]) for turn in record.messages)
         columns = (
-            record.messages, record.category, record.source, record.reference_answer, record.test_cases, record.constraints,
-            sorted(record.pass_rates.items()),
+            turns, record.category, record.source, record.reference_answer, record.test_cases, record.constraints,
+            *sorted(record.pass_rates.items()),
         )  # fmt: skip
-        content = identity.content_id(json.dumps(columns, ensure_ascii=False))
-        known = self.contents.get(int(plain, 16), int(content, 16))
-        question_id = plain if known == int(content, 16) else identity.content_id(plain, content)
+        content, question_id = hash(columns), plain
+        if self.contents.get(int(plain, 16), content) != content:
+            question_id = identity.content_id(plain, json.dumps(columns, ensure_ascii=False))
         is_new = int(question_id, 16) not in self.contents
-        self.contents[int(question_id, 16)] = int(content, 16)
+        self.contents[int(question_id, 16)] = content
         return question_id, is_new
 
     def _response(self, record: Record, question_id: str, text: str) -> Response:

@@ -125,8 +125,7 @@ def model_word(model: str) -> Text:
 def unknown(part: BaseModel, where: str = "") -> Iterator[str]:
     """The columns of a row that its schema does not have, dotted."""
     yield from (f"{where}{name}" for name in part.model_extra or ())
-    for name in type(part).model_fields:
-        value = getattr(part, name)
+    for name, value in vars(part).items():
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, BaseModel):
                 yield from unknown(each, f"{where}{name}.")
