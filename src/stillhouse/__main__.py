@@ -104,15 +104,57 @@ def _config_help(name: str) -> str:
 
 @app.command("import")
 def import_rows(
-    file: Annotated[Path, typer.Argument(help="JSON lines in the columns of the row type", metavar="FILE.jsonl")],
-    row_type: Annotated[str, typer.Option("--as", help="questions or responses")],
-    output: OutputOption,
+    files: Annotated[
+        list[str], typer.Argument(help="JSON lines, .jsonl.zst, .jsonl.gz; of a release also .parquet", metavar="FILE…")
+    ],
+    form: Annotated[
+        str, typer.Option("--as", help="questions or responses: our columns; am-1.4m, am-40m, conversations: a release")
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", help="where it goes; of a release with {stage}", metavar="URI")],
+    category: Annotated[
+        str | None, typer.Option(help="of all questions of a release, where it does not say or says it wrong")
+    ] = None,
+    license_name: Annotated[str | None, typer.Option("--license", help="of all questions of a release")] = None,
+    max_bad_rate: Annotated[float, typer.Option(help="share of a release's lines that may be broken")] = 0.01,
 ) -> None:
-    """Make an artifact of your own rows, so that any stage can be run on them."""
+    """Make artifacts of your own rows or of a public release, so that any stage can be run on them."""
+    from stillhouse.exchange import SCHEMAS
     from stillhouse.exchange.jsonl import import_file
+    from stillhouse.exchange.release import import_release
 
-    result = import_file(file, row_type, output)
-    _out.print(f"{row_type}: {result.rows:,} rows at {output} · {result.fingerprint}", markup=False)
+    if form in SCHEMAS:
+        settings = {"form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate}
+        made = import_release(files, output, **settings)
+    elif len(files) == 1:
+        made = {form: import_file(files[0], form, output)}
+    else:
+        msg = f"--as {form}: {len(files)} files were given; give one, put together"
+        raise BadConfig(msg)
+    for name, manifest in made.items():
+        _out.print(f"{name}: {manifest.rows:,} rows at {output.replace('{stage}', name)} · {manifest.fingerprint}", markup=False)
+        for metric, value in manifest.metrics.items():
+            if metric.startswith("n_ignored/"):
+                _out.print(f"  no such column, left out: {metric.removeprefix('n_ignored/')} ({value:,.0f} rows)", markup=False)
+        for reason, count in manifest.dropped.items():
+            _out.print(f"  dropped {reason} {count:,}", markup=False)
+
+
+@app.command("export")
+def export_rows(
+    uris: Annotated[list[str], typer.Argument(help="selected, or others; what they were made of comes along", metavar="URI…")],
+    form: Annotated[str, typer.Option("--as", help="am-1.4m, am-40m or conversations")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="the file; its dataset card goes beside it", metavar="FILE.jsonl.zst")
+    ],
+    split: Annotated[list[str], typer.Option(help="of selected, these splits alone; repeat as needed", metavar="SPLIT")] = [],
+) -> None:
+    """Write a release: one file in a public schema, and its dataset card."""
+    from stillhouse.exchange.export import export
+
+    made = export(uris, form, output, split)
+    _out.print(f"{form}: {made.rows:,} rows at {output} · sha256 {made.sha256}", markup=False)
+    for column, count in made.lost.items():
+        _out.print(f"  no column for {column} ({count:,} rows)", markup=False)
 
 
 @app.command()
@@ -165,7 +207,7 @@ def main() -> None:
     except StillhouseError as error:
         _fail(one_line(error))
     except typer.TyperException as error:
-        known = {*stages.DATA_PATH, "import", "lineage", "show", "summary"}
+        known = {*stages.DATA_PATH, "export", "import", "lineage", "show", "summary"}
         help_command = f"stillhouse {asked} --help" if asked in known else "stillhouse --help"
         _fail(f"{' '.join(error.format_message().split())} See {help_command}")
     except OSError as error:

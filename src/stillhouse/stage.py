@@ -151,10 +151,10 @@ def _make(
 ) -> Manifest:
     """Run the stage and publish what it made at ``target``: the output itself, or one of its shards."""
     settings, name = config.model_dump(mode="json"), _word(stage)
-    with _scratch() as scratch, tracking.run(name, target, settings, links, fingerprint) as run:
+    with scratch_directory() as scratch, tracking.run(name, target, settings, links, fingerprint) as run:
         finished = publication.claim(target, fingerprint, scratch)
         started = datetime.now(UTC)
-        fetched = {key: [_fetch(key, link, scratch) for link in value] for key, value in links.items()}
+        fetched = {key: [fetch(key, link, scratch) for link in value] for key, value in links.items()}
         made = scratch / "output"
         made.mkdir()
         inputs = stage.Inputs(
@@ -218,8 +218,8 @@ def _link(name: str, uri: str) -> Link:
 
 
 
-def _fetch(name: str, link: Link, scratch: Path) -> Path:
-    """A local directory with the files the input's manifest lists, and no others: tries that were given up may lie beside them."""
+def fetch(name: str, link: Link, scratch: Path) -> Path:
+    """A local directory with the files the manifest of input ``name`` lists, no others: tries that were given up may lie beside."""
     there = store.store_of(link.uri)
     listed = sorted(manifests.load(link.uri, f"input {name}").files)
     gone = sorted(set(listed) - set(there.names(link.uri)))
@@ -244,7 +244,7 @@ def _arguments(stage: Stage, fetched: Mapping[str, list[Path]]) -> dict[str, Any
 
 
 @contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch_directory() -> Iterator[Path]:
     """A directory that is gone afterwards, whatever happens; below ``STILLHOUSE_SCRATCH`` if set."""
     try:
         path = Path(tempfile.mkdtemp(prefix="stillhouse-", dir=os.environ.get("STILLHOUSE_SCRATCH")))

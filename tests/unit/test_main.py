@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ def error_of(*arguments: object, cwd: Path | None = None) -> str:
 
 def test_help_lists_every_stage_with_its_first_line():
     text = stillhouse("--help").stdout
-    assert [name for name in (*DATA_PATH, "import", "lineage", "show", "summary") if f" {name} " not in text] == []
+    assert [name for name in (*DATA_PATH, "export", "import", "lineage", "show", "summary") if f" {name} " not in text] == []
 
 
 def test_no_arguments_prints_the_help():
@@ -73,7 +74,15 @@ def test_stage_every_config_field_says_what_it_is(name):
         (["lineage", "nowhere"], "nothing is published there"),
         (["show", "nowhere"], "nothing is published there"),
         (["show", "nowhere", "--rows", "-1"], "Invalid value for '--rows'"),
-        (["import", "nowhere.jsonl", "--as", "questions", "-o", "out"], "nowhere.jsonl: No such file or directory"),
+        (["import", "nowhere.jsonl", "--as", "questions", "-o", "out"], "nowhere.jsonl: no such file; give one file of rows"),
+        (["import", "a.jsonl", "b.jsonl", "--as", "questions", "-o", "out"], "2 files were given; give one, put together"),
+        (
+            ["import", "a.jsonl", "--as", "am-40m", "-o", "out"],
+            "a release becomes several artifacts; write ROOT/{stage}/NAME/VERSION",
+        ),
+        (["export", "nowhere", "--as", "am-40", "-o", "out.jsonl"], "--as am-40: no such schema; did you mean am-40m?"),
+        (["export", "nowhere", "--as", "am-40m", "-o", "out"], "--output out: not a file of JSON lines"),
+        (["export", "nowhere", "--as", "am-40m", "-o", "out.jsonl"], "nothing is published there"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -109,6 +118,35 @@ def test_import_to_verified_by_hand_then_show_and_lineage(tmp_path):
     lines = stillhouse("lineage", "out/verified/mine/1", cwd=tmp_path).stdout.splitlines()
     assert [line.partition(" ← ")[0] for line in lines[1:]] == ["  questions", "  responses"]
     assert "3 rows" in lines[1]
+
+
+def test_release_is_imported_exported_and_imported_again(tmp_path):
+    row = {"question": "1+1?", "answer": "<think>so</think>\n<answer>2</answer>", "category": "math", "ground_truth": "2", "id": 7}
+    (tmp_path / "release.jsonl").write_text(json.dumps(row) + "\n" + "{\n")
+    told = stillhouse(
+        "import",
+        "release.jsonl",
+        "--as",
+        "am-40m",
+        "-o",
+        "a/{stage}/x/1",
+        "--license",
+        "MIT",
+        "--max-bad-rate",
+        "0.5",
+        cwd=tmp_path,
+    ).stdout
+    assert re.sub(r" · \w+", "", told).splitlines() == [
+        "questions: 1 rows at a/questions/x/1", "  no such column, left out: id (1 rows)", "  dropped bad_json 1",
+        "responses: 1 rows at a/responses/x/1",
+    ]  # fmt: skip
+    told = stillhouse("export", "a/responses/x/1", "--as", "am-1.4m", "-o", "out/data.jsonl.zst", cwd=tmp_path).stdout
+    assert re.sub(r" · .*", "", told).splitlines() == [
+        "am-1.4m: 1 rows at out/data.jsonl.zst", "  no column for category (1 rows)", "  no column for license (1 rows)",
+    ]  # fmt: skip
+    assert "license: mit" in (tmp_path / "out" / "README.md").read_text()
+    told = stillhouse("import", "out/data.jsonl.zst", "--as", "am-1.4m", "-o", "b/{stage}/x/1", cwd=tmp_path).stdout
+    assert told.count("1 rows") == 2
 
 
 def test_lineage_artifact_that_is_gone_is_marked(tmp_path):

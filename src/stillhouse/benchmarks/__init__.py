@@ -6,6 +6,7 @@ from stillhouse import sources
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.rows import Question
 from stillhouse.sources.arithmetic import Arithmetic
+from stillhouse.sources.human_eval import HumanEval
 from stillhouse.sources.worded import Worded
 
 
@@ -13,7 +14,7 @@ from stillhouse.sources.worded import Worded
 class Benchmark:
     """A fixed set of questions. Whoever changes the questions raises the revision: scores of two revisions do not compare."""
 
-    revision: int
+    revision: int | str
     source: sources.Spec
 
 
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         1, Arithmetic(name="arithmetic-toy benchmark", count=24, seed=20_240_002, families={"add-1": 1, "add-2": 1}, distinct=True)
     ),
     "word-problems": Benchmark(2, Worded(name="word-problems benchmark", count=60, seed=20_240_003, distinct=True)),
+    "humaneval": Benchmark("1.0.3", HumanEval(name="humaneval benchmark", version="1.0.3")),
 }  # fmt: skip
 
 

@@ -4,7 +4,6 @@ A line is one row in the columns of ``rows.py``. What can be computed may be lef
 ``answer`` of a response; so may columns that only say how a response was sampled (see ``DEFAULTS``).
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -15,7 +14,9 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from stillhouse import identity, rows
-from stillhouse.errors import BadConfig, BadRows, MissingInput
+from stillhouse.errors import BadConfig, BadRows
+from stillhouse.exchange import SCHEMAS, reading, refusal
+from stillhouse.exchange.reading import Bad
 from stillhouse.manifest import Manifest
 from stillhouse.rows import Question, Response, Row
 from stillhouse.stage import Outputs, StageConfig, StageInputs, execute
@@ -40,7 +41,7 @@ class Turn(BaseModel):
 
 
 TYPES: dict[str, Any] = {
-    "category": Literal[rows.CATEGORIES],
+    "category": rows.Category,
     "messages": Annotated[list[Turn], Field(min_length=1)],
     "prompt_kind": Literal["question", "previous_answer", "summary"],
     "finish_reason": Literal["stop", "length", "error"],
@@ -73,21 +74,23 @@ class Problems:
             self.first.append(f"line {line}: {what}")
 
 
-def import_file(path: Path, row_type_name: str, output: str) -> Manifest:
-    """Publish the rows of a JSON lines file at ``output``. The same file to the same place again changes nothing.
+def import_file(uri: str, row_type_name: str, output: str) -> Manifest:
+    """Publish the rows of a file of JSON lines, compressed or not, at ``output``. The same again changes nothing.
 
     Raises BadConfig for another row type, MissingInput for an unreadable file, BadRows naming the first bad lines (then nothing
     is published), StaleOutput where ``output`` holds something else.
     """
     if row_type_name not in IMPORTED:
-        msg = f"--as {row_type_name}: rows are imported as {' or '.join(IMPORTED)}"
+        msg = f"--as {row_type_name}: rows are imported as {', '.join([*IMPORTED, *SCHEMAS])}"
         raise BadConfig(msg)
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        msg = f"{path}: {error.strerror}; give a file of JSON lines"
-        raise MissingInput(msg) from error
+    if not reading.holds_lines(uri):
+        msg = f"{uri}: {row_type_name} are imported from JSON lines; give a FILE.jsonl, FILE.jsonl.zst or FILE.jsonl.gz"
+        raise BadConfig(msg)
+    with reading.local(uri) as path:
+        return _import(path, row_type_name, output)
+
+
+def _import(path: Path, row_type_name: str, output: str) -> Manifest:
 
     def run(config: Config, inputs: StageInputs) -> Outputs:
         problems = Problems()
@@ -103,7 +106,7 @@ def import_file(path: Path, row_type_name: str, output: str) -> Manifest:
 
     # In the form of a stage module, so that ``execute`` publishes it like any other output.
     stage: Any = SimpleNamespace(__name__=row_type_name, Config=Config, Inputs=StageInputs, run=run)
-    return execute(stage, Config(imported=digest), {}, output).manifest
+    return execute(stage, Config(imported=reading.sha256(path)), {}, output).manifest
 
 
 def _read(path: Path, row_type_name: str, problems: Problems) -> Iterator[Any]:
@@ -111,21 +114,21 @@ def _read(path: Path, row_type_name: str, problems: Problems) -> Iterator[Any]:
     line_type, complete = _line_type(row_type_name), COMPLETE[row_type_name]
     row_type = IMPORTED[row_type_name]
     seen: dict[tuple[Any, ...], int] = {}
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                checked = line_type.model_validate_json(line.strip())
-            except ValidationError as error:
-                problems.add(number, _what(error))
-                continue
-            row = row_type(**complete(dict(checked), checked.model_fields_set))
-            key = tuple(getattr(row, name) for name in row_type.KEY)
-            if (first := seen.setdefault(key, number)) != number:
-                problems.add(number, f"same {', '.join(row_type.KEY)} as line {first}")
-                continue
-            yield row
+    for number, line in reading.lines(path):
+        if isinstance(line, Bad):
+            problems.add(number, line.detail)
+            continue
+        try:
+            checked = line_type.model_validate_json(line)
+        except ValidationError as error:
+            problems.add(number, refusal.describe(error))
+            continue
+        row = row_type(**complete(dict(checked), checked.model_fields_set))
+        key = tuple(getattr(row, name) for name in row_type.KEY)
+        if (first := seen.setdefault(key, number)) != number:
+            problems.add(number, f"same {', '.join(row_type.KEY)} as line {first}")
+            continue
+        yield row
 
 
 def _line_type(row_type_name: str) -> type[BaseModel]:
@@ -160,24 +163,3 @@ COMPLETE: Mapping[str, Callable[[dict[str, Any], set[str]], dict[str, Any]]] = {
     "questions": _complete_question,
     "responses": _complete_response,
 }
-
-
-def _what(error: ValidationError) -> str:
-    """What is wrong with one line, in one phrase."""
-    said = []
-    for each in error.errors(include_url=False):
-        where = ".".join(str(part) for part in each["loc"])
-        if each["type"] == "json_invalid":
-            said.append(f"not JSON ({each['ctx']['error']})")
-        elif each["type"] == "extra_forbidden":
-            said.append(f"{where}: no such column")
-        elif each["type"] == "missing":
-            said.append(f"{where}: missing")
-        else:
-            said.append(f"{where or 'line'}: {each['msg'].removeprefix('Input ')}, got {_short(each['input'])}")
-    return ", ".join(said)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"

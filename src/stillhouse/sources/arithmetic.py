@@ -17,14 +17,14 @@ from stillhouse.errors import BadConfig
 from stillhouse.identity import question_id
 from stillhouse.rows import Message, Question
 from stillhouse.sampling.prompts import previous_answer_prompt
-from stillhouse.sources.spec import SourceSpec
+from stillhouse.sources.spec import GeneratedSpec
 
 MAX_DIGITS = 9
 DISTINCT_TRIES = 2000
 """Draws in a row that may repeat earlier questions before a ``distinct`` source is taken to be exhausted."""
 
 
-class Arithmetic(SourceSpec):
+class Arithmetic(GeneratedSpec):
     """Arithmetic questions with traces that can be made to err."""
 
     kind: Literal["arithmetic"] = "arithmetic"

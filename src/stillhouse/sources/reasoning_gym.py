@@ -9,7 +9,7 @@ from pydantic import Field
 from stillhouse.errors import BadConfig
 from stillhouse.identity import question_id
 from stillhouse.rows import Dropped, Message, Question, dropped
-from stillhouse.sources.spec import SourceSpec
+from stillhouse.sources.spec import GeneratedSpec
 
 Generator = Literal["gsm_symbolic", "basic_arithmetic", "chain_sum", "simple_equations"]
 """Generators whose own answers were checked. Some others of the package score nonsense 1.0, or their own answer 0."""
@@ -18,7 +18,7 @@ MAX_ENTRIES_PER_QUESTION = 100
 """Entries looked at for each question asked for, before ``max_steps`` or ``distinct`` are taken to leave too few."""
 
 
-class ReasoningGym(SourceSpec):
+class ReasoningGym(GeneratedSpec):
     """One generator of reasoning-gym."""
 
     kind: Literal["reasoning_gym"] = "reasoning_gym"

@@ -16,7 +16,7 @@ from stillhouse.errors import BadConfig
 from stillhouse.identity import question_id
 from stillhouse.rows import Message, Question
 from stillhouse.sources.arithmetic import DISTINCT_TRIES
-from stillhouse.sources.spec import SourceSpec
+from stillhouse.sources.spec import GeneratedSpec
 
 NAMES = (
     "Ada", "Ben", "Clara", "David", "Emma", "Farid", "Grace", "Hugo", "Ines", "Jonas", "Kira", "Leo", "Mona", "Nils", "Olga",
@@ -77,7 +77,7 @@ TEMPLATES: dict[int, tuple[Template, ...]] = {
 """By the number of steps."""
 
 
-class Worded(SourceSpec):
+class Worded(GeneratedSpec):
     """Worded problems with traces."""
 
     kind: Literal["worded"] = "worded"

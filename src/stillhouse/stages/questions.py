@@ -52,7 +52,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     kept: list[Question] = []
     drops: list[Dropped] = []
     n_read: Counter[str] = Counter()
-    total = sum(spec.count for spec in config.sources) + sum(map(rows.count, inputs.imported))
+    total = sum(spec.count or 0 for spec in config.sources) + sum(map(rows.count, inputs.imported))
     for done, row in enumerate(interleave(_streams(config, inputs), config.seed), start=1):
         if done % PROGRESS_EVERY == 0 or done == total:
             inputs.progress(done, max(done, total), "questions")

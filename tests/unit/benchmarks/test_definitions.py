@@ -4,7 +4,9 @@ from stillhouse import benchmarks
 from stillhouse.errors import BadConfig
 
 
-@pytest.mark.parametrize(("name", "count"), [("arithmetic", 250), ("arithmetic-toy", 24), ("word-problems", 60)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("arithmetic", 250), ("arithmetic-toy", 24), ("word-problems", 60), ("humaneval", 164)]
+)
 def test_benchmarks_have_their_number_of_distinct_questions_without_responses(name, count):
     asked = benchmarks.questions(name)
     assert len({question.question_id for question in asked}) == count == len(asked)
@@ -34,7 +36,11 @@ def test_benchmarks_pinned_fills_in_the_revision_and_is_idempotent():
     assert benchmarks.pinned("arithmetic") == "arithmetic@1" == benchmarks.pinned("arithmetic@1")
 
 
-@pytest.mark.parametrize("name", ["arithmetic@2", "arithmetic@", "nothing"])
+def test_benchmarks_humaneval_is_revised_with_its_package():
+    assert benchmarks.pinned("humaneval") == "humaneval@1.0.3"
+
+
+@pytest.mark.parametrize("name", ["humaneval@1", "arithmetic@2", "arithmetic@", "nothing"])
 def test_benchmarks_pinned_refuses_what_is_not_there(name):
     with pytest.raises(ValueError, match="benchmark"):
         benchmarks.pinned(name)

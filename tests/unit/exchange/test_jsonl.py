@@ -1,3 +1,4 @@
+import gzip
 import json
 import re
 from pathlib import Path
@@ -14,10 +15,10 @@ GOOD = {"category": "math", "messages": [{"role": "user", "content": "1+1?"}], "
 SPOKEN = {"question_id": "q", "model": "m", "sample_index": 0, "text": "<think>a</think><answer>b</answer>"}
 
 
-def file_of(directory: Path, *lines: object) -> Path:
+def file_of(directory: Path, *lines: object) -> str:
     path = directory / "rows.jsonl"
     path.write_bytes(b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines))
-    return path
+    return str(path)
 
 
 def read(uri: str, row_type: type) -> list:
@@ -130,12 +131,31 @@ def test_import_corrected_file_after_a_refusal_succeeds(tmp_path):
     assert import_file(file_of(tmp_path, GOOD), "questions", output_of(tmp_path)).rows == 1
 
 
-@pytest.mark.parametrize("name", ["nowhere.jsonl", "."])
-def test_import_no_such_file_is_missing(tmp_path, name):
-    with pytest.raises(MissingInput, match="give a file of JSON lines"):
-        import_file(tmp_path / name, "questions", output_of(tmp_path))
+def test_import_no_such_file_is_missing(tmp_path):
+    with pytest.raises(MissingInput, match="nowhere.jsonl: no such file; give one file of rows"):
+        import_file(str(tmp_path / "nowhere.jsonl"), "questions", output_of(tmp_path))
+
+
+@pytest.mark.parametrize("name", [".", "rows.csv", "rows.parquet"])
+def test_import_file_of_another_format_is_refused(tmp_path, name):
+    with pytest.raises(BadConfig, match="questions are imported from JSON lines"):
+        import_file(str(tmp_path / name), "questions", output_of(tmp_path))
+
+
+def test_import_compressed_file_gives_the_same_rows(tmp_path):
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps(GOOD).encode()))
+    import_file(str(path), "questions", output_of(tmp_path))
+    assert [row.reference_answer for row in read(output_of(tmp_path), Question)] == ["2"]
+
+
+def test_import_file_cut_off_is_named_and_nothing_is_published(tmp_path):
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps(GOOD).encode())[:-9])
+    with pytest.raises(BadRows, match="Truncated"):
+        import_file(str(path), "questions", output_of(tmp_path))
 
 
 def test_import_other_row_type_is_refused(tmp_path):
-    with pytest.raises(BadConfig, match="--as sft: rows are imported as questions or responses"):
+    with pytest.raises(BadConfig, match="--as sft: rows are imported as questions, responses, am-1.4m"):
         import_file(file_of(tmp_path, GOOD), "sft", output_of(tmp_path))

@@ -1,0 +1,109 @@
+"""Records of a release -> rows of the path, with the ids and numbers that a release does not have."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from stillhouse import grading, identity
+from stillhouse.exchange.record import Record
+from stillhouse.rows import Graded, ModelGrade, Question, Response, ResponseKey, Screened, Verified, response_key
+
+METHOD = "release"
+"""The ``method`` of a verdict that a release came with."""
+RELEASED_SAMPLES = 4
+"""Responses of each model behind a released pass rate (DeepDistill §2.3)."""
+
+
+def question_of(record: Record, question_id: str, license_name: str | None) -> Question:
+    """The question of a record."""
+    return Question(
+        question_id, record.category, record.messages, record.reference_answer, record.test_cases, record.constraints,
+        source=record.source, license=license_name,
+    )  # fmt: skip
+
+
+def says_something(name: str, record: Record) -> bool:
+    """Whether a row of this artifact has anything from the release: verdicts without any score are not worth an artifact."""
+    return {"verified": record.verify_score, "screened": record.perplexity}.get(name, record) is not None
+
+
+@dataclass
+class Conversion:
+    """What has to be remembered from record to record: some 200 bytes a question, 100 a question and model."""
+
+    license: str | None = None
+    contents: dict[int, int] = field(default_factory=dict)
+    """Question id -> a hash of all its columns."""
+    samples: Counter[int] = field(default_factory=Counter)
+    """Hash of question and model -> responses so far."""
+
+    def rows_of(self, record: Record) -> Iterator[tuple[str, Any]]:
+        """The record's rows, each with the name of its artifact. A question alone that was there before has none."""
+        question_id, is_new = self._question_id(record)
+        if is_new:
+            yield "questions", question_of(record, question_id, self.license)
+            if record.pass_rates:
+                yield "graded", graded(record, question_id)
+        if record.text is not None:
+            made = self._response(record, question_id, record.text)
+            key = response_key(made)
+            yield "responses", made
+            yield "verified", verified(record, key)
+            yield "screened", screened(record, key)
+
+    def _question_id(self, record: Record) -> tuple[str, bool]:
+        """The question's id, and whether it is new: questions that differ in any column keep apart, the first as it is."""
+        plain = identity.question_id(record.messages, record.reference_answer)
+        turns = tuple((turn["role"], turn["content"]) for turn in record.messages)
+        columns = (
+            turns, record.category, record.source, record.reference_answer, record.test_cases, record.constraints,
+            *sorted(record.pass_rates.items()),
+        )  # fmt: skip
+        content, question_id = hash(columns), plain
+        if self.contents.get(int(plain, 16), content) != content:
+            question_id = identity.content_id(plain, json.dumps(columns, ensure_ascii=False))
+        is_new = int(question_id, 16) not in self.contents
+        self.contents[int(question_id, 16)] = content
+        return question_id, is_new
+
+    def _response(self, record: Record, question_id: str, text: str) -> Response:
+        place = hash((question_id, record.model))
+        index = self.samples[place]
+        self.samples[place] += 1
+        return Response(
+            question_id, record.model, "question", 1, index, text, record.think, record.answer, "stop", prompt_tokens=0,
+            completion_tokens=0, seed=0, sampling_id=record.sampling_id,
+        )  # fmt: skip
+
+
+def verified(record: Record, key: ResponseKey) -> Verified:
+    """The verdict a response was released with; of kind ``error`` where the release has no score for it."""
+    score, limits = record.verify_score, grading.PassThresholds()
+    if score is None:
+        detail = "released without a score"
+        return Verified(*key, kind="error", verify_score=None, passed=None, method=METHOD, detail=detail, seconds=0.0)
+    passed = score > getattr(limits, record.category)
+    kind = "correct" if passed else "partial" if score > 0 else "wrong"
+    return Verified(*key, kind=kind, verify_score=score, passed=passed, method=METHOD, detail="", seconds=0.0)
+
+
+def screened(record: Record, key: ResponseKey) -> Screened:
+    """The screening a response was released after: its perplexity is the release's, of repetition it had none to be dropped for."""
+    whole = record.think is not None and record.answer is not None
+    return Screened(
+        *key, perplexity=record.perplexity, longest_repeat=0, frequent_ngrams=0, structure_ok=whole, kept=True, reason=None
+    )  # fmt: skip
+
+
+def graded(record: Record, question_id: str) -> Graded:
+    """The released pass rates of a question, without a level: which model has which role is a stage's config.
+
+    A release says neither scores nor their spread: the mean score is the pass rate, as its card defines it, the CV unknown.
+    """
+    made: list[ModelGrade] = []
+    for model, rate in sorted(record.pass_rates.items()):
+        low, high = grading.wilson_interval(rate, RELEASED_SAMPLES)
+        made.append(ModelGrade(model=model, n=RELEASED_SAMPLES, pass_rate=rate, mean_score=rate, cv=None, low=low, high=high))
+    return Graded(question_id, record.category, made)

@@ -1,0 +1,69 @@
+"""Artifacts -> a release: one file of JSON lines in a public schema, and its dataset card beside it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stillhouse import store
+from stillhouse.errors import BadConfig, NothingToDo, StaleOutput, nearest
+from stillhouse.exchange import SCHEMAS, card, joined, reading, writing
+from stillhouse.stage import fetch, scratch_directory
+
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and its digest."""
+
+    rows: int
+    sha256: str
+    lost: dict[str, int]
+    """Columns that the schema has no place for -> rows that had a value there."""
+
+
+def export(uris: Sequence[str], form: str, output: str, splits: Collection[str] = ()) -> Exported:
+    """Write what the artifacts at ``uris`` hold, with all that those they were made of know, to the file ``output``.
+
+    Both files appear whole or not at all. The same again changes nothing. Raises BadConfig, MissingInput, BadRows, NothingToDo for
+    a release without rows, StaleOutput where another file or another card lies there.
+    """
+    if form not in SCHEMAS:
+        msg = f"--as {form}: no such schema; {nearest(form, SCHEMAS, 'schemas')}"
+        raise BadConfig(msg)
+    writing.check_name(output)
+    target = store.absolute(output)
+    directory, _, name = target.rpartition("/")
+    if target.startswith("file://") and store.local_path(target).is_dir():
+        msg = f"--output {output}: a directory; name a file in it, such as {name}/{form}.jsonl.zst"
+        raise BadConfig(msg)
+    found = joined.artifacts(uris)
+    if splits and not found["selected"]:
+        msg = f"--split {next(iter(splits))}: none of the artifacts is a selected; leave --split out"
+        raise BadConfig(msg)
+    with scratch_directory() as scratch:
+        fetched = {stage: [fetch(stage, link, scratch) for link in links] for stage, links in found.items()}
+        tally = card.Tally(SCHEMAS[form].LOST)
+        path = scratch / name
+        count = writing.write(path, map(SCHEMAS[form].encode, tally.counted(joined.records(fetched, splits))))
+        if not count:
+            wanted = f" in split {', '.join(sorted(splits))}" if splits else ""
+            msg = f"{', '.join(uris)}: no row to export{wanted}; nothing was written"
+            raise NothingToDo(msg)
+        digest = reading.sha256(path)
+        (scratch / CARD).write_text(card.render(name, form, digest, path.stat().st_size, tally, uris), encoding="utf-8")
+        for made in (path, scratch / CARD):
+            _refuse_other(made, directory, scratch)
+        for made in (path, scratch / CARD):
+            store.store_of(directory).upload(made, store.join(directory, made.name))
+    return Exported(count, digest, tally.lost)
+
+
+def _refuse_other(made: Path, directory: str, scratch: Path) -> None:
+    """Raise StaleOutput where a file of this name and other content lies in the directory."""
+    there = store.store_of(directory)
+    if made.name in there.names(directory):
+        old = there.fetch(directory, scratch / "old", [made.name]) / made.name
+        if reading.sha256(old) != reading.sha256(made):
+            msg = f"{store.join(directory, made.name)}: another file lies there; nothing was overwritten: choose another directory"
+            raise StaleOutput(msg)

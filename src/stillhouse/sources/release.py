@@ -1,0 +1,35 @@
+"""Questions from a release in one of the public schemas, each with the release's response as its original one."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from stillhouse.exchange.conversion import question_of
+from stillhouse.exchange.reading import Bad
+from stillhouse.exchange.release import records
+from stillhouse.identity import question_id
+from stillhouse.rows import Category, Dropped, Question
+from stillhouse.sources.file import PinnedSpec, stored
+
+
+class Release(PinnedSpec):
+    """A file of a release. Its own word on where a question is from goes; ``stillhouse import`` keeps it."""
+
+    kind: Literal["am-1.4m", "am-40m", "conversations"]
+    category: Category | None = None
+    """Category of all questions; null takes the release's, or, where the schema has none, what references and tests tell."""
+
+
+def questions(spec: Release) -> Iterator[Question | Dropped]:
+    """The file's questions in its order, one to a row: a question that has several responses comes as often."""
+    return stored(spec, lambda path: _numbered(spec, path))
+
+
+def _numbered(spec: Release, path: Path) -> Iterator[tuple[int, Question | Bad]]:
+    for number, record in records(path, spec.kind, spec.category, spec.max_line_bytes):
+        if isinstance(record, Bad):
+            yield number, record
+        else:
+            made = question_of(record, question_id(record.messages, record.reference_answer), spec.license)
+            yield number, replace(made, source=spec.name, original_response=record.text)
