@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
 from stillhouse.errors import EngineFailed
 from stillhouse.verification import code_tests
@@ -59,7 +60,21 @@ def warm() -> None:
 
 
 def settled(request: Request) -> Verdict | None:
-    """The verdict where there is no program to run; None for the rest."""
+    """The verdict where there is no program to run; None for the rest. Raises EngineFailed where nothing isolates programs."""
+    found = _without_program(request)
+    if found is None:
+        _require_isolation()
+    return found
+
+
+@cache
+def _require_isolation() -> None:
+    """Once, in the process that asks for verdicts: a machine that refuses is to fail the stage, not every row."""
+    with Sandbox():
+        pass
+
+
+def _without_program(request: Request) -> Verdict | None:
     if request.finish_reason == "error":
         return Verdict("error", None, METHOD, "the engine failed on this response")
     if not (request.answer or "").strip():
@@ -77,8 +92,8 @@ def deadline_s(request: Request, timeout_s: float) -> float:
 
 
 def verify(request: Request) -> Verdict:
-    """Run the tests. Raises EngineFailed where nothing isolates programs here."""
-    quick = settled(request)
+    """Run the tests. Raises EngineFailed where nothing isolates programs, or the sandbox breaks."""
+    quick = _without_program(request)
     if quick is not None:
         return quick
     try:

@@ -14,6 +14,10 @@ _UIDS_FROM, _UID_SLOTS, _SMALL_FROM, _SMALL_SLOTS = 0x70000000, 1 << 24, 20_000,
 """Where runs take their uids from, two at a time; the small range is for containers that map only 65,536."""
 
 
+RULES = 5
+"""Where a child has the descriptor of the Landlock rules until they hold."""
+
+
 class Unavailable(Exception):
     """The kernel does not allow this isolation; the message says what is missing."""
 
@@ -38,7 +42,8 @@ class Confinement:
 
     def facts(self) -> dict[str, object]:
         """What holds a program here, for reports."""
-        return {"landlock": landlock.version() if self.ruleset is not None else 0, "seccomp": self.filtered, "uids": self.uids}
+        version = landlock.version() if self.ruleset is not None else 0
+        return {"landlock": version, "seccomp": self.filtered, "uids": self.uids, "tmp": self.tmp}
 
 
 def decide(isolation: str, tmp: str, uids: tuple[int, int] | None) -> Confinement:
@@ -72,8 +77,8 @@ def enter(confinement: Confinement, place: int, run: Limits, *, execute: bool) -
     kernel.forbid_inspection()
     kernel.forbid_new_privileges()
     if confinement.ruleset is not None:
-        landlock.restrict(confinement.ruleset)
-        os.close(confinement.ruleset)
+        landlock.restrict(RULES)
+        os.close(RULES)
     if confinement.filtered:
         kernel.filter_system_calls(seccomp.program(os.getpid(), processes=run.processes > 1, execute=execute))
 

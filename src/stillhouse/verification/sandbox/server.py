@@ -32,8 +32,8 @@ _PRELOADED = (
 )  # fmt: skip
 _FIRST, _SECOND = 3, 4
 """Descriptors of a child beside its standard ones: its source, and its channel to the run's other process."""
-_RULES, _READY = 5, 6
-"""Closed before the program starts."""
+_READY = 6
+"""Where a child says that it is shut in; closed before the program starts."""
 _ABOVE = 128
 """More descriptors than the server ever holds."""
 
@@ -166,7 +166,7 @@ def _child(
 def _arrange(confined: Confinement, files: list[int | None]) -> None:
     """Bring the descriptors of a child to their places and close all others, of this run and of the server."""
     source, read, write, errors, channel, ready = files
-    wanted = {0: read, 1: write, 2: errors, _FIRST: source, _SECOND: channel, _RULES: confined.ruleset, _READY: ready}
+    wanted = {0: read, 1: write, 2: errors, _FIRST: source, _SECOND: channel, confinement.RULES: confined.ruleset, _READY: ready}
     lifted = {place: fcntl.fcntl(each, fcntl.F_DUPFD, _ABOVE) for place, each in wanted.items() if each is not None}
     os.closerange(0, _ABOVE)
     for place, each in lifted.items():
