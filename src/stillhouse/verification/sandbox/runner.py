@@ -190,7 +190,8 @@ class Sandbox:
 def _start(isolation: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
     """A server process and the socket to it. Nothing of this process's environment goes along but PATH, to find a compiler."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    path = os.environ.get("PATH", os.defpath)
+    environment = {"PATH": path, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     with theirs:
         process = subprocess.Popen(
             [_interpreter(), "-S", "-s", "-P", str(Path(__file__).with_name("boot.py")), isolation, str(theirs.fileno())],

@@ -63,7 +63,7 @@ try:
 except RuntimeError:
     os._exit(0)
 """,
-    "signals to the parent": "attempt('parent', lambda: os.kill(os.getppid(), 9) or 0)\nattempt('first', lambda: os.kill(1, 9) or 0)",
+    "signals to the parent": "for pid in (1, os.getppid()): attempt('parent', lambda: os.kill(pid, 9) or 0)",
     "signals to everybody": "attempt('everybody', lambda: os.kill(-1, 9) or 0)",
     "queued and pidfd signals": """
 attempt('sigqueue', lambda: raw(129, 138, os.getppid(), 9, ctypes.create_string_buffer(128)))
@@ -86,19 +86,20 @@ for pid in ('self', '1', os.getppid(), os.getpid()):
 """,
     "processes of others": "attempt('/proc', lambda: os.listdir('/proc'))\nattempt('/sys', lambda: os.listdir('/sys'))",
     "reading the host's files": """
-for path in ('/etc/passwd', '/etc/shadow', '/etc/hostname', '/proc/mounts', VICTIM, TEST_FILE, '/var/run/secrets/kubernetes.io'):
+for path in ('/etc/passwd', '/etc/shadow', '/etc/hostname', '/proc/mounts', VICTIM, TEST_FILE, '/var/run/secrets'):
     attempt(path, lambda: os.open(path, os.O_RDONLY))
 for path in ('/', '/root', '/home', '/etc', '/var', '/opt', '/dev', '/boot', '/work'):
     attempt(path, lambda: os.listdir(path))
 """,
     "reading installed packages": """
 import sysconfig
-attempt('site-packages', lambda: [os.open(os.path.join(sysconfig.get_path('stdlib'), 'site-packages', name, '__init__.py'), 0)
-        for name in ('pip', 'numpy')][0])
+attempt('site-packages', lambda: os.open(os.path.join(sysconfig.get_path('stdlib'), 'site-packages', 'README.txt'), 0))
+attempt('site-packages', lambda: os.listdir(os.path.join(sysconfig.get_path('stdlib'), 'site-packages')) or -1)
+attempt('the harness', lambda: open(sys.modules['stillhouse.verification.sandbox.server'].__file__))
 """,
     "writing outside": """
 import sysconfig
-for folder in ('/', '/etc', '/usr', '/usr/lib', '/var/tmp', '/dev', '/dev/shm', '/run', '/home', sysconfig.get_path('stdlib'), '..'):
+for folder in ('/', '/etc', '/usr', '/usr/lib', '/var/tmp', '/dev', '/dev/shm', '/run', '/home', os.path.dirname(os.__file__), '..'):
     attempt(folder, lambda: os.open(folder + '/stillhouse-escaped', os.O_CREAT | os.O_WRONLY))
     attempt(folder, lambda: os.mkdir(folder + '/stillhouse-escaped') or 0)
 attempt('victim', lambda: os.open(VICTIM, os.O_WRONLY))
@@ -282,8 +283,8 @@ attempt('source', lambda: os.write(3, b'x'))
     "regular expression bomb": "import re\nre.match('(a+)+$', 'a' * 60 + 'b')",
     "zip bomb": """
 import zlib
-packed = zlib.compressobj()
-data = b''.join(packed.compress(bytes(1 << 20)) for _ in range(512)) + packed.flush()
+packed = zlib.compressobj(1)
+data = b''.join(packed.compress(bytes(1 << 20)) for _ in range(300)) + packed.flush()
 zlib.decompress(data)
 """,
     "32-bit system calls": """
@@ -319,11 +320,13 @@ CHEATS = {
     "SystemExit when called": "def f(x): raise SystemExit(0)",
     "an exit handler": "import atexit, os\natexit.register(os._exit, 0)",
     "equal to everything": "class A:\n  __eq__ = lambda s, o: True\n  __ne__ = lambda s, o: False\ndef f(x): return A()",
-    "an int equal to everything": "class A(int):\n  __eq__ = lambda s, o: True\n  __hash__ = int.__hash__\ndef f(x): return A(1)",
+    "an int equal to everything": "class A(int):\n  __eq__ = lambda s, o: True\ndef f(x): return A(1)",
     "a reflected comparison": "class A(int):\n  __req__ = __eq__ = lambda s, o: True\nf = lambda x: A()",
     "truth of the result": "class A:\n  def __eq__(s, o): return s\n  __bool__ = lambda s: True\nf = lambda x: A()",
     "patched built-ins": "import builtins\nbuiltins.AssertionError = ValueError\nbuiltins.all = lambda x: True\nf = lambda x: 1",
-    "patched modules": "import sys, json\nsys.modules['builtins'] = None\njson.dumps = lambda *a, **k: '[\"value\", 9, []]'\nf = lambda x: 1",
+    "patched modules": (
+        "import sys, json\nsys.modules['builtins'] = None\njson.dumps = lambda *a, **k: '[\"passed\"]'\nf = lambda x: 1"
+    ),
     "the harness patched": (
         "import sys\n"
         "for name, module in list(sys.modules.items()):\n"
@@ -332,7 +335,9 @@ CHEATS = {
         "f = lambda x: 1"
     ),
     "messages forged": "import os\nos.write(4, (b'\\0\\0\\0\\x0b[\"passed\",0]') * 9)\nf = lambda x: 1",
-    "more messages forged": "import os, struct\nm = b'[\"value\", true, []]'\nos.write(4, (struct.pack('!I', len(m)) + m) * 99)\nf = lambda x: 1",
+    "more messages forged": (
+        "import os, struct\nm = b'[\"value\", true, []]'\nos.write(4, (struct.pack('!I', len(m)) + m) * 99)\nf = lambda x: 1"
+    ),
     "asking the tester for its names": (
         "import gc\n"
         "def f(x):\n"
@@ -340,7 +345,13 @@ CHEATS = {
         "        if type(peer).__name__ == 'Peer':\n"
         "            return [peer.ask('name', 'expected'), peer.ask('attribute', {}, '__class__')]\n"
     ),
-    "killing the tester": "import os, signal\nfor pid in range(1, 40):\n  try: os.kill(pid, 9) if pid != os.getpid() else 0\n  except OSError: pass\nf = lambda x: 1",
+    "killing the tester": (
+        "import os\n"
+        "for pid in range(1, 40):\n"
+        "    try: os.kill(pid, 9) if pid != os.getpid() else 0\n"
+        "    except OSError: pass\n"
+        "f = lambda x: 1"
+    ),
     "a huge answer": "f = lambda x: 'x' * (1 << 29)",
     "a length that lies": "import os\nos.write(4, b'\\xff\\xff\\xff\\xff')\nf = lambda x: 9",
     "an endless answer": "import itertools\nf = lambda x: list(itertools.count())",
@@ -351,8 +362,8 @@ CHEATS = {
 SLEEPING = ("sleep", "waiting for a signal", "exit handlers")
 """Cut by the wall clock alone."""
 SLOW = (
-    *SLEEPING, "infinite loop", "infinite loop that ignores SIGXCPU", "all signals blocked", "busy threads", "output flood that ignores errors",
-    "a number too large", "regular expression bomb", "memory creep", "zip bomb",
+    *SLEEPING, "infinite loop", "infinite loop that ignores SIGXCPU", "all signals blocked", "busy threads",
+    "output flood that ignores errors", "a number too large", "regular expression bomb", "memory creep", "zip bomb",
 )  # fmt: skip
 """Cut by the clock, which runs the same for every isolation."""
 

@@ -50,7 +50,7 @@ def test_hostile_program_gets_nowhere_and_leaves_nothing(sandbox, victim, name):
     assert sandbox.python(b"print(input())", b"still here").stdout == b"still here\n"
 
 
-@pytest.mark.parametrize("name", ["fork bomb", "double fork and setsid", "signals to everybody", "a thread that outlives the program"])
+@pytest.mark.parametrize("name", ["fork bomb", "double fork and setsid", "a thread that outlives the program"])
 def test_hostile_program_that_may_fork_is_killed_with_all_its_children(sandbox, victim, name):
     before = traces(sandbox)
     program = hostile.PROGRAMS[name].replace("os.setsid()", "0")
@@ -84,7 +84,7 @@ def test_hostile_programs_get_nowhere_where_nobody_is_root(isolation, victim):
     if first.get("isolation") != (isolation or "namespaces"):
         pytest.skip(first.get("refused", "this kernel allows no namespaces to an ordinary user"))
     assert len(results) == len(hostile.PROGRAMS) - len(hostile.SLOW)
-    assert [each for each in results if "ESCAPED" in each["stdout"]] == []
+    assert [each for each in results if "ESCAPED" in each["written"]] == []
     assert [each for each in results if not each["clean"]] == []
     assert {each["name"]: each["ending"] for each in results if each["name"] in CUT and each["ending"] != CUT[each["name"]]} == {}
     assert victim.read_text() == "host"

@@ -1,6 +1,6 @@
 """Run every hostile program as whoever runs this: ``python unprivileged.py SRC VICTIM``, with a Python that the user can read.
 
-Prints one line of JSON to a program: its name, how it ended, what it wrote, whether it left traces; the first line says the isolation.
+Prints a line of JSON that says the isolation, then one to a program: its name, how it ended, what it wrote, whether it left traces.
 """
 
 import json
@@ -33,8 +33,8 @@ def main(source: str, victim: str) -> None:
             if name not in hostile.SLOW:
                 outcome = sandbox.python(hostile.whole(program, victim), b"input", hostile.LIMITS)
                 clean = traces.traces(sandbox) == before
-                written = outcome.stdout[-300:].decode(errors="replace")
-                print(json.dumps({"name": name, "ending": outcome.ending, "stdout": written, "errors": outcome.errors, "clean": clean}))
+                written = outcome.stdout[-300:].decode(errors="replace") + outcome.errors[-300:]
+                print(json.dumps({"name": name, "ending": outcome.ending, "written": written, "clean": clean}))
 
 
 if __name__ == "__main__":
