@@ -19,14 +19,15 @@ from stillhouse.verification.sandbox.runner import COMPILING, WEAK, Outcome, San
 from stillhouse.verification.verdict import DETAIL_CHARS, Request, Verdict
 
 METHOD = "sandbox"
-MAX_CODE_CHARS = 1_000_000
+MAX_ANSWER_CHARS = 1_000_000
+"""More than any program: what is longer is not looked into."""
 PASSED, WRONG_OUTPUT = "passed", "wrong_output"
 
 _TAGS = {"python": ("", "python", "python3", "py", "py3"), "cpp": ("", "cpp", "c++", "cc", "cxx", "c++17", "c++20")}
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([^\s`~]*)[^\n`]*$", re.MULTILINE)
 _CODE_LINE = {
     "python": re.compile(
-        r"^(?:import |from \w+ import |def \w+\(|class \w+[:(]|print\(|for \w+.* in .*:|\w+(?:, ?\w+)* = )", re.MULTILINE
+        r"^(?:import \w|from [\w.]+ import |def \w+\(|class \w+[:(]|print\(|for \w+ in |\w+(?:, ?\w+)* = )", re.MULTILINE
     ),
     "cpp": re.compile(r"^\s*#include\s*[<\"]", re.MULTILINE),
 }
@@ -100,13 +101,11 @@ def verify(request: Request) -> Verdict:
         tests = code_tests.read(request.test_cases)
     except BadTests as error:
         return Verdict("error", None, METHOD, f"{error}"[:DETAIL_CHARS])
-    source = extracted(str(request.answer), tests.language)
+    answer = str(request.answer)
+    source = extracted(answer, tests.language) if len(answer) <= MAX_ANSWER_CHARS else None
     if source is None:
-        return Verdict(
-            "malformed", 0.0, METHOD, f"no {tests.language} code in the answer of {len(str(request.answer)):,} characters"
-        )
-    if len(source) > MAX_CODE_CHARS:
-        return Verdict("malformed", 0.0, METHOD, f"{len(source):,} characters of code; {MAX_CODE_CHARS:,} are the most")
+        why = f"no {tests.language} code in" if len(answer) <= MAX_ANSWER_CHARS else f"more than {MAX_ANSWER_CHARS:,} characters in"
+        return Verdict("malformed", 0.0, METHOD, f"{why} the answer of {len(answer):,} characters")
     sandbox = _sandbox()
     try:
         results = _results(sandbox, source.encode(errors="replace"), tests)
@@ -130,7 +129,7 @@ def extracted(answer: str, language: str) -> str | None:
             found = answer[opening.end() + 1 : end]
         fenced, place = True, closing + 1
     if fenced:
-        return found
+        return found if found and found.strip() else None
     return answer if _CODE_LINE[language].search(answer) else None
 
 

@@ -99,7 +99,7 @@ attempt('the harness', lambda: open(sys.modules['stillhouse.verification.sandbox
 """,
     "writing outside": """
 import sysconfig
-for folder in ('/', '/etc', '/usr', '/usr/lib', '/var/tmp', '/dev', '/dev/shm', '/run', '/home', os.path.dirname(os.__file__), '..'):
+for folder in ('/', '/etc', '/usr', '/usr/lib', '/var/tmp', '/dev/shm', '/run', '/home', os.path.dirname(os.__file__), '..'):
     attempt(folder, lambda: os.open(folder + '/stillhouse-escaped', os.O_CREAT | os.O_WRONLY))
     attempt(folder, lambda: os.mkdir(folder + '/stillhouse-escaped') or 0)
 attempt('victim', lambda: os.open(VICTIM, os.O_WRONLY))
