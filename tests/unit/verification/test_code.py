@@ -149,7 +149,7 @@ def test_verify_cpp_without_a_compiler_is_an_error_that_says_so(monkeypatch):
         (ask("I " * 5_000_000), "malformed", "10,000,000 characters"),
         (ask("```python\n" + "x = 1\n" * 2_000_000), "malformed", "more than 1,000,000 characters in the answer of 12,000,010"),
         (ask("```\n" * 250_000), "malformed", "no python code"),
-        (ask("for a" + " in" * 300_000), "malformed", "no python code"),
+        (ask("a, " * 300_000), "malformed", "no python code"),
         (ask(DOUBLE, None), "error", "no test_cases"),
         (ask(DOUBLE, "{"), "error", "no JSON"),
         (ask(DOUBLE, {"language": "java"}), "error", "'java'"),
