@@ -24,14 +24,17 @@ NOT_COMPILED = 65
 """Exit code of a program that is no Python."""
 ARTIFACT = "program"
 _MESSAGE_CHARS = 500
-_USUAL_IMPORTS = """
+_TEST_IMPORTS = """
 from typing import *
 from collections import *
+import bisect, collections, copy, functools, heapq, itertools, json, math, operator, random, re, string, sys
+"""
+"""What a test may use without importing it, and never takes from the program: these names no program gives its function."""
+_PROGRAM_IMPORTS = f"""{_TEST_IMPORTS}
 from functools import *
 from heapq import *
 from itertools import *
 from bisect import *
-import bisect, collections, copy, functools, heapq, itertools, json, math, operator, random, re, string, sys
 """
 """What judges put before a function to complete."""
 
@@ -83,7 +86,7 @@ def _tested(_: list[str]) -> int:
     """Load the program, then answer its tester."""
     module = _module("program")
     peer = Peer(_channel(), {"name": vars(module).__getitem__, "attribute": getattr, "special": _special, "items": list})
-    _execute(_USUAL_IMPORTS, module)
+    _execute(_PROGRAM_IMPORTS, module)
     try:
         _execute(_read_source(), module)
     except BaseException as error:  # noqa: BLE001 - whatever loading raises is what the tester is told
@@ -105,10 +108,10 @@ def _tester(arguments: list[str]) -> int:
         if state != "loaded":
             return _say(NOT_LOADED, str(message))
         names = _Names(peer, frozenset(arguments))
-        exec(_USUAL_IMPORTS, names.imported)  # noqa: S102 - our own
+        exec(_TEST_IMPORTS, names)  # noqa: S102 - our own
         exec(compile(_read_source(), "test", "exec"), names)  # noqa: S102 - the data set's test, in a sandbox
-    except (ProgramEnded, ValueError) as error:
-        return _say(ENDED, "the program ended") if isinstance(error, ProgramEnded) else _say(RAISED, f"ValueError: {error}")
+    except ProgramEnded:
+        return _say(ENDED, "the program ended")
     except AssertionError as error:
         return _say(FAILED, f"AssertionError: {error}")
     except Exception as error:  # noqa: BLE001 - what the program's call raised, or the test itself
@@ -117,13 +120,12 @@ def _tester(arguments: list[str]) -> int:
 
 
 class _Names(dict[str, Any]):
-    """The test's global names: its own, built-ins, the usual imports, and what the program defines."""
+    """The test's global names: its own, the usual imports, built-ins, and last what the program defines."""
 
     def __init__(self, peer: Peer, replaced: frozenset[str]) -> None:
         """``replaced``: built-ins that are to be the program's."""
         super().__init__({"__name__": "test", "__builtins__": builtins})
         self._peer, self._replaced = peer, replaced
-        self.imported: dict[str, Any] = {}
 
     def __missing__(self, name: str) -> Any:
         if name not in self._replaced and hasattr(builtins, name):
@@ -131,8 +133,6 @@ class _Names(dict[str, Any]):
         try:
             return self._peer.ask("name", name)
         except KeyError:
-            if name in self.imported:
-                return self.imported[name]
             msg = f"name {name!r} is not defined"
             raise NameError(msg) from None
 

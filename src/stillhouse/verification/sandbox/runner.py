@@ -8,8 +8,9 @@ with seccomp, rlimits and a uid of the run's own where there is root. With neith
 programs under rlimits and whatever else there is, ``portable`` does without namespaces even where they are allowed.
 
 What remains possible: a program sees its own arguments and inputs, the system's libraries, compilers and headers, and how long
-things take; kernel bugs in the calls that ``syscalls.py`` lists are not held. Without namespaces it can also ask whether a path
-exists, and its tmp is bounded by looking twenty times a second.
+things take; a test that compares two objects of the program's own classes asks the program; kernel bugs in the calls that
+``syscalls.py`` lists are not held. Without namespaces a program can also ask whether a path exists, and its tmp is bounded by
+looking twenty times a second.
 """
 
 import json

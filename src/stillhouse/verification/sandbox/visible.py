@@ -7,7 +7,7 @@ import sysconfig
 from pathlib import Path
 
 COMPILERS = ("g++", "clang++")
-DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+DEVICES = ("/dev/null", "/dev/random", "/dev/urandom")
 WRITABLE_DEVICE = "/dev/null"
 _SYSTEM = (
     "/usr/bin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/include", "/usr/share/zoneinfo", "/bin", "/lib",
@@ -29,7 +29,7 @@ def standard_library() -> str:
 
 def hidden() -> list[str]:
     """Directories beneath the standard library that a program is not to see."""
-    return [path for name in _INSTALLED if os.path.isdir(path := f"{standard_library()}/{name}")]  # noqa: PTH112 - no pathlib before the fork
+    return [str(path) for name in _INSTALLED if (path := Path(standard_library(), name)).is_dir()]
 
 
 def library_parts() -> list[str]:

@@ -128,6 +128,20 @@ assert sum([1, 2]) == 3
         assert sandbox.tested(source, failing).ending == "runtime_error"
 
 
+@pytest.mark.parametrize(
+    ("patch", "test"),
+    [
+        ("import math\nmath.isclose = lambda *a, **k: True", b"assert math.isclose(f(3), 9)"),
+        ("def all(x): return True", b"assert all(f(x) == 9 for x in [3])"),
+        ("def len(x): return 1", b"assert len([f(3)] * 2) == 1"),
+        ("class Counter(list):\n    __eq__ = lambda s, o: True", b"assert Counter([f(3)]) == Counter([9])"),
+        ("import re\nre.match = lambda *a: True", b"assert re.match('9', str(f(3)))"),
+    ],
+)
+def test_tested_program_cannot_change_what_the_test_compares_with(sandbox, patch, test):
+    assert sandbox.tested(f"{patch}\nf = lambda x: 1".encode(), test).ending == "runtime_error"
+
+
 @compiler
 def test_cpp_is_compiled_once_and_run_for_each_input(sandbox):
     binary = sandbox.compiled(SUM)
@@ -145,7 +159,7 @@ def test_cpp_is_compiled_once_and_run_for_each_input(sandbox):
         (b'#include "/etc/passwd"\nint main() {}', "/etc/passwd"),
         (b'#include </proc/self/environ>\nint main() {}', "environ"),
         (b'asm(".incbin \\"/etc/passwd\\"");int main() {}', "/etc/passwd"),
-        (b'#include "/dev/zero"\nint main() {}', ""),
+        (b'#include "/dev/zero"\nint main() {}', "/dev/zero"),
         (b"template <int n> struct A : A<n + 1> {}; A<0> a; int main() {}", "depth"),
     ],
 )
