@@ -36,12 +36,20 @@ def victim(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("name", hostile.PROGRAMS)
+@pytest.mark.parametrize("name", [name for name in hostile.PROGRAMS if name not in hostile.SLOW])
 def test_hostile_program_gets_nowhere_and_leaves_nothing(sandbox, victim, name):
-    if name in hostile.SLOW and sandbox.isolation == "portable":
-        pytest.skip("cut by the clock: shown with namespaces")
+    check(sandbox, victim, name, hostile.LIMITS)
+
+
+@pytest.mark.parametrize("sandbox", [""], ids=["namespaces"], indirect=True)
+@pytest.mark.parametrize("name", hostile.SLOW)
+def test_hostile_program_that_the_clock_cuts_gets_nowhere_and_leaves_nothing(sandbox, victim, name):
+    check(sandbox, victim, name, replace(hostile.LIMITS, wall_s=0.5) if name in hostile.SLEEPING else hostile.LIMITS)
+
+
+def check(sandbox, victim, name, limits):
+    """One program, what it wrote, how it ended, and what is left of it."""
     before = traces(sandbox)
-    limits = replace(hostile.LIMITS, wall_s=0.5) if name in hostile.SLEEPING else hostile.LIMITS
     outcome = sandbox.python(hostile.whole(hostile.PROGRAMS[name], str(victim)), b"input", limits)
     assert "ESCAPED" not in outcome.stdout.decode(errors="replace"), outcome
     assert outcome.ending == CUT.get(name, outcome.ending), outcome

@@ -41,10 +41,11 @@ def files(sandbox):
 def traces(sandbox):
     """Everything that a run could leave: processes, files, mounts here and in the server's namespace."""
     server = max(descendants(sandbox.pid))
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     return {
         "processes": descendants(sandbox.pid) | running_as(sandbox.facts["uids"] or ()),
         "files": files(sandbox),
         "tmp": sorted(path.name for path in Path(f"/proc/{server}/root{sandbox.facts['tmp']}").iterdir()),
-        "mounts": [line.split(" - ")[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
+        "mounts": [line for line in mounts if "stillhouse-sandbox" in line or " /run/tmp " in line],
         "server's mounts": Path(f"/proc/{server}/mountinfo").read_text(),
     }
