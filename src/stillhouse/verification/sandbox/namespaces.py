@@ -21,7 +21,7 @@ _NEW_ROOT = "/proc"
 
 
 def leave() -> None:
-    """Leave all namespaces of the host; the processes is for the children. Raises OSError where the kernel does not allow it."""
+    """Leave the host's namespaces; of processes, only children are in the new one. Raises OSError where it is not allowed."""
     flags = kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET | kernel.CLONE_NEWPID
     uid, gid = os.getuid(), os.getgid()
     if kernel.capabilities() >> kernel.CAP_SYS_ADMIN & 1:
