@@ -3,9 +3,9 @@
 from types import ModuleType
 
 from stillhouse.errors import BadRows
-from stillhouse.verification import math
+from stillhouse.verification import code, math
 
-VERIFIERS: dict[str, ModuleType] = {"math": math}
+VERIFIERS: dict[str, ModuleType] = {"math": math, "code": code}
 """By category: a module with ``warm()``, ``settled(request)`` for what needs no process, and ``verify(request)`` for the rest."""
 
 

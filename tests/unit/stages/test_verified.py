@@ -101,9 +101,9 @@ def test_verified_response_to_an_unknown_question_is_refused(tmp_path):
 
 
 def test_verified_category_without_verifier_is_refused(tmp_path):
-    coding = testing.question("Sort", None, category="code")
-    write(tmp_path, [testing.response(coding, "x")], [coding])
-    with pytest.raises(BadRows, match="'code'"):
+    asked = testing.question("Sing", None, category="poetry")
+    write(tmp_path, [testing.response(asked, "x")], [asked])
+    with pytest.raises(BadRows, match="'poetry'"):
         run(tmp_path)
 
 

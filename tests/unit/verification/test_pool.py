@@ -99,8 +99,8 @@ def test_pool_reads_no_further_ahead_than_it_must():
 
 
 def test_pool_category_without_a_verifier_is_refused_by_name():
-    with VerifierPool(5) as pool, pytest.raises(BadRows, match="'code'.*later versions"):
-        list(pool.verify([Request("code", "x", "y")]))
+    with VerifierPool(5) as pool, pytest.raises(BadRows, match="'poetry'.*later versions"):
+        list(pool.verify([Request("poetry", "x", "y")]))
 
 
 def test_pool_worker_without_its_library_says_what_to_install(monkeypatch, tmp_path):

@@ -1,0 +1,135 @@
+"""How a server shuts in the programs it forks: decided once (``decide``), applied in each child before its program (``enter``)."""
+
+import os
+import random
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from stillhouse.verification.sandbox import kernel, landlock, limits, namespaces, seccomp, visible
+from stillhouse.verification.sandbox.limits import Limits
+
+NAMESPACES, PORTABLE, WEAK = "namespaces", "portable", "weak"
+_UIDS_FROM, _UID_SLOTS, _SMALL_FROM, _SMALL_SLOTS = 0x70000000, 1 << 24, 20_000, 10_000
+"""Where runs take their uids from, two at a time; the small range is for containers that map only 65,536."""
+
+
+RULES = 5
+"""Where a child has the descriptor of the Landlock rules until they hold."""
+
+
+class Unavailable(Exception):
+    """The kernel does not allow this isolation; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """What every child of one server gets."""
+
+    isolation: str
+    tmp: str
+    uids: tuple[int, int] | None
+    """For the program and for its tester, if this server may change uids; no process outside the run has either."""
+    ruleset: int | None
+    filtered: bool
+    reads_by_capability: bool
+    """Python lies in a private home: runs keep the capability to read, which Landlock narrows to what is visible."""
+
+    @property
+    def own_pids(self) -> bool:
+        """Whether the server is the first process of a pid namespace."""
+        return self.isolation == NAMESPACES
+
+    def facts(self) -> dict[str, object]:
+        """What holds a program here, for reports."""
+        version = landlock.version() if self.ruleset is not None else 0
+        return {"landlock": version, "seccomp": self.filtered, "uids": self.uids, "tmp": self.tmp}
+
+
+def decide(isolation: str, tmp: str, uids: tuple[int, int] | None) -> Confinement:
+    """Find out what the kernel has, for a server that is already in its namespaces. Raises Unavailable."""
+    ruleset = _ruleset(tmp) if landlock.version() else None
+    filtered = _filter_works()
+    if isolation == PORTABLE and ruleset is None:
+        msg = "no Landlock: needs Linux 5.13 with landlock among the kernel's lsm="
+        raise Unavailable(msg)
+    if isolation != WEAK and not filtered:
+        msg = "no seccomp filters: needs a kernel with CONFIG_SECCOMP_FILTER"
+        raise Unavailable(msg)
+    by_capability = uids is not None and isolation != NAMESPACES and not visible.readable_by_all()
+    return Confinement(isolation, tmp, uids, ruleset, filtered, by_capability)
+
+
+def enter(confinement: Confinement, place: int, run: Limits, *, execute: bool) -> None:
+    """Shut this process in. ``place``: which of the run's uids it gets; ``execute``: whether it may replace itself."""
+    os.chdir(confinement.tmp)
+    os.umask(0o077)
+    limits.apply(run, counted=confinement.uids is not None or confinement.own_pids)
+    if confinement.uids is not None:
+        if confinement.reads_by_capability:
+            kernel.keep_capabilities()
+        uid = confinement.uids[place]
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    kernel.set_capabilities(1 << kernel.CAP_DAC_READ_SEARCH if confinement.reads_by_capability else 0)
+    kernel.die_with_parent()
+    kernel.forbid_inspection()
+    kernel.forbid_new_privileges()
+    if confinement.ruleset is not None:
+        landlock.restrict(RULES)
+        os.close(RULES)
+    if confinement.filtered:
+        kernel.filter_system_calls(seccomp.program(os.getpid(), processes=run.processes > 1, execute=execute))
+
+
+def owner(confinement: Confinement) -> tuple[int, int]:
+    """uid and gid of what the run writes."""
+    return (os.getuid(), os.getgid()) if confinement.uids is None else (confinement.uids[0], confinement.uids[0])
+
+
+def _ruleset(tmp: str) -> int:
+    rules = [
+        *((path, landlock.EXECUTE) for path in visible.system()),
+        *((path, landlock.READ) for path in (*visible.library_parts(), *visible.DEVICES)),
+        (visible.WRITABLE_DEVICE, landlock.WRITE),
+    ]
+    # A rule on a mount point is one on what it hides: the directory around it is named, where nothing else is.
+    private = str(Path(tmp).parent) if tmp == namespaces.TMP else tmp
+    return landlock.ruleset(rules, private)
+
+
+def _filter_works() -> bool:
+    """Whether a child can install a filter."""
+    pid = os.fork()
+    if not pid:
+        try:
+            kernel.forbid_new_privileges()
+            kernel.filter_system_calls(seccomp.program(os.getpid(), processes=False, execute=False))
+            os._exit(0)
+        except (OSError, KeyError):
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def free_uids() -> tuple[tuple[int, int], socket.socket] | None:
+    """Two uids nobody has, taken as long as the socket is open: its abstract name is theirs. None where uids cannot be changed."""
+    if os.getuid() != 0 or not kernel.capabilities() >> kernel.CAP_SETUID & 1:
+        return None
+    start, slots = (_UIDS_FROM, _UID_SLOTS) if _is_mapped(_UIDS_FROM + 2 * _UID_SLOTS) else (_SMALL_FROM, _SMALL_SLOTS)
+    while True:
+        slot = random.randrange(slots)
+        lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            lock.bind(f"\0stillhouse-sandbox-{slot}")
+        except OSError:
+            lock.close()
+            continue
+        first = start + 2 * slot
+        return (first, first + 1), lock
+
+
+def _is_mapped(uid: int) -> bool:
+    """Whether this user namespace has the uid."""
+    ranges = (map(int, line.split()) for line in Path("/proc/self/uid_map").read_text().splitlines())
+    return any(first <= uid < first + count for first, _, count in ranges)

@@ -1,0 +1,128 @@
+"""System calls that Python has no function for, made through the C library; every failure is an OSError."""
+
+import ctypes
+import os
+import platform
+
+X86_64, AARCH64 = "x86_64", "aarch64"
+MACHINE = platform.machine()
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long
+
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+CAP_SETUID, CAP_SYS_ADMIN = 7, 21
+CAP_DAC_READ_SEARCH = 2
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP = 1, 4, 8, 22
+_PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 24, 36, 38
+_CAPABILITY_VERSION_3 = 0x20080522
+_PIVOT_ROOT = {X86_64: 155, AARCH64: 41}
+_MOUNT_SETATTR = 442
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+
+
+def syscall(number: int, *arguments: object) -> int:
+    """A system call by number."""
+    return _checked(_LIBC.syscall(ctypes.c_long(number), *map(_argument, arguments)), f"system call {number}")
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces of these CLONE_NEW… flags for new ones."""
+    _checked(_LIBC.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """Mount a file system, or with MS_BIND a directory."""
+    arguments = (source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
+    _checked(_LIBC.mount(*arguments), f"mount {target}")
+
+
+def unmount(target: str) -> None:
+    """Take a mount out of the tree at once; it goes when its last user does."""
+    detach = 2
+    _checked(_LIBC.umount2(target.encode(), detach), f"umount {target}")
+
+
+def protect_mount(target: str, attributes: int, *, recursive: bool) -> None:
+    """Set MOUNT_ATTR_… on a mount, and on those below it if ``recursive``."""
+    settings = (ctypes.c_uint64 * 4)(attributes, 0, 0, 0)
+    flags = _AT_RECURSIVE if recursive else 0
+    syscall(_MOUNT_SETATTR, _AT_FDCWD, target, flags, settings, ctypes.sizeof(settings))
+
+
+def pivot_root(new: str, old: str) -> None:
+    """Make ``new`` the root directory; the old one is then mounted at ``old``."""
+    syscall(_PIVOT_ROOT[MACHINE], new, old)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends."""
+    _prctl(_PR_SET_PDEATHSIG, 9)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ended."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def forbid_inspection() -> None:
+    """No core dump, no ptrace by equals."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def forbid_new_privileges() -> None:
+    """From here on no execve grants anything: what seccomp and Landlock require of the unprivileged."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def filter_system_calls(program: bytes) -> None:
+    """Install a seccomp filter: BPF instructions of eight bytes. There is no way back."""
+
+    class Program(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+    mode_filter = 2
+    _prctl(_PR_SET_SECCOMP, mode_filter, ctypes.byref(Program(len(program) // 8, program)))
+
+
+def keep_capabilities() -> None:
+    """Do not clear the permitted capabilities when the uid changes from root."""
+    _prctl(_PR_SET_KEEPCAPS, 1)
+
+
+def set_capabilities(mask: int) -> None:
+    """Hold these capabilities and no other. The bounding set goes too, where this process may change it."""
+    for capability in range(64):
+        if _LIBC.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0):
+            break
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    data = (ctypes.c_uint32 * 6)(mask, mask, 0, 0, 0, 0)
+    _checked(_LIBC.capset(header, data), "capset")
+
+
+def capabilities() -> int:
+    """The effective capabilities of this process, as a mask."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    data = (ctypes.c_uint32 * 6)()
+    _checked(_LIBC.capget(header, data), "capget")
+    return data[0] | data[3] << 32
+
+
+def _prctl(option: int, value: int, pointer: object = 0) -> None:
+    third = pointer if pointer else ctypes.c_ulong(0)
+    _checked(_LIBC.prctl(option, ctypes.c_ulong(value), third, ctypes.c_ulong(0), ctypes.c_ulong(0)), f"prctl {option}")
+
+
+def _argument(value: object) -> object:
+    if isinstance(value, int):
+        return ctypes.c_long(value)
+    return value.encode() if isinstance(value, str) else value
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result

@@ -1,0 +1,202 @@
+"""Calls between the tested program and its tester, two confined processes: plain values by value, everything else by reference.
+
+The same code serves both ends. The program answers everything; the tester only calls of functions it handed over. What arrives
+is decoded to exact built-in types, so that no ``__eq__`` of the program's ever decides a comparison of the tester's.
+"""
+
+import builtins
+import json
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+MAX_BYTES = 64 * 1024 * 1024
+_MUTABLE = (list, dict, set, bytearray)
+
+
+class ProgramEnded(Exception):
+    """The other process closed the channel or sent what is no message."""
+
+
+class RemoteError(Exception):
+    """The program raised an exception that is not a built-in one."""
+
+
+class Peer:
+    """One end of the channel."""
+
+    def __init__(self, channel: BinaryIO, operations: dict[str, Callable[..., Any]] | None = None) -> None:
+        """``operations``: what this end answers beside calls of functions that it handed over."""
+        self._channel = channel
+        self._operations = operations or {}
+        self._handed: list[Any] = []
+
+    def send(self, *message: Any) -> None:
+        """Send one message of JSON."""
+        data = json.dumps(message).encode()
+        self._channel.write(struct.pack("!I", len(data)) + data)
+        self._channel.flush()
+
+    def receive(self) -> list[Any]:
+        """The next message. Raises ProgramEnded."""
+        try:
+            (length,) = struct.unpack("!I", self._channel.read(4))
+            data = self._channel.read(length) if length <= MAX_BYTES else b""
+            message = json.loads(data)
+        except (struct.error, ValueError, OSError, RecursionError) as error:
+            raise ProgramEnded from error
+        if not isinstance(message, list) or not message:
+            raise ProgramEnded
+        return message
+
+    def ask(self, operation: str, *values: Any) -> Any:
+        """Have the other end do something, and answer what it asks meanwhile. Raises what it raised."""
+        self.send(operation, [self.encode(value) for value in values])
+        while True:
+            kind, *content = self.receive()
+            if kind == "value" and len(content) == 2:
+                _copy_back(values, [(place, self.decode(value)) for place, value in content[1]])
+                return self.decode(content[0])
+            if kind == "raised" and len(content) == 2:
+                raise _exception(*map(str, content))
+            self.answer(kind, *content)
+
+    def answer(self, operation: str, encoded: Any) -> None:
+        """Do what the other end asks for."""
+        try:
+            values = [self.decode(value) for value in encoded]
+            before = [json.dumps(self.encode(value)) if isinstance(value, _MUTABLE) else "" for value in values]
+            result = self.encode(self._do(operation, values))
+            changed = [
+                (place, self.encode(value)) for place, value in enumerate(values)
+                if isinstance(value, _MUTABLE) and json.dumps(self.encode(value)) != before[place]
+            ]  # fmt: skip
+        except ProgramEnded:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a call raises, SystemExit too, is its result
+            self.send("raised", type(error).__name__, str(error)[:500])
+        else:
+            self.send("value", result, changed)
+
+    def _do(self, operation: str, values: list[Any]) -> Any:
+        if operation == "call" and callable(values[0]):
+            return values[0](*values[2:], **values[1])
+        if operation not in self._operations:
+            msg = f"no operation {operation!r} here"
+            raise PermissionError(msg)
+        return self._operations[operation](*values)
+
+    def encode(self, value: Any) -> Any:
+        """JSON of a value: scalars and lists as they are, other plain types tagged, anything else a number to refer to it by."""
+        if value is None or type(value) in (bool, float, str):
+            return value
+        if type(value) is int:
+            return value if abs(value) < 1 << 53 else {"int": hex(value)}
+        if isinstance(value, Remote):
+            return {"yours": value._place}
+        found = _ENCODERS.get(type(value)) or next((_ENCODERS[kind] for kind in _INHERITED if isinstance(value, kind)), None)
+        if found is None:
+            self._handed.append(value)
+            return {"mine": len(self._handed) - 1}
+        tag, parts = found(value)
+        encoded = [self.encode(part) for part in parts] if isinstance(parts, list) else parts
+        return encoded if tag == "list" else {tag: encoded}
+
+    def decode(self, value: Any) -> Any:
+        """The value again. Raises ProgramEnded where it is none."""
+        if isinstance(value, list):
+            return [self.decode(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        try:
+            ((tag, content),) = value.items()
+            if tag == "mine":
+                return Remote(self, int(content))
+            if tag == "yours":
+                return self._handed[content]
+            return _DECODERS[tag]([self.decode(part) for part in content] if isinstance(content, list) else content)
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise ProgramEnded from error
+
+
+class Remote:
+    """Something of the other end that is no plain value: it can be called, its attributes read, its special methods used."""
+
+    def __init__(self, peer: Peer, place: int) -> None:
+        """``place``: its number at the other end."""
+        self._peer, self._place = peer, place
+
+    def __call__(self, *values: Any, **named: Any) -> Any:
+        """Have the other end call it."""
+        return self._peer.ask("call", self, named, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._peer.ask("attribute", self, name)
+
+    def __eq__(self, other: object) -> bool:
+        # What an object of the program's is equal to, only it could say: nothing plain, then.
+        return isinstance(other, Remote) and self._peer.ask("special", self, "__eq__", other) is True
+
+    def __hash__(self) -> int:
+        return self._place
+
+    def __len__(self) -> int:
+        return int(self._peer.ask("special", self, "__len__"))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._peer.ask("items", self))
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._peer.ask("special", self, "__getitem__", key)
+
+    def __str__(self) -> str:
+        return str(self._peer.ask("special", self, "__str__"))
+
+    def __repr__(self) -> str:
+        return str(self._peer.ask("special", self, "__repr__"))
+
+
+_INHERITED = (bool, int, float, str, list, tuple, dict, frozenset, set)
+"""Subclasses travel as these: a Counter is equal to its dict, a named tuple to its tuple."""
+_ENCODERS: dict[type, Callable[[Any], tuple[str, Any]]] = {
+    bool: lambda value: ("int", hex(value)),
+    int: lambda value: ("int", hex(value)),
+    float: lambda value: ("float", float.hex(value)),
+    str: lambda value: ("str", str.__str__(value)),
+    list: lambda value: ("list", list(value)),
+    tuple: lambda value: ("tuple", list(value)),
+    set: lambda value: ("set", list(value)),
+    frozenset: lambda value: ("frozenset", list(value)),
+    dict: lambda value: ("dict", [list(item) for item in dict.items(value)]),
+    bytes: lambda value: ("bytes", value.hex()),
+    bytearray: lambda value: ("bytearray", value.hex()),
+    complex: lambda value: ("complex", [value.real, value.imag]),
+}
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "int": lambda text: int(text, 16), "float": float.fromhex, "str": str, "tuple": tuple, "set": set, "frozenset": frozenset,
+    "dict": dict, "bytes": bytes.fromhex, "bytearray": bytearray.fromhex, "complex": lambda parts: complex(*parts),
+}  # fmt: skip
+
+
+def _copy_back(values: tuple[Any, ...], changed: list[tuple[int, Any]]) -> None:
+    """Give the caller's lists, dicts and sets what the call made of them."""
+    for place, new in changed:
+        old = values[place]
+        if isinstance(old, list | bytearray) and type(new) is type(old):
+            old[:] = new
+        elif isinstance(old, dict | set) and type(new) is type(old):
+            old.clear()
+            old.update(new)
+
+
+def _exception(name: str, message: str) -> Exception:
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        try:
+            return kind(message)
+        except TypeError:
+            # Some need more than a message, UnicodeDecodeError for one.
+            return RemoteError(f"{name}: {message}")
+    return RemoteError(f"{name}: {message}")

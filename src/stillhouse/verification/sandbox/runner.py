@@ -1,0 +1,247 @@
+r"""The sandbox as its callers see it: source and input in, how it ended and what it wrote out.
+
+    with Sandbox() as sandbox:
+        sandbox.python(b"print(input())", b"4").stdout  # b"4\n"
+
+Isolation is the strongest the kernel allows, found out once per process: namespaces, else Landlock alone (``portable``), both
+with seccomp, rlimits and a uid of the run's own where there is root. With neither it refuses; ``STILLHOUSE_ISOLATION=weak`` runs
+programs under rlimits and whatever else there is, ``portable`` does without namespaces even where they are allowed.
+
+What remains possible: a program sees its own arguments and inputs, the system's libraries, compilers and headers, and how long
+things take; a test that compares two objects of the program's own classes asks the program; kernel bugs in the calls that
+``syscalls.py`` lists are not held. Without namespaces a program can also ask whether a path exists, and its tmp is bounded by
+looking twenty times a second.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from stillhouse.errors import BadConfig, EngineFailed
+from stillhouse.verification.sandbox import programs, visible
+from stillhouse.verification.sandbox.limits import MIB, Limits
+
+NAMESPACES, PORTABLE, WEAK = "namespaces", "portable", "weak"
+_ATTEMPTS = {"": (NAMESPACES, PORTABLE), PORTABLE: (PORTABLE,), WEAK: (WEAK,)}
+"""Isolations to try in order, by STILLHOUSE_ISOLATION."""
+START_S = 60
+"""A server that is not ready by then never will be."""
+COMPILING = Limits(
+    cpu_s=30, wall_s=60, memory_bytes=2048 * MIB, output_bytes=64 * MIB, tmp_bytes=256 * MIB, processes=32, open_files=256
+)
+_ERRORS_BYTES = 4096
+_NO_MEMORY = ("MemoryError", "std::bad_alloc", "Cannot allocate memory", "can't start new thread")
+_NO_PYTHON = ("SyntaxError", "IndentationError", "TabError")
+_FOUND: dict[str, str] = {}
+"""The isolation that worked, by STILLHOUSE_ISOLATION."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    ``ending``: finished, or compile_error, runtime_error, time_limit, memory_limit, output_limit, tmp_limit. ``errors`` is the end
+    of what went to standard error.
+    """
+
+    ending: str
+    code: int
+    stdout: bytes
+    errors: str
+    cpu_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A compiled program, held in memory by a descriptor; to be closed."""
+
+    descriptor: int
+
+    def close(self) -> None:
+        """Let it go."""
+        os.close(self.descriptor)
+
+
+class Sandbox:
+    """A fork server and the way to it. One run at a time; not for use by two threads."""
+
+    def __init__(self) -> None:
+        """Start the server. Raises EngineFailed where the kernel cannot isolate, BadConfig for a bad STILLHOUSE_ISOLATION."""
+        wanted = os.environ.get("STILLHOUSE_ISOLATION", "")
+        if wanted not in _ATTEMPTS:
+            msg = f"STILLHOUSE_ISOLATION={wanted!r} is none of portable, weak; unset it for the strongest the kernel allows"
+            raise BadConfig(msg)
+        missing = []
+        for isolation in [_FOUND[wanted]] if wanted in _FOUND else _ATTEMPTS[wanted]:
+            self._process, self._control = _start(isolation)
+            hello = self._receive()
+            if "isolation" in hello:
+                self.isolation = _FOUND[wanted] = str(hello["isolation"])
+                self.facts: dict[str, Any] = hello["facts"]
+                break
+            self.close()
+            missing.append(str(hello.get("unavailable", hello.get("failed"))))
+        else:
+            msg = (
+                f"no isolation for untrusted programs here ({'; '.join(missing)}): allow unprivileged user namespaces or boot with "
+                "lsm=landlock,…; on a laptop STILLHOUSE_ISOLATION=weak runs them with resource limits only"
+            )
+            raise EngineFailed(msg)
+        if self.isolation == WEAK:
+            print("warning: STILLHOUSE_ISOLATION=weak: programs of models run without isolation, with limits only", file=sys.stderr)
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server and all it runs."""
+        self._control.close()
+        self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; the server itself may be its child."""
+        return self._process.pid
+
+    def python(self, source: bytes, stdin: bytes = b"", limits: Limits | None = None) -> Outcome:
+        """Run a program as ``__main__``."""
+        return self._run(["python"], [(source, stdin)], limits or Limits())
+
+    def tested(
+        self, source: bytes, test: bytes, stdin: bytes = b"", limits: Limits | None = None, own: Sequence[str] = ()
+    ) -> Outcome:
+        """Load a program in one process and run ``test`` in another, which calls the program's functions as if they were its own.
+
+        ``stdin`` is the test's, and so are standard output and exit code of the outcome. ``own``: names of built-ins that the
+        program defines anew and the test means.
+        """
+        return self._run(["tested", "tester"], [(source, b""), (test, stdin)], limits or Limits(), list(own))
+
+    def binary(self, program: Binary, stdin: bytes = b"", limits: Limits | None = None) -> Outcome:
+        """Run a compiled program."""
+        return self._run(["binary"], [(program.descriptor, stdin)], limits or Limits())
+
+    def compiled(self, source: bytes) -> Binary | Outcome:
+        """Compile C++; the outcome where that fails. Raises EngineFailed where there is no compiler."""
+        compiler = visible.compiler()
+        if compiler is None:
+            msg = f"no C++ compiler on PATH ({', '.join(visible.COMPILERS)}): install one in the worker's image"
+            raise EngineFailed(msg)
+        command = [compiler, "-O2", "-std=c++17", "-pipe", "-w", "-fmax-errors=3", "-x", "c++", "-"]
+        if "clang" in compiler:
+            command[5] = "-ferror-limit=3"
+        with ExitStack() as held:
+            made = os.memfd_create("program", 0)
+            held.callback(os.close, made)
+            outcome = self._run(["compiler"], [(b"", source)], COMPILING, command, made)
+            if outcome.ending != "finished":
+                return outcome
+            # Only a file that nobody can write any more may be executed.
+            return Binary(os.open(f"/proc/self/fd/{made}", os.O_RDONLY | os.O_CLOEXEC))
+
+    def _run(
+        self, roles: list[str], given: list[tuple[bytes | int, bytes]], limits: Limits,
+        arguments: Sequence[str] = (), made: int | None = None,
+    ) -> Outcome:  # fmt: skip
+        """One run. ``given``: source, or a descriptor of it, and standard input of each process; ``made`` takes its output."""
+        with ExitStack() as held:
+            files = []
+            for source, stdin in given:
+                files.append(source if isinstance(source, int) else _file(held, source))
+                files.append(_file(held, stdin))
+                files.append(_file(held) if made is None else made)
+                files.append(_file(held))
+            request = {"roles": roles, "limits": asdict(limits), "arguments": list(arguments)}
+            answer = self._ask(request, files)
+            return _outcome(answer, limits, os.pread(files[-2], limits.output_bytes, 0) if made is None else b"", files)
+
+    def _ask(self, request: dict[str, Any], files: list[int]) -> dict[str, Any]:
+        try:
+            socket.send_fds(self._control, [json.dumps(request).encode()], files)
+        except OSError as error:
+            msg = f"the sandbox's server is gone ({error}); was it killed for memory? its words are on standard error"
+            raise EngineFailed(msg) from error
+        answer = self._receive()
+        if "ended" not in answer:
+            msg = f"the sandbox could not start a program: {answer.get('failed', answer.get('unavailable'))}"
+            raise EngineFailed(msg)
+        return answer
+
+    def _receive(self) -> dict[str, Any]:
+        message = self._control.recv(1 << 16)
+        if not message:
+            return {"failed": f"the server ended with code {self._process.wait()}"}
+        answer: dict[str, Any] = json.loads(message)
+        return answer
+
+
+def _start(isolation: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
+    """A server process and the socket to it. Nothing of this process's environment goes along but PATH, to find a compiler."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    path = os.environ.get("PATH", os.defpath)
+    environment = {"PATH": path, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    with theirs:
+        process = subprocess.Popen(
+            [_interpreter(), "-S", "-s", "-P", str(Path(__file__).with_name("boot.py")), isolation, str(theirs.fileno())],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment, cwd="/",
+        )  # fmt: skip
+    return process, ours
+
+
+def _interpreter() -> str:
+    """The Python that a virtual environment was made from: a program has the standard library only."""
+    return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+
+
+def _file(held: ExitStack, content: bytes | None = None) -> int:
+    """A file in memory: to write if ``content`` is None, else to read it from its beginning, and unchangeable."""
+    import fcntl
+
+    descriptor = os.memfd_create("run", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    held.callback(os.close, descriptor)
+    if content is not None:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+    return descriptor
+
+
+def _outcome(answer: dict[str, Any], limits: Limits, stdout: bytes, files: list[int]) -> Outcome:
+    """The answer of the server in words."""
+    ended, outputs = answer["ended"], files[2::4]
+    errors = "".join(_tail(each) for each in reversed(files[3::4]))
+    written = max(os.fstat(each).st_size for each in (*outputs, *files[3::4]))
+    codes = [each["code"] for each in ended]
+    late = answer["cut"] == "wall" or max(each["cpu_s"] for each in ended) > limits.cpu_s or -signal.SIGXCPU in codes
+    full = written >= limits.output_bytes or -signal.SIGXFSZ in codes
+    cut = "output_limit" if full else "tmp_limit" if answer["cut"] == "tmp" else "time_limit" if late else ""
+    ending = cut or _ending(codes[-1], errors)
+    return Outcome(ending, codes[-1], stdout, errors, sum(each["cpu_s"] for each in ended), answer["wall_s"])
+
+
+def _ending(code: int, errors: str) -> str:
+    """How a run ended that no limit cut short."""
+    if code == 0:
+        return "finished"
+    if code == programs.NOT_COMPILED or (code == programs.NOT_LOADED and errors.startswith(_NO_PYTHON)):
+        return "compile_error"
+    return "memory_limit" if any(word in errors for word in _NO_MEMORY) else "runtime_error"
+
+
+def _tail(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    return os.pread(descriptor, _ERRORS_BYTES, max(0, size - _ERRORS_BYTES)).decode(errors="replace")

@@ -1,0 +1,117 @@
+"""The system-call filter: classic BPF that allows what ``syscalls.py`` lists and fails the rest with an errno.
+
+A filter sees numbers and argument registers, not memory. Unknown calls fail with EPERM; those that libraries replace by an older
+one when the kernel lacks them fail with ENOSYS. A call by another machine's table (32-bit code on x86-64) kills the process.
+"""
+
+import errno
+import struct
+from dataclasses import dataclass
+
+from stillhouse.verification.sandbox.kernel import AARCH64, MACHINE, X86_64
+from stillhouse.verification.sandbox.syscalls import EXAMINED, PLAIN
+
+_LOAD, _AND, _EQUAL, _GREATER, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x25, 0x35, 0x06
+_KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+_NUMBER_AT, _MACHINE_AT, _ARGUMENTS_AT = 0, 4, 16
+_MACHINES = {X86_64: 0xC000003E, AARCH64: 0xC00000B7}
+_X32_BIT = 0x40000000
+
+_CLONE_THREAD, _CLONE_NAMESPACES = 0x00010000, 0x7E020000
+_F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY = 8, 10, 15, 1024, 1026
+_TERMINAL_OR_BLOCKING = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+"""ioctl: TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
+_NAMES_AND_DUMPABLE = (3, 15, 16)
+"""prctl: PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME."""
+_AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
+_O_TRUNC, _O_ACCMODE = 0x200, 0x3
+_ABSENT = ("clone3", "openat2")
+_WITH_PROCESSES = ("fork", "vfork", "chmod", "fchmod", "fchmodat")
+
+Instruction = tuple[int, int, int, int]
+"""Operation, jump if true, jump if false, operand."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """The lower half of an argument, masked, must be among ``values``; or, ``refused``, must not."""
+
+    index: int
+    values: tuple[int, ...]
+    mask: int = 0xFFFFFFFF
+    refused: bool = False
+
+
+def program(pid: int, *, processes: bool, execute: bool) -> bytes:
+    """The filter of process ``pid``, which may signal only itself.
+
+    ``processes``: it may start children and change modes of files (a compiler); ``execute``: it may replace itself.
+    """
+    column = list(_MACHINES).index(MACHINE)
+    code: list[Instruction] = [
+        (_LOAD, 0, 0, _MACHINE_AT), (_EQUAL, 1, 0, _MACHINES[MACHINE]), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER_AT),
+    ]  # fmt: skip
+    if MACHINE == X86_64:
+        code += [(_AT_LEAST, 0, 1, _X32_BIT), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
+    rules = _rules(pid, processes=processes, execute=execute)
+    for name, numbers in EXAMINED.items():
+        number = numbers[column]
+        if number is not None:
+            block = _answer(name, rules)
+            code += [(_EQUAL, 0, len(block), number), *block]
+    for first, last in _ranges(sorted(number for numbers in PLAIN.values() if (number := numbers[column]) is not None)):
+        code += [(_AT_LEAST, 0, 2, first), (_GREATER, 1, 0, last), (_RETURN, 0, 0, _ALLOW)]
+    code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
+    return b"".join(struct.pack("HBBI", *each) for each in code)
+
+
+def _rules(pid: int, *, processes: bool, execute: bool) -> dict[str, list[Argument]]:
+    """What is asked of the arguments of each examined call that may be allowed; all of it must hold."""
+    thread = Argument(0, (_CLONE_THREAD,), _CLONE_THREAD | _CLONE_NAMESPACES)
+    reading = Argument(1, (_O_TRUNC,), _O_TRUNC | _O_ACCMODE, refused=True)
+    rules = {
+        "clone": [Argument(0, (0,), _CLONE_NAMESPACES) if processes else thread],
+        "kill": [Argument(0, (0, pid))],
+        "tgkill": [Argument(0, (pid,))],
+        "prlimit64": [Argument(0, (0, pid))],
+        "fcntl": [Argument(1, (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY), refused=True)],
+        "ioctl": [Argument(1, _TERMINAL_OR_BLOCKING)],
+        "prctl": [Argument(0, _NAMES_AND_DUMPABLE)],
+        "socketpair": [Argument(0, (_AF_UNIX,)), Argument(1, (_SOCK_STREAM,), _SOCK_TYPE)],
+        # Landlock before its third version lets a file opened for reading be emptied.
+        "open": [reading],
+        "openat": [Argument(2, reading.values, reading.mask, refused=True)],
+    }
+    rules |= {"execve": [], "execveat": []} if execute else {}
+    return rules | ({name: [] for name in _WITH_PROCESSES} if processes else {})
+
+
+def _answer(name: str, rules: dict[str, list[Argument]]) -> list[Instruction]:
+    """The instructions that end the filter for one examined call."""
+    if name in _ABSENT:
+        return [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
+    if name not in rules:
+        return [(_RETURN, 0, 0, _ERRNO | errno.EPERM)]
+    code: list[Instruction] = []
+    for argument in rules[name]:
+        code += [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument.index), (_AND, 0, 0, argument.mask)]
+        count = len(argument.values)
+        for place, value in enumerate(argument.values):
+            if argument.refused:
+                code += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ERRNO | errno.EPERM)]
+            else:
+                code.append((_EQUAL, count - place, 0, value))
+        if not argument.refused:
+            code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
+    return [*code, (_RETURN, 0, 0, _ALLOW)]
+
+
+def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
+    """Runs of consecutive numbers, as their first and last."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1] = found[-1][0], number
+        else:
+            found.append((number, number))
+    return found
