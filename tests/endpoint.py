@@ -59,7 +59,7 @@ class Endpoint:
         self._now = 0
         self._lock = threading.Lock()
         self.closing = threading.Event()
-        self._server = _Server(("127.0.0.1", port), _handler(self))
+        self._server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), {"owner": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
@@ -111,60 +111,62 @@ class _Server(ThreadingHTTPServer):
         """A client that went away is what the tests are about."""
 
 
-def _handler(owner: Endpoint) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    owner: Endpoint
 
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
 
-        def do_GET(self) -> None:
-            known = owner.models is not None and self.path.endswith("/models")
-            listed = {"data": [{"id": name} for name in owner.models or ()]}
-            self._send(Reply(200, listed) if known else refusal(404))
+    def do_GET(self) -> None:
+        known = self.owner.models is not None and self.path.endswith("/models")
+        listed = {"data": [{"id": name} for name in self.owner.models or ()]}
+        self._send(Reply(200, listed) if known else refusal(404))
 
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if owner.closing.is_set():
-                self.close_connection = True
-                return
-            action = owner.decide(body, self.headers["Authorization"])
-            whole = False
-            try:
-                whole = self._act(action, body)
-            finally:
-                owner.left(whole)
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.owner.closing.is_set():
+            self.close_connection = True
+            return
+        action = self.owner.decide(body, self.headers["Authorization"])
+        whole = False
+        try:
+            whole = self._act(action, body)
+        finally:
+            self.owner.left(whole)
 
-        def _act(self, action: Action, body: dict[str, Any]) -> bool:
-            if action == "drop":
-                self.close_connection = True
-                return False
-            reply = action if isinstance(action, Reply) else answer(body)
-            if isinstance(action, int | float):
-                self._head(reply)
-                for byte in reply.data:
-                    if owner.closing.wait(action / len(reply.data)):
-                        self.close_connection = True
-                        return False
-                    self.wfile.write(bytes([byte]))
-                return True
-            if action == "cut":
-                self._head(reply)
-                self.wfile.write(reply.data[: len(reply.data) // 2])
-                self.close_connection = True
-                return False
-            self._send(reply)
-            return reply.status == 200
-
-        def _send(self, reply: Reply) -> None:
+    def _act(self, action: Action, body: dict[str, Any]) -> bool:
+        """Returns whether a whole answer was sent."""
+        reply = action if isinstance(action, Reply) else answer(body)
+        if action == "drop":
+            self.close_connection = True
+            return False
+        if action == "cut":
             self._head(reply)
-            self.wfile.write(reply.data)
+            self.wfile.write(reply.data[: len(reply.data) // 2])
+            self.close_connection = True
+            return False
+        if isinstance(action, int | float):
+            return self._dribble(reply, action)
+        self._send(reply)
+        return reply.status == 200
 
-        def _head(self, reply: Reply) -> None:
-            self.send_response(reply.status)
-            for name, value in {"Content-Length": str(len(reply.data)), **reply.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
+    def _dribble(self, reply: Reply, seconds: float) -> bool:
+        self._head(reply)
+        for byte in reply.data:
+            if self.owner.closing.wait(seconds / len(reply.data)):
+                self.close_connection = True
+                return False
+            self.wfile.write(bytes([byte]))
+        return True
 
-    return Handler
+    def _send(self, reply: Reply) -> None:
+        self._head(reply)
+        self.wfile.write(reply.data)
+
+    def _head(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        for name, value in {"Content-Length": str(len(reply.data)), **reply.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()

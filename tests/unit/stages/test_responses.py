@@ -7,6 +7,7 @@ from stillhouse import rows, testing
 from stillhouse.errors import EngineFailed, NothingToDo
 from stillhouse.rows import Question, Response
 from stillhouse.sampling import engine as engines
+from stillhouse.sampling import parts
 from stillhouse.shards import Shard
 from stillhouse.stage import execute
 from stillhouse.stages import responses
@@ -24,7 +25,7 @@ def engine(monkeypatch) -> testing.ScriptedEngine:
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch):
-    monkeypatch.setattr(responses, "PART_RESPONSES", 4)
+    monkeypatch.setattr(parts, "PART_RESPONSES", 4)
 
 
 def publish(tmp_path, count=5) -> str:
@@ -91,10 +92,10 @@ def test_responses_killed_half_way_asks_only_for_what_is_missing(tmp_path, engin
     engine.script = dying
     with pytest.raises(EngineFailed):
         run(tmp_path)
-    assert len(rows.parts(tmp_path / "responses" / "toy" / "1")) == 2, "two parts of four were finished, the third was lost"
+    assert len(rows.parts(tmp_path / "responses" / "toy" / "1")) == 3, "the third was published as far as it was"
     engine.script, engine.asked = script, []
     output, manifest = run(tmp_path)
-    assert len(engine.asked) == 15 - 8
+    assert len(engine.asked) == 15 - 10, "all but what was answered before the failure"
     assert read(output) == read(whole)
     assert manifest.metrics["n_responses"] == manifest.rows == 15
 
