@@ -64,7 +64,7 @@ class Parts:
         self._begun = time.monotonic()
         carried = sorted(inputs.finished.glob("part-*.parquet")) if inputs.finished else []
         for path in carried:
-            inputs.output.mkdir(exist_ok=True)
+            inputs.output.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, inputs.output / path.name)
         self.finished = Earlier(inputs.output if carried else None)
         self.done = self.finished.keys()
