@@ -26,7 +26,8 @@ START_S = 240
 """vLLM starts in 30 s on two idle cores."""
 ENVIRONMENT = {
     "VLLM_HOST_IP": "127.0.0.1", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_LOGGING_LEVEL": "WARNING", "PYTHONPATH": str(ROOT / "src"),
+    "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_LOGGING_LEVEL": "WARNING",
+    "PYTHONPATH": str(ROOT / "src"),
 }  # fmt: skip
 CONFIG = responses.Config(
     model="tiny", engine="vllm", samples=3, max_tokens=24, temperature=0.8, top_p=0.9, system_prompt="none", suffix="none"

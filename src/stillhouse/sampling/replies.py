@@ -47,8 +47,12 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Completi
         return Failure("unavailable", said, retry_after_s(headers.get("retry-after")))
     if status >= 500 or status == 408:
         return Failure("server_error" if status >= 500 else "timeout", said)
-    overflow = any(sign in said for sign in _OVERFLOW)
-    return Failure("context_overflow" if overflow else "bad_request", said)
+    return Failure(refusal_kind(said), said)
+
+
+def refusal_kind(said: str) -> str:
+    """Whether a refused request did not fit the model's context, or was wrong in another way."""
+    return "context_overflow" if any(sign in said for sign in _OVERFLOW) else "bad_request"
 
 
 def read_error(error: Exception) -> Failure:

@@ -7,6 +7,7 @@ from typing import Any
 
 from stillhouse.errors import EngineFailed, one_line
 from stillhouse.sampling.engine import Completion, Request, Sampling
+from stillhouse.sampling.replies import refusal_kind
 
 AHEAD = 1024
 """Requests handed to vLLM at a time: more than it runs at once, so that its scheduler never waits for one."""
@@ -67,14 +68,14 @@ class VllmEngine:
         except ValueError as error:
             # One that is too long turns all of them away: halves are tried until it stands alone.
             if len(requests) == 1:
-                kind = "context_overflow" if "maximum context length" in str(error) else "bad_request"
-                yield requests[0], Completion("", "error", 0, 0, kind, one_line(error))
+                yield requests[0], Completion("", "error", 0, 0, refusal_kind(str(error)), one_line(error))
                 return
             middle = len(requests) // 2
             yield from self._add(requests[:middle], running)
             yield from self._add(requests[middle:], running)
         else:
-            running.update(zip(names, requests, strict=True))
+            # vLLM adds a random tail to the number that its outputs go by.
+            running.update(zip((name.partition("-")[0] for name in names), requests, strict=True))
 
     def _parameters(self, request: Request) -> Any:
         from vllm import SamplingParams

@@ -47,9 +47,9 @@ class LLM:
         for messages, each in zip(conversations, parameters, strict=True):
             reason = {2: "length", 3: "abort"}.get(self.enqueued % 4, "stop")
             written = SimpleNamespace(text=f"{messages[-1]['content']} {each.seed}", finish_reason=reason, token_ids=[1, 2])
-            names.append(f"request {self.enqueued}")
+            names.append(f"{self.enqueued}-abcd1234")
             self.waiting.append(
-                SimpleNamespace(request_id=names[-1], outputs=[written], prompt_token_ids=[1, 2, 3], finished=True)
+                SimpleNamespace(request_id=str(self.enqueued), outputs=[written], prompt_token_ids=[1, 2, 3], finished=True)
             )
             self.enqueued += 1
         self.most = max(self.most, len(self.waiting))
@@ -62,7 +62,7 @@ class LLM:
     def step(self):
         """The last two first, and one that has not finished."""
         done = [self.waiting.pop() for _ in range(min(2, len(self.waiting)))]
-        return [*done, SimpleNamespace(request_id="request 0", finished=False)]
+        return [*done, SimpleNamespace(request_id="0", finished=False)]
 
     def abort_request(self, names):
         self.aborted = names
