@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from stillhouse import rows, testing
@@ -38,12 +39,14 @@ def main() -> None:
 
 
 def text_speed() -> None:
-    """One core; a response of 16 kB, as of 4,000 tokens."""
-    thinking = "First I add the ones: 4 + 7 = 11, so I write 1 and carry 1. But wait, is that so? Let me check again. " * 160
-    made = [
-        testing.response(each, think=thinking, text=f"<think>{thinking}</think>\n<answer>{each.reference_answer}</answer>")
-        for each in testing.questions(1000)
-    ]
+    """One core; responses of 16 kB, as of 4,000 tokens, no two of them alike: a dictionary must not do the writing."""
+    generator = random.Random(0)
+    words = ["".join(generator.choices("abcdefghijklmnopqrstuvwxyz<>0123456789+=", k=generator.randint(1, 9))) for _ in range(8000)]
+    made = []
+    for each in testing.questions(1000):
+        thinking = " ".join(generator.choices(words, k=2700))
+        text = f"<think>{thinking}</think>\n<answer>{each.reference_answer}</answer>"
+        made.append(testing.response(each, think=thinking, text=text))
     megabytes = sum(len(row.text.encode()) for row in made) / 1e6
     stored = megabytes + sum(len((row.think or "").encode()) for row in made) / 1e6
     with tempfile.TemporaryDirectory() as directory:
@@ -130,8 +133,8 @@ def stage_against_vllm() -> None:
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
     bare, stage = json.loads(done.stdout.splitlines()[-1])
-    measured = [("LLM.generate", bare, 1.0), ("stage responses", stage, stage / bare)]
-    table(("vLLM, 0.5M parameters, CPU", "tokens/s", "ratio"), measured)
+    measured = [("LLM.generate", *bare, 1.0, 1.0), ("stage responses", *stage, stage[0] / bare[0], stage[1] / bare[1])]
+    table(("vLLM, 3M parameters, CPU", "tokens/s", "tokens/CPU s", "ratio", "ratio of CPU time"), measured)
 
 
 def make_model(directory: Path) -> None:
@@ -140,13 +143,16 @@ def make_model(directory: Path) -> None:
     from stillhouse.training.models import FromScratch
 
     rows.write(directory / "selected", [testing.selected(each) for each in testing.questions(20)], Selected)
-    init = FromScratch(kind="scratch", hidden_size=128, intermediate_size=384, layers=2, heads=4, vocabulary=320, context=256)
+    init = FromScratch(kind="scratch", hidden_size=256, intermediate_size=768, layers=4, heads=8, vocabulary=320, context=256)
     inputs = sft.Inputs(scratch=directory, selected=directory / "selected")
     sft.run(sft.Config(init=init, max_steps=1, batch_size=8, max_length=96, system_prompt="none", suffix="none"), inputs)
 
 
 def compare(given: str) -> None:
-    """Print tokens a second of both, the best of some runs taken in turns; run by .venv-vllm's interpreter."""
+    """Print tokens a second, of wall and of CPU time, the best of some runs taken in turns; run by .venv-vllm's interpreter.
+
+    All of vLLM is in this process: its CPU time is what the wall would be on an idle machine.
+    """
     from stillhouse.sampling import engine as engines
     from stillhouse.sampling import planning
     from stillhouse.stages import responses
@@ -162,15 +168,21 @@ def compare(given: str) -> None:
     for number in range(RUNS + 1):
         bare.append(generate(engine, config, directory))
         inputs = responses.Inputs(scratch=directory / f"run-{number}", questions=directory / "questions")
-        with timed() as timing:
-            made = responses.run(config, inputs).metrics
-        stage.append(made["n_completion_tokens"] / timing.seconds)
+        stage.append(rates(lambda given=inputs: responses.run(config, given).metrics["n_completion_tokens"]))
     # The first of each warms up.
-    print(json.dumps([max(bare[1:]), max(stage[1:])]))
+    print(json.dumps([[max(column) for column in zip(*made[1:], strict=True)] for made in (bare, stage)]))
 
 
-def generate(engine, config, directory: Path) -> float:
-    """Tokens a second of vLLM alone on the stage's own prompts and seeds."""
+def rates(call) -> tuple[float, float]:
+    """Of a call that returns how many tokens it made: tokens a second, by wall and by CPU time."""
+    begun = time.process_time()
+    with timed() as timing:
+        tokens = call()
+    return tokens / timing.seconds, tokens / (time.process_time() - begun)
+
+
+def generate(engine, config, directory: Path) -> tuple[float, float]:
+    """vLLM alone, on the stage's own prompts and seeds."""
     from vllm import SamplingParams
 
     from stillhouse.sampling.plan import Rounds
@@ -183,6 +195,8 @@ def generate(engine, config, directory: Path) -> float:
         SamplingParams(temperature=config.temperature, top_p=config.top_p, max_tokens=config.max_tokens, seed=each.seed)
         for each in requests
     ]
-    with timed() as timing:
-        outputs = llm.generate(prompts, given, use_tqdm=False)
-    return sum(len(each.outputs[0].token_ids) for each in outputs) / timing.seconds
+
+    def run() -> int:
+        return sum(len(each.outputs[0].token_ids) for each in llm.generate(prompts, given, use_tqdm=False))
+
+    return rates(run)

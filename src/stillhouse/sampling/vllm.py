@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from stillhouse.errors import EngineFailed, one_line
+from stillhouse.identity import prompt_text
 from stillhouse.sampling.engine import Completion, Request, Sampling
 from stillhouse.sampling.replies import refusal_kind
 
@@ -33,7 +34,8 @@ class VllmEngine:
         except (OSError, ValueError, RuntimeError) as error:
             msg = f"model {model}: vllm cannot load it: {one_line(error)}"
             raise EngineFailed(msg) from error
-        if self._llm.get_tokenizer().chat_template is None:
+        self._tokenizer = self._llm.get_tokenizer()
+        if self._tokenizer.chat_template is None:
             msg = f"model {model}: its tokenizer has no chat template; add one to tokenizer_config.json"
             raise EngineFailed(msg)
         self._sampling = sampling
@@ -62,9 +64,7 @@ class VllmEngine:
         if not requests:
             return
         try:
-            names = self._llm.enqueue_chat(
-                [list(request.messages) for request in requests], [self._parameters(each) for each in requests], use_tqdm=False
-            )
+            names = self._llm.enqueue(self._prompts(requests), [self._parameters(each) for each in requests], use_tqdm=False)
         except ValueError as error:
             # One that is too long turns all of them away: halves are tried until it stands alone.
             if len(requests) == 1:
@@ -76,6 +76,16 @@ class VllmEngine:
         else:
             # vLLM adds a random tail to the number that its outputs go by.
             running.update(zip((name.partition("-")[0] for name in names), requests, strict=True))
+
+    def _prompts(self, requests: list[Request]) -> list[Any]:
+        """Token ids of each prompt; the samples of a question stand together, and theirs are made once."""
+        made: dict[str, Any] = {}
+        for request in requests:
+            text = prompt_text(request.messages)
+            if text not in made:
+                tokens = self._tokenizer.apply_chat_template(list(request.messages), add_generation_prompt=True, return_dict=False)
+                made[text] = {"prompt_token_ids": tokens}
+        return [made[prompt_text(request.messages)] for request in requests]
 
     def _parameters(self, request: Request) -> Any:
         from vllm import SamplingParams

@@ -38,9 +38,10 @@ class LLM:
         self.waiting, self.enqueued, self.most, self.aborted = [], 0, 0, None
 
     def get_tokenizer(self):
-        return SimpleNamespace(chat_template=self.template)
+        return SimpleNamespace(chat_template=self.template, apply_chat_template=lambda messages, **_: messages)
 
-    def enqueue_chat(self, conversations, parameters, *, use_tqdm):
+    def enqueue(self, prompts, parameters, *, use_tqdm):
+        conversations = [prompt["prompt_token_ids"] for prompt in prompts]
         if any("long" in messages[-1]["content"] for messages in conversations):
             raise ValueError("This model's maximum context length is 8 tokens")
         names = []
