@@ -20,7 +20,7 @@ START = 8
 BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 60.0
 LEAST_TRIES = 3
-"""Failures in a row, at least, before an endpoint counts as gone: one refusal proves nothing."""
+"""Failures in a row that say something of the endpoint: fewer prove nothing."""
 
 _ENTRY = re.compile(r"(?:(?P<model>[^=]+)=)?(?P<url>https?://[^=].*)")
 
@@ -60,16 +60,22 @@ class Endpoint:
         self.limit = min(self.most, self.limit + 1 / self.limit)
 
     def failed(self, failure: Failure, sent: float, now: float, spread: float) -> None:
-        """A request sent at ``sent`` failed; ``spread`` in [0, 1) is the jitter of the pause that an overloaded endpoint gets."""
+        """A request sent at ``sent`` failed; ``spread`` in [0, 1) is the jitter of the pause that it brings.
+
+        A failure that may be the request's own brings one only after several in a row, and a short one.
+        """
         self.failures += 1
         self.silent_since = now if self.silent_since is None else self.silent_since
         self.tried[failure.kind] += 1
         self.last = failure.detail
-        if failure.kind not in BUSY:
+        busy = failure.kind in BUSY
+        if not busy and self.failures < LEAST_TRIES:
             return
         if sent >= self.halved_at:
             self.limit, self.halved_at = max(1.0, self.limit / 2), now
-        wait_s = backoff_s(self.failures, spread) if failure.retry_after_s is None else failure.retry_after_s * (1 + spread / 10)
+        wait_s = backoff_s(self.failures if busy else 1, spread)
+        if failure.retry_after_s is not None:
+            wait_s = failure.retry_after_s * (1 + spread / 10)
         self.paused_until = max(self.paused_until, now + wait_s)
 
     def gone(self, now: float, outage_s: float) -> bool:
@@ -96,6 +102,9 @@ def endpoints(model: str) -> list[Endpoint]:
         msg = f"STILLHOUSE_API_KEY has {len(keys)} keys for {len(entries)} endpoints; give one for all, or one for each in order"
         raise EngineFailed(msg)
     most = int(os.environ.get("STILLHOUSE_CONCURRENCY", CONCURRENCY))
+    if most < 1:
+        msg = f"STILLHOUSE_CONCURRENCY is {most}: no request could be sent; set it to 1 or more"
+        raise EngineFailed(msg)
     own: list[Endpoint] = []
     shared: list[Endpoint] = []
     for place, entry in enumerate(entries):

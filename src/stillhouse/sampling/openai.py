@@ -116,11 +116,10 @@ class OpenAIEngine:
         now = time.monotonic()
         for _ in range(len(waiting)):
             job = waiting.popleft()
-            free = [endpoint for endpoint in self._endpoints if endpoint.free(now)]
-            if job.ready_at > now or not free:
+            endpoint = self._free(job, now)
+            if endpoint is None:
                 waiting.append(job)
                 continue
-            endpoint = min(free, key=lambda each: (each is job.last, each.in_flight / each.limit))
             endpoint.in_flight += 1
             running[asyncio.ensure_future(self.attempt(client, endpoint, job.request))] = job, endpoint, now
         if not waiting:
@@ -128,6 +127,14 @@ class OpenAIEngine:
         moments = [job.ready_at for job in waiting if job.ready_at > now] + [each.paused_until for each in self._endpoints]
         later = [moment for moment in moments if moment > now]
         return min(later) - now if later else None
+
+    def _free(self, job: _Job, now: float) -> Endpoint | None:
+        """Where to send it now, the least busy first; not where it just failed, if another endpoint answers, though busy itself."""
+        if job.ready_at > now:
+            return None
+        elsewhere = [each for each in self._endpoints if job.last not in {None, each} and not each.failures]
+        free = [each for each in elsewhere or self._endpoints if each.free(now)]
+        return min(free, key=lambda each: (each is job.last, each.in_flight / each.limit), default=None)
 
     def _settle(self, exchange: "_Exchange", job: _Job, endpoint: Endpoint, sent: float, result: Completion | Failure) -> None:
         """Hand on a completion or a request given up; put back one to be tried again. Raises EngineFailed where none can be."""

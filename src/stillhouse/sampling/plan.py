@@ -104,8 +104,8 @@ class Rounds(Plan):
 
 
 @dataclass
-class Asked:
-    """One question on its way: how many of its samples were asked for, and the verdicts that came."""
+class Standing:
+    """How a question stands: the samples it was asked for, and the verdicts that came."""
 
     question: Question
     asked: int = 0
@@ -129,14 +129,14 @@ class Until(Plan):
     samples: int
     rounds: int
     step: int
-    enough: Callable[[Asked, int], bool]
+    enough: Callable[[Standing, int], bool]
     """Of a question and its number of samples left."""
     verify: Callable[[Sequence[Response]], Iterable[bool | None]]
     learns = True
 
     def __post_init__(self) -> None:
         self._most = self.samples * self.rounds
-        self._all = {each: Asked(question) for each, question in self.questions.items()}
+        self._all = {each: Standing(question) for each, question in self.questions.items()}
         self._open = list(self._all.values())
         self._pending: list[Response] = []
         self._total = len(self._all) * self._most

@@ -13,7 +13,7 @@ from stillhouse.errors import BadConfig, MissingInput
 from stillhouse.rows import Question, Response
 from stillhouse.sampling.adaptive import decided
 from stillhouse.sampling.engine import Engine, Sampling
-from stillhouse.sampling.plan import Asked, Plan, Rounds, Summaries, Until
+from stillhouse.sampling.plan import Plan, Rounds, Standing, Summaries, Until
 from stillhouse.stages.verified import verdicts
 from stillhouse.verification.pool import VerifierPool
 
@@ -78,11 +78,11 @@ def responses(inputs: "Inputs") -> Iterator[Response]:
     return (row for row in given if row.prompt_kind != "summary" and inputs.shard.holds(row.question_id))
 
 
-def _solved(config: "Config", state: Asked, left: int) -> bool:
+def _solved(config: "Config", state: Standing, left: int) -> bool:
     return state.passes > 0
 
 
-def _graded(config: "Config", state: Asked, left: int) -> bool:
+def _graded(config: "Config", state: Standing, left: int) -> bool:
     adaptive = config.adaptive
     prior = adaptive.prior(state.question.category)
     return decided(state.passes, state.failures, left, prior, adaptive.confidence, adaptive.boundaries)

@@ -53,6 +53,15 @@ def test_endpoint_with_a_doubtful_failure_is_neither_paused_nor_halved():
     assert (endpoint.limit, endpoint.free(1)) == (START, True)
 
 
+def test_endpoint_with_several_doubtful_failures_in_a_row_gets_few_requests_and_short_pauses():
+    endpoint = made()
+    for now in range(6):
+        endpoint.failed(Failure("server_error", "HTTP 500"), sent=now, now=now, spread=0.5)
+    assert endpoint.limit == 1
+    assert not endpoint.free(5.9)
+    assert endpoint.free(6.0)
+
+
 def test_endpoint_is_gone_only_after_its_outage_several_failures_and_with_nothing_in_flight():
     endpoint = made()
     for now in (0, 1):

@@ -186,6 +186,20 @@ def test_sample_one_of_two_endpoints_dead_the_other_answers_all(sample):
     assert len(alive.asked) == 50
 
 
+def test_sample_one_of_two_endpoints_broken_rows_wait_for_the_busy_one_instead_of_being_given_up(sample):
+    with endpoint(lambda number, body: refusal(500, "broken")) as broken, endpoint(lambda number, body: 0.05) as busy:
+        made = sample(60, broken, busy, concurrency=2)
+    assert right(made)
+    assert len(busy.asked) == 60
+    assert max(len(completion.retried) for completion in made.values()) < openai.TRIES - 1
+
+
+def test_sample_endpoint_that_answers_nothing_but_500_is_a_dead_one(sample):
+    said = r"no endpoint answered for 0.3 s \(.*server_error; last: HTTP 500: broken"
+    with endpoint(lambda number, body: refusal(500, "broken")) as server, pytest.raises(EngineFailed, match=said):
+        sample(400, server, outage_s=0.3)
+
+
 def test_sample_two_endpoints_share_the_work(sample):
     with endpoint(lambda number, body: 0.01) as one, endpoint(lambda number, body: 0.01) as other:
         made = sample(80, one, other)
@@ -270,6 +284,13 @@ def test_endpoints_entry_for_a_model_serves_that_model_alone(monkeypatch):
 def test_endpoints_none_for_the_model_says_what_to_set(monkeypatch, named, said):
     monkeypatch.setenv("STILLHOUSE_ENDPOINTS", named)
     with pytest.raises(EngineFailed, match=said):
+        endpoints.endpoints("toy")
+
+
+def test_endpoints_concurrency_of_none_is_refused(monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_ENDPOINTS", "http://a/v1")
+    monkeypatch.setenv("STILLHOUSE_CONCURRENCY", "0")
+    with pytest.raises(EngineFailed, match="CONCURRENCY is 0"):
         endpoints.endpoints("toy")
 
 

@@ -12,10 +12,10 @@ import pytest
 from pydantic import ValidationError
 
 from stillhouse import rows, testing
-from stillhouse.errors import EngineFailed, MissingInput, NothingToDo, TooManyErrors
+from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo, TooManyErrors
 from stillhouse.rows import Question, Response
+from stillhouse.sampling import answering, parts
 from stillhouse.sampling import engine as engines
-from stillhouse.sampling import parts
 from stillhouse.shards import Shard
 from stillhouse.stage import execute
 from stillhouse.stages import responses
@@ -456,6 +456,33 @@ def test_responses_chain_that_lost_a_round_is_not_asked_further(tmp_path, monkey
         asked.clear()
         run(tmp_path, until, config=changed(rounds=2, samples=2, max_failure_rate=0.9, until=until))
         assert asked == expected
+
+
+def test_responses_inputs_that_do_not_go_together_are_refused(tmp_path, engine):
+    publish(tmp_path, 1)
+    given = tmp_path / "given" / "toy" / "1"
+    testing.publish([testing.response(testing.questions(1)[0])], Response, given.as_uri())
+    with pytest.raises(BadConfig, match="is for prompt_kind summary"):
+        run(tmp_path, responses=given)
+    testing.publish_files({"weights": b""}, "sft", (tmp_path / "sft" / "toy" / "1").as_uri())
+    with pytest.raises(BadConfig, match="one checkpoint cannot be 2 models"):
+        run(tmp_path, config=changed(model=None, models={"a": {}, "b": {}}), checkpoint=tmp_path / "sft" / "toy" / "1")
+
+
+def test_responses_cost_is_logged_while_it_runs_and_said_at_the_end(tmp_path, engine, monkeypatch):
+    publish(tmp_path)
+    monkeypatch.setattr(answering, "LOG_EVERY_S", 0)
+    monkeypatch.setenv("STILLHOUSE_GPUS", "2")
+    logged = []
+    inputs = responses.Inputs(
+        scratch=tmp_path / "scratch", questions=tmp_path / "questions" / "toy" / "1", log=lambda *given: logged.append(given)
+    )
+    metrics = responses.run(CONFIG, inputs).metrics
+    assert [step for _, step in logged][:3] == [1, 2, 3]
+    assert all(set(each) == {"tokens_per_s", "left_s", "failed"} for each, _ in logged)
+    assert logged[-1][0]["left_s"] == 0
+    assert metrics["tokens_per_response"] == metrics["n_completion_tokens"] / 15
+    assert metrics["gpu_seconds_per_response"] == pytest.approx(2 * metrics["seconds_per_response"])
 
 
 def test_responses_progress_says_tokens_a_second_and_the_time_left(tmp_path, engine):
