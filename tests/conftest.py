@@ -72,7 +72,9 @@ def mlflow(mlflow_server, monkeypatch):
 
 
 @contextmanager
-def server(command: list[str], environment: Mapping[str, str], log: Path, ready: Callable[[], bool]) -> Iterator[None]:
+def server(
+    command: list[str], environment: Mapping[str, str], log: Path, ready: Callable[[], bool], start_s: float = START_S
+) -> Iterator[None]:  # fmt: skip
     """A server process, from when it is ready until the block ends; its whole process group is stopped."""
     quiet = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_"))}
@@ -86,7 +88,7 @@ def server(command: list[str], environment: Mapping[str, str], log: Path, ready:
             cwd=log.parent,
         )
     try:
-        wait(process, ready, log)
+        wait(process, ready, log, start_s)
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -97,9 +99,9 @@ def server(command: list[str], environment: Mapping[str, str], log: Path, ready:
             process.wait()
 
 
-def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path) -> None:
+def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path, start_s: float = START_S) -> None:
     """Until the server answers. Fails with the end of its log where it does not."""
-    until = time.monotonic() + START_S
+    until = time.monotonic() + start_s
     while not ready():
         if process.poll() is not None or time.monotonic() > until:
             pytest.fail(f"{process.args[0]} did not start: {log.read_text(errors='replace')[-2000:]}")

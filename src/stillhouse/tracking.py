@@ -24,6 +24,7 @@ PROGRESS_EVERY_S = 2.0
 LOG_EVERY_S = 1.0
 BATCH_METRICS = 1000
 """Most metrics that MLflow takes in one request."""
+BAR_CELLS = 24
 SYSTEM_METRICS_EVERY_S = 5
 INPUT_TRIES = 5
 
@@ -52,14 +53,20 @@ class Untracked:
         self._shown = 0.0
 
     def progress(self, done: float, total: float, unit: str) -> None:
-        """Print a line at most every ``PROGRESS_EVERY_S``, on a terminal over the last one."""
+        """Print a line at most every ``PROGRESS_EVERY_S``; on a terminal with a bar, over the last one."""
         now = time.monotonic()
         if now - self._shown < PROGRESS_EVERY_S and done < total:
             return
         self._shown = now
-        line = f"{done:,.0f} of {total:,.0f} {unit} ({done / max(total, 1):.0%})"
-        end = "\r" if sys.stderr.isatty() and done < total else "\n"
-        print(f"  {line}", end=end, file=sys.stderr, flush=True)
+        share = done / max(total, 1)
+        line = f"{done:,.0f} of {total:,.0f} {unit} ({share:.0%})"
+        if not sys.stderr.isatty():
+            print(f"  {line}", file=sys.stderr, flush=True)
+            return
+        filled = round(BAR_CELLS * min(share, 1))
+        bar = "█" * filled + "░" * (BAR_CELLS - filled)
+        # The last line may have been longer: what is left of it is erased.
+        print(f"\r  {bar} {line}\x1b[K", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Nothing: there is no server."""

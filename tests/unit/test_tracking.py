@@ -1,5 +1,7 @@
+import io
 import math
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -31,6 +33,21 @@ def test_run_no_server_named_is_untracked(tmp_path, monkeypatch, capsys):
         run.progress(2, 4, "steps")
     assert run.id is None
     assert "2 of 4 steps (50%)" in capsys.readouterr().err
+
+
+def test_progress_on_a_terminal_is_a_bar_drawn_over_the_last_one(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    monkeypatch.setattr(tracking, "PROGRESS_EVERY_S", 0)
+    run = tracking.Untracked()
+    run.progress(6, 24, "responses · 9 tokens/s")
+    run.progress(24, 24, "responses")
+    first, last = screen.getvalue().split("\r")[1:]
+    assert first == f"  {'█' * 6}{'░' * 18} 6 of 24 responses · 9 tokens/s (25%)\x1b[K"
+    assert last == f"  {'█' * 24} 24 of 24 responses (100%)\x1b[K\n"
 
 
 def test_run_logs_params_tags_inputs_and_finishes(mlflow):

@@ -1,16 +1,11 @@
-"""A model on a benchmark: rounds of answers, chain by chain, each verified.
+"""A model on a benchmark: rounds of answers, chain by chain, each verified."""
 
-Round 1 is the question. Every later round is a fresh prompt that shows the last answer and not the thinking behind it (Think
-Twice §2); sample k of round n goes on from sample k of round n - 1. Where a round gave no answer, the next one asks the plain
-question again: the paper does not say.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from stillhouse.rows import Question, Response, ResponseKey, Verified
-from stillhouse.sampling.engine import Engine, Request, Sampling, response, row_seed
-from stillhouse.sampling.prompts import conversation, previous_answer_prompt
+from stillhouse.rows import Message, Question, Response, ResponseKey, Verified
+from stillhouse.sampling.engine import Engine, Sampling, response, row_seed
+from stillhouse.sampling.rounds import ask_all
 from stillhouse.stages.verified import verdicts
 from stillhouse.verification.pool import VerifierPool
 
@@ -51,9 +46,14 @@ def evaluate(
     result = Evaluation(questions)
     answers: dict[tuple[str, int], str | None] = {}
     total = len(questions) * samples * rounds
+
+    def seed_of(key: ResponseKey, messages: Sequence[Message]) -> int:
+        # The model's name stays out of the seed: two checkpoints are compared on equal random numbers.
+        return row_seed(sampling.seed, (key[0], *key[3:]))
+
     for number in range(1, rounds + 1):
-        requests = list(_requests(sampling, model, questions, samples, number, answers))
         made = []
+        requests = list(ask_all(sampling, model, questions, samples, number, answers, seed_of))
         for request, completion in engine.sample(requests):
             made.append(response(sampling, request, completion))
             progress(len(result.responses) + len(made), total)
@@ -62,19 +62,3 @@ def evaluate(
         result.verified += verdicts(pool, {question.question_id: question for question in questions}, made)
         answers = {(row.question_id, row.sample_index): row.answer for row in made}
     return result
-
-
-def _requests(
-    sampling: Sampling, model: str, questions: Sequence[Question], samples: int, number: int,
-    answers: dict[tuple[str, int], str | None],
-) -> Iterator[Request]:  # fmt: skip
-    for question in questions:
-        for index in range(samples):
-            *head, last = conversation(question.messages, sampling.system_prompt, sampling.suffix)
-            answer = answers.get((question.question_id, index))
-            if answer is not None:
-                last = {"role": last["role"], "content": previous_answer_prompt(last["content"], answer)}
-            kind = "question" if answer is None else "previous_answer"
-            key: ResponseKey = (question.question_id, model, kind, number, index)
-            # The model's name stays out of the seed: two checkpoints are compared on equal random numbers.
-            yield Request(key, [*head, last], row_seed(sampling.seed, (question.question_id, number, index)))

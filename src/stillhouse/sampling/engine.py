@@ -8,19 +8,19 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
-from stillhouse.rows import Message, Response, ResponseKey
-from stillhouse.sampling.parsing import parse
-from stillhouse.sampling.prompts import Suffix, SystemPrompt
+from stillhouse.rows import Message, Question, Response, ResponseKey
+from stillhouse.sampling.parsing import ANSWER, END_THINK, THINK, Parsed, parse
+from stillhouse.sampling.prompts import Category, Suffix, SystemPrompt, conversation
 from stillhouse.stage import StageConfig
 
-EngineName = Literal["transformers", "vllm"]
+EngineName = Literal["openai", "transformers", "vllm"]
 
 
 class Sampling(StageConfig):
     """How a model is sampled. Part of the config of every stage that samples."""
 
     engine: EngineName = "vllm"
-    """What runs the model: vllm on a GPU, transformers where vllm is not installed."""
+    """What runs the model: vllm in this process, openai for a served one (STILLHOUSE_ENDPOINTS), transformers without vllm."""
     temperature: float = Field(0.6, ge=0)
     """Sampling temperature; 0 is greedy. The papers evaluate at 0.6; for distillation the papers give no value."""
     top_p: float = Field(0.95, gt=0, le=1)
@@ -31,6 +31,8 @@ class Sampling(StageConfig):
     """The system prompt, by name."""
     suffix: Suffix = "boxed"
     """What follows each question, by name."""
+    suffixes: dict[Category, Suffix] = Field(default_factory=dict)
+    """What follows the questions of a category instead, such as ``{code: python}``."""
     seed: int = Field(0, ge=0)
     """With a response's key it decides that response's random numbers."""
 
@@ -38,6 +40,10 @@ class Sampling(StageConfig):
     def sampling_id(self) -> str:
         """Names these settings in the rows: sixteen hex digits."""
         return hashlib.sha256(self.model_dump_json(include=set(Sampling.model_fields)).encode()).hexdigest()[:16]
+
+    def prompt(self, question: Question) -> list[Message]:
+        """The conversation that asks a question, with the system prompt and the suffix of its category."""
+        return conversation(question.messages, self.system_prompt, self.suffixes.get(question.category, self.suffix))  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -51,19 +57,37 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model wrote. ``finish_reason``: stop, length or error."""
+    """What a model wrote. ``finish_reason``: stop, length or error.
+
+    An error is a value too: ``failure`` names its kind, ``detail`` says more. ``retried`` are the kinds of the tries that failed
+    before this one.
+    """
 
     text: str
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    failure: str = ""
+    detail: str = ""
+    retried: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
     """A loaded model."""
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Completion]]:
-        """A completion for every request, in any order; equal requests get equal completions."""
+    def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
+        """A completion for every request, in any order; equal requests get equal completions.
+
+        Requests are read as there is room for them, completions handed on as they come: neither has to fit in memory.
+        """
+
+
+ENGINES: dict[EngineName, tuple[str, str]] = {
+    "openai": ("stillhouse.sampling.openai", "OpenAIEngine"),
+    "transformers": ("stillhouse.sampling.transformers", "TransformersEngine"),
+    "vllm": ("stillhouse.sampling.vllm", "VllmEngine"),
+}
+"""Where each engine lives: its module is imported only when it is used."""
 
 
 def row_seed(seed: int, key: Iterable[object]) -> int:
@@ -72,27 +96,28 @@ def row_seed(seed: int, key: Iterable[object]) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 2
 
 
-def response(sampling: Sampling, request: Request, completion: Completion) -> Response:
-    """The row of one completion, with its thinking and answer told apart."""
-    parsed = parse(completion.text)
+def response(sampling: Sampling, request: Request, completion: Completion, sampling_id: str | None = None) -> Response:
+    """The row of one completion, with its thinking and answer told apart; ``sampling_id`` where not the settings alone name it."""
     question_id, model, prompt_kind, number, sample_index = request.key
+    parsed = parse(completion.text)
+    if prompt_kind == "summary" and not any(tag in completion.text for tag in (THINK, END_THINK, ANSWER)):
+        # A summary is asked for without tags: all of it is the answer.
+        parsed = Parsed(None, completion.text.strip() or None)
     return Response(
         question_id=question_id, model=model, prompt_kind=prompt_kind, round=number, sample_index=sample_index,
         text=completion.text, think=parsed.think, answer=parsed.answer, finish_reason=completion.finish_reason,
         prompt_tokens=completion.prompt_tokens, completion_tokens=completion.completion_tokens, seed=request.seed,
-        sampling_id=sampling.sampling_id,
+        sampling_id=sampling_id or sampling.sampling_id,
     )  # fmt: skip
 
 
 def load(sampling: Sampling, model: str | Path) -> Engine:
-    """Load a model (a checkpoint directory, or a name on the Hugging Face hub) in the engine that the config names.
+    """Load a model (a checkpoint directory, or a name: on the Hugging Face hub, or at an endpoint) in the config's engine.
 
-    Raises EngineFailed if the engine is not installed or the model cannot be loaded.
+    Raises EngineFailed if the engine is not installed, or the model cannot be loaded or is not served.
     """
-    if sampling.engine == "vllm":
-        from stillhouse.sampling.vllm import VllmEngine
+    from importlib import import_module
 
-        return VllmEngine(str(model), sampling)
-    from stillhouse.sampling.transformers import TransformersEngine
-
-    return TransformersEngine(str(model), sampling)
+    module, name = ENGINES[sampling.engine]
+    engine: Engine = getattr(import_module(module), name)(str(model), sampling)
+    return engine

@@ -12,17 +12,31 @@ SYSTEM_PROMPTS = {
         "the user with the answer. The reasoning process and answer are enclosed within <think> and <answer> tags, respectively, "
         "i.e., <think> reasoning process here </think> <answer> answer here </answer>."
     ),
+    "distillation": (
+        "You are a helpful assistant. To answer the user’s question, you first think about the reasoning process and then provide "
+        "the user with the answer. The reasoning process and answer are enclosed within <think> </think> and <answer> </answer> "
+        "tags, respectively, i.e., <think> reasoning process here </think> <answer> answer here </answer>."
+    ),
 }
-"""By name. ``think_answer``: 1.4M report, Table 1."""
+"""By name. ``think_answer``: 1.4M report, Table 1. ``distillation``: Leveraging Reasoning Model Answers, App. A Fig. 3."""
 
 SUFFIXES = {
     "none": "",
     "boxed": "Let's think step by step and output the final answer within \\boxed{}.",
+    "python": "Let's think step by step and output the final answer within\n```python\nyour code\n```",
 }
-"""What follows the question, by name. ``boxed``: Leveraging Reasoning Model Answers, App. A Fig. 3."""
+"""What follows the question, by name: of mathematics and of code (Leveraging Reasoning Model Answers, App. A Fig. 3)."""
 
-SystemPrompt = Literal["none", "think_answer"]
-Suffix = Literal["none", "boxed"]
+SUMMARY_PROMPT = (
+    "Below are a question and the reasoning that led to an answer of it. Retell the reasoning as a short explanation for a reader "
+    "who wants to follow it: keep the steps that the answer rests on, in their order, and leave out detours and doubts. Write the "
+    "explanation alone, without the final answer.\n\nQuestion:\n{question}\n\nReasoning:\n{thinking}"
+)
+"""How thinking is summarised. Ours: the paper (Leveraging Reasoning Model Answers §2.2) does not print its prompt."""
+
+SystemPrompt = Literal["none", "think_answer", "distillation"]
+Suffix = Literal["none", "boxed", "python"]
+Category = Literal["math", "code", "science", "instruction_following", "multi_turn", "other"]
 
 
 def conversation(messages: Sequence[Message], system_prompt: SystemPrompt, suffix: Suffix) -> list[Message]:
@@ -37,3 +51,8 @@ def conversation(messages: Sequence[Message], system_prompt: SystemPrompt, suffi
 def previous_answer_prompt(question: str, answer: str) -> str:
     """The prompt of a further round of thinking: the thinking is discarded, the answer shown (Think Twice §2)."""
     return f"{question}\nThe assistant’s previous answer is: <answer> {answer} </answer>, and please re-answer."
+
+
+def summary_prompt(template: str, question: str, thinking: str) -> str:
+    """The template with the question and the thinking filled in; braces in either stay as they are."""
+    return thinking.join(part.replace("{question}", question) for part in template.split("{thinking}"))

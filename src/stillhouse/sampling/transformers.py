@@ -5,7 +5,8 @@ on what else is in its batch, beyond float rounding.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.errors import EngineFailed, one_line
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 BATCH_TOKENS = 2_000_000
 """Default budget of a batch: rows x vocabulary x 4 bytes of logits stay small, rows x length of cache too."""
+WINDOW = 2048
+"""Requests that are sorted by length together."""
 
 
 class TransformersEngine:
@@ -43,16 +46,18 @@ class TransformersEngine:
         fitting = max(8, min(256, BATCH_TOKENS // self._model.config.vocab_size))
         self._batch_rows = int(os.environ.get("STILLHOUSE_BATCH_ROWS", fitting))
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Completion]]:
+    def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
         """See Engine. Prompts of like length are batched together."""
-        prompts = {
-            id(request): self._tokenizer.apply_chat_template(request.messages, tokenize=False, add_generation_prompt=True)
-            for request in requests
-        }
-        ordered = sorted(requests, key=lambda request: len(prompts[id(request)]))
-        for start in range(0, len(ordered), self._batch_rows):
-            batch = ordered[start : start + self._batch_rows]
-            yield from zip(batch, self._generate(batch, [prompts[id(request)] for request in batch]), strict=True)
+        source = iter(requests)
+        for window in iter(lambda: list(islice(source, WINDOW)), []):
+            prompts = {
+                id(request): self._tokenizer.apply_chat_template(request.messages, tokenize=False, add_generation_prompt=True)
+                for request in window
+            }
+            ordered = sorted(window, key=lambda request: len(prompts[id(request)]))
+            for start in range(0, len(ordered), self._batch_rows):
+                batch = ordered[start : start + self._batch_rows]
+                yield from zip(batch, self._generate(batch, [prompts[id(request)] for request in batch]), strict=True)
 
     def _generate(self, batch: Sequence[Request], prompts: list[str]) -> list[Completion]:
         import torch

@@ -1,11 +1,17 @@
 """Sampling by vLLM in this process: the engine of GPU pods."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from stillhouse.errors import EngineFailed, one_line
+from stillhouse.identity import prompt_text
 from stillhouse.sampling.engine import Completion, Request, Sampling
+from stillhouse.sampling.replies import refusal_kind
+
+AHEAD = 1024
+"""Requests handed to vLLM at a time: more than it runs at once, so that its scheduler never waits for one."""
 
 
 class VllmEngine:
@@ -28,25 +34,73 @@ class VllmEngine:
         except (OSError, ValueError, RuntimeError) as error:
             msg = f"model {model}: vllm cannot load it: {one_line(error)}"
             raise EngineFailed(msg) from error
-        if self._llm.get_tokenizer().chat_template is None:
+        self._tokenizer = self._llm.get_tokenizer()
+        if self._tokenizer.chat_template is None:
             msg = f"model {model}: its tokenizer has no chat template; add one to tokenizer_config.json"
             raise EngineFailed(msg)
         self._sampling = sampling
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Completion]]:
-        """See Engine. Every request has its own seed, so a row does not depend on the batch it is in."""
+    def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
+        """See Engine. Every request has its own seed, so a row does not depend on the batch it is in.
+
+        The scheduler is kept full: requests are added as others finish, and completions leave as they finish.
+        """
+        source, running = iter(requests), dict[str, Request]()
+        engine = self._llm.llm_engine
+        try:
+            while True:
+                if len(running) <= AHEAD // 2:
+                    yield from self._add(list(islice(source, AHEAD - len(running))), running)
+                if not running:
+                    return
+                for output in engine.step():
+                    if output.finished:
+                        yield running.pop(output.request_id), _completion(output)
+        finally:
+            engine.abort_request(list(running))
+
+    def _add(self, requests: list[Request], running: dict[str, Request]) -> Iterator[tuple[Request, Completion]]:
+        """Queue requests; those that vLLM refuses come back as failures."""
+        if not requests:
+            return
+        try:
+            names = self._llm.enqueue(self._prompts(requests), [self._parameters(each) for each in requests], use_tqdm=False)
+        except ValueError as error:
+            # One that is too long turns all of them away: halves are tried until it stands alone.
+            if len(requests) == 1:
+                yield requests[0], Completion("", "error", 0, 0, refusal_kind(str(error)), one_line(error))
+                return
+            middle = len(requests) // 2
+            yield from self._add(requests[:middle], running)
+            yield from self._add(requests[middle:], running)
+        else:
+            # vLLM adds a random tail to the number that its outputs go by.
+            running.update(zip((name.partition("-")[0] for name in names), requests, strict=True))
+
+    def _prompts(self, requests: list[Request]) -> list[Any]:
+        """Token ids of each prompt; the samples of a question stand together, and theirs are made once."""
+        made: dict[str, Any] = {}
+        for request in requests:
+            text = prompt_text(request.messages)
+            if text not in made:
+                tokens = self._tokenizer.apply_chat_template(list(request.messages), add_generation_prompt=True, return_dict=False)
+                made[text] = {"prompt_token_ids": tokens}
+        return [made[prompt_text(request.messages)] for request in requests]
+
+    def _parameters(self, request: Request) -> Any:
         from vllm import SamplingParams
 
         given = self._sampling
-        parameters = [
-            SamplingParams(temperature=given.temperature, top_p=given.top_p, max_tokens=given.max_tokens, seed=request.seed)
-            for request in requests
-        ]
-        outputs = self._llm.chat([list(request.messages) for request in requests], parameters, use_tqdm=False)
-        for request, output in zip(requests, outputs, strict=True):
-            written = output.outputs[0]
-            reason = written.finish_reason if written.finish_reason in {"stop", "length"} else "error"
-            yield request, Completion(written.text, reason, len(output.prompt_token_ids or ()), len(written.token_ids))
+        return SamplingParams(temperature=given.temperature, top_p=given.top_p, max_tokens=given.max_tokens, seed=request.seed)
+
+
+def _completion(output: Any) -> Completion:
+    written = output.outputs[0]
+    prompt_tokens, completion_tokens = len(output.prompt_token_ids or ()), len(written.token_ids)
+    if written.finish_reason in {"stop", "length"}:
+        return Completion(written.text, written.finish_reason, prompt_tokens, completion_tokens)
+    detail = f"vllm ended it with finish_reason {written.finish_reason!r}"
+    return Completion(written.text, "error", prompt_tokens, completion_tokens, "aborted", detail)
 
 
 def _hardware() -> dict[str, Any]:

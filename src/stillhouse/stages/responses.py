@@ -1,94 +1,99 @@
-"""questions -> responses: sample answers to every question from one model."""
+"""questions -> responses: sample answers to every question from one or more models."""
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 
-from stillhouse import rows
 from stillhouse.errors import NothingToDo
-from stillhouse.rows import Question, Response, ResponseKey
-from stillhouse.sampling.engine import Request, Sampling, response, row_seed
-from stillhouse.sampling.prompts import conversation
+from stillhouse.grading import PassThresholds
+from stillhouse.sampling import planning
+from stillhouse.sampling.adaptive import Adaptive
+from stillhouse.sampling.answering import Answering
+from stillhouse.sampling.engine import Sampling
+from stillhouse.sampling.parts import Parts, composition
+from stillhouse.sampling.prompts import SUMMARY_PROMPT
 from stillhouse.stage import Outputs, StageInputs
 
-PART_RESPONSES = 2048
-"""Responses to a published part: what a killed run loses at most."""
+SCHEMA_VERSION = 2
 
 
 class Config(Sampling):
     """What to sample."""
 
-    model: str
-    """The model's name in the rows; without a checkpoint input, the model itself on the Hugging Face hub."""
+    model: str | None = None
+    """The model's name in the rows; without a checkpoint input, the model itself: on the Hugging Face hub, or at an endpoint."""
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Several models instead of one, by name, each with the settings that are its own: ``{r1: {}, small: {temperature: 1.0}}``."""
     samples: int = Field(4, ge=1)
-    """Responses to a question (DeepDistill §2.3: 4)."""
+    """Responses to a question from each model (DeepDistill §2.3: 4 from each of three)."""
+    rounds: int = Field(1, ge=1, le=8)
+    """Rounds of thinking of each sample: every further one shows the last answer and asks again (Think Twice: 2, up to 4)."""
+    prompt_kind: Literal["question", "summary"] = "question"
+    """question: answer the questions; summary: summarise the thinking in the responses input, by summary_prompt alone."""
+    summary_prompt: str = Field(SUMMARY_PROMPT, pattern=r"\{thinking\}")
+    """How a summary is asked for; {question} and {thinking} are filled in. The paper does not print its prompt."""
+    until: Literal["all", "verified", "graded"] = "all"
+    """all: every sample; verified: until one is verified correct (Think Twice §3.3); graded: until the grade is decided (ours)."""
+    adaptive: Adaptive = Adaptive()
+    """When a grade counts as decided."""
+    pass_thresholds: PassThresholds = PassThresholds()
+    """Verify scores above which a response passes, by category; used where until asks for verdicts."""
+    verify_timeout_s: float = Field(10, gt=0)
+    """Seconds one verification may take before its worker is killed."""
+    max_failure_rate: float = Field(0.05, ge=0, le=1)
+    """Share of requests that may be given up without an answer; above it the stage fails."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        if bool(self.model) == bool(self.models):
+            msg = f"name one model, or several models: model is {self.model!r}, models {list(self.models)}"
+            raise ValueError(msg)
+        if self.prompt_kind == "summary" and (self.models or self.until != "all" or self.rounds > 1):
+            msg = "a summary is made by one model, once: name a model, and leave until and rounds alone"
+            raise ValueError(msg)
+        if self.until == "graded" and self.rounds > 1:
+            msg = "until graded looks at first answers alone: leave rounds at 1"
+            raise ValueError(msg)
+        self.samplings()
+        return self
+
+    def samplings(self) -> dict[str, Sampling]:
+        """How each model is sampled, by its name. Raises ValueError for a setting that is none."""
+        shared = self.model_dump(include=set(Sampling.model_fields))
+        found = {}
+        for name, own in (self.models or {str(self.model): {}}).items():
+            try:
+                found[name] = Sampling.model_validate(shared | own)
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                msg = f"{name}.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+                raise ValueError(msg) from error
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """Questions, and the checkpoint that answers them."""
+    """Questions, the checkpoint that answers them, the responses whose thinking is summarised, and an earlier output to reuse."""
 
     questions: Path
     checkpoint: Path | None = None
+    responses: tuple[Path, ...] = ()
+    previous: Path | None = None
 
 
 def run(config: Config, inputs: Inputs) -> Outputs:
-    """Sample what no finished part holds yet, part by part."""
-    from stillhouse.sampling.engine import load
-
-    done = _carry_over(inputs)
-    requests = [request for request in _requests(config, inputs) if request.key not in done]
-    if not requests and not done and inputs.shard.count == 1:
-        msg = "responses: the questions artifact has no row; nothing to sample"
-        raise NothingToDo(msg)
-    total = len(requests) + len(done)
-    inputs.progress(len(done), total, "responses")
-    engine = load(config, inputs.checkpoint or config.model) if requests else None
-    first_part = len(list(inputs.output.glob("part-*.parquet")))
-    for part, start in enumerate(range(0, len(requests), PART_RESPONSES), start=first_part):
-        made: list[Response] = []
-        for request, completion in engine.sample(requests[start : start + PART_RESPONSES]) if engine else ():
-            made.append(response(config, request, completion))
-            inputs.progress(len(done) + start + len(made), total, "responses")
-        path = inputs.output / f"part-{part:05d}.parquet"
-        rows.write_part(path, sorted(made, key=rows.response_key), Response)
-        inputs.publish_part(path)
-    if not total:
-        # A shard that no key fell into: without its part the whole could never be put together.
-        rows.write(inputs.output, [], Response)
-    return Outputs(metrics=_metrics(list(rows.read(inputs.output, Response))))
-
-
-def _requests(config: Config, inputs: Inputs) -> Iterator[Request]:
-    for question in rows.read(inputs.questions, Question):
-        if not inputs.shard.holds(question.question_id):
-            continue
-        messages = conversation(question.messages, config.system_prompt, config.suffix)
-        for index in range(config.samples):
-            key: ResponseKey = (question.question_id, config.model, "question", 1, index)
-            yield Request(key, messages, row_seed(config.seed, key))
-
-
-def _carry_over(inputs: Inputs) -> set[ResponseKey]:
-    """Take over the parts an earlier try finished, under their names, and name their rows."""
-    if inputs.finished is None:
-        return set()
-    for path in rows.parts(inputs.finished):
-        inputs.output.mkdir(exist_ok=True)
-        shutil.copyfile(path, inputs.output / path.name)
-    return {rows.response_key(row) for row in rows.read(inputs.output, Response)}
-
-
-def _metrics(made: list[Response]) -> dict[str, float]:
-    """Counts of responses, tokens and finish reasons, and the share that has both parts."""
-    whole = sum(row.think is not None and row.answer is not None for row in made)
-    return {
-        "n_responses": len(made),
-        "n_prompt_tokens": sum(row.prompt_tokens for row in made),
-        "n_completion_tokens": sum(row.completion_tokens for row in made),
-        "n_truncated": sum(row.finish_reason == "length" for row in made),
-        "think_and_answer_share": whole / max(len(made), 1),
-    }
+    """Sample what no finished part and no earlier output holds. Raises TooManyErrors where too many requests are given up."""
+    planning.check(config, inputs)
+    with Parts(inputs) as parts, planning.planner(config, inputs) as plan_of:
+        answering = Answering(inputs, parts, inputs.previous, config.max_failure_rate)
+        for model, sampling in config.samplings().items():
+            sampling_id = planning.sampling_id(config, sampling, inputs)
+            answering.run(plan_of(model, sampling), sampling, sampling_id, planning.loader(sampling, model, inputs.checkpoint))
+        if not answering.total and inputs.shard.count == 1:
+            msg = "responses: the inputs have no row to ask about; nothing to sample"
+            raise NothingToDo(msg)
+        parts.finish()
+    metrics = composition(inputs.output) | answering.metrics(config.engine)
+    return Outputs(metrics=metrics, dropped=parts.reasons())

@@ -1,7 +1,15 @@
 from typing import get_args
 
+from stillhouse import rows
 from stillhouse.sampling import prompts
-from stillhouse.sampling.prompts import SUFFIXES, SYSTEM_PROMPTS, conversation, previous_answer_prompt
+from stillhouse.sampling.prompts import (
+    SUFFIXES,
+    SUMMARY_PROMPT,
+    SYSTEM_PROMPTS,
+    conversation,
+    previous_answer_prompt,
+    summary_prompt,
+)
 
 ASKED = [{"role": "user", "content": "What is 1 + 1?"}]
 
@@ -9,6 +17,20 @@ ASKED = [{"role": "user", "content": "What is 1 + 1?"}]
 def test_names_in_the_config_are_the_prompts_there_are():
     assert set(get_args(prompts.SystemPrompt)) == set(SYSTEM_PROMPTS)
     assert set(get_args(prompts.Suffix)) == set(SUFFIXES)
+
+
+def test_categories_in_the_config_are_those_of_the_rows():
+    assert get_args(prompts.Category) == rows.CATEGORIES
+
+
+def test_suffix_of_code_asks_for_a_block():
+    # Leveraging Reasoning Model Answers, App. A Fig. 3.
+    assert SUFFIXES["python"] == "Let's think step by step and output the final answer within\n```python\nyour code\n```"
+
+
+def test_summary_prompt_fills_both_in_and_leaves_other_braces_alone():
+    assert summary_prompt("{thinking} | {question} | {x}", "f{thinking}", "g{question}") == "g{question} | f{thinking} | {x}"
+    assert {"{question}", "{thinking}"} <= set(SUMMARY_PROMPT.split("\n"))
 
 
 def test_conversation_without_prompts_is_the_question_alone():

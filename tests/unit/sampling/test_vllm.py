@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 
@@ -6,6 +7,7 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.errors import EngineFailed
+from stillhouse.sampling import vllm as vllm_engine
 from stillhouse.sampling.engine import Completion, Request, Sampling, load, row_seed
 
 SAMPLING = Sampling(engine="vllm", temperature=0.8, top_p=0.9, max_tokens=24)
@@ -17,6 +19,13 @@ def requests(count):
     return [Request(key, each.messages, row_seed(0, key)) for key, each in zip(keys, testing.questions(count), strict=True)]
 
 
+def by_place(made, given):
+    """Places of the requests in the order they were answered, and their completions."""
+    pairs = list(made)
+    places = {request.key: place for place, request in enumerate(given)}
+    return [places[request.key] for request, _ in pairs], [completion for _, completion in pairs]
+
+
 class LLM:
     """A vLLM that says the seed it was given; every third answer is cut, every fourth given up."""
 
@@ -26,15 +35,38 @@ class LLM:
         if "gone" in arguments["model"]:
             raise ValueError("no such model,\nsays vllm")
         self.arguments = arguments
+        self.waiting, self.enqueued, self.most, self.aborted = [], 0, 0, None
 
     def get_tokenizer(self):
-        return SimpleNamespace(chat_template=self.template)
+        return SimpleNamespace(chat_template=self.template, apply_chat_template=lambda messages, **_: messages)
 
-    def chat(self, conversations, parameters, *, use_tqdm):
-        for place, (messages, each) in enumerate(zip(conversations, parameters, strict=True)):
-            reason = {2: "length", 3: "abort"}.get(place % 4, "stop")
+    def enqueue(self, prompts, parameters, *, use_tqdm):
+        conversations = [prompt["prompt_token_ids"] for prompt in prompts]
+        if any("long" in messages[-1]["content"] for messages in conversations):
+            raise ValueError("This model's maximum context length is 8 tokens")
+        names = []
+        for messages, each in zip(conversations, parameters, strict=True):
+            reason = {2: "length", 3: "abort"}.get(self.enqueued % 4, "stop")
             written = SimpleNamespace(text=f"{messages[-1]['content']} {each.seed}", finish_reason=reason, token_ids=[1, 2])
-            yield SimpleNamespace(outputs=[written], prompt_token_ids=[1, 2, 3])
+            names.append(f"{self.enqueued}-abcd1234")
+            self.waiting.append(
+                SimpleNamespace(request_id=str(self.enqueued), outputs=[written], prompt_token_ids=[1, 2, 3], finished=True)
+            )
+            self.enqueued += 1
+        self.most = max(self.most, len(self.waiting))
+        return names
+
+    @property
+    def llm_engine(self):
+        return self
+
+    def step(self):
+        """The last two first, and one that has not finished."""
+        done = [self.waiting.pop() for _ in range(min(2, len(self.waiting)))]
+        return [*done, SimpleNamespace(request_id="0", finished=False)]
+
+    def abort_request(self, names):
+        self.aborted = names
 
 
 @pytest.fixture
@@ -54,10 +86,41 @@ def test_load_without_vllm_names_what_to_install():
 @pytest.mark.usefixtures("vllm")
 def test_sample_gives_every_request_its_own_seed_and_completion():
     given = requests(4)
-    made = list(load(SAMPLING, "tiny").sample(given))
-    assert [request for request, _ in made] == given
-    assert made[0][1] == Completion(f"What is 0 + 7? {given[0].seed}", "stop", 3, 2)
-    assert [completion.finish_reason for _, completion in made] == ["stop", "stop", "length", "error"]
+    made = dict(zip(*by_place(load(SAMPLING, "tiny").sample(given), given), strict=True))
+    assert sorted(made) == [0, 1, 2, 3]
+    assert made[0] == Completion(f"What is 0 + 7? {given[0].seed}", "stop", 3, 2)
+    assert [made[place].finish_reason for place in range(4)] == ["stop", "stop", "length", "error"]
+    assert (made[3].failure, made[3].detail) == ("aborted", "vllm ended it with finish_reason 'abort'")
+
+
+@pytest.mark.usefixtures("vllm")
+def test_sample_more_than_fit_at_once_are_added_as_others_finish(monkeypatch):
+    monkeypatch.setattr(vllm_engine, "AHEAD", 8)
+    engine, given, read = load(SAMPLING, "tiny"), requests(50), []
+    made = engine.sample(read.append(each) or each for each in given)
+    next(made)
+    assert len(read) == 8
+    assert sorted(place for place in by_place(made, given)[0]) == sorted(set(range(50)) - {7})
+    assert (engine._llm.most, engine._llm.aborted) == (8, [])
+
+
+@pytest.mark.usefixtures("vllm")
+def test_sample_too_long_is_a_value_and_the_others_are_answered():
+    given = requests(9)
+    given[4] = replace(given[4], messages=[{"role": "user", "content": "a long one"}])
+    places, completions = by_place(load(SAMPLING, "tiny").sample(given), given)
+    failed = {place: completion.failure for place, completion in zip(places, completions, strict=True) if place == 4}
+    assert sorted(places) == list(range(9))
+    assert failed == {4: "context_overflow"}
+
+
+@pytest.mark.usefixtures("vllm")
+def test_sample_left_early_aborts_what_runs():
+    engine = load(SAMPLING, "tiny")
+    made = engine.sample(requests(5))
+    next(made)
+    made.close()
+    assert len(engine._llm.aborted) == 4
 
 
 @pytest.mark.usefixtures("vllm")
@@ -78,30 +141,3 @@ def test_load_without_chat_template_is_engine_failed(vllm):
     vllm.LLM.template = None
     with pytest.raises(EngineFailed, match="no chat template"):
         load(SAMPLING, "tiny")
-
-
-@pytest.mark.skipif(not INSTALLED, reason="vllm is not installed here")
-@pytest.mark.timeout(300)
-def test_sample_by_the_real_vllm_is_reproducible_row_by_row(tmp_path, monkeypatch):
-    from stillhouse import rows
-    from stillhouse.rows import Selected
-    from stillhouse.stages import sft
-    from stillhouse.training.models import FromScratch
-
-    monkeypatch.setenv("VLLM_HOST_IP", "127.0.0.1")
-    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
-    rows.write(tmp_path / "selected", [testing.selected(each) for each in testing.questions(12)], Selected)
-    # vLLM on a CPU serves heads of 32 dimensions and multiples.
-    init = FromScratch(kind="scratch", hidden_size=64, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
-    inputs = sft.Inputs(scratch=tmp_path, selected=tmp_path / "selected")
-    config = sft.Config(
-        init=init, max_steps=30, batch_size=12, learning_rate=1e-2, max_length=96, system_prompt="none", suffix="none"
-    )
-    sft.run(config, inputs)
-    engine = load(SAMPLING, inputs.output)
-    given = requests(6)
-    first = {request.key: completion for request, completion in engine.sample(given)}
-    again = {request.key: completion for request, completion in engine.sample(given[::-1])}
-    assert first == again
-    assert len({completion.text for completion in first.values()}) > 1
-    assert {completion.finish_reason for completion in first.values()} <= {"stop", "length"}

@@ -1,0 +1,131 @@
+"""What an OpenAI-compatible endpoint says, or fails to say -> a completion, or a failure of a named kind."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from stillhouse.errors import EngineFailed, one_line
+from stillhouse.sampling.engine import Completion
+
+BUSY = ("rate_limited", "unavailable", "unreachable")
+"""The endpoint takes nothing at the moment: says nothing about the request, which waits for as long as it takes."""
+DOUBTFUL = ("server_error", "timeout", "disconnected", "bad_json", "empty_choices")
+"""May be the endpoint's fault or the request's: tried again a bounded number of times."""
+FINAL = ("context_overflow", "bad_request", "filtered")
+"""Would be said again however often it is asked."""
+KINDS = (*BUSY, *DOUBTFUL, *FINAL)
+
+_OVERFLOW = ("context_length_exceeded", "maximum context length", "context length of", "context window", "max_model_len")
+_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One try that gave no completion. ``kind`` is one of KINDS."""
+
+    kind: str
+    detail: str
+    retry_after_s: float | None = None
+    """What the endpoint asked to wait."""
+
+
+def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Completion | Failure:
+    """A reply to a chat completion. Raises EngineFailed where no request would fare better: a refused key, an unknown model."""
+    if status == 200:
+        return _read_success(body)
+    said = f"HTTP {status}: {_message(body)}"
+    if status in {401, 403, 404}:
+        hint = "check the model's name and the URL in STILLHOUSE_ENDPOINTS" if status == 404 else "check STILLHOUSE_API_KEY"
+        msg = f"{said}; {hint}"
+        raise EngineFailed(msg)
+    if status == 429:
+        return Failure("rate_limited", said, retry_after_s(headers.get("retry-after")))
+    if status in {502, 503, 504}:
+        return Failure("unavailable", said, retry_after_s(headers.get("retry-after")))
+    if status >= 500 or status == 408:
+        return Failure("server_error" if status >= 500 else "timeout", said)
+    return Failure(refusal_kind(said), said)
+
+
+def refusal_kind(said: str) -> str:
+    """Whether a refused request did not fit the model's context, or was wrong in another way."""
+    return "context_overflow" if any(sign in said for sign in _OVERFLOW) else "bad_request"
+
+
+def read_error(error: Exception) -> Failure:
+    """An exception of httpx, or a TimeoutError. Anything else is raised again: it is a bug."""
+    import httpx
+
+    said = f"{type(error).__name__}: {one_line(error)}"
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return Failure("unreachable", said)
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return Failure("timeout", said)
+    if isinstance(error, httpx.TransportError | httpx.DecodingError):
+        return Failure("disconnected", said)
+    raise error
+
+
+def retry_after_s(value: str | None) -> float | None:
+    """Seconds from a Retry-After header: a number or a date (RFC 9110 §10.2.3); None where it is neither."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _read_success(body: bytes) -> Completion | Failure:
+    try:
+        reply = json.loads(body)
+    except ValueError as error:
+        return Failure("bad_json", f"{one_line(error)} in {_shown(body)}")
+    choices = reply.get("choices") if isinstance(reply, dict) else None
+    if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
+        return Failure("empty_choices", f"no choice in {_shown(body)}")
+    text = _text(choices[0].get("message"))
+    reason = choices[0].get("finish_reason")
+    if reason not in {"stop", "length"}:
+        kind = "filtered" if reason == "content_filter" else "empty_choices"
+        return Failure(kind, f"finish_reason {reason!r} in {_shown(body)}")
+    if text is None:
+        return Failure("empty_choices", f"no content in {_shown(body)}")
+    usage: dict[str, Any] = reply.get("usage") or {}
+    return Completion(text, reason, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
+
+
+def _text(message: Any) -> str | None:
+    """The message's text. Thinking that the server told apart (``reasoning_content``, or ``reasoning``) is put back in its tags."""
+    if not isinstance(message, dict):
+        return None
+    content = message.get("content")
+    thinking = message.get("reasoning_content") or message.get("reasoning")
+    if thinking:
+        return f"<think>{thinking}</think>{content or ''}"
+    return content if isinstance(content, str) else None
+
+
+def _message(body: bytes) -> str:
+    """The message in an error's JSON, in any of the forms in use; else the body itself."""
+    try:
+        reply = json.loads(body)
+    except ValueError:
+        return _shown(body)
+    error = reply.get("error", reply) if isinstance(reply, dict) else reply
+    if isinstance(error, dict):
+        parts = [str(error[name]) for name in ("code", "message", "detail") if error.get(name)]
+        return " ".join(" ".join(parts).split())[: 2 * _SHOWN] or _shown(body)
+    return _shown(body)
+
+
+def _shown(body: bytes) -> str:
+    text = " ".join(body.decode("utf-8", "replace").split())
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -1,0 +1,115 @@
+"""A real vLLM (CPU build) and a tiny model: sampled in process, and served over HTTP.
+
+vLLM has an environment of its own, ``.venv-vllm`` (``make test`` builds it on Linux x86-64). The served model is asked from here.
+"""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stillhouse import rows, testing
+from stillhouse.errors import EngineFailed
+from stillhouse.rows import Question, Response, Selected
+from stillhouse.sampling.engine import Request, Sampling, load
+from stillhouse.stage import execute
+from stillhouse.stages import responses, sft
+from stillhouse.training.models import FromScratch
+from tests.conftest import answers, free_port, server
+
+ROOT = Path(__file__).parents[2]
+PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
+PLATFORM = f"{platform.system()} {platform.machine()}"
+START_S = 240
+"""vLLM starts in 30 s on two idle cores."""
+ENVIRONMENT = {
+    "VLLM_HOST_IP": "127.0.0.1", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_LOGGING_LEVEL": "WARNING",
+    "PYTHONPATH": str(ROOT / "src"),
+}  # fmt: skip
+CONFIG = responses.Config(
+    model="tiny", engine="vllm", samples=3, max_tokens=24, temperature=0.8, top_p=0.9, system_prompt="none", suffix="none"
+)
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not PYTHON.exists(), reason=f"no .venv-vllm on {PLATFORM}: make test builds it on Linux x86_64"),
+]
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory):
+    """Questions, and a model that has seen a few of them: vLLM on a CPU serves heads of 32 dimensions and multiples."""
+    root = tmp_path_factory.mktemp("vllm")
+    asked, selected = testing.questions(10), (root / "selected" / "toy" / "1").as_uri()
+    testing.publish(asked, Question, (root / "questions" / "toy" / "1").as_uri())
+    testing.publish([testing.selected(each) for each in asked], Selected, selected)
+    init = FromScratch(kind="scratch", hidden_size=64, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
+    config = sft.Config(
+        init=init, max_steps=30, batch_size=12, learning_rate=1e-2, max_length=96, system_prompt="none", suffix="none"
+    )
+    execute(sft, config, {"selected": [selected]}, (root / "sft" / "tiny" / "1").as_uri())
+    return root
+
+
+@pytest.fixture(scope="module")
+def endpoint(artifacts):
+    """The model behind vLLM's own OpenAI-compatible server, under the name ``tiny``."""
+    port = free_port()
+    command = [
+        str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(artifacts / "sft" / "tiny" / "1"),
+        "--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager",
+        "--max-model-len", "128", "--max-num-seqs", "32",
+    ]  # fmt: skip
+    with server(command, ENVIRONMENT, artifacts / "server.log", lambda: answers(f"http://127.0.0.1:{port}/health"), START_S):
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+def read(artifacts, name):
+    made = list(rows.read(artifacts / "responses" / name / "1", Response))
+    assert len({rows.response_key(row) for row in made}) == len(made) == 30
+    return {rows.response_key(row): row for row in made}
+
+
+def in_process(artifacts, name):
+    command = [
+        str(PYTHON), "-m", "stillhouse", "responses", "--config", CONFIG.model_dump_json(),
+        "--input", f"questions={(artifacts / 'questions' / 'toy' / '1').as_uri()}",
+        "--input", f"checkpoint={(artifacts / 'sft' / 'tiny' / '1').as_uri()}",
+        "--output", (artifacts / "responses" / name / "1").as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=START_S)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return read(artifacts, name)
+
+
+def test_vllm_in_process_and_served_give_every_row_and_the_same_ones(artifacts, endpoint, monkeypatch):
+    own = in_process(artifacts, "in-process")
+    monkeypatch.setenv("STILLHOUSE_ENDPOINTS", endpoint)
+    config = CONFIG.model_copy(update={"engine": "openai"})
+    questions = (artifacts / "questions" / "toy" / "1").as_uri()
+    execute(responses, config, {"questions": [questions]}, (artifacts / "responses" / "served" / "1").as_uri())
+    served = read(artifacts, "served")
+    assert served.keys() == own.keys()
+    assert len({row.text for row in own.values()}) > 3, "samples differ"
+    for key, row in own.items():
+        other = served[key]
+        assert (row.seed, row.prompt_tokens, row.finish_reason in {"stop", "length"}) == (other.seed, other.prompt_tokens, True)
+    equal = sum(own[key].text == served[key].text for key in own)
+    assert equal >= 27, "equal seeds give equal texts, but for rounding in another batch"
+
+
+def test_vllm_served_refusals_are_told_apart(endpoint, monkeypatch):
+    """What the real server says of a prompt that is too long, and of a model it does not serve."""
+    monkeypatch.setenv("STILLHOUSE_ENDPOINTS", endpoint)
+    engine = load(Sampling(engine="openai", max_tokens=8), "tiny")
+    fits, long = (testing.question("1 + 1 " * times) for times in (1, 200))
+    asked = [Request((each.question_id, "tiny", "question", 1, 0), each.messages, 7) for each in (fits, long)]
+    made = {request.key[0]: completion for request, completion in engine.sample(asked)}
+    assert made[fits.question_id].failure == ""
+    assert made[long.question_id].failure == "context_overflow"
+    with pytest.raises(EngineFailed, match="model tinny is not served at .* did you mean tiny"):
+        load(Sampling(engine="openai"), "tinny")
