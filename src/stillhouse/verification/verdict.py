@@ -36,3 +36,12 @@ class Verdict:
     method: str
     detail: str = ""
     seconds: float = 0.0
+
+
+def unanswered(request: Request, method: str) -> Verdict | None:
+    """The verdict on a response that gives nothing to judge, the same for every category; None where it gives an answer."""
+    if request.finish_reason == "error":
+        return Verdict("error", None, method, "the engine failed on this response")
+    if not request.answer or request.answer.isspace():
+        return Verdict("truncated" if request.finish_reason == "length" else "no_answer", 0.0, method)
+    return None
