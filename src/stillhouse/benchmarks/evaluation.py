@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from stillhouse.rows import Question, Response, ResponseKey, Verified
 from stillhouse.sampling.engine import Engine, Request, Sampling, response, row_seed
 from stillhouse.sampling.prompts import conversation, previous_answer_prompt
-from stillhouse.stages.verified import verdicts
 from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.scoring import verdicts
 
 
 @dataclass

@@ -14,6 +14,7 @@ from stillhouse.verification.exact import comparison, extraction, reading
 from stillhouse.verification.verdict import DETAIL_CHARS, Request, Verdict, unanswered
 
 METHOD, EXACT = "math-verify", "exact"
+EMPTY_BOX = "\\boxed{}"
 
 TAIL_CHARS = 1000
 """How much of an answer is read where no box stands before it: the result stands at the end."""
@@ -40,15 +41,13 @@ def settled(request: Request) -> Verdict | None:
     if not reference:
         return Verdict("error", None, EXACT, "the question has no reference answer")
     if len(answer) > LONGEST_CHARS:
-        length = len(request.answer or "")
-        return Verdict("malformed", 0.0, EXACT, f"the last formula of {length:,} characters has no end within {LONGEST_CHARS:,}")
-    gold, found = _formula_of_reference(reference), extraction.formula(answer)
-    if gold is None or found is None:
-        return None
-    equal = _identical(gold, found) or _equal(gold, found)
+        return Verdict("malformed", 0.0, EXACT, f"over {LONGEST_CHARS:,} characters from the last box on: no formula is as long")
+    if answer.strip() == EMPTY_BOX:
+        return Verdict("malformed", 0.0, EXACT, "an empty box")
+    equal = _decided(reference, answer)
     if equal is None:
         return None
-    return Verdict("correct", 1.0, EXACT) if equal else Verdict("wrong", 0.0, EXACT, _difference(found.text, reference))
+    return Verdict("correct", 1.0, EXACT) if equal else Verdict("wrong", 0.0, EXACT, _difference(answer, reference))
 
 
 def trimmed(request: Request) -> Request:
@@ -61,9 +60,20 @@ def verify(request: Request) -> Verdict:
     if (quick := settled(request)) is not None:
         return quick
     answer, reference = tail(request.answer or ""), str(request.reference).strip()
-    gold, found = list(_reference(reference)), _parse(answer)
+    gold = list(_reference(reference))
+    try:
+        found = _parse(answer)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the parser trips over, the answer is what it cannot read
+        return Verdict("malformed", 0.0, METHOD, f"{type(error).__name__} on {answer[-DETAIL_CHARS // 2 :]!r}"[:DETAIL_CHARS])
     if not found:
         return Verdict("malformed", 0.0, METHOD, f"no mathematics in {answer[-DETAIL_CHARS // 2 :]!r}"[:DETAIL_CHARS])
+    return _compared(gold, found, answer, reference)
+
+
+def _compared(gold: list[Any], found: list[Any], answer: str, reference: str) -> Verdict:
+    """math-verify's verdict on what it has read; where it read nothing but text, that is only equal to the same text."""
     from math_verify import verify as equal
 
     if equal(gold, found, timeout_seconds=None, raise_on_error=True):
@@ -93,10 +103,24 @@ def boxed(reference: str) -> str:
     return reference if _DELIMITED.search(reference) else f"\\boxed{{{reference}}}"
 
 
+def formula_text(reference: str) -> str:
+    """The formula of a reference without what delimits it, where that can be told."""
+    found = _formula_of_reference(reference)
+    return found.text if found else reference
+
+
 @lru_cache(maxsize=4096)
 def _formula_of_reference(reference: str) -> extraction.Formula | None:
     found = extraction.formula(boxed(reference))
     return found if found is not None and found.latex else None
+
+
+def _decided(reference: str, answer: str) -> bool | None:
+    """Whether they are equal, where that is certain."""
+    gold, found = _formula_of_reference(reference), extraction.formula(answer)
+    if gold is None or found is None:
+        return None
+    return _identical(gold, found) or _equal(gold, found)
 
 
 def _identical(gold: extraction.Formula, found: extraction.Formula) -> bool:

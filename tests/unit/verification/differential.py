@@ -1,7 +1,7 @@
 """The exact verifier against math-verify on generated answers, for worker processes: math-verify is slow."""
 
 import random
-from functools import lru_cache
+from functools import cache
 from itertools import product
 
 from stillhouse.verification import math
@@ -31,7 +31,7 @@ def math_verify_says(reference: str, answer: str) -> bool:
     return bool(verify(list(parsed(math.boxed(reference.strip()))), list(parsed(answer)), timeout_seconds=None))
 
 
-@lru_cache(maxsize=None)
+@cache
 def parsed(text: str) -> tuple[object, ...]:
     from math_verify import parse
 

@@ -47,7 +47,9 @@ def test_math_failures_that_are_not_the_answer_s_are_errors_without_a_score(answ
     assert (verdict.kind, verdict.verify_score) == ("error", None)
 
 
-@pytest.mark.parametrize("answer", ["007", "1/2/3", "9" * 16, "\\boxed{1} or \\boxed{2}", "\\boxed{x=1}", "the answer is 1", "\\boxed{3m}"])
+@pytest.mark.parametrize(
+    "answer", ["007", "1/2/3", "9" * 16, "\\boxed{1} or \\boxed{2}", "\\boxed{x=1}", "the answer is 1", "\\boxed{3m}"]
+)
 def test_math_settled_leaves_what_is_not_plain_alone(answer):
     assert math.settled(Request("math", answer, "1")) is None
 
@@ -55,11 +57,22 @@ def test_math_settled_leaves_what_is_not_plain_alone(answer):
 @pytest.mark.parametrize(
     ("answer", "reference", "kind"),
     [
-        ("\\boxed{\\dfrac{2}{4}}", "\\frac12", "correct"), ("10\\%", "0.1", None), ("$10\\%$", "0.1", "correct"), ("\\boxed{10}", "10\\%", "correct"),
-        ("\\boxed{\\{2, 1\\}}", "1, 2", "correct"), ("\\boxed{(2,1)}", "(1,2)", "wrong"), ("\\boxed{(1,2)}", "1,2", "correct"),
-        ("\\boxed{[1,2)}", "(1,2)", "wrong"), ("\\boxed{\\$1,234}", "1234", "correct"), ("\\boxed{0.333333}", "\\frac13", "correct"),
-        ("\\boxed{0.3333}", "\\frac13", "wrong"), ("\\boxed{\\sqrt{8}}", "2\\sqrt{2}", "correct"), ("\\boxed{(x+1)^2}", "x^2+2x+1", "correct"),
-        ("\\boxed{30^\\circ}", "30", "correct"), ("\\boxed{5\\text{ cm}}", "5", "correct"), ("\\boxed{\\int_0^1 x}", "\\int_0^1 x", "correct"),
+        ("\\boxed{\\dfrac{2}{4}}", "\\frac12", "correct"),
+        ("10\\%", "0.1", None),
+        ("$10\\%$", "0.1", "correct"),
+        ("\\boxed{10}", "10\\%", "correct"),
+        ("\\boxed{\\{2, 1\\}}", "1, 2", "correct"),
+        ("\\boxed{(2,1)}", "(1,2)", "wrong"),
+        ("\\boxed{(1,2)}", "1,2", "correct"),
+        ("\\boxed{[1,2)}", "(1,2)", "wrong"),
+        ("\\boxed{\\$1,234}", "1234", "correct"),
+        ("\\boxed{0.333333}", "\\frac13", "correct"),
+        ("\\boxed{0.3333}", "\\frac13", "wrong"),
+        ("\\boxed{\\sqrt{8}}", "2\\sqrt{2}", "correct"),
+        ("\\boxed{(x+1)^2}", "x^2+2x+1", "correct"),
+        ("\\boxed{30^\\circ}", "30", "correct"),
+        ("\\boxed{5\\text{ cm}}", "5", "correct"),
+        ("\\boxed{\\int_0^1 x}", "\\int_0^1 x", "correct"),
     ],
 )  # fmt: skip
 def test_math_settled_decides_plain_answers_without_a_process(answer, reference, kind):
@@ -82,7 +95,9 @@ def test_math_tail_starts_with_a_line_so_that_no_formula_is_cut():
     assert math.tail(text).startswith("word")
 
 
-@pytest.mark.parametrize("answer", ["\\boxed{" + "(" * 100_000, "\\boxed{" + "9" * 10_000_000 + "}", "\\boxed{" + "{" * 100_000 + "}" * 100_000 + "}"])
+@pytest.mark.parametrize(
+    "answer", ["\\boxed{" + "(" * 100_000, "\\boxed{" + "9" * 10_000_000 + "}", "\\boxed{" + "{" * 100_000 + "}" * 100_000 + "}"]
+)
 def test_math_endless_formula_is_malformed_at_once_and_says_its_length(answer):
     verdict = math.settled(Request("math", answer, "7"))
     assert (verdict.kind, verdict.verify_score) == ("malformed", 0.0)

@@ -36,8 +36,8 @@ def test_exact_never_disagrees_with_math_verify(workers, kind):
 
 
 PIECES = [
-    *"0123.,+-()[]/%x", " ", "10", "1,234", "0.5", "\\frac{1}{2}", "\\frac12", "\\sqrt{2}", "\\pi", "^2", "\\%", "\\text{ cm}", "\\,",
-    "\\infty", "\\{", "\\}", "\\cdot ", "\\left(", "\\right)", "^\\circ", "\\$", "{,}", "n", "\\dfrac{3}{4}",
+    *"0123.,+-()[]/%x", " ", "10", "1,234", "0.5", "\\frac{1}{2}", "\\frac12", "\\sqrt{2}", "\\pi", "^2", "\\%", "\\text{ cm}",
+    "\\,", "\\infty", "\\{", "\\}", "\\cdot ", "\\left(", "\\right)", "^\\circ", "\\$", "{,}", "n", "\\dfrac{3}{4}",
 ]  # fmt: skip
 FORMULAS = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join)
 
@@ -55,8 +55,9 @@ def test_exact_decides_arbitrary_formulas_as_math_verify_or_not_at_all(reference
 
 
 FRAGMENTS = [
-    "\\boxed{7}", "$\\boxed{7}$", "\\[\\boxed{8}\\]", "$", "$$", "\\(", "\\)", "\\[", "\\]", " [", "] ", "final answer is ", "Final Answer: ",
-    " is ", "answer: ", "I hope", ".", " ", ", ", " and ", "%", "percent", "$8$", "8", "\n", "{", "}", "\\$9", "**", "=", "1/2", "7",
+    "\\boxed{7}", "$\\boxed{7}$", "\\[\\boxed{8}\\]", "$", "$$", "\\(", "\\)", "\\[", "\\]", " [", "] ", "final answer is ",
+    "Final Answer: ", " is ", "answer: ", "I hope", ".", " ", ", ", " and ", "%", "percent", "$8$", "8", "\n", "{", "}", "\\$9",
+    "**", "=", "1/2", "7",
 ]  # fmt: skip
 
 
