@@ -7,6 +7,7 @@ from types import TracebackType
 from stillhouse.rows import Question
 from stillhouse.sampling.parsing import END_ANSWER, parse
 from stillhouse.verification.pool import Request, VerifierPool
+from stillhouse.verification.verdict import held_against
 
 
 class Rewards:
@@ -43,7 +44,7 @@ class Rewards:
         question, parsed = self._questions[question_id], parse(text)
         # An answer outside its tags is an answer to a reader, but the wrong format to the paper: score 0.
         formatted = parsed.answer if parsed.think is not None and END_ANSWER in text else None
-        return Request(question.category, formatted, question.reference_answer, "stop")
+        return held_against(question, formatted)
 
 
 def filled(scores: Sequence[float | None]) -> list[float]:

@@ -10,7 +10,7 @@ from stillhouse.grading import PassThresholds
 from stillhouse.rows import Question, Response, ResponseKey, Verified
 from stillhouse.verification.judges import JUDGES, Judges
 from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.verdict import FAILED, Request, Verdict
+from stillhouse.verification.verdict import FAILED, Request, Verdict, held_against
 
 VERSION = "1"
 """Part of what a verdict is known by: raised when a verifier comes to judge otherwise, so that older verdicts are made again."""
@@ -79,10 +79,7 @@ def request_of(questions: Mapping[str, Question], response: Response) -> Request
     untagged = answer is None and response.think is None and "<think>" not in response.text and "<answer>" not in response.text
     if untagged and response.finish_reason == "stop":
         answer = response.text
-    return Request(
-        question.category, answer, question.reference_answer, response.finish_reason, question.test_cases, question.constraints,
-        identity.prompt_text(question.messages),
-    )  # fmt: skip
+    return held_against(question, answer, response.finish_reason)
 
 
 def content_id(request: Request, settings: str) -> str:

@@ -16,7 +16,7 @@ from stillhouse.grading import PassThresholds
 from stillhouse.rows import Question
 from stillhouse.verification import math
 from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.verdict import FAILED, Request, Verdict
+from stillhouse.verification.verdict import FAILED, Verdict, held_against
 
 QUESTIONS = 16
 """Questions of a dataset that are looked at: enough to tell a broken verifier from a few odd references."""
@@ -41,7 +41,7 @@ def check(
     totals = {"n_self_test": 0.0, "n_self_test_failed": 0.0}
     for (category, source), sample in sorted(_samples(questions).items()):
         probes = [(question, probe) for question in sample for probe in PROBES[category](question)]
-        verdicts = pool.verify(_request(question, probe) for question, probe in probes)
+        verdicts = pool.verify(held_against(question, probe.answer) for question, probe in probes)
         limit: float = getattr(thresholds, category)
         tried: Counter[str] = Counter()
         failed: dict[str, list[str]] = defaultdict(list)
@@ -71,13 +71,6 @@ def _samples(questions: Iterable[Question]) -> Mapping[tuple[str, str], Sequence
     return {
         key: sorted(each, key=lambda question: identity.content_id(question.question_id))[:QUESTIONS] for key, each in found.items()
     }
-
-
-def _request(question: Question, probe: Probe) -> Request:
-    return Request(
-        question.category, probe.answer, question.reference_answer, "stop", question.test_cases, question.constraints,
-        identity.prompt_text(question.messages),
-    )  # fmt: skip
 
 
 def _is_wrong(probe: Probe, verdict: Verdict, threshold: float) -> bool:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from stillhouse import identity
+from stillhouse.rows import Question
+
 SCORED = ("correct", "partial", "wrong", "no_answer", "malformed", "truncated")
 """Kinds of verdict that count towards a pass rate."""
 FAILED = ("timeout", "error")
@@ -25,6 +28,14 @@ class Request:
     test_cases: str | None = None
     constraints: str | None = None
     prompt: str | None = None
+
+
+def held_against(question: Question, answer: str | None, finish_reason: str = "stop") -> Request:
+    """The request to verify an answer to a question."""
+    return Request(
+        question.category, answer, question.reference_answer, finish_reason, question.test_cases, question.constraints,
+        identity.prompt_text(question.messages),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
