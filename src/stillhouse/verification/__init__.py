@@ -1,5 +1,6 @@
 """Answers -> verdicts, one verifier to a category: in processes that can be killed, or by models that judge many at once."""
 
+from dataclasses import replace
 from types import ModuleType
 
 from stillhouse.errors import BadRows
@@ -10,7 +11,7 @@ VERIFIERS: dict[str, ModuleType] = {"math": math, "instruction_following": instr
 """By category: a module with ``warm()``, ``settled(request)`` for what needs no process, and ``verify(request)`` for the rest.
 
 It may have ``deadline_s(request, timeout_s)``, where a request takes longer than ``timeout_s``, and ``trimmed(request)``, which
-leaves out what its worker does not need. Categories that models judge are in ``judges.JUDGES``.
+leaves out more than the messages of what its worker is sent. Categories that models judge are in ``judges.JUDGES``.
 """
 
 
@@ -32,4 +33,4 @@ def trimmed(request: Request) -> Request:
     """What a worker is sent of the request."""
     module = verifier(request.category)
     made: Request = module.trimmed(request) if hasattr(module, "trimmed") else request
-    return made
+    return replace(made, messages=())

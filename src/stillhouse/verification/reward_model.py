@@ -82,8 +82,8 @@ def _verdict(config: RewardModelConfig, outputs: Sequence[float]) -> Verdict:
 
 
 def _conversation(request: Request) -> list[Message]:
-    asked, answer = shortened(request.prompt or ""), shortened(request.answer or "")
-    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
+    turns: list[Message] = [*request.messages, {"role": "assistant", "content": request.answer or ""}]
+    return [{"role": turn["role"], "content": shortened(turn["content"])} for turn in turns]
 
 
 class LocalRater:

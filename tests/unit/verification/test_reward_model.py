@@ -10,7 +10,8 @@ from stillhouse.verification import reward_model
 from stillhouse.verification.pool import Request
 from stillhouse.verification.reward_model import RewardModelConfig, rated
 
-REQUESTS = [Request("other", answer, None, prompt="user: Hello") for answer in ("Good day to you", None, "Hi", "x " * 5000)]
+HELLO = [{"role": "user", "content": "Hello"}]
+REQUESTS = [Request("other", answer, None, messages=HELLO) for answer in ("Good day to you", None, "Hi", "x " * 5000)]
 
 
 class Fixed:
@@ -53,6 +54,19 @@ def classifier(tmp_path_factory):
 def test_rated_score_is_coherence_correctness_helpfulness_over_twelve(outputs, kind, score):
     (found,) = rated(Fixed(*outputs), RewardModelConfig(model="toy"), REQUESTS[:1])
     assert (found.kind, found.verify_score) == (kind, score)
+
+
+def test_rated_conversation_is_the_question_s_with_the_answer_at_its_end():
+    seen = []
+
+    class Recording(Fixed):
+        def rate(self, conversations):
+            seen.extend(conversations)
+            return super().rate(conversations)
+
+    turns = [*HELLO, {"role": "assistant", "content": "Hi"}, {"role": "user", "content": "Bye"}]
+    rated(Recording(1, 1, 1, 1, 1), RewardModelConfig(model="toy"), [Request("multi_turn", "See you", None, messages=turns)])
+    assert seen == [[*turns, {"role": "assistant", "content": "See you"}]]
 
 
 def test_rated_number_of_outputs_that_differs_from_the_config_is_refused():
