@@ -30,8 +30,8 @@ PART_RESPONSES = 4096
 class Config(StageConfig):
     """How responses are scored."""
 
-    timeout_s: float = Field(1, gt=0)
-    """Seconds one answer may take before its worker is killed; code gets this on top of its tests' own limits."""
+    timeout_s: float = Field(0.9, gt=0)
+    """Seconds one answer may take before its worker is killed: a verdict within a second. Code gets its tests' limits besides."""
     pass_thresholds: PassThresholds = PassThresholds()
     """Verify scores above which a response passes, by category."""
     max_failure_rate: float = Field(0.05, ge=0, le=1)
