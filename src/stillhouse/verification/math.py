@@ -92,7 +92,12 @@ def tail(answer: str) -> str:
         return answer
     box = answer.rfind("\\boxed")
     if box >= 0:
-        return answer[max(0, min(start, box - BEFORE_BOX_CHARS)) :]
+        end = len(answer)
+        if end - box > LONGEST_CHARS:
+            # What follows at such length is no part of the answer; a box without an end is left as long as it is.
+            closed = extraction.closing_brace(answer[box : box + LONGEST_CHARS], len(EMPTY_BOX) - 2)
+            end = end if closed is None else box + closed + 1
+        return answer[max(0, min(start, box - BEFORE_BOX_CHARS)) : end]
     line = answer.find("\n", start)
     # A formula between dollars ends with its line: cut inside one, every dollar after it would be taken for its opposite.
     return answer[line + 1 if 0 <= line < len(answer.rstrip()) else start :]
