@@ -108,11 +108,14 @@ class Response(Keyed):
 
 @dataclass(frozen=True, slots=True)
 class Verified(Keyed):
-    """The verdict on one response. ``verify_score`` is on the category's own scale (papers: DeepDistill §2.4.1)."""
+    """The verdict on one response. ``verify_score`` is on the category's own scale (papers: DeepDistill §2.4.1).
+
+    ``content_id`` names what was judged: a later run takes the verdict over where it is the same.
+    """
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
         **_RESPONSE_KEY, kind=_TEXT, verify_score=(pa.float64(), True), passed=(pa.bool_(), True), method=_TEXT,
-        detail=_TEXT, seconds=pa.float64(),
+        detail=_TEXT, seconds=pa.float64(), content_id=_TEXT,
     )  # fmt: skip
     kind: str
     verify_score: float | None
@@ -120,6 +123,7 @@ class Verified(Keyed):
     method: str
     detail: str
     seconds: float
+    content_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

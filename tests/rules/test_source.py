@@ -17,9 +17,9 @@ FROM_STILLHOUSE = {
 """What may be imported of stillhouse, by top folder. Import-linter says the same of operators and laptop; dags is no package."""
 
 HEAVY = {
-    "accelerate", "boto3", "botocore", "datasets", "deepspeed", "faiss", "kubernetes", "math_verify", "mlflow", "numpy", "pandas",
-    "peft", "plotly", "polars", "psutil", "reasoning_gym", "sentence_transformers", "tokenizers", "torch", "transformers", "trl",
-    "vllm",
+    "accelerate", "boto3", "botocore", "datasets", "deepspeed", "faiss", "if_verifiable", "kubernetes", "langdetect",
+    "math_verify", "mlflow", "nltk", "numpy", "pandas", "peft", "plotly", "polars", "psutil", "reasoning_gym",
+    "sentence_transformers", "tokenizers", "torch", "transformers", "trl", "vllm",
 }  # fmt: skip
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from stillhouse.rows import Message, Question, Response, ResponseKey, Verified
 from stillhouse.sampling.engine import Engine, Sampling, response, row_seed
 from stillhouse.sampling.rounds import ask_all
-from stillhouse.stages.verified import verdicts
 from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.scoring import verdicts
 
 
 @dataclass

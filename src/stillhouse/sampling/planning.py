@@ -14,8 +14,8 @@ from stillhouse.rows import Question, Response
 from stillhouse.sampling.adaptive import decided
 from stillhouse.sampling.engine import Engine, Sampling
 from stillhouse.sampling.plan import Plan, Rounds, Standing, Summaries, Until
-from stillhouse.stages.verified import verdicts
 from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.scoring import verdicts
 
 if TYPE_CHECKING:
     from stillhouse.stages.responses import Config, Inputs

@@ -1,8 +1,7 @@
-"""questions + responses -> verified: score every sampled response against its reference."""
+"""questions + responses -> verified: score every sampled response against its reference, tests, constraints or by a model."""
 
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -12,12 +11,18 @@ from pydantic import Field
 from stillhouse import rows
 from stillhouse.errors import NothingToDo, TooManyErrors
 from stillhouse.grading import PassThresholds
-from stillhouse.rows import Question, Response, Verified
+from stillhouse.rows import Question, Response, ResponseKey, Verified
 from stillhouse.stage import Outputs, StageConfig, StageInputs
+from stillhouse.verification import self_test
+from stillhouse.verification.counting import counts
+from stillhouse.verification.judges import Judges
+from stillhouse.verification.judging import JudgeConfig
 from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.scoring import request_of, verified_row
+from stillhouse.verification.reward_model import RewardModelConfig
+from stillhouse.verification.scoring import verdicts
 from stillhouse.verification.verdict import FAILED, KINDS
 
+SCHEMA_VERSION = 2
 PART_RESPONSES = 4096
 """Responses to a published part: what a killed run loses at most."""
 
@@ -25,34 +30,48 @@ PART_RESPONSES = 4096
 class Config(StageConfig):
     """How responses are scored."""
 
-    timeout_s: float = Field(10, gt=0)
-    """Seconds one answer may take before its worker is killed."""
+    timeout_s: float = Field(0.9, gt=0)
+    """Seconds one answer may take before its worker is killed: a verdict within a second. Code gets its tests' limits besides."""
     pass_thresholds: PassThresholds = PassThresholds()
     """Verify scores above which a response passes, by category."""
     max_failure_rate: float = Field(0.05, ge=0, le=1)
     """Share of responses the verifier may fail on (timeout or error, after one more try); above it the stage fails."""
+    judge: JudgeConfig | None = None
+    """The language model that scores science, and multi_turn and other where there is no reward model."""
+    second_stage: bool = False
+    """Ask the judge about math answers the rule says are wrong (DeepDistill §2.4.1 does)."""
+    reward_model: RewardModelConfig | None = None
+    """The reward model that scores multi_turn and other."""
+    self_test: bool = True
+    """Before the run, try references, empty and perturbed answers on a sample of every source's questions."""
+    max_self_test_failure_rate: float = Field(0.25, ge=0, le=1)
+    """Share of a source's references (empty, perturbed answers) that may be judged wrongly; above it the stage fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """Responses, and the questions with their references."""
+    """Responses, the questions with their references, and an earlier output whose verdicts are taken over."""
 
     questions: Path
     responses: tuple[Path, ...]
+    previous: Path | None = None
 
 
 def run(config: Config, inputs: Inputs) -> Outputs:
-    """Verify part by part. Raises BadRows for a response to an unknown question, TooManyErrors above the ceiling."""
+    """Verify part by part. Raises BadRows for a response to an unknown question, TooManyErrors above a ceiling."""
     questions = {row.question_id: row for row in rows.read(inputs.questions, Question)}
+    previous = _previous(inputs)
+    judges = Judges(config.judge, config.reward_model, second_stage=config.second_stage)
     total, done = sum(rows.count(path) for path in inputs.responses), 0
     found = chain.from_iterable(rows.read(path, Response) for path in inputs.responses)
     mine = (row for row in found if inputs.shard.holds(row.question_id))
     with VerifierPool(config.timeout_s) as pool:
+        trial = _self_test(config, inputs, pool, questions.values())
         for part, batch in enumerate(iter(lambda: list(islice(mine, PART_RESPONSES)), [])):
             path = inputs.output / f"part-{part:05d}.parquet"
             if not _carried_over(inputs, path):
                 inputs.progress(done, total, "responses")
-                rows.write_part(path, verdicts(pool, questions, batch, config.pass_thresholds), Verified)
+                rows.write_part(path, verdicts(pool, questions, batch, config.pass_thresholds, judges, previous), Verified)
                 inputs.publish_part(path)
             done += len(batch)
     if not done and inputs.shard.count == 1:
@@ -62,20 +81,33 @@ def run(config: Config, inputs: Inputs) -> Outputs:
         # A shard that no key fell into: without its part the whole could never be put together.
         rows.write(inputs.output, [], Verified)
     inputs.progress(done, done, "responses")
-    return _result(config, rows.read(inputs.output, Verified))
+    metrics = counts(questions, rows.read(inputs.output, Verified), previous)
+    _refuse_failures(config, metrics)
+    return Outputs(metrics=metrics | trial)
 
 
-def verdicts(
-    pool: VerifierPool, questions: Mapping[str, Question], responses: Sequence[Response], thresholds: PassThresholds | None = None
-) -> list[Verified]:
-    """The verdict on each response, in order; what the verifier failed on is tried once more. Raises BadRows."""
-    requests = [request_of(questions, response) for response in responses]
-    found = list(pool.verify(requests))
-    again = [place for place, verdict in enumerate(found) if verdict.kind in FAILED]
-    for place, verdict in zip(again, pool.verify(requests[place] for place in again), strict=True):
-        found[place] = verdict
-    limits = thresholds or PassThresholds()
-    return [verified_row(*each, limits) for each in zip(requests, responses, found, strict=True)]
+def _refuse_failures(config: Config, metrics: Mapping[str, float]) -> None:
+    failed, total = (sum(int(metrics[f"n_{kind}"]) for kind in kinds) for kinds in (FAILED, KINDS))
+    if failed > config.max_failure_rate * total:
+        where = [f"{n:g} {name}" for name, n in metrics.items() if name.startswith("n_by_category") and name.endswith(FAILED)]
+        msg = (
+            f"verified: the verifier failed on {failed} of {total} responses ({', '.join(where)}), max_failure_rate "
+            f"allows {config.max_failure_rate:g}; raise timeout_s, or look at kind and detail of those rows"
+        )
+        raise TooManyErrors(msg)
+
+
+def _previous(inputs: Inputs) -> dict[ResponseKey, Verified]:
+    if inputs.previous is None:
+        return {}
+    return {rows.response_key(row): row for row in rows.read(inputs.previous, Verified) if inputs.shard.holds(row.question_id)}
+
+
+def _self_test(config: Config, inputs: Inputs, pool: VerifierPool, questions: Iterable[Question]) -> dict[str, float]:
+    if not config.self_test:
+        return {}
+    mine = (question for question in questions if inputs.shard.holds(question.question_id))
+    return self_test.check(pool, mine, config.pass_thresholds, config.max_self_test_failure_rate)
 
 
 def _carried_over(inputs: Inputs, path: Path) -> bool:
@@ -86,23 +118,3 @@ def _carried_over(inputs: Inputs, path: Path) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(finished, path)
     return True
-
-
-def _result(config: Config, made: Iterable[Verified]) -> Outputs:
-    """Counts by kind and accuracy by model. Raises TooManyErrors where the verifier itself failed too often."""
-    kinds: Counter[str] = Counter()
-    passed: Counter[tuple[str, bool]] = Counter()
-    for row in made:
-        kinds[row.kind] += 1
-        if row.passed is not None:
-            passed[row.model, row.passed] += 1
-    failures = sum(kinds[kind] for kind in FAILED)
-    if failures > config.max_failure_rate * kinds.total():
-        msg = (
-            f"verified: the verifier failed on {failures} of {kinds.total()} responses ({dict(kinds)}), max_failure_rate allows "
-            f"{config.max_failure_rate:g}; raise timeout_s, or look at kind and detail of those rows"
-        )
-        raise TooManyErrors(msg)
-    models = sorted({model for model, _ in passed})
-    accuracy = {f"accuracy/{model}": passed[model, True] / (passed[model, True] + passed[model, False]) for model in models}
-    return Outputs(metrics={**accuracy, **{f"n_{kind}": float(kinds[kind]) for kind in KINDS}})

@@ -6,11 +6,10 @@ from types import TracebackType
 from typing import Any
 
 from stillhouse.grading import PassThresholds, scale
-from stillhouse.identity import prompt_text
 from stillhouse.rows import Question
 from stillhouse.sampling.parsing import END_ANSWER, parse
 from stillhouse.verification.pool import Request, VerifierPool
-from stillhouse.verification.verdict import Verdict
+from stillhouse.verification.verdict import Verdict, held_against
 
 KEPT_ROLLOUTS = 200
 """Rollouts kept for a look; later ones replace every other one of them, so that the whole run stays covered."""
@@ -100,10 +99,7 @@ def _request(text: str, question: Question) -> Request:
     parsed = parse(text)
     # An answer outside its tags is an answer to a reader, but the wrong format to the paper: score 0.
     formatted = parsed.answer if parsed.think is not None and END_ANSWER in text else None
-    return Request(
-        question.category, formatted, question.reference_answer, "stop", question.test_cases, question.constraints,
-        prompt_text(question.messages),
-    )  # fmt: skip
+    return held_against(question, formatted)
 
 
 def _scaled(verdict: Verdict, question: Question) -> float | None:

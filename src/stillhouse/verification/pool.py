@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from stillhouse.errors import EngineFailed
-from stillhouse.verification import verifier
+from stillhouse.verification import deadline_s, trimmed, verifier
 from stillhouse.verification.verdict import Request, Verdict
 
 __all__ = ["Request", "Verdict", "VerifierPool"]
@@ -40,12 +40,12 @@ class _Job:
 
 @dataclass(eq=False)
 class _Worker:
-    """One process; ``job`` is what it works on, ``due`` when that, or its start, has to be done."""
+    """One process; ``job`` is what it works on, or loads its verifier for, and ``due`` when that has to be done."""
 
     process: "subprocess.Popen[bytes]"
-    due: float
-    ready: bool = False
     job: _Job | None = None
+    due: float = 0.0
+    warm: set[str] = field(default_factory=set)
     received: bytearray = field(default_factory=bytearray)
 
     @property
@@ -53,6 +53,11 @@ class _Worker:
         """Where its verdicts come from."""
         assert self.process.stdout is not None
         return self.process.stdout.fileno()
+
+    @property
+    def loading(self) -> bool:
+        """Whether it still loads the verifier that its job needs."""
+        return self.job is not None and self.job.request.category not in self.warm
 
 
 class VerifierPool:
@@ -96,16 +101,15 @@ class VerifierPool:
                 self._end(worker)
 
     def _dispatch(self, waiting: deque[_Job]) -> None:
-        """Hand jobs to idle workers, and start workers while there are more jobs than idle or starting ones."""
-        for worker in [each for each in self._workers if each.ready and each.job is None]:
+        """Hand jobs to idle workers, and start workers for further ones."""
+        for worker in [each for each in self._workers if each.job is None]:
             if not waiting:
                 return
-            self._send(worker, waiting.popleft())
-        coming = sum(not worker.ready for worker in self._workers)
-        for _ in range(min(len(waiting) - coming, self._limit - len(self._workers))):
-            self._start()
+            self._give(worker, waiting.popleft())
+        while waiting and len(self._workers) < self._limit:
+            self._give(self._start(), waiting.popleft())
 
-    def _start(self) -> None:
+    def _start(self) -> _Worker:
         package_root = Path(__file__).parents[2]
         paths = [str(package_root), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         process = subprocess.Popen(
@@ -113,33 +117,43 @@ class VerifierPool:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
-        worker = _Worker(process, time.monotonic() + READY_TIMEOUT_S)
+        worker = _Worker(process)
         self._workers.append(worker)
         self._selector.register(worker.fd, selectors.EVENT_READ, worker)
+        return worker
 
-    def _send(self, worker: _Worker, job: _Job) -> None:
-        worker.job, worker.due = job, time.monotonic() + self._timeout_s
+    def _give(self, worker: _Worker, job: _Job) -> None:
+        """Send the job; before the first of its category, have the worker load the verifier, which counts towards no deadline."""
+        worker.job = job
+        if worker.loading:
+            worker.due, message = time.monotonic() + READY_TIMEOUT_S, {"warm": job.request.category}
+        else:
+            worker.due, message = time.monotonic() + self._deadline_s(job), asdict(trimmed(job.request))
         assert worker.process.stdin is not None
         try:
-            worker.process.stdin.write(json.dumps(asdict(job.request)).encode() + b"\n")
+            worker.process.stdin.write(json.dumps(message).encode() + b"\n")
             worker.process.stdin.flush()
         except BrokenPipeError:
             self._bury(worker)
 
+    def _deadline_s(self, job: _Job) -> float:
+        return deadline_s(job.request, self._timeout_s)
+
     def _collect(self) -> None:
         """Wait for the next verdict or deadline. What arrived is read before deadlines are looked at."""
-        live = [worker for worker in self._workers if worker.job is not None or not worker.ready]
-        if not live:
+        working = [worker for worker in self._workers if worker.job is not None]
+        if not working:
             return
-        wait_s = min(worker.due for worker in live) - time.monotonic()
+        wait_s = min(worker.due for worker in working) - time.monotonic()
         for key, _ in self._selector.select(max(0.0, wait_s)):
             self._receive(key.data)
         now = time.monotonic()
-        for worker in [each for each in self._workers if each.due < now and (each.job is not None or not each.ready)]:
-            if worker.job is None:
+        for worker in [each for each in self._workers if each.job is not None and each.due < now]:
+            assert worker.job is not None
+            if worker.loading:
                 msg = f"a verification worker was not ready after {READY_TIMEOUT_S} s; is the machine out of memory or of cores?"
                 raise EngineFailed(msg)
-            worker.job.verdict = _timeout(worker.job, self._timeout_s)
+            worker.job.verdict = self._timeout(worker.job)
             self._end(worker)
 
     def _receive(self, worker: _Worker) -> None:
@@ -156,24 +170,30 @@ class VerifierPool:
         if "failed" in message:
             msg = f"the verifier cannot be loaded: {message['failed']}; install stillhouse[worker]"
             raise EngineFailed(msg)
-        if not worker.ready:
-            worker.ready = True
-        elif worker.job is not None:
-            worker.job.verdict = Verdict(**message)
-            worker.job = None
+        job = worker.job
+        assert job is not None
+        if "ready" in message:
+            worker.warm.add(job.request.category)
+            self._give(worker, job)
+        else:
+            job.verdict, worker.job = Verdict(**message), None
 
     def _bury(self, worker: _Worker) -> None:
         """A worker died by itself: its job gets a verdict that says so."""
         code = self._end(worker)
-        if not worker.ready:
+        if worker.loading:
             msg = f"a verification worker ended with code {code} before it was ready; its words are on standard error"
             raise EngineFailed(msg)
         if worker.job is None:
             return
         if code == -signal.SIGXCPU:
-            worker.job.verdict = _timeout(worker.job, self._timeout_s)
+            worker.job.verdict = self._timeout(worker.job)
         else:
             worker.job.verdict = Verdict("error", None, worker.job.request.category, f"the worker died with code {code}")
+
+    def _timeout(self, job: _Job) -> Verdict:
+        seconds = self._deadline_s(job)
+        return Verdict("timeout", None, job.request.category, f"no verdict after {seconds:g} s", seconds)
 
     def _end(self, worker: _Worker) -> int:
         """Kill the process, if it lives, and forget it. Returns its exit code; negative: the signal that ended it."""
@@ -197,10 +217,6 @@ def _fill(source: Iterator[Request], window: deque[_Job], waiting: deque[_Job], 
         window.append(job)
         if job.verdict is None:
             waiting.append(job)
-
-
-def _timeout(job: _Job, timeout_s: float) -> Verdict:
-    return Verdict("timeout", None, job.request.category, f"no verdict after {timeout_s:g} s", timeout_s)
 
 
 def _close(pipe: Any) -> None:

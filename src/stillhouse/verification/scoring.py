@@ -1,12 +1,69 @@
-"""A response -> the request its verifier gets; the verdict -> the row."""
+"""Responses -> verdicts -> rows: each by its category's verifier or judge, what was judged before taken over."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from stillhouse import identity, rows
 from stillhouse.errors import BadRows
 from stillhouse.grading import PassThresholds
-from stillhouse.rows import Question, Response, Verified
-from stillhouse.verification.verdict import Request, Verdict
+from stillhouse.rows import Question, Response, ResponseKey, Verified
+from stillhouse.verification.judges import JUDGES, Judges
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.verdict import FAILED, Request, Verdict, held_against
+
+VERSION = "1"
+"""Part of what a verdict is known by: raised when a verifier comes to judge otherwise, so that older verdicts are made again."""
+
+
+def verdicts(
+    pool: VerifierPool, questions: Mapping[str, Question], responses: Sequence[Response], thresholds: PassThresholds | None = None,
+    judges: Judges | None = None, previous: Mapping[ResponseKey, Verified] | None = None,
+) -> list[Verified]:  # fmt: skip
+    """The verdict on each response, in order. Raises BadRows for a response to an unknown question.
+
+    Taken from ``previous`` where key and content are equal; what a verifier failed on is tried once more.
+    """
+    judges, limits = judges or Judges(None, None), thresholds or PassThresholds()
+    keyed = [(rows.response_key(response), request_of(questions, response)) for response in responses]
+    ids = [content_id(request, judges.settings(request.category)) for _, request in keyed]
+    made: dict[int, Verified] = {}
+    for place, (key, request) in enumerate(keyed):
+        if (old := reusable(previous or {}, key, ids[place])) is not None:
+            made[place] = replace(old, passed=_passes(request.category, old.verify_score, limits))
+    new = [place for place in range(len(keyed)) if place not in made]
+    for place, verdict in zip(new, _judged(pool, judges, [keyed[place] for place in new]), strict=True):
+        key, request = keyed[place]
+        passed = _passes(request.category, verdict.verify_score, limits)
+        made[place] = Verified(
+            *key, verdict.kind, verdict.verify_score, passed, verdict.method, verdict.detail, verdict.seconds, ids[place]
+        )
+    return [made[place] for place in range(len(keyed))]
+
+
+def _judged(pool: VerifierPool, judges: Judges, keyed: Sequence[tuple[ResponseKey, Request]]) -> list[Verdict]:
+    """One verdict for each: rules first, all categories in one go; then the models, category by category."""
+    ruled = [place for place, (_, request) in enumerate(keyed) if request.category not in JUDGES]
+    found = dict(zip(ruled, _tried_twice(pool, [keyed[place][1] for place in ruled]), strict=True))
+    by_category: dict[str, list[int]] = defaultdict(list)
+    for place, (_, request) in enumerate(keyed):
+        by_category[request.category].append(place)
+    for category, places in by_category.items():
+        these = [keyed[place] for place in places]
+        if category in JUDGES:
+            made = JUDGES[category](judges, category, these)
+        else:
+            made = judges.second(category, these, [found[place] for place in places])
+        found.update(zip(places, made, strict=True))
+    return [found[place] for place in range(len(keyed))]
+
+
+def _tried_twice(pool: VerifierPool, requests: Sequence[Request]) -> list[Verdict]:
+    found = list(pool.verify(requests))
+    again = [place for place, verdict in enumerate(found) if verdict.kind in FAILED]
+    for place, verdict in zip(again, pool.verify(requests[place] for place in again), strict=True):
+        found[place] = verdict
+    return found
 
 
 def request_of(questions: Mapping[str, Question], response: Response) -> Request:
@@ -22,14 +79,21 @@ def request_of(questions: Mapping[str, Question], response: Response) -> Request
     untagged = answer is None and response.think is None and "<think>" not in response.text and "<answer>" not in response.text
     if untagged and response.finish_reason == "stop":
         answer = response.text
-    return Request(
-        question.category, answer, question.reference_answer, response.finish_reason, question.test_cases, question.constraints,
-        identity.prompt_text(question.messages),
-    )  # fmt: skip
+    return held_against(question, answer, response.finish_reason)
 
 
-def verified_row(request: Request, response: Response, verdict: Verdict, thresholds: PassThresholds) -> Verified:
-    """The row of one verdict. ``passed`` is None where the verifier failed: that says nothing about the response."""
-    score = verdict.verify_score
-    passed = None if score is None else score > getattr(thresholds, request.category)
-    return Verified(*rows.response_key(response), verdict.kind, score, passed, verdict.method, verdict.detail, verdict.seconds)
+def content_id(request: Request, settings: str) -> str:
+    """Names all that a verdict depends on: the answer, what it is held against, and the settings of the models that judge it."""
+    given = (request.answer, request.reference, request.test_cases, request.constraints, request.prompt)
+    return identity.content_id(VERSION, request.category, request.finish_reason, settings, *(text or "" for text in given))
+
+
+def reusable(previous: Mapping[ResponseKey, Verified], key: ResponseKey, content: str) -> Verified | None:
+    """The earlier verdict on the same content; None where there is none, or the verifier had failed."""
+    old = previous.get(key)
+    return old if old is not None and old.content_id == content and old.kind not in FAILED else None
+
+
+def _passes(category: str, score: float | None, thresholds: PassThresholds) -> bool | None:
+    """None where the verifier failed: that says nothing about the response."""
+    return None if score is None else score > getattr(thresholds, category)

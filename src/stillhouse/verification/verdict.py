@@ -1,6 +1,10 @@
 """What a verifier is asked and what it says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from stillhouse import identity
+from stillhouse.rows import Message, Question
 
 SCORED = ("correct", "partial", "wrong", "no_answer", "malformed", "truncated")
 """Kinds of verdict that count towards a pass rate."""
@@ -15,7 +19,7 @@ DETAIL_CHARS = 300
 class Request:
     """One answer to verify. ``answer`` is None where the response has none; ``finish_reason`` is the engine's.
 
-    ``test_cases`` and ``constraints`` are the question's columns of these names, ``prompt`` its conversation as one text.
+    ``test_cases``, ``constraints`` and ``messages`` are the question's columns of these names, ``prompt`` the messages as one text.
     """
 
     category: str
@@ -25,6 +29,15 @@ class Request:
     test_cases: str | None = None
     constraints: str | None = None
     prompt: str | None = None
+    messages: Sequence[Message] = ()
+
+
+def held_against(question: Question, answer: str | None, finish_reason: str = "stop") -> Request:
+    """The request to verify an answer to a question."""
+    return Request(
+        question.category, answer, question.reference_answer, finish_reason, question.test_cases, question.constraints,
+        identity.prompt_text(question.messages), question.messages,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +49,12 @@ class Verdict:
     method: str
     detail: str = ""
     seconds: float = 0.0
+
+
+def unanswered(request: Request, method: str) -> Verdict | None:
+    """The verdict on a response that gives nothing to judge, the same for every category; None where it gives an answer."""
+    if request.finish_reason == "error":
+        return Verdict("error", None, method, "the engine failed on this response")
+    if not request.answer or request.answer.isspace():
+        return Verdict("truncated" if request.finish_reason == "length" else "no_answer", 0.0, method)
+    return None

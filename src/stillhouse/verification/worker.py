@@ -1,7 +1,7 @@
 """The process that verifies: requests in on standard input, verdicts out on standard output, one line of JSON each.
 
-The first line out says ``{"ready": true}``, or ``{"failed": why}`` where an import failed. Started as
-``python -m stillhouse.verification.worker TIMEOUT_S``.
+``{"warm": category}`` loads that category's verifier: answered by ``{"ready": true}``, or ``{"failed": why}`` where an import
+failed. Started as ``python -m stillhouse.verification.worker TIMEOUT_S``.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
-from stillhouse.verification import VERIFIERS, verifier
+from stillhouse.verification import deadline_s, verifier
 from stillhouse.verification.verdict import DETAIL_CHARS, Request, Verdict
 
 MEMORY_BYTES = 2 * 1024**3
@@ -29,16 +29,23 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
-    try:
-        for module in VERIFIERS.values():
-            module.warm()
-    except ImportError as error:
-        _send(out, {"failed": str(error)})
-        return
-    _send(out, {"ready": True})
     for line in sys.stdin.buffer:
-        _bound_processor_time(timeout_s)
-        _send(out, asdict(_verdict(Request(**json.loads(line)))))
+        message = json.loads(line)
+        if "warm" in message:
+            _send(out, _warmed(message["warm"]))
+        else:
+            request = Request(**message)
+            _bound_processor_time(deadline_s(request, timeout_s))
+            _send(out, asdict(_verdict(request)))
+
+
+def _warmed(category: str) -> dict[str, Any]:
+    """Load what the category needs."""
+    try:
+        verifier(category).warm()
+    except ImportError as error:
+        return {"failed": str(error)}
+    return {"ready": True}
 
 
 def _verdict(request: Request) -> Verdict:

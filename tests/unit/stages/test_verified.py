@@ -3,14 +3,13 @@ from dataclasses import replace
 import pytest
 
 from stillhouse import rows, testing
-from stillhouse.errors import BadRows, NothingToDo, TooManyErrors
-from stillhouse.grading import PassThresholds
+from stillhouse.errors import BadConfig, BadRows, NothingToDo, TooManyErrors
 from stillhouse.rows import Question, Response, Verified
-from stillhouse.stage import Shard
+from stillhouse.stage import Shard, execute
 from stillhouse.stages import verified
-from stillhouse.verification.pool import Verdict
 
 ASKED = testing.questions(6)
+NO_COMMA = '{"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}'
 
 
 def write(tmp_path, responses, asked=ASKED):
@@ -24,19 +23,6 @@ def run(tmp_path, config=None, **changes):
     inputs = verified.Inputs(scratch=scratch, questions=tmp_path / "questions", responses=(tmp_path / "responses",), **changes)
     outputs = verified.run(verified.Config(**(config or {})), inputs)
     return outputs, list(rows.read(scratch / "output", Verified))
-
-
-class Pool:
-    """A pool that fails on everything the first ``failures`` times, and then says correct."""
-
-    def __init__(self, failures):
-        self.failures, self.asked = failures, []
-
-    def verify(self, requests):
-        for request in requests:
-            self.asked.append(request)
-            failed = len(self.asked) <= self.failures
-            yield Verdict("timeout", None, "fake") if failed else Verdict("correct", 1.0, "fake")
 
 
 def test_verified_every_response_gets_its_row_in_order(tmp_path):
@@ -65,32 +51,13 @@ def test_verified_kind_of_a_response(tmp_path, changes, kind, passed):
     assert (found[0].kind, found[0].passed) == (kind, passed)
 
 
-def test_verdicts_failure_is_tried_once_more():
-    responses = [testing.response(each) for each in ASKED[:2]]
-    asked = {each.question_id: each for each in ASKED}
-    pool = Pool(failures=2)
-    assert [row.kind for row in verified.verdicts(pool, asked, responses)] == ["correct", "correct"]
-    assert len(pool.asked) == 4
-
-
-def test_verdicts_second_failure_stays_and_passes_nothing():
-    found = verified.verdicts(Pool(failures=99), {ASKED[0].question_id: ASKED[0]}, [testing.response(ASKED[0])])
-    assert [(row.kind, row.verify_score, row.passed) for row in found] == [("timeout", None, None)]
-
-
-def test_verdicts_threshold_is_strict():
-    asked = {ASKED[0].question_id: ASKED[0]}
-    made = [verified.verdicts(Pool(0), asked, [testing.response(ASKED[0])], PassThresholds(math=limit)) for limit in (0.99, 1.0)]
-    assert [rows_[0].passed for rows_ in made] == [True, False]
-
-
 def test_verified_hostile_answer_is_a_timeout_and_above_the_ceiling_an_error(tmp_path):
     write(tmp_path, [testing.response(ASKED[0], "\\boxed{9^{9^{9^9}}}"), *(testing.response(each) for each in ASKED[1:])])
     outputs, found = run(tmp_path, {"timeout_s": 1, "max_failure_rate": 0.5})
     assert found[0].kind == "timeout"
     assert outputs.metrics["n_timeout"] == 1
     assert outputs.metrics["accuracy/toy"] == 1.0
-    with pytest.raises(TooManyErrors, match="1 of 6"):
+    with pytest.raises(TooManyErrors, match="1 of 6.*1 n_by_category/math/timeout"):
         run(tmp_path, {"timeout_s": 1, "max_failure_rate": 0.1})
 
 
@@ -100,11 +67,76 @@ def test_verified_response_to_an_unknown_question_is_refused(tmp_path):
         run(tmp_path)
 
 
-def test_verified_category_without_verifier_is_refused(tmp_path):
-    asked = testing.question("Sing", None, category="poetry")
+def test_verified_category_that_a_model_judges_needs_one_in_the_config(tmp_path):
+    asked = testing.question("Why is the sky blue?", "Rayleigh scattering", category="science")
     write(tmp_path, [testing.response(asked, "x")], [asked])
-    with pytest.raises(BadRows, match="'poetry'"):
+    with pytest.raises(BadConfig, match="science.*`judge` is not set"):
         run(tmp_path)
+    with pytest.raises(BadConfig, match="second_stage asks a judge"):
+        run(tmp_path, {"second_stage": True})
+
+
+def test_verified_all_kinds_of_rules_in_one_run_are_counted_by_category_and_method(tmp_path):
+    following = testing.question("No commas, please.", None, category="instruction_following", constraints=NO_COMMA)
+    unknown = testing.question("Do it", None, category="instruction_following", constraints=NO_COMMA.replace("no_comma", "none"))
+    made = [testing.response(following, "one two"), testing.response(following, "one, two", sample_index=1)]
+    write(tmp_path, [testing.response(ASKED[0]), *made, testing.response(unknown, "x")], [*ASKED, following, unknown])
+    outputs, found = run(tmp_path, {"max_failure_rate": 0.5, "self_test": False, "timeout_s": 20})
+    assert [row.kind for row in found] == ["correct", "correct", "wrong", "error"]
+    assert "unknown constraint id" in found[3].detail
+    assert outputs.metrics["n_by_category/instruction_following/error"] == 1
+    assert outputs.metrics["n_by_method/exact"] == 1
+    assert outputs.metrics["accuracy_by_category/instruction_following/toy"] == 0.5
+
+
+@pytest.mark.parametrize("reference", [None, " ", "\\frac{1}{}{"])
+def test_verified_reference_that_cannot_be_read_is_an_error_and_says_so(tmp_path, reference):
+    asked = replace(ASKED[0], reference_answer=reference)
+    write(tmp_path, [testing.response(asked, "\\boxed{7}")], [asked])
+    outputs, found = run(tmp_path, {"max_failure_rate": 1, "self_test": False, "timeout_s": 20})
+    assert (found[0].kind, found[0].verify_score) == ("error", None)
+    assert "reference" in found[0].detail
+    assert outputs.metrics["n_error"] == 1
+
+
+def test_verified_earlier_verdicts_are_taken_over_where_key_and_content_are_equal(tmp_path):
+    write(tmp_path, [testing.response(each) for each in ASKED])
+    _, first = run(tmp_path)
+    marked = [replace(row, method="earlier") for row in first]
+    rows.write(tmp_path / "previous", [*marked[:4], replace(marked[4], kind="error", verify_score=None)], Verified)
+    changed = [testing.response(ASKED[0], "99"), *(testing.response(each) for each in ASKED[1:])]
+    write(tmp_path, changed)
+    outputs, found = run(tmp_path, {"pass_thresholds": {"math": 1}, "self_test": False}, previous=tmp_path / "previous")
+    assert [row.method for row in found] == ["exact", "earlier", "earlier", "earlier", "exact", "exact"]
+    assert [row.kind for row in found] == ["wrong", *["correct"] * 5]
+    assert not any(row.passed for row in found)
+    assert outputs.metrics["n_reused"] == 3
+
+
+def test_verified_previous_changes_no_fingerprint_and_is_read_from_an_artifact(tmp_path):
+    testing.publish(ASKED, Question, f"{tmp_path}/questions/toy/1")
+    testing.publish([testing.response(each) for each in ASKED], Response, f"{tmp_path}/responses/toy/1")
+    inputs = {"questions": [f"{tmp_path}/questions/toy/1"], "responses": [f"{tmp_path}/responses/toy/1"]}
+    earlier = f"{tmp_path}/verified/toy/1"
+    first = execute(verified, verified.Config(), inputs, earlier).manifest
+    second = execute(verified, verified.Config(), {**inputs, "previous": [earlier]}, f"{tmp_path}/verified/toy/2").manifest
+    assert first.fingerprint == second.fingerprint
+    assert (first.metrics["n_reused"], second.metrics["n_reused"]) == (0, 6)
+
+
+def test_verified_self_test_refuses_a_source_whose_references_do_not_pass(tmp_path):
+    broken = [replace(each, reference_answer="\\frac{1}{}{", source="torn") for each in ASKED]
+    write(tmp_path, [testing.response(each, "7") for each in broken], broken)
+    with pytest.raises(TooManyErrors, match="a perturbed reference is judged wrongly for 6 of 6 math questions of source 'torn'"):
+        run(tmp_path, {"timeout_s": 20})
+
+
+def test_verified_self_test_counts_what_it_tried(tmp_path):
+    write(tmp_path, [testing.response(each) for each in ASKED])
+    outputs, _ = run(tmp_path)
+    assert (outputs.metrics["n_self_test"], outputs.metrics["n_self_test_failed"]) == (18, 0)
+    outputs, _ = run(tmp_path, {"self_test": False})
+    assert "n_self_test" not in outputs.metrics
 
 
 def test_verified_without_rows_is_refused(tmp_path):
@@ -121,7 +153,7 @@ def test_verified_finished_parts_are_taken_over_and_only_the_rest_is_done(tmp_pa
     rows.write_part(finished / "part-00000.parquet", [replace(row, method="kept") for row in whole[:2]], Verified)
     published = []
     _, found = run(tmp_path, finished=finished, publish_part=published.append)
-    assert [row.method for row in found] == ["kept", "kept", *["integers"] * 4]
+    assert [row.method for row in found] == ["kept", "kept", *["exact"] * 4]
     assert [path.name for path in published] == ["part-00001.parquet", "part-00002.parquet"]
 
 

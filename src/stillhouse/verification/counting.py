@@ -1,0 +1,32 @@
+"""Verdicts -> the numbers of a run: by kind, category and method, and the accuracy of each model."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from stillhouse import rows
+from stillhouse.rows import Question, ResponseKey, Verified
+from stillhouse.verification.scoring import reusable
+from stillhouse.verification.verdict import KINDS
+
+
+def counts(
+    questions: Mapping[str, Question], made: Iterable[Verified], previous: Mapping[ResponseKey, Verified]
+) -> dict[str, float]:  # fmt: skip
+    """Counts of verdicts, and accuracies over those that say something about the response."""
+    found: Counter[str] = Counter({f"n_{kind}": 0 for kind in KINDS} | {"n_reused": 0})
+    passed: Counter[str] = Counter()
+    judged: Counter[str] = Counter()
+    for row in made:
+        category = questions[row.question_id].category
+        found.update([f"n_{row.kind}", f"n_by_category/{category}/{row.kind}", f"n_by_method/{_plain(row.method)}"])
+        found["n_reused"] += reusable(previous, rows.response_key(row), row.content_id) is not None
+        if row.passed is not None:
+            names = (f"accuracy/{row.model}", f"accuracy_by_category/{category}/{row.model}")
+            judged.update(names)
+            passed.update({name: int(row.passed) for name in names})
+    return {name: float(count) for name, count in found.items()} | {name: passed[name] / n for name, n in sorted(judged.items())}
+
+
+def _plain(method: str) -> str:
+    """A method's name without the commas that MLflow allows in no metric."""
+    return method.replace(",", "")

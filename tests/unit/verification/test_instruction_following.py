@@ -1,0 +1,96 @@
+import json
+
+import pytest
+
+from stillhouse.verification import instruction_following
+from stillhouse.verification.verdict import Request
+
+
+def verdict(answer, *listed, prompt="Say it."):
+    given = {"instruction_id_list": [name for name, _ in listed], "kwargs": [values for _, values in listed]}
+    return instruction_following.verify(
+        Request("instruction_following", answer, None, constraints=json.dumps(given), prompt=prompt)
+    )
+
+
+NO_COMMA = ("punctuation:no_comma", {"num_words": None})
+TWO_SENTENCES = ("length_constraints:number_sentences", {"num_sentences": 2, "relation": "at least"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "score"),
+    [("One here. Two there.", "correct", 1.0), ("One, here. Two there.", "partial", 0.5), ("One, two", "wrong", 0.0)],
+)
+def test_instruction_following_score_is_the_mean_over_constraints(answer, kind, score):
+    found = verdict(answer, NO_COMMA, TWO_SENTENCES)
+    assert (found.kind, found.verify_score) == (kind, score)
+
+
+def test_instruction_following_detail_names_what_was_not_met():
+    assert verdict("One, here. Two.", NO_COMMA, TWO_SENTENCES).detail == "not met: punctuation:no_comma"
+
+
+@pytest.mark.parametrize(
+    ("answer", "listed", "met"),
+    [
+        (
+            "NASA and ESA agree.",
+            ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"}),
+            True,
+        ),
+        ("The cat", ("keywords:existence", {"keywords": ["dog"]}), False),
+        ("Say it. Done.", ("combination:repeat_prompt", {"prompt_to_repeat": "Say it."}), True),
+        ("Say it. Done.", ("combination:repeat_prompt", {}), True),
+        ('{"a": 1}', ("detectable_format:json_format", {}), True),
+        ("Dies ist ein deutscher Satz über das Wetter.", ("language:response_language", {"language": "de"}), True),
+    ],
+)
+def test_instruction_following_constraint_is_met_or_not(answer, listed, met):
+    assert verdict(answer, listed).kind == ("correct" if met else "wrong")
+
+
+@pytest.mark.parametrize(
+    ("listed", "why"),
+    [
+        (("no:such", {}), "unknown constraint id 'no:such'"),
+        (("length_constraints:number_words", {}), "takes num_words, relation; got none"),
+        (("punctuation:no_comma", {"surplus": 1}), "takes no values; got surplus"),
+        (("keywords:existence", {"keywords": 5}), "does not take"),
+    ],
+)
+def test_instruction_following_constraint_that_cannot_be_verified_is_an_error_and_no_zero(listed, why):
+    found = verdict("x", NO_COMMA, listed)
+    assert (found.kind, found.verify_score) == ("error", None)
+    assert why in found.detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "not json", "[]", "{}", '{"instruction_id_list": ["a"]}', '{"instruction_id_list": ["a"], "kwargs": []}',
+     '{"instruction_id_list": [], "kwargs": []}', '{"instruction_id_list": [1], "kwargs": [{}]}',
+     '{"instruction_id_list": "a", "kwargs": [{}]}'],
+)  # fmt: skip
+def test_instruction_following_malformed_constraints_are_settled_as_errors(text):
+    found = instruction_following.settled(Request("instruction_following", "x", None, constraints=text))
+    assert (found.kind, found.verify_score) == ("error", None)
+    assert "constraints" in found.detail
+
+
+def test_instruction_following_without_answer_scores_0():
+    assert verdict("  ", NO_COMMA).kind == "no_answer"
+
+
+def test_instruction_following_says_where_sentences_are_told_apart_without_nltk_data():
+    from nltk.data import find
+
+    try:
+        find("tokenizers/punkt_tab/english")
+        method = "if-verifiable"
+    except LookupError:
+        method = "if-verifiable, untrained sentences"
+    assert verdict("One.", TWO_SENTENCES).method == method
+
+
+def test_instruction_following_language_is_the_same_every_time():
+    found = {verdict("Alles in Ordnung, ok, si.", ("language:response_language", {"language": "de"})).kind for _ in range(20)}
+    assert len(found) == 1
