@@ -47,9 +47,13 @@ def stage(
     outlets: Sequence[Any] = (),
     priority: int = 1,
     cores: int = 1,
+    reuse: bool = False,
     **inputs: Any,
 ) -> Any:
-    """The task that makes the artifact ``name`` of the stages given as ``inputs``, each one task or a list of them."""
+    """The task that makes the artifact ``name`` of the stages given as ``inputs``, each one task or a list of them.
+
+    ``reuse``: take over from the version published last what would be made again, such as a response to the same question.
+    """
     recipe = recipe or name
     settings = settings or recipe
     word = recipe.split("-")[0]
@@ -58,7 +62,7 @@ def stage(
     made = StageOperator(
         task_id=name, stage=word, recipe=f"@{{{{ params.profile }}}}/{recipe}",
         overrides=overrides(settings, *FORMS[settings]) if settings in FORMS else "{}",
-        inputs={key: [each.target for each in given] for key, given in read.items()},
+        inputs={key: [each.target for each in given] for key, given in read.items()} | ({"previous": "latest"} if reuse else {}),
         target=f"{{{{ artifact('{name}') }}}}", parent_run=parent.RUN_ID, outlets=list(outlets),
         priority_weight=priority, **where,
     )  # fmt: skip
@@ -90,9 +94,10 @@ with DAG(
     with TaskGroup("distil", prefix_group_id=False, tooltip="Responses, verified, screened, graded by difficulty, selected"):
         questions = stage("questions", outlets=[QUESTIONS])
         responses = [
-            stage(f"responses-{size}", settings="responses", questions=questions, checkpoint=teachers[size]) for size in SIZES
+            stage(f"responses-{size}", settings="responses", reuse=True, questions=questions, checkpoint=teachers[size])
+            for size in SIZES
         ]
-        verified = stage("verified", questions=questions, responses=responses)
+        verified = stage("verified", reuse=True, questions=questions, responses=responses)
         screened = stage("screened", questions=questions, responses=responses)
         graded = stage("graded", questions=questions, verified=verified)
         selected = stage(

@@ -18,9 +18,14 @@ def retrain(dags):
     return dags["retrain"]
 
 
+def flags_of(task) -> list[str]:
+    """What follows each ``--input`` of the command line."""
+    return [task.cmds[at + 1] for at, word in enumerate(task.cmds) if word == "--input"]
+
+
 def inputs_of(task) -> dict[str, list[str]]:
-    """Input name -> the artifacts it names, as the command line has them."""
-    flags = [task.cmds[at + 1] for at, word in enumerate(task.cmds) if word == "--input"]
+    """Input name -> the artifacts of this run it names; what an earlier run made is none of them."""
+    flags = [flag for flag in flags_of(task) if not flag.startswith("previous=")]
     named: dict[str, list[str]] = {}
     for flag in flags:
         name, uri = flag.split("=", 1)
@@ -64,6 +69,11 @@ def test_retrain_task_reads_what_the_path_says_and_waits_for_it(retrain, task, i
     assert found.upstream_task_ids - {"open_run"} == {name for names in inputs.values() for name in names}
 
 
+def test_retrain_what_costs_most_is_reused_from_the_run_before(retrain):
+    reusing = {task.task_id for task in retrain.tasks if hasattr(task, "cmds") and "previous=latest" in flags_of(task)}
+    assert reusing == {"responses-small", "responses-medium", "responses-large", "verified"}
+
+
 def test_retrain_stages_take_the_inputs_their_tasks_give(retrain):
     from stillhouse import stages
     from stillhouse.stage import input_names
@@ -71,6 +81,7 @@ def test_retrain_stages_take_the_inputs_their_tasks_give(retrain):
     for task in retrain.tasks:
         if hasattr(task, "cmds"):
             known = input_names(stages.load(task.cmds[1]).Inputs)
+            assert {flag.partition("=")[0] for flag in flags_of(task)} <= set(known), task.task_id
             assert set(inputs_of(task)) <= set(known), task.task_id
             assert {name for name, kind in known.items() if kind == "one"} <= set(inputs_of(task)), task.task_id
 
