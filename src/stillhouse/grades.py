@@ -5,23 +5,38 @@ A *tally* has one row to a question and, for every model by its place in a list,
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stillhouse import frames
 from stillhouse.errors import BadRows
 from stillhouse.grading import BINS, FLAT, SOLVED_FROM, PassRateKind, PassThresholds, Z, scale
-from stillhouse.rows import CATEGORIES, Verified
+from stillhouse.rows import CATEGORIES, Question, Verified
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def limits(thresholds: PassThresholds, categories: Sequence[str]) -> list[float]:
-    """The different pass thresholds of the categories, ascending. Raises BadRows for a category that has none."""
-    unknown = sorted(set(categories) - set(CATEGORIES))
+def asked(questions: Path, **columns: "pl.Expr") -> "pl.DataFrame":
+    """Id, category and other columns of the questions, in order. Raises BadRows for an unknown category or an id that is there twice."""
+    import polars as pl
+
+    needed = sorted({"question_id", "category", *(name for each in columns.values() for name in each.meta.root_names())})
+    found = frames.scan(questions, Question, needed).select("question_id", "category", **columns).collect(engine="streaming")
+    unknown = sorted(set(found["category"].unique()) - set(CATEGORIES))
     if unknown:
-        msg = f"questions: category {unknown[0]!r} has no pass threshold; categories: {', '.join(CATEGORIES)}"
+        msg = f"questions: category {unknown[0]!r} is unknown; categories: {', '.join(CATEGORIES)}"
         raise BadRows(msg)
-    return sorted({float(getattr(thresholds, category)) for category in categories})
+    if found["question_id"].n_unique() < found.height:
+        twice = found.filter(pl.col("question_id").is_duplicated())["question_id"][0]
+        msg = f"questions: {twice} is there twice; give one artifact, and each of its parts once"
+        raise BadRows(msg)
+    return found
+
+
+def limits(thresholds: PassThresholds, questions: "pl.DataFrame") -> list[float]:
+    """The different pass thresholds of the questions' categories, ascending."""
+    return sorted({float(getattr(thresholds, category)) for category in questions["category"].unique()})
 
 
 def tally(verdicts: "pl.LazyFrame", models: Sequence[str | None], above: Sequence[float]) -> "pl.DataFrame":
@@ -59,9 +74,10 @@ def _sums(place: int, above: Sequence[float]) -> "list[pl.Expr]":
 
     score = pl.col(f"score_{place}")
     passed = [(score > limit).sum().cast(pl.UInt32).alias(f"passed_{place}_{number}") for number, limit in enumerate(above)]
+    # Sums come in whatever order threads finish: rounded, so that the last bits do not say which.
     return [
-        score.count().cast(pl.Int32).alias(f"n_{place}"), score.mean().alias(f"mean_{place}"),
-        score.var(ddof=0).alias(f"variance_{place}"), *passed,
+        score.count().cast(pl.Int32).alias(f"n_{place}"), score.mean().round(12).alias(f"mean_{place}"),
+        score.var(ddof=0).round(12).alias(f"variance_{place}"), *passed,
     ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ Z = 1.959964
 SOLVED_FROM = 0.5
 """Pass rate from which the reference model counts as solving a question it also fails at times. Ours: the paper is silent."""
 
-FLAT = 1e-9
+FLAT = 1e-6
 """A CV below this is 0: what is left of equal scores after rounding."""
 
 BINS = ("0", "0.25", "0.5", "0.75", "1")

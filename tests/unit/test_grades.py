@@ -3,15 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillhouse import grades, grading
+from stillhouse import grades, grading, rows, testing
 from stillhouse.errors import BadRows
 from stillhouse.grading import PassThresholds
+from stillhouse.rows import Question
 
 SHARES = st.lists(
     st.one_of(st.sampled_from([0.0, 0.7, 0.99, 0.998, 1.0]), st.integers(0, 100).map(lambda n: n / 100)), min_size=1, max_size=6
 )
 RATES = st.sampled_from([None, 0.0, 0.25, 0.5, 0.75, 1.0])
-ABOVE = grades.limits(PassThresholds(), ("math", "science", "other"))
+ABOVE = [0.7, 0.99, 4.99]
 
 
 def tally(*verdicts, models=("m",)):
@@ -74,9 +75,18 @@ def test_tally_two_verdicts_for_one_key_are_refused_with_the_key(models):
 
 
 def test_limits_are_the_different_thresholds_of_the_categories():
-    assert grades.limits(PassThresholds(), ["science", "math", "code"]) == [0.99, 4.99]
+    frame = pl.DataFrame({"category": ["science", "math", "code"]})
+    assert grades.limits(PassThresholds(), frame) == [0.99, 4.99]
 
 
-def test_limits_unknown_category_is_refused_with_the_known_ones():
-    with pytest.raises(BadRows, match="'poetry' has no pass threshold; categories: math"):
-        grades.limits(PassThresholds(), ["math", "poetry"])
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ([testing.question(category="poetry")], "category 'poetry' is unknown; categories: math"),
+        ([testing.question()] * 2, "is there twice"),
+    ],
+)
+def test_asked_bad_questions_are_refused(tmp_path, asked, message):
+    rows.write(tmp_path, asked, Question)
+    with pytest.raises(BadRows, match=message):
+        grades.asked(tmp_path)

@@ -10,7 +10,7 @@ from pydantic import Field
 from stillhouse import frames, gradebook, grades
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.grading import PassRateKind, PassThresholds, SolvedShares
-from stillhouse.rows import Dropped, Graded, Question, Verified
+from stillhouse.rows import Graded, Question, Verified
 from stillhouse.stage import Outputs, StageConfig, StageInputs
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     """
     import polars as pl
 
-    asked = frames.scan(inputs.questions, Question, ("question_id", "category")).collect()
-    above = grades.limits(config.pass_thresholds, asked["category"].unique().to_list())
+    asked = grades.asked(inputs.questions)
+    above = grades.limits(config.pass_thresholds, asked)
     verdicts = frames.scan(inputs.verified, Verified, (*Verified.KEY, "verify_score")).filter(prompt_kind="question")
     scored = verdicts.filter(pl.col("verify_score").is_not_null())
     models = scored.select(pl.col("model").unique().sort()).collect(engine="streaming").to_series().to_list()
@@ -76,10 +76,10 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     book = gradebook.grade(made, len(models), config.pass_thresholds, above, config.pass_rate_kind, config.ddof)
     book = gradebook.place_levels(book, roles, config.solved_share, config.seed)
     frames.write(inputs.output, gradebook.as_rows(book, models), Graded)
-    drops = {"no_verdict": joined.filter(~has_score), "unknown_question": unknown}
-    frames.write(inputs.dropped, (frames.dropped(rows, Question, reason) for reason, rows in drops.items()), Dropped)
+    silent = joined.filter(~has_score).select("question_id", "category")
+    drops = [frames.dropped(silent.lazy(), Question, "no_verdict"), frames.dropped(unknown.lazy(), Question, "unknown_question")]
+    counts = frames.write_dropped(inputs.dropped, drops)
     inputs.progress(book.height, book.height, "questions")
-    counts = {reason: rows.height for reason, rows in drops.items() if rows.height}
     return Outputs(metrics=gradebook.metrics(book, models, roles, config.ddof), dropped=counts)
 
 
