@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
@@ -20,12 +22,12 @@ _HEX_ID = r"^[0-9a-f]{16}$"
 
 def key_number(key: str) -> int:
     """A 64-bit number for a key: what its sixteen hex digits say, as ids of ours have them, else the start of its SHA-256."""
-    return int(key, 16) if re.fullmatch(_HEX_ID, key) else int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+    return int(key, 16) if re.fullmatch(_HEX_ID, key) else _start(key)
 
 
 def draw(seed: int, purpose: str, *keys: str) -> float:
     """A number in [0, 1), uniform over keys; other seeds and other purposes give numbers that have nothing to do with it."""
-    bits = _start(seed, purpose)
+    bits = _start(f"{seed}/{purpose}")
     for key in keys:
         bits = _mixed(bits ^ key_number(key))
     return (bits >> 11) / (1 << 53)
@@ -36,14 +38,28 @@ def draws(seed: int, purpose: str, *keys: "pl.Expr") -> "pl.Expr":
     import polars as pl
 
     def column(series: Sequence[pl.Series]) -> pl.Series:
-        import numpy as np
-
-        bits: Any = np.full(len(series[0]), _start(seed, purpose), np.uint64)
-        for each in series:
-            bits = _mixed(bits ^ key_numbers(each))
-        return pl.Series((bits >> np.uint64(11)).astype(np.float64) / (1 << 53))
+        return pl.Series((_all_mixed(f"{seed}/{purpose}", series) >> 11).astype(float) / (1 << 53))
 
     return pl.map_batches(list(keys), column, return_dtype=pl.Float64)
+
+
+def names(purpose: str, keys: Sequence["pl.Series"]) -> "pl.Series":
+    """Sixteen hex digits to every row of keys: an id, as ``identity.content_id`` gives one text at a time."""
+    import polars as pl
+
+    bits = _all_mixed(purpose, keys).astype(">u8")
+    # Through a view on the bytes: numpy's own byte strings end at the first zero byte.
+    packed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(bits), [None, pa.py_buffer(bits.tobytes())])
+    return pl.Series(packed.cast(pa.binary())).bin.encode("hex")
+
+
+def _all_mixed(start: str, keys: Sequence["pl.Series"]) -> "np.ndarray[Any, np.dtype[np.uint64]]":
+    import numpy as np
+
+    bits: Any = np.full(len(keys[0]), _start(start), np.uint64)
+    for each in keys:
+        bits = _mixed(bits ^ key_numbers(each))
+    return bits  # type: ignore[no-any-return]
 
 
 def key_numbers(keys: "pl.Series") -> "np.ndarray[Any, np.dtype[np.uint64]]":
@@ -61,8 +77,8 @@ def key_numbers(keys: "pl.Series") -> "np.ndarray[Any, np.dtype[np.uint64]]":
     return numbers.to_numpy()
 
 
-def _start(seed: int, purpose: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:8], "big")
+def _start(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def _mixed(bits: Any) -> Any:

@@ -14,8 +14,8 @@ from stillhouse.rows import Dropped
 if TYPE_CHECKING:
     import polars as pl
 
-FETCH_ROWS = 2048
-"""Rows that are decoded at a time when texts are fetched."""
+FETCH_ROWS = 8192
+"""Rows of texts that are decoded, and handed out, at a time."""
 PART_BYTES = 256 * 2**20
 """Bytes after which a part is written though it has fewer rows: bounds the memory of a writer of long texts."""
 
@@ -38,6 +38,11 @@ def scan(
 
 def fetch(directories: Path | Sequence[Path], places: "pl.Series", columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
     """The columns of the rows at these places, ascending, batch by batch: for texts, of which few are wanted and none fit."""
+    return _gathered(_fetched(directories, places, columns), FETCH_ROWS)
+
+
+def _fetched(directories: Path | Sequence[Path], places: "pl.Series", columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
+    """What ``fetch`` gives, in frames as small as they come."""
     import numpy as np
     import polars as pl
 
@@ -65,7 +70,7 @@ def write(directory: Path, batches: "Iterable[pl.DataFrame]", row_type: type[Any
     """Write frames as part files of at most ``rows.PART_ROWS`` rows, at least one part. Returns the number of rows."""
     schema: pa.Schema = row_type.SCHEMA
     part = total = 0
-    for part, frame in enumerate(_parts(batches)):
+    for part, frame in enumerate(_gathered(batches, rows.PART_ROWS)):
         rows.write_table(directory / f"part-{part:05d}.parquet", frame.to_arrow().select(schema.names).cast(schema))
         total += frame.height
     if not total:
@@ -73,18 +78,20 @@ def write(directory: Path, batches: "Iterable[pl.DataFrame]", row_type: type[Any
     return total
 
 
-def _parts(batches: "Iterable[pl.DataFrame]") -> "Iterator[pl.DataFrame]":
-    """The same rows in frames of ``rows.PART_ROWS``, or fewer where they are long texts."""
+def _gathered(batches: "Iterable[pl.DataFrame]", n_rows: int) -> "Iterator[pl.DataFrame]":
+    """The same rows in frames of ``n_rows``, or fewer where they are long texts."""
     import polars as pl
 
     waiting: list[pl.DataFrame] = []
-    for batch in batches:
-        for offset in range(0, batch.height, rows.PART_ROWS):
-            waiting.append(batch.slice(offset, rows.PART_ROWS))
-            if sum(each.height for each in waiting) >= rows.PART_ROWS or sum(each.estimated_size() for each in waiting) >= PART_BYTES:
-                whole = pl.concat(waiting)
-                yield whole.head(rows.PART_ROWS)
-                waiting = [rest] if (rest := whole.slice(rows.PART_ROWS)).height else []
+    height = size = 0
+    for batch in (whole.slice(at, n_rows) for whole in batches for at in range(0, whole.height, n_rows)):
+        waiting.append(batch)
+        height, size = height + batch.height, size + batch.estimated_size()
+        if height >= n_rows or size >= PART_BYTES:
+            made = pl.concat(waiting)
+            yield made.head(n_rows)
+            rest = made.slice(n_rows)
+            waiting, height, size = [rest] if rest.height else [], rest.height, rest.estimated_size()
     if waiting:
         yield pl.concat(waiting)
 
