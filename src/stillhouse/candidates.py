@@ -55,7 +55,7 @@ class Pool:
 
 
 def pool(responses: Sequence[Path], verified: Path, screened: Path | None, teacher: str | None) -> Pool:
-    """The candidates among the responses. Raises BadRows for a first-round response without a verdict or, if asked for, screening."""
+    """The candidates among the responses. Raises BadRows for a first-round response without a verdict, or without a screening."""
     import polars as pl
 
     asked = frames.scan(responses, Response, KEY).filter(prompt_kind="question")
@@ -92,7 +92,7 @@ def _digest(keyed: "pl.LazyFrame") -> tuple[int, int]:
     """How many rows, and the sum of their keys' hashes, whatever their order. Within one process alone."""
     import polars as pl
 
-    return keyed.select(pl.len(), pl.struct(KEY).hash().sum()).collect(engine="streaming").row(0)  # type: ignore[return-value]
+    return keyed.select(pl.len(), pl.struct(KEY).hash().sum()).collect(engine="streaming").row(0)
 
 
 def further(responses: Sequence[Path], with_summaries: bool) -> "Iterator[pl.LazyFrame]":
@@ -110,7 +110,7 @@ def left_over(
     import polars as pl
 
     rest = questions.filter(~pl.col("question_id").is_in(used.implode()))
-    reasons = [pl.lit("not_selected")]
+    reasons: list[str | pl.Expr] = [pl.lit("not_selected")]
     if choices is not None:
         rest = rest.join(choices.select("question_id", "reason", tried=True), on="question_id", how="left", maintain_order="left")
         reasons = ["reason", pl.when(pl.col("tried").is_null()).then(pl.lit("no_response")), *reasons]

@@ -45,7 +45,8 @@ def _stays(rules: Rules) -> "pl.Expr":
     """Whether the question would stay if it were easy."""
     import polars as pl
 
-    return pl.col("category").is_in(EASY_KEPT) & (draws.draws(rules.seed, "easy", pl.col("question_id")) < rules.easy_keep_probability)
+    drawn = draws.draws(rules.seed, "easy", pl.col("question_id"))
+    return pl.col("category").is_in(EASY_KEPT) & (drawn < rules.easy_keep_probability)
 
 
 def _cv_threshold(rules: Rules) -> "pl.Expr":
@@ -81,12 +82,10 @@ def sweep(choices: "pl.DataFrame", rules: Rules) -> "pl.DataFrame":
     import polars as pl
 
     usable = choices.filter(pl.col("reason").is_null() | (pl.col("reason") == "easy"))
-    made = []
-    for step in range(SWEEP_STEPS + 1):
-        threshold = step / SWEEP_STEPS
+    every, made = usable.select("category").unique(), []
+    for threshold in (step / SWEEP_STEPS for step in range(SWEEP_STEPS + 1)):
         kept = usable.filter((pl.col("cv") > threshold) | pl.col("stays"))
         counted = kept.group_by("category").agg(n_questions=pl.len(), n_responses=pl.col("n_passed").sum().cast(pl.Int64))
-        made.append(usable.select("category").unique().join(counted, on="category", how="left").with_columns(cv_threshold=threshold))
+        made.append(every.join(counted, on="category", how="left").with_columns(cv_threshold=pl.lit(threshold)))
     columns = ("cv_threshold", "category", "n_questions", "n_responses")
     return pl.concat(made).select(columns).fill_null(0).sort("category", "cv_threshold")
-

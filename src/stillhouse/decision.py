@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from stillhouse import candidates, choices, frames, grades, splits
 from stillhouse.candidates import Pool
+from stillhouse.composition import Composition
 from stillhouse.errors import BadRows, NothingToDo
 from stillhouse.rows import Graded, Response
-from stillhouse.splits import Plan, Split
+from stillhouse.splits import Mode, Plan, Split
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,14 +39,18 @@ class Decision:
     learnt: Learnt | None
     splits: list[Split]
 
-    def drops(self, responses: Sequence[Path], mode: str) -> "Iterator[pl.LazyFrame]":
-        """The records of the responses that no split has."""
-        if self.learnt is None:
-            return
-        yield from self.learnt.pool.drops()
+    def drops(self, responses: Sequence[Path], mode: Mode, made: Composition) -> "Iterator[pl.LazyFrame]":
+        """The records of the responses and questions that no example was made of."""
+        if self.learnt is not None:
+            yield from self._responses_left(self.learnt, responses, mode)
+        yield made.missing()
+        yield candidates.left_over(self.asked, made.used, self.learnt.choices if self.learnt else None, self.grades)
+
+    def _responses_left(self, learnt: Learnt, responses: Sequence[Path], mode: Mode) -> "Iterator[pl.LazyFrame]":
+        yield from learnt.pool.drops()
         yield from candidates.further(responses, mode == "summary")
-        yield frames.dropped(self.learnt.failing.lazy().select(Response.KEY), Response, "not_passing")
-        rest = self.learnt.passing
+        yield frames.dropped(learnt.failing.lazy().select(Response.KEY), Response, "not_passing")
+        rest = learnt.passing
         for split in self.splits:
             if "place" in split.rows.columns:
                 rest = rest.join(split.rows.select("place"), on="place", how="anti", maintain_order="left")
@@ -88,9 +93,9 @@ def _learn(plan: Plan, asked: "pl.DataFrame", levels: "pl.DataFrame | None", res
 
     above = grades.limits(plan.pass_thresholds, asked)
     tallied = grades.tally(pool.candidates, [None], above)
-    unknown = tallied.join(asked, on="question_id", how="anti")["question_id"]
-    if len(unknown):
-        msg = f"a response answers question {unknown.min()} ({len(unknown)} such), which is not in the questions input; give all of them"
+    unknown = tallied.join(asked, on="question_id", how="anti")["question_id"].sort().to_list()
+    if unknown:
+        msg = f"responses: {unknown[0]} ({len(unknown)} such) is not in the questions input; give the questions that were answered"
         raise BadRows(msg)
     tallied = asked.join(tallied, on="question_id", how="inner", maintain_order="left")
     if levels is None:

@@ -18,13 +18,11 @@ TOKENS = ("prompt_tokens", "completion_tokens")
 TEXTS = {"full": "text", "answer": "answer", "summary": "answer"}
 """The column of a response that each mode takes."""
 LENGTH, MISSING = "length", "missing"
-"""Columns beside those of selected: tokens of the response where all of it is trained on, else its words; whether it has no text."""
+"""Columns beside those of selected: tokens of the response if all of it is trained on, else its words; whether there is no text."""
 
 
 def from_responses(split: Split, plan: Plan, questions: Path, responses: Sequence[Path]) -> "Iterator[pl.DataFrame]":
     """One example for every chosen response, in the order of the responses."""
-    import polars as pl
-
     given = split.rows.sort("place")
     if split.mode == "summary":
         given = given.with_columns(summary=_summaries(given, plan, responses))
@@ -70,7 +68,7 @@ def _summaries(given: "pl.DataFrame", plan: Plan, responses: Sequence[Path]) -> 
 
 
 def from_questions(split: Split, questions: Path) -> "Iterator[pl.DataFrame]":
-    """One example for every chosen question: its messages, for RL to answer (Staged RL §3.3), and its original response in that mode."""
+    """One example for every chosen question: its messages, for RL to answer (Staged RL §3.3); in mode original its response too."""
     import polars as pl
 
     columns = ("question_id", "messages", "original_response")

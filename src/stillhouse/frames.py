@@ -83,7 +83,7 @@ def _gathered(batches: "Iterable[pl.DataFrame]", n_rows: int) -> "Iterator[pl.Da
     import polars as pl
 
     waiting: list[pl.DataFrame] = []
-    height = size = 0
+    height, size = 0, 0.0
     for batch in (whole.slice(at, n_rows) for whole in batches for at in range(0, whole.height, n_rows)):
         waiting.append(batch)
         height, size = height + batch.height, size + batch.estimated_size()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def asked(questions: Path, **columns: "pl.Expr") -> "pl.DataFrame":
-    """Id, category and other columns of the questions, in order. Raises BadRows for an unknown category or an id that is there twice."""
+    """Id, category and other columns of the questions, in order. Raises BadRows for an unknown category and for an id twice."""
     import polars as pl
 
     needed = sorted({"question_id", "category", *(name for each in columns.values() for name in each.meta.root_names())})

@@ -84,7 +84,7 @@ def chosen_responses(
 
 
 def located(passing: "pl.DataFrame", responses: Sequence[Path]) -> "pl.DataFrame":
-    """The same rows in the order of the responses, with their places there. Raises BadRows where one is missing or is there twice."""
+    """The same rows in the order of the responses, with their places there. Raises BadRows where one is missing, or twice there."""
     keys = frames.scan(responses, Response, Response.KEY, place="place")
     found = keys.join(passing.lazy(), on=Response.KEY, how="inner").collect(engine="streaming").sort("place")
     if found.height != passing.height:

@@ -1,6 +1,6 @@
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillhouse.draws import draw, draws, key_number
@@ -27,6 +27,7 @@ def test_draw_known_values_hold_across_releases(seed, purpose, keys, expected):
     assert draw(seed, purpose, *keys) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(IDS, st.integers(0, 99)), min_size=1, max_size=8), st.integers(0, 5))
 def test_draws_of_columns_are_those_of_single_keys(rows, seed):
     frame = pl.DataFrame(rows, schema={"id": pl.String, "sample": pl.Int32}, orient="row")

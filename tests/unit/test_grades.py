@@ -1,6 +1,6 @@
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillhouse import grades, grading, rows, testing
@@ -29,6 +29,7 @@ def tally(*verdicts, models=("m",)):
     return grades.tally(frame.lazy(), models, ABOVE)
 
 
+@settings(max_examples=60, deadline=None)
 @given(SHARES, st.sampled_from(["math", "science", "other"]), st.sampled_from(["indicator", "mean_score"]), st.integers(0, 1))
 def test_tally_and_formulas_agree_with_the_pure_functions(shares, category, kind, ddof):
     scores = [share * grading.scale(category) for share in shares]
@@ -43,6 +44,7 @@ def test_tally_and_formulas_agree_with_the_pure_functions(shares, category, kind
     assert {name: row[name] for name in expected} == pytest.approx(expected, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(RATES, RATES, RATES, st.booleans())
 def test_level_agrees_with_the_pure_function(small, medium, reference, keep):
     rates = {"small": small, "medium": medium, "reference": reference}
@@ -51,6 +53,7 @@ def test_level_agrees_with_the_pure_function(small, medium, reference, keep):
     assert found == grading.level(rates, keep)
 
 
+@settings(deadline=None)
 @given(st.lists(RATES, max_size=12))
 def test_histogram_agrees_with_the_pure_function(rates):
     assert grades.histogram(pl.Series("r", rates, pl.Float64)) == grading.histogram([rate for rate in rates if rate is not None])

@@ -86,10 +86,8 @@ def funnel(steps: "Sequence[tuple[str, int]]") -> "go.Figure":
 
     first = max(steps[0][1], 1)
     labels = [f"{count:,} · {count / first:.1%}" for _, count in steps]
-    bar = go.Bar(
-        x=[count for _, count in steps], y=[name for name, _ in steps], text=labels, textposition="auto", orientation="h", marker_color=BLUE
-    )
-    figure = go.Figure(bar)
+    names, counts = zip(*steps, strict=True)
+    figure = go.Figure(go.Bar(x=counts, y=names, text=labels, textposition="auto", orientation="h", marker_color=BLUE))
     figure.update_layout(yaxis={"autorange": "reversed"})
     return _styled(figure, 90 + 34 * len(steps))
 

@@ -20,8 +20,8 @@ CV_BIN, CV_LAST = 0.1, 2.0
 
 PASS_RATES = "Of every model's first-round responses, as graded (like Fig. 8 of DeepDistill)."
 SPREADS = (
-    "Coefficient of variation of the candidates' scores, by question. Where scores are all or nothing it says nothing new beside the "
-    "pass rate p of n responses: it is sqrt((1 - p) / p * n / (n - ddof))."
+    "Coefficient of variation of the candidates' scores, by question. Where scores are all or nothing it says nothing new beside "
+    "the pass rate p of n responses: it is sqrt((1 - p) / p * n / (n - ddof))."
 )
 LENGTHS = "Tokens of whole responses; words where an answer, a summary or an original response is trained on; none for RL."
 SWEEP = "What Algorithm 1 would keep if the CV threshold of every category were this, caps and mixes aside."
@@ -82,7 +82,8 @@ def _responses_left(decision: Decision, dropped: Mapping[str, int]) -> list[tupl
         return []
     learnt = decision.learnt
     left = [("candidates: with a score", int(learnt.choices["n"].sum()))]
-    for name, reason in (("not screened out", "no_verdict"), ("the teacher's", "screened_out"), ("first-round responses", "other_model")):
+    steps = (("not screened out", "no_verdict"), ("the teacher's", "screened_out"), ("first-round responses", "other_model"))
+    for name, reason in steps:
         left.append((name, left[-1][1] + dropped.get(reason, 0)))
     kept = learnt.passing.height + learnt.failing.height
     return [*reversed(left), ("to questions kept by Algorithm 1", kept), ("that pass", learnt.passing.height)]
@@ -107,7 +108,7 @@ def _lengths(composition: Composition) -> Counts:
 
 
 def _filled(found: "pl.DataFrame", name: Callable[[int], str]) -> Counts:
-    """Rows of series, place and count -> series -> bin -> count, with the places between the first and the last that have no row."""
+    """Rows of series, place and count -> series -> bin -> count, with 0 for places between the first and the last."""
     if not found.height:
         return {}
     series, places = found.columns[:2]
@@ -137,9 +138,9 @@ def write_dataset(path: Path, title: str, dataset: Dataset) -> None:
         found.append(("Pass rates", PASS_RATES, charts.bars(dataset.pass_rates, "pass rate", "questions")))
     if dataset.spreads:
         found.append(("Spread of scores", SPREADS, charts.bars(dataset.spreads, "CV from", "questions", stacked=True)))
-    for what, column in (("examples", "n_examples"), ("length", "length")):
+    for what, column, note in (("examples", "n_examples", ""), ("length", "length", LENGTHS)):
         counts = _pivot(dataset.composition, "category", "split", column)
-        found.append((f"Composition by {what}", LENGTHS if column == "length" else "", charts.bars(counts, "split", what, stacked=True)))
+        found.append((f"Composition by {what}", note, charts.bars(counts, "split", what, stacked=True)))
     if dataset.lengths:
         found.append(("Lengths", LENGTHS, charts.bars(dataset.lengths, "length", "examples")))
     if dataset.sweep:

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from stillhouse import candidates, choices, examples, frames
+from stillhouse import choices, examples, frames
 from stillhouse.composition import Composition
 from stillhouse.decision import decide
 from stillhouse.errors import BadConfig, MissingInput
@@ -40,9 +40,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     texts = (batch for split in decision.splits for batch in examples.from_split(split, config, inputs.questions, inputs.responses))
     inputs.progress(0, 1, "splits")
     frames.write(inputs.output, composition.counted(texts), Selected)
-    left = candidates.left_over(decision.asked, composition.used, decision.learnt and decision.learnt.choices, decision.grades)
-    records = [*decision.drops(inputs.responses, config.mode), composition.missing(), left]
-    dropped = frames.write_dropped(inputs.dropped, records)
+    dropped = frames.write_dropped(inputs.dropped, decision.drops(inputs.responses, config.mode, composition))
     sweep = choices.sweep(decision.learnt.choices, config).to_dicts() if decision.learnt else []
     (inputs.output / SWEEP).write_text(json.dumps(sweep), encoding="utf-8")
     write_dataset(inputs.output / HTML, "What was selected", collect(decision, composition, dropped, sweep, inputs.graded))
