@@ -35,10 +35,13 @@ class Composition:
             yield made
 
     def table(self) -> "pl.DataFrame":
-        """Columns split, category, n_examples, length; in the order the splits were written."""
+        """Columns split, category, n_examples, length; splits as they were written, in each the largest category first."""
         import polars as pl
 
-        return self._summed("split", "category").sort(pl.col("n_examples").sum().over("category"), descending=True)
+        order = {split: place for place, split in enumerate(self.by_split())}
+        return self._summed("split", "category").sort(
+            pl.col("split").replace_strict(order, return_dtype=pl.Int64), pl.col("n_examples").cast(pl.Int64) * -1, "category"
+        )
 
     def lengths(self) -> "pl.DataFrame":
         """Columns split, length_bin, n_examples: examples with a reply by the floor of its length's binary logarithm."""
