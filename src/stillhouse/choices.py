@@ -60,7 +60,9 @@ def annealing(chosen: "pl.DataFrame", rules: Rules) -> "pl.DataFrame":
     top = grades.by_category({category: scale(category) for category in CATEGORIES})
     good = chosen.filter(pl.col("challenging") & (pl.col("verify_score") / top > rules.anneal_threshold))
     one = draws.draws(rules.seed, "anneal", pl.col("question_id"), pl.col("model"), pl.col("sample_index"))
-    best = good.with_columns(drawn=one).sort("drawn", *Response.KEY).unique("question_id", keep="first", maintain_order=True)
+    drawn = good.with_columns(drawn=one).filter(pl.col("drawn") == pl.col("drawn").min().over("question_id"))
+    # Two equal draws for one question are next to impossible; which of them wins is settled all the same.
+    best = drawn.sort(Response.KEY).unique("question_id", keep="first", maintain_order=True)
     order = draws.draws(rules.seed, "order", pl.col("question_id"))
     ranked = best.with_columns(order=order).sort("cv", "order", "question_id", descending=[True, False, False])
     return ranked.head(rules.anneal_questions or ranked.height).drop("drawn", "order").with_row_index("rank")

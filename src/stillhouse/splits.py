@@ -63,7 +63,7 @@ class Plan(Rules):
 
 @dataclass(frozen=True)
 class Split:
-    """One split. ``rows`` are responses or, where they have no sample_index, questions; ``rank`` orders them for limits."""
+    """One split. ``rows`` are responses with their places, or questions."""
 
     name: str
     mode: Mode
@@ -95,13 +95,9 @@ def located(passing: "pl.DataFrame", responses: Sequence[Path]) -> "pl.DataFrame
 
 def of_responses(plan: Plan, passing: "pl.DataFrame") -> list[Split]:
     """The splits of Algorithm 1 and of the annealing selection."""
-    import polars as pl
-
     made = []
     if plan.sft_split:
-        key = pl.col("question_id"), pl.col("model"), pl.col("sample_index")
-        rank = draws.draws(plan.seed, f"limit/{plan.sft_split}", *key)
-        made.append(_split(plan, plan.sft_split, plan.mode, passing.with_columns(rank=rank)))
+        made.append(_split(plan, plan.sft_split, plan.mode, passing, "question_id", "model", "sample_index"))
     if plan.anneal_split:
         made.append(_split(plan, plan.anneal_split, plan.mode, choices.annealing(passing, plan)))
     return made
@@ -112,18 +108,15 @@ def of_questions(plan: Plan, questions: "pl.DataFrame", grades: "pl.DataFrame | 
     import polars as pl
 
     made = []
-    for name, levels in plan.rl_splits.items():
-        graded = questions if grades is None else questions.join(grades, on="question_id", how="inner", maintain_order="left")
-        made.append(_split(plan, name, "full", _ranked(plan, name, graded.filter(_at(levels)))))
+    if plan.rl_splits and grades is not None:
+        on_level = grades.filter(pl.col("level").is_not_null()).select("question_id", "level")
+        graded = questions.join(on_level, on="question_id", how="inner", maintain_order="left")
+        for name, levels in plan.rl_splits.items():
+            made.append(_split(plan, name, "full", graded.filter(_at(levels)), "question_id"))
     for name, source in plan.original_splits.items():
-        made.append(_split(plan, name, "original", _ranked(plan, name, questions.filter(pl.col("has_original"), source=source))))
+        of_source = questions.filter(pl.col("has_original"), source=source)
+        made.append(_split(plan, name, "original", of_source, "question_id"))
     return made
-
-
-def _ranked(plan: Plan, name: str, questions: "pl.DataFrame") -> "pl.DataFrame":
-    import polars as pl
-
-    return questions.select("question_id", "category", rank=draws.draws(plan.seed, f"limit/{name}", pl.col("question_id")))
 
 
 def _at(levels: "Levels | Mapping[Category, Levels]") -> "pl.Expr":
@@ -136,6 +129,12 @@ def _at(levels: "Levels | Mapping[Category, Levels]") -> "pl.Expr":
     )
 
 
-def _split(plan: Plan, name: str, mode: Mode, ranked: "pl.DataFrame") -> Split:
+def _split(plan: Plan, name: str, mode: Mode, found: "pl.DataFrame", *key: str) -> Split:
+    """What the split's limits leave of what was found, by ``rank`` or, where a key is named, by a draw."""
+    import polars as pl
+
     limits = plan.limits.get(name)
-    return Split(name, mode, choices.limited(ranked, limits) if limits else ranked)
+    if limits is None:
+        return Split(name, mode, found)
+    ranked = found.with_columns(rank=draws.draws(plan.seed, f"limit/{name}", *map(pl.col, key))) if key else found
+    return Split(name, mode, choices.limited(ranked, limits))

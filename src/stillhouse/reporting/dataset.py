@@ -151,7 +151,9 @@ def write_dataset(path: Path, title: str, dataset: Dataset) -> None:
 
 
 def _pivot(rows: list[dict[str, Any]], series: str, place: str, count: str) -> dict[str, dict[Any, float]]:
-    made: dict[str, dict[Any, float]] = {}
+    """Series -> place -> count; the series sorted, so that a category has one colour on the whole page."""
+    places = dict.fromkeys((row[place] for row in rows), 0)
+    made: dict[str, dict[Any, float]] = {name: {**places} for name in sorted({row[series] for row in rows})}
     for row in rows:
-        made.setdefault(row[series], {})[row[place]] = row[count]
+        made[row[series]][row[place]] = row[count]
     return made
