@@ -94,13 +94,29 @@ def _answers(asked, model, row_type):
 
 def bare(directory: Path) -> None:
     """The group-by alone, of the columns of a verdict that grading reads."""
+    _grouped(directory).collect(engine="streaming")
+
+
+def bare_written(directory: Path) -> None:
+    """The same with its result in a Parquet file, which is the least that a stage does besides."""
+    _grouped(directory).sink_parquet(directory / "grouped.parquet", compression="zstd")
+
+
+def _grouped(directory: Path):
     import polars as pl
 
     score = pl.col("verify_score")
     verdicts = frames.scan(directory / "verified", Verified, (*Verified.KEY, "verify_score")).filter(prompt_kind="question")
     numbers = (pl.len(), score.mean(), score.var().alias("variance"), (score > 0.99).sum().alias("passed"))
-    grouped = verdicts.group_by("question_id", "model").agg(*numbers, pl.col("round").max(), pl.col("sample_index").n_unique())
-    grouped.collect(engine="streaming")
+    return verdicts.group_by("question_id", "model").agg(*numbers, pl.col("round").max(), pl.col("sample_index").n_unique())
+
+
+def tally(directory: Path) -> None:
+    """Grading's own group-by, by question, with the check for two verdicts under one key."""
+    from stillhouse import grades
+
+    verdicts = frames.scan(directory / "verified", Verified, (*Verified.KEY, "verify_score")).filter(prompt_kind="question")
+    grades.tally(verdicts, sorted(PASS_RATES), [0.7, 0.99, 4.99])
 
 
 def grade(directory: Path) -> None:
@@ -112,17 +128,31 @@ def grade(directory: Path) -> None:
     graded.run(config, graded.Inputs(scratch=scratch, questions=directory / "questions", verified=directory / "verified"))
 
 
+def decide(directory: Path) -> None:
+    """Selection without its texts: Algorithm 1, annealing and RL levels, checked and joined by key."""
+    from stillhouse import decision
+
+    responses, graded = (directory / "responses",), directory / "graded" / "output"
+    decision.decide(_selection(), directory / "questions", responses, directory / "verified", None, graded)
+
+
 def select(directory: Path) -> None:
+    """All of it: the texts of a million examples and more, the records of what was dropped, and the page."""
     from stillhouse.stages import selected
 
     scratch = directory / "selected"
     scratch.mkdir()
-    config = selected.Config(teacher="r1", rl_splits={"rl_1": (2,), "rl_2": (3,)}, anneal_questions=200_000)
     inputs = selected.Inputs(
         scratch=scratch, questions=directory / "questions", responses=(directory / "responses",), verified=directory / "verified",
         graded=directory / "graded" / "output",
     )  # fmt: skip
-    selected.run(config, inputs)
+    selected.run(_selection(), inputs)
+
+
+def _selection():
+    from stillhouse.stages import selected
+
+    return selected.Config(teacher="r1", rl_splits={"rl_1": (2,), "rl_2": (3,)}, anneal_questions=200_000)
 
 
 def measured(call, directory: Path) -> tuple[float, float]:
@@ -139,21 +169,23 @@ def _measure(call, directory: Path) -> tuple[float, float]:
     return timing.seconds, peak_gib()
 
 
+STEPS = {
+    "bare group-by": bare, "bare group-by, written": bare_written, "tally: our group-by": tally, "graded": grade,
+    "decided: selected without texts": decide, "selected": select,
+}  # fmt: skip
+
+
 def main() -> None:
-    table_rows = []
+    made = []
     for n_questions in (QUESTIONS // 10, QUESTIONS):
         directory = Path(tempfile.mkdtemp(prefix="stillhouse-bench-"))
         try:
             generate(directory, n_questions)
-            n = n_questions * SAMPLES * len(PASS_RATES)
-            group_by, _ = measured(bare, directory)
-            graded, graded_peak = measured(grade, directory)
-            selected, selected_peak = measured(select, directory)
+            found = {name: measured(step, directory) for name, step in STEPS.items()}
         finally:
             shutil.rmtree(directory)
-        for name, seconds, peak in (
-            ("bare group-by", group_by, 0.0), ("graded", graded, graded_peak), ("selected", selected, selected_peak),
-            ("both", graded + selected, max(graded_peak, selected_peak)),
-        ):  # fmt: skip
-            table_rows.append((name, n, seconds, peak, seconds / group_by, seconds / n * 1e9))
-    table(("", "verdicts", "seconds", "peak GiB", "x bare group-by", "ns a verdict"), table_rows)
+        both = [found["graded"], found["selected"]]
+        found["graded and selected"] = sum(seconds for seconds, _ in both), max(peak for _, peak in both)
+        n, (unit, _) = n_questions * SAMPLES * len(PASS_RATES), found["bare group-by"]
+        made += [(name, n, seconds, peak, seconds / unit, seconds / n * 1e9) for name, (seconds, peak) in found.items()]
+    table(("", "verdicts", "seconds", "peak GiB", "x bare group-by", "ns a verdict"), made)
