@@ -199,7 +199,7 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A row that a stage did not pass on: its key, why, and the row itself as JSON."""
+    """A row that a stage did not pass on: its key, why, and the row as JSON; empty where the stage's input has it by that key."""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(key=_TEXT, reason=_TEXT, detail=_TEXT, row=_TEXT)
     KEY: ClassVar[tuple[str, ...]] = ()

@@ -16,6 +16,7 @@ from stillhouse.stage import Outputs, StageConfig, StageInputs
 if TYPE_CHECKING:
     import polars as pl
 
+SCHEMA_VERSION = 2
 ROLES = ("small", "medium", "reference", "strongest")
 
 

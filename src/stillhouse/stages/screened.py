@@ -16,6 +16,7 @@ from stillhouse.screening.rules import Asked, Rules, Screening, screen
 from stillhouse.screening.structure import turns
 from stillhouse.stage import Outputs, StageInputs
 
+SCHEMA_VERSION = 2
 BATCH, DROPS_TO_A_PART = 512, 4096
 """Responses that are judged at a time; dropped ones, with their texts, that are held until they are written."""
 FREQUENT = "frequent_ngrams.json"

@@ -12,6 +12,7 @@ from stillhouse.rows import Selected
 from stillhouse.splits import Plan
 from stillhouse.stage import Outputs, StageInputs
 
+SCHEMA_VERSION = 2
 HTML, SWEEP = "dataset.html", "sweep.json"
 
 
