@@ -16,6 +16,9 @@ Z = 1.959964
 SOLVED_FROM = 0.5
 """Pass rate from which the reference model counts as solving a question it also fails at times. Ours: the paper is silent."""
 
+FLAT = 1e-6
+"""A CV below this is 0: what is left of equal scores after rounding."""
+
 BINS = ("0", "0.25", "0.5", "0.75", "1")
 """Bins of pass rates: the values that four responses can give (DeepDistill, Fig. 8)."""
 
@@ -91,7 +94,8 @@ def coefficient_of_variation(scores: Sequence[float], ddof: int = 1) -> float | 
     mean = sum(scores) / n
     if mean == 0:
         return None
-    return math.sqrt(sum((score - mean) ** 2 for score in scores) / (n - ddof)) / mean
+    spread = math.sqrt(sum((score - mean) ** 2 for score in scores) / (n - ddof)) / mean
+    return 0.0 if abs(spread) < FLAT else spread
 
 
 def wilson_interval(rate: float, n: int) -> tuple[float, float]:

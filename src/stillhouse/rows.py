@@ -204,7 +204,7 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A row that a stage did not pass on: its key, why, and the row itself as JSON."""
+    """A row that a stage did not pass on: its key, why, and the row as JSON; empty where the stage's input has it by that key."""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(key=_TEXT, reason=_TEXT, detail=_TEXT, row=_TEXT)
     KEY: ClassVar[tuple[str, ...]] = ()
@@ -251,13 +251,18 @@ def write(directory: Path, rows: Iterable[R], row_type: type[R]) -> int:
 
 
 def write_part(path: Path, rows: Sequence[R], row_type: type[R]) -> None:
-    """Write one Parquet file whole, then rename it: a file with its final name is never torn."""
+    """Write rows as one Parquet file, see ``write_table``."""
     schema: pa.Schema = row_type.SCHEMA  # type: ignore[attr-defined]
     # Not dataclasses.asdict: it copies nested values one by one and takes ten times as long.
     columns = [pa.array([getattr(row, name) for row in rows], type=schema.field(name).type) for name in schema.names]
+    write_table(path, pa.Table.from_arrays(columns, schema=schema))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write one Parquet file whole, then rename it: a file with its final name is never torn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    pq.write_table(pa.Table.from_arrays(columns, schema=schema), unfinished, compression="zstd")
+    pq.write_table(table, unfinished, compression="zstd")
     unfinished.rename(path)
 
 
@@ -280,11 +285,15 @@ def read(directory: Path, row_type: type[R]) -> Iterator[R]:
     names = [column.name for column in fields(row_type)]  # type: ignore[arg-type]
     for path in parts(directory):
         file = pq.ParquetFile(path)
-        missing = sorted(set(names) - set(file.schema_arrow.names))
-        if missing:
-            got = ", ".join(file.schema_arrow.names)
-            msg = f"{path.name}: no column {', '.join(missing)}; got {got}; is this a {row_type.__name__} artifact?"
-            raise BadRows(msg)
+        check_columns(path, file.schema_arrow.names, names, row_type)
         for batch in file.iter_batches(columns=names):
             for values in batch.to_pylist():
                 yield row_type(**values)
+
+
+def check_columns(path: Path, got: Sequence[str], wanted: Sequence[str], row_type: type[Any]) -> None:
+    """Raise BadRows where a part file lacks a column."""
+    missing = sorted(set(wanted) - set(got))
+    if missing:
+        msg = f"{path.name}: no column {', '.join(missing)}; got {', '.join(got)}; is this a {row_type.__name__} artifact?"
+        raise BadRows(msg)

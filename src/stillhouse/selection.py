@@ -1,23 +1,30 @@
-"""Algorithm 1 of DeepDistill (§3) and its annealing selection: which responses a model learns from. Pure functions."""
+"""Algorithm 1 of DeepDistill (§3), its annealing selection, and the sizes of splits. Pure functions.
 
-import random
+``choices`` does the same to columns; these say what it has to come to.
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from stillhouse.draws import draw
 from stillhouse.grading import CvThresholds, PassThresholds, coefficient_of_variation, pass_rate, scale
 from stillhouse.stage import StageConfig
 
 EASY_KEPT = ("multi_turn", "other")
 """Categories whose easy questions stay with a probability; those of all others are dropped."""
 
+Category = Literal["math", "code", "science", "instruction_following", "multi_turn", "other"]
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One response that may be chosen, by its place in the caller's list, and its verify score."""
+    """One response to a question that may be chosen: whose it is, which of its samples, and its verify score."""
 
-    place: int
+    model: str
+    sample_index: int
     score: float
 
 
@@ -38,6 +45,17 @@ class Rules(StageConfig):
     """Questions of the highest CV to take for annealing (DeepDistill: nearly 200,000); null takes all challenging ones."""
     seed: int = 0
     """Decides which easy questions stay, and which response of a question is annealed on."""
+
+
+class Limits(StageConfig):
+    """How large a split is, and how its categories are mixed. What is cut is decided by rank: CV for annealing, else a draw."""
+
+    size: int | None = Field(None, ge=1)
+    """Most examples; null takes all."""
+    caps: dict[Category, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    """Most examples of a category (DeepDistill Fig. 3: 20,000 of science, 10,000 of instruction_following)."""
+    mix: dict[Category, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Weights of categories, such as {math: 2.1, code: 1} (Staged RL §4.4): others are left out. Empty: as they come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +86,7 @@ def stage_1(question_id: str, category: str, scored: Sequence[Scored], rules: Ru
         return Choice(category, (), cv, rate, reason="cv_undefined")
     if cv > getattr(rules.cv_thresholds, category):
         return Choice(category, passing, cv, rate, challenging=True)
-    draw = random.Random(f"{rules.seed}/easy/{question_id}").random()
-    if category in EASY_KEPT and draw < rules.easy_keep_probability:
+    if category in EASY_KEPT and draw(rules.seed, "easy", question_id) < rules.easy_keep_probability:
         return Choice(category, passing, cv, rate)
     return Choice(category, (), cv, rate, reason="easy")
 
@@ -84,7 +101,22 @@ def annealing(choices: Mapping[str, Choice], rules: Rules) -> dict[str, Choice]:
     for question_id, choice in choices.items():
         good = [each for each in choice.chosen if each.score / scale(choice.category) > rules.anneal_threshold]
         if choice.challenging and good:
-            one = random.Random(f"{rules.seed}/anneal/{question_id}").choice(good)
-            best[question_id] = replace(choice, chosen=(one,))
-    ordered = sorted(best, key=lambda each: (-(best[each].cv or 0), random.Random(f"{rules.seed}/order/{each}").random(), each))
+            best[question_id] = replace(choice, chosen=(_first_drawn(question_id, good, rules.seed),))
+    ordered = sorted(best, key=lambda each: (-(best[each].cv or 0), draw(rules.seed, "order", each), each))
     return {each: best[each] for each in ordered[: rules.anneal_questions]}
+
+
+def _first_drawn(question_id: str, scored: Sequence[Scored], seed: int) -> Scored:
+    return min(scored, key=lambda each: draw(seed, "anneal", question_id, each.model, str(each.sample_index)))
+
+
+def quotas(available: Mapping[str, int], limits: Limits) -> dict[str, int]:
+    """How many examples of each category a split takes of those available. Size alone is no quota: it cuts the whole ranking."""
+    capped = {category: min(count, limits.caps.get(category, count)) for category, count in available.items()}  # type: ignore[call-overload]
+    if not limits.mix:
+        return capped
+    unit = min(capped.get(category, 0) / weight for category, weight in limits.mix.items())
+    if limits.size is not None:
+        unit = min(unit, limits.size / sum(limits.mix.values()))
+    # The scarcest category's quota is a whole number that division and multiplication may miss by a hair.
+    return {category: int(unit * weight + 1e-9) for category, weight in limits.mix.items()}

@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import plotly.graph_objects as go
 
     from stillhouse.reporting.summary import Score, Summary
 
 BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9822b", "#3d9a6b", "#8a94a3"
-SERIES = (BLUE, ORANGE, GREEN, GREY)
+SERIES = (BLUE, ORANGE, GREEN, GREY, "#a05195", "#c9b037")
 
 
 def html(figure: "go.Figure", *, with_library: bool) -> str:
@@ -52,6 +54,42 @@ def pass_rates(summary: "Summary") -> "go.Figure":
     every = sorted({rate for counts in summary.pass_rates.values() for rate in counts}, key=float)
     figure.update_xaxes(title="pass rate", type="category", categoryorder="array", categoryarray=every)
     return _styled(figure, 340)
+
+
+def bars(counts: "Mapping[str, Mapping[str, float]]", x: str, y: str, *, stacked: bool = False) -> "go.Figure":
+    """Counts by series and bin, bins in the order in which they first come."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for color, (series, values) in zip(SERIES * 4, counts.items(), strict=False):
+        figure.add_trace(go.Bar(x=list(values), y=list(values.values()), name=series, marker_color=color))
+    every = list(dict.fromkeys(name for values in counts.values() for name in values))
+    figure.update_layout(barmode="stack" if stacked else "group", yaxis={"title": y}, showlegend=len(counts) > 1)
+    figure.update_xaxes(title=x, type="category", categoryorder="array", categoryarray=every)
+    return _styled(figure, 340)
+
+
+def lines(points: "Mapping[str, Mapping[float, float]]", x: str, y: str) -> "go.Figure":
+    """One line to a series; the y axis is logarithmic, as series of very different sizes are to be compared."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for color, (series, values) in zip(SERIES * 4, points.items(), strict=False):
+        figure.add_trace(go.Scatter(x=list(values), y=list(values.values()), name=series, mode="lines+markers", line_color=color))
+    figure.update_layout(xaxis={"title": x}, yaxis={"title": y, "type": "log"})
+    return _styled(figure, 380)
+
+
+def funnel(steps: "Sequence[tuple[str, int]]") -> "go.Figure":
+    """How many are left after each step, with their share of the first."""
+    import plotly.graph_objects as go
+
+    first = max(steps[0][1], 1)
+    labels = [f"{count:,} · {count / first:.1%}" for _, count in steps]
+    names, counts = zip(*steps, strict=True)
+    figure = go.Figure(go.Bar(x=counts, y=names, text=labels, textposition="auto", orientation="h", marker_color=BLUE))
+    figure.update_layout(yaxis={"autorange": "reversed"})
+    return _styled(figure, 90 + 34 * len(steps))
 
 
 def stage_seconds(summary: "Summary") -> "go.Figure":

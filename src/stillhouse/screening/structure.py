@@ -1,18 +1,22 @@
 """The form of a training conversation: turns that alternate, thinking and answer that are there (DeepDistill §2.5)."""
 
-from stillhouse.rows import Question, Response
+from collections.abc import Collection
+
+from stillhouse.rows import Message, Response
 
 
-def structure_flaw(question: Question, response: Response, *, require_think: bool) -> str | None:
-    """What is wrong with the form: ``odd_turns``, ``no_think`` or ``no_answer``; None if nothing is.
+def turns(messages: Collection[Message]) -> int:
+    """Turns of a question, system messages not counted."""
+    return sum(message["role"] != "system" for message in messages)
 
-    The turns of question and response together are even in number, system messages not counted.
+
+def structure_flaws(asked_turns: int, response: Response) -> list[str]:
+    """What is wrong with the form: ``odd_turns``, ``no_think``, ``no_answer``.
+
+    The turns of question and response together are even in number.
     """
-    turns = sum(message["role"] != "system" for message in question.messages) + 1
-    if turns % 2:
-        return "odd_turns"
-    if require_think and not (response.think or "").strip():
-        return "no_think"
-    if not (response.answer or "").strip():
-        return "no_answer"
-    return None
+    found = {
+        "odd_turns": (asked_turns + 1) % 2 == 1, "no_think": not (response.think or "").strip(),
+        "no_answer": not (response.answer or "").strip(),
+    }  # fmt: skip
+    return [flaw for flaw, there in found.items() if there]

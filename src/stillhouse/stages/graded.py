@@ -1,18 +1,23 @@
 """questions + verified -> graded: how hard each question is, by the pass rates of the models that answered it."""
 
-import random
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from stillhouse import grading, rows
+from stillhouse import frames, gradebook, grades
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.grading import PassRateKind, PassThresholds, SolvedShares
-from stillhouse.rows import Dropped, Graded, ModelGrade, Question, Verified
+from stillhouse.rows import Graded, Question, Verified
 from stillhouse.stage import Outputs, StageConfig, StageInputs
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SCHEMA_VERSION = 2
+ROLES = ("small", "medium", "reference", "strongest")
 
 
 class Config(StageConfig):
@@ -47,67 +52,50 @@ class Inputs(StageInputs):
 
 
 def run(config: Config, inputs: Inputs) -> Outputs:
-    """Grade every question that has a verdict. Raises BadConfig for a model without verdicts, NothingToDo without any."""
-    scores = _scores(config, inputs.verified)
-    made: list[Graded] = []
-    drops: list[Dropped] = []
-    for question in rows.read(inputs.questions, Question):
-        if not inputs.shard.holds(question.question_id):
-            continue
-        if question.question_id in scores:
-            made.append(_grade(config, question, scores[question.question_id]))
-        else:
-            drops.append(rows.dropped(question, "no_verdict"))
-    if not made:
-        msg = f"graded: none of {len(drops)} questions has a verdict; are verified and questions of the same run?"
+    """Grade every question that has a score. Raises BadConfig for a model without verdicts, NothingToDo without any.
+
+    Dropped: ``no_verdict``, questions without a score; ``unknown_question``, questions that only the verdicts name.
+    """
+    import polars as pl
+
+    asked = grades.asked(inputs.questions)
+    above = grades.limits(config.pass_thresholds, asked)
+    verdicts = frames.scan(inputs.verified, Verified, (*Verified.KEY, "verify_score")).filter(prompt_kind="question")
+    scored = verdicts.filter(pl.col("verify_score").is_not_null())
+    models = scored.select(pl.col("model").unique().sort()).collect(engine="streaming").to_series().to_list()
+    roles = _roles(config, models)
+    tallied = grades.tally(verdicts, models, above)
+    unknown = tallied.join(asked, on="question_id", how="anti").select("question_id")
+    joined = asked.join(tallied, on="question_id", how="left", maintain_order="left")
+    if inputs.shard.count > 1:
+        joined, unknown = _mine(inputs, joined), _mine(inputs, unknown)
+    has_score = pl.any_horizontal(False, *(pl.col(f"n_{place}") > 0 for place in range(len(models)))).fill_null(value=False)
+    made = joined.filter(has_score)
+    if not made.height and inputs.shard.count == 1:
+        msg = f"graded: none of {joined.height} questions has a verdict; are verified and questions of the same run?"
         raise NothingToDo(msg)
-    rows.write(inputs.output, made, Graded)
-    rows.write(inputs.dropped, drops, Dropped)
-    inputs.progress(len(made), len(made), "questions")
-    return Outputs(metrics=_metrics(made), dropped=Counter(drop.reason for drop in drops))
+    book = gradebook.grade(made, len(models), config.pass_thresholds, above, config.pass_rate_kind, config.ddof)
+    book = gradebook.place_levels(book, roles, config.solved_share, config.seed)
+    frames.write(inputs.output, gradebook.as_rows(book, models), Graded)
+    silent = joined.filter(~has_score).select("question_id", "category")
+    drops = [frames.dropped(silent.lazy(), Question, "no_verdict"), frames.dropped(unknown.lazy(), Question, "unknown_question")]
+    counts = frames.write_dropped(inputs.dropped, drops)
+    inputs.progress(book.height, book.height, "questions")
+    return Outputs(metrics=gradebook.metrics(book, models, roles, config.ddof), dropped=counts)
 
 
-def _scores(config: Config, directory: Path) -> dict[str, dict[str, list[float]]]:
-    """Question -> model -> scores of its first-round responses; where the verifier failed there is none."""
-    scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    models: set[str] = set()
-    for row in rows.read(directory, Verified):
-        if row.verify_score is not None and row.prompt_kind == "question":
-            scores[row.question_id][row.model].append(row.verify_score)
-            models.add(row.model)
-    for role in ("small", "medium", "reference", "strongest"):
-        name = getattr(config, role)
+def _roles(config: Config, models: Sequence[str]) -> dict[str, int | None]:
+    """The place of each role's model among the models; None where the config names none."""
+    names: dict[str, str | None] = {role: getattr(config, role) for role in ROLES}
+    for role, name in names.items():
         if models and name is not None and name not in models:
-            msg = f"graded: {role}={name!r}, but no verdict is on a model of that name; models: {', '.join(sorted(models))}"
+            msg = f"graded: {role}={name!r}, but no verdict is on a model of that name; models: {', '.join(models)}"
             raise BadConfig(msg)
-    return scores
+    return {role: models.index(name) if models and name is not None else None for role, name in names.items()}
 
 
-def _grade(config: Config, question: Question, scores: Mapping[str, Sequence[float]]) -> Graded:
-    category, top = question.category, grading.scale(question.category)
-    threshold: float = getattr(config.pass_thresholds, category)
-    grades = [grading.grade(model, scores[model], threshold, config.ddof, config.pass_rate_kind, top) for model in sorted(scores)]
-    rates = {each["model"]: each["pass_rate"] for each in grades}
-    if config.strongest is not None and rates.get(config.strongest) == 0:
-        return Graded(question.question_id, category, grades, None, "never_solved")
-    share: float = getattr(config.solved_share, category, config.solved_share.other)
-    keep_solved = random.Random(f"{config.seed}/level/{question.question_id}").random() < share
-    roles = {role: rates.get(getattr(config, role) or "") for role in ("small", "medium", "reference")}
-    return Graded(question.question_id, category, grades, grading.level(roles, keep_solved))
+def _mine(inputs: Inputs, questions: "pl.DataFrame") -> "pl.DataFrame":
+    import polars as pl
 
-
-def _metrics(made: Sequence[Graded]) -> dict[str, float]:
-    """Levels, the histogram of pass rates and the mean CV by model."""
-    levels = Counter("n_never_solved" if row.discard_reason else f"n_level_{row.level or 'none'}" for row in made)
-    metrics = {name: float(levels[name]) for name in ("n_level_1", "n_level_2", "n_level_3", "n_level_none", "n_never_solved")}
-    by_model: dict[str, list[ModelGrade]] = defaultdict(list)
-    for each in (grade for row in made for grade in row.models):
-        by_model[each["model"]].append(each)
-    for model, grades in sorted(by_model.items()):
-        bins = grading.histogram([each["pass_rate"] for each in grades])
-        metrics |= {f"n_pass_rate/{model}/{name}": float(count) for name, count in bins.items()}
-        metrics[f"pass_rate/{model}"] = sum(each["pass_rate"] for each in grades) / len(grades)
-        spreads = [each["cv"] for each in grades if each["cv"] is not None]
-        if spreads:
-            metrics[f"cv/{model}"] = sum(spreads) / len(spreads)
-    return metrics
+    mine = [inputs.shard.holds(each) for each in questions["question_id"].to_list()]
+    return questions.filter(pl.Series(mine, dtype=pl.Boolean))

@@ -1,88 +1,115 @@
-"""questions + responses -> screened: which responses are fit to learn from, by structure and repetition."""
+"""questions + responses -> screened: which responses are fit to learn from, by structure, repetition and perplexity."""
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
-from pydantic import Field
-
 from stillhouse import rows
-from stillhouse.errors import BadRows, NothingToDo
+from stillhouse.errors import BadConfig, BadRows, NothingToDo
+from stillhouse.identity import prompt_text
 from stillhouse.rows import Dropped, Question, Response, Screened
-from stillhouse.screening import repetition
-from stillhouse.screening.structure import structure_flaw
-from stillhouse.stage import Outputs, StageConfig, StageInputs
+from stillhouse.screening import ngrams, perplexity
+from stillhouse.screening.rules import Asked, Rules, Screening, screen
+from stillhouse.screening.structure import turns
+from stillhouse.stage import Outputs, StageInputs
 
-PROGRESS_EVERY = 500
+SCHEMA_VERSION = 2
+BATCH, DROPS_TO_A_PART = 512, 4096
+"""Responses that are judged at a time; dropped ones, with their texts, that are held until they are written."""
+FREQUENT = "frequent_ngrams.json"
+"""The strings that are too frequent, most frequent first, with their counts."""
+FREQUENT_SHOWN = 1000
 
 
-class Config(StageConfig):
-    """What makes a response unfit."""
-
-    require_think: bool = True
-    """Refuse responses without thinking (DeepDistill §2.5)."""
-    max_repeat: int = Field(8, ge=1)
-    """Times a phrase of up to 4 words may stand back to back; the paper gives no value."""
-    ngram_words: int = Field(20, ge=1)
-    """Length of the phrases counted across all responses (DeepDistill §2.5: 20 tokens; the tokenizer is not named, ours: words)."""
-    max_ngram_count: int | None = Field(20, ge=1)
-    """Times such a phrase may occur before all responses with it are dropped (DeepDistill §2.5: 20); null switches the rule off."""
+class Config(Rules):
+    """What makes a response unfit to learn from. A rule that is null or false is switched off."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """Responses, and the questions they answer."""
+    """Responses, the questions they answer, and a checkpoint to score perplexity with."""
 
     questions: Path
     responses: tuple[Path, ...]
+    scorer: Path | None = None
 
 
 def run(config: Config, inputs: Inputs) -> Outputs:
-    """Count phrases over all responses, then judge each. Raises BadRows for a response to an unknown question."""
-    questions = {row.question_id: row for row in rows.read(inputs.questions, Question)}
-    ngrams = None
-    if config.max_ngram_count is not None:
-        texts = (response.text for response in _responses(inputs))
-        ngrams = repetition.count(texts, config.ngram_words, config.max_ngram_count)
-    total = sum(rows.count(path) for path in inputs.responses)
-    made: list[Screened] = []
-    drops: list[Dropped] = []
-    for response in _responses(inputs):
-        # Phrases are counted over all responses, so that shards judge alike; each judges its own.
-        if not inputs.shard.holds(response.question_id):
-            continue
-        row = _screen(config, questions, response, ngrams)
-        made.append(row)
-        if row.reason:
-            drops.append(rows.dropped(response, row.reason))
-        if len(made) % PROGRESS_EVERY == 0:
-            inputs.progress(len(made), total, "responses")
-    if not made and inputs.shard.count == 1:
+    """Count strings over all responses, then judge each, batch by batch. Raises BadRows for a response to an unknown question."""
+    scorer = _scorer(config, inputs)
+    asked = {row.question_id: _asked(row, config) for row in rows.read(inputs.questions, Question)}
+    frequent = _frequent(config, inputs)
+    reasons: Counter[str] = Counter()
+    n_made = rows.write(inputs.output, _screened(inputs, _judged(config, inputs, asked, frequent, scorer), reasons), Screened)
+    if not n_made and inputs.shard.count == 1:
         msg = "screened: the responses have no row for this run; nothing to screen"
         raise NothingToDo(msg)
-    inputs.progress(len(made), len(made), "responses")
-    rows.write(inputs.output, made, Screened)
-    rows.write(inputs.dropped, drops, Dropped)
-    reasons = Counter(drop.reason for drop in drops)
-    kept = len(made) - len(drops)
-    return Outputs(
-        metrics={"n_screened": float(len(made)), "n_kept": float(kept), "kept_share": kept / max(len(made), 1)}, dropped=reasons
-    )
+    inputs.progress(n_made, n_made, "responses")
+    shown = sorted(frequent.texts.items(), key=lambda item: (-item[1], item[0]))[:FREQUENT_SHOWN] if frequent else []
+    (inputs.output / FREQUENT).write_text(json.dumps([{"text": text, "count": count} for text, count in shown]), encoding="utf-8")
+    kept = n_made - reasons.total()
+    metrics = {"n_screened": float(n_made), "n_kept": float(kept), "kept_share": kept / max(n_made, 1)}
+    return Outputs(metrics, reasons, artifacts=[FREQUENT])
+
+
+def _scorer(config: Config, inputs: Inputs) -> perplexity.Scorer | None:
+    if config.max_perplexity is None:
+        return None
+    model = inputs.scorer or config.perplexity_model
+    if model is None:
+        msg = "screened: max_perplexity needs a model: --input scorer=URI of a checkpoint, or perplexity_model, a name on the hub"
+        raise BadConfig(msg)
+    return perplexity.load(config.perplexity_engine, str(model), config.perplexity_tokens)
+
+
+def _asked(question: Question, config: Config) -> Asked:
+    return Asked(turns(question.messages), "" if config.max_perplexity is None else prompt_text(question.messages))
+
+
+def _frequent(config: Config, inputs: Inputs) -> ngrams.Ngrams | None:
+    """The first pass: the strings of all responses, counted."""
+    if config.max_ngram_count is None:
+        return None
+    scratch = inputs.scratch / "ngrams"
+    scratch.mkdir()
+    found = ngrams.Ngrams(config.ngram_tokens, config.max_ngram_count, ngrams.tokenizer(config.ngram_tokenizer), scratch)
+    return ngrams.counted((response.text for response in _responses(inputs)), found)
 
 
 def _responses(inputs: Inputs) -> Iterator[Response]:
     return chain.from_iterable(rows.read(path, Response) for path in inputs.responses)
 
 
-def _screen(config: Config, questions: dict[str, Question], response: Response, ngrams: repetition.Ngrams | None) -> Screened:
-    question = questions.get(response.question_id)
-    if question is None:
-        msg = f"a response of {response.model} answers question {response.question_id}, which the questions input has not"
-        raise BadRows(msg)
-    flaw = structure_flaw(question, response, require_think=config.require_think)
-    repeat = repetition.longest_repeat(response.text)
-    frequent = ngrams.frequent(response.text) if ngrams else 0
-    reason = flaw or ("repetition" if repeat > config.max_repeat else None) or ("frequent_ngrams" if frequent else None)
-    return Screened(*rows.response_key(response), None, repeat, frequent, flaw is None, reason is None, reason)
+def _judged(
+    config: Config, inputs: Inputs, asked: Mapping[str, Asked], frequent: ngrams.Ngrams | None, scorer: perplexity.Scorer | None
+) -> Iterator[tuple[Response, Screening]]:
+    """The second pass. Strings are counted over all responses, so that shards judge alike; each judges its own."""
+    total, done = sum(rows.count(path) for path in inputs.responses), 0
+    mine = (response for response in _responses(inputs) if inputs.shard.holds(response.question_id))
+    for batch in iter(lambda: list(islice(mine, BATCH)), []):
+        unknown = next((response for response in batch if response.question_id not in asked), None)
+        if unknown is not None:
+            msg = f"a response of {unknown.model} answers question {unknown.question_id}, which the questions input has not"
+            raise BadRows(msg)
+        judged = screen(config, [asked[response.question_id] for response in batch], batch, frequent, scorer)
+        yield from zip(batch, judged, strict=True)
+        done += len(batch)
+        inputs.progress(done, total, "responses")
+
+
+def _screened(inputs: Inputs, judged: Iterable[tuple[Response, Screening]], reasons: Counter[str]) -> Iterator[Screened]:
+    """Pass the rows on; write those dropped, part by part, and count their reasons."""
+    part, drops = 0, list[Dropped]()
+    for response, (row, detail) in judged:
+        if row.reason:
+            drops.append(rows.dropped(response, row.reason, detail))
+            reasons[row.reason] += 1
+        if len(drops) == DROPS_TO_A_PART:
+            rows.write_part(inputs.dropped / f"part-{part:05d}.parquet", drops, Dropped)
+            part, drops = part + 1, []
+        yield row
+    if drops or not part:
+        rows.write_part(inputs.dropped / f"part-{part:05d}.parquet", drops, Dropped)

@@ -1,8 +1,9 @@
 import pytest
 
 from stillhouse import rows, testing
-from stillhouse.errors import BadConfig, NothingToDo
+from stillhouse.errors import BadConfig, BadRows, NothingToDo
 from stillhouse.rows import Graded, Question, Verified
+from stillhouse.stage import Shard
 from stillhouse.stages import graded
 
 ASKED = testing.questions(4)
@@ -16,12 +17,14 @@ def verdicts(asked, **passed_by_model):
     ]  # fmt: skip
 
 
-def run(tmp_path, made, asked=ASKED, **config):
+def run(tmp_path, made, asked=ASKED, shard=None, **config):
     scratch = tmp_path / f"scratch-{len(list(tmp_path.iterdir()))}"
     scratch.mkdir()
     rows.write(tmp_path / "questions", asked, Question)
     rows.write(tmp_path / "verified", made, Verified)
-    inputs = graded.Inputs(scratch=scratch, questions=tmp_path / "questions", verified=tmp_path / "verified")
+    inputs = graded.Inputs(
+        scratch=scratch, questions=tmp_path / "questions", verified=tmp_path / "verified", shard=shard or Shard()
+    )
     outputs = graded.run(graded.Config(**{**ROLES, **config}), inputs)
     return outputs, list(rows.read(scratch / "output", Graded))
 
@@ -73,6 +76,47 @@ def test_graded_solved_share_is_seeded(tmp_path):
     levels = [[row.level for row in run(tmp_path, made, asked, seed=seed)[1]] for seed in (0, 0, 1)]
     assert levels[0] == levels[1] != levels[2]
     assert 70 < levels[0].count(3) < 130
+
+
+def test_graded_two_verdicts_for_one_response_are_refused(tmp_path):
+    made = verdicts(ASKED[0], s=[1], m=[1], r=[1])
+    with pytest.raises(BadRows, match="2 verdicts on response"):
+        run(tmp_path, [*made, made[0]])
+
+
+def test_graded_verdicts_on_unknown_questions_are_counted_drops(tmp_path):
+    made = [*verdicts(ASKED[0], s=[1], m=[1], r=[1]), *verdicts(testing.question("else", "1"), s=[1, 0])]
+    outputs, found = run(tmp_path, made, ASKED[:1])
+    assert [row.question_id for row in found] == [ASKED[0].question_id]
+    assert outputs.dropped == {"unknown_question": 1}
+
+
+def test_graded_question_that_a_role_s_model_did_not_answer_is_counted(tmp_path):
+    outputs, found = run(tmp_path, [*verdicts(ASKED[0], s=[1, 0], m=[1], r=[1]), *verdicts(ASKED[1], s=[1, 0], r=[1])], ASKED[:2])
+    assert [(row.level, [each["model"] for each in row.models]) for row in found] == [(1, ["m", "r", "s"]), (None, ["r", "s"])]
+    assert [outputs.metrics[f"n_without_{role}"] for role in ("small", "medium", "reference", "strongest")] == [0, 1, 0, 0]
+
+
+def test_graded_says_where_the_cv_follows_from_the_pass_rate(tmp_path):
+    asked = [testing.question("Code?", None, category="code"), *ASKED]
+    partly = [
+        testing.verified(testing.response(asked[0], "x", model="s", sample_index=index), verify_score=score)
+        for index, score in enumerate((0.3, 1.0))
+    ]
+    outputs, _ = run(tmp_path, [*partly, *verdicts(ASKED[0], s=[1, 0, 0], m=[1, 1], r=[1])], asked)
+    assert outputs.metrics["share_cv_follows_from_pass_rate/s"] == 0.5
+    assert outputs.metrics["share_cv_follows_from_pass_rate/m"] == 1
+
+
+def test_graded_shards_together_are_the_whole(tmp_path):
+    made = [row for each in testing.questions(20) for row in verdicts(each, s=[1, 0], m=[1], r=[1])]
+    asked = testing.questions(20)
+    _, whole = run(tmp_path, made, asked)
+    shards = [run(tmp_path, made, asked, shard=Shard(index, 3))[1] for index in range(3)]
+    assert all(shards)
+    assert sorted((row for found in shards for row in found), key=lambda row: row.question_id) == sorted(
+        whole, key=lambda row: row.question_id
+    )
 
 
 def test_graded_model_without_verdicts_is_refused_with_the_names_there_are(tmp_path):

@@ -1,20 +1,24 @@
+import json
+
+import pyarrow.parquet as pq
 import pytest
 
 from stillhouse import rows, testing
-from stillhouse.errors import BadRows, NothingToDo
+from stillhouse.errors import BadConfig, BadRows, NothingToDo
 from stillhouse.rows import Question, Response, Screened
+from stillhouse.screening import perplexity
 from stillhouse.stages import screened
 
 ASKED = testing.questions(30)
 LONG = " ".join(f"w{number}" for number in range(25))
 
 
-def run(tmp_path, responses, **config):
+def run(tmp_path, responses, scorer=None, **config):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     rows.write(tmp_path / "questions", ASKED, Question)
     rows.write(tmp_path / "responses", responses, Response)
-    inputs = screened.Inputs(scratch=scratch, questions=tmp_path / "questions", responses=(tmp_path / "responses",))
+    inputs = screened.Inputs(scratch=scratch, questions=tmp_path / "questions", responses=(tmp_path / "responses",), scorer=scorer)
     outputs = screened.run(screened.Config(**config), inputs)
     return outputs, list(rows.read(scratch / "output", Screened))
 
@@ -43,6 +47,40 @@ def test_screened_phrase_is_frequent_above_twenty_copies(tmp_path, copies, reaso
 def test_screened_ngram_rule_can_be_switched_off(tmp_path):
     _, found = run(tmp_path, [testing.response(each, text=LONG) for each in ASKED], max_ngram_count=None)
     assert all(row.kept for row in found)
+
+
+def test_screened_says_which_strings_are_frequent_and_why_each_row_was_dropped(tmp_path):
+    outputs, _ = run(tmp_path, [testing.response(each, text=LONG) for each in ASKED[:21]])
+    published = tmp_path / "scratch" / "output"
+    assert list(outputs.artifacts) == ["frequent_ngrams.json"]
+    found = json.loads((published / "frequent_ngrams.json").read_text())
+    assert [(each["text"].split()[0], each["count"]) for each in found] == [(f"w{place}", 21) for place in range(6)]
+    drops = pq.read_table(published / "dropped").to_pylist()
+    assert {(row["reason"], row["detail"]) for row in drops} == {("frequent_ngrams", " ".join(LONG.split()[:20]))}
+    assert len(drops) == 21
+
+
+def test_screened_perplexity_of_question_and_response_by_a_checkpoint(tmp_path, checkpoint):
+    likely, unlikely = testing.response(ASKED[0]), testing.response(ASKED[1], text="zyx wvu tsr qpo")
+    texts = [f"user: {asked.messages[0]['content']}\n{each.text}" for asked, each in ((ASKED[0], likely), (ASKED[1], unlikely))]
+    low, high = perplexity.load("transformers", str(checkpoint), 100).perplexities(texts)
+    outputs, found = run(tmp_path, [likely, unlikely], checkpoint, max_perplexity=(low + high) / 2)
+    assert [row.kept for row in found] == [True, False]
+    assert [row.perplexity for row in found] == pytest.approx([low, high], rel=1e-4)
+    assert outputs.dropped == {"perplexity": 1}
+
+
+def test_screened_perplexity_without_a_model_is_refused(tmp_path):
+    with pytest.raises(BadConfig, match="--input scorer=URI"):
+        run(tmp_path, [testing.response(ASKED[0])], max_perplexity=20)
+
+
+def test_screened_many_drops_are_written_part_by_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(screened, "DROPS_TO_A_PART", 2)
+    outputs, found = run(tmp_path, [testing.response(each, think=None) for each in ASKED[:5]])
+    parts = sorted((tmp_path / "scratch" / "output" / "dropped").iterdir())
+    assert [pq.read_metadata(part).num_rows for part in parts] == [2, 2, 1]
+    assert (len(found), outputs.dropped) == (5, {"no_think": 5})
 
 
 def test_screened_unknown_question_is_refused(tmp_path):

@@ -1,3 +1,5 @@
+import json
+
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
@@ -141,12 +143,145 @@ def test_selected_response_without_a_verdict_row_is_refused(tmp_path):
         run(tmp_path, given)
 
 
+@pytest.mark.parametrize("name", ["verified", "screened"])
+def test_selected_rows_of_other_responses_are_refused_though_as_many(tmp_path, name):
+    given = Rows()
+    getattr(given, name)[3] = getattr(testing, name)(testing.response(SILENT, model="teacher", sample_index=7))
+    with pytest.raises(BadRows, match=f"/teacher/question/1/3 is not in the {name} input"):
+        run(tmp_path, given)
+
+
+def test_selected_verdicts_beyond_the_responses_given_do_not_matter(tmp_path):
+    given, whole = Rows(), run(tmp_path, Rows())
+    given.responses = given.responses[:12]
+    outputs, made = run(tmp_path, given)
+    assert made == whole[1]
+    assert "other_model" not in outputs.dropped
+
+
+def test_selected_responses_given_twice_are_refused(tmp_path):
+    given = Rows()
+    given.responses += given.responses[:1]
+    with pytest.raises(BadRows, match="there twice"):
+        run(tmp_path, given)
+
+
+def test_selected_response_to_an_unknown_question_is_refused(tmp_path):
+    given = Rows()
+    given.questions = given.questions[1:]
+    with pytest.raises(BadRows, match=f"{MIXED.question_id} .* not in the questions input"):
+        run(tmp_path, given)
+
+
+def test_selected_order_of_verdicts_and_screenings_does_not_matter(tmp_path):
+    given, whole = Rows(), run(tmp_path, Rows())
+    given.verified.reverse()
+    given.screened.reverse()
+    assert run(tmp_path, given)[1] == whole[1]
+
+
+def summary(text, model="summariser"):
+    return testing.response(MIXED, text, model=model, prompt_kind="summary", text=text)
+
+
+def with_summaries(*more):
+    given = Rows()
+    given.responses += [summary("In short."), *more]
+    return given
+
+
+def test_selected_summary_mode_puts_the_summary_before_the_answer(tmp_path):
+    outputs, made = run(tmp_path, with_summaries(), mode="summary", anneal_split=None)
+    assert [row.messages[-1]["content"] for row in made] == [f"In short.\n\n{MIXED.reference_answer}"]
+    assert [(row.mode, row.model) for row in made] == [("summary", "teacher")]
+    assert outputs.dropped["no_summary"] == 1
+
+
+def test_selected_summaries_of_two_models_need_a_name(tmp_path):
+    more = summary("Or so.", "other one")
+    with pytest.raises(BadRows, match="several summaries for response .*/0; name the one"):
+        run(tmp_path, with_summaries(more), mode="summary")
+    _, made = run(tmp_path, with_summaries(more), mode="summary", summariser="other one", anneal_split=None, summary_separator=" ")
+    assert [row.messages[-1]["content"] for row in made] == [f"Or so. {MIXED.reference_answer}"]
+
+
+def test_selected_summaries_and_further_rounds_are_dropped_where_they_are_not_asked_for(tmp_path):
+    further = testing.response(MIXED, model="teacher", prompt_kind="previous_answer", round=2)
+    outputs, made = run(tmp_path, with_summaries(further))
+    assert {row.messages[-1]["content"] for row in made} == {testing.response(MIXED).text}
+    assert (outputs.dropped["summary"], outputs.dropped["further_round"]) == (1, 1)
+
+
+def test_selected_original_mode_takes_the_question_s_own_response_once(tmp_path):
+    given = Rows()
+    given.questions[0] = testing.question("What is 0 + 7?", "7", original_response="Seven.")
+    _, made = run(tmp_path, given, mode="original", anneal_split=None)
+    assert [(row.question_id, row.messages[-1]["content"], row.model, row.mode) for row in made] == [
+        (MIXED.question_id, "Seven.", None, "original")
+    ]
+    assert run(tmp_path, Rows(), mode="original", anneal_split=None)[0].dropped["no_original"] == 1
+
+
+def many():
+    """Forty math questions and forty code questions, each solved at times by the teacher and graded level 1 and 3."""
+    given = Rows()
+    kinds = ["math"] * 40 + ["code"] * 40
+    given.questions = [testing.question(f"{kind} {number}", "1", category=kind) for number, kind in enumerate(kinds)]
+    given.responses = [testing.response(each, model="teacher", sample_index=at) for each in given.questions for at in range(2)]
+    given.verified = [testing.verified(each, passed=each.sample_index == 0) for each in given.responses]
+    given.screened = [testing.screened(each) for each in given.responses]
+    given.graded = [testing.graded(asked, level=1 if asked.category == "math" else 3) for asked in given.questions]
+    return given
+
+
+def categories(made, split):
+    found = [row.category for row in made if row.split == split]
+    return found.count("math"), found.count("code")
+
+
+def test_selected_mix_caps_and_sizes_bound_each_split_of_its_own(tmp_path):
+    config = {
+        "rl_splits": {"rl": {"math": [1], "code": [3]}, "rl_math": [1]},
+        "limits": {"rl": {"mix": {"math": 2.1, "code": 1}, "size": 31}, "sft_1": {"caps": {"code": 5}}, "anneal": {"size": 7}},
+    }
+    outputs, made = run(tmp_path, many(), **config)
+    assert categories(made, "rl") == (21, 10)
+    assert categories(made, "rl_math") == (40, 0)
+    assert categories(made, "sft_1") == (40, 5)
+    assert sum(categories(made, "anneal")) == 7
+    annealed = {row.question_id for row in made if row.split == "anneal" and row.category == "code"}
+    learnt = {row.question_id for row in made if row.split == "sft_1" and row.category == "code"}
+    assert outputs.dropped["not_selected"] >= 80 - 45 - len(annealed - learnt)
+    other = run(tmp_path, many(), **config, seed=1)[1]
+    assert {row.question_id for row in other if row.split == "rl"} != {row.question_id for row in made if row.split == "rl"}
+
+
+def test_selected_mix_of_a_category_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(NothingToDo, match="split sft_1 would be empty: .*limits .*science"):
+        run(tmp_path, many(), limits={"sft_1": {"mix": {"math": 1, "science": 1}}})
+
+
+def test_selected_publishes_the_sweep_and_a_page(tmp_path):
+    outputs, _ = run(tmp_path, many())
+    (scratch,) = tmp_path.iterdir()
+    sweep = json.loads((scratch / "output" / "sweep.json").read_text())
+    assert list(outputs.artifacts) == ["dataset.html", "sweep.json"]
+    assert [row["n_responses"] for row in sweep if row["category"] == "math"] == [40] * 21
+    assert "What was selected" in (scratch / "output" / "dataset.html").read_text(encoding="utf-8")
+
+
 def test_selected_shard_is_refused(tmp_path):
     with pytest.raises(BadConfig, match="annealing ranks all questions"):
         run(tmp_path, Rows(), shard=Shard(0, 2))
 
 
-@pytest.mark.parametrize("config", [CORPUS, {"anneal_split": "sft_1"}, {"rl_splits": {"sft_1": [1]}}, {"rl_splits": {"rl_1": [4]}}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        CORPUS, {"anneal_split": "sft_1"}, {"rl_splits": {"sft_1": [1]}}, {"rl_splits": {"rl_1": [4]}},
+        {"limits": {"nowhere": {"size": 3}}}, {"limits": {"sft_1": {"mix": {"math": 0}}}},
+    ],
+)  # fmt: skip
 def test_selected_config_bad_splits_are_refused(config):
     with pytest.raises(ValidationError):
         selected.Config(**config)

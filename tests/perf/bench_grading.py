@@ -1,0 +1,191 @@
+"""Grading and selecting 4 and 40 million verdicts: seconds, memory, and the ratio to a bare polars group-by of the same columns.
+
+``STILLHOUSE_BENCH_QUESTIONS`` sets the larger number of questions (3,340,000, twelve verdicts each: DeepDistill §2.3).
+"""
+
+import os
+import shutil
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from stillhouse import frames
+from stillhouse.rows import Question, Response, Verified
+from tests.perf.measure import peak_gib, table, timed
+
+QUESTIONS = int(os.environ.get("STILLHOUSE_BENCH_QUESTIONS", 3_340_000))
+SAMPLES, CHUNK = 4, 50_000
+CATEGORIES = {"math": 828_639, "code": 489_363, "science": 91_637, "instruction_following": 76_520, "other": 1_850_985}
+PASS_RATES = {
+    "r1": {
+        "math": (59.6, 29.3, 24.8, 37.0, 677.9), "code": (114.1, 21.1, 13.5, 27.8, 312.8),
+        "science": (7.6, 4.8, 6.5, 11.9, 60.9), "instruction_following": (20.4, 5.5, 4.3, 4.8, 41.4),
+    },
+    "7b": {
+        "math": (72.9, 35.9, 40.3, 74.6, 604.9), "code": (128.1, 59.6, 48.6, 126.3, 126.8),
+        "science": (16.3, 11.1, 12.1, 16.1, 36.1), "instruction_following": (20.3, 8.7, 8.1, 10.5, 28.9),
+    },
+    "1.5b": {
+        "math": (93.9, 53.0, 58.6, 98.3, 524.8), "code": (216.6, 79.3, 79.8, 67.8, 45.9),
+        "science": (26.8, 15.8, 14.9, 15.3, 18.9), "instruction_following": (27.2, 9.6, 9.1, 10.9, 19.7),
+    },
+}  # fmt: skip
+"""Questions by pass rate 0, 1/4 … 1 (DeepDistill, Fig. 8, in thousands). It shows none for ``other``."""
+for _rates in PASS_RATES.values():
+    _rates["other"] = _rates["instruction_following"]
+
+
+def generate(directory: Path, n_questions: int) -> None:
+    """Questions, responses and verdicts as the stages write them: model by model, question by question."""
+    import numpy as np
+    import polars as pl
+
+    rng = np.random.default_rng(0)
+    ids = pl.Series("question_id", [f"{number:016x}" for number in rng.integers(0, 2**64, n_questions, dtype=np.uint64)])
+    weights = np.array(list(CATEGORIES.values()), float)
+    category = np.repeat(list(CATEGORIES), rng.multinomial(n_questions, weights / weights.sum()))
+    rng.shuffle(category)
+    asked = pl.DataFrame([ids, pl.Series("category", category)])
+    frames.write(directory / "questions", (_questions(asked.slice(at, CHUNK)) for at in range(0, n_questions, CHUNK)), Question)
+    for row_type, name in ((Response, "responses"), (Verified, "verified")):
+        made = (
+            _answers(asked.slice(at, CHUNK // SAMPLES), model, row_type)
+            for model in PASS_RATES
+            for at in range(0, n_questions, CHUNK // SAMPLES)
+        )
+        frames.write(directory / name, made, row_type)
+
+
+def _questions(asked):
+    import polars as pl
+
+    unset = set(Question.SCHEMA.names) - {"question_id", "category", "messages", "n_tokens"}
+    prompt = pl.concat_list(pl.struct(role=pl.lit("user"), content=pl.format("What is {}?", "question_id")))
+    empty = {name: pl.lit(None, pl.String) for name in unset}
+    return asked.with_columns(messages=prompt, **empty, n_tokens=pl.lit(None, pl.Int32))
+
+
+def _answers(asked, model, row_type):
+    """Every question's samples: a pass rate is drawn by the category's shares, and which samples pass is shuffled."""
+    import numpy as np
+    import polars as pl
+
+    rng = np.random.default_rng([int(asked["question_id"][0], 16) % 2**32, len(model)])
+    passed = np.zeros(asked.height, int)
+    for category, counts in PASS_RATES[model].items():
+        here = (asked["category"] == category).to_numpy()
+        passed[here] = rng.choice(SAMPLES + 1, here.sum(), p=np.array(counts) / sum(counts))
+    score = (rng.random((asked.height, SAMPLES)).argsort(axis=1) < passed[:, None]).astype(float)
+    score[(asked["category"] == "science").to_numpy()] *= 5
+    samples = asked.select(pl.col("question_id").repeat_by(SAMPLES).explode())
+    made = samples.with_columns(
+        model=pl.lit(model), prompt_kind=pl.lit("question"), round=pl.lit(1, pl.Int32),
+        sample_index=pl.Series(np.tile(np.arange(SAMPLES, dtype=np.int32), asked.height)), verify_score=pl.Series(score.ravel()),
+    )  # fmt: skip
+    if row_type is Verified:
+        unset = {"method": pl.lit("bench"), "detail": pl.lit(""), "seconds": pl.lit(0.0)}
+        return made.with_columns(kind=pl.lit("correct"), passed=pl.col("verify_score") > 0.5, **unset)
+    text = pl.format("<think>{}</think><answer>{}</answer>", "sample_index", "verify_score")
+    numbers = {"prompt_tokens": pl.lit(9, pl.Int32), "completion_tokens": pl.lit(12, pl.Int32), "seed": pl.lit(0, pl.Int64)}
+    fixed = {"think": "x", "answer": "y", "finish_reason": "stop", "sampling_id": "bench"}
+    return made.with_columns(text=text, **{name: pl.lit(value) for name, value in fixed.items()}, **numbers)
+
+
+def bare(directory: Path) -> None:
+    """The group-by alone, of the columns of a verdict that grading reads."""
+    _grouped(directory).collect(engine="streaming")
+
+
+def bare_written(directory: Path) -> None:
+    """The same with its result in a Parquet file, which is the least that a stage does besides."""
+    _grouped(directory).sink_parquet(directory / "grouped.parquet", compression="zstd")
+
+
+def _grouped(directory: Path):
+    import polars as pl
+
+    score = pl.col("verify_score")
+    verdicts = frames.scan(directory / "verified", Verified, (*Verified.KEY, "verify_score")).filter(prompt_kind="question")
+    numbers = (pl.len(), score.mean(), score.var().alias("variance"), (score > 0.99).sum().alias("passed"))
+    return verdicts.group_by("question_id", "model").agg(*numbers, pl.col("round").max(), pl.col("sample_index").n_unique())
+
+
+def tally(directory: Path) -> None:
+    """Grading's own group-by, by question, with the check for two verdicts under one key."""
+    from stillhouse import grades
+
+    verdicts = frames.scan(directory / "verified", Verified, (*Verified.KEY, "verify_score")).filter(prompt_kind="question")
+    grades.tally(verdicts, sorted(PASS_RATES), [0.7, 0.99, 4.99])
+
+
+def grade(directory: Path) -> None:
+    from stillhouse.stages import graded
+
+    scratch = directory / "graded"
+    scratch.mkdir()
+    config = graded.Config(small="1.5b", medium="7b", reference="7b", strongest="r1")
+    graded.run(config, graded.Inputs(scratch=scratch, questions=directory / "questions", verified=directory / "verified"))
+
+
+def decide(directory: Path) -> None:
+    """Selection without its texts: Algorithm 1, annealing and RL levels, checked and joined by key."""
+    from stillhouse import decision
+
+    responses, graded = (directory / "responses",), directory / "graded" / "output"
+    decision.decide(_selection(), directory / "questions", responses, directory / "verified", None, graded)
+
+
+def select(directory: Path) -> None:
+    """All of it: the texts of a million examples and more, the records of what was dropped, and the page."""
+    from stillhouse.stages import selected
+
+    scratch = directory / "selected"
+    scratch.mkdir()
+    inputs = selected.Inputs(
+        scratch=scratch, questions=directory / "questions", responses=(directory / "responses",), verified=directory / "verified",
+        graded=directory / "graded" / "output",
+    )  # fmt: skip
+    selected.run(_selection(), inputs)
+
+
+def _selection():
+    from stillhouse.stages import selected
+
+    return selected.Config(teacher="r1", rl_splits={"rl_1": (2,), "rl_2": (3,)}, anneal_questions=200_000)
+
+
+def measured(call, directory: Path) -> tuple[float, float]:
+    """Seconds and peak GiB of a call in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(_measure, call, directory).result()
+
+
+def _measure(call, directory: Path) -> tuple[float, float]:
+    import polars  # noqa: F401
+
+    with timed() as timing:
+        call(directory)
+    return timing.seconds, peak_gib()
+
+
+STEPS = {
+    "bare group-by": bare, "bare group-by, written": bare_written, "tally: our group-by": tally, "graded": grade,
+    "decided: selected without texts": decide, "selected": select,
+}  # fmt: skip
+
+
+def main() -> None:
+    made = []
+    for n_questions in (QUESTIONS // 10, QUESTIONS):
+        directory = Path(tempfile.mkdtemp(prefix="stillhouse-bench-"))
+        try:
+            generate(directory, n_questions)
+            found = {name: measured(step, directory) for name, step in STEPS.items()}
+        finally:
+            shutil.rmtree(directory)
+        both = [found["graded"], found["selected"]]
+        found["graded and selected"] = sum(seconds for seconds, _ in both), max(peak for _, peak in both)
+        n, (unit, _) = n_questions * SAMPLES * len(PASS_RATES), found["bare group-by"]
+        made += [(name, n, seconds, peak, seconds / unit, seconds / n * 1e9) for name, (seconds, peak) in found.items()]
+    table(("", "verdicts", "seconds", "peak GiB", "x bare group-by", "ns a verdict"), made)
