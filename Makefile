@@ -32,7 +32,7 @@ venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pi
 .venv-airflow/.installed: pyproject.toml constraints.txt | .venv/.installed
 	@echo "installing .venv-airflow (the control side)"
 	@test -x .venv-airflow/bin/python || $(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-airflow
-	@$(INSTALL) --python .venv-airflow/bin/python --editable '.[airflow]' pytest pytest-timeout
+	@$(INSTALL) --python .venv-airflow/bin/python --editable '.[airflow]' pytest pytest-timeout kubernetes-validate
 	@touch $@
 
 demo: venv ## the whole path to a registered model; again: skips what is unchanged

@@ -30,9 +30,10 @@ class StageProcess(BaseOperator):
 
     def __init__(
         self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",
-        resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", **kwargs: Any,
+        resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", nodes: int = 1,
+        node_selector: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        # Resources and image are for StagePod: a laptop has what it has, in one environment.
+        # Resources, image and nodes are for StagePod: a laptop has what it has, in one environment.
         super().__init__(do_xcom_push=False, post_execute=events.announce, **kwargs)
         program = os.environ.get("STILLHOUSE_PROGRAM", "stillhouse")
         self.cmds = arguments(stage, recipe, overrides, inputs, target, program)
