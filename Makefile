@@ -2,12 +2,16 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status test bench lint clean helm-lint
+.PHONY: help venv demo up down status test bench lint clean images test-cluster helm-lint
 
 PYTHON ?= python3
 STORE ?= file
 PROFILE ?= laptop
 VERSION ?= demo
+REGISTRY ?= localhost/stillhouse
+TAG ?= dev
+CONTAINERS ?= $(notdir $(firstword $(shell command -v podman) $(shell command -v docker)))
+COMMIT = $(shell git rev-parse HEAD)
 UV_VERSION := 0.13.9
 UV := .venv/.uv/bin/uv
 # uv does not read pip's variable for places with further wheels.
@@ -16,7 +20,7 @@ INSTALL := $(UV) pip install --quiet --constraint constraints.txt --compile-byte
 LAPTOP := .venv/bin/python -m laptop
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo "  variables: PROFILE=laptop|smollm2|toy  STORE=file|s3  VERSION=name  STILLHOUSE_HOME=dir  AIRFLOW_PORT, MLFLOW_PORT, S3_PORT"
 
 venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pinned constraints
@@ -66,6 +70,17 @@ test: venv ## every test of both environments; the linters run as tests too
 	@$(PYTHON) -m zipfile -e .tools/package/lib/layer.zip .tools/layer
 	@install -m 755 .tools/layer/kubectl/kubectl .tools/kubectl && install -m 755 .tools/layer/helm/helm $@
 	@rm -rf .tools/aws-cdk-*.tgz .tools/package .tools/layer
+
+images: ## build every image with podman or docker; REGISTRY=…, TAG=…, ONLY=worker, BUILD='--build-arg …'
+	@test -n "$(CONTAINERS)" || { echo "error: neither podman nor docker is on the PATH; install one"; exit 1; }
+	@for image in $(or $(ONLY),worker sandbox services airflow train vllm); do \
+	  echo "building $(REGISTRY)/$$image:$(TAG)"; \
+	  $(CONTAINERS) build --file images/$$image/Dockerfile --tag $(REGISTRY)/$$image:$(TAG) \
+	    --build-arg COMMIT=$(COMMIT) $$(test $$image != sandbox || echo --build-arg WORKER=$(REGISTRY)/worker:$(TAG)) $(BUILD) . || exit 1; \
+	done
+
+test-cluster: venv ## the tests that need a Kubernetes: the one that KUBECONFIG points to, else they skip
+	@.venv-airflow/bin/python -m pytest -q tests/cluster
 
 helm-lint: venv .tools/helm ## the chart: lint, render every preset, check every object against strict schemas
 	@.venv-airflow/bin/python -m pytest -q tests/operators/test_chart.py

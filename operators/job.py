@@ -31,7 +31,8 @@ class StageJob(KubernetesJobOperator):
     ) -> None:  # fmt: skip
         self.target = target
         processes = int(resources_needed.get(GPU, 1))
-        options = podspec.options(stage, resources_needed, parent_run, int(resources_needed.get("cpu", 1)) // processes)
+        threads = int(resources_needed.get("cpu", 1)) // processes
+        options = podspec.options(stage, resources_needed, parent_run, threads, kwargs.get("image", ""))
         options["labels"] |= ranks.LABEL
         options["post_execute"] = events.announce
         program = ["-m", *arguments(stage, recipe, overrides, inputs, target)]

@@ -26,7 +26,7 @@ class StagePod(KubernetesPodOperator):
         resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.target = target
-        options = podspec.options(stage, resources_needed, parent_run, kwargs.get("pool_slots", 1))
+        options = podspec.options(stage, resources_needed, parent_run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
         options["post_execute"] = events.announce
         super().__init__(
             cmds=arguments(stage, recipe, overrides, inputs, target), deferrable=True, do_xcom_push=False, get_logs=True,

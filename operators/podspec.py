@@ -43,7 +43,7 @@ LOGGED_EVERY_S = 10
 """How often the log of a running pod is carried on into the task's."""
 
 
-def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: int) -> dict[str, Any]:
+def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: int, image: str = "") -> dict[str, Any]:
     """Arguments of a pod operator that a DAG may override."""
     volumes, mounts = _volumes(resources)
     given = {
@@ -58,7 +58,7 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "name": f"stage-{stage}",
         "labels": labels(stage),
         "annotations": OWNER | {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
-        "env_vars": variables(parent_run, slots),
+        "env_vars": variables(parent_run, slots, image),
         "container_resources": k8s.V1ResourceRequirements(requests=dict(resources), limits=dict(resources)),
         "volumes": volumes,
         "volume_mounts": mounts,
@@ -94,10 +94,10 @@ def rights() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def variables(parent_run: str, slots: int) -> dict[str, str]:
-    """The stage's environment, without credentials."""
+def variables(parent_run: str, slots: int, image: str) -> dict[str, str]:
+    """The stage's environment, without credentials; its manifest names the image."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    own = {"MLFLOW_RUN_ID": parent_run, "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1"}
+    own = {"MLFLOW_RUN_ID": parent_run, "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
     cache = MODELS if os.environ.get("STILLHOUSE_MODEL_CACHE") else f"{SCRATCH}/models"
     # The image is read-only: what libraries cache goes to the scratch volume too.
     return passed | own | {"STILLHOUSE_SCRATCH": SCRATCH, "TMPDIR": SCRATCH, "HOME": SCRATCH, "HF_HOME": cache}

@@ -65,6 +65,7 @@ def test_pod_environment_reaches_mlflow_and_the_parent_run(make):
     assert variables["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     assert variables["MLFLOW_RUN_ID"] == "r1"
     assert variables["OMP_NUM_THREADS"] == "3"
+    assert variables["STILLHOUSE_IMAGE"] == "registry.example/stillhouse/worker:1.2"
 
 
 def test_pod_credentials_come_by_reference_alone(make, monkeypatch):
