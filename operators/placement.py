@@ -10,6 +10,8 @@ GPU = "nvidia.com/gpu"
 MEMORY_PER_CPU_GI = 4
 CPUS_PER_GPU = 8
 MEMORY_PER_GPU_GI = 96
+PENDING_S = 12 * 3600
+"""How long a pod may wait for a node, unless ``STILLHOUSE_PENDING_S`` says otherwise: a GPU may be busy for a night."""
 
 
 def cpu(n: int = 1, image: str = "worker") -> dict[str, Any]:
@@ -33,6 +35,11 @@ def model(image: str, cores: int = 1, gpus: int = 1) -> dict[str, Any]:
 def pairs(text: str) -> dict[str, str]:
     """``a=1,b=2`` as a mapping: how a variable of the environment names node labels."""
     return dict(each.strip().split("=", 1) for each in text.split(",") if "=" in each)
+
+
+def pending_s() -> int:
+    """How long a pod may wait for a node."""
+    return int(os.environ.get("STILLHOUSE_PENDING_S", PENDING_S))
 
 
 def _nodes(kind: str) -> dict[str, Any]:

@@ -23,10 +23,11 @@ class StagePod(KubernetesPodOperator):
 
     def __init__(
         self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",
-        resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
+        endpoints: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.target = target
         options = podspec.options(stage, resources_needed, parent_run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
+        options["env_vars"] |= {"STILLHOUSE_ENDPOINTS": endpoints} if endpoints else {}
         options["post_execute"] = events.announce
         super().__init__(
             cmds=arguments(stage, recipe, overrides, inputs, target), deferrable=True, do_xcom_push=False, get_logs=True,

@@ -17,7 +17,7 @@ from typing import Any
 
 from kubernetes.client import models as k8s  # noqa: TID253 -- loaded only where pods are made, never on the laptop
 
-from operators.placement import GPU
+from operators.placement import GPU, pending_s
 
 PASSED_ON = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS")
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
@@ -35,8 +35,6 @@ OWNER = {
 """Annotations that name the task instance. Airflow's own labels are cut and hashed, from which no task can be told."""
 GRACE_S = 120
 """From SIGTERM to SIGKILL: what a stage gets on preemption to finish its part, close its MLflow run and remove its scratch."""
-PENDING_S = 12 * 3600
-"""How long a pod may wait for a node, unless ``STILLHOUSE_PENDING_S`` says otherwise: a GPU may be busy for a night."""
 STARTUP_S = 1800
 """How long images may take to be pulled: those with CUDA have several gigabytes."""
 LOGGED_EVERY_S = 10
@@ -64,7 +62,7 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "volume_mounts": mounts,
         "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")] if GPU in resources else [],
         "termination_grace_period": GRACE_S,
-        "schedule_timeout_seconds": int(os.environ.get("STILLHOUSE_PENDING_S", PENDING_S)),
+        "schedule_timeout_seconds": pending_s(),
         "startup_timeout_seconds": STARTUP_S,
         "logging_interval": LOGGED_EVERY_S,
         "container_name_log_prefix_enabled": False,
