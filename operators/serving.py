@@ -69,7 +69,8 @@ def _pod(settings: Mapping[str, Any]) -> k8s.V1PodSpec:
     options = podspec.options("teacher", placed["resources_needed"], "", placement.CPUS_PER_GPU, placed["image"])
     command = [
         "python3", "-m", "vllm.entrypoints.openai.api_server",
-        "--model", settings["model"], "--served-model-name", settings["name"], "--port", str(PORT), "--tensor-parallel-size", str(settings["gpus"]), *settings["arguments"],
+        "--model", settings["model"], "--served-model-name", settings["name"],
+        "--port", str(PORT), "--tensor-parallel-size", str(settings["gpus"]), *settings["arguments"],
     ]  # fmt: skip
     chosen = options | {"image": placed["image"], "node_selector": placed.get("node_selector")}
     operator = KubernetesPodOperator(task_id="teacher", cmds=command, do_xcom_push=False, **podspec.rights(), **chosen)

@@ -76,8 +76,7 @@ def test_teacher_is_reaped_once_nothing_will_stop_it(cluster, running, states, l
     hook, namespace = serving._cluster()
     clients = {"core": hook.core_v1_client, "batch": hook.batch_v1_client, "apps": hook.apps_v1_client}
     reaper.reap(clients, namespace, lambda dag_id, run_id: states)
-    assert (cluster.names("deployments") == cluster.names("services") == [running]) is left
-    assert bool(cluster.names("deployments")) is left
+    assert cluster.names("deployments") == cluster.names("services") == ([running] if left else [])
 
 
 def test_teacher_is_torn_down_after_its_stages_also_when_they_fail():
