@@ -28,8 +28,13 @@ def gpu(n: int = 1, image: str = "train", nodes: int = 1) -> dict[str, Any]:
 
 
 def model(image: str, cores: int = 1, gpus: int = 1) -> dict[str, Any]:
-    """Where a stage runs that loads a model: ``gpus`` on a cluster, ``cores`` where stages are child processes."""
-    return cpu(cores) if os.environ.get("STILLHOUSE_RUNNER") == "process" else gpu(gpus, image)
+    """Where a stage runs that loads a model: ``gpus`` on a cluster, ``cores`` where stages are child processes.
+
+    ``STILLHOUSE_MODELS_ON=cpu`` is a cluster without GPUs: the image ``train`` has what runs small models on cores.
+    """
+    if os.environ.get("STILLHOUSE_RUNNER") == "process":
+        return cpu(cores)
+    return cpu(cores, "train") if os.environ.get("STILLHOUSE_MODELS_ON") == "cpu" else gpu(gpus, image)
 
 
 def pairs(text: str) -> dict[str, str]:

@@ -171,6 +171,14 @@ def test_environment_is_what_the_operators_read(objects, monkeypatch):
     assert options["namespace"] == "factory"
 
 
+def test_models_run_on_cores_where_there_is_no_gpu(chart):
+    on = {
+        preset: of_kind(render(chart, preset), "ConfigMap")["house-environment"]["data"]["STILLHOUSE_MODELS_ON"]
+        for preset in PRESETS
+    }
+    assert on == {"cluster": "gpu", "kind": "cpu", "single-gpu-node": "gpu"}
+
+
 def test_secrets_are_named_unless_they_are_to_be_made(chart):
     assert of_kind(render(chart, "cluster"), "Secret") == {}
     made = of_kind(render(chart, "kind"), "Secret")
