@@ -61,10 +61,12 @@ class StageJob(KubernetesJobOperator):
         """Log what the ranks said and delete the Job; raise the words of the rank that failed, as StagePod does."""
         name, namespace = event["name"], event["namespace"]
         pods = self.client.list_namespaced_pod(namespace, label_selector=f"batch.kubernetes.io/job-name={name}").items
-        for pod in sorted(pods, key=_rank):
-            self.log.info("rank %d, %s:", _rank(pod), pod.metadata.name)
-            self._write_logs(pod)
-        self.job_client.delete_namespaced_job(name, namespace, propagation_policy="Background")
+        try:
+            for pod in sorted(pods, key=_rank):
+                self.log.info("rank %d, %s:", _rank(pod), pod.metadata.name)
+                self._write_logs(pod)
+        finally:
+            self.job_client.delete_namespaced_job(name, namespace, propagation_policy="Background")
         if event["status"] != "success":
             raise _failure(pods, event["message"])
 

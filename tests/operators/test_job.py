@@ -6,6 +6,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from operators.job import StageJob
 from operators.placement import cpu, gpu
+from operators.reaper import reap
 from operators.stage import operator_of
 from tests.operators.kubernetes_fake import ended
 
@@ -134,6 +135,15 @@ def test_job_trigger_is_restored_by_the_triggerer(make, context):
     path, arguments = start(make(), context).trigger.serialize()
     module, _, name = path.rpartition(".")
     assert getattr(import_module(module), name)(**arguments).serialize() == (path, arguments)
+
+
+@pytest.mark.parametrize(("state", "left"), [("deferred", 1), ("up_for_retry", 1), ("failed", 0), (None, 0)])
+def test_job_that_no_living_task_owns_is_reaped(make, cluster, context, state, left):
+    task = make()
+    start(task, context)
+    clients = {"core": task.client, "batch": task.job_client, "apps": task.hook.apps_v1_client}
+    reap(clients, "house", lambda dag_id, run_id: {"graded": state})
+    assert len(cluster.names("jobs")) == left
 
 
 def test_job_that_still_runs_is_carried_on_by_the_next_try(make, cluster, context):
