@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from operators.job import StageJob
 from operators.placement import cpu, gpu
 from operators.reaper import reap
-from operators.stage import operator_of
+from operators.stage import StageOperator, operator_of
 from tests.operators.kubernetes_fake import ended
 
 GIVEN = {"task_id": "sft-1", "stage": "sft", "recipe": "@deepdistill/sft-1", "target": "s3://b/sft/d/1", "post_execute": None}
@@ -55,10 +55,11 @@ def test_placement_of_several_nodes_takes_all_their_slots():
 
 
 def test_operator_follows_the_placement(monkeypatch):
+    monkeypatch.delenv("STILLHOUSE_RUNNER", raising=False)
     assert operator_of(gpu(8, nodes=4)) is StageJob
-    assert operator_of(gpu(8)).__name__ == operator_of(cpu(1)).__name__ == "StagePod"
+    assert operator_of(gpu(8)) is operator_of(cpu(1)) is StageOperator
     monkeypatch.setenv("STILLHOUSE_RUNNER", "process")
-    assert operator_of(gpu(8, nodes=4)) is not StageJob
+    assert operator_of(gpu(8, nodes=4)) is StageOperator
 
 
 def test_job_is_valid_by_the_strict_schema(make, valid, context, monkeypatch):
