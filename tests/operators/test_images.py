@@ -92,6 +92,7 @@ def podman() -> str:
 def test_worker_image_builds_and_runs_a_stage_without_rights(podman, tmp_path):
     """Read-only, another user, no network, no capability: as in a pod. ``STILLHOUSE_BUILD`` holds options the machine needs."""
     command = ["make", "images", "ONLY=worker", "TAG=test", "CONTAINERS=podman", f"BUILD={os.environ.get('STILLHOUSE_BUILD', '')}"]
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
     (tmp_path / "out").mkdir(mode=0o777)
@@ -105,5 +106,4 @@ def test_worker_image_builds_and_runs_a_stage_without_rights(podman, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "out/questions/toy/1/manifest.json").exists()
     facts = subprocess.run([podman, "inspect", "localhost/stillhouse/worker:test"], capture_output=True, text=True).stdout
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     assert f'"org.opencontainers.image.revision": "{head}"' in facts
