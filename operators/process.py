@@ -25,19 +25,21 @@ class StageProcess(BaseOperator):
     (the same input would be refused again); a stage that crashed or was killed is retried as the task says.
     """
 
-    template_fields: Sequence[str] = ("cmds", "target", "parent_run")
+    template_fields: Sequence[str] = ("cmds", "target", "parent_run", "endpoints")
     ui_color = "#e8f1e4"
 
     def __init__(
         self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",
-        resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", **kwargs: Any,
+        endpoints: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", nodes: int = 1,
+        node_selector: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        # Resources and image are for StagePod: a laptop has what it has, in one environment.
+        # Resources, image and nodes are for StagePod: a laptop has what it has, in one environment.
         super().__init__(do_xcom_push=False, post_execute=events.announce, **kwargs)
         program = os.environ.get("STILLHOUSE_PROGRAM", "stillhouse")
         self.cmds = arguments(stage, recipe, overrides, inputs, target, program)
         self.target = target
         self.parent_run = parent_run
+        self.endpoints = endpoints
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> None:
@@ -91,7 +93,7 @@ class StageProcess(BaseOperator):
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
         }
-        return kept | added
+        return kept | added | ({"STILLHOUSE_ENDPOINTS": self.endpoints} if self.endpoints else {})
 
 
 def _signal_group(process: "subprocess.Popen[str]", number: signal.Signals) -> None:

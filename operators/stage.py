@@ -5,6 +5,7 @@ every task and the Kubernetes client takes seconds to load.
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 StageOperator: Any
@@ -13,4 +14,14 @@ if os.environ.get("STILLHOUSE_RUNNER") == "process":
 else:
     from operators.pod import StagePod as StageOperator
 
-__all__ = ["StageOperator"]
+
+def operator_of(placed: Mapping[str, Any]) -> Any:
+    """The operator for a placement: an indexed Job on a cluster where it has several nodes. ``operator_of(where)(…, **where)``."""
+    if placed.get("nodes", 1) == 1 or os.environ.get("STILLHOUSE_RUNNER") == "process":
+        return StageOperator
+    from operators.job import StageJob
+
+    return StageJob
+
+
+__all__ = ["StageOperator", "operator_of"]

@@ -4,6 +4,8 @@ from operators.placement import cpu, gpu, model
 def test_model_is_a_gpu_on_a_cluster_and_cores_where_stages_are_processes(monkeypatch):
     monkeypatch.delenv("STILLHOUSE_RUNNER", raising=False)
     assert model("vllm", cores=2) == gpu(1, "vllm")
+    monkeypatch.setenv("STILLHOUSE_MODELS_ON", "cpu")
+    assert model("vllm", cores=2) == cpu(2, "train")
     monkeypatch.setenv("STILLHOUSE_RUNNER", "process")
     assert model("vllm", cores=2) == cpu(2)
 

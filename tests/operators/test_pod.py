@@ -1,31 +1,36 @@
+import asyncio
+import re
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from operators.placement import cpu, gpu
 from operators.pod import StagePod
+from tests.operators.kubernetes_fake import PENDING, RUNNING, SUCCEEDED, ended
 
-GIVEN = {"task_id": "sft-1", "stage": "sft", "recipe": "@laptop/sft-1", "target": "s3://b/sft/laptop-1/1", "parent_run": "r1"}
-CLUSTER = """
-apiVersion: v1
-kind: Config
-current-context: none
-contexts: [{name: none, context: {cluster: none, user: none}}]
-clusters: [{name: none, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: none, user: {}}]
-"""
+GIVEN = {"task_id": "graded", "stage": "graded", "recipe": "@toy/graded", "target": "s3://b/graded/toy/1", "parent_run": "r1"}
+QUICK = {"startup_check_interval_seconds": 0, "poll_interval": 0.01, "logging_interval": 0, "post_execute": None}
+REFUSED = ended(1, "Error", "questions has 0 rows; give it some")
 
 
 @pytest.fixture
-def make(monkeypatch, tmp_path):
-    (tmp_path / "config").write_text(CLUSTER)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
-    monkeypatch.setenv("STILLHOUSE_IMAGES", "registry.example/stillhouse")
-    monkeypatch.setenv("STILLHOUSE_TAG", "1.2")
+def make(cluster, monkeypatch):
+    for name, value in {
+        "MLFLOW_TRACKING_URI": "http://mlflow:5000", "STILLHOUSE_IMAGES": "registry.example/stillhouse", "STILLHOUSE_TAG": "1.2",
+        "STILLHOUSE_STAGE_SECRET": "stage-credentials", "STILLHOUSE_MODEL_CACHE": "models", "STILLHOUSE_SERVICE_ACCOUNT": "stage",
+        "STILLHOUSE_GPU_NODES": "accelerator=h100,pool=train", "STILLHOUSE_PULL_SECRET": "registry",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    return lambda **options: StagePod(**(GIVEN | QUICK | options))
 
-    def made(**options):
-        return StagePod(config_file=str(tmp_path / "config"), **(GIVEN | options))
 
-    return made
+def deferred(task, context) -> TaskDeferred:
+    task.render_template_fields(context)
+    with pytest.raises(TaskDeferred) as raised:
+        task.execute(context)
+    return raised.value
 
 
 def test_pod_overrides_nothing_but_init():
@@ -33,17 +38,26 @@ def test_pod_overrides_nothing_but_init():
     assert {name for name in own if callable(getattr(KubernetesPodOperator, name, None))} == set()
 
 
+@pytest.mark.parametrize("placed", [cpu(2), gpu(8)], ids=["cpu", "gpu"])
+def test_pod_is_valid_by_the_strict_schema(make, valid, context, placed):
+    body = valid(make(**placed).build_pod_request_obj(context))
+    assert body["spec"]["restartPolicy"] == "Never"
+
+
 def test_pod_runs_the_stage_with_its_placement(make):
-    task = make(inputs={"selected": "s3://b/selected/laptop/1"}, **gpu(2))
-    container = task.build_pod_request_obj().spec.containers[0]
+    task = make(stage="sft", inputs={"selected": "s3://b/selected/laptop/1"}, **gpu(2))
+    spec = task.build_pod_request_obj().spec
+    container = spec.containers[0]
 
     assert container.command == [
-        "stillhouse", "sft", "--config", "@laptop/sft-1", "--input", "selected=s3://b/selected/laptop/1",
-        "--output", "s3://b/sft/laptop-1/1",
+        "stillhouse", "sft", "--config", "@toy/graded", "--input", "selected=s3://b/selected/laptop/1",
+        "--output", "s3://b/graded/toy/1",
     ]  # fmt: skip
     assert container.image == "registry.example/stillhouse/train:1.2"
     assert container.resources.limits == {"nvidia.com/gpu": "2", "cpu": "16", "memory": "192Gi"}
     assert (task.pool, task.pool_slots) == ("gpu", 2)
+    assert spec.node_selector == {"accelerator": "h100", "pool": "train"}
+    assert [each.key for each in spec.tolerations] == ["nvidia.com/gpu"]
 
 
 def test_pod_environment_reaches_mlflow_and_the_parent_run(make):
@@ -51,13 +65,22 @@ def test_pod_environment_reaches_mlflow_and_the_parent_run(make):
     assert variables["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     assert variables["MLFLOW_RUN_ID"] == "r1"
     assert variables["OMP_NUM_THREADS"] == "3"
+    assert variables["STILLHOUSE_IMAGE"] == "registry.example/stillhouse/worker:1.2"
+
+
+def test_pod_credentials_come_by_reference_alone(make, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    pod = make(**cpu(1)).build_pod_request_obj()
+    assert "hunter2" not in str(pod)
+    assert [each.secret_ref.name for each in pod.spec.containers[0].env_from] == ["stage-credentials"]
+    assert [each.name for each in pod.spec.image_pull_secrets] == ["registry"]
 
 
 def test_pod_has_no_rights(make):
     spec = make(**cpu(1)).build_pod_request_obj().spec
     container = spec.containers[0].security_context
 
-    assert spec.automount_service_account_token is False
+    assert (spec.service_account_name, spec.automount_service_account_token) == ("stage", False)
     assert spec.security_context.run_as_non_root is True
     assert spec.security_context.seccomp_profile.type == "RuntimeDefault"
     assert container.read_only_root_filesystem is True
@@ -65,16 +88,137 @@ def test_pod_has_no_rights(make):
     assert container.capabilities.drop == ["ALL"]
 
 
-def test_pod_is_deferred_and_pushes_nothing(make):
-    task = make(**cpu(1))
-    assert task.deferrable is True
-    assert task.do_xcom_push is False
-    assert task.on_finish_action.value == "delete_succeeded_pod"
+@pytest.mark.parametrize(("placed", "mounted"), [(cpu(1), ["/scratch", "/models"]), (gpu(1), ["/scratch", "/models", "/dev/shm"])])
+def test_pod_mounts_scratch_the_model_cache_and_on_gpus_shared_memory(make, placed, mounted):
+    spec = make(**placed).build_pod_request_obj().spec
+    assert [each.mount_path for each in spec.containers[0].volume_mounts] == mounted
+    assert [each.name for each in spec.volumes] == [each.name for each in spec.containers[0].volume_mounts]
+    assert spec.termination_grace_period_seconds == 120
+    assert {each.name: each.value for each in spec.containers[0].env}["HF_HOME"] == "/models"
 
 
 def test_pod_takes_what_the_process_takes(make):
     from operators.process import StageProcess
 
-    options = {"overrides": "{}", "inputs": {"selected": ["a", "b"]}, **cpu(1)}
-    pod = make(**options)
-    assert pod.cmds == StageProcess(**(GIVEN | options)).cmds
+    options = {"overrides": "{}", "inputs": {"selected": ["a", "b"]}, **gpu(2)}
+    assert make(**options).cmds == StageProcess(**(GIVEN | options)).cmds
+
+
+def test_pod_is_owned_by_its_task_instance(make, context):
+    task = make(**cpu(1))
+    task.render_template_fields(context)
+    owner = task.build_pod_request_obj(context).metadata.annotations
+    assert owner["stillhouse/run-id"] == "manual__2026-11-24T00:00:00+00:00"
+    assert owner["stillhouse/task-id"] == "graded"
+
+
+def test_pod_that_succeeds_is_gone_and_its_log_is_the_tasks(make, cluster, context, run, capsys):
+    cluster.log = "12,345 rows\n"
+    run(make(**cpu(1)), context)
+    assert cluster.names("pods") == []
+    assert "12,345 rows" in capsys.readouterr().out
+
+
+def test_pod_that_refuses_fails_at_once_with_its_last_words_and_is_gone(make, cluster, context, run):
+    cluster.lives = [RUNNING, REFUSED]
+    with pytest.raises(AirflowFailException, match=r"^questions has 0 rows; give it some$"):
+        run(make(**cpu(1)), context)
+    assert cluster.names("pods") == []
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (ended(137, "OOMKilled"), "out of memory: the stage was killed at its limit of 4Gi"),
+        (ended(139, "Error"), "killed by signal 11"),
+        (ended(2, "Error"), "crashed with exit code 2"),
+        (ended(1, "Error", "stopped") | {"reason": "NodeShutdown", "message": "drained"}, r"outside \(NodeShutdown\): drained"),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}, r"outside \(Evicted\): low on disk"),
+    ],
+    ids=["memory", "signal", "crash", "shutdown", "evicted"],
+)  # fmt: skip
+def test_pod_that_is_killed_is_explained_to_be_tried_again_and_gone(make, cluster, context, run, last, said):
+    cluster.lives = [RUNNING, last]
+    with pytest.raises(AirflowException, match=said) as raised:
+        run(make(**cpu(1)), context)
+    assert not isinstance(raised.value, AirflowFailException)
+    assert cluster.names("pods") == []
+
+
+def test_pod_that_finds_no_node_in_time_says_what_it_asked_for_and_is_gone(make, cluster, context, run):
+    cluster.lives = [PENDING]
+    with pytest.raises(AirflowException, match=r"no node had room for nvidia.com/gpu 1, .* Insufficient nvidia.com/gpu"):
+        run(make(schedule_timeout_seconds=-1, **gpu(1)), context)
+    assert cluster.names("pods") == []
+
+
+def test_pod_beyond_the_tasks_time_is_gone(make, cluster, context, run):
+    cluster.lives = [RUNNING]
+    context["ti"].start_date = datetime.now(UTC) - timedelta(hours=2)
+    with pytest.raises(AirflowException, match="longer than the task's execution_timeout of 1:00:00"):
+        run(make(execution_timeout=timedelta(hours=1), **cpu(1)), context)
+    assert cluster.names("pods") == []
+
+
+def test_pod_log_is_carried_on_while_the_stage_runs(make, cluster, context, capsys):
+    """By the trigger, without a worker."""
+    cluster.lives, cluster.log = [RUNNING] * 8 + [SUCCEEDED], "2026-11-24T00:00:01Z step 1 of 9\n"
+    trigger = deferred(make(**(cpu(1) | {"logging_interval": 0.001})), context).trigger
+    asyncio.run(anext(trigger.run()))
+    assert "step 1 of 9" in capsys.readouterr().out
+
+
+def test_pod_waits_for_a_gpu_and_then_runs(make, cluster, context, run):
+    cluster.lives = [PENDING, PENDING, PENDING, RUNNING, SUCCEEDED]
+    run(make(**gpu(1)), context)
+    assert cluster.names("pods") == []
+
+
+def test_pod_of_a_task_marked_failed_or_cleared_while_deferred_is_gone(make, cluster, context):
+    """Airflow tells the trigger, since no worker holds the task."""
+    cluster.lives = [RUNNING]
+    trigger = deferred(make(**cpu(1)), context).trigger
+    assert len(cluster.names("pods")) == 1
+    asyncio.run(trigger.on_kill())
+    assert cluster.names("pods") == []
+
+
+def test_pod_of_a_task_killed_on_its_worker_is_gone(make, cluster, context):
+    task = make(**cpu(1))
+    deferred(task, context)
+    task.on_kill()
+    assert cluster.names("pods") == []
+
+
+def test_pod_outlives_its_trigger_and_the_next_try_carries_on_with_it(make, cluster, context, run):
+    """A killed scheduler, triggerer or worker: the pod runs on, nothing is computed twice."""
+    cluster.lives = [RUNNING, RUNNING, RUNNING, RUNNING, SUCCEEDED]
+    trigger = deferred(make(**cpu(1)), context).trigger
+    asyncio.run(trigger.cleanup())
+    [first] = cluster.names("pods")
+
+    context["ti"].try_number = 2
+    run(make(**cpu(1)), context)
+
+    assert cluster.requests.count("POST pods") == 1
+    assert first not in cluster.names("pods")
+
+
+def test_pod_that_failed_before_is_made_anew_by_the_next_try(make, cluster, context, run):
+    cluster.lives = [RUNNING, ended(2, "Error")]
+    with pytest.raises(AirflowException):
+        run(make(**cpu(1)), context)
+    context["ti"].try_number, cluster.lives = 2, [RUNNING, SUCCEEDED]
+    run(make(**cpu(1)), context)
+    assert cluster.requests.count("POST pods") == 2
+    assert cluster.names("pods") == []
+
+
+def test_pod_that_was_preempted_and_deleted_is_tried_again(make, cluster, context, run):
+    task = make(**cpu(1))
+    waiting = deferred(task, context)
+    cluster.objects.clear()
+    event = {"status": "error", "name": waiting.trigger.pod_name, "namespace": "house", "message": "pod not found"}
+    with pytest.raises(AirflowException, match=re.escape("not found after resuming")) as raised:
+        task.trigger_reentry(context, event)
+    assert not isinstance(raised.value, AirflowFailException)

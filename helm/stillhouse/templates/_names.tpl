@@ -1,0 +1,43 @@
+{{- define "stillhouse.labels" -}}
+app.kubernetes.io/part-of: stillhouse
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "stillhouse.tag" -}}
+{{ .Values.images.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "stillhouse.mlflowUri" -}}
+{{ .Values.mlflow.enabled | ternary (printf "http://%s-mlflow:5000" .Release.Name) .Values.mlflow.uri }}
+{{- end }}
+
+{{- define "stillhouse.storeEndpoint" -}}
+{{ .Values.store.seaweedfs.enabled | ternary (printf "http://%s-store:8333" .Release.Name) .Values.store.endpoint }}
+{{- end }}
+
+{{- /* What every pod of ours gets: no root, no token, no capability, a read-only image. */ -}}
+{{- define "stillhouse.podSecurity" -}}
+automountServiceAccountToken: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- with .Values.images.pullSecret }}
+imagePullSecrets:
+  - name: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "stillhouse.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  privileged: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}

@@ -1,0 +1,110 @@
+"""A stage on several nodes at once: one indexed Job, whose pods meet by torchrun."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.operators.job import KubernetesJobOperator
+from airflow.providers.cncf.kubernetes.triggers.job import KubernetesJobTrigger
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from kubernetes.client import models as k8s  # noqa: TID253 -- loaded only where pods are made, never on the laptop
+
+from operators import ending, events, podspec, ranks
+from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.placement import GPU
+
+INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+class StageJob(KubernetesJobOperator):
+    """Run ``stillhouse STAGE …`` on ``nodes`` nodes; the arguments, the pods' rights and the ends are StagePod's.
+
+    All pods start or none is of use: with a Kueue queue the Job is admitted as a whole. The first pod that fails ends the Job. The
+    Job is gone once the task has ended; the ranks' logs are in the task's log then (not before: look with ``kubectl logs``).
+    """
+
+    template_fields: Sequence[str] = (*KubernetesJobOperator.template_fields, "target")
+    ui_color = "#e8f1e4"
+
+    def __init__(
+        self, *, stage: str, recipe: str, target: str, nodes: int, overrides: str = "{}", inputs: Inputs = NO_INPUTS,
+        parent_run: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        self.target = target
+        processes = int(resources_needed.get(GPU, 1))
+        threads = int(resources_needed.get("cpu", 1)) // processes
+        options = podspec.options(stage, resources_needed, parent_run, threads, kwargs.get("image", ""))
+        options["labels"] |= ranks.LABEL
+        options["post_execute"] = events.announce
+        program = ["-m", *arguments(stage, recipe, overrides, inputs, target)]
+        limit = kwargs.get("execution_timeout")
+        super().__init__(
+            cmds=[*ranks.launch(nodes, processes), *program], completion_mode="Indexed", completions=nodes, parallelism=nodes,
+            backoff_limit=0, subdomain=ranks.service(), pod_runtime_info_envs=[_job_name()], wait_until_job_complete=True,
+            active_deadline_seconds=int(limit.total_seconds()) if limit else None, deferrable=True, do_xcom_push=False,
+            **podspec.rights(), **(options | kwargs),
+        )  # fmt: skip
+
+    def execute(self, context: Any) -> None:
+        """Start the Job, or carry on with the one that an earlier try left running, and wait for its end without a worker."""
+        request = self.build_job_request_obj(context)
+        request.metadata.labels = request.metadata.labels | self._get_ti_pod_labels(context, include_try_number=False)
+        self.job = self._left_running(request.metadata.namespace, context) or self.create_job(request)
+        trigger = StageJobTrigger(
+            job_name=self.job.metadata.name, job_namespace=self.job.metadata.namespace, pod_names=[],
+            pod_namespace=self.job.metadata.namespace, base_container_name=self.base_container_name, get_logs=False,
+            kubernetes_conn_id=self.kubernetes_conn_id, cluster_context=self.cluster_context, config_file=self.config_file,
+            in_cluster=self.in_cluster, poll_interval=self.job_poll_interval,
+        )  # fmt: skip
+        self.defer(trigger=trigger, method_name="execute_complete")
+
+    def execute_complete(self, context: Any, event: dict[str, Any], **_: Any) -> None:
+        """Log what the ranks said and delete the Job; raise the words of the rank that failed, as StagePod does."""
+        name, namespace = event["name"], event["namespace"]
+        pods = self.client.list_namespaced_pod(namespace, label_selector=f"batch.kubernetes.io/job-name={name}").items
+        try:
+            for pod in sorted(pods, key=_rank):
+                self.log.info("rank %d, %s:", _rank(pod), pod.metadata.name)
+                self._write_logs(pod)
+        finally:
+            self.job_client.delete_namespaced_job(name, namespace, propagation_policy="Background")
+        if event["status"] != "success":
+            raise _failure(pods, event["message"])
+
+    def _left_running(self, namespace: str, context: Any) -> k8s.V1Job | None:
+        selector = self._build_find_pod_label_selector(context, exclude_checked=False)
+        found = self.job_client.list_namespaced_job(namespace, label_selector=selector).items
+        return next((job for job in found if not self.hook.is_job_failed(job)), None)
+
+
+class StageJobTrigger(KubernetesJobTrigger):
+    """Waits for a Job's end; where a person marks or clears the deferred task, deletes it with its pods."""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Under this module's name: the provider's trigger leaves the Job."""
+        return "operators.job.StageJobTrigger", super().serialize()[1]
+
+    async def on_kill(self) -> None:
+        """Delete the Job; the pods follow."""
+        from kubernetes_asyncio.client import BatchV1Api
+
+        async with self.hook.get_conn() as connection:
+            api = BatchV1Api(connection)
+            await api.delete_namespaced_job(self.job_name, self.job_namespace, propagation_policy="Background")
+
+
+def _job_name() -> k8s.V1EnvVar:
+    source = k8s.V1ObjectFieldSelector(field_path="metadata.labels['batch.kubernetes.io/job-name']")
+    return k8s.V1EnvVar(name="JOB_NAME", value_from=k8s.V1EnvVarSource(field_ref=source))
+
+
+def _rank(pod: Any) -> int:
+    return int((pod.metadata.labels or {}).get(INDEX, 0))
+
+
+def _failure(pods: Sequence[Any], message: str) -> Exception:
+    """The end of the rank that says most: its own refusal before a crash, and that before what it did to its peers."""
+    said = {_rank(pod): (ending.refused(pod), text) for pod in pods if (text := ending.explain(pod))}
+    rank = min(said, key=lambda each: (not said[each][0], each), default=None)
+    refused, text = (False, f"{message}; {ending.RESUMES}") if rank is None else (said[rank][0], f"rank {rank}: {said[rank][1]}")
+    error: type[Exception] = AirflowFailException if refused else AirflowException
+    return error(text)

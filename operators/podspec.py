@@ -1,0 +1,125 @@
+"""What every pod of a stage looks like: rights, volumes, variables, labels.
+
+Read from the environment that the chart gives to Airflow:
+
+    STILLHOUSE_NAMESPACE        where stages run                    STILLHOUSE_SERVICE_ACCOUNT  an account without any right
+    STILLHOUSE_STAGE_SECRET     credentials: store, MLflow          STILLHOUSE_PULL_SECRET      the registry's
+    STILLHOUSE_MODEL_CACHE      a volume claim for model files      STILLHOUSE_PULL_POLICY      of the images
+    STILLHOUSE_PRIORITY_CLASS   of the pods                         STILLHOUSE_QUEUE            a Kueue queue
+    STILLHOUSE_SCRATCH_SIZE     the scratch volume's limit          STILLHOUSE_PENDING_S        how long a pod may wait for a node
+
+What is not set is left to the cluster.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes.client import models as k8s  # noqa: TID253 -- loaded only where pods are made, never on the laptop
+
+from operators.placement import GPU, pending_s
+
+PASSED_ON = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS")
+"""Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
+SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
+USER = 10001
+SELECTOR = {"app.kubernetes.io/part-of": "stillhouse", "app.kubernetes.io/component": "stage"}
+"""The labels of every pod and job that a stage's task made: network policies and the reaper go by them."""
+OWNER = {
+    "stillhouse/dag-id": "{{ ti.dag_id }}",
+    "stillhouse/task-id": "{{ ti.task_id }}",
+    "stillhouse/run-id": "{{ run_id }}",
+    "stillhouse/map-index": "{{ ti.map_index }}",
+    "stillhouse/try-number": "{{ ti.try_number }}",
+}
+"""Annotations that name the task instance. Airflow's own labels are cut and hashed, from which no task can be told."""
+GRACE_S = 120
+"""From SIGTERM to SIGKILL: what a stage gets on preemption to finish its part, close its MLflow run and remove its scratch."""
+STARTUP_S = 1800
+"""How long images may take to be pulled: those with CUDA have several gigabytes."""
+LOGGED_EVERY_S = 10
+"""How often the log of a running pod is carried on into the task's."""
+
+
+def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: int, image: str = "") -> dict[str, Any]:
+    """Arguments of a pod operator that a DAG may override."""
+    volumes, mounts = _volumes(resources)
+    given = {
+        "namespace": os.environ.get("STILLHOUSE_NAMESPACE"),
+        "service_account_name": os.environ.get("STILLHOUSE_SERVICE_ACCOUNT"),
+        "image_pull_policy": os.environ.get("STILLHOUSE_PULL_POLICY"),
+        "priority_class_name": os.environ.get("STILLHOUSE_PRIORITY_CLASS"),
+        "image_pull_secrets": _references("STILLHOUSE_PULL_SECRET"),
+        "env_from": _secrets(),
+    }
+    return {name: value for name, value in given.items() if value} | {
+        "name": f"stage-{stage}",
+        "labels": labels(stage),
+        "annotations": OWNER | {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+        "env_vars": variables(parent_run, slots, image),
+        "container_resources": k8s.V1ResourceRequirements(requests=dict(resources), limits=dict(resources)),
+        "volumes": volumes,
+        "volume_mounts": mounts,
+        "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")] if GPU in resources else [],
+        "termination_grace_period": GRACE_S,
+        "schedule_timeout_seconds": pending_s(),
+        "startup_timeout_seconds": STARTUP_S,
+        "logging_interval": LOGGED_EVERY_S,
+        "container_name_log_prefix_enabled": False,
+        "log_pod_spec_on_failure": False,
+        "log_events_on_failure": True,
+    }
+
+
+def labels(stage: str) -> dict[str, str]:
+    """The pod's labels; ``STILLHOUSE_QUEUE`` adds the one by which Kueue admits it."""
+    queue = os.environ.get("STILLHOUSE_QUEUE")
+    return SELECTOR | {"stillhouse/stage": stage} | ({"kueue.x-k8s.io/queue-name": queue} if queue else {})
+
+
+def rights() -> dict[str, Any]:
+    """No token, no root, no capability, a read-only image: arguments that a DAG cannot override."""
+    return {
+        "automount_service_account_token": False,
+        "security_context": k8s.V1PodSecurityContext(
+            run_as_non_root=True, run_as_user=USER, run_as_group=USER, fs_group=USER, fs_group_change_policy="OnRootMismatch",
+            seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
+        ),
+        "container_security_context": k8s.V1SecurityContext(
+            allow_privilege_escalation=False, privileged=False, read_only_root_filesystem=True,
+            capabilities=k8s.V1Capabilities(drop=["ALL"]),
+        ),
+    }  # fmt: skip
+
+
+def variables(parent_run: str, slots: int, image: str) -> dict[str, str]:
+    """The stage's environment, without credentials; its manifest names the image."""
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    own = {"MLFLOW_RUN_ID": parent_run, "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
+    cache = MODELS if os.environ.get("STILLHOUSE_MODEL_CACHE") else f"{SCRATCH}/models"
+    # The image is read-only: what libraries cache goes to the scratch volume too.
+    return passed | own | {"STILLHOUSE_SCRATCH": SCRATCH, "TMPDIR": SCRATCH, "HOME": SCRATCH, "HF_HOME": cache}
+
+
+def _volumes(resources: Mapping[str, str]) -> tuple[list[k8s.V1Volume], list[k8s.V1VolumeMount]]:
+    """Scratch, and where they are asked for the model cache and the shared memory that NCCL and data loaders need."""
+    scratch = k8s.V1EmptyDirVolumeSource(size_limit=os.environ.get("STILLHOUSE_SCRATCH_SIZE"))
+    made = {"scratch": (SCRATCH, {"empty_dir": scratch})}
+    claim = os.environ.get("STILLHOUSE_MODEL_CACHE")
+    if claim:
+        made["models"] = (MODELS, {"persistent_volume_claim": k8s.V1PersistentVolumeClaimVolumeSource(claim_name=claim)})
+    if GPU in resources:
+        made["shared-memory"] = (SHARED_MEMORY, {"empty_dir": k8s.V1EmptyDirVolumeSource(medium="Memory")})
+    volumes = [k8s.V1Volume(name=name, **source) for name, (_, source) in made.items()]
+    return volumes, [k8s.V1VolumeMount(name=name, mount_path=path) for name, (path, _) in made.items()]
+
+
+def _references(variable: str) -> list[k8s.V1LocalObjectReference]:
+    name = os.environ.get(variable)
+    return [k8s.V1LocalObjectReference(name=name)] if name else []
+
+
+def _secrets() -> list[k8s.V1EnvFromSource]:
+    """The secret's keys as variables: by reference, so that no value passes through Airflow or its logs."""
+    name = os.environ.get("STILLHOUSE_STAGE_SECRET")
+    return [k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=name))] if name else []

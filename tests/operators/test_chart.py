@@ -1,0 +1,226 @@
+"""The chart without a cluster: lint, rendering of each preset, strict schemas, and what must hold of the objects."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from operators import podspec
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "helm" / "stillhouse"
+HELM = str(ROOT / ".tools" / "helm") if (ROOT / ".tools" / "helm").exists() else shutil.which("helm")
+PRESETS = sorted(path.stem for path in (CHART / "presets").glob("*.yaml"))
+VERSIONS = ("1.27", "1.35")
+
+pytestmark = pytest.mark.skipif(HELM is None, reason="no helm: make .tools/helm")
+
+
+@pytest.fixture(scope="module")
+def chart(tmp_path_factory):
+    """The chart with an empty stand-in for Airflow's, which `helm dependency build` would fetch."""
+    copy = tmp_path_factory.mktemp("chart") / "stillhouse"
+    shutil.copytree(CHART, copy, ignore=shutil.ignore_patterns("charts"))
+    [airflow] = yaml.safe_load((CHART / "Chart.yaml").read_text())["dependencies"]
+    stand_in = {"apiVersion": "v2", "name": airflow["name"], "version": airflow["version"]}
+    (copy / "charts" / "airflow").mkdir(parents=True)
+    (copy / "charts" / "airflow" / "Chart.yaml").write_text(yaml.safe_dump(stand_in))
+    return copy
+
+
+def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
+    return subprocess.run([HELM, *arguments], capture_output=True, text=True, env=kept)
+
+
+def render(chart: Path, preset: str, *options: str) -> list[dict]:
+    done = helm("template", "house", chart, "--namespace", "factory", "--values", chart / "presets" / f"{preset}.yaml", *options)
+    assert done.returncode == 0, done.stderr
+    return [each for each in yaml.safe_load_all(done.stdout) if each]
+
+
+@pytest.fixture(scope="module", params=PRESETS)
+def objects(request, chart):
+    return render(chart, request.param)
+
+
+def of_kind(objects: list[dict], kind: str) -> dict[str, dict]:
+    return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
+
+
+def pods(objects: list[dict]) -> dict[str, dict]:
+    """The spec of every pod, alone or in a template."""
+    templates = {
+        each["metadata"]["name"]: each["spec"]["template"]["spec"] for each in objects if "template" in each.get("spec", {})
+    }
+    return templates | {name: pod["spec"] for name, pod in of_kind(objects, "Pod").items()}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_lint_of_preset_finds_nothing(chart, preset):
+    done = helm("lint", "--strict", chart, "--values", chart / "presets" / f"{preset}.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_are_three_presets():
+    assert PRESETS == ["cluster", "kind", "single-gpu-node"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_objects_are_valid_by_the_strict_schemas(objects, version):
+    for each in objects:
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("image.tag=1", "image"),
+        ("images.tag=latest", "images"),
+        ("capacity.gpus=-1", "gpus"),
+        ("store.uri=/data", "uri"),
+        ("mlflow.enabled=false", "uri"),
+        ("models.claim=", "claim"),
+        ("stages.pendingSeconds=soon", "pendingSeconds"),
+    ],
+)
+def test_wrong_value_is_refused_by_name(chart, setting, said):
+    done = helm("template", "house", chart, "--set", setting)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_pods_have_no_rights(objects):
+    assert pods(objects)
+    for name, spec in pods(objects).items():
+        assert spec["automountServiceAccountToken"] is False, name
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in spec["containers"]:
+            rights = container["securityContext"]
+            assert (rights["readOnlyRootFilesystem"], rights["allowPrivilegeEscalation"]) == (True, False), name
+            assert rights["capabilities"] == {"drop": ["ALL"]}, name
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+
+
+def test_images_are_pinned(objects):
+    for name, spec in pods(objects).items():
+        for container in spec["containers"]:
+            tag = container["image"].rpartition(":")[2]
+            assert tag not in {"", "latest"}, name
+            assert "/" not in tag, name
+
+
+def test_launcher_may_not_read_secrets_or_run_commands(objects):
+    [role] = of_kind(objects, "Role").values()
+    allowed = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
+    assert {("pods", "create"), ("pods", "delete"), ("pods/log", "get")} <= allowed
+    assert not {resource for resource, _ in allowed} & {"secrets", "pods/exec", "*", "configmaps", "roles", "serviceaccounts"}
+    assert not {verb for _, verb in allowed} & {"*", "deletecollection"}
+    assert of_kind(objects, "ClusterRole") == {}
+    [binding] = of_kind(objects, "RoleBinding").values()
+    assert [each["name"] for each in binding["subjects"]] == ["stillhouse-launcher"]
+
+
+def test_role_is_what_airflows_own_chart_is_told_to_use():
+    airflow = yaml.safe_load((CHART / "values.yaml").read_text())["airflow"]
+    assert {airflow[part]["serviceAccount"]["name"] for part in ("scheduler", "triggerer")} == {"stillhouse-launcher"}
+    assert airflow["rbac"]["create"] is False
+    assert airflow["airflowVersion"] in (ROOT / "pyproject.toml").read_text()
+
+
+def test_stage_policy_covers_the_operators_pods_and_lets_nobody_in(objects):
+    policy = of_kind(objects, "NetworkPolicy")["house-stages"]["spec"]
+    assert policy["podSelector"]["matchLabels"] == podspec.SELECTOR
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["ingress"] == []
+    ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+    assert ports <= {53, 443, 5000, 8000, 8333}
+    assert all(rule["to"] for rule in policy["egress"])
+
+
+def test_sandbox_reaches_nothing(objects):
+    policy = of_kind(objects, "NetworkPolicy")["house-sandbox"]["spec"]
+    assert (policy["ingress"], policy["egress"], sorted(policy["policyTypes"])) == ([], [], ["Egress", "Ingress"])
+
+
+def test_quota_and_pools_say_the_same(objects):
+    quotas = of_kind(objects, "ResourceQuota")
+    pools = json.loads(of_kind(objects, "ConfigMap")["house-pools"]["data"]["pools.json"])
+    assert str(pools["gpu"]["slots"]) == quotas["house-gpus"]["spec"]["hard"]["requests.nvidia.com/gpu"]
+    assert str(pools["cpu"]["slots"]) == quotas["house-stages"]["spec"]["hard"]["requests.cpu"]
+    assert {pool["include_deferred"] for pool in pools.values()} == {True}
+
+
+def test_environment_is_what_the_operators_read(objects, monkeypatch):
+    given = of_kind(objects, "ConfigMap")["house-environment"]["data"]
+    source = "".join(path.read_text() for top in ("operators", "dags") for path in (ROOT / top).glob("*.py"))
+    kinds = {"STILLHOUSE_GPU_NODES", "STILLHOUSE_CPU_NODES"}  # put together from the kind in placement.py
+    unread = {name for name in given if name.startswith("STILLHOUSE_") and name not in source}
+    assert unread - kinds == set()
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    options = podspec.options("sft", {"nvidia.com/gpu": "1"}, "", 1)
+    assert options["priority_class_name"] in of_kind(objects, "PriorityClass")
+    assert options["service_account_name"] in of_kind(objects, "ServiceAccount")
+    assert options["namespace"] == "factory"
+
+
+def test_models_run_on_cores_where_there_is_no_gpu(chart):
+    on = {
+        preset: of_kind(render(chart, preset), "ConfigMap")["house-environment"]["data"]["STILLHOUSE_MODELS_ON"]
+        for preset in PRESETS
+    }
+    assert on == {"cluster": "gpu", "kind": "cpu", "single-gpu-node": "gpu"}
+
+
+def test_secrets_are_named_unless_they_are_to_be_made(chart):
+    assert of_kind(render(chart, "cluster"), "Secret") == {}
+    made = of_kind(render(chart, "kind"), "Secret")
+    keys = {name: set(secret["stringData"]) for name, secret in made.items()}
+    assert keys["stillhouse-stage"] == {
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD",
+    }  # fmt: skip
+    assert keys["stillhouse-airflow"] == {"connection", "fernet-key", "api-secret-key", "jwt-secret"}
+    assert made["stillhouse-mlflow"]["stringData"]["MLFLOW_AUTH_ADMIN_PASSWORD"] != "password"
+    assert all(secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for secret in made.values())
+
+
+def test_secrets_that_pods_refer_to_are_those_that_values_name(objects):
+    named = {"stillhouse-stage", "stillhouse-mlflow", "stillhouse-postgres", "stillhouse-airflow"}
+    containers = [container for spec in pods(objects).values() for container in spec["containers"]]
+    from_keys = {
+        each["valueFrom"]["secretKeyRef"]["name"] for one in containers for each in one.get("env", []) if "valueFrom" in each
+    }
+    whole = {each["secretRef"]["name"] for one in containers for each in one.get("envFrom", [])}
+    assert from_keys | whole <= named
+    assert "stillhouse-stage" in whole
+
+
+def test_mlflow_asks_for_a_password(objects):
+    [container] = of_kind(objects, "Deployment")["house-mlflow"]["spec"]["template"]["spec"]["containers"]
+    assert "--app-name=basic-auth" in container["command"]
+
+
+def test_disruption_budgets_guard_stages_on_a_cluster_alone(chart):
+    budgets = of_kind(render(chart, "cluster"), "PodDisruptionBudget")
+    assert budgets["house-stages"]["spec"]["selector"]["matchLabels"] == podspec.SELECTOR
+    assert budgets["house-mlflow"]["spec"]["maxUnavailable"] == 1
+    assert of_kind(render(chart, "kind"), "PodDisruptionBudget") == {}
+
+
+def test_helm_test_runs_a_stage_as_operators_do(objects):
+    pod = of_kind(objects, "Pod")["house-test-stage"]
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert pod["metadata"]["labels"].items() >= podspec.SELECTOR.items()
+    assert pod["spec"]["containers"][0]["command"][:3] == ["stillhouse", "questions", "--config=@toy/questions"]
+
+
+def test_notes_tell_the_next_command(chart):
+    done = helm("install", "house", chart, "--dry-run=client", "--values", chart / "presets" / "kind.yaml")
+    assert "helm -n default test house" in done.stdout, done.stderr

@@ -1,0 +1,161 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+
+from operators.job import StageJob
+from operators.placement import cpu, gpu
+from operators.reaper import reap
+from operators.stage import StageOperator, operator_of
+from tests.operators.kubernetes_fake import ended
+
+GIVEN = {"task_id": "sft-1", "stage": "sft", "recipe": "@deepdistill/sft-1", "target": "s3://b/sft/d/1", "post_execute": None}
+DONE = {"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 4}
+FAILED = {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}], "failed": 1}
+
+
+@pytest.fixture
+def make(cluster, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_RANKS_SERVICE", "house-ranks")
+    return lambda **options: StageJob(job_poll_interval=0.01, **(GIVEN | gpu(8, nodes=4) | options))
+
+
+@pytest.fixture
+def end(cluster):
+    """Give the Job its end, and its ranks theirs, as the cluster's own controller would."""
+
+    def ended_with(job_status: dict, ranks: dict[int, dict]) -> None:
+        [name] = cluster.names("jobs")
+        cluster.objects["jobs", name]["status"] = job_status
+        for rank, status in ranks.items():
+            labels = {"batch.kubernetes.io/job-name": name, "batch.kubernetes.io/job-completion-index": str(rank)}
+            spec = {"containers": [{"name": "base", "resources": {"limits": {"memory": "768Gi"}}}]}
+            cluster.lives = [status]
+            cluster.add("pods", {"metadata": {"name": f"{name}-{rank}", "labels": labels}, "spec": spec})
+
+    return ended_with
+
+
+def start(task, context) -> TaskDeferred:
+    task.render_template_fields(context)
+    with pytest.raises(TaskDeferred) as raised:
+        task.execute(context)
+    return raised.value
+
+
+def finish(task, context, deferred: TaskDeferred) -> None:
+    event = asyncio.run(anext(deferred.trigger.run())).payload
+    getattr(task, deferred.method_name)(context, event=event)
+
+
+def test_placement_of_several_nodes_takes_all_their_slots():
+    placed = gpu(8, nodes=4)
+    assert (placed["pool_slots"], placed["nodes"], placed["resources_needed"]["nvidia.com/gpu"]) == (32, 4, "8")
+
+
+def test_operator_follows_the_placement(monkeypatch):
+    monkeypatch.delenv("STILLHOUSE_RUNNER", raising=False)
+    assert operator_of(gpu(8, nodes=4)) is StageJob
+    assert operator_of(gpu(8)) is operator_of(cpu(1)) is StageOperator
+    monkeypatch.setenv("STILLHOUSE_RUNNER", "process")
+    assert operator_of(gpu(8, nodes=4)) is StageOperator
+
+
+def test_job_is_valid_by_the_strict_schema(make, valid, context, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_QUEUE", "research")
+    task = make(execution_timeout=timedelta(hours=5))
+    task.render_template_fields(context)
+    body = valid(task.build_job_request_obj(context))
+
+    spec, pod = body["spec"], body["spec"]["template"]["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"], spec["backoffLimit"]) == ("Indexed", 4, 4, 0)
+    assert spec["activeDeadlineSeconds"] == 18000
+    assert body["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "research"
+    assert spec["template"]["metadata"]["labels"]["stillhouse/ranks"] == "true"
+    assert (pod["subdomain"], pod["automountServiceAccountToken"]) == ("house-ranks", False)
+    assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "8"
+
+
+def test_job_runs_the_stage_under_torchrun_that_meets_at_pod_zero(make, context):
+    [container] = make().build_job_request_obj(context).spec.template.spec.containers
+    assert container.command == [
+        "torchrun", "--nnodes=4", "--nproc-per-node=8", "--node-rank=$(JOB_COMPLETION_INDEX)",
+        "--master-addr=$(JOB_NAME)-0.house-ranks", "--master-port=29500", "--max-restarts=0",
+        "-m", "stillhouse", "sft", "--config", "@deepdistill/sft-1", "--output", "s3://b/sft/d/1",
+    ]  # fmt: skip
+    [name] = [each.value_from.field_ref.field_path for each in container.env if each.name == "JOB_NAME"]
+    assert name == "metadata.labels['batch.kubernetes.io/job-name']"
+
+
+def test_job_that_succeeds_is_gone_and_its_ranks_logs_are_the_tasks(make, cluster, context, end, capsys):
+    cluster.log = "step 9 of 9\n"
+    task = make()
+    deferred = start(task, context)
+    end(DONE, {rank: ended() for rank in range(4)})
+    finish(task, context, deferred)
+    assert cluster.names("jobs") == []
+    assert capsys.readouterr().out.count("step 9 of 9") == 4
+
+
+def test_job_fails_with_the_words_of_the_rank_that_refused(make, cluster, context, end):
+    task = make()
+    deferred = start(task, context)
+    end(FAILED, {0: ended(1, "Error"), 2: ended(1, "Error", "learning_rate is 3; give a value below 1")})
+    with pytest.raises(AirflowFailException, match=r"^rank 2: learning_rate is 3; give a value below 1$"):
+        finish(task, context, deferred)
+    assert cluster.names("jobs") == []
+
+
+def test_job_out_of_memory_is_explained_and_may_be_tried_again(make, cluster, context, end):
+    task = make()
+    deferred = start(task, context)
+    end(FAILED, {1: ended(137, "OOMKilled")})
+    with pytest.raises(AirflowException, match="rank 1: out of memory: the stage was killed at its limit of 768Gi") as raised:
+        finish(task, context, deferred)
+    assert not isinstance(raised.value, AirflowFailException)
+
+
+def test_job_of_a_task_marked_failed_while_deferred_is_gone(make, cluster, context):
+    trigger = start(make(), context).trigger
+    assert len(cluster.names("jobs")) == 1
+    asyncio.run(trigger.on_kill())
+    assert cluster.names("jobs") == []
+
+
+def test_job_of_a_task_killed_on_its_worker_is_gone(make, cluster, context):
+    task = make()
+    start(task, context)
+    task.on_kill()
+    assert cluster.names("jobs") == []
+
+
+def test_job_trigger_is_restored_by_the_triggerer(make, context):
+    from importlib import import_module
+
+    path, arguments = start(make(), context).trigger.serialize()
+    module, _, name = path.rpartition(".")
+    assert getattr(import_module(module), name)(**arguments).serialize() == (path, arguments)
+
+
+@pytest.mark.parametrize(("state", "left"), [("deferred", 1), ("up_for_retry", 1), ("failed", 0), (None, 0)])
+def test_job_that_no_living_task_owns_is_reaped(make, cluster, context, state, left):
+    task = make()
+    start(task, context)
+    clients = {"core": task.client, "batch": task.job_client, "apps": task.hook.apps_v1_client}
+    reap(clients, "house", lambda dag_id, run_id: {"graded": state})
+    assert len(cluster.names("jobs")) == left
+
+
+def test_job_that_still_runs_is_carried_on_by_the_next_try(make, cluster, context):
+    first = start(make(), context).trigger.job_name
+    context["ti"].try_number = 2
+    assert start(make(), context).trigger.job_name == first
+    assert cluster.requests.count("POST jobs") == 1
+
+
+def test_job_that_failed_unseen_is_made_anew_by_the_next_try(make, cluster, context, end):
+    first = start(make(), context).trigger.job_name
+    end(FAILED, {})
+    context["ti"].try_number = 2
+    assert start(make(), context).trigger.job_name != first
