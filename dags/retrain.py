@@ -14,7 +14,7 @@ from operators import parent
 from operators.events import CHECKPOINT, QUESTIONS, REPORT, SELECTED
 from operators.params import form, overrides
 from operators.placement import cpu, model
-from operators.stage import StageOperator
+from operators.stage import operator_of
 from operators.uris import MACROS
 from stillhouse import stages
 
@@ -59,7 +59,7 @@ def stage(
     word = recipe.split("-")[0]
     where = model(IMAGES[word], cores) if word in IMAGES else cpu(cores)
     read = {key: given if isinstance(given, list) else [given] for key, given in inputs.items()}
-    made = StageOperator(
+    made = operator_of(where)(
         task_id=name, stage=word, recipe=f"@{{{{ params.profile }}}}/{recipe}",
         overrides=overrides(settings, *FORMS[settings]) if settings in FORMS else "{}",
         inputs={key: [each.target for each in given] for key, given in read.items()} | ({"previous": "latest"} if reuse else {}),
