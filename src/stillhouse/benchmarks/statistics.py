@@ -127,7 +127,7 @@ def _student(freedom: int) -> float:
     Expansion in 1/freedom: Abramowitz & Stegun 26.7.5.
     """
     terms = (Z, (Z**3 + Z) / 4, (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96, (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384)
-    return sum(term / freedom**power for power, term in enumerate(terms))
+    return float(sum(term / freedom**power for power, term in enumerate(terms)))
 
 
 def _unseen(mean: float, n_questions: int, floor: float) -> tuple[float, float]:
