@@ -7,7 +7,7 @@ experiment (default ``stillhouse``).
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -130,7 +130,9 @@ def run(stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Seq
         client.set_terminated(run_id, "FINISHED")
 
 
-def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Mapping[str, str]) -> str:
+def register(
+    name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Mapping[str, str], description: str = ""
+) -> str:  # fmt: skip
     """Register a checkpoint as a new version of the model ``name``. Returns the version.
 
     On S3 the version points at the artifact itself; a server only accepts local files through the run that logged them, so
@@ -149,7 +151,7 @@ def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Ma
         if uri.startswith("file://"):
             client.log_artifacts(str(run_id), str(checkpoint), "checkpoint")
             source = f"runs:/{run_id}/checkpoint"
-        made = client.create_model_version(name, source, run_id, tags=dict(tags))
+        made = client.create_model_version(name, source, run_id, tags=dict(tags), description=description or None)
         return str(made.version)
 
 
@@ -159,13 +161,28 @@ def set_alias(name: str, alias: str, version: str) -> None:
         _client().set_registered_model_alias(name, alias, version)
 
 
+def set_version_tag(name: str, version: str, key: str, value: str) -> None:
+    """Tag a version of the model."""
+    with _translated():
+        _client().set_model_version_tag(name, version, key, value)
+
+
 def tags_of(name: str, alias: str) -> tuple[str, dict[str, str]] | None:
     """The version an alias points at and its tags, None if the model or the alias does not exist."""
+    return _version(lambda client: client.get_model_version_by_alias(name, alias))
+
+
+def tags_of_version(name: str, version: str) -> tuple[str, dict[str, str]] | None:
+    """The version and its tags, None if it does not exist."""
+    return _version(lambda client: client.get_model_version(name, version))
+
+
+def _version(ask: "Callable[[MlflowClient], Any]") -> tuple[str, dict[str, str]] | None:
     from mlflow.exceptions import RestException
 
     with _translated():
         try:
-            version = _client().get_model_version_by_alias(name, alias)
+            version = ask(_client())
         except RestException as error:
             if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                 return None

@@ -1,10 +1,13 @@
 """Charts as self-contained pieces of a page."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from stillhouse.benchmarks.rounds import Group, Step
+    from stillhouse.benchmarks.statistics import Interval
     from stillhouse.reporting.summary import Score, Summary
 
 BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9822b", "#3d9a6b", "#8a94a3"
@@ -37,6 +40,58 @@ def ladder(scores: "list[Score]") -> "go.Figure":
     figure.update_layout(yaxis={"autorange": "reversed"})
     figure.update_xaxes(range=[0, 1], title="pass@1 (95 % interval)", tickformat=".0%")
     return _styled(figure, 130 + 46 * rows)
+
+
+def hesitation(steps: "Sequence[Step]") -> "go.Figure":
+    """Mean count of hesitation words in a response, before and after, by trajectory (Think Twice, Figs 3 and 4)."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for color, word in zip(SERIES, steps[0].groups[0].words, strict=False):
+        counted = {_label(group, step, place): group.words[word][place] for step, group, place in _places(steps)}
+        figure.add_trace(go.Bar(x=list(counted), y=list(counted.values()), name=word, marker_color=color))
+    figure.update_layout(barmode="group", yaxis={"title": "words in a response"})
+    return _styled(figure, 380)
+
+
+def lengths(steps: "Sequence[Step]") -> "go.Figure":
+    """Mean tokens of a response, before and after, by trajectory (Think Twice, Fig. 5)."""
+    import plotly.graph_objects as go
+
+    found = {_label(group, step, place): group.tokens[place] for step, group, place in _places(steps)}
+    colors = [SERIES[place] for _, _, place in _places(steps)]
+    figure = go.Figure(go.Bar(x=list(found), y=list(found.values()), marker_color=colors))
+    figure.update_layout(yaxis={"title": "tokens of a response"})
+    return _styled(figure, 340)
+
+
+def _places(steps: "Sequence[Step]") -> "Iterator[tuple[Step, Group, int]]":
+    """Every group of every step, in the round before and in this one."""
+    return ((step, group, place) for step in steps for group in step.groups for place in (0, 1))
+
+
+def _label(group: "Group", step: "Step", place: int) -> str:
+    return f"{group.name}, round {step.number - 1 + place}" + (f" (to {step.number})" if place == 0 and step.number > 2 else "")
+
+
+def paired(compared: "Mapping[str, Mapping[str, Interval]]") -> "go.Figure":
+    """Differences in pass@1 with their paired intervals, a series to a checkpoint."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for color, (label, differences) in zip(SERIES * 4, compared.items(), strict=False):
+        found = list(differences.values())
+        points = go.Scatter(
+            x=[each.mean for each in found], y=[f"{name} · {label}" for name in differences], mode="markers", name=label,
+            error_x={"type": "data", "symmetric": False, "thickness": 2, "array": [each.high - each.mean for each in found],
+                     "arrayminus": [each.mean - each.low for each in found]},
+            marker={"size": 11, "color": color}, hovertemplate="%{y}<br>%{x:+.3f}<extra></extra>",
+        )  # fmt: skip
+        figure.add_trace(points)
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
+    figure.update_layout(yaxis={"autorange": "reversed"})
+    figure.update_xaxes(title="difference in pass@1 (paired 95 % interval)", tickformat="+.0%")
+    return _styled(figure, 130 + 46 * sum(map(len, compared.values())))
 
 
 def pass_rates(summary: "Summary") -> "go.Figure":
