@@ -1,12 +1,12 @@
 """Charts as self-contained pieces of a page."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from stillhouse.benchmarks.rounds import Group, Step
+    from stillhouse.benchmarks.rounds import Step
     from stillhouse.benchmarks.statistics import Interval
     from stillhouse.reporting.summary import Score, Summary
 
@@ -30,7 +30,7 @@ def ladder(scores: "list[Score]") -> "go.Figure":
         above = [score.measured.high - score.measured.mean for score in shown]
         below = [score.measured.mean - score.measured.low for score in shown]
         points = go.Scatter(
-            x=[score.measured.mean for score in shown], y=[f"{score.label} · {score.benchmark}" for score in shown],
+            x=[score.measured.mean for score in shown], y=[f"{score.label}<br>{score.benchmark}" for score in shown],
             error_x={"type": "data", "symmetric": False, "thickness": 2, "array": above, "arrayminus": below},
             mode="markers", marker={"size": 11, "color": color}, name=f"round {number}",
             hovertemplate="%{y}<br>pass@1 %{x:.3f}<extra></extra>",
@@ -48,8 +48,8 @@ def hesitation(steps: "Sequence[Step]") -> "go.Figure":
 
     figure = go.Figure()
     for color, word in zip(SERIES, steps[0].groups[0].words, strict=False):
-        counted = {_label(group, step, place): group.words[word][place] for step, group, place in _places(steps)}
-        figure.add_trace(go.Bar(x=list(counted), y=list(counted.values()), name=word, marker_color=color))
+        heights = [count for step in steps for group in step.groups for count in group.words[word]]
+        figure.add_trace(go.Bar(x=_before_and_after(steps), y=heights, name=word, marker_color=color))
     figure.update_layout(barmode="group", yaxis={"title": "words in a response"})
     return _styled(figure, 380)
 
@@ -58,20 +58,20 @@ def lengths(steps: "Sequence[Step]") -> "go.Figure":
     """Mean tokens of a response, before and after, by trajectory (Think Twice, Fig. 5)."""
     import plotly.graph_objects as go
 
-    found = {_label(group, step, place): group.tokens[place] for step, group, place in _places(steps)}
-    colors = [SERIES[place] for _, _, place in _places(steps)]
-    figure = go.Figure(go.Bar(x=list(found), y=list(found.values()), marker_color=colors))
+    heights = [count for step in steps for group in step.groups for count in group.tokens]
+    figure = go.Figure(go.Bar(x=_before_and_after(steps), y=heights, marker_color=[BLUE, ORANGE] * (len(heights) // 2)))
     figure.update_layout(yaxis={"title": "tokens of a response"})
     return _styled(figure, 340)
 
 
-def _places(steps: "Sequence[Step]") -> "Iterator[tuple[Step, Group, int]]":
-    """Every group of every step, in the round before and in this one."""
-    return ((step, group, place) for step in steps for group in step.groups for place in (0, 1))
-
-
-def _label(group: "Group", step: "Step", place: int) -> str:
-    return f"{group.name}, round {step.number - 1 + place}" + (f" (to {step.number})" if place == 0 and step.number > 2 else "")
+def _before_and_after(steps: "Sequence[Step]") -> list[list[str]]:
+    """Two levels of an axis: the trajectory (and which rounds, if there are several steps), then the round."""
+    pairs = [(step, group) for step in steps for group in step.groups]
+    names = [group.name if len(steps) == 1 else f"{group.name}, to R{step.number}" for step, group in pairs]
+    return [
+        [name for name in names for _ in (0, 1)],
+        [f"R{number}" for step, _ in pairs for number in (step.number - 1, step.number)],
+    ]
 
 
 def paired(compared: "Mapping[str, Mapping[str, Interval]]") -> "go.Figure":
@@ -82,14 +82,14 @@ def paired(compared: "Mapping[str, Mapping[str, Interval]]") -> "go.Figure":
     for color, (label, differences) in zip(SERIES * 4, compared.items(), strict=False):
         found = list(differences.values())
         points = go.Scatter(
-            x=[each.mean for each in found], y=[f"{name} · {label}" for name in differences], mode="markers", name=label,
+            x=[each.mean for each in found], y=[f"{label}<br>{name}" for name in differences], mode="markers",
             error_x={"type": "data", "symmetric": False, "thickness": 2, "array": [each.high - each.mean for each in found],
                      "arrayminus": [each.mean - each.low for each in found]},
             marker={"size": 11, "color": color}, hovertemplate="%{y}<br>%{x:+.3f}<extra></extra>",
         )  # fmt: skip
         figure.add_trace(points)
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
-    figure.update_layout(yaxis={"autorange": "reversed"})
+    figure.update_layout(yaxis={"autorange": "reversed"}, showlegend=False)
     figure.update_xaxes(title="difference in pass@1 (paired 95 % interval)", tickformat="+.0%")
     return _styled(figure, 130 + 46 * sum(map(len, compared.values())))
 
@@ -122,9 +122,9 @@ def stage_seconds(summary: "Summary") -> "go.Figure":
 
 def _styled(figure: "go.Figure", height: int) -> "go.Figure":
     figure.update_layout(
-        height=height, margin={"l": 10, "r": 20, "t": 30, "b": 40}, template="plotly_white", paper_bgcolor="rgba(0,0,0,0)",
+        height=height, margin={"l": 10, "r": 20, "t": 50, "b": 40}, template="plotly_white", paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)", font={"family": "system-ui, sans-serif", "size": 13, "color": "#7a8594"},
-        legend={"orientation": "h", "y": 1.12},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02},
     )  # fmt: skip
     figure.update_xaxes(gridcolor="rgba(130,140,155,.22)", zeroline=False, automargin=True)
     figure.update_yaxes(gridcolor="rgba(130,140,155,.22)", zeroline=False, automargin=True)
