@@ -32,7 +32,7 @@ def write_report(path: Path, model: str, measured: "Sequence[Measured]") -> None
         for each in measured
         for number, score in each.scores.items()
     ]  # fmt: skip
-    _write(
+    write_page(
         path, "report.html.j2", title=f"Evaluation of {model}", scores=scores, measured=measured,
         chart=charts.html(charts.ladder(scores), with_library=True),
         several={each.name: _several(each) for each in measured},
@@ -48,7 +48,7 @@ def write_comparison(
     path: Path, scores: Sequence[Score], settings: Mapping[str, Any], against: str, compared: Mapping[str, "Mapping[str, Interval]"]
 ) -> None:
     """The page of several checkpoints: their scores, and the paired difference of each to the one named ``against``."""
-    _write(
+    write_page(
         path, "comparison.html.j2", title=f"Comparison with {against}", scores=scores, against=against, compared=compared,
         chart=charts.html(charts.ladder(list(scores)), with_library=True),
         difference_chart=charts.html(charts.paired(compared), with_library=False), anchors=beside(scores, settings),
@@ -74,10 +74,11 @@ def write_run(path: Path, summary: Summary, decision: dict[str, Any]) -> None:
     shown.append(("Time by stage", charts.stage_seconds(summary)))
     pieces = [(title, charts.html(figure, with_library=index == 0)) for index, (title, figure) in enumerate(shown)]
     title = f"Run of {decision['model']} version {decision['version']}"
-    _write(path, "run.html.j2", title=title, summary=summary, decision=decision, charts=pieces)
+    write_page(path, "run.html.j2", title=title, summary=summary, decision=decision, charts=pieces)
 
 
-def _write(path: Path, template: str, **values: object) -> None:
+def write_page(path: Path, template: str, **values: object) -> None:
+    """Render a template of this package."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
