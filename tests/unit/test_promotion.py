@@ -14,8 +14,9 @@ def model(mlflow, tmp_path, request):
     testing.publish_files({"model.safetensors": b"w"}, "sft", uri)
     with tracking.run("registry", f"{tmp_path.as_uri()}/registry/toy/1", {}, {}, "f") as run:
         for number in (1, 2, 3):
-            replaces = {"replaces": str(number - 1)} if number > 1 else {}
-            tracking.register(name, tmp_path / "sft" / "toy" / "1", uri, run.id, {"checkpoint": uri, **replaces}, "champion: new")
+            replaces = {"replaces": str(number - 1), "gate/arithmetic/round_1": "+0.1"} if number > 1 else {}
+            tags = {"checkpoint": uri, **replaces}
+            tracking.register(name, tmp_path / "sft" / "toy" / "1", uri, run.id, tags, "champion: new\narithmetic/round_1: +0.1")
             tracking.set_alias(name, "champion", str(number))
     return name, uri
 
@@ -45,8 +46,10 @@ def test_rollback_of_an_unknown_model_says_so(mlflow):
         promotion.rollback("nobody")
 
 
-def test_register_keeps_the_description(mlflow, model):
-    assert mlflow.get_model_version(model[0], "2").description == "champion: new"
+def test_register_keeps_the_evidence(mlflow, model):
+    version = mlflow.get_model_version(model[0], "2")
+    assert version.description == "champion: new\narithmetic/round_1: +0.1"
+    assert version.tags["gate/arithmetic/round_1"] == "+0.1"
 
 
 @pytest.mark.parametrize("form", ["models:/{}@champion", "models:/{}/2"])
