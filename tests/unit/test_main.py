@@ -29,7 +29,8 @@ def error_of(*arguments: object, cwd: Path | None = None) -> str:
 
 def test_help_lists_every_stage_with_its_first_line():
     text = stillhouse("--help").stdout
-    assert [name for name in (*DATA_PATH, "import", "lineage", "rollback", "show", "summary") if f" {name} " not in text] == []
+    tools = ("import", "lineage", "rollback", "show", "summary")
+    assert [name for name in (*DATA_PATH, *tools) if f" {name} " not in text] == []
 
 
 def test_no_arguments_prints_the_help():

@@ -8,11 +8,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from stillhouse import rows
 from stillhouse.benchmarks.forms import question
 from stillhouse.benchmarks.published import Row
-from stillhouse.grading import SCALES, PassThresholds
+from stillhouse.grading import SCALES
 from stillhouse.rows import Question, Response, Verified
-from stillhouse.verification.scoring import request_of, verified_row
+from stillhouse.verification.scoring import request_of
 from stillhouse.verification.verdict import Request, Verdict
 
 VERSION = "choices 1"
@@ -28,20 +29,20 @@ _SAID = re.compile(rf"(?i:\b(?:answer|choice|option)\b(?:\s+is)?\s*:?)\s*{_LETTE
 _ALONE = re.compile(rf"\s*{_LETTER}(?:\s*$|[.:)}}$*])")
 
 
-def gpqa(rows: Iterable[Row], source: str) -> Iterator[Question]:
+def gpqa(published: Iterable[Row], source: str) -> Iterator[Question]:
     """GPQA: ``Question``, ``Correct Answer`` and three ``Incorrect Answer``; the order of the choices is drawn by the question."""
-    for row in rows:
+    for row in published:
         text, right = row["Question"].strip(), row["Correct Answer"].strip()
         shown = [right, *(row[f"Incorrect Answer {number}"].strip() for number in (1, 2, 3))]
         random.Random(f"{source}/{ORDER_SEED}/{text}").shuffle(shown)
         yield question(f"{lettered(text, shown)}\n\n{ASK}", source, category="science", reference=LETTERS[shown.index(right)])
 
 
-def mmlu(rows: Iterable[Row], source: str) -> Iterator[Question]:
+def mmlu(published: Iterable[Row], source: str) -> Iterator[Question]:
     """MMLU: ``question``, ``subject``, ``choices``, ``answer`` (0 to 3); the first five of split ``dev`` on a subject go before."""
     asked: list[Row] = []
     shots: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
+    for row in published:
         if row["split"] == "dev":
             shots[row["subject"]].append(f"{lettered(row['question'].strip(), row['choices'])}\nAnswer: {LETTERS[row['answer']]}")
         else:
@@ -68,8 +69,14 @@ def letter(answer: str) -> str | None:
 
 def verdicts(questions: Mapping[str, Question], responses: Sequence[Response]) -> list[Verified]:
     """The verdict on each response, in order. Raises BadRows for a response to an unknown question."""
-    requests = [request_of(questions, response) for response in responses]
-    return [verified_row(each, row, _verdict(each), PassThresholds()) for each, row in zip(requests, responses, strict=True)]
+    made = []
+    for response in responses:
+        verdict = _verdict(request_of(questions, response))
+        passed = None if verdict.verify_score is None else verdict.verify_score > 0
+        made.append(
+            Verified(*rows.response_key(response), verdict.kind, verdict.verify_score, passed, verdict.method, verdict.detail, 0.0)
+        )
+    return made
 
 
 def _verdict(request: Request) -> Verdict:
