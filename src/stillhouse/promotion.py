@@ -37,11 +37,10 @@ def artifact(uri: str) -> str:
     """
     if not uri.startswith("models:/"):
         return uri
-    name, at, alias = uri.removeprefix("models:/").partition("@")
-    version = "" if at else name.partition("/")[2]
-    name = name.partition("/")[0]
+    named, _, alias = uri.removeprefix("models:/").partition("@")
+    name, _, version = named.partition("/")
     tracking.require_server("a models:/ URI")
-    found = tracking.tags_of(name, alias) if at else tracking.tags_of_version(name, version)
+    found = tracking.tags_of(name, alias, version)
     if found is None or not found[1].get("checkpoint"):
         msg = f"{uri}: no such version, or it was not registered by `stillhouse registry`; write models:/NAME/VERSION"
         raise MissingInput(msg)

@@ -7,7 +7,7 @@ experiment (default ``stillhouse``).
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -130,9 +130,7 @@ def run(stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Seq
         client.set_terminated(run_id, "FINISHED")
 
 
-def register(
-    name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Mapping[str, str], description: str = ""
-) -> str:  # fmt: skip
+def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Mapping[str, str], description: str = "") -> str:
     """Register a checkpoint as a new version of the model ``name``. Returns the version.
 
     On S3 the version points at the artifact itself; a server only accepts local files through the run that logged them, so
@@ -167,27 +165,19 @@ def set_version_tag(name: str, version: str, key: str, value: str) -> None:
         _client().set_model_version_tag(name, version, key, value)
 
 
-def tags_of(name: str, alias: str) -> tuple[str, dict[str, str]] | None:
-    """The version an alias points at and its tags, None if the model or the alias does not exist."""
-    return _version(lambda client: client.get_model_version_by_alias(name, alias))
-
-
-def tags_of_version(name: str, version: str) -> tuple[str, dict[str, str]] | None:
-    """The version and its tags, None if it does not exist."""
-    return _version(lambda client: client.get_model_version(name, version))
-
-
-def _version(ask: "Callable[[MlflowClient], Any]") -> tuple[str, dict[str, str]] | None:
+def tags_of(name: str, alias: str, version: str = "") -> tuple[str, dict[str, str]] | None:
+    """The version an alias points at, or the named one, and its tags; None if it, the alias or the model does not exist."""
     from mlflow.exceptions import RestException
 
     with _translated():
+        client = _client()
         try:
-            version = ask(_client())
+            found = client.get_model_version(name, version) if version else client.get_model_version_by_alias(name, alias)
         except RestException as error:
             if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                 return None
             raise
-        return str(version.version), dict(version.tags)
+        return str(found.version), dict(found.tags)
 
 
 def require_server(what: str) -> None:

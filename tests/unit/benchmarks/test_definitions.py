@@ -53,8 +53,8 @@ def test_benchmarks_pinned_keeps_the_data_of_a_published_one(given, full):
 @pytest.mark.parametrize(
     "name",
     [
-        "arithmetic@2", "arithmetic@", f"arithmetic@1:{COMMIT}", "nothing", "livecodebench-2501-2408", "gpqa-diamond@main",
-        "gpqa-diamond@2", "gpqa-diamond@1:",
+        "arithmetic@2", "arithmetic@", f"arithmetic@1:{COMMIT}", "nothing", "livecodebench-2501-2408",
+        "gpqa-diamond@main", "gpqa-diamond@2", "gpqa-diamond@1:",
     ],
 )  # fmt: skip
 def test_benchmarks_pinned_refuses_what_is_not_there(name):
