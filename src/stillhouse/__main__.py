@@ -158,11 +158,13 @@ def export_rows(
 
 
 @app.command()
-def lineage(uri: Annotated[str, typer.Argument(help="an artifact", metavar="URI")]) -> None:
-    """Print what an artifact was made of, back to the source rows."""
+def lineage(uri: Annotated[str, typer.Argument(help="an artifact, or models:/NAME@champion", metavar="URI")]) -> None:
+    """Print what an artifact or a registered model was made of, back to the source rows."""
     from stillhouse.manifest import lineage as walk
     from stillhouse.manifest import load
+    from stillhouse.promotion import artifact
 
+    uri = artifact(uri)
     load(uri)
     seen: set[str] = set()
     for depth, name, link, manifest in walk(uri):
@@ -193,6 +195,18 @@ def summary(uri: Annotated[str, typer.Argument(help="a registry or report artifa
     print_summary(_out, uri)
 
 
+@app.command()
+def rollback(
+    model: Annotated[str, typer.Argument(help="a registered model", metavar="MODEL")],
+    to: Annotated[str | None, typer.Option("--to", help="a version; default: the champion before", metavar="VERSION")] = None,
+) -> None:
+    """Make the champion before the present one champion again."""
+    from stillhouse.promotion import rollback as move_back
+
+    left, now = move_back(model, to)
+    _out.print(f"{model}: champion is version {now} again, version {left} is tagged rolled_back", markup=False)
+
+
 def main() -> None:
     """Run the command line; an error of ours or a wrong flag is one line on standard error and exit code 1."""
     # Stages report their own progress; the libraries' bars would fill the task logs.
@@ -207,7 +221,7 @@ def main() -> None:
     except StillhouseError as error:
         _fail(one_line(error))
     except typer.TyperException as error:
-        known = {*stages.DATA_PATH, "export", "import", "lineage", "show", "summary"}
+        known = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary"}
         help_command = f"stillhouse {asked} --help" if asked in known else "stillhouse --help"
         _fail(f"{' '.join(error.format_message().split())} See {help_command}")
     except OSError as error:

@@ -155,7 +155,7 @@ def run(stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Seq
         client.set_terminated(run_id, "FINISHED")
 
 
-def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Mapping[str, str]) -> str:
+def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Mapping[str, str], description: str = "") -> str:
     """Register a checkpoint as a new version of the model ``name``. Returns the version.
 
     On S3 the version points at the artifact itself; a server only accepts local files through the run that logged them, so
@@ -174,7 +174,7 @@ def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Ma
         if uri.startswith("file://"):
             client.log_artifacts(str(run_id), str(checkpoint), "checkpoint")
             source = f"runs:/{run_id}/checkpoint"
-        made = client.create_model_version(name, source, run_id, tags=dict(tags))
+        made = client.create_model_version(name, source, run_id, tags=dict(tags), description=description or None)
         return str(made.version)
 
 
@@ -184,18 +184,25 @@ def set_alias(name: str, alias: str, version: str) -> None:
         _client().set_registered_model_alias(name, alias, version)
 
 
-def tags_of(name: str, alias: str) -> tuple[str, dict[str, str]] | None:
-    """The version an alias points at and its tags, None if the model or the alias does not exist."""
+def set_version_tag(name: str, version: str, key: str, value: str) -> None:
+    """Tag a version of the model."""
+    with _translated():
+        _client().set_model_version_tag(name, version, key, value)
+
+
+def tags_of(name: str, alias: str, version: str = "") -> tuple[str, dict[str, str]] | None:
+    """The version an alias points at, or the named one, and its tags; None if it, the alias or the model does not exist."""
     from mlflow.exceptions import RestException
 
     with _translated():
+        client = _client()
         try:
-            version = _client().get_model_version_by_alias(name, alias)
+            found = client.get_model_version(name, version) if version else client.get_model_version_by_alias(name, alias)
         except RestException as error:
             if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                 return None
             raise
-        return str(version.version), dict(version.tags)
+        return str(found.version), dict(found.tags)
 
 
 def require_server(what: str) -> None:

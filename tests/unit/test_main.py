@@ -30,7 +30,8 @@ def error_of(*arguments: object, cwd: Path | None = None) -> str:
 
 def test_help_lists_every_stage_with_its_first_line():
     text = stillhouse("--help").stdout
-    assert [name for name in (*DATA_PATH, "export", "import", "lineage", "show", "summary") if f" {name} " not in text] == []
+    tools = ("export", "import", "lineage", "rollback", "show", "summary")
+    assert [name for name in (*DATA_PATH, *tools) if f" {name} " not in text] == []
 
 
 def test_no_arguments_prints_the_help():

@@ -1,13 +1,14 @@
 """A model on a benchmark: rounds of answers, chain by chain, each verified."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stillhouse.rows import Message, Question, Response, ResponseKey, Verified
 from stillhouse.sampling.engine import Engine, Sampling, response, row_seed
 from stillhouse.sampling.rounds import ask_all
-from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.scoring import verdicts
+
+Verify = Callable[[Mapping[str, Question], Sequence[Response]], list[Verified]]
+"""Questions by id, and responses -> the verdict on each response, in order."""
 
 
 @dataclass
@@ -26,24 +27,24 @@ class Evaluation:
                 found[row.question_id].append(row.passed)
         return {question: passed for question, passed in found.items() if passed}
 
-    def flips(self, number: int) -> dict[str, int]:
-        """How chains went from the round before to this one: ``wrong_to_correct`` and ``correct_to_wrong``."""
-        by_chain = {(row.question_id, row.sample_index, row.round): row.passed for row in self.verified}
-        pairs = [(by_chain.get((q, k, number - 1)), passed) for (q, k, n), passed in by_chain.items() if n == number]
-        return {"wrong_to_correct": pairs.count((False, True)), "correct_to_wrong": pairs.count((True, False))}
-
     def tokens(self, number: int) -> float:
         """Mean completion tokens of a response in the round."""
         lengths = [row.completion_tokens for row in self.responses if row.round == number]
         return sum(lengths) / len(lengths)
 
+    def stop_ratio(self, number: int) -> float:
+        """Share of the round's responses that ended by themselves (DeepDistill, Fig. 5)."""
+        ended = [row.finish_reason == "stop" for row in self.responses if row.round == number]
+        return sum(ended) / len(ended)
+
 
 def evaluate(
-    engine: Engine, pool: VerifierPool, sampling: Sampling, model: str, questions: Sequence[Question], samples: int, rounds: int,
+    engine: Engine, verify: Verify, sampling: Sampling, model: str, questions: Sequence[Question], samples: int, rounds: int,
     progress: Callable[[int, int], None],
 ) -> Evaluation:  # fmt: skip
     """Ask every question ``samples`` times in each of ``rounds`` rounds, and verify the answers."""
     result = Evaluation(questions)
+    by_id = {question.question_id: question for question in questions}
     answers: dict[tuple[str, int], str | None] = {}
     total = len(questions) * samples * rounds
 
@@ -59,6 +60,6 @@ def evaluate(
             progress(len(result.responses) + len(made), total)
         made.sort(key=lambda row: (row.question_id, row.sample_index))
         result.responses += made
-        result.verified += verdicts(pool, {question.question_id: question for question in questions}, made)
+        result.verified += verify(by_id, made)
         answers = {(row.question_id, row.sample_index): row.answer for row in made}
     return result

@@ -1,5 +1,6 @@
 """Charts as self-contained pieces of a page."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -7,6 +8,8 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
+    from stillhouse.benchmarks.rounds import Step
+    from stillhouse.benchmarks.statistics import Interval
     from stillhouse.reporting.summary import Score, Summary
 
 BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9822b", "#3d9a6b", "#8a94a3"
@@ -29,7 +32,7 @@ def ladder(scores: "list[Score]") -> "go.Figure":
         above = [score.measured.high - score.measured.mean for score in shown]
         below = [score.measured.mean - score.measured.low for score in shown]
         points = go.Scatter(
-            x=[score.measured.mean for score in shown], y=[f"{score.label} · {score.benchmark}" for score in shown],
+            x=[score.measured.mean for score in shown], y=[f"{score.label}<br>{score.benchmark}" for score in shown],
             error_x={"type": "data", "symmetric": False, "thickness": 2, "array": above, "arrayminus": below},
             mode="markers", marker={"size": 11, "color": color}, name=f"round {number}",
             hovertemplate="%{y}<br>pass@1 %{x:.3f}<extra></extra>",
@@ -39,6 +42,58 @@ def ladder(scores: "list[Score]") -> "go.Figure":
     figure.update_layout(yaxis={"autorange": "reversed"})
     figure.update_xaxes(range=[0, 1], title="pass@1 (95 % interval)", tickformat=".0%")
     return _styled(figure, 130 + 46 * rows)
+
+
+def hesitation(steps: "Sequence[Step]") -> "go.Figure":
+    """Mean count of hesitation words in a response, before and after, by trajectory (Think Twice, Figs 3 and 4)."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for color, word in zip(SERIES, steps[0].groups[0].words, strict=False):
+        heights = [count for step in steps for group in step.groups for count in group.words[word]]
+        figure.add_trace(go.Bar(x=_before_and_after(steps), y=heights, name=word, marker_color=color))
+    figure.update_layout(barmode="group", yaxis={"title": "words in a response"})
+    return _styled(figure, 380)
+
+
+def lengths(steps: "Sequence[Step]") -> "go.Figure":
+    """Mean tokens of a response, before and after, by trajectory (Think Twice, Fig. 5)."""
+    import plotly.graph_objects as go
+
+    heights = [count for step in steps for group in step.groups for count in group.tokens]
+    figure = go.Figure(go.Bar(x=_before_and_after(steps), y=heights, marker_color=[BLUE, ORANGE] * (len(heights) // 2)))
+    figure.update_layout(yaxis={"title": "tokens of a response"})
+    return _styled(figure, 340)
+
+
+def _before_and_after(steps: "Sequence[Step]") -> list[list[str]]:
+    """Two levels of an axis: the trajectory (and which rounds, if there are several steps), then the round."""
+    pairs = [(step, group) for step in steps for group in step.groups]
+    names = [group.name if len(steps) == 1 else f"{group.name}, to R{step.number}" for step, group in pairs]
+    return [
+        [name for name in names for _ in (0, 1)],
+        [f"R{number}" for step, _ in pairs for number in (step.number - 1, step.number)],
+    ]
+
+
+def paired(compared: "Mapping[str, Mapping[str, Interval]]") -> "go.Figure":
+    """Differences in pass@1 with their paired intervals, a series to a checkpoint."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for color, (label, differences) in zip(SERIES * 4, compared.items(), strict=False):
+        found = list(differences.values())
+        points = go.Scatter(
+            x=[each.mean for each in found], y=[f"{label}<br>{name}" for name in differences], mode="markers",
+            error_x={"type": "data", "symmetric": False, "thickness": 2, "array": [each.high - each.mean for each in found],
+                     "arrayminus": [each.mean - each.low for each in found]},
+            marker={"size": 11, "color": color}, hovertemplate="%{y}<br>%{x:+.3f}<extra></extra>",
+        )  # fmt: skip
+        figure.add_trace(points)
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
+    figure.update_layout(yaxis={"autorange": "reversed"}, showlegend=False)
+    figure.update_xaxes(title="difference in pass@1 (paired 95 % interval)", tickformat="+.0%")
+    return _styled(figure, 130 + 46 * sum(map(len, compared.values())))
 
 
 def pass_rates(summary: "Summary") -> "go.Figure":
@@ -105,9 +160,9 @@ def stage_seconds(summary: "Summary") -> "go.Figure":
 
 def _styled(figure: "go.Figure", height: int) -> "go.Figure":
     figure.update_layout(
-        height=height, margin={"l": 10, "r": 20, "t": 30, "b": 40}, template="plotly_white", paper_bgcolor="rgba(0,0,0,0)",
+        height=height, margin={"l": 10, "r": 20, "t": 50, "b": 40}, template="plotly_white", paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)", font={"family": "system-ui, sans-serif", "size": 13, "color": "#7a8594"},
-        legend={"orientation": "h", "y": 1.12},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02},
     )  # fmt: skip
     figure.update_xaxes(gridcolor="rgba(130,140,155,.22)", zeroline=False, automargin=True)
     figure.update_yaxes(gridcolor="rgba(130,140,155,.22)", zeroline=False, automargin=True)

@@ -1,6 +1,7 @@
-"""Self-contained HTML pages: one evaluation, and one whole run. They open offline and on a phone."""
+"""Self-contained HTML pages: one evaluation, one comparison, and one whole run. They open offline and on a phone."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,34 +9,62 @@ from stillhouse.reporting import charts
 from stillhouse.reporting.summary import Score, Summary
 
 if TYPE_CHECKING:
+    from stillhouse.benchmarks.anchors import Anchor
     from stillhouse.benchmarks.evaluation import Evaluation
+    from stillhouse.benchmarks.scores import Measured
+    from stillhouse.benchmarks.statistics import Interval
     from stillhouse.rows import Question, Response, Verified
-    from stillhouse.stages.report import Config
 
 TEMPLATES = Path(__file__).parent / "templates"
-SAMPLES_SHOWN = 60
+CHAINS_SHOWN = 30
+"""Wrong chains to a benchmark, and as many right ones: a page stays small enough for a phone."""
+TEXT_CHARS = 6000
+"""Longest text of a sample on the page; the rows have all of it."""
 
 
-def write_report(path: Path, model: str, config: "Config", evaluations: "dict[str, Evaluation]") -> None:
-    """The page of one evaluation: scores, verdicts, flips between rounds, and samples to read."""
-    from stillhouse.benchmarks.statistics import pass_at_1
-    from stillhouse.stages.report import protocol_id
-
+def write_report(path: Path, model: str, measured: "Sequence[Measured]") -> None:
+    """The page of one evaluation: scores, verdicts, what the rounds of thinking changed, and samples to read."""
     scores = [
-        Score(model, name, n, pass_at_1(list(each.outcomes(n).values())), len(each.questions), each.tokens(n))
-        for name, each in evaluations.items()
-        for n in range(1, config.rounds + 1)
-    ]
-    flips = [
-        {"benchmark": name, "number": n, **each.flips(n)} for name, each in evaluations.items() for n in range(2, config.rounds + 1)
-    ]
+        Score(
+            model, each.name, number, score.pass_at_1, len(each.evaluation.questions), score.tokens, score.stop_ratio,
+            each.protocol.id[:8],
+        )
+        for each in measured
+        for number, score in each.scores.items()
+    ]  # fmt: skip
     write_page(
-        path, "report.html.j2", title=f"Evaluation of {model}", scores=scores, flips=flips,
-        chart=charts.html(charts.ladder(scores), with_library=True), settings=config.model_dump(mode="json"),
-        protocols={name: protocol_id(config, name) for name in evaluations},
-        kinds={name: _kinds(each) for name, each in evaluations.items()},
-        samples=[sample for name, each in evaluations.items() for sample in _samples(name, each)],
+        path, "report.html.j2", title=f"Evaluation of {model}", scores=scores, measured=measured,
+        chart=charts.html(charts.ladder(scores), with_library=True),
+        several={each.name: _several(each) for each in measured},
+        hesitation={each.name: charts.html(charts.hesitation(each.steps), with_library=False) for each in measured if each.steps},
+        lengths={each.name: charts.html(charts.lengths(each.steps), with_library=False) for each in measured if each.steps},
+        kinds={each.name: _kinds(each.evaluation) for each in measured},
+        anchors=beside(scores, {each.name: each.protocol.model_dump() for each in measured}),
+        samples=[sample for each in measured for sample in _samples(each.name, each.evaluation)],
     )  # fmt: skip
+
+
+def write_comparison(
+    path: Path, scores: Sequence[Score], settings: Mapping[str, Any], against: str, compared: Mapping[str, "Mapping[str, Interval]"]
+) -> None:
+    """The page of several checkpoints: their scores, and the paired difference of each to the one named ``against``."""
+    write_page(
+        path, "comparison.html.j2", title=f"Comparison with {against}", scores=scores, against=against, compared=compared,
+        chart=charts.html(charts.ladder(list(scores)), with_library=True),
+        difference_chart=charts.html(charts.paired(compared), with_library=False), anchors=beside(scores, settings),
+    )  # fmt: skip
+
+
+def beside(scores: Sequence[Score], settings: Mapping[str, Any]) -> "dict[str, tuple[list[Score], list[Anchor]]]":
+    """Our scores and the papers', by benchmark that the papers measure; ``settings``: our protocol by benchmark."""
+    from stillhouse.benchmarks.anchors import anchors
+
+    found = {}
+    for name, given in settings.items():
+        published = anchors(name, {"samples": given["samples"], **given["sampling"]})
+        if published:
+            found[name] = ([score for score in scores if score.benchmark == name], published)
+    return found
 
 
 def write_run(path: Path, summary: Summary, decision: dict[str, Any]) -> None:
@@ -64,17 +93,35 @@ def _kinds(evaluation: "Evaluation") -> dict[int, dict[str, int]]:
     return {number: dict(counts.most_common()) for number, counts in sorted(counted.items())}
 
 
+def _several(measured: "Measured") -> dict[int, "dict[int, Interval]"]:
+    """Round -> k -> pass@k, where a question has more than one sample."""
+    return {number: score.pass_at_k for number, score in measured.scores.items() if score.pass_at_k}
+
+
 def _samples(name: str, evaluation: "Evaluation") -> list[dict[str, object]]:
-    """The first chains of the benchmark, wrong ones first: what a reader looks for."""
+    """The first chain of each question, round by round: those that end wrong, then those that end right."""
     questions = {question.question_id: question for question in evaluation.questions}
-    pairs = [(r, v) for r, v in zip(evaluation.responses, evaluation.verified, strict=True) if r.sample_index == 0]
-    pairs.sort(key=lambda pair: (bool(pair[1].passed), pair[0].question_id, pair[0].round))
-    return [_sample(name, questions[response.question_id], response, verdict) for response, verdict in pairs[:SAMPLES_SHOWN]]
+    chains: dict[str, list[tuple[Response, Verified]]] = {}
+    for response, verdict in zip(evaluation.responses, evaluation.verified, strict=True):
+        if response.sample_index == 0:
+            chains.setdefault(response.question_id, []).append((response, verdict))
+    ended = {right: [chain for _, chain in sorted(chains.items()) if bool(chain[-1][1].passed) is right] for right in (False, True)}
+    shown = [*ended[False][:CHAINS_SHOWN], *ended[True][:CHAINS_SHOWN]]
+    return [_sample(name, questions[pair[0].question_id], *pair) for chain in shown for pair in chain]
 
 
 def _sample(name: str, question: "Question", response: "Response", verdict: "Verified") -> dict[str, object]:
     return {
-        "benchmark": name, "number": response.round, "question": question.messages[-1]["content"],
-        "reference": question.reference_answer, "think": response.think, "answer": response.answer, "text": response.text,
-        "kind": verdict.kind,
+        "benchmark": name, "number": response.round, "question": _cut(question.messages[-1]["content"]),
+        "reference": question.reference_answer, "think": _cut(response.think), "answer": _cut(response.answer),
+        "text": _cut(response.text), "kind": verdict.kind, "detail": verdict.detail, "tokens": response.completion_tokens,
+        "finish_reason": response.finish_reason,
     }  # fmt: skip
+
+
+def _cut(text: str | None) -> str | None:
+    """The text without its middle, where it is too long for the page."""
+    if text is None or len(text) <= TEXT_CHARS:
+        return text
+    half = TEXT_CHARS // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters …]\n{text[-half:]}"

@@ -35,6 +35,11 @@ class Score:
     measured: Interval
     questions: int
     tokens: float
+    """Mean tokens of a response."""
+    stop_ratio: float
+    """Share of responses that ended by themselves."""
+    protocol: str = ""
+    """The first digits of its id: scores compare where they are equal."""
 
 
 @dataclass(frozen=True)
@@ -100,17 +105,18 @@ def _add_grades(summary: Summary, manifest: Manifest) -> None:
 
 
 def _scores(uri: str, manifest: Manifest) -> list[Score]:
-    """One score for every metric ``BENCHMARK/round_N/pass_at_1``."""
+    """One score for every metric ``BENCHMARK/PROTOCOL/round_N/pass_at_1``."""
     scores = []
     for name, value in manifest.metrics.items():
-        benchmark, _, rest = name.partition("/round_")
-        number, _, what = rest.partition("/")
+        prefix, _, what = name.rpartition("/")
         if what != "pass_at_1":
             continue
-        prefix = f"{benchmark}/round_{number}"
-        interval = Interval(value, manifest.metrics[f"{prefix}/low"], manifest.metrics[f"{prefix}/high"])
+        benchmark, protocol, of_round = prefix.split("/")
+        low, high, tokens, stopped = (manifest.metrics[f"{prefix}/{each}"] for each in ("low", "high", "tokens", "stop_ratio"))
         questions = manifest.files[f"{benchmark}/questions/part-00000.parquet"].rows or 0
-        scores.append(Score(artifact_name(uri), benchmark, int(number), interval, questions, manifest.metrics[f"{prefix}/tokens"]))
+        number = int(of_round.removeprefix("round_"))
+        interval = Interval(value, low, high)
+        scores.append(Score(artifact_name(uri), benchmark, number, interval, questions, tokens, stopped, protocol))
     return scores
 
 
@@ -153,12 +159,12 @@ def _pass_rate_table(summary: Summary) -> Table:
 
 def _scores_table(scores: list[Score]) -> Table:
     table = Table(title="pass@1 with its 95 % interval", title_justify="left", box=box.SIMPLE)
-    for name in ("checkpoint", "benchmark", "round", "pass@1", "interval", "tokens"):
+    for name in ("checkpoint", "benchmark", "round", "pass@1", "interval", "tokens", "stopped"):
         table.add_column(name, justify="left" if name in {"checkpoint", "benchmark"} else "right")
     for score in scores:
         measured = score.measured
         table.add_row(
             score.label, score.benchmark, str(score.number), f"{measured.mean:.3f}", f"{measured.low:.3f} – {measured.high:.3f}",
-            f"{score.tokens:.1f}",
+            f"{score.tokens:.1f}", f"{score.stop_ratio:.1%}",
         )  # fmt: skip
     return table

@@ -34,6 +34,8 @@ class Arithmetic(GeneratedSpec):
     """Probability of each step of a trace to be off by one, as an unreliable author's; what follows builds on the slip."""
     reanswer_share: float = Field(0, ge=0, le=1)
     """Share of questions that show a previous answer, right or wrong half the time each, and ask again (Think Twice §2)."""
+    summary_share: float = Field(0, ge=0, le=1)
+    """Share of rows that show a trace and are answered by the results of its steps alone: what a small summariser learns from."""
     distinct: bool = False
     """Draw again instead of asking the same thing twice. Small families run out: add-1 has 81 questions, sub-1 45, mul-1 72."""
 
@@ -89,12 +91,24 @@ def _question(spec: Arithmetic, index: int) -> Question:
     if rng.random() < spec.reanswer_share:
         previous = exercise.reference if rng.random() < 0.5 else _wrong(rng, exercise.reference)
         text = previous_answer_prompt(text, f"\\boxed{{{previous}}}")
+    if rng.random() < spec.summary_share:
+        return _summary(spec, family, exercise)
     messages: list[Message] = [{"role": "user", "content": text}]
     reference = str(exercise.reference)
     return Question(
         question_id(messages, reference), "math", messages, reference_answer=reference,
         original_response=f"<think>{'; '.join(exercise.steps)}</think><answer>\\boxed{{{exercise.result}}}</answer>",
         source=spec.name, license=spec.license, language="en", difficulty_label=family,
+    )  # fmt: skip
+
+
+def _summary(spec: Arithmetic, family: str, exercise: Exercise) -> Question:
+    """The trace as the question, ``15; 8; 5`` as the answer."""
+    messages: list[Message] = [{"role": "user", "content": "; ".join(exercise.steps)}]
+    summary = "; ".join(step.rpartition("=")[2] for step in exercise.steps)
+    return Question(
+        question_id(messages, summary), "other", messages, reference_answer=summary, original_response=summary, source=spec.name,
+        license=spec.license, language="en", difficulty_label=family,
     )  # fmt: skip
 
 

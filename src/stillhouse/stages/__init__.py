@@ -5,7 +5,9 @@ from importlib import import_module
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.stage import Stage
 
-DATA_PATH = ("questions", "responses", "verified", "screened", "graded", "selected", "sft", "rl", "report", "registry")
+DATA_PATH = (
+    "questions", "responses", "verified", "screened", "graded", "selected", "sft", "rl", "report", "comparison", "registry"
+)  # fmt: skip
 
 
 def load(name: str) -> Stage:

@@ -1,20 +1,26 @@
 """checkpoint -> report: pass@1 with its interval on named benchmarks, over one or more rounds of thinking."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
-from stillhouse import identity, rows
-from stillhouse.benchmarks import pinned
-from stillhouse.benchmarks.evaluation import Evaluation
+from stillhouse import rows
+from stillhouse.benchmarks import bare_name, definition, pinned, questions
 from stillhouse.rows import Question, Response, Verified
 from stillhouse.sampling.engine import Sampling
 from stillhouse.stage import Outputs, StageInputs
 
+if TYPE_CHECKING:
+    from stillhouse.benchmarks.evaluation import Verify
+    from stillhouse.benchmarks.scores import Measured
+    from stillhouse.verification.pool import VerifierPool
+
+SCHEMA_VERSION = 2
 OUTCOMES = "outcomes.json"
 HTML = "report.html"
 
@@ -23,7 +29,8 @@ class Config(Sampling):
     """What to measure. The sampling defaults are the papers' (temperature 0.6, top_p 0.95, 32,768 tokens)."""
 
     benchmarks: tuple[Annotated[str, AfterValidator(pinned)], ...] = Field(min_length=1)
-    """Benchmarks, by name; the revision is filled in."""
+    """Benchmarks, by name; the revision is filled in. One that others publish needs its data too: NAME@COMMIT of its hub data set,
+    or NAME@sha256-DIGEST of NAME.jsonl below STILLHOUSE_BENCHMARKS."""
     model: str = "candidate"
     """The model's name in the rows; without a checkpoint input, the model itself on the Hugging Face hub."""
     samples: int = Field(4, ge=1)
@@ -32,6 +39,15 @@ class Config(Sampling):
     """Rounds of thinking: each further one shows the last answer and asks again (Think Twice: 2, up to 4)."""
     verify_timeout_s: float = Field(10, gt=0)
     """Seconds one verification may take before its worker is killed."""
+
+    @field_validator("benchmarks")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        bare = [bare_name(each) for each in names]
+        if twice := sorted({each for each in bare if bare.count(each) > 1}):
+            msg = f"{', '.join(twice)} is named more than once; name each benchmark once, in one revision"
+            raise ValueError(msg)
+        return names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,29 +59,38 @@ class Inputs(StageInputs):
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Ask, verify, count; write the rows, the outcomes by question, and a page to read."""
-    from stillhouse import benchmarks
     from stillhouse.benchmarks.evaluation import evaluate
+    from stillhouse.benchmarks.protocol import protocol
+    from stillhouse.benchmarks.scores import measure
     from stillhouse.reporting.page import write_report
     from stillhouse.sampling.engine import load
     from stillhouse.verification.pool import VerifierPool
 
-    questions = {name: benchmarks.questions(name) for name in (each.partition("@")[0] for each in config.benchmarks)}
-    total, done = sum(map(len, questions.values())) * config.samples * config.rounds, 0
+    asked_in = {name: questions(name) for name in config.benchmarks}
+    total, done = sum(map(len, asked_in.values())) * config.samples * config.rounds, 0
     engine = load(config, inputs.checkpoint or config.model)
-    evaluations: dict[str, Evaluation] = {}
+    measured: list[Measured] = []
     with VerifierPool(config.verify_timeout_s) as pool:
-        for name, asked in questions.items():
-            evaluations[name] = evaluate(
-                engine, pool, config, config.model, asked, config.samples, config.rounds,
+        for name, asked in asked_in.items():
+            evaluation = evaluate(
+                engine, _verify(name, pool), config, config.model, asked, config.samples, config.rounds,
                 partial(_progress, inputs, done, total),
             )  # fmt: skip
-            done += len(evaluations[name].responses)
-    _write_rows(inputs.output, evaluations)
-    outcomes = {name: _outcomes(config, name, each) for name, each in evaluations.items()}
+            measured.append(measure(bare_name(name), protocol(config, name, asked), evaluation))
+            done += len(evaluation.responses)
+    _write_rows(inputs.output, measured)
+    outcomes = {each.name: each.record() for each in measured}
     (inputs.output / OUTCOMES).write_text(json.dumps(outcomes), encoding="utf-8")
-    metrics = {key: value for name, each in evaluations.items() for key, value in _metrics(config, name, each).items()}
-    write_report(inputs.output / HTML, _title(config, inputs), config, evaluations)
-    return Outputs(metrics=metrics, artifacts=[HTML, OUTCOMES])
+    write_report(inputs.output / HTML, _title(config, inputs), measured)
+    return Outputs(metrics={key: value for each in measured for key, value in each.metrics().items()}, artifacts=[HTML, OUTCOMES])
+
+
+def _verify(benchmark: str, pool: "VerifierPool") -> "Verify":
+    """How the benchmark's answers are judged: by the letter they name, or as any other answers are."""
+    from stillhouse.benchmarks import choices
+    from stillhouse.verification.scoring import verdicts
+
+    return choices.verdicts if definition(benchmark).multiple_choice else partial(verdicts, pool)
 
 
 def _progress(inputs: Inputs, before: int, total: int, done: int, _: int) -> None:
@@ -80,36 +105,8 @@ def _title(config: Config, inputs: Inputs) -> str:
     return artifact_name(inputs.uris["checkpoint"][0]) if inputs.checkpoint else config.model
 
 
-def _write_rows(directory: Path, evaluations: dict[str, Evaluation]) -> None:
-    for name, each in evaluations.items():
-        rows.write(directory / name / "questions", each.questions, Question)
-        rows.write(directory / name / "responses", each.responses, Response)
-        rows.write(directory / name / "verified", each.verified, Verified)
-
-
-def _outcomes(config: Config, name: str, evaluation: Evaluation) -> dict[str, object]:
-    """What a comparison needs: under which protocol, and which samples of which question passed, by round."""
-    rounds = {str(number): evaluation.outcomes(number) for number in range(1, config.rounds + 1)}
-    return {"protocol": protocol_id(config, name), "rounds": rounds}
-
-
-def protocol_id(config: Config, benchmark: str) -> str:
-    """Names how a score was measured; scores under different ids are not comparable."""
-    from importlib.metadata import version
-
-    return identity.content_id(pinned(benchmark), str(config.samples), config.sampling_id, f"math-verify {version('math-verify')}")
-
-
-def _metrics(config: Config, name: str, evaluation: Evaluation) -> dict[str, float]:
-    from stillhouse.benchmarks.statistics import pass_at_1
-
-    metrics: dict[str, float] = {}
-    for number in range(1, config.rounds + 1):
-        measured = pass_at_1(list(evaluation.outcomes(number).values()))
-        prefix = f"{name}/round_{number}"
-        metrics |= {f"{prefix}/pass_at_1": measured.mean, f"{prefix}/low": measured.low, f"{prefix}/high": measured.high}
-        metrics[f"{prefix}/tokens"] = evaluation.tokens(number)
-        if number > 1:
-            metrics |= {f"{prefix}/{kind}": float(count) for kind, count in evaluation.flips(number).items()}
-    metrics[f"{name}/n_unverified"] = sum(row.passed is None for row in evaluation.verified)
-    return metrics
+def _write_rows(directory: Path, measured: "Sequence[Measured]") -> None:
+    for each in measured:
+        rows.write(directory / each.name / "questions", each.evaluation.questions, Question)
+        rows.write(directory / each.name / "responses", each.evaluation.responses, Response)
+        rows.write(directory / each.name / "verified", each.evaluation.verified, Verified)

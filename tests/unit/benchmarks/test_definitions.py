@@ -40,7 +40,29 @@ def test_benchmarks_humaneval_is_revised_with_its_package():
     assert benchmarks.pinned("humaneval") == "humaneval@1.0.3"
 
 
-@pytest.mark.parametrize("name", ["humaneval@1", "arithmetic@2", "arithmetic@", "nothing"])
+COMMIT = "a" * 40
+
+
+@pytest.mark.parametrize(
+    ("given", "full"),
+    [
+        ("gpqa-diamond", "gpqa-diamond@1"),
+        (f"gpqa-diamond@{COMMIT}", f"gpqa-diamond@1:{COMMIT}"),
+        (f"gpqa-diamond@1:{COMMIT}", f"gpqa-diamond@1:{COMMIT}"),
+        ("livecodebench-2408-2501@sha256-0123456789ab", "livecodebench-2408-2501@1:sha256-0123456789ab"),
+    ],
+)
+def test_benchmarks_pinned_keeps_the_data_of_a_published_one(given, full):
+    assert benchmarks.pinned(given) == full
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "humaneval@1", "arithmetic@2", "arithmetic@", f"arithmetic@1:{COMMIT}", "nothing", "livecodebench-2501-2408",
+        "gpqa-diamond@main", "gpqa-diamond@2", "gpqa-diamond@1:",
+    ],
+)  # fmt: skip
 def test_benchmarks_pinned_refuses_what_is_not_there(name):
     with pytest.raises(ValueError, match="benchmark"):
         benchmarks.pinned(name)

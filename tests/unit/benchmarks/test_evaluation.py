@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -6,6 +7,7 @@ from stillhouse import testing
 from stillhouse.benchmarks.evaluation import Evaluation, evaluate
 from stillhouse.sampling.engine import Sampling
 from stillhouse.sampling.prompts import previous_answer_prompt
+from stillhouse.stages.verified import verdicts
 from stillhouse.verification.pool import VerifierPool
 
 PLAIN = Sampling(engine="transformers", system_prompt="none", suffix="none")
@@ -16,7 +18,9 @@ def run(script, samples=2, rounds=2, sampling=PLAIN, model="toy"):
     engine = testing.ScriptedEngine(script)
     seen = []
     with VerifierPool(5) as pool:
-        made = evaluate(engine, pool, sampling, model, ASKED, samples, rounds, lambda *step: seen.append(step))
+        made = evaluate(
+            engine, partial(verdicts, pool), sampling, model, ASKED, samples, rounds, lambda *step: seen.append(step)
+        )  # fmt: skip
     return made, engine.asked, seen
 
 
@@ -80,7 +84,7 @@ def test_evaluate_order_of_completions_changes_nothing():
             yield from super().sample(requests[::-1])
 
     with VerifierPool(5) as pool:
-        turned = evaluate(Backwards(chain), pool, PLAIN, "toy", ASKED, 2, 2, lambda *_: None)
+        turned = evaluate(Backwards(chain), partial(verdicts, pool), PLAIN, "toy", ASKED, 2, 2, lambda *_: None)
     assert (turned.responses, [row.passed for row in turned.verified]) == (made.responses, [row.passed for row in made.verified])
 
 
@@ -93,8 +97,8 @@ def test_evaluate_verdicts_are_those_of_the_answers():
     made, _, _ = run(second_is_right)
     assert made.outcomes(1) == {each.question_id: [True, False] for each in ASKED}
     assert made.outcomes(2) == {each.question_id: [False, False] for each in ASKED}
-    assert made.flips(2) == {"wrong_to_correct": 0, "correct_to_wrong": 3}
     assert made.tokens(1) == pytest.approx((3 + 1) / 2)
+    assert made.stop_ratio(1) == 1
 
 
 def by_hand(*passed):
@@ -115,6 +119,7 @@ def test_outcomes_leave_out_what_the_verifier_failed_on():
     assert made.outcomes(2) == {}
 
 
-def test_flips_count_chains_both_of_whose_rounds_were_verified():
-    made = by_hand((True, False), (False, True), (False, True), (True, True), (None, True), (True, None))
-    assert made.flips(2) == {"wrong_to_correct": 2, "correct_to_wrong": 1}
+def test_stop_ratio_is_the_share_of_the_round_that_ended_by_itself():
+    made = by_hand((True, True), (True, True))
+    cut = [replace(row, finish_reason="length") if (row.round, row.sample_index) == (2, 1) else row for row in made.responses]
+    assert [Evaluation(ASKED[:1], cut, made.verified).stop_ratio(number) for number in (1, 2)] == [1, 0.5]

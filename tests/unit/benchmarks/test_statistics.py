@@ -1,7 +1,10 @@
+import itertools
+
 import numpy as np
 import pytest
 
-from stillhouse.benchmarks.statistics import Interval, paired_difference, pass_at_1
+from stillhouse.benchmarks import statistics
+from stillhouse.benchmarks.statistics import Interval, paired_difference, pass_at_1, pass_at_k
 from stillhouse.errors import BadRows, NothingToDo
 
 
@@ -18,15 +21,73 @@ def test_pass_at_1_same_outcomes_same_interval():
     assert pass_at_1(sampled) == pass_at_1(sampled)
 
 
-@pytest.mark.parametrize(("n_samples", "at_least", "at_most"), [(1, 0.90, 0.99), (4, 0.93, 1.0)])
-def test_pass_at_1_simulated_questions_interval_covers_the_truth(n_samples, at_least, at_most):
+REALISTIC = [
+    pytest.param(30, 32, 0.6, 0.2, id="AIME, 32 samples, 75 %"),
+    pytest.param(30, 16, 0.5, 0.6, id="AIME, 16 samples, 45 %"),
+    pytest.param(198, 8, 1.0, 0.55, id="GPQA-Diamond, 8 samples, 65 %"),
+    pytest.param(270, 4, 0.3, 1.2, id="LiveCodeBench, 4 samples, 20 %"),
+    pytest.param(250, 4, 2.0, 2.0, id="arithmetic, 4 samples, 50 %"),
+    pytest.param(500, 1, 2.0, 0.3, id="MATH-500, greedy, 87 %"),
+]
+"""Questions, samples, and the Beta distribution that the questions' pass rates come from."""
+
+
+@pytest.mark.parametrize(("n_questions", "n_samples", "a", "b"), REALISTIC)
+def test_pass_at_1_simulated_questions_interval_covers_the_truth(monkeypatch, n_questions, n_samples, a, b):
+    monkeypatch.setattr(statistics, "N_RESAMPLES", 1000)
     generator = np.random.default_rng(7)
-    trials = 150
-    covered = 0
+    trials, covered = 800, 0
     for _ in range(trials):
-        interval = pass_at_1(outcomes(generator, generator.beta(2, 3, 60), n_samples))
-        covered += interval.low <= 2 / 5 <= interval.high
-    assert at_least <= covered / trials <= at_most
+        interval = pass_at_1(outcomes(generator, generator.beta(a, b, n_questions), n_samples))
+        covered += interval.low <= a / (a + b) <= interval.high
+    assert 0.93 <= covered / trials <= 0.97
+
+
+@pytest.mark.parametrize(("n_questions", "n_samples"), [(30, 16), (250, 4)])
+def test_paired_difference_simulated_questions_interval_covers_the_truth(monkeypatch, n_questions, n_samples):
+    monkeypatch.setattr(statistics, "N_RESAMPLES", 1000)
+    generator = np.random.default_rng(11)
+    trials, covered = 800, 0
+    for _ in range(trials):
+        base = generator.beta(2, 3, n_questions) * 0.8
+        better = outcomes(generator, base + 0.2 * generator.random(n_questions), n_samples)
+        interval = paired_difference(better, outcomes(generator, base, n_samples))
+        covered += interval.low <= 0.1 <= interval.high
+    assert 0.93 <= covered / trials <= 0.97
+
+
+def test_pass_at_1_few_questions_interval_is_wider_than_the_plain_percentiles():
+    assert statistics._tail(30) == pytest.approx(0.0188, abs=2e-4)
+    assert statistics._tail(5000) == pytest.approx(0.025, abs=1e-4)
+
+
+@pytest.mark.parametrize(("freedom", "quantile"), [(5, 2.5706), (10, 2.2281), (29, 2.0452), (249, 1.9695)])
+def test_student_quantile_is_the_tabulated_one(freedom, quantile):
+    assert statistics._student(freedom) == pytest.approx(quantile, abs=5e-3)
+
+
+def brute_pass_at_k(samples, k):
+    """The share of all choices of k samples in which one passes."""
+    chosen = list(itertools.combinations(samples, k))
+    return sum(any(each) for each in chosen) / len(chosen)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_pass_at_k_is_the_mean_over_all_choices_of_k_samples(k):
+    sampled = [[True, False, False, False, False], [False] * 5, [True] * 5, [True, True, False, False]]
+    expected = sum(brute_pass_at_k(each, k) for each in sampled) / 4
+    assert pass_at_k(sampled, k).mean == pytest.approx(expected)
+
+
+def test_pass_at_k_of_one_is_pass_at_1():
+    sampled = outcomes(np.random.default_rng(2), np.linspace(0, 1, 40), 4)
+    of_k, of_1 = pass_at_k(sampled, 1), pass_at_1(sampled)
+    assert (of_k.mean, of_k.low, of_k.high) == pytest.approx((of_1.mean, of_1.low, of_1.high))
+
+
+def test_pass_at_k_needs_k_samples():
+    with pytest.raises(BadRows, match=r"pass@3 needs 3 samples of each question, question 1 has 2"):
+        pass_at_k([[True] * 3, [True] * 2], 3)
 
 
 def test_pass_at_1_one_sample_each_width_is_that_of_the_binomial():
@@ -83,16 +144,6 @@ def test_paired_difference_hard_and_easy_questions_is_narrower_than_unpaired():
     paired, alone = paired_difference(a, b), pass_at_1(a)
     assert paired.mean == pytest.approx(0.01)
     assert (paired.high - paired.low) < 0.25 * (alone.high - alone.low)
-
-
-def test_paired_difference_simulated_questions_interval_covers_the_truth():
-    generator = np.random.default_rng(11)
-    trials, covered = 150, 0
-    for _ in range(trials):
-        base = generator.beta(2, 3, 60) * 0.8
-        interval = paired_difference(outcomes(generator, base + 0.2, 2), outcomes(generator, base, 2))
-        covered += interval.low <= 0.2 <= interval.high
-    assert 0.90 <= covered / trials <= 0.99
 
 
 def test_paired_difference_identical_outcomes_has_width():

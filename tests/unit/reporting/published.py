@@ -32,9 +32,9 @@ def publish_report(root, name, minute, checkpoint, scores) -> str:
     """A report of benchmark ``arithmetic`` on 25 questions; ``scores`` by round: (mean, low, high)."""
     metrics = {}
     for number, (mean, low, high) in enumerate(scores, start=1):
-        prefix = f"arithmetic/round_{number}"
-        metrics |= {f"{prefix}/pass_at_1": mean, f"{prefix}/low": low, f"{prefix}/high": high, f"{prefix}/tokens": 12.5}
-    metrics |= {"arithmetic/round_2/wrong_to_correct": 3.0, "arithmetic/n_unverified": 0.0}
+        numbers = {"pass_at_1": mean, "low": low, "high": high, "tokens": 12.5, "stop_ratio": 0.75}
+        metrics |= {f"arithmetic/0a1b2c3d/round_{number}/{name}": value for name, value in numbers.items()}
+    metrics |= {"arithmetic/0a1b2c3d/round_2/wrong_to_correct": 3.0, "arithmetic/0a1b2c3d/n_unverified": 0.0}
     files = {"arithmetic/questions/part-00000.parquet": 25, "arithmetic/responses/part-00000.parquet": 50, "report.html": None}
     return publish(root, "report", name, minute, [("checkpoint", checkpoint)], metrics=metrics, files=files)
 

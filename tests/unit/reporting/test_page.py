@@ -1,13 +1,14 @@
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import pytest
-
 from stillhouse import testing
 from stillhouse.benchmarks.evaluation import Evaluation
+from stillhouse.benchmarks.protocol import protocol
+from stillhouse.benchmarks.scores import measure
+from stillhouse.benchmarks.statistics import Interval
 from stillhouse.reporting import charts
-from stillhouse.reporting.page import write_report, write_run
-from stillhouse.reporting.summary import Summary, collect
+from stillhouse.reporting.page import write_comparison, write_report, write_run
+from stillhouse.reporting.summary import Score, Summary, collect
 from stillhouse.stages.report import Config
 from tests.unit.reporting.published import publish_run
 
@@ -51,43 +52,85 @@ def evaluation(n=3, rounds=2, **changes):
     return Evaluation(asked, made, [testing.verified(row, passed=row.round > 1) for row in made])
 
 
-@pytest.fixture
-def config() -> Config:
-    return Config(benchmarks=("arithmetic-toy",), rounds=2, samples=1, engine="transformers")
+def measured(name="arithmetic-toy", **changes):
+    config = Config(benchmarks=("arithmetic-toy",), rounds=2, samples=1, engine="transformers")
+    made = evaluation(**changes)
+    return measure(name, protocol(config, "arithmetic-toy@1", made.questions), made)
 
 
-def test_report_page_is_self_contained_and_says_what_was_measured(tmp_path, config):
-    write_report(tmp_path / "report.html", "toy-base", config, {"arithmetic-toy": evaluation()})
+def test_report_page_is_self_contained_and_says_what_was_measured(tmp_path):
+    write_report(tmp_path / "report.html", "toy-base", [measured()])
     made = page(tmp_path / "report.html")
     assert made.fetched == []
     assert made.text.startswith("Evaluation of toy-base")
-    for said in ("0.000", "1.000", "wrong → correct", "correct 3", "wrong 3", "temperature 0.6", "What is 0 + 7?", "It must be 7."):
+    for said in (
+        "0.000", "1.000", "wrong → correct", "correct 3", "wrong 3", "temperature 0.6", "What is 0 + 7?", "It must be 7.",
+        "100.0 %", "I-C", "math-verify",
+    ):  # fmt: skip
         assert said in made.text
     assert made.tags.count("details") == 6
 
 
-def test_report_page_shows_markup_in_a_response_as_text(tmp_path, config):
+def test_report_page_of_one_round_has_no_table_of_rounds(tmp_path):
+    write_report(tmp_path / "report.html", "toy-base", [measured(rounds=1)])
+    assert "from round to round" not in page(tmp_path / "report.html").text
+
+
+def test_report_page_shows_markup_in_a_response_as_text(tmp_path):
     nasty = "<script>alert(1)</script><img src=http://evil>"
-    write_report(tmp_path / "report.html", "<b>toy</b>", config, {"arithmetic-toy": evaluation(think=nasty, text=nasty)})
+    write_report(tmp_path / "report.html", "<b>toy</b>", [measured(think=nasty, text=nasty)])
     made = page(tmp_path / "report.html")
     assert made.fetched == []
     assert nasty in made.text
     assert "Evaluation of <b>toy</b>" in made.text
 
 
-def test_report_page_shows_the_text_where_there_is_no_answer(tmp_path, config):
-    write_report(
-        tmp_path / "r.html", "toy", config, {"arithmetic-toy": evaluation(answer=None, think=None, text="<think>and so on")}
-    )
+def test_report_page_shows_the_text_where_there_is_no_answer(tmp_path):
+    write_report(tmp_path / "r.html", "toy", [measured(answer=None, think=None, text="<think>and so on")])
     assert "(none) <think>and so on" in page(tmp_path / "r.html").text
+
+
+def test_report_page_cuts_the_middle_out_of_a_long_response(tmp_path):
+    write_report(tmp_path / "r.html", "toy", [measured(think=f"begin{'x' * 50_000}end")])
+    text = page(tmp_path / "r.html").text
+    assert "begin" in text
+    assert "[… 44,008 characters …]" in text
+    assert "xend" in text
+
+
+def test_report_page_shows_so_many_chains_and_no_more(tmp_path):
+    write_report(tmp_path / "r.html", "toy", [measured(n=80)])
+    made = page(tmp_path / "r.html")
+    assert made.tags.count("details") == 2 * 30, "all end right, so there are no wrong chains to show"
+
+
+def test_report_page_sets_the_papers_beside_scores_of_their_benchmark(tmp_path):
+    write_report(tmp_path / "r.html", "toy", [measured("aime-2024")])
+    text = page(tmp_path / "r.html").text
+    assert "aime-2024: beside the papers" in text
+    assert "QwQ-32B 2 82.1 other protocol : samples 32" in text
+
+
+def scores(*rates):
+    intervals = [Interval(rate, rate - 0.1, rate + 0.1) for rate in rates]
+    return [Score(f"m{place}", "arithmetic", 1, interval, 9, 5.0, 0.5, "p1") for place, interval in enumerate(intervals)]
+
+
+def test_comparison_page_is_self_contained_and_says_what_differs(tmp_path):
+    compared = {"m1": {"arithmetic/round_1": Interval(0.2, 0.1, 0.3)}, "m2": {}}
+    write_comparison(tmp_path / "c.html", scores(0.4, 0.6, 0.5), {}, "m0", compared)
+    made = page(tmp_path / "c.html")
+    assert made.fetched == []
+    for said in ("with m0", "m1 arithmetic/round_1 +0.200 +0.100 – +0.300", "m2 measured under other protocols", "50.0 %"):
+        assert said in made.text
 
 
 def test_run_page_is_self_contained_and_says_why(tmp_path):
     last, trained, others = publish_run(tmp_path)
     decision = {
-        "promoted": False, "why": "worse than champion version 3 on arithmetic/round_1", "against": "3", "model": "toy",
+        "rank": "candidate", "why": "worse than champion version 3 on arithmetic/round_1", "against": "3", "model": "toy",
         "version": "4",
-        "differences": {"arithmetic/round_1": {"mean": -0.2, "low": -0.3, "high": -0.1}},
+        "evidence": {"arithmetic/round_1": {"mean": -0.2, "low": -0.3, "high": -0.1, "margin": 0.025, "says": "worse"}},
     }  # fmt: skip
     write_run(tmp_path / "run.html", collect([last, trained, *others]), decision)
     made = page(tmp_path / "run.html")
@@ -100,23 +143,13 @@ def test_run_page_is_self_contained_and_says_why(tmp_path):
 
 
 def test_run_page_without_reports_or_grades_still_has_its_stages(tmp_path):
-    decision = {
-        "promoted": True,
-        "why": "there was no champion",
-        "against": None,
-        "model": "toy",
-        "version": "1",
-        "differences": {},
-    }
+    decision = {"rank": "champion", "why": "there was no champion", "against": None, "model": "toy", "version": "1", "evidence": {}}
     write_run(tmp_path / "run.html", Summary(), decision)
     assert "Promoted to champion : there was no champion" in page(tmp_path / "run.html").text
 
 
 def test_ladder_has_every_round_of_eight_in_a_color_and_its_interval():
-    from stillhouse.benchmarks.statistics import Interval
-    from stillhouse.reporting.summary import Score
-
-    scores = [Score("toy", "arithmetic", number, Interval(0.5, 0.375, 0.75), 9, 1.0) for number in range(1, 9)]
+    scores = [Score("toy", "arithmetic", number, Interval(0.5, 0.375, 0.75), 9, 1.0, 1.0) for number in range(1, 9)]
     traces = charts.ladder(scores).data
     assert [trace.name for trace in traces] == [f"round {number}" for number in range(1, 9)]
     assert (traces[0].error_x.array, traces[0].error_x.arrayminus) == ((0.25,), (0.125,))

@@ -33,12 +33,12 @@ def test_collect_scores_in_the_order_of_training_not_of_reporting(tmp_path):
     last, trained, others = publish_run(tmp_path)
     summary = collect([last, trained, *others])
     assert [(score.label, score.number) for score in summary.scores] == [("toy-base", 1), ("toy-1", 1), ("toy-1", 2)]
-    assert summary.scores[2] == Score("toy-1", "arithmetic", 2, Interval(0.65, 0.55, 0.75), 25, 12.5)
+    assert summary.scores[2] == Score("toy-1", "arithmetic", 2, Interval(0.65, 0.55, 0.75), 25, 12.5, 0.75, "0a1b2c3d")
 
 
 def test_collect_report_of_a_model_on_the_hub_has_no_checkpoint(tmp_path):
-    numbers = {"pass_at_1": 0.5, "low": 0.4, "high": 0.6, "tokens": 3}
-    metrics = {f"arithmetic/round_1/{name}": value for name, value in numbers.items()}
+    numbers = {"pass_at_1": 0.5, "low": 0.4, "high": 0.6, "tokens": 3, "stop_ratio": 1}
+    metrics = {f"arithmetic/0a1b2c3d/round_1/{name}": value for name, value in numbers.items()}
     uri = publish(tmp_path, "report", "hub", 1, files={"arithmetic/questions/part-00000.parquet": 9}, metrics=metrics)
     assert [score.label for score in collect([uri]).scores] == ["hub"]
 

@@ -111,3 +111,16 @@ def test_arithmetic_rows_say_where_they_come_from():
     row = make(count=1, families={"mul-2": 1})[0]
     assert (row.source, row.license, row.difficulty_label, row.category) == ("pool", "CC0-1.0 (generated)", "mul-2", "math")
     assert replace(row, source="other") != row
+
+
+def test_arithmetic_summary_shows_a_trace_and_answers_with_the_results_of_its_steps():
+    for row in make(count=20, summary_share=1):
+        steps = row.messages[0]["content"].split("; ")
+        assert row.original_response == "; ".join(step.split("=")[1] for step in steps)
+
+
+def test_arithmetic_summary_share_leaves_the_other_rows_as_they_are():
+    plain, mixed = make(count=200), make(count=200, summary_share=0.5)
+    kept = [row for row in mixed if "=" not in row.messages[0]["content"]]
+    assert 60 < len(kept) < 140
+    assert all(row in plain for row in kept)

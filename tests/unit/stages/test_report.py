@@ -1,3 +1,4 @@
+import hashlib
 import json
 from html.parser import HTMLParser
 
@@ -5,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from stillhouse import rows, testing
+from stillhouse.benchmarks.protocol import protocol
 from stillhouse.errors import EngineFailed
 from stillhouse.rows import Question, Response, Verified
 from stillhouse.sampling import engine as engines
@@ -33,20 +35,23 @@ def test_report_of_a_tiny_model_has_rows_outcomes_metrics_and_a_page(tmp_path, c
     testing.publish_files({path.name: path.read_bytes() for path in checkpoint.iterdir() if path.is_file()}, "sft", given)
     output = tmp_path / "report" / "toy-base" / "1"
     manifest = execute(report, CONFIG, {"checkpoint": [given]}, output.as_uri()).manifest
-    prefixes = [f"arithmetic-toy/round_{number}" for number in (1, 2)]
-    assert set(manifest.metrics) == {
-        *(f"{prefix}/{name}" for prefix in prefixes for name in ("pass_at_1", "low", "high", "tokens")),
-        "arithmetic-toy/round_2/wrong_to_correct", "arithmetic-toy/round_2/correct_to_wrong", "arithmetic-toy/n_unverified",
+    outcomes = json.loads((output / "outcomes.json").read_bytes())["arithmetic-toy"]
+    measured = f"arithmetic-toy/{outcomes['protocol'][:8]}"
+    prefixes = [f"{measured}/round_{number}" for number in (1, 2)]
+    assert set(manifest.metrics) - {f"{measured}/round_2/tokens_per_point"} == {
+        *(f"{prefix}/{name}" for prefix in prefixes for name in ("pass_at_1", "pass_at_2", "low", "high", "tokens", "stop_ratio")),
+        f"{measured}/round_2/wrong_to_correct", f"{measured}/round_2/correct_to_wrong", f"{measured}/n_unverified",
     }  # fmt: skip
     for prefix in prefixes:
         low, mean, high = (manifest.metrics[f"{prefix}/{name}"] for name in ("low", "pass_at_1", "high"))
         assert 0 <= low <= mean <= high <= 1
-    outcomes = json.loads((output / "outcomes.json").read_bytes())["arithmetic-toy"]
-    assert outcomes["protocol"] == report.protocol_id(CONFIG, "arithmetic-toy")
     questions = list(rows.read(output / "arithmetic-toy" / "questions", Question))
+    assert outcomes["protocol"] == protocol(CONFIG, "arithmetic-toy@1", questions).id
+    assert outcomes["settings"]["samples"] == 2
+    assert outcomes["scores"]["1"]["tokens"] == manifest.metrics[f"{prefixes[0]}/tokens"]
     assert set(outcomes["rounds"]["1"]) == {each.question_id for each in questions}
     shares = [sum(passed) / len(passed) for passed in outcomes["rounds"]["1"].values()]
-    assert manifest.metrics["arithmetic-toy/round_1/pass_at_1"] == pytest.approx(sum(shares) / len(shares))
+    assert manifest.metrics[f"{prefixes[0]}/pass_at_1"] == pytest.approx(sum(shares) / len(shares))
     responses = list(rows.read(output / "arithmetic-toy" / "responses", Response))
     verified = list(rows.read(output / "arithmetic-toy" / "verified", Verified))
     assert len(questions) * 4 == len(responses) == len({rows.response_key(row) for row in responses})
@@ -69,20 +74,38 @@ def test_report_of_a_perfect_model_is_1_and_counts_progress_over_benchmarks(tmp_
     (tmp_path / "scratch").mkdir()
     inputs = report.Inputs(scratch=tmp_path / "scratch", progress=lambda *step: seen.append(step))
     metrics = report.run(CONFIG, inputs).metrics
-    assert [metrics[f"arithmetic-toy/round_{number}/pass_at_1"] for number in (1, 2)] == [1, 1]
-    assert metrics["arithmetic-toy/round_1/low"] < 1, "24 right answers do not prove a perfect model"
+    assert [value for name, value in metrics.items() if name.endswith("pass_at_1")] == [1, 1]
+    assert all(value < 1 for name, value in metrics.items() if name.endswith("low")), "24 right answers prove no perfect model"
     total = len(known) * 2 * 2
     assert seen[-1] == (total, total, "answers")
     assert "Evaluation of candidate" in (inputs.output / "report.html").read_text(encoding="utf-8")
 
 
-def test_report_protocol_changes_with_what_changes_a_score_and_with_nothing_else():
-    def name(**changes):
-        return report.protocol_id(CONFIG.model_copy(update=changes), "arithmetic-toy")
+def test_report_of_multiple_choice_is_judged_by_letters(tmp_path, monkeypatch):
+    row = {"Question": "Which is a noble gas?", "Correct Answer": "neon"}
+    row |= {f"Incorrect Answer {number}": name for number, name in enumerate(("iron", "zinc", "lead"), 1)}
+    data = json.dumps(row).encode()
+    (tmp_path / "gpqa-diamond.jsonl").write_bytes(data)
+    monkeypatch.setenv("STILLHOUSE_BENCHMARKS", str(tmp_path))
+    (tmp_path / "scratch").mkdir()
 
-    assert name() == name(model="other") == name(rounds=4) == name(verify_timeout_s=30.0)
-    others = [name(samples=4), name(temperature=1.0), name(max_tokens=25), name(seed=1), name(suffix="boxed")]
-    assert len({name(), *others, report.protocol_id(CONFIG, "arithmetic")}) == 7
+    def answer(request):
+        place = next(line for line in request.messages[-1]["content"].splitlines() if line.endswith(") neon"))
+        return f"<think>noble</think><answer>The answer is ({place[0]}).</answer>"
+
+    monkeypatch.setattr(engines, "load", lambda sampling, model: testing.ScriptedEngine(answer))
+    config = CONFIG.model_copy(update={"benchmarks": (f"gpqa-diamond@1:sha256-{hashlib.sha256(data).hexdigest()}",)})
+    inputs = report.Inputs(scratch=tmp_path / "scratch")
+    metrics = report.run(config, inputs).metrics
+    assert [value for name, value in metrics.items() if name.endswith("pass_at_1")] == [1, 1]
+    page = (inputs.output / "report.html").read_text(encoding="utf-8")
+    assert "gpqa-diamond: beside the papers" in page
+    assert "other protocol" in page
+
+
+def test_report_names_each_benchmark_once():
+    with pytest.raises(ValidationError, match="arithmetic is named more than once"):
+        report.Config(benchmarks=("arithmetic", "arithmetic@1"))
 
 
 def test_report_pins_the_revision_of_its_benchmarks():

@@ -1,0 +1,71 @@
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from stillhouse import testing
+from stillhouse.errors import BadConfig, NothingToDo
+from stillhouse.stage import execute
+from stillhouse.stages import comparison
+
+
+def report(tmp_path, name, passed, protocol="p1", n=50):
+    """A report of ``n`` questions, the first ``passed`` of which are answered rightly."""
+    rate = passed / n
+    measured = {
+        "protocol": f"{protocol:0<16}",
+        "settings": {"samples": 1, "sampling": {"temperature": 0.6, "top_p": 0.95, "max_tokens": 64}},
+        "rounds": {"1": {f"q{index:02}": [index < passed] for index in range(n)}},
+        "scores": {
+            "1": {"pass_at_1": {"mean": rate, "low": rate, "high": rate}, "pass_at_k": {}, "tokens": 5.0, "stop_ratio": 0.875}
+        },
+    }
+    uri = (tmp_path / "report" / name / "1").as_uri()
+    testing.publish_files({"outcomes.json": json.dumps({"arithmetic": measured}).encode()}, "report", uri)
+    return uri
+
+
+def compare(tmp_path, *reports, labels=()):
+    output = tmp_path / "comparison" / "toy" / "1"
+    return execute(comparison, comparison.Config(labels=labels), {"reports": reports}, output.as_uri()).manifest, output
+
+
+def test_comparison_is_of_every_report_with_the_first(tmp_path):
+    reports = [report(tmp_path, name, passed) for name, passed in (("original", 20), ("answer", 30), ("summary", 10))]
+    manifest, output = compare(tmp_path, *reports)
+    assert manifest.metrics["answer/arithmetic/round_1/mean"] == pytest.approx(0.2)
+    assert manifest.metrics["summary/arithmetic/round_1/high"] < 0
+    record = json.loads((output / "comparison.json").read_bytes())
+    assert (record["against"], list(record["differences"])) == ("original", ["answer", "summary"])
+    page = (output / "comparison.html").read_text(encoding="utf-8")
+    assert "Comparison with original" in page
+    assert "87.5 %" in page
+
+
+def test_comparison_labels_stand_for_the_reports_in_order(tmp_path):
+    manifest, _ = compare(tmp_path, report(tmp_path, "a", 20), report(tmp_path, "b", 30), labels=("before", "after"))
+    assert set(manifest.metrics) == {f"after/arithmetic/round_1/{end}" for end in ("mean", "low", "high")}
+
+
+def test_comparison_report_under_another_protocol_is_left_out_and_shown_as_such(tmp_path):
+    reports = [report(tmp_path, "a", 20), report(tmp_path, "b", 30), report(tmp_path, "c", 30, protocol="p2")]
+    manifest, output = compare(tmp_path, *reports)
+    assert not [name for name in manifest.metrics if name.startswith("c/")]
+    assert "measured under other protocols: not compared" in (output / "comparison.html").read_text(encoding="utf-8")
+
+
+def test_comparison_of_reports_without_a_shared_protocol_is_refused(tmp_path):
+    with pytest.raises(NothingToDo, match="b and a share no protocol id"):
+        compare(tmp_path, report(tmp_path, "a", 20), report(tmp_path, "b", 30, protocol="p2"))
+
+
+def test_comparison_of_one_report_is_refused(tmp_path):
+    with pytest.raises(NothingToDo, match="no other report"):
+        compare(tmp_path, report(tmp_path, "a", 20))
+
+
+def test_comparison_names_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(BadConfig, match="2 reports and the names a"):
+        compare(tmp_path, report(tmp_path, "a", 20), report(tmp_path, "b", 20), labels=("a",))
+    with pytest.raises(ValidationError, match="give each its own"):
+        comparison.Config(labels=("a", "a"))
