@@ -246,13 +246,23 @@ def write(directory: Path, rows: Iterable[R], row_type: type[R]) -> int:
 
 
 def write_part(path: Path, rows: Sequence[R], row_type: type[R]) -> None:
-    """Write one Parquet file whole, then rename it: a file with its final name is never torn."""
+    """Write rows as one Parquet file, see ``write_table``."""
+    write_table(path, table(rows, row_type))
+
+
+def table(rows: Sequence[R], row_type: type[R]) -> pa.Table:
+    """The rows as a table."""
     schema: pa.Schema = row_type.SCHEMA  # type: ignore[attr-defined]
     # Not dataclasses.asdict: it copies nested values one by one and takes ten times as long.
     columns = [pa.array([getattr(row, name) for row in rows], type=schema.field(name).type) for name in schema.names]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write one Parquet file whole, then rename it: a file with its final name is never torn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    pq.write_table(pa.Table.from_arrays(columns, schema=schema), unfinished, compression="zstd")
+    pq.write_table(table, unfinished, compression="zstd")
     unfinished.rename(path)
 
 

@@ -18,7 +18,8 @@ FROM_STILLHOUSE = {
 
 HEAVY = {
     "accelerate", "boto3", "botocore", "datasets", "deepspeed", "faiss", "kubernetes", "math_verify", "mlflow", "numpy", "pandas",
-    "plotly", "polars", "psutil", "reasoning_gym", "sentence_transformers", "tokenizers", "torch", "transformers", "trl", "vllm",
+    "plotly", "polars", "psutil", "py3langid", "reasoning_gym", "rensa", "sentence_transformers", "tokenizers", "torch",
+    "transformers", "trl", "vllm",
 }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def write_report(path: Path, model: str, config: "Config", evaluations: "dict[st
     flips = [
         {"benchmark": name, "number": n, **each.flips(n)} for name, each in evaluations.items() for n in range(2, config.rounds + 1)
     ]
-    _write(
+    write(
         path, "report.html.j2", title=f"Evaluation of {model}", scores=scores, flips=flips,
         chart=charts.html(charts.ladder(scores), with_library=True), settings=config.model_dump(mode="json"),
         protocols={name: protocol_id(config, name) for name in evaluations},
@@ -45,10 +45,11 @@ def write_run(path: Path, summary: Summary, decision: dict[str, Any]) -> None:
     shown.append(("Time by stage", charts.stage_seconds(summary)))
     pieces = [(title, charts.html(figure, with_library=index == 0)) for index, (title, figure) in enumerate(shown)]
     title = f"Run of {decision['model']} version {decision['version']}"
-    _write(path, "run.html.j2", title=title, summary=summary, decision=decision, charts=pieces)
+    write(path, "run.html.j2", title=title, summary=summary, decision=decision, charts=pieces)
 
 
-def _write(path: Path, template: str, **values: object) -> None:
+def write(path: Path, template: str, **values: object) -> None:
+    """Fill in a template of ``templates/``; what is filled in is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)

@@ -3,7 +3,7 @@ import pytest
 from pydantic import ValidationError
 
 from stillhouse import benchmarks, identity, rows, testing
-from stillhouse.errors import BadConfig, NothingToDo
+from stillhouse.errors import NothingToDo
 from stillhouse.rows import Question
 from stillhouse.sampling.prompts import previous_answer_prompt
 from stillhouse.stage import Shard
@@ -47,7 +47,7 @@ def test_questions_planted_contamination_never_passes(tmp_path):
     outputs, kept, dropped = run(tmp_path, imported=[[*planted, *disguised, good]], decontaminate=["arithmetic"])
     assert [row.question_id for row in kept] == [good.question_id]
     assert outputs.dropped == {"contaminated": 500}
-    assert {row["detail"] for row in dropped} == {"asked by arithmetic"}
+    assert all(row["detail"].startswith("asked by arithmetic, question ") for row in dropped)
 
 
 def test_questions_generated_pool_is_disjoint_from_the_benchmark(tmp_path):
@@ -65,7 +65,7 @@ def test_questions_unusable_rows_are_dropped_with_their_reason(tmp_path):
     ]  # fmt: skip
     outputs, kept, _ = run(tmp_path, imported=[given])
     assert outputs.dropped == {"empty_prompt": 1, "missing_reference": 2, "duplicate": 1}
-    assert [row.messages[0]["content"] for row in kept] == ["Tell me a story", "What is  1 + 1?"]
+    assert [identity.normalise(row.messages[0]["content"]) for row in kept] == ["tell me a story", "what is 1 + 1?"]
 
 
 def test_questions_ids_follow_from_the_content(tmp_path):
@@ -95,11 +95,6 @@ def test_questions_without_any_source_is_refused(tmp_path):
 def test_questions_with_nothing_left_is_refused(tmp_path):
     with pytest.raises(NothingToDo, match="empty_prompt"):
         run(tmp_path, imported=[[testing.question("")]])
-
-
-def test_questions_shard_is_refused(tmp_path):
-    with pytest.raises(BadConfig, match="duplicates"):
-        run(tmp_path, sources=[SOURCE], shard=Shard(0, 2))
 
 
 def test_questions_config_benchmark_typo_names_the_nearest():
