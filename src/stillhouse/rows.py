@@ -6,7 +6,7 @@ Column names and types are the contract between stages, and between releases. Ev
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypedDict, TypeVar
 
@@ -225,7 +225,8 @@ def response_key(row: Keyed) -> ResponseKey:
 
 def dropped(row: Any, reason: str, detail: str = "") -> Dropped:
     """The record of a dropped row; ``row`` is a row dataclass."""
-    values = asdict(row)
+    # Not dataclasses.asdict, which copies nested values one by one.
+    values = {column.name: getattr(row, column.name) for column in fields(row)}
     key = "/".join(str(values[name]) for name in row.KEY)
     return Dropped(key, reason, detail, json.dumps(values, ensure_ascii=False, default=str))
 

@@ -16,7 +16,8 @@ _WORD = re.compile(
     rf"[^\W\d_{_SYLLABLES}]+|\d+(?:\.\d+)*|[{_SYLLABLES}]|(?<![^\W\d_])-|-(?![^\W\d_])|[^\w\s\-{_MARKS}]"
 )  # fmt: skip
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_OPERATORS = frozenset("-*/%^") | {sign for sign in map(chr, range(0x3000)) if unicodedata.category(sign) == "Sm"}
+_OPERATORS = frozenset(sign for sign in map(chr, range(0x80, 0x3000)) if unicodedata.category(sign) == "Sm")
+"""Operators beyond ASCII."""
 
 
 def words(text: str) -> list[str]:
@@ -26,7 +27,8 @@ def words(text: str) -> list[str]:
 
 def quantities(found: Sequence[str]) -> list[str]:
     """The numbers and operators among the words, in order: what tells two questions made from one template apart."""
-    return [word for word in found if word[0].isdigit() or word in _OPERATORS]
+    # Of the words in ASCII those before the letters are just the numbers and operators.
+    return [word for word in found if word < "a" or (word > "\x7f" and word in _OPERATORS)]
 
 
 def contradict(some: Sequence[str], others: Sequence[str]) -> bool:
