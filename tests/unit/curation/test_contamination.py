@@ -13,7 +13,8 @@ TRAIN = (
     "A train leaves the station at noon, travelling north at 60 miles per hour. Two hours later a second train leaves the same "
     "station on a parallel track, travelling north at 90 miles per hour. How many hours after noon does it catch up?"
 )
-EXAM = [testing.question("What is 12 + 30?", "42"), testing.question(TRAIN, "6"), testing.question("Name the capital of France", "Paris")]
+CAPITAL = "Name the capital of France"
+EXAM = [testing.question("What is 12 + 30?", "42"), testing.question(TRAIN, "6"), testing.question(CAPITAL, "Paris")]
 OTHER_WORDS = ("surely", "perhaps", "indeed", "rather", "hence")
 
 
@@ -51,7 +52,7 @@ def test_matches_same_question_in_another_guise_is_exact(text):
     assert methods(text) == ["exact"]
 
 
-@pytest.mark.parametrize("text", ["What is 12 - 30?", "What is 12 * 30?", "What is 1.2 + 30?", "What is 30 + 12?", "What is 12 + 31?"])
+@pytest.mark.parametrize("text", ["What is 12 - 30?", "What is 1.2 + 30?", "What is 30 + 12?", "What is 12 + 3?"])
 def test_matches_another_question_is_not_found(text):
     assert methods(text) == []
 
@@ -62,7 +63,7 @@ def test_matches_every_seventh_word_changed_is_found_by_ngrams(first):
 
 
 @pytest.mark.parametrize(
-    "text", [f"Here is a riddle for you. {TRAIN} Explain.", "Answer quickly: name the capital of France, please", "Tell me: what is 12 + 30?"]
+    "text", [f"A riddle for you. {TRAIN} Explain.", "Answer quickly: name the capital of France, please", "Tell me: what is 12 + 30?"]
 )
 def test_matches_question_inside_a_longer_text_is_found_by_ngrams(text):
     assert methods(text) == ["ngram"]
@@ -73,7 +74,7 @@ def test_matches_question_inside_a_longer_text_is_found_by_ngrams(text):
     [
         TRAIN.replace("60", "50").replace("90", "75"),
         "Name the capital of Germany",
-        "A train leaves the station. How many hours after noon does it arrive, if it stops for lunch and the driver sleeps a while?",
+        "A train leaves the station. How many hours after noon does it arrive, if it stops for lunch and the driver sleeps?",
     ],
 )
 def test_matches_template_with_other_numbers_and_shared_phrases_are_not_found(text):
@@ -117,7 +118,10 @@ def test_index_question_of_marks_alone_matches_nothing():
     assert exams.matches(READ(testing.question("..."))) == []
 
 
-@given(st.lists(st.sampled_from("abcdefgh"), min_size=8, max_size=20), st.lists(st.sampled_from("abcdefgh"), min_size=3, max_size=30))
+LETTERS = st.sampled_from("abcdefgh")
+
+
+@given(st.lists(LETTERS, min_size=8, max_size=20), st.lists(LETTERS, min_size=3, max_size=30))
 def test_matches_rare_runs_find_what_comparing_all_runs_finds(asked, given_words):
     exams = contamination.index({"exam": [testing.question(" ".join(asked))]}, Decontamination())
     runs = set(zip(asked, asked[1:], asked[2:], strict=False))

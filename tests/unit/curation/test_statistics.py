@@ -11,8 +11,8 @@ def test_length_bucket_is_the_power_of_two_that_holds_it(n_tokens, bucket):
 
 
 def test_composition_counts_by_every_column():
-    given = [testing.question(source="a:b/c%", n_tokens=5), testing.question(category="other", source=None, n_tokens=9, language="zh")]
-    counts = statistics.composition(rows.table(given, Question))
+    chinese = testing.question(category="other", source=None, n_tokens=9, language="zh")
+    counts = statistics.composition(rows.table([testing.question(source="a:b/c%", n_tokens=5), chinese], Question))
     assert counts == {
         "n_kept": 2, "n_kept/a_b_c_": 1, "n_kept/none": 1, "n_category/math": 1, "n_category/other": 1, "n_language/en": 1,
         "n_language/zh": 1, "n_difficulty/none": 2, "n_length/le_000008": 1, "n_length/le_000016": 1,

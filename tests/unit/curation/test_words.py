@@ -23,7 +23,7 @@ def test_words_of_one_text_in_another_guise_are_the_same(text, same):
 
 
 @pytest.mark.parametrize(
-    ("text", "other"), [("8 - 3", "8 + 3"), ("3.5", "35"), ("a ≤ b", "a ≥ b"), ("x - y", "x y"), ("5 - 3", "5 3"), ("f(1,2)", "f(12)")]
+    ("text", "other"), [("8 - 3", "8 + 3"), ("3.5", "35"), ("a ≤ b", "a ≥ b"), ("5 - 3", "5 3"), ("f(1,2)", "f(12)")]
 )
 def test_words_of_different_texts_differ(text, other):
     assert found(text) != found(other)

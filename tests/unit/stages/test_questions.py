@@ -189,7 +189,7 @@ def test_questions_allowed_pair_is_kept_and_stays_in_the_evidence(tmp_path, exam
 def variants(seed=0):
     """Sixty texts, each with a copy, a near duplicate and another reference, in an order by seed."""
     rng = random.Random(5)
-    vocabulary = [f"{a}{b}" for a in ("stone", "river", "cloud", "lamp", "field") for b in ("s", "ed", "ing", "er", "ly", "ful", "less")]
+    vocabulary = [f"{a}{b}" for a in ("stone", "river", "cloud", "lamp") for b in ("s", "ed", "ing", "er", "ly", "ful", "less")]
     made = []
     for number in range(60):
         words = [*rng.choices(vocabulary, k=40), "apples", str(number)]
