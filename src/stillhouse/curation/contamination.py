@@ -103,6 +103,8 @@ class Exams:
 
     def matches(self, reading: Reading) -> list[Match]:
         """The benchmark questions that the question's words match."""
+        if not self.entries:
+            return []
         scored = {place: ("exact", 1.0) for text in _turns(reading) for place in self.exact.get(text, ())}
         for place, overlap in self._overlaps(reading.words):
             scored.setdefault(place, ("ngram", overlap))
@@ -122,7 +124,7 @@ class Exams:
 
     def _overlaps(self, found: Sequence[str]) -> Iterator[tuple[int, float]]:
         """Places of benchmark questions of which enough runs are among the words, with the share that is."""
-        if not self.rare:
+        if self.rare.keys().isdisjoint(_runs(found, self.config.ngram)):
             return
         runs = list(_runs(found, self.config.ngram))
         near = {place for run in runs if run in self.rare for place in self.rare[run]}

@@ -7,6 +7,7 @@ sign. Punctuation, brackets, ``$`` and back slashes are none, so that commas and
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 _SYLLABLES = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -32,11 +33,11 @@ def quantities(found: Sequence[str]) -> list[str]:
 
 
 def contradict(some: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether each text has a number or operator that the other lacks, as two questions from one template do.
+    """Whether each text has a number or operator that the other lacks or has less often, as two questions from one template do.
 
     A text that only leaves some out, or only adds some, does not contradict: it may be a paraphrase or have a preface.
     """
-    first, second = set(quantities(some)), set(quantities(others))
+    first, second = Counter(quantities(some)), Counter(quantities(others))
     return bool(first - second) and bool(second - first)
 
 

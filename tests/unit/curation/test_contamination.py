@@ -63,7 +63,7 @@ def test_matches_every_seventh_word_changed_is_found_by_ngrams(first):
 
 
 @pytest.mark.parametrize(
-    "text", [f"A riddle for you. {TRAIN} Explain.", "Answer quickly: name the capital of France, please", "Tell me: what is 12 + 30?"]
+    "text", [f"A riddle for you. {TRAIN} Explain.", "Quickly: name the capital of France, please", "Tell me: what is 12 + 30?"]
 )
 def test_matches_question_inside_a_longer_text_is_found_by_ngrams(text):
     assert methods(text) == ["ngram"]

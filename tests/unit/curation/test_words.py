@@ -42,6 +42,7 @@ def test_quantities_are_numbers_and_operators_in_order():
     [
         ("What is 347 + 238?", "What is 348 + 238?", True),
         ("What is 8 - 3?", "What is 8 + 3?", True),
+        ("Take 3 of 3 and 4", "Take 3 of 4 and 4", True),
         ("What is 8 - 3?", "Please tell me: what is 8 - 3? It is question 12.", False),
         ("Tom has 3 apples and 4 pears", "Tom has some apples and 4 pears", False),
     ],
