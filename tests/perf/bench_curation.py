@@ -1,8 +1,8 @@
 """rows/s of the stage questions (ingest, filters, exact, MinHash) on 4 million questions, and of rensa and datasketch alone.
 
 Generated questions: 20 to 60 words of a Zipf vocabulary with English at its head, and a sum; 6 % are copies, 6 % copies with one
-word changed, 1 % have a URL. STILLHOUSE_BENCH_ROWS sets another number. CPU seconds are printed beside the wall's: on a busy machine
-only they compare.
+word changed, 1 % have a URL. STILLHOUSE_BENCH_ROWS sets another number. CPU seconds are printed beside the wall's: on a busy
+machine only they compare.
 """
 
 import os
@@ -30,7 +30,8 @@ N_RENSA, N_DATASKETCH = 1_000_000, 10_000
 NEAR = NearDuplicates()
 FREQUENT = (
     "the", "of", "and", "to", "a", "in", "is", "that", "for", "it", "as", "with", "on", "be", "by", "this", "are", "from", "at",
-    "or", "an", "have", "not", "which", "one", "has", "all", "their", "we", "can", "what", "how", "many", "find", "each", "given", "if",
+    "or", "an", "have", "not", "which", "one", "has", "all", "their", "we", "can", "what", "how", "many", "find", "each", "given",
+    "if",
 )  # fmt: skip
 """The head of the vocabulary."""
 
@@ -50,7 +51,7 @@ def main() -> None:
     print(f"  peak memory {peak:.2f} GiB; CPU per row at {N_ROWS:,} is {_growth(tenth, whole):.2f} × that at {N_ROWS // 10:,}")
     table(
         ("alone, on the same rows", "rows", "rows/CPU s", "stage / alone"),
-        [("rensa", *rensa, whole[1] / whole[3] / rensa[1]), ("datasketch", *datasketch, whole[1] / whole[3] / datasketch[1])],
+        [(name, *alone, whole[1] / whole[3] / alone[1]) for name, alone in (("rensa", rensa), ("datasketch", datasketch))],
     )
 
 

@@ -12,7 +12,7 @@ Two questions made from one template with other numbers are not taken for one an
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -89,6 +89,11 @@ class _Entry:
     grams: frozenset[tuple[str, ...]]
     needed: int
 
+    @property
+    def sieve(self) -> int:
+        """How many of the runs that are looked up must be there before all are compared."""
+        return -(-self.needed // 4)
+
 
 @dataclass(frozen=True)
 class Exams:
@@ -99,7 +104,7 @@ class Exams:
     exact: Mapping[str, list[int]]
     """The words of a turn, joined -> places in ``entries``."""
     rare: Mapping[tuple[str, ...], list[int]]
-    """Run of words -> places in ``entries``: of each question just so many of its rarest runs that a match has one of them."""
+    """Run of words -> places in ``entries``: of each question just so many of its rarest runs that a match has ``sieve`` of them."""
 
     def matches(self, reading: Reading) -> list[Match]:
         """The benchmark questions that the question's words match."""
@@ -124,13 +129,11 @@ class Exams:
 
     def _overlaps(self, found: Sequence[str]) -> Iterator[tuple[int, float]]:
         """Places of benchmark questions of which enough runs are among the words, with the share that is."""
-        if self.rare.keys().isdisjoint(_runs(found, self.config.ngram)):
-            return
-        runs = list(_runs(found, self.config.ngram))
-        near = {place for run in runs if run in self.rare for place in self.rare[run]}
-        for place in near:
+        hits = self.rare.keys() & _runs(found, self.config.ngram)
+        counts = Counter(place for run in hits for place in self.rare[run])
+        for place in (place for place, count in counts.items() if count >= self.entries[place].sieve):
             entry = self.entries[place]
-            shared = len(entry.grams.intersection(runs))
+            shared = len(entry.grams.intersection(_runs(found, self.config.ngram)))
             if shared >= entry.needed and not self.one_template(found, place):
                 yield place, shared / len(entry.grams)
 
@@ -147,9 +150,9 @@ def index(benchmarks: Mapping[str, Sequence[Question]], config: Decontamination)
             frequency[gram] += 1
     rare: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for place, entry in enumerate(entries):
-        # Where `needed` of n runs must be there, at least one of any n - needed + 1 is: those of the rarest are looked up.
-        spare = len(entry.grams) - entry.needed if config.min_overlap else -1
-        for gram in sorted(entry.grams, key=lambda gram: (frequency[gram], gram))[: spare + 1]:
+        # Where `needed` of n runs must be there, at least k of any n - needed + k are: the rarest are looked up.
+        looked_up = len(entry.grams) - entry.needed + entry.sieve if config.min_overlap and entry.grams else 0
+        for gram in sorted(entry.grams, key=lambda gram: (frequency[gram], gram))[:looked_up]:
             rare[gram].append(place)
     return Exams(config, entries, dict(exact), dict(rare))
 
