@@ -104,7 +104,7 @@ class Exams:
     exact: Mapping[str, list[int]]
     """The words of a turn, joined -> places in ``entries``."""
     rare: Mapping[tuple[str, ...], list[int]]
-    """Run of words -> places in ``entries``: of each question just so many of its rarest runs that a match has ``sieve`` of them."""
+    """Run of words -> places in ``entries``: of each so many of its rarest runs that a match has ``sieve`` of them."""
 
     def matches(self, reading: Reading) -> list[Match]:
         """The benchmark questions that the question's words match."""
