@@ -18,7 +18,9 @@ class Ledger:
 
     def __init__(self, output: Path) -> None:
         self.read: Counter[str] = Counter()
-        """Rows by source."""
+        """Questions by source."""
+        self.refused = 0
+        """Rows that sources dropped themselves."""
         self.dropped: Counter[str] = Counter()
         """Rows by reason."""
         self.pairs = Parts(output / "contamination", Match, "pairs")
@@ -34,6 +36,11 @@ class Ledger:
         """Enter a question that is not passed on."""
         self.drop(rows.dropped(question, reason, detail))
 
+    @property
+    def n_read(self) -> int:
+        """All rows."""
+        return self.read.total() + self.refused
+
     def note(self, match: Match) -> None:
         """Enter a pair of questions that were taken for one."""
         self.pairs.add(match, len(match.question) + len(match.benchmark_question))
@@ -41,10 +48,11 @@ class Ledger:
     def refuse_bad(self, max_rate: float) -> None:
         """Raise TooManyErrors where more of the rows could not be read than the ceiling allows."""
         bad = {reason: count for reason, count in self.dropped.items() if reason.startswith(BAD)}
-        n_bad, n_read = sum(bad.values()), self.read.total()
-        if n_bad > max_rate * n_read:
+        n_bad = sum(bad.values())
+        if n_bad > max_rate * self.n_read:
             said = ", ".join(f"{reason} {count}" for reason, count in sorted(bad.items()))
-            msg = f"{n_bad} of {n_read} rows could not be read ({said}), max_bad_rate is {max_rate:g}; mend the source or raise it"
+            found = f"{n_bad} of {self.n_read} rows could not be read ({said})"
+            msg = f"{found}, max_bad_rate is {max_rate:g}; mend the source, or raise it"
             raise TooManyErrors(msg)
 
     def close(self) -> None:

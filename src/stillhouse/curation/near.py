@@ -92,8 +92,8 @@ def duplicates(
         return
     config, matrix = signatures.config, signatures.read()
     members, starts, buckets = _buckets(matrix, templates, order, config)
+    # Places in `order` of the kept questions of each bucket: the first, and where there are more the others.
     heads = np.full(int(buckets.max(initial=-1)) + 1, -1, dtype=np.int64)
-    """The first kept question of each bucket, as its place in ``order``."""
     further: dict[int, list[int]] = {}
     for place, first, end in zip(members.tolist(), starts[:-1].tolist(), starts[1:].tolist(), strict=True):
         shared, question = buckets[first:end], int(order[place])

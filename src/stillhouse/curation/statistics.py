@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from stillhouse.curation.decisions import REASONS
+from stillhouse.curation.ledger import Ledger
 from stillhouse.curation.rules import RULES
 
 FUNNEL = (*RULES, "contaminated", *REASONS[1:3], *REASONS[4:], "incomplete_by_model", "downsampled")
@@ -27,11 +28,11 @@ def composition(table: pa.Table) -> Counter[str]:
     return counts
 
 
-def metrics(read: Mapping[str, int], dropped: Mapping[str, int], kept: Mapping[str, int]) -> dict[str, float]:
-    """All counts as metrics; ``read`` is by source, ``kept`` what ``composition`` counted."""
-    n_read = sum(read.values())
-    by_source = {f"n_kept/{metric(name)}": 0.0 for name in sorted(read)}
-    return {"n_read": float(n_read), **by_source, **{name: float(kept[name]) for name in sorted(kept)}, **funnel(n_read, dropped)}
+def metrics(ledger: Ledger, kept: Mapping[str, int]) -> dict[str, float]:
+    """All counts as metrics; ``kept`` is what ``composition`` counted."""
+    by_source = {f"n_kept/{metric(name)}": 0.0 for name in sorted(ledger.read)}
+    counts = {name: float(kept[name]) for name in sorted(kept)}
+    return {"n_read": float(ledger.n_read), **by_source, **counts, **funnel(ledger.n_read, ledger.dropped)}
 
 
 def length_bucket(n_tokens: int) -> int:

@@ -104,10 +104,10 @@ def _publish(config: Config, inputs: Inputs, ledger: Ledger, counts: Counter[str
     if config.labels:
         refuse_unlabelled(config.labels, counts)
     if not counts["n_kept"] and inputs.shard.count == 1:
-        msg = f"questions: none of {ledger.read.total()} questions is left; dropped: {dict(ledger.dropped)}; look at the sources"
+        msg = f"questions: none of {ledger.n_read} questions is left; dropped: {dict(ledger.dropped)}; look at the sources"
         raise NothingToDo(msg)
     ledger.close()
-    metrics = statistics.metrics(ledger.read, ledger.dropped, counts)
+    metrics = statistics.metrics(ledger, counts)
     page = write_curation(inputs.output, metrics, ledger.dropped, ledger.pairs.paths)
     return Outputs(metrics, dict(ledger.dropped), artifacts=[page])
 
