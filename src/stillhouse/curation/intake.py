@@ -31,8 +31,7 @@ class Intake:
         """Judge one row. A question belongs to the shard of its normalised prompt, so that equal ones are in one shard."""
         if isinstance(row, Dropped):
             if self.shard.holds(row.key):
-                self.ledger.refused += 1
-                self.ledger.drop(row)
+                self.ledger.refuse(row)
             return
         reading = self.read(row)
         owned = self.shard.holds(reading.prompt)

@@ -65,8 +65,6 @@ class Config(StageConfig):
     """Share of questions to keep by label: ``difficulty/easy: 0.5``. The 1.4M report downsamples easy and medium ones: no value."""
     max_questions: int | None = Field(None, ge=1)
     """Questions to keep at most, before they are labelled; the rest is dropped as surplus."""
-    max_bad_rate: float = Field(0.01, ge=0, le=1)
-    """Share of rows that sources may fail to read before the stage fails."""
     seed: int = 0
     """Decides the order in which sources are interleaved, and which questions downsampling keeps."""
 
@@ -84,7 +82,7 @@ class Inputs(StageInputs):
 
 
 def run(config: Config, inputs: Inputs) -> Outputs:
-    """Make the questions. Raises NothingToDo where there is no source or nothing is left, TooManyErrors above a ceiling."""
+    """Make the questions. Raises NothingToDo where there is no source or nothing is left."""
     streams = _streams(config, inputs)
     names = [name.partition("@")[0] for name in config.decontaminate]
     exams = contamination.index({name: benchmarks.questions(name) for name in names}, config.decontamination)
@@ -93,7 +91,6 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     intake = Intake(reader(config.tokenizer), config.filters, exams, inputs.shard, config.sees_all, pool, ledger)
     total = sum(spec.count or 0 for spec in config.sources) + sum(map(rows.count, inputs.imported))
     take_all(intake, interleave(streams, config.seed), total, inputs.progress)
-    ledger.refuse_bad(config.max_bad_rate)
     verdicts = decide(pool, exams, config.semantic_duplicates, config.embedding_model, config.max_questions, ledger.note)
     fewer = partial(surplus, config.downsample, config.seed) if config.downsample else None
     counts = deliver(pool, verdicts, labeller(config.labels), fewer, ledger, inputs.output)

@@ -1,8 +1,5 @@
-import pytest
-
 from stillhouse import rows, testing
 from stillhouse.curation.ledger import Ledger
-from stillhouse.errors import TooManyErrors
 from stillhouse.rows import Dropped
 
 
@@ -16,13 +13,8 @@ def test_ledger_writes_dropped_rows_with_their_reason(tmp_path):
     assert ledger.dropped == {"url": 1}
 
 
-def test_refuse_bad_looks_at_what_could_not_be_read_alone(tmp_path):
+def test_ledger_counts_what_sources_refused_as_read(tmp_path):
     ledger = Ledger(tmp_path)
     ledger.read["toy"] = 8
-    ledger.drop_question(testing.question(), "url", "")
-    for reason in ("bad_json", "bad_type"):
-        ledger.refused += 1
-        ledger.drop(Dropped("f:1", reason, "", ""))
-    ledger.refuse_bad(0.2)
-    with pytest.raises(TooManyErrors, match="2 of 10 rows could not be read .bad_json 1, bad_type 1., max_bad_rate is 0.19"):
-        ledger.refuse_bad(0.19)
+    ledger.refuse(Dropped("f:1", "bad_json", "", ""))
+    assert (ledger.n_read, ledger.dropped) == (9, {"bad_json": 1})
