@@ -50,9 +50,6 @@ class Pool:
         self._parts = Parts(directory, Question)
         self.signatures = Signatures(directory / "signatures", near) if near else None
 
-    def __len__(self) -> int:
-        return len(self._arrays["ids"])
-
     def add(self, reading: Reading, *, owned: bool) -> None:
         """Put one question aside."""
         question = reading.question

