@@ -4,22 +4,18 @@ A stage is given the stages it reads from: that is at once its inputs and its pl
 """
 
 import os
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup
 
-from operators import parent
+from operators import alerts, parent, path
 from operators.events import CHECKPOINT, QUESTIONS, REPORT, SELECTED
 from operators.params import form, overrides
-from operators.placement import cpu, model
-from operators.stage import operator_of
 from operators.uris import MACROS
 from stillhouse import stages
 
 SIZES = ("small", "medium", "large")
-IMAGES = {"responses": "vllm", "sft": "train", "rl": "train", "report": "vllm"}  # of the stages that run a model
 FORMS = {
     # What the form can set, by recipe: the stage's Config without the fields that tell its uses apart.
     "questions": (stages.load("questions").Config, ()),
@@ -39,36 +35,11 @@ PARAMS = {
 } | {key: param for name, of in FORMS.items() for key, param in form(name, *of).items()}  # fmt: skip
 
 
-def stage(
-    name: str,
-    *,
-    recipe: str = "",
-    settings: str = "",
-    outlets: Sequence[Any] = (),
-    priority: int = 1,
-    cores: int = 1,
-    reuse: bool = False,
-    **inputs: Any,
-) -> Any:
-    """The task that makes the artifact ``name`` of the stages given as ``inputs``, each one task or a list of them.
-
-    ``reuse``: take over from the version published last what would be made again, such as a response to the same question.
-    """
-    recipe = recipe or name
-    settings = settings or recipe
-    word = recipe.split("-")[0]
-    where = model(IMAGES[word], cores) if word in IMAGES else cpu(cores)
-    read = {key: given if isinstance(given, list) else [given] for key, given in inputs.items()}
-    made = operator_of(where)(
-        task_id=name, stage=word, recipe=f"@{{{{ params.profile }}}}/{recipe}",
-        overrides=overrides(settings, *FORMS[settings]) if settings in FORMS else "{}",
-        inputs={key: [each.target for each in given] for key, given in read.items()} | ({"previous": "latest"} if reuse else {}),
-        target=f"{{{{ artifact('{name}') }}}}", parent_run=parent.RUN_ID, outlets=list(outlets),
-        priority_weight=priority, **where,
-    )  # fmt: skip
-    for given in read.values():
-        given >> made
-    return made
+def stage(name: str, *, recipe: str = "", settings: str = "", **given: Any) -> Any:
+    """The task of ``operators.path``, with what the form sets for ``settings``, by default for the recipe."""
+    settings = settings or recipe or name
+    said = overrides(settings, *FORMS[settings]) if settings in FORMS else "{}"
+    return path.stage(name, recipe=recipe, overrides=said, **given)
 
 
 with DAG(
@@ -78,7 +49,7 @@ with DAG(
     max_active_runs=1,
     params=PARAMS,
     user_defined_macros=MACROS,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=30)},
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=30), "on_failure_callback": alerts.failed},
     doc_md=__doc__,
     tags=["stillhouse"],
 ):

@@ -19,7 +19,10 @@ from kubernetes.client import models as k8s  # noqa: TID253 -- loaded only where
 
 from operators.placement import GPU, pending_s
 
-PASSED_ON = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS")
+PASSED_ON = (
+    "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS",
+    "STILLHOUSE_REWARD_ENDPOINT", "STILLHOUSE_BENCHMARKS",
+)  # fmt: skip
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
 USER = 10001

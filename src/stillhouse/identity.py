@@ -26,4 +26,9 @@ def prompt_text(messages: Sequence[Message]) -> str:
 
 def question_id(messages: Sequence[Message], reference: str | None) -> str:
     """The id of a question: a hash of its normalised prompt and its reference."""
-    return content_id(normalise(prompt_text(messages)), reference or "")
+    return prompt_id(normalise(prompt_text(messages)), reference)
+
+
+def prompt_id(prompt: str, reference: str | None) -> str:
+    """``question_id`` where the normalised prompt is at hand."""
+    return content_id(prompt, reference or "")

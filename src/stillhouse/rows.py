@@ -6,7 +6,7 @@ Column names and types are the contract between stages, and between releases. Ev
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypedDict, TypeVar, get_args
 
@@ -142,9 +142,8 @@ class Screened(Keyed):
     reason: str | None
 
 
-_RATES = ("pass_rate", "mean_score", "cv", "low", "high")
-_GRADES = pa.list_(pa.struct([("model", pa.string()), ("n", pa.int32()), *((name, pa.float64()) for name in _RATES)]))
-
+_RATES = [(name, pa.float64()) for name in ("pass_rate", "mean_score", "cv", "low", "high")]
+_GRADES = pa.list_(pa.struct([("model", pa.string()), ("n", pa.int32()), *_RATES]))
 
 class ModelGrade(TypedDict):
     """How one model did on one question: ``low`` and ``high`` bound the pass rate."""
@@ -157,9 +156,6 @@ class ModelGrade(TypedDict):
     low: float
     high: float
 
-
-_NUMBERS = ("pass_rate", "mean_score", "cv", "low", "high")
-_MODEL_GRADE = pa.struct([("model", pa.string()), ("n", pa.int32()), *((name, pa.float64()) for name in _NUMBERS)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +226,7 @@ def response_key(row: Keyed) -> ResponseKey:
 
 def dropped(row: Any, reason: str, detail: str = "") -> Dropped:
     """The record of a dropped row; ``row`` is a row dataclass."""
-    values = asdict(row)
+    values = {column.name: getattr(row, column.name) for column in fields(row)}
     key = "/".join(str(values[name]) for name in row.KEY)
     return Dropped(key, reason, detail, json.dumps(values, ensure_ascii=False, default=str))
 
@@ -252,10 +248,15 @@ def write(directory: Path, rows: Iterable[R], row_type: type[R]) -> int:
 
 def write_part(path: Path, rows: Sequence[R], row_type: type[R]) -> None:
     """Write rows as one Parquet file, see ``write_table``."""
+    write_table(path, table(rows, row_type))
+
+
+def table(rows: Sequence[R], row_type: type[R]) -> pa.Table:
+    """The rows as a table."""
     schema: pa.Schema = row_type.SCHEMA  # type: ignore[attr-defined]
     # Not dataclasses.asdict: it copies nested values one by one and takes ten times as long.
     columns = [pa.array([getattr(row, name) for row in rows], type=schema.field(name).type) for name in schema.names]
-    write_table(path, pa.Table.from_arrays(columns, schema=schema))
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def write_table(path: Path, table: pa.Table) -> None:

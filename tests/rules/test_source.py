@@ -18,8 +18,8 @@ FROM_STILLHOUSE = {
 
 HEAVY = {
     "accelerate", "boto3", "botocore", "datasets", "deepspeed", "faiss", "if_verifiable", "kubernetes", "langdetect",
-    "math_verify", "mlflow", "nltk", "numpy", "pandas", "peft", "plotly", "polars", "psutil", "reasoning_gym",
-    "sentence_transformers", "tokenizers", "torch", "transformers", "trl", "vllm",
+    "math_verify", "mlflow", "nltk", "numpy", "pandas", "peft", "plotly", "polars", "psutil", "py3langid", "reasoning_gym",
+    "rensa", "sentence_transformers", "tokenizers", "torch", "transformers", "trl", "vllm",
 }  # fmt: skip
 
 

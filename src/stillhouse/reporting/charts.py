@@ -149,13 +149,17 @@ def funnel(steps: "Sequence[tuple[str, int]]") -> "go.Figure":
 
 def stage_seconds(summary: "Summary") -> "go.Figure":
     """Wall time of every stage."""
+    return ranked([(hop.label, hop.seconds) for hop in summary.hops], "seconds")
+
+
+def ranked(values: Sequence[tuple[str, float]], title: str) -> "go.Figure":
+    """One bar to a label, from the top."""
     import plotly.graph_objects as go
 
-    hops = summary.hops
-    bar = go.Bar(x=[hop.seconds for hop in hops], y=[hop.label for hop in hops], orientation="h", marker_color=BLUE)
+    bar = go.Bar(x=[value for _, value in values], y=[label for label, _ in values], orientation="h", marker_color=BLUE)
     figure = go.Figure(bar)
-    figure.update_layout(xaxis={"title": "seconds"}, yaxis={"autorange": "reversed"})
-    return _styled(figure, 90 + 24 * len(hops))
+    figure.update_layout(xaxis={"title": title}, yaxis={"autorange": "reversed", "type": "category"})
+    return _styled(figure, 90 + 24 * len(values))
 
 
 def _styled(figure: "go.Figure", height: int) -> "go.Figure":

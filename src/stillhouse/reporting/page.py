@@ -78,7 +78,7 @@ def write_run(path: Path, summary: Summary, decision: dict[str, Any]) -> None:
 
 
 def write_page(path: Path, template: str, **values: object) -> None:
-    """Render a template of this package."""
+    """Fill in a template of ``templates/``; what is filled in is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)

@@ -52,7 +52,7 @@ def _rows(uri: str, manifest: Manifest, *, dropped: bool) -> Iterator[dict[str, 
     there = store.store_of(uri)
     published = set(there.names(uri))
     for name in sorted(manifest.files):
-        if not name.endswith(".parquet") or ("dropped" in Path(name).parts) != dropped:
+        if not Path(name).match("part-*.parquet") or ("dropped" in Path(name).parts) != dropped:
             continue
         if name not in published:
             msg = f"{uri}: its manifest lists {name}, which is gone; make the artifact again"

@@ -1,24 +1,39 @@
-"""sources -> questions: read, mix, and drop what is empty, cannot be verified, is there twice or is asked by a benchmark."""
+"""sources -> questions: read, mix, filter, deduplicate, keep benchmarks out, label.
 
-import re
+Every row is judged alone and put aside on disk; then duplicates are decided; then the share of the shard is labelled and published.
+"""
+
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from stillhouse import benchmarks, identity, rows, sources
-from stillhouse.curation import contamination
-from stillhouse.curation.flaws import flaw
+from stillhouse import benchmarks, rows, sources
+from stillhouse.curation import contamination, statistics
+from stillhouse.curation.contamination import Decontamination
+from stillhouse.curation.decisions import decide
+from stillhouse.curation.delivery import deliver
+from stillhouse.curation.downsampling import Shares, surplus
+from stillhouse.curation.embedding import PACKAGED, SemanticDuplicates
+from stillhouse.curation.intake import Intake, take_all
 from stillhouse.curation.interleaving import interleave
-from stillhouse.errors import BadConfig, NothingToDo
+from stillhouse.curation.labels import ModelLabels, labeller, refuse_unlabelled
+from stillhouse.curation.ledger import Ledger
+from stillhouse.curation.near import NearDuplicates
+from stillhouse.curation.pool import Pool
+from stillhouse.curation.reading import reader
+from stillhouse.curation.rules import Filters
+from stillhouse.errors import NothingToDo
+from stillhouse.reporting.curation import write_curation
 from stillhouse.rows import Dropped, Question
 from stillhouse.sources import Spec
 from stillhouse.stage import Outputs, StageConfig, StageInputs
 
-PROGRESS_EVERY = 500
+SCHEMA_VERSION = 2
 
 
 class Config(StageConfig):
@@ -28,12 +43,35 @@ class Config(StageConfig):
     """Sources to read, each a mapping whose ``kind`` says which; imported questions come as inputs."""
     imported_weight: float = Field(1, gt=0)
     """How often the turn of each imported artifact comes while sources are interleaved."""
+    filters: Filters = Filters()
+    """Rules on single questions."""
     decontaminate: tuple[Annotated[str, AfterValidator(benchmarks.pinned)], ...] = ()
     """Benchmarks whose questions are kept out, by name; the revision is filled in."""
+    decontamination: Decontamination = Decontamination()
+    """How they are found."""
+    near_duplicates: NearDuplicates | None = None
+    """Drop near duplicates by MinHash; null, the default, only drops equal ones."""
+    semantic_duplicates: SemanticDuplicates | None = None
+    """Drop semantic duplicates by embeddings; null, the default, embeds nothing."""
+    embedding_model: str = PACKAGED
+    """What embeds questions: a sentence-transformers name or directory, or the packaged model (DeepDistill: bge-m3)."""
+    source_order: tuple[str, ...] = ()
+    """Sources by name, those whose questions to keep first among duplicates; sources not named come last, as equals."""
+    tokenizer: str | None = None
+    """Counts n_tokens: a hub name or a directory; null counts words (see ``curation.words``)."""
+    labels: ModelLabels | None = None
+    """Labels that a model gives; null asks none."""
+    downsample: Shares = Field(default_factory=dict)
+    """Share of questions to keep by label: ``difficulty/easy: 0.5``. The 1.4M report downsamples easy and medium ones: no value."""
     max_questions: int | None = Field(None, ge=1)
-    """Questions to keep at most; the rest is dropped as surplus."""
+    """Questions to keep at most, before they are labelled; the rest is dropped as surplus."""
     seed: int = 0
-    """Decides the order in which sources are interleaved."""
+    """Decides the order in which sources are interleaved, and which questions downsampling keeps."""
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether deciding on one shard's questions takes those of the others."""
+        return bool(self.near_duplicates or self.semantic_duplicates or self.max_questions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,60 +82,36 @@ class Inputs(StageInputs):
 
 
 def run(config: Config, inputs: Inputs) -> Outputs:
-    """Read all sources. Raises NothingToDo where there is none, or none of their questions is left."""
-    _refuse_nothing(config, inputs)
-    names = [name.partition("@")[0] for name in config.decontaminate]
-    indexed = contamination.index({name: benchmarks.questions(name) for name in names})
-    seen: set[str] = set()
-    kept: list[Question] = []
-    drops: list[Dropped] = []
-    n_read: Counter[str] = Counter()
+    """Make the questions. Raises NothingToDo where there is no source or nothing is left."""
+    streams = _streams(config, inputs)
+    asked = {benchmarks.bare_name(name): benchmarks.questions(name) for name in config.decontaminate}
+    exams = contamination.index(asked, config.decontamination)
+    ledger = Ledger(inputs.output)
+    pool = Pool(inputs.scratch / "pool", config.near_duplicates, config.source_order)
+    intake = Intake(reader(config.tokenizer), config.filters, exams, inputs.shard, config.sees_all, pool, ledger)
     total = sum(spec.count or 0 for spec in config.sources) + sum(map(rows.count, inputs.imported))
-    for done, row in enumerate(interleave(_streams(config, inputs), config.seed), start=1):
-        if done % PROGRESS_EVERY == 0 or done == total:
-            inputs.progress(done, max(done, total), "questions")
-        if isinstance(row, Dropped):
-            drops.append(row)
-            continue
-        question = replace(row, question_id=identity.question_id(row.messages, row.reference_answer))
-        n_read[question.source or "none"] += 1
-        reason = flaw(question, seen, indexed)
-        if reason is None and len(kept) == config.max_questions:
-            reason = ("surplus", f"max_questions is {config.max_questions}")
-        if reason is None:
-            kept.append(question)
-        else:
-            drops.append(rows.dropped(question, *reason))
-    return _publish(inputs, kept, drops, n_read)
+    take_all(intake, interleave(streams, config.seed), total, inputs.progress)
+    verdicts = decide(pool, exams, config.semantic_duplicates, config.embedding_model, config.max_questions, ledger.note)
+    fewer = partial(surplus, config.downsample, config.seed) if config.downsample else None
+    counts = deliver(pool, verdicts, labeller(config.labels), fewer, ledger, inputs.output)
+    return _publish(config, inputs, ledger, counts)
 
 
-def _refuse_nothing(config: Config, inputs: Inputs) -> None:
-    if inputs.shard.count > 1:
-        msg = f"questions: --shard {inputs.shard.name} cannot be: duplicates are found by looking at all questions; leave it out"
-        raise BadConfig(msg)
-    if not config.sources and not inputs.imported:
-        msg = "questions: no source in the config and no --input imported=URI; give one of the two"
+def _publish(config: Config, inputs: Inputs, ledger: Ledger, counts: Counter[str]) -> Outputs:
+    if config.labels:
+        refuse_unlabelled(config.labels, counts)
+    if not counts["n_kept"] and inputs.shard.count == 1:
+        msg = f"questions: none of {ledger.n_read} questions is left; dropped: {dict(ledger.dropped)}; look at the sources"
         raise NothingToDo(msg)
+    ledger.close()
+    metrics = statistics.metrics(ledger, counts)
+    page = write_curation(inputs.output, metrics, ledger.dropped, ledger.pairs.paths)
+    return Outputs(metrics, dict(ledger.dropped), artifacts=[page])
 
 
 def _streams(config: Config, inputs: Inputs) -> list[tuple[float, Iterator[Question | Dropped]]]:
     imported = [(config.imported_weight, rows.read(path, Question)) for path in inputs.imported]
-    return [*((spec.weight, sources.read(spec)) for spec in config.sources), *imported]
-
-
-def _publish(inputs: Inputs, kept: list[Question], drops: list[Dropped], n_read: Counter[str]) -> Outputs:
-    reasons = Counter(drop.reason for drop in drops)
-    if not kept:
-        msg = f"questions: none of {n_read.total()} questions is left; dropped: {dict(reasons)}; look at the sources"
-        raise NothingToDo(msg)
-    rows.write(inputs.output, kept, Question)
-    rows.write(inputs.dropped, drops, Dropped)
-    sourced = Counter(question.source or "none" for question in kept)
-    by_source = {f"n_kept/{_metric(name)}": float(sourced[name]) for name in sorted(n_read)}
-    n_all = float(n_read.total() + reasons["own_answer_fails"])
-    return Outputs(metrics={"n_read": n_all, "n_kept": float(len(kept)), **by_source}, dropped=reasons)
-
-
-def _metric(name: str) -> str:
-    """The name with what MLflow refuses in metric names replaced."""
-    return re.sub(r"[^A-Za-z0-9_ .-]", "_", name)
+    if streams := [*((spec.weight, sources.read(spec)) for spec in config.sources), *imported]:
+        return streams
+    msg = "questions: no source in the config and no --input imported=URI; give one of the two"
+    raise NothingToDo(msg)

@@ -1,12 +1,17 @@
+import random
+from collections import Counter
+
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import benchmarks, identity, rows, testing
-from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.rows import Question
+from stillhouse import benchmarks, identity, rows, sources, testing
+from stillhouse.errors import NothingToDo
+from stillhouse.rows import Dropped, Question
+from stillhouse.sampling import engine
 from stillhouse.sampling.prompts import previous_answer_prompt
-from stillhouse.stage import Shard
+from stillhouse.shards import Shard
+from stillhouse.stage import execute
 from stillhouse.stages import questions
 
 SOURCE = {"kind": "arithmetic", "name": "pool", "count": 200, "families": {"add-1": 1, "add-2": 1}}
@@ -47,7 +52,7 @@ def test_questions_planted_contamination_never_passes(tmp_path):
     outputs, kept, dropped = run(tmp_path, imported=[[*planted, *disguised, good]], decontaminate=["arithmetic"])
     assert [row.question_id for row in kept] == [good.question_id]
     assert outputs.dropped == {"contaminated": 500}
-    assert {row["detail"] for row in dropped} == {"asked by arithmetic"}
+    assert all(row["detail"].startswith("asked by arithmetic, question ") for row in dropped)
 
 
 def test_questions_generated_pool_is_disjoint_from_the_benchmark(tmp_path):
@@ -65,7 +70,7 @@ def test_questions_unusable_rows_are_dropped_with_their_reason(tmp_path):
     ]  # fmt: skip
     outputs, kept, _ = run(tmp_path, imported=[given])
     assert outputs.dropped == {"empty_prompt": 1, "missing_reference": 2, "duplicate": 1}
-    assert [row.messages[0]["content"] for row in kept] == ["Tell me a story", "What is  1 + 1?"]
+    assert [identity.normalise(row.messages[0]["content"]) for row in kept] == ["tell me a story", "what is 1 + 1?"]
 
 
 def test_questions_ids_follow_from_the_content(tmp_path):
@@ -97,11 +102,6 @@ def test_questions_with_nothing_left_is_refused(tmp_path):
         run(tmp_path, imported=[[testing.question("")]])
 
 
-def test_questions_shard_is_refused(tmp_path):
-    with pytest.raises(BadConfig, match="duplicates"):
-        run(tmp_path, sources=[SOURCE], shard=Shard(0, 2))
-
-
 def test_questions_config_benchmark_typo_names_the_nearest():
     with pytest.raises(ValidationError, match="did you mean arithmetic"):
         questions.Config(sources=[SOURCE], decontaminate=["aritmetic"])
@@ -114,3 +114,180 @@ def test_questions_config_revision_becomes_part_of_the_fingerprint():
 def test_questions_source_name_that_mlflow_refuses_is_replaced_in_metrics(tmp_path):
     outputs, _, _ = run(tmp_path, imported=[[testing.question(source="a:b/c%")]])
     assert outputs.metrics["n_kept/a_b_c_"] == 1
+
+
+TRAIN = (
+    "A train leaves the station at noon, travelling north at 60 miles per hour. Two hours later a second train leaves the same "
+    "station on a parallel track, travelling north at 90 miles per hour. How many hours after noon does it catch up?"
+)
+RIVER = "A boat crosses a river that is 40 metres wide, and the current carries it 30 metres downstream. How far does it travel?"
+EXAM = [testing.question(TRAIN, "6"), testing.question("Name the capital of France", "Paris")]
+
+
+@pytest.fixture
+def exam(monkeypatch):
+    """A benchmark of two questions under the name of one that is there."""
+    monkeypatch.setattr(benchmarks, "questions", lambda name: EXAM)
+    return ["arithmetic"]
+
+
+def pairs(tmp_path):
+    paths = sorted((tmp_path / "scratch" / "output" / "contamination").glob("pairs-*.parquet"))
+    return [row for path in paths for row in pq.read_table(path).to_pylist()]
+
+
+SEVENTH = " ".join("surely" if place % 7 == 3 else word for place, word in enumerate(TRAIN.split()))
+PARAPHRASE = (
+    "At noon a train departs from a station and goes north at 60 miles per hour. A second train departs the same station two hours "
+    "later on a parallel track going north at 90 miles per hour. After how many hours from noon will it catch the first train?"
+)
+
+
+@pytest.mark.parametrize(
+    ("planted", "method"),
+    [
+        (TRAIN, "exact"),
+        (TRAIN.replace(",", ""), "exact"),
+        (SEVENTH, "ngram"),
+        ("name the capital of France!", "exact"),
+        ("Hello, please name the capital of France for me", "ngram"),
+    ],
+)
+def test_questions_planted_benchmark_question_is_dropped_with_evidence(tmp_path, exam, planted, method):
+    outputs, kept, _ = run(tmp_path, imported=[[testing.question(planted), testing.question(RIVER)]], decontaminate=exam)
+    assert [row.messages[0]["content"] for row in kept] == [RIVER]
+    assert outputs.dropped == {"contaminated": 1}
+    (pair,) = pairs(tmp_path)
+    assert (pair["method"], pair["question"], pair["allowed"]) == (method, planted, False)
+    assert pair["benchmark_question"] in {row.messages[0]["content"] for row in EXAM}
+    assert pair["question"].split()[0] in (tmp_path / "scratch" / "output" / outputs.artifacts[0]).read_text()
+
+
+def test_questions_by_meaning_paraphrases_and_semantic_duplicates_are_dropped(tmp_path, exam):
+    """With the packaged embedding model."""
+    again = "A boat travels across a river 40 metres wide while the current takes it 30 metres downstream. How far does it go?"
+    upstream = RIVER.replace("40", "70")
+    given = [testing.question(text) for text in (PARAPHRASE, RIVER, again, upstream, "Who wrote the novel about a white whale?")]
+    outputs, kept, dropped = run(
+        tmp_path, imported=[given], decontaminate=exam, semantic_duplicates={"min_similarity": 0.85},
+        decontamination={"min_overlap": None, "min_similarity": 0.85},
+    )  # fmt: skip
+    assert outputs.dropped == {"contaminated": 1, "semantic_duplicate": 1}
+    assert {row.messages[0]["content"] for row in kept} == {RIVER, upstream, "Who wrote the novel about a white whale?"}
+    assert [pair["method"] for pair in pairs(tmp_path)] == ["embedding"]
+    assert "kept instead: " + identity.question_id(given[1].messages, "2") in {row["detail"][:30] for row in dropped}
+
+
+def test_questions_allowed_pair_is_kept_and_stays_in_the_evidence(tmp_path, exam):
+    given = testing.question(SEVENTH)
+    allowed = {"allowed": [f"arithmetic/{given.question_id}"]}
+    _, kept, _ = run(tmp_path, imported=[[given]], decontaminate=exam, decontamination=allowed)
+    assert [row.question_id for row in kept] == [given.question_id]
+    assert [pair["allowed"] for pair in pairs(tmp_path)] == [True]
+
+
+def variants(seed=0):
+    """Sixty texts, each with a copy, a near duplicate and another reference, in an order by seed."""
+    rng = random.Random(5)
+    vocabulary = [f"{a}{b}" for a in ("stone", "river", "cloud", "lamp") for b in ("s", "ed", "ing", "er", "ly", "ful", "less")]
+    made = []
+    for number in range(60):
+        words = [*rng.choices(vocabulary, k=40), "apples", str(number)]
+        text = " ".join(words)
+        made += [testing.question(text, "1"), testing.question(text.upper(), "1"), testing.question(text, "2", source="other")]
+        made.append(testing.question(" ".join(["please", *words]), "1"))
+    random.Random(seed).shuffle(made)
+    return made
+
+
+def test_questions_kept_set_does_not_hang_on_the_order_of_the_input(tmp_path):
+    kept = {}
+    for seed in (1, 2):
+        (tmp_path / str(seed)).mkdir()
+        given = variants(seed)
+        _, rows_kept, dropped = run(
+            tmp_path / str(seed), imported=[given[:100], given[100:]], near_duplicates={}, source_order=["other"]
+        )  # fmt: skip
+        kept[seed] = {row.question_id for row in rows_kept}
+        assert {row.source for row in rows_kept} == {"other"}
+        assert Counter(row["reason"] for row in dropped) == {"duplicate": 120, "near_duplicate": 60}
+    assert kept[1] == kept[2]
+    assert len(kept[1]) == 60
+
+
+def test_questions_dropped_duplicate_names_the_one_kept(tmp_path):
+    _, kept, dropped = run(tmp_path, imported=[variants()], near_duplicates={})
+    ids = {row.question_id for row in kept}
+    assert all(row["detail"].startswith("kept instead: ") and ", similarity " in row["detail"] for row in dropped)
+    # A near duplicate's is kept; an equal one's may be a near duplicate itself.
+    assert {row["detail"].split()[2].strip(",") for row in dropped if row["reason"] == "near_duplicate"} <= ids
+
+
+@pytest.mark.parametrize("config", [{}, {"near_duplicates": {}}, {"near_duplicates": {}, "max_questions": 30}])
+def test_questions_shards_give_what_one_process_gives(tmp_path, exam, config):
+    config |= {"decontaminate": exam, "downsample": {"source/toy": 0.7}}
+    given = [*variants(), testing.question(SEVENTH), *EXAM, testing.question("See https://example.org/x"), testing.question("")]
+    (tmp_path / "whole").mkdir()
+    whole, kept, dropped = run(tmp_path / "whole", imported=[given], **config)
+    shards = []
+    for number in range(3):
+        (tmp_path / str(number)).mkdir()
+        shards.append(run(tmp_path / str(number), imported=[given], shard=Shard(number, 3), **config))
+    assert sorted(row.question_id for _, some, _ in shards for row in some) == sorted(row.question_id for row in kept)
+    assert sorted(row["key"] + row["reason"] for _, _, some in shards for row in some) == sorted(
+        row["key"] + row["reason"] for row in dropped
+    )
+    total = Counter()
+    for outputs, _, _ in shards:
+        total.update({name: value for name, value in outputs.metrics.items() if name.startswith("n_")})
+    assert dict(total) == dict(whole.metrics)
+    assert len(pairs(tmp_path / "whole")) == sum(len(pairs(tmp_path / str(number))) for number in range(3)) == 3
+
+
+def test_questions_near_duplicates_leave_templates_with_other_numbers_alone(tmp_path):
+    outputs, _, _ = run(tmp_path, sources=[{**SOURCE, "count": 2000}], near_duplicates={"min_similarity": 0.5, "bands": 40})
+    assert set(outputs.dropped) == {"duplicate"}
+
+
+def test_questions_rows_a_source_cannot_read_are_dropped_with_their_place(tmp_path, monkeypatch):
+    bad = [Dropped(f"pool.jsonl:{line}", "bad_json", "", "{") for line in (3, 8)]
+    monkeypatch.setitem(sources.SOURCES, "arithmetic", lambda spec: iter([*bad, *testing.questions(18)]))
+    outputs, kept, dropped = run(tmp_path, sources=[SOURCE])
+    assert (len(kept), outputs.dropped, outputs.metrics["n_read"]) == (18, {"bad_json": 2}, 20)
+    assert [row["key"] for row in dropped] == ["pool.jsonl:3", "pool.jsonl:8"]
+
+
+def test_questions_model_labels_and_downsampling_by_them(tmp_path, monkeypatch):
+    def judge(request):
+        content = request.messages[0]["content"]
+        if "(incomplete)" in content:
+            return "incomplete" if "0 + 7" in content else "complete"
+        return "easy" if "1 + 7" in content else "very hard"
+
+    monkeypatch.setattr(engine, "load", lambda sampling, model: testing.ScriptedEngine(judge))
+    outputs, kept, _ = run(
+        tmp_path, imported=[testing.questions(10)], labels={"model": "judge", "asked": ["difficulty", "completeness"]},
+        downsample={"difficulty/easy": 0},
+    )  # fmt: skip
+    assert {row.difficulty_label for row in kept} == {"very_hard"}
+    assert outputs.dropped == {"incomplete_by_model": 1, "downsampled": 1}
+    assert outputs.metrics["n_difficulty/very_hard"] == outputs.metrics["n_left/downsampled"] == len(kept) == 8
+
+
+def test_questions_published_pairs_and_page_are_no_rows(tmp_path, exam):
+    imported = testing.publish([testing.question(SEVENTH), testing.question(RIVER)], Question, f"file://{tmp_path}/given")
+    done = execute(
+        questions, questions.Config(decontaminate=exam), {"imported": [f"file://{tmp_path}/given"]}, f"file://{tmp_path}/made"
+    ).manifest
+    assert imported.rows == 2
+    assert done.rows == 1
+    assert {"contamination/pairs-00000.parquet", "curation.html"} <= set(done.files)
+
+
+def test_questions_of_an_empty_shard_are_an_empty_part(tmp_path):
+    given = [testing.question()]
+    prompt = identity.normalise(identity.prompt_text(given[0].messages))
+    empty = next(Shard(index, 2) for index in range(2) if not Shard(index, 2).holds(prompt))
+    outputs, kept, _ = run(tmp_path, imported=[given], shard=empty)
+    assert kept == []
+    assert outputs.metrics["n_read"] == 0

@@ -1,0 +1,41 @@
+from stillhouse.curation.contamination import Match
+from stillhouse.curation.parts import Parts
+from stillhouse.reporting.curation import write_curation
+
+
+def page(tmp_path, n_pairs=0):
+    pairs = Parts(tmp_path, Match, "pairs")
+    for number in range(n_pairs):
+        pairs.add(Match("q1", "exam", "b1", "ngram", 0.57, number == 0, "Is <b> 1 < 2?", f"Is {number} < 2?"), 1)
+    pairs.flush()
+    metrics = {
+        "n_read": 10.0, "n_kept": 7.0, "n_left/url": 8.0, "n_left/duplicate": 7.0, "n_kept/pool": 7.0, "n_category/math": 7.0,
+        "n_length/le_000064": 3.0, "n_length/le_000128": 4.0,
+    }  # fmt: skip
+    return (tmp_path / write_curation(tmp_path, metrics, {"duplicate": 1, "url": 2}, pairs.paths)).read_text()
+
+
+def test_page_shows_the_funnel_in_the_order_of_the_rules(tmp_path):
+    text = page(tmp_path)
+    assert "10 questions read, <b>7 kept</b>" in text
+    assert text.index("<td>url</td>") < text.index("<td>duplicate</td>")
+    assert "20.00 %" in text
+    assert "No pair was found" in text
+
+
+def test_page_opens_offline_with_one_copy_of_the_library(tmp_path):
+    text = page(tmp_path)
+    assert 'src="http' not in text
+    assert text.count("plotly.js v") == 1
+    assert "cdn.plot.ly" not in text.split("</script>")[-1]
+
+
+def test_page_shows_both_texts_of_a_pair_escaped(tmp_path):
+    text = page(tmp_path, n_pairs=2)
+    assert "Is &lt;b&gt; 1 &lt; 2?" in text
+    assert "Is 1 &lt; 2?" in text
+    assert "exam · ngram 0.57 · allowed" in text
+
+
+def test_page_says_how_many_pairs_it_leaves_out(tmp_path):
+    assert "203 pairs, the first 200 of them here" in page(tmp_path, n_pairs=203)
