@@ -187,7 +187,7 @@ def generate(engine, config, directory: Path) -> tuple[float, float]:
 
     from stillhouse.sampling.plan import Rounds
 
-    llm, tokenizer = engine._llm, engine._llm.get_tokenizer()
+    llm, tokenizer = engine.llm, engine.llm.get_tokenizer()
     plan = Rounds(config, "tiny", lambda: rows.read(directory / "questions", rows.Question), config.samples)
     requests = list(plan.wave())
     prompts = [tokenizer.apply_chat_template(each.messages, tokenize=False, add_generation_prompt=True) for each in requests]

@@ -11,8 +11,8 @@ from stillhouse.curation import statistics
 from stillhouse.curation.decisions import STAY, Verdicts
 from stillhouse.curation.labels import Labelled
 from stillhouse.curation.ledger import Ledger
-from stillhouse.curation.parts import TableParts
 from stillhouse.curation.pool import Pool
+from stillhouse.parts import TableParts
 from stillhouse.rows import Question
 
 Label = Callable[[Sequence[Question]], Labelled]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stillhouse import rows
 from stillhouse.curation.contamination import Match
-from stillhouse.curation.parts import Parts
+from stillhouse.parts import Parts
 from stillhouse.rows import Dropped, Question
 
 
@@ -38,7 +38,7 @@ class Ledger:
 
     def note(self, match: Match) -> None:
         """Enter a pair of questions that were taken for one."""
-        self.pairs.add(match, len(match.question) + len(match.benchmark_question))
+        self.pairs.add(match)
 
     def close(self) -> None:
         """Write what is left to write."""
@@ -47,4 +47,4 @@ class Ledger:
 
     def _drop(self, row: Dropped) -> None:
         self.dropped[row.reason] += 1
-        self._rows.add(row, len(row.row))
+        self._rows.add(row)

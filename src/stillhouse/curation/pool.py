@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stillhouse.curation.near import NearDuplicates, Signatures
-from stillhouse.curation.parts import Parts, text_bytes
 from stillhouse.curation.reading import Reading
 from stillhouse.curation.words import quantities
+from stillhouse.parts import Parts
 from stillhouse.rows import Question
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Pool:
             self._arrays[name].append(value)
         if self.signatures:
             self.signatures.add(reading.words)
-        self._parts.add(question, text_bytes(question))
+        self._parts.add(question)
 
     def close(self) -> None:
         """Write what is left to write."""

@@ -20,10 +20,10 @@ from stillhouse.config import resolve
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.exchange import SCHEMAS, reading, refusal
 from stillhouse.exchange.conversion import Conversion, says_something
-from stillhouse.exchange.parts import Parts
 from stillhouse.exchange.reading import Bad, bounded
 from stillhouse.exchange.record import Record, Unfit
 from stillhouse.manifest import Manifest
+from stillhouse.parts import Parts
 from stillhouse.rows import ROW_TYPES, Category, Dropped
 from stillhouse.stage import Outputs, StageConfig, StageInputs, execute, scratch_directory
 
@@ -124,8 +124,8 @@ def _publish(
 
 def _convert(paths: Mapping[str, Path], config: Config, directory: Path) -> Outputs:
     """Write the rows of all artifacts below ``directory``. Raises TooManyErrors above the ceiling."""
-    parts = {name: Parts(directory / name, ROW_TYPES[name]) for name in MADE_OF}
-    drops = Parts(directory / "questions" / "dropped", Dropped)
+    parts: dict[str, Parts[Any]] = {name: Parts(directory / name, ROW_TYPES[name]) for name in MADE_OF}
+    drops: Parts[Any] = Parts(directory / "questions" / "dropped", Dropped)
     conversion, reasons, counts = Conversion(config.license), Counter[str](), Counter[str]()
     for uri, path in paths.items():
         for record in bounded(records(path, config.form, config.category), uri, config.max_bad_rate):

@@ -26,7 +26,7 @@ class VllmEngine:
             raise EngineFailed(msg) from error
         length = os.environ.get("STILLHOUSE_MAX_MODEL_LEN")
         try:
-            self._llm = vllm.LLM(
+            self.llm = vllm.LLM(
                 model=model, enable_prefix_caching=True,
                 tensor_parallel_size=int(os.environ.get("STILLHOUSE_TENSOR_PARALLEL", "1")),
                 max_model_len=int(length) if length else None, disable_log_stats=True, **hardware,
@@ -34,7 +34,7 @@ class VllmEngine:
         except (OSError, ValueError, RuntimeError) as error:
             msg = f"model {model}: vllm cannot load it: {one_line(error)}"
             raise EngineFailed(msg) from error
-        self._tokenizer = self._llm.get_tokenizer()
+        self._tokenizer = self.llm.get_tokenizer()
         if self._tokenizer.chat_template is None:
             msg = f"model {model}: its tokenizer has no chat template; add one to tokenizer_config.json"
             raise EngineFailed(msg)
@@ -46,7 +46,7 @@ class VllmEngine:
         The scheduler is kept full: requests are added as others finish, and completions leave as they finish.
         """
         source, running = iter(requests), dict[str, Request]()
-        engine = self._llm.llm_engine
+        engine = self.llm.llm_engine
         try:
             while True:
                 if len(running) <= AHEAD // 2:
@@ -64,7 +64,7 @@ class VllmEngine:
         if not requests:
             return
         try:
-            names = self._llm.enqueue(self._prompts(requests), [self._parameters(each) for each in requests], use_tqdm=False)
+            names = self.llm.enqueue(self._prompts(requests), [self._parameters(each) for each in requests], use_tqdm=False)
         except ValueError as error:
             # One that is too long turns all of them away: halves are tried until it stands alone.
             if len(requests) == 1:

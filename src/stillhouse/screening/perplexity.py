@@ -92,7 +92,7 @@ class VllmScorer:
         from stillhouse.sampling.vllm import VllmEngine
 
         # The engine's own LLM: loaded for the hardware that there is.
-        self._llm = VllmEngine(model, Sampling(engine="vllm"))._llm
+        self._llm = VllmEngine(model, Sampling(engine="vllm")).llm
         self._max_tokens = max_tokens
 
     def perplexities(self, texts: Sequence[str]) -> list[float | None]:

@@ -37,7 +37,7 @@ class Config(Sampling):
     """Responses to a question; pass@1 is their mean."""
     rounds: int = Field(1, ge=1, le=8)
     """Rounds of thinking: each further one shows the last answer and asks again (Think Twice: 2, up to 4)."""
-    verify_timeout_s: float = Field(10, gt=0)
+    verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take before its worker is killed."""
 
     @field_validator("benchmarks")

@@ -40,7 +40,7 @@ class Config(Sampling):
     """When a grade counts as decided."""
     pass_thresholds: PassThresholds = PassThresholds()
     """Verify scores above which a response passes, by category; used where until asks for verdicts."""
-    verify_timeout_s: float = Field(10, gt=0)
+    verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take before its worker is killed."""
     max_failure_rate: float = Field(0.05, ge=0, le=1)
     """Share of requests that may be given up without an answer; above it the stage fails."""

@@ -48,7 +48,7 @@ class Config(StageConfig):
     """Rollout temperature; the paper gives no value."""
     max_tokens: int = Field(16_384, ge=1)
     """Longest rollout, in tokens (paper: 16k, stage 2 24k)."""
-    verify_timeout_s: float = Field(10, gt=0)
+    verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take; a rollout whose verification fails gets no gradient."""
     system_prompt: SystemPrompt = "think_answer"
     """The system prompt of the rollouts, by name."""

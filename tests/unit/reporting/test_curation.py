@@ -1,12 +1,12 @@
 from stillhouse.curation.contamination import Match
-from stillhouse.curation.parts import Parts
+from stillhouse.parts import Parts
 from stillhouse.reporting.curation import write_curation
 
 
 def page(tmp_path, n_pairs=0):
     pairs = Parts(tmp_path, Match, "pairs")
     for number in range(n_pairs):
-        pairs.add(Match("q1", "exam", "b1", "ngram", 0.57, number == 0, "Is <b> 1 < 2?", f"Is {number} < 2?"), 1)
+        pairs.add(Match("q1", "exam", "b1", "ngram", 0.57, number == 0, "Is <b> 1 < 2?", f"Is {number} < 2?"))
     pairs.flush()
     metrics = {
         "n_read": 10.0, "n_kept": 7.0, "n_left/url": 8.0, "n_left/duplicate": 7.0, "n_kept/pool": 7.0, "n_category/math": 7.0,

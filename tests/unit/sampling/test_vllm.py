@@ -101,7 +101,7 @@ def test_sample_more_than_fit_at_once_are_added_as_others_finish(monkeypatch):
     next(made)
     assert len(read) == 8
     assert sorted(place for place in by_place(made, given)[0]) == sorted(set(range(50)) - {7})
-    assert (engine._llm.most, engine._llm.aborted) == (8, [])
+    assert (engine.llm.most, engine.llm.aborted) == (8, [])
 
 
 @pytest.mark.usefixtures("vllm")
@@ -120,14 +120,14 @@ def test_sample_left_early_aborts_what_runs():
     made = engine.sample(requests(5))
     next(made)
     made.close()
-    assert len(engine._llm.aborted) == 4
+    assert len(engine.llm.aborted) == 4
 
 
 @pytest.mark.usefixtures("vllm")
 def test_load_takes_hardware_from_the_environment(monkeypatch):
     monkeypatch.setenv("STILLHOUSE_TENSOR_PARALLEL", "4")
     monkeypatch.setenv("STILLHOUSE_MAX_MODEL_LEN", "2048")
-    arguments = load(SAMPLING, "tiny")._llm.arguments
+    arguments = load(SAMPLING, "tiny").llm.arguments
     assert (arguments["model"], arguments["tensor_parallel_size"], arguments["max_model_len"]) == ("tiny", 4, 2048)
 
 

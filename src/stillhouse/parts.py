@@ -22,16 +22,20 @@ class Parts(Generic[R]):
         self._batch: list[R] = []
         self._bytes = 0
 
-    def add(self, row: R, n_bytes: int) -> None:
-        """Take one row of about so many bytes."""
+    def add(self, row: R) -> None:
+        """Take one row."""
         self._batch.append(row)
-        self._bytes += n_bytes
+        self._bytes += _text_bytes(row)
         if len(self._batch) == rows.PART_ROWS or self._bytes >= PART_BYTES:
             self.flush()
 
-    def flush(self) -> None:
-        """Write what was taken since the last file, if anything was."""
-        if not self._batch:
+    def close(self) -> None:
+        """Write what is left; an artifact without rows has a part too."""
+        self.flush(empty=not self.paths)
+
+    def flush(self, *, empty: bool = False) -> None:
+        """Write what was taken since the last file, if anything was, or ``empty`` is asked for."""
+        if not self._batch and not empty:
             return
         path = self._directory / f"{self._prefix}-{len(self.paths):05d}.parquet"
         rows.write_part(path, self._batch, self._row_type)
@@ -61,7 +65,12 @@ class TableParts:
         self._n_parts, self._tables = self._n_parts + 1, []
 
 
-def text_bytes(row: Any) -> int:
-    """About how many bytes a row's texts take, for ``Parts.add``."""
-    texts = [getattr(row, name) for name in ("original_response", "test_cases", "constraints")]
-    return sum(len(text) for text in texts if text) + sum(len(message["content"]) for message in row.messages)
+def _text_bytes(row: Any) -> int:
+    """About how many bytes a row's texts take."""
+    return sum(_size(getattr(row, name)) for name in row.__dataclass_fields__)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return sum(len(each.get("content", "")) for each in value) if isinstance(value, list) else 0
