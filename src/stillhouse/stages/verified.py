@@ -14,7 +14,7 @@ from stillhouse.grading import PassThresholds
 from stillhouse.rows import Question, Response, ResponseKey, Verified
 from stillhouse.stage import Outputs, StageConfig, StageInputs
 from stillhouse.verification import self_test
-from stillhouse.verification.counting import counts
+from stillhouse.verification.counting import cost, counts
 from stillhouse.verification.judges import Judges
 from stillhouse.verification.judging import JudgeConfig
 from stillhouse.verification.pool import VerifierPool
@@ -83,7 +83,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     inputs.progress(done, done, "responses")
     metrics = counts(questions, rows.read(inputs.output, Verified), previous)
     _refuse_failures(config, metrics)
-    return Outputs(metrics=metrics | trial)
+    return Outputs(metrics=metrics | trial | cost(inputs.uris.get("responses", ()), metrics["n_correct"]))
 
 
 def _refuse_failures(config: Config, metrics: Mapping[str, float]) -> None:

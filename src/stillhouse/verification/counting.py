@@ -1,8 +1,9 @@
 """Verdicts -> the numbers of a run: by kind, category and method, and the accuracy of each model."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from stillhouse import manifest as manifests
 from stillhouse import rows
 from stillhouse.rows import Question, ResponseKey, Verified
 from stillhouse.verification.scoring import reusable
@@ -25,6 +26,19 @@ def counts(
             judged.update(names)
             passed.update({name: int(row.passed) for name in names})
     return {name: float(count) for name, count in found.items()} | {name: passed[name] / n for name, n in sorted(judged.items())}
+
+
+def cost(responses: Sequence[str], n_correct: float) -> dict[str, float]:
+    """What the artifacts of responses cost in tokens, seconds and GPU-seconds for each response found correct.
+
+    Reused responses cost nothing again: the numbers are those of the runs that made these artifacts.
+    """
+    spent = dict.fromkeys(("tokens", "seconds", "gpu_seconds"), 0.0)
+    for uri in responses:
+        said = manifests.load(uri, "input responses").metrics
+        for name in spent:
+            spent[name] += said.get(f"{name}_per_response", 0.0) * said.get("n_sampled", 0.0)
+    return {f"{name}_per_correct": total / n_correct for name, total in spent.items() if total and n_correct}
 
 
 def _plain(method: str) -> str:
