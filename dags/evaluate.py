@@ -15,7 +15,10 @@ PROFILES = [
 ]  # fmt: skip
 PARAMS = {
     "checkpoint": Param(type="string", minLength=1, description="URI of the checkpoint: an artifact of sft or rl."),
-    "profile": Param("laptop", enum=PROFILES, description="Whose recipes to measure by: a profile, or a paper's protocol."),
+    "profile": Param(
+        "laptop", type="string", pattern="^[a-z0-9][a-z0-9._-]*$", examples=PROFILES,
+        description="Whose recipes to measure by: a profile, or a paper's protocol.",
+    ),
     "benchmarks": Param(
         ["arithmetic"], type="array", items={"type": "string", "minLength": 1}, minItems=1,
         description="One to a line: a name; of a published one NAME@COMMIT or NAME@sha256-DIGEST.",

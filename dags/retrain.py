@@ -27,7 +27,10 @@ FORMS = {
     "registry": (stages.load("registry").Config, ()),
 }
 PARAMS = {
-    "profile": Param("laptop", enum=["laptop", "smollm2", "toy"], description="Whose recipes to run."),
+    "profile": Param(
+        os.environ.get("STILLHOUSE_PROFILE", "laptop"), type="string", pattern="^[a-z0-9][a-z0-9._-]*$",
+        examples=["laptop", "smollm2", "toy"], description="Whose recipes to run: the name of a folder of recipes.",
+    ),
     "version": Param(
         None, type=["null", "string"], pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="The artifacts' version. Empty: the run's time. A version that was run before skips what is unchanged.",

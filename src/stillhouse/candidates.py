@@ -58,11 +58,11 @@ def pool(responses: Sequence[Path], verified: Path, screened: Path | None, teach
     """The candidates among the responses. Raises BadRows for a first-round response without a verdict, or without a screening."""
     import polars as pl
 
-    asked = frames.scan(responses, Response, KEY).filter(prompt_kind="question")
-    verdicts = frames.scan(verified, Verified, [*KEY, "verify_score"]).filter(prompt_kind="question")
+    asked = frames.scan(responses, Response, KEY).filter(prompt_kind="question", round=1)
+    verdicts = frames.scan(verified, Verified, [*KEY, "verify_score"]).filter(prompt_kind="question", round=1)
     rejected = None
     if screened is not None:
-        screenings = frames.scan(screened, Screened, [*KEY, "kept"]).filter(prompt_kind="question")
+        screenings = frames.scan(screened, Screened, [*KEY, "kept"]).filter(prompt_kind="question", round=1)
         rejected = _of_responses(screenings, asked, "screened").filter(~pl.col("kept")).select(KEY)
     return Pool(_of_responses(verdicts, asked, "verified"), rejected, teacher)
 
@@ -97,8 +97,10 @@ def _digest(keyed: "pl.LazyFrame") -> tuple[int, int]:
 
 def further(responses: Sequence[Path], with_summaries: bool) -> "Iterator[pl.LazyFrame]":
     """The records of responses that answer no question for the first time: ``further_round``, and ``summary`` unless in use."""
+    import polars as pl
+
     asked = frames.scan(responses, Response, KEY)
-    yield frames.dropped(asked.filter(prompt_kind="previous_answer"), Response, "further_round")
+    yield frames.dropped(asked.filter(pl.col("prompt_kind") != "summary", pl.col("round") > 1), Response, "further_round")
     if not with_summaries:
         yield frames.dropped(asked.filter(prompt_kind="summary"), Response, "summary")
 

@@ -52,9 +52,9 @@ def tally(verdicts: "pl.LazyFrame", models: Sequence[str | None], above: Sequenc
         for place, model in enumerate(models)
     }
     sums = [each for place in range(len(models)) for each in _sums(place, above)]
-    names = pl.col("model").unique().sort()
-    known = verdicts.select(names).collect(engine="streaming").to_series() if None in models else pl.Series(models)
-    code = pl.col("model").replace_strict(known, pl.Series(range(len(known))), default=len(known), return_dtype=pl.Int64)
+    # Of all verdicts: models without a score have keys too.
+    known = verdicts.select(pl.col("model").unique().sort()).collect(engine="streaming").to_series()
+    code = pl.col("model").replace_strict(known, pl.Series(range(len(known))), return_dtype=pl.Int64)
     # One integer holds what is left of the key once question and kind are known: counting integers takes little time.
     rest = code * 2**48 + pl.col("round").cast(pl.Int64) * 2**32 + pl.col("sample_index")
     found = (

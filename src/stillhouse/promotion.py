@@ -3,11 +3,26 @@
 from datetime import UTC, datetime
 
 from stillhouse import tracking
-from stillhouse.benchmarks.gate import CHAMPION
+from stillhouse.benchmarks.gate import CANDIDATE, CHAMPION
 from stillhouse.errors import MissingInput
 
 REPLACES = "replaces"
 """Tag of a version that became champion: the version that was champion before it."""
+
+
+Version = tuple[str, dict[str, str]]
+"""A version's number, and its tags."""
+
+
+def earlier_try(model: str, report: str, fingerprint: str) -> tuple[str | None, Version | None]:
+    """The version that an earlier try registered, if it came so far, and the champion from before it."""
+    candidate, champion = (tracking.tags_of(model, alias) for alias in (CANDIDATE, CHAMPION))
+    if candidate is None or (candidate[1].get("report"), candidate[1].get("fingerprint")) != (report, fingerprint):
+        return None, champion
+    if champion is not None and champion[0] == candidate[0]:
+        replaced = candidate[1].get(REPLACES)
+        champion = tracking.tags_of(model, "", replaced) if replaced else None
+    return candidate[0], champion
 
 
 def rollback(model: str, version: str | None = None) -> tuple[str, str]:
@@ -24,6 +39,9 @@ def rollback(model: str, version: str | None = None) -> tuple[str, str]:
     target = version or tags.get(REPLACES)
     if target is None:
         msg = f"champion version {replaced} of {model} replaced no other; name one: stillhouse rollback {model} --to VERSION"
+        raise MissingInput(msg)
+    if target == replaced or tracking.tags_of(model, "", target) is None:
+        msg = f"model {model} has no other version {target} to go back to, its champion is {replaced}; name one: --to VERSION"
         raise MissingInput(msg)
     tracking.set_alias(model, CHAMPION, target)
     tracking.set_version_tag(model, replaced, "rolled_back", f"to version {target} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")

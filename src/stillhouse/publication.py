@@ -13,10 +13,15 @@ CLAIM = "claim.json"
 
 
 def claim(uri: str, fingerprint: str, scratch: Path) -> Path | None:
-    """The parts an earlier try of the same fingerprint left; those of another fingerprint are removed."""
+    """The parts an earlier try of the same fingerprint left; those of another fingerprint are removed.
+
+    Raises StaleOutput where another process has published since ``execute`` looked: what a manifest lists is never removed.
+    """
     there = store.store_of(uri)
     claimed = there.read(store.join(uri, CLAIM))
-    names = [name for name in there.names(uri) if not name.startswith("shards/")]
+    # After the claim was read: a publisher writes its manifest first and removes its claim then.
+    refuse_if_published(uri)
+    names = [name for name in there.names(uri) if not name.startswith("shards/") and name != manifests.MANIFEST]
     if claimed is not None and claimed.decode() == fingerprint:
         parts = [name for name in names if name != CLAIM]
         return there.fetch(uri, scratch / "finished", parts) if parts else None

@@ -131,6 +131,9 @@ def execute(
     fingerprint's result or another writer publishes first, and whatever the stage raises. A second call with the same config and
     inputs returns the manifest without running anything.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        msg = f"WORLD_SIZE is {os.environ['WORLD_SIZE']}: a stage is one process so far; start it without torchrun"
+        raise BadConfig(msg)
     shard = shard or Shard()
     output = store.absolute(output)
     links = _links(stage, {key: [store.absolute(uri) for uri in uris] for key, uris in _with_latest(inputs, output).items()})

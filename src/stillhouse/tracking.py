@@ -5,6 +5,7 @@ experiment (default ``stillhouse``).
 """
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ LOG_EVERY_S = 1.0
 BATCH_METRICS = 1000
 """Most metrics that MLflow takes in one request."""
 BAR_CELLS = 24
+_REFUSED = re.compile(r"[^\w./ :-]")  # by MLflow, in names of metrics: models may be called anything
 SYSTEM_METRICS_EVERY_S = 5
 INPUT_TRIES = 5
 
@@ -95,26 +97,26 @@ class Tracked(Untracked):
             self.log({"progress/done": done, "progress/total": total})
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Send, with what came less than ``LOG_EVERY_S`` before: a trainer logs hundreds of times a second.
-
-        Numbers that are not finite are left out (MLflow's SQL store refuses them).
-        """
+        """Send, with what came less than ``LOG_EVERY_S`` before. MLflow refuses numbers that are not finite: left out."""
         import math
 
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._waiting += [Metric(name, float(value), now, step or 0) for name, value in metrics.items() if math.isfinite(value)]
+        finite = {_REFUSED.sub("_", name): float(value) for name, value in metrics.items() if math.isfinite(value)}
+        self._waiting += [Metric(name, value, now, step or 0) for name, value in finite.items()]
         if time.monotonic() - self._flushed >= LOG_EVERY_S:
-            self.flush()
+            # A server that restarts must not end a training: what waits is sent later, and at the end it has to be there.
+            with suppress(TrackingFailed):
+                self.flush()
 
     def flush(self) -> None:
         """Send what waits, in as few requests as the server takes."""
         self._flushed = time.monotonic()
-        waiting, self._waiting = self._waiting, []
         with _translated():
-            for start in range(0, len(waiting), BATCH_METRICS):
-                self._client.log_batch(str(self.id), metrics=waiting[start : start + BATCH_METRICS])
+            while self._waiting:
+                self._client.log_batch(str(self.id), metrics=self._waiting[:BATCH_METRICS])
+                del self._waiting[:BATCH_METRICS]
 
     def finish(self, manifest: "Manifest", artifacts: Sequence[Path]) -> None:
         """Log the result's numbers, its rows and drops, and the files worth a look."""

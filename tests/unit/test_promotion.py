@@ -3,7 +3,7 @@
 import pytest
 
 from stillhouse import promotion, testing, tracking
-from stillhouse.errors import MissingInput, TrackingFailed
+from stillhouse.errors import MissingInput
 
 
 @pytest.fixture
@@ -35,9 +35,10 @@ def test_rollback_to_a_named_version(model):
     assert promotion.rollback(model[0], "1") == ("3", "1")
 
 
-def test_rollback_to_a_version_that_is_not_there_moves_nothing(mlflow, model):
-    with pytest.raises(TrackingFailed):
-        promotion.rollback(model[0], "99")
+@pytest.mark.parametrize("version", ["99", "3"])
+def test_rollback_to_no_other_version_moves_nothing(mlflow, model, version):
+    with pytest.raises(MissingInput, match=f"has no other version {version} to go back to, its champion is 3"):
+        promotion.rollback(model[0], version)
     assert str(mlflow.get_model_version_by_alias(model[0], "champion").version) == "3"
 
 

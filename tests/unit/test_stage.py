@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stillhouse import manifest as manifests
-from stillhouse import rows, store, testing
+from stillhouse import publication, rows, store, testing
 from stillhouse.errors import BadConfig, MissingInput, NothingToDo, StaleOutput, StoreFailed
 from stillhouse.rows import Question
 from stillhouse.shards import Shard
@@ -157,6 +157,20 @@ def test_execute_many_inputs_keep_their_order(root, questions):
     assert list(toy_stage.runs[0].uris["more"]) == others
     assert len(toy_stage.runs[0].more) == 2
     assert toy_stage.runs[0].maybe is None
+
+
+def test_execute_under_torchrun_is_refused_as_every_process_would_publish(root, questions, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(BadConfig, match="WORLD_SIZE is 2: a stage is one process so far"):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+
+
+def test_claim_of_what_was_published_meanwhile_removes_nothing(root, questions, tmp_path):
+    execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    uri = store.absolute(output_of(root))
+    with pytest.raises(StaleOutput, match="another process published there"):
+        publication.claim(uri, "another", tmp_path)
+    assert set(manifests.load(uri).files) < set(store.store_of(uri).names(uri))
 
 
 def test_execute_stage_that_raises_leaves_no_manifest_and_a_later_run_succeeds(root, questions):

@@ -80,6 +80,27 @@ def test_run_many_numbers_in_a_moment_come_in_few_requests_and_none_is_lost(mlfl
     assert len(requests) < 20
 
 
+def test_run_metric_of_a_model_that_may_be_called_anything_is_kept(mlflow):
+    with tracking.run("verified", "file:///root/verified/toy/1", {}, {}, "f") as run:
+        run.log({"accuracy/gpt-4o (2024), v1@b": 0.5})
+    assert mlflow.get_run(run.id).data.metrics["accuracy/gpt-4o _2024__ v1_b"] == 0.5
+
+
+def test_run_server_that_is_away_for_a_moment_ends_no_stage_and_loses_no_number(mlflow, monkeypatch):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def refuse(*_, **__):
+        raise MlflowException("restarting")
+
+    with tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+        with monkeypatch.context() as away:
+            away.setattr(MlflowClient, "log_batch", refuse)
+            run.log({"loss": 0.5}, 1)
+        run.log({"loss": 0.25}, 2)
+    assert [each.value for each in mlflow.get_metric_history(run.id, "loss")] == [0.5, 0.25]
+
+
 def test_run_below_a_parent_is_nested(mlflow, monkeypatch):
     parent = mlflow.create_run(mlflow.create_experiment("parent"))
     monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)

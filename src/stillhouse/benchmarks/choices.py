@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from stillhouse import rows
 from stillhouse.benchmarks.forms import question
 from stillhouse.benchmarks.published import Row
-from stillhouse.grading import SCALES
+from stillhouse.grading import scale
 from stillhouse.rows import Question, Response, Verified
 from stillhouse.verification.scoring import request_of
 from stillhouse.verification.verdict import Request, Verdict
@@ -90,4 +90,4 @@ def _verdict(request: Request) -> Verdict:
         return Verdict("malformed", 0.0, VERSION, f"no choice is named in {answer[:100]!r}")
     if named != request.reference:
         return Verdict("wrong", 0.0, VERSION, f"got {named}, reference {request.reference}")
-    return Verdict("correct", SCALES.get(request.category, 1.0), VERSION)
+    return Verdict("correct", scale(request.category), VERSION)

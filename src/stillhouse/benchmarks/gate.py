@@ -50,7 +50,8 @@ def decide(
     if said[WORSE]:
         rank, why = CANDIDATE, f"worse than champion version {version} on {', '.join(said[WORSE])}"
     elif missing:
-        rank, why = CANDIDATE, f"not measured under the protocol of champion version {version} on {', '.join(missing)}"
+        remedy = "measure the champion as the candidate was, and set its version's tag `report` to that artifact"
+        rank, why = CANDIDATE, f"not measured under the protocol of champion version {version} on {', '.join(missing)}: {remedy}"
     elif said[OPEN]:
         lost = ", ".join(said[OPEN])
         rank, why = CHALLENGER, f"a loss beyond the margin to champion version {version} cannot be ruled out on {lost}"

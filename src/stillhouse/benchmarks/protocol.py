@@ -9,7 +9,7 @@ from stillhouse.identity import content_id
 from stillhouse.rows import Question
 from stillhouse.sampling.engine import Sampling
 from stillhouse.stage import StageConfig
-from stillhouse.stages import verified
+from stillhouse.verification import scoring
 
 if TYPE_CHECKING:
     from stillhouse.stages.report import Config
@@ -50,7 +50,7 @@ def _verifier(benchmark: str, asked: Sequence[Question]) -> str:
     if definition(benchmark).multiple_choice:
         return choices.VERSION
     packages = sorted({VERIFIED_BY[each.category] for each in asked if each.category in VERIFIED_BY})
-    return ", ".join([f"verified {getattr(verified, 'SCHEMA_VERSION', 1)}", *map(_with_version, packages)])
+    return ", ".join([f"verified {scoring.VERSION}", *map(_with_version, packages)])
 
 
 def _with_version(package: str) -> str:

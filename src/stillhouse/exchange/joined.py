@@ -120,13 +120,13 @@ def _example_hash(row: Selected) -> int:
 
 def _responses(directories: Directories, known: Known) -> Iterator[Record]:
     """One record for every response, and for a question without one; in the order of the questions where responses follow it."""
-    kinds = _columns(directories["responses"], "question_id", "prompt_kind")
-    answered = {question_id for question_id, kind in kinds if kind == "question"}
+    kinds = _columns(directories["responses"], "question_id", "prompt_kind", "round")
+    answered = {question_id for question_id, kind, number in kinds if (kind, number) == ("question", 1)}
     order = list(known.questions)
     place = {question_id: number for number, question_id in enumerate(order)}
     passed = 0
     for row in _rows(directories["responses"], Response):
-        if row.prompt_kind != "question":
+        if (row.prompt_kind, row.round) != ("question", 1):
             continue
         upto = place.get(row.question_id, -1)
         yield from (_record(known, each) for each in order[passed:upto] if each not in answered)
@@ -156,7 +156,7 @@ def _rows(directories: Iterable[Path], row_type: type[Any]) -> Iterator[Any]:
     return chain.from_iterable(rows.read(directory, row_type) for directory in directories)
 
 
-def _columns(directories: Iterable[Path], *names: str) -> Iterator[tuple[str, ...]]:
+def _columns(directories: Iterable[Path], *names: str) -> Iterator[tuple[Any, ...]]:
     """Columns of the artifacts, without reading the others."""
     for path in chain.from_iterable(rows.parts(directory) for directory in directories):
         for batch in pq.ParquetFile(path).iter_batches(columns=list(names)):

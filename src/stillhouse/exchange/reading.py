@@ -73,6 +73,9 @@ def local(uri: str) -> Iterator[Path]:
         yield path
         return
     directory, _, name = whole.rpartition("/")
+    if name not in store.store_of(whole).names(directory):
+        msg = f"{uri}: no such file; give one file of rows"
+        raise MissingInput(msg)
     with scratch_directory() as fetched:
         yield store.store_of(whole).fetch(directory, fetched, [name]) / name
 

@@ -4,7 +4,6 @@ Such a release can be verified and graded again: ``stillhouse verified --input q
 """
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -34,8 +33,6 @@ MADE_OF: dict[str, tuple[str, ...]] = {
     "graded": ("questions",),
 }  # fmt: skip
 """The artifacts a release may become, and what each names as its inputs."""
-METRIC_REFUSES = re.compile(r"[^A-Za-z0-9_ .-]")
-"""What MLflow refuses in the name of a metric."""
 
 
 class Config(StageConfig):
@@ -133,7 +130,7 @@ def _convert(paths: Mapping[str, Path], config: Config, directory: Path) -> Outp
                 reasons[record.reason] += 1
                 drops.add(record)
                 continue
-            counts.update(["n_records", *(f"n_ignored/{METRIC_REFUSES.sub('_', name)}" for name in record.ignored)])
+            counts.update(["n_records", *(f"n_ignored/{name}" for name in record.ignored)])
             made = list(conversion.rows_of(record))
             counts["n_repeated"] += not made
             for name, row in made:

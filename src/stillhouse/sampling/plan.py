@@ -111,8 +111,8 @@ class Standing:
     asked: int = 0
     passes: int = 0
     failures: int = 0
-    answers: dict[int, str | None] = field(default_factory=dict)
-    """The last answer of each chain."""
+    answers: dict[tuple[int, int], str | None] = field(default_factory=dict)
+    """By sample and round: a wave stays the same while its own answers come in."""
 
 
 @dataclass
@@ -148,7 +148,7 @@ class Until(Plan):
         for each in self._open:
             for place in range(each.asked, min(each.asked + self.step, self._most)):
                 index, number = place // self.rounds, place % self.rounds + 1
-                yield ask(self.sampling, self.model, each.question, number, index, each.answers.get(index), seed_of)
+                yield ask(self.sampling, self.model, each.question, number, index, each.answers.get((index, number - 1)), seed_of)
 
     def note(self, row: Response) -> None:
         """See Plan."""
@@ -192,7 +192,7 @@ class Until(Plan):
     def _verify(self) -> None:
         for row, passed in zip(self._pending, self.verify(self._pending), strict=True):
             state = self._all[row.question_id]
-            state.answers[row.sample_index] = row.answer
+            state.answers[row.sample_index, row.round] = row.answer
             if passed is not None:
                 state.passes += passed
                 state.failures += not passed

@@ -14,6 +14,7 @@ from stillhouse.rows import Question, Response
 from stillhouse.sampling.adaptive import decided
 from stillhouse.sampling.engine import Engine, Sampling
 from stillhouse.sampling.plan import Plan, Rounds, Standing, Summaries, Until
+from stillhouse.verification.judges import JUDGES
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.scoring import verdicts
 
@@ -60,11 +61,20 @@ def planner(config: "Config", inputs: "Inputs") -> Iterator[Callable[[str, Sampl
         yield lambda model, sampling: Rounds(sampling, model, partial(questions, inputs), config.samples, config.rounds)
     else:
         asked = {row.question_id: row for row in questions(inputs)}
+        _refuse_judged(config, asked)
         step = config.adaptive.step if config.until == "graded" else 1
         with VerifierPool(config.verify_timeout_s) as pool:
             verify = partial(_passed, pool, asked, config)
             enough = partial(_graded if config.until == "graded" else _solved, config)
             yield lambda model, sampling: Until(sampling, model, asked, config.samples, config.rounds, step, enough, verify)
+
+
+def _refuse_judged(config: "Config", asked: Mapping[str, Question]) -> None:
+    judged = sorted({row.category for row in asked.values()} & JUDGES.keys())
+    if judged:
+        named = ", ".join(judged)
+        msg = f"responses: until {config.until} needs verdicts by rule, {named} has none; leave those out, or set until to all"
+        raise BadConfig(msg)
 
 
 def questions(inputs: "Inputs") -> Iterator[Question]:

@@ -50,10 +50,10 @@ def _rows(spec: HuggingFace, place: str) -> Iterator[tuple[int, Object | Bad]]:
         for number, row in enumerate(_open(spec), start=1):
             yield number, row
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        if not number:
-            msg = f"source {spec.name}: {place} cannot be read: {error}; check the name, the revision, the split and the network"
-            raise MissingInput(msg) from error
-        yield number + 1, Bad("bad_file", f"{' '.join(str(error).split())}: what follows could not be read")
+        # Never a shorter data set under the fingerprint of the whole one.
+        where = f" after row {number}" if number else ""
+        msg = f"source {spec.name}: {place} cannot be read{where}: {error}; check name, revision, split and network"
+        raise MissingInput(msg) from error
     if not number:
         yield 1, Bad("bad_file_empty", "the split has no row")
 

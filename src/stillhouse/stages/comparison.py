@@ -56,11 +56,20 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     record = {"against": first, "differences": plain}
     (inputs.output / COMPARISON).write_text(json.dumps(record, indent=1), encoding="utf-8")
     scores = [score for label, measured in outcomes.items() for score in _scores(label, measured)]
-    settings = {name: each["settings"] for measured in outcomes.values() for name, each in measured.items()}
+    settings = _one_protocol(outcomes)
     write_comparison(inputs.output / HTML, scores, settings, first, compared)
     measured_by = [(f"{label}/{name}", each) for label, found in plain.items() for name, each in found.items()]
     metrics = {f"{prefix}/{end}": value for prefix, each in measured_by for end, value in each.items()}
     return Outputs(metrics=metrics, artifacts=[HTML, COMPARISON])
+
+
+def _one_protocol(outcomes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The settings of each benchmark that all reports measured by one protocol: only those stand beside published scores."""
+    found: dict[str, list[Any]] = {}
+    for measured in outcomes.values():
+        for name, each in measured.items():
+            found.setdefault(name, []).append(each)
+    return {name: given[0]["settings"] for name, given in found.items() if len({each["protocol"] for each in given}) == 1}
 
 
 def _labelled(config: Config, inputs: Inputs) -> list[tuple[str, Path]]:

@@ -16,7 +16,7 @@ from stillhouse.stage import Outputs, StageConfig, StageInputs
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ROLES = ("small", "medium", "reference", "strongest")
 
 
@@ -60,7 +60,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
 
     asked = grades.asked(inputs.questions)
     above = grades.limits(config.pass_thresholds, asked)
-    verdicts = frames.scan(inputs.verified, Verified, (*Verified.KEY, "verify_score")).filter(prompt_kind="question")
+    verdicts = frames.scan(inputs.verified, Verified, (*Verified.KEY, "verify_score")).filter(prompt_kind="question", round=1)
     scored = verdicts.filter(pl.col("verify_score").is_not_null())
     models = scored.select(pl.col("model").unique().sort()).collect(engine="streaming").to_series().to_list()
     roles = _roles(config, models)

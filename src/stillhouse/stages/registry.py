@@ -12,7 +12,7 @@ from stillhouse import tracking
 from stillhouse.benchmarks import bare_name, definition
 from stillhouse.benchmarks.gate import CANDIDATE, CHALLENGER, CHAMPION, Decision, decide, line
 from stillhouse.errors import MissingInput
-from stillhouse.promotion import REPLACES
+from stillhouse.promotion import REPLACES, Version, earlier_try
 from stillhouse.stage import Outputs, StageConfig, StageInputs
 from stillhouse.stages.report import OUTCOMES
 
@@ -60,9 +60,10 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     tracking.require_server("registry")
     report_uri, checkpoint_uri = inputs.uris["report"][0], inputs.uris["checkpoint"][0]
     checkpoint = manifests.load(checkpoint_uri)
-    decision = _decide(config, inputs.report, tracking.tags_of(config.model_name, CHAMPION), inputs.scratch)
+    mine, champion = earlier_try(config.model_name, report_uri, checkpoint.fingerprint)
+    decision = _decide(config, inputs.report, champion, inputs.scratch)
     tags = {"report": report_uri, "checkpoint": checkpoint_uri, "fingerprint": checkpoint.fingerprint, **_tags(decision)}
-    version = tracking.register(
+    version = mine or tracking.register(
         config.model_name, inputs.checkpoint, checkpoint_uri, inputs.run_id, tags, decision.description
     )  # fmt: skip
     for alias in (CANDIDATE, CHALLENGER, CHAMPION):
@@ -76,7 +77,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     return Outputs(metrics={"promoted": promoted, "version": float(version)}, artifacts=[HTML, DECISION])
 
 
-def _decide(config: Config, report: Path, champion: tuple[str, dict[str, str]] | None, scratch: Path) -> Decision:
+def _decide(config: Config, report: Path, champion: Version | None, scratch: Path) -> Decision:
     """The rank of the candidate. Raises MissingInput where the champion's report is gone."""
     ours = _outcomes(report)
     if champion is None:

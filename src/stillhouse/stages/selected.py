@@ -12,7 +12,7 @@ from stillhouse.rows import Selected
 from stillhouse.splits import Plan
 from stillhouse.stage import Outputs, StageInputs
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 HTML, SWEEP = "dataset.html", "sweep.json"
 
 

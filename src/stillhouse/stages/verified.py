@@ -1,6 +1,6 @@
 """questions + responses -> verified: score every sampled response against its reference, tests, constraints or by a model."""
 
-import shutil
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -60,7 +60,9 @@ class Inputs(StageInputs):
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Verify part by part. Raises BadRows for a response to an unknown question, TooManyErrors above a ceiling."""
     questions = {row.question_id: row for row in rows.read(inputs.questions, Question)}
-    previous = _previous(inputs)
+    previous = _verdicts(inputs, inputs.previous)
+    # What an earlier try of this run finished, too; what the verifier failed on is in neither, and is tried again.
+    known = ChainMap(_verdicts(inputs, inputs.finished), previous)
     judges = Judges(config.judge, config.reward_model, second_stage=config.second_stage)
     total, done = sum(rows.count(path) for path in inputs.responses), 0
     found = chain.from_iterable(rows.read(path, Response) for path in inputs.responses)
@@ -69,10 +71,9 @@ def run(config: Config, inputs: Inputs) -> Outputs:
         trial = _self_test(config, inputs, pool, questions.values())
         for part, batch in enumerate(iter(lambda: list(islice(mine, PART_RESPONSES)), [])):
             path = inputs.output / f"part-{part:05d}.parquet"
-            if not _carried_over(inputs, path):
-                inputs.progress(done, total, "responses")
-                rows.write_part(path, verdicts(pool, questions, batch, config.pass_thresholds, judges, previous), Verified)
-                inputs.publish_part(path)
+            inputs.progress(done, total, "responses")
+            rows.write_part(path, verdicts(pool, questions, batch, config.pass_thresholds, judges, known), Verified)
+            inputs.publish_part(path)
             done += len(batch)
     if not done and inputs.shard.count == 1:
         msg = "verified: the responses have no row for this run; nothing to verify"
@@ -97,10 +98,9 @@ def _refuse_failures(config: Config, metrics: Mapping[str, float]) -> None:
         raise TooManyErrors(msg)
 
 
-def _previous(inputs: Inputs) -> dict[ResponseKey, Verified]:
-    if inputs.previous is None:
-        return {}
-    return {rows.response_key(row): row for row in rows.read(inputs.previous, Verified) if inputs.shard.holds(row.question_id)}
+def _verdicts(inputs: Inputs, made: Path | None) -> dict[ResponseKey, Verified]:
+    found = rows.read(made, Verified) if made else ()
+    return {rows.response_key(row): row for row in found if inputs.shard.holds(row.question_id)}
 
 
 def _self_test(config: Config, inputs: Inputs, pool: VerifierPool, questions: Iterable[Question]) -> dict[str, float]:
@@ -108,13 +108,3 @@ def _self_test(config: Config, inputs: Inputs, pool: VerifierPool, questions: It
         return {}
     mine = (question for question in questions if inputs.shard.holds(question.question_id))
     return self_test.check(pool, mine, config.pass_thresholds, config.max_self_test_failure_rate)
-
-
-def _carried_over(inputs: Inputs, path: Path) -> bool:
-    """Take a part over from an earlier try: parts are cut at the same places every time."""
-    finished = inputs.finished / path.name if inputs.finished else None
-    if finished is None or not finished.is_file():
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(finished, path)
-    return True

@@ -38,6 +38,7 @@ def make_trainer(
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,
         **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # see training.sft
     trainer = guarded(GRPOTrainer)(
         model=model, args=arguments, train_dataset=Dataset.from_list(_prompts(config, questions)), processing_class=tokenizer,
         reward_funcs=[reward],

@@ -32,6 +32,7 @@ def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any,
         weight_decay=config.weight_decay, logging_steps=1, seed=config.seed,
         **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
     trainer = guarded(SFTTrainer)(
         model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer,
         peft_config=config.lora.peft() if config.lora else None,

@@ -19,7 +19,7 @@ def counts(
     judged: Counter[str] = Counter()
     for row in made:
         category = questions[row.question_id].category
-        found.update([f"n_{row.kind}", f"n_by_category/{category}/{row.kind}", f"n_by_method/{_plain(row.method)}"])
+        found.update([f"n_{row.kind}", f"n_by_category/{category}/{row.kind}", f"n_by_method/{row.method}"])
         found["n_reused"] += reusable(previous, rows.response_key(row), row.content_id) is not None
         if row.passed is not None:
             names = (f"accuracy/{row.model}", f"accuracy_by_category/{category}/{row.model}")
@@ -31,16 +31,11 @@ def counts(
 def cost(responses: Sequence[str], n_correct: float) -> dict[str, float]:
     """What the artifacts of responses cost in tokens, seconds and GPU-seconds for each response found correct.
 
-    Reused responses cost nothing again: the numbers are those of the runs that made these artifacts.
+    Responses that were taken over are counted at what those cost that were newly sampled beside them.
     """
     spent = dict.fromkeys(("tokens", "seconds", "gpu_seconds"), 0.0)
     for uri in responses:
         said = manifests.load(uri, "input responses").metrics
         for name in spent:
-            spent[name] += said.get(f"{name}_per_response", 0.0) * said.get("n_sampled", 0.0)
+            spent[name] += said.get(f"{name}_per_response", 0.0) * said.get("n_responses", 0.0)
     return {f"{name}_per_correct": total / n_correct for name, total in spent.items() if total and n_correct}
-
-
-def _plain(method: str) -> str:
-    """A method's name without the commas that MLflow allows in no metric."""
-    return method.replace(",", "")

@@ -4,7 +4,8 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.benchmarks.protocol import protocol
-from stillhouse.stages import report, verified
+from stillhouse.stages import report
+from stillhouse.verification import scoring
 
 CONFIG = report.Config(benchmarks=("arithmetic-toy",), engine="transformers", samples=2, system_prompt="none", suffix="none")
 ASKED = testing.questions(2)
@@ -35,8 +36,7 @@ def test_protocol_id_changes_with_the_release_of_what_judges_and_of_what_samples
 def test_protocol_names_judge_and_engine_with_their_versions():
     made = protocol(CONFIG, "arithmetic-toy@1", ASKED)
     assert made.engine == f"transformers {importlib.metadata.version('transformers')}"
-    revision = getattr(verified, "SCHEMA_VERSION", 1)
-    assert made.verifier == f"verified {revision}, math-verify {importlib.metadata.version('math-verify')}"
+    assert made.verifier == f"verified {scoring.VERSION}, math-verify {importlib.metadata.version('math-verify')}"
     assert protocol(CONFIG, "gpqa-diamond@1", ASKED).verifier == "choices 1"
 
 

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from stillhouse import sources
 from stillhouse.errors import MissingInput, TooManyErrors
 from stillhouse.rows import Dropped
+from stillhouse.sources import huggingface
 from stillhouse.sources.huggingface import HuggingFace
 
 
@@ -60,8 +61,18 @@ def test_huggingface_missing_column_is_counted_per_row_and_the_ceiling_is_kept(f
 
 @pytest.mark.parametrize("changes", [{"split": "validation"}, {"dataset": "no/such-data-set"}, {"subset": "other"}])
 def test_huggingface_what_is_not_there_is_missing(folder, changes):
-    with pytest.raises(MissingInput, match="source hub: .*check the name, the revision, the split"):
+    with pytest.raises(MissingInput, match="source hub: .*check name, revision, split and network"):
         list(sources.read(spec(folder, **changes)))
+
+
+def test_huggingface_that_breaks_off_is_missing_and_no_shorter_data_set(folder, monkeypatch):
+    def broken(spec):
+        yield {"question": "1+1?", "answer": {"value": 2}}
+        raise ConnectionError("reset by peer")
+
+    monkeypatch.setattr(huggingface, "_open", broken)
+    with pytest.raises(MissingInput, match="cannot be read after row 1: reset by peer"):
+        list(sources.read(spec(folder)))
 
 
 @pytest.mark.parametrize("revision", [None, "", "main"])

@@ -62,6 +62,21 @@ def test_graded_further_rounds_do_not_count(tmp_path):
     assert {each["model"]: each["pass_rate"] for each in found[0].models}["s"] == 1
 
 
+def test_graded_question_asked_again_in_a_further_round_does_not_count(tmp_path):
+    """Where a round gave no answer, the next one asks the plain question."""
+    again = testing.verified(testing.response(ASKED[0], model="s", round=2), passed=False)
+    _, found = run(tmp_path, [*verdicts(ASKED[0], s=[1, 1], m=[1], r=[1]), again])
+    assert {each["model"]: each["n"] for each in found[0].models}["s"] == 2
+
+
+def test_graded_models_without_a_score_are_told_apart(tmp_path):
+    failed = [
+        testing.verified(testing.response(ASKED[0], model=model), kind="error", verify_score=None, passed=None) for model in "ab"
+    ]
+    _, found = run(tmp_path, [*verdicts(ASKED[0], s=[1], m=[1], r=[1]), *failed])
+    assert {each["model"] for each in found[0].models} == {"s", "m", "r"}
+
+
 def test_graded_mean_score_kind_uses_the_scale(tmp_path):
     science = testing.question("Why?", "because", category="science")
     made = [testing.verified(testing.response(science, model=model), verify_score=2.5) for model in "smr"]

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 from pydantic import ValidationError
@@ -41,8 +42,8 @@ class Models:
         monkeypatch.setattr(tracking, "register", self.register)
         monkeypatch.setattr(tracking, "set_alias", lambda name, alias, version: self.aliases.update({alias: version}))
 
-    def tags_of(self, name, alias):
-        version = self.aliases.get(alias)
+    def tags_of(self, name, alias, version=""):
+        version = version or self.aliases.get(alias)
         return (version, self.versions[int(version) - 1]) if version else None
 
     def register(self, name, checkpoint, uri, run_id, tags, description):
@@ -116,6 +117,17 @@ def test_registry_again_registers_nothing(tmp_path, models):
     )
     assert result.skipped
     assert len(models.versions) == 1
+
+
+def test_registry_tried_again_takes_the_version_it_registered_and_the_champion_before_it(tmp_path, models):
+    register(tmp_path, "one", 100)
+    _, output, _ = register(tmp_path, "better", 150)
+    evidence = json.loads((output / "decision.json").read_bytes())
+    shutil.rmtree(output)
+    manifest, output, _ = register(tmp_path, "better", 150)
+    assert len(models.versions) == 2
+    assert models.aliases == dict.fromkeys(("candidate", "challenger", "champion"), "2")
+    assert (manifest.metrics["version"], json.loads((output / "decision.json").read_bytes())) == (2, evidence)
 
 
 def test_registry_without_a_server_says_how_to_start_one(tmp_path):

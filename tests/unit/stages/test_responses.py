@@ -385,6 +385,31 @@ def test_responses_until_verified_stop_at_the_first_right_answer_or_the_cap(tmp_
     assert (engine.asked, read(inputs.output)) == ([], again), "verdicts are found again from the finished rows"
 
 
+def test_responses_until_verified_taken_over_in_pieces_asks_nothing_again(tmp_path, engine, monkeypatch):
+    """Verdicts come in while a wave is still looked through: its requests must stay the same ones."""
+    from stillhouse.sampling import plan
+
+    monkeypatch.setattr(plan, "VERIFIED_AT_ONCE", 2)
+    publish(tmp_path, 5)
+    engine.script = wrong_until(2)
+    output, _ = run(tmp_path, config=changed(until="verified", rounds=2))
+    before, engine.asked = read(output), []
+    output.rename(tmp_path / "finished")
+    inputs = responses.Inputs(
+        scratch=tmp_path / "scratch", questions=tmp_path / "questions" / "toy" / "1", finished=tmp_path / "finished"
+    )
+    responses.run(changed(until="verified", rounds=2), inputs)
+    assert (engine.asked, read(inputs.output)) == ([], before)
+
+
+def test_responses_until_verified_of_what_only_a_judge_can_score_is_refused_before_it_costs(tmp_path, engine):
+    asked = testing.question("Why is the sky blue?", "Rayleigh scattering", category="science")
+    testing.publish([asked], Question, f"{tmp_path}/questions/toy/1")
+    with pytest.raises(BadConfig, match="needs verdicts by rule, science has none"):
+        run(tmp_path, config=changed(until="verified"))
+    assert engine.asked == []
+
+
 def test_responses_until_verified_in_rounds_goes_through_a_chain_before_the_next(tmp_path, engine):
     publish(tmp_path, 1)
     engine.script = wrong_until(1)

@@ -207,9 +207,10 @@ def test_selected_summaries_of_two_models_need_a_name(tmp_path):
 
 def test_selected_summaries_and_further_rounds_are_dropped_where_they_are_not_asked_for(tmp_path):
     further = testing.response(MIXED, model="teacher", prompt_kind="previous_answer", round=2)
-    outputs, made = run(tmp_path, with_summaries(further))
+    asked_again = testing.response(MIXED, "wrong", model="teacher", round=2)
+    outputs, made = run(tmp_path, with_summaries(further, asked_again))
     assert {row.messages[-1]["content"] for row in made} == {testing.response(MIXED).text}
-    assert (outputs.dropped["summary"], outputs.dropped["further_round"]) == (1, 1)
+    assert (outputs.dropped["summary"], outputs.dropped["further_round"]) == (1, 2)
 
 
 def test_selected_original_mode_takes_the_question_s_own_response_once(tmp_path):

@@ -154,7 +154,17 @@ def test_verified_finished_parts_are_taken_over_and_only_the_rest_is_done(tmp_pa
     published = []
     _, found = run(tmp_path, finished=finished, publish_part=published.append)
     assert [row.method for row in found] == ["kept", "kept", *["exact"] * 4]
-    assert [path.name for path in published] == ["part-00001.parquet", "part-00002.parquet"]
+    assert [path.name for path in published] == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+
+
+def test_verified_what_the_verifier_failed_on_in_an_earlier_try_is_tried_again(tmp_path):
+    write(tmp_path, [testing.response(each) for each in ASKED])
+    _, whole = run(tmp_path)
+    failed = [replace(row, kind="timeout", verify_score=None, passed=None, method="kept") for row in whole[:3]]
+    rows.write_part(tmp_path / "finished" / "part-00000.parquet", [*failed, replace(whole[3], method="kept")], Verified)
+    outputs, found = run(tmp_path, finished=tmp_path / "finished")
+    assert [row.method for row in found] == [*["exact"] * 3, "kept", *["exact"] * 2]
+    assert (outputs.metrics["n_timeout"], outputs.metrics["n_correct"]) == (0, 6)
 
 
 def test_verified_shards_are_disjoint_and_together_the_whole(tmp_path):

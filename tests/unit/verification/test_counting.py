@@ -21,11 +21,11 @@ def artifact(tmp_path):
 
 
 def test_cost_of_several_artifacts_is_shared_by_what_was_found_correct(artifact):
-    small = artifact("small", n_sampled=10, tokens_per_response=30, seconds_per_response=0.5, gpu_seconds_per_response=1)
-    large = artifact("large", n_sampled=20, tokens_per_response=60, seconds_per_response=1)
+    small = artifact("small", n_responses=10, tokens_per_response=30, seconds_per_response=0.5, gpu_seconds_per_response=1)
+    large = artifact("large", n_responses=20, tokens_per_response=60, seconds_per_response=1)
     assert cost([small, large], n_correct=5) == {"tokens_per_correct": 300, "seconds_per_correct": 5, "gpu_seconds_per_correct": 2}
 
 
 def test_cost_of_imported_or_never_correct_responses_is_not_said(artifact):
     assert cost([artifact("imported", n_imported=3)], n_correct=2) == {}
-    assert cost([artifact("sampled", n_sampled=3, tokens_per_response=3)], n_correct=0) == {}
+    assert cost([artifact("sampled", n_responses=3, tokens_per_response=3)], n_correct=0) == {}
