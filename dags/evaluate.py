@@ -7,17 +7,15 @@ from airflow.sdk import DAG, Param
 from operators import alerts, parent
 from operators.evaluations import plan
 from operators.events import REPORT
+from operators.params import profiles
 from operators.placement import model
 from operators.stage import StageOperator
 
-PROFILES = [
-    "laptop", "smollm2", "toy", "am-1.4m", "am-thinking", "answers-32b", "not-all-correct", "staged-rl-1.5b", "think-twice"
-]  # fmt: skip
+PAPERS = ("am-1.4m", "am-thinking", "answers-32b", "not-all-correct", "staged-rl-1.5b", "think-twice")
 PARAMS = {
     "checkpoint": Param(type="string", minLength=1, description="URI of the checkpoint: an artifact of sft or rl."),
     "profile": Param(
-        "laptop", type="string", pattern="^[a-z0-9][a-z0-9._-]*$", examples=PROFILES,
-        description="Whose recipes to measure by: a profile, or a paper's protocol.",
+        profiles()[0], enum=[*profiles(), *PAPERS], description="Whose recipes to measure by: a profile, or a paper's protocol."
     ),
     "benchmarks": Param(
         ["arithmetic"], type="array", items={"type": "string", "minLength": 1}, minItems=1,

@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Param, TaskGroup
 
 from operators import alerts, parent, path
 from operators.events import CHECKPOINT, QUESTIONS, REPORT, SELECTED
-from operators.params import form, overrides
+from operators.params import form, overrides, profiles
 from operators.uris import MACROS
 from stillhouse import stages
 
@@ -27,10 +27,7 @@ FORMS = {
     "registry": (stages.load("registry").Config, ()),
 }
 PARAMS = {
-    "profile": Param(
-        os.environ.get("STILLHOUSE_PROFILE", "laptop"), type="string", pattern="^[a-z0-9][a-z0-9._-]*$",
-        examples=["laptop", "smollm2", "toy"], description="Whose recipes to run: the name of a folder of recipes.",
-    ),
+    "profile": Param(profiles()[0], enum=profiles(), description="Whose recipes to run: the name of a folder of recipes."),
     "version": Param(
         None, type=["null", "string"], pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="The artifacts' version. Empty: the run's time. A version that was run before skips what is unchanged.",

@@ -4,6 +4,7 @@ The form repeats a Config's bounds and help texts, so that it refuses what the s
 recipe says".
 """
 
+import os
 from collections.abc import Collection
 from typing import Any
 
@@ -12,6 +13,11 @@ from pydantic import BaseModel
 
 SCALARS = ("integer", "number", "string", "boolean")
 KEPT = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern", "enum")
+
+
+def profiles() -> list[str]:
+    """The folders of recipes that a run may take: ``STILLHOUSE_PROFILES``, by commas, the default first."""
+    return os.environ.get("STILLHOUSE_PROFILES", "laptop,smollm2,toy").split(",")
 
 
 def form(task: str, config: type[BaseModel], without: Collection[str] = ()) -> dict[str, Param]:

@@ -35,7 +35,6 @@ OWNER = {
     "stillhouse/task-id": "{{ ti.task_id }}",
     "stillhouse/run-id": "{{ run_id }}",
     "stillhouse/map-index": "{{ ti.map_index }}",
-    "stillhouse/try-number": "{{ ti.try_number }}",
 }
 """Annotations that name the task instance. Airflow's own labels are cut and hashed, from which no task can be told."""
 GRACE_S = 120

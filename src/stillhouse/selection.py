@@ -5,18 +5,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from stillhouse.draws import draw
 from stillhouse.grading import CvThresholds, PassThresholds, coefficient_of_variation, pass_rate, scale
+from stillhouse.rows import Category
 from stillhouse.stage import StageConfig
 
 EASY_KEPT = ("multi_turn", "other")
 """Categories whose easy questions stay with a probability; those of all others are dropped."""
-
-Category = Literal["math", "code", "science", "instruction_following", "multi_turn", "other"]
 
 
 @dataclass(frozen=True, slots=True)

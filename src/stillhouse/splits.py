@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from stillhouse import choices, draws, frames
 from stillhouse.errors import BadRows
 from stillhouse.grading import PassThresholds
-from stillhouse.rows import CATEGORIES, Response
-from stillhouse.selection import Category, Limits, Rules
+from stillhouse.rows import CATEGORIES, Category, Response
+from stillhouse.selection import Limits, Rules
 
 if TYPE_CHECKING:
     import polars as pl

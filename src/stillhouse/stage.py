@@ -220,7 +220,6 @@ def _link(name: str, uri: str) -> Link:
     return Link(uri=uri, fingerprint=manifests.load(uri, f"input {name}").fingerprint)
 
 
-
 def fetch(name: str, link: Link, scratch: Path) -> Path:
     """A local directory with the files the manifest of input ``name`` lists, no others: tries that were given up may lie beside."""
     there = store.store_of(link.uri)
@@ -236,14 +235,6 @@ def _arguments(stage: Stage, fetched: Mapping[str, list[Path]]) -> dict[str, Any
     """The fetched inputs in the form the stage's ``Inputs`` declares."""
     known = input_names(stage.Inputs)
     return {name: tuple(paths) if known[name] == "many" else paths[0] for name, paths in fetched.items() if paths}
-
-
-
-
-
-
-
-
 
 
 @contextmanager

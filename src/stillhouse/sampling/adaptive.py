@@ -10,7 +10,7 @@ from functools import cache
 
 from pydantic import Field
 
-from stillhouse.sampling.prompts import Category
+from stillhouse.rows import Category
 from stillhouse.stage import StageConfig
 
 Prior = tuple[float, float]

@@ -8,9 +8,9 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
-from stillhouse.rows import Message, Question, Response, ResponseKey
+from stillhouse.rows import Category, Message, Question, Response, ResponseKey
 from stillhouse.sampling.parsing import ANSWER, END_THINK, THINK, Parsed, parse
-from stillhouse.sampling.prompts import Category, Suffix, SystemPrompt, conversation
+from stillhouse.sampling.prompts import Suffix, SystemPrompt, conversation
 from stillhouse.stage import StageConfig
 
 EngineName = Literal["openai", "transformers", "vllm"]

@@ -36,7 +36,6 @@ SUMMARY_PROMPT = (
 
 SystemPrompt = Literal["none", "think_answer", "distillation"]
 Suffix = Literal["none", "boxed", "python"]
-Category = Literal["math", "code", "science", "instruction_following", "multi_turn", "other"]
 
 
 def conversation(messages: Sequence[Message], system_prompt: SystemPrompt, suffix: Suffix) -> list[Message]:

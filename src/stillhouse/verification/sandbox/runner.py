@@ -33,8 +33,6 @@ from stillhouse.verification.sandbox.limits import MIB, Limits
 NAMESPACES, PORTABLE, WEAK = "namespaces", "portable", "weak"
 _ATTEMPTS = {"": (NAMESPACES, PORTABLE), PORTABLE: (PORTABLE,), WEAK: (WEAK,)}
 """Isolations to try in order, by STILLHOUSE_ISOLATION."""
-START_S = 60
-"""A server that is not ready by then never will be."""
 COMPILING = Limits(
     cpu_s=30, wall_s=60, memory_bytes=2048 * MIB, output_bytes=64 * MIB, tmp_bytes=256 * MIB, processes=32, open_files=256
 )
