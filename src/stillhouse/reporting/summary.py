@@ -158,13 +158,14 @@ def _pass_rate_table(summary: Summary) -> Table:
 
 
 def _scores_table(scores: list[Score]) -> Table:
-    table = Table(title="pass@1 with its 95 % interval", title_justify="left", box=box.SIMPLE)
+    # Padded on one side alone: a terminal of 80 columns holds it.
+    table = Table(title="pass@1 with its 95 % interval", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for name in ("checkpoint", "benchmark", "round", "pass@1", "interval", "tokens", "stopped"):
         table.add_column(name, justify="left" if name in {"checkpoint", "benchmark"} else "right")
     for score in scores:
         measured = score.measured
         table.add_row(
-            score.label, score.benchmark, str(score.number), f"{measured.mean:.3f}", f"{measured.low:.3f} – {measured.high:.3f}",
+            score.label, score.benchmark, str(score.number), f"{measured.mean:.3f}", f"{measured.low:.3f}–{measured.high:.3f}",
             f"{score.tokens:.1f}", f"{score.stop_ratio:.1%}",
         )  # fmt: skip
     return table

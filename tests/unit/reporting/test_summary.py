@@ -68,10 +68,10 @@ def test_print_summary_shows_rows_difficulty_and_scores(tmp_path):
     assert any({"level", "1:", "60"} <= set(line) for line in lines)
     assert any(line[:1] == ["0.25"] and line[-1] == "10" for line in lines)
     scored = [line for line in lines if line[1:2] == ["arithmetic"]]
-    assert [(line[0], line[2], line[3], line[4], line[6]) for line in scored] == [
-        ("toy-base", "1", "0.100", "0.050", "0.200"),
-        ("toy-1", "1", "0.600", "0.500", "0.700"),
-        ("toy-1", "2", "0.650", "0.550", "0.750"),
+    assert [tuple(line[place] for place in (0, 2, 3, 4)) for line in scored] == [
+        ("toy-base", "1", "0.100", "0.050–0.200"),
+        ("toy-1", "1", "0.600", "0.500–0.700"),
+        ("toy-1", "2", "0.650", "0.550–0.750"),
     ]
 
 
