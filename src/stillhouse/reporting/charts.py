@@ -52,7 +52,7 @@ def hesitation(steps: "Sequence[Step]") -> "go.Figure":
     for color, word in zip(SERIES, steps[0].groups[0].words, strict=False):
         heights = [count for step in steps for group in step.groups for count in group.words[word]]
         figure.add_trace(go.Bar(x=_before_and_after(steps), y=heights, name=word, marker_color=color))
-    figure.update_layout(barmode="group", yaxis={"title": "words in a response"})
+    figure.update_layout(barmode="group", yaxis={"title": "words in a response", "rangemode": "nonnegative"})
     return _styled(figure, 380)
 
 
