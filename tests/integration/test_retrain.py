@@ -1,22 +1,13 @@
 """The path by ``dag.test()``: control side here, the stages as commands of the other environment."""
 
-import contextlib
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-STAGES = ROOT / ".venv" / "bin"
+from tests.integration.house import STAGES, call, run_dag
+
 VERSION = "v1"
-READY_S = 60.0
+KINDS = ("correct", "wrong", "no_answer", "malformed", "truncated", "timeout", "error")
 
 pytestmark = [
     pytest.mark.integration,
@@ -25,77 +16,8 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="session")
-def home(tmp_path_factory):
-    """Airflow, MLflow and a store in one directory, with the environment that the stages inherit."""
-    directory = tmp_path_factory.mktemp("retrain")
-    with mlflow_server(directory) as uri, pytest.MonkeyPatch.context() as patch:
-        settings = {
-            "AIRFLOW_HOME": directory / "airflow", "AIRFLOW__CORE__DAGS_FOLDER": ROOT / "dags",
-            "AIRFLOW__CORE__LOAD_EXAMPLES": False, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{directory}/airflow.db",
-            "STILLHOUSE_RUNNER": "process", "STILLHOUSE_STORE": (directory / "store").as_uri(),
-            "STILLHOUSE_PROGRAM": STAGES / "stillhouse", "MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": "stillhouse",
-            "HF_HUB_OFFLINE": 1, "PYTHONPATH": ROOT,
-        }  # fmt: skip
-        for name, value in settings.items():
-            patch.setenv(name, str(value))
-        airflow = Path(sys.executable).with_name("airflow")
-        subprocess.run([airflow, "db", "migrate"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        yield directory, uri
-
-
-@contextlib.contextmanager
-def mlflow_server(directory):
-    """A real server on a free port; gone afterwards with all it started."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    argv = [
-        STAGES / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{directory}/mlflow.db", "--artifacts-destination", directory / "artifacts",
-    ]  # fmt: skip
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (directory / "mlflow.log").open("wb") as log:
-        process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        uri = f"http://127.0.0.1:{port}"
-        wait_for(f"{uri}/health", process)
-        yield uri
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
-
-
-def wait_for(url: str, process) -> None:
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended"
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
-            return
-        time.sleep(0.2)
-    pytest.fail(f"{url} did not answer within {READY_S} s")
-
-
-def run_dag():
-    """One run in this process, in a child of its own so that Airflow reads this test's settings."""
-    script = f"""
-import json
-from airflow.dag_processing.dagbag import DagBag
-dag = DagBag({str(ROOT / "dags")!r}).dags["retrain"]
-run = dag.test(run_conf={{"profile": "toy", "version": {VERSION!r}}})
-print("RESULT", json.dumps({{"state": str(run.state), "tasks": {{ti.task_id: str(ti.state) for ti in run.get_task_instances()}}}}))
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    lines = [line.removeprefix("RESULT ") for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    assert lines, done.stdout[-3000:] + done.stderr[-3000:]
-    return json.loads(lines[0]) | {"log": done.stdout + done.stderr}
-
-
-def call(uri: str, path: str, body=None):
-    request = urllib.request.Request(f"{uri}/api/2.0/mlflow/{path}", json.dumps(body).encode() if body else None)
-    request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
+def retrain():
+    return run_dag("retrain", profile="toy", version=VERSION)
 
 
 def runs(uri: str) -> list[dict]:
@@ -105,7 +27,7 @@ def runs(uri: str) -> list[dict]:
 
 @pytest.fixture(scope="session")
 def first(home):
-    return run_dag()
+    return retrain()
 
 
 def test_retrain_toy_ends_in_a_registered_model(home, first):
@@ -128,6 +50,19 @@ def test_retrain_stage_runs_are_nested_below_the_dag_runs(home, first):
 
 def test_retrain_again_skips_every_stage(home, first):
     assert first["state"] == "success"
-    again = run_dag()
+    again = retrain()
     assert again["state"] == "success"
     assert again["log"].count("unchanged, skipped") == len(again["tasks"]) - 2
+
+
+def test_retrain_next_night_samples_and_verifies_nothing_again(home, first):
+    """Another version of the same questions and models: everything is made anew but what GPUs were paid for."""
+    directory, _ = home
+    assert first["state"] == "success"
+    night = run_dag("retrain", profile="toy", version="v2")
+    assert night["state"] == "success"
+    for name in ("responses/toy-small", "responses/toy-medium", "responses/toy-large"):
+        metrics = json.loads((directory / "store" / name / "v2" / "manifest.json").read_bytes())["metrics"]
+        assert (metrics["n_sampled"], metrics["n_reused"]) == (0, metrics["n_responses"]), name
+    metrics = json.loads((directory / "store" / "verified" / "toy" / "v2" / "manifest.json").read_bytes())["metrics"]
+    assert metrics["n_reused"] == sum(metrics[f"n_{kind}"] for kind in KINDS)

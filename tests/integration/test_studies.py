@@ -1,13 +1,10 @@
 """The answer study, and an evaluation of one of its students, by ``dag.test()`` on the toy profile."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.integration.test_retrain import ROOT, STAGES, call, mlflow_server
+from tests.integration.house import STAGES, call, run_dag
 
 VERSION = "v1"
 
@@ -16,41 +13,6 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(not (STAGES / "stillhouse").exists(), reason="needs .venv: make venv"),
 ]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """Airflow, MLflow and a store in one directory, with the environment that the stages inherit."""
-    directory = tmp_path_factory.mktemp("studies")
-    with mlflow_server(directory) as uri, pytest.MonkeyPatch.context() as patch:
-        settings = {
-            "AIRFLOW_HOME": directory / "airflow", "AIRFLOW__CORE__DAGS_FOLDER": ROOT / "dags",
-            "AIRFLOW__CORE__LOAD_EXAMPLES": False, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{directory}/airflow.db",
-            "STILLHOUSE_RUNNER": "process", "STILLHOUSE_STORE": (directory / "store").as_uri(),
-            "STILLHOUSE_PROGRAM": STAGES / "stillhouse", "MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": "stillhouse",
-            "HF_HUB_OFFLINE": 1, "PYTHONPATH": ROOT,
-        }  # fmt: skip
-        for name, value in settings.items():
-            patch.setenv(name, str(value))
-        airflow = Path(sys.executable).with_name("airflow")
-        subprocess.run([airflow, "db", "migrate"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        yield directory, uri
-
-
-def run_dag(name, **conf):
-    """One run in a child process, so that Airflow reads this test's settings."""
-    script = f"""
-import json
-from airflow.dag_processing.dagbag import DagBag
-dag = DagBag({str(ROOT / "dags")!r}).dags[{name!r}]
-run = dag.test(run_conf=json.loads({json.dumps(json.dumps(conf))}))
-tasks = {{f"{{ti.task_id}}/{{ti.map_index}}": str(ti.state) for ti in run.get_task_instances()}}
-print("RESULT", json.dumps({{"state": str(run.state), "tasks": tasks}}))
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    lines = [line.removeprefix("RESULT ") for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    assert lines, done.stdout[-3000:] + done.stderr[-3000:]
-    return json.loads(lines[0]) | {"log": done.stdout + done.stderr}
 
 
 @pytest.fixture(scope="module")
