@@ -1,6 +1,5 @@
 from typing import get_args
 
-from stillhouse import rows
 from stillhouse.sampling import prompts
 from stillhouse.sampling.prompts import (
     SUFFIXES,
@@ -17,10 +16,6 @@ ASKED = [{"role": "user", "content": "What is 1 + 1?"}]
 def test_names_in_the_config_are_the_prompts_there_are():
     assert set(get_args(prompts.SystemPrompt)) == set(SYSTEM_PROMPTS)
     assert set(get_args(prompts.Suffix)) == set(SUFFIXES)
-
-
-def test_categories_in_the_config_are_those_of_the_rows():
-    assert get_args(prompts.Category) == rows.CATEGORIES
 
 
 def test_suffix_of_code_asks_for_a_block():
