@@ -14,7 +14,7 @@ from stillhouse.benchmarks.published import Row
 from stillhouse.grading import scale
 from stillhouse.rows import Question, Response, Verified
 from stillhouse.verification.scoring import request_of
-from stillhouse.verification.verdict import Request, Verdict
+from stillhouse.verification.verdict import Request, Verdict, unanswered
 
 VERSION = "choices 1"
 """Part of the protocol: raised when an answer could be read in another way."""
@@ -80,11 +80,9 @@ def verdicts(questions: Mapping[str, Question], responses: Sequence[Response]) -
 
 
 def _verdict(request: Request) -> Verdict:
-    if request.finish_reason == "error":
-        return Verdict("error", None, VERSION, "the engine failed on this response")
-    answer = (request.answer or "").strip()
-    if not answer:
-        return Verdict("truncated" if request.finish_reason == "length" else "no_answer", 0.0, VERSION)
+    if silent := unanswered(request, VERSION):
+        return silent
+    answer = str(request.answer).strip()
     named = letter(answer)
     if named is None:
         return Verdict("malformed", 0.0, VERSION, f"no choice is named in {answer[:100]!r}")

@@ -5,11 +5,9 @@ first 12 or more digits of a file's hash. A file is ``{STILLHOUSE_BENCHMARKS}/{n
 ``s3://`` prefix; a benchmark that reads several splits has one file with a further column, ``split``.
 """
 
-import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,9 @@ import pyarrow.parquet as pq
 
 from stillhouse import store
 from stillhouse.errors import BadConfig, BadRows, MissingInput, one_line
+from stillhouse.exchange.reading import sha256
 from stillhouse.rows import Question
+from stillhouse.stage import scratch_directory
 
 DATA = re.compile(r"[0-9a-f]{40}|sha256-[0-9a-f]{12,64}")
 SUFFIXES = (".jsonl", ".parquet")
@@ -89,15 +89,14 @@ def _file_rows(name: str, data: str) -> Iterator[Row]:
     if not found:
         msg = f"benchmark {name}@{data}: neither {' nor '.join(wanted)} lies below {root}; put it there, or name a hub commit"
         raise MissingInput(msg)
-    with tempfile.TemporaryDirectory(prefix="stillhouse-", dir=os.environ.get("STILLHOUSE_SCRATCH")) as scratch:
-        path = there.fetch(root, Path(scratch), found[:1]) / found[0]
+    with scratch_directory() as scratch:
+        path = there.fetch(root, scratch, found[:1]) / found[0]
         _check(name, data.removeprefix("sha256-"), path)
         yield from _parquet(path) if path.suffix == ".parquet" else _lines(path)
 
 
 def _check(name: str, digest: str, path: Path) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(path)
     if not found.startswith(digest):
         msg = f"benchmark {name}: {path.name} has sha256 {found}, sha256-{digest} is named; restore the file, or name this one"
         raise BadConfig(msg)

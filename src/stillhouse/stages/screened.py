@@ -10,6 +10,7 @@ from pathlib import Path
 from stillhouse import rows
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
 from stillhouse.identity import prompt_text
+from stillhouse.parts import Parts
 from stillhouse.rows import Dropped, Question, Response, Screened
 from stillhouse.screening import ngrams, perplexity
 from stillhouse.screening.rules import Asked, Rules, Screening, screen
@@ -17,8 +18,8 @@ from stillhouse.screening.structure import turns
 from stillhouse.stage import Outputs, StageInputs
 
 SCHEMA_VERSION = 2
-BATCH, DROPS_TO_A_PART = 512, 4096
-"""Responses that are judged at a time; dropped ones, with their texts, that are held until they are written."""
+BATCH = 512
+"""Responses that are judged at a time."""
 FREQUENT = "frequent_ngrams.json"
 """The strings that are too frequent, most frequent first, with their counts."""
 FREQUENT_SHOWN = 1000
@@ -102,14 +103,10 @@ def _judged(
 
 def _screened(inputs: Inputs, judged: Iterable[tuple[Response, Screening]], reasons: Counter[str]) -> Iterator[Screened]:
     """Pass the rows on; write those dropped, part by part, and count their reasons."""
-    part, drops = 0, list[Dropped]()
+    drops = Parts(inputs.dropped, Dropped)
     for response, (row, detail) in judged:
         if row.reason:
-            drops.append(rows.dropped(response, row.reason, detail))
+            drops.add(rows.dropped(response, row.reason, detail))
             reasons[row.reason] += 1
-        if len(drops) == DROPS_TO_A_PART:
-            rows.write_part(inputs.dropped / f"part-{part:05d}.parquet", drops, Dropped)
-            part, drops = part + 1, []
         yield row
-    if drops or not part:
-        rows.write_part(inputs.dropped / f"part-{part:05d}.parquet", drops, Dropped)
+    drops.close()

@@ -76,7 +76,7 @@ def test_screened_perplexity_without_a_model_is_refused(tmp_path):
 
 
 def test_screened_many_drops_are_written_part_by_part(tmp_path, monkeypatch):
-    monkeypatch.setattr(screened, "DROPS_TO_A_PART", 2)
+    monkeypatch.setattr(rows, "PART_ROWS", 2)
     outputs, found = run(tmp_path, [testing.response(each, think=None) for each in ASKED[:5]])
     parts = sorted((tmp_path / "scratch" / "output" / "dropped").iterdir())
     assert [pq.read_metadata(part).num_rows for part in parts] == [2, 2, 1]
