@@ -124,4 +124,4 @@ print("RESULT", json.dumps({{dag.dag_id: {{task.task_id: list(task.extra_links) 
     assert {"retrain", "evaluate", "answer_study"} <= found.keys()
     for dag, tasks in found.items():
         stages = tasks.keys() - {"open_run", "close_run", "plan", "reap"}
-        assert {name: tasks[name] for name in stages} == dict.fromkeys(stages, ["MLflow run", "report"]), dag
+        assert {name: tasks[name] for name in stages} == {name: ["MLflow run", "report"] for name in stages}, dag

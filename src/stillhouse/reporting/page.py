@@ -9,7 +9,7 @@ from stillhouse.reporting import charts
 from stillhouse.reporting.summary import Score, Summary
 
 if TYPE_CHECKING:
-    from stillhouse.benchmarks.anchors import Anchor
+    from stillhouse.benchmarks.anchors import Anchor, Published
     from stillhouse.benchmarks.evaluation import Evaluation
     from stillhouse.benchmarks.scores import Measured
     from stillhouse.benchmarks.statistics import Interval
@@ -24,6 +24,9 @@ TEXT_CHARS = 6000
 
 def write_report(path: Path, model: str, measured: "Sequence[Measured]") -> None:
     """The page of one evaluation: scores, verdicts, what the rounds of thinking changed, and samples to read."""
+    from stillhouse.benchmarks.anchors import step_anchors
+    from stillhouse.benchmarks.rounds import TRAJECTORIES
+
     scores = [
         Score(
             model, each.name, number, score.pass_at_1, len(each.evaluation.questions), score.tokens, score.stop_ratio,
@@ -39,19 +42,26 @@ def write_report(path: Path, model: str, measured: "Sequence[Measured]") -> None
         hesitation={each.name: charts.html(charts.hesitation(each.steps), with_library=False) for each in measured if each.steps},
         lengths={each.name: charts.html(charts.lengths(each.steps), with_library=False) for each in measured if each.steps},
         kinds={each.name: _kinds(each.evaluation) for each in measured},
+        trajectories=("all", *TRAJECTORIES),
+        published={each.name: step_anchors(each.name, _settings(each.protocol.model_dump())) for each in measured},
         anchors=beside(scores, {each.name: each.protocol.model_dump() for each in measured}),
         samples=[sample for each in measured for sample in _samples(each.name, each.evaluation)],
     )  # fmt: skip
 
 
 def write_comparison(
-    path: Path, scores: Sequence[Score], settings: Mapping[str, Any], against: str, compared: Mapping[str, "Mapping[str, Interval]"]
-) -> None:
-    """The page of several checkpoints: their scores, and the paired difference of each to the one named ``against``."""
+    path: Path, scores: Sequence[Score], settings: Mapping[str, Any], against: str,
+    compared: Mapping[str, "Mapping[str, Interval]"], published: "Sequence[Published]" = (),
+) -> None:  # fmt: skip
+    """The page of several checkpoints: their scores, and the paired difference of each to the one named ``against``.
+
+    ``published``: the same comparison as papers print it.
+    """
     write_page(
         path, "comparison.html.j2", title=f"Comparison with {against}", scores=scores, against=against, compared=compared,
         chart=charts.html(charts.ladder(list(scores)), with_library=True),
-        difference_chart=charts.html(charts.paired(compared), with_library=False), anchors=beside(scores, settings),
+        difference_chart=charts.html(charts.paired(compared), with_library=False),
+        anchors=beside(scores, settings), published=published,
     )  # fmt: skip
 
 
@@ -61,10 +71,15 @@ def beside(scores: Sequence[Score], settings: Mapping[str, Any]) -> "dict[str, t
 
     found = {}
     for name, given in settings.items():
-        published = anchors(name, {"samples": given["samples"], **given["sampling"]})
+        published = anchors(name, _settings(given))
         if published:
             found[name] = ([score for score in scores if score.benchmark == name], published)
     return found
+
+
+def _settings(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """What an anchor's protocol is held against."""
+    return {"samples": protocol["samples"], **protocol["sampling"]}
 
 
 def write_run(path: Path, summary: Summary, decision: dict[str, Any]) -> None:

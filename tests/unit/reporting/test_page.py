@@ -108,7 +108,17 @@ def test_report_page_sets_the_papers_beside_scores_of_their_benchmark(tmp_path):
     write_report(tmp_path / "r.html", "toy", [measured("aime-2024")])
     text = page(tmp_path / "r.html").text
     assert "aime-2024: beside the papers" in text
-    assert "QwQ-32B 2 82.1 other protocol : samples 32" in text
+    assert "QwQ-32B 2 82.1 9,607.9 other protocol : samples 32" in text
+
+
+def test_report_page_sets_the_papers_trajectories_beside_those_measured(tmp_path):
+    write_report(tmp_path / "r.html", "toy", [measured("aime-2024")])
+    text = page(tmp_path / "r.html").text
+    ours = "2 I-C 3 12.0 → 12.0 0.0 → 0.0 0.0 → 0.0 0.0 → 0.0 0.0 → 0.0 this report "
+    assert f"{ours}2 I-C – 23383.0 → 19862.0 – – – – QwQ-32B, Think Twice, Fig. 5: other protocol : samples 32" in text
+    assert "2 I-C – – 98.7 → 93.3 106.2 → 111.3 39.8 → 30.9 63.7 → 66.0 a model that is not named" in text
+    assert "how words are counted not stated" in text
+    assert "3 I-C" not in text, "only rounds that were measured here"
 
 
 def scores(*rates):
