@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from stillhouse.reporting import charts
 from stillhouse.reporting.summary import Score, Summary
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from stillhouse.benchmarks.anchors import Anchor, Published
     from stillhouse.benchmarks.evaluation import Evaluation
     from stillhouse.benchmarks.scores import Measured
@@ -59,7 +62,7 @@ def write_comparison(
     """
     write_page(
         path, "comparison.html.j2", title=f"Comparison with {against}", scores=scores, against=against, compared=compared,
-        chart=charts.html(charts.ladder(list(scores)), with_library=True),
+        chart=charts.html(charts.ladder(scores), with_library=True),
         difference_chart=charts.html(charts.paired(compared), with_library=False),
         anchors=beside(scores, settings), published=published,
     )  # fmt: skip
@@ -94,10 +97,14 @@ def write_run(path: Path, summary: Summary, decision: dict[str, Any]) -> None:
 
 def write_page(path: Path, template: str, **values: object) -> None:
     """Fill in a template of ``templates/``; what is filled in is escaped."""
+    path.write_text(_environment().get_template(template).render(**values), encoding="utf-8")
+
+
+@cache
+def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    path.write_text(environment.get_template(template).render(**values), encoding="utf-8")
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
 
 def _kinds(evaluation: "Evaluation") -> dict[int, dict[str, int]]:
