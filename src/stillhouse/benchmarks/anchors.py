@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any, Literal
@@ -124,17 +124,15 @@ def step_anchors(benchmark: str, settings: Mapping[str, Any]) -> list[StepAnchor
     """What was published on a benchmark from round to round: lengths and words, of all chains and by trajectory."""
     found = []
     for table, name, other in _measured(benchmark, settings):
-        source = {"paper": table.paper, "table": table.table, "other": other}
+        made = partial(StepAnchor, paper=table.paper, table=table.table, other=other)
         for model, given in table.lengths.items():
-            for before, after in pairwise(_by_round(given.get(name))):
-                found.append(StepAnchor(**source, model=model, number=after[0], group="all", tokens=(before[1], after[1])))
+            for (_, before), (number, after) in pairwise(_by_round(given.get(name))):
+                found.append(made(model=model, number=number, group="all", tokens=(before, after)))
         for model, rounds in table.steps.items():
             for number, groups in rounds.get(name, {}).items():
                 for group, pairs in groups.items():
-                    words = {word: pair for word, pair in pairs.items() if word != "tokens"}
-                    found.append(
-                        StepAnchor(**source, model=model, number=number, group=group, tokens=pairs.get("tokens"), words=words)
-                    )
+                    words: dict[str, Pair] = {word: pair for word, pair in pairs.items() if word != "tokens"}
+                    found.append(made(model=model, number=number, group=group, tokens=pairs.get("tokens"), words=words))
     return found
 
 
