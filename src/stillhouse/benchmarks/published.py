@@ -61,6 +61,7 @@ def read(source: Published, name: str, data: str) -> Iterator[Question]:
 
 def _hub_rows(source: Published, name: str, commit: str) -> Iterator[Row]:
     import datasets
+
     # Of whichever library it speaks HTTP with.
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 

@@ -4,10 +4,12 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import testing
+from stillhouse import rows, testing
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.stage import execute
 from stillhouse.stages import comparison
+
+ASKED = testing.questions(50)
 
 
 def report(tmp_path, name, passed, protocol="p1", n=50):
@@ -22,7 +24,13 @@ def report(tmp_path, name, passed, protocol="p1", n=50):
         },
     }
     uri = (tmp_path / "report" / name / "1").as_uri()
-    testing.publish_files({"outcomes.json": json.dumps({"arithmetic": measured}).encode()}, "report", uri)
+    files = {"outcomes.json": json.dumps({"arithmetic": measured}).encode()}
+    answered = [testing.response(each, None if index < passed else "0") for index, each in enumerate(ASKED[:n])]
+    judged = [testing.verified(each, passed=index < passed) for index, each in enumerate(answered)]
+    for kind, made in (("questions", ASKED[:n]), ("responses", answered), ("verified", judged)):
+        rows.write(tmp_path / "rows" / name / kind, made, rows.ROW_TYPES[kind])
+        files[f"arithmetic/{kind}/part-00000.parquet"] = (tmp_path / "rows" / name / kind / "part-00000.parquet").read_bytes()
+    testing.publish_files(files, "report", uri)
     return uri
 
 
@@ -41,6 +49,9 @@ def test_comparison_is_of_every_report_with_the_first(tmp_path):
     page = (output / "comparison.html").read_text(encoding="utf-8")
     assert "Comparison with original" in page
     assert "87.5 %" in page
+    assert page.count('<details class="sample"') == 3 * 50, "20 questions that tell the three apart, and the 30 that do not"
+    assert page.index('data-label="original"') < page.index('data-label="answer"') < page.index('data-label="summary"')
+    assert '<select name="label">' in page
 
 
 def test_comparison_labels_stand_for_the_reports_in_order(tmp_path):
