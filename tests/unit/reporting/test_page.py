@@ -114,9 +114,9 @@ def test_report_page_sets_the_papers_beside_scores_of_their_benchmark(tmp_path):
 def test_report_page_sets_the_papers_trajectories_beside_those_measured(tmp_path):
     write_report(tmp_path / "r.html", "toy", [measured("aime-2024")])
     text = page(tmp_path / "r.html").text
-    ours = "2 I-C 3 12.0 → 12.0 0.0 → 0.0 0.0 → 0.0 0.0 → 0.0 0.0 → 0.0 this report "
-    assert f"{ours}2 I-C – 23383.0 → 19862.0 – – – – QwQ-32B, Think Twice, Fig. 5: other protocol : samples 32" in text
-    assert "2 I-C – – 98.7 → 93.3 106.2 → 111.3 39.8 → 30.9 63.7 → 66.0 a model that is not named" in text
+    ours = "2 I-C this report 3 12.0 → 12.0 0.0 → 0.0 0.0 → 0.0 0.0 → 0.0 0.0 → 0.0 "
+    assert f"{ours}2 I-C QwQ-32B – 23383.0 → 19862.0 – – – – Think Twice, Fig. 5: other protocol : samples 32" in text
+    assert "2 I-C model not named – – 98.7 → 93.3 106.2 → 111.3 39.8 → 30.9 63.7 → 66.0 Think Twice, Figs 3 and 4" in text
     assert "how words are counted not stated" in text
     assert "3 I-C" not in text, "only rounds that were measured here"
 
