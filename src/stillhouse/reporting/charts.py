@@ -88,7 +88,7 @@ def paired(compared: "Mapping[str, Mapping[str, Interval]]") -> Figure:
         for color, (label, found) in zip(SERIES * 4, compared.items(), strict=False)
     ]
     none = {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "y domain", "line": {"color": GREY, "dash": "dot"}}
-    across = {"title": _title("difference in pass@1 (paired 95 % interval)"), "tickformat": "+.0%"}
+    across = {"title": _title("difference in pass@1 (95 % interval)"), "tickformat": "+.0%"}
     return _figure(traces, 130 + 46 * sum(map(len, compared.values())), across, DOWNWARD, showlegend=False, shapes=[none])
 
 
