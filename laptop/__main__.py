@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from laptop import services
-from laptop.demo import demo, prepare
+from laptop.demo import ENDS, demo, prepare
 from laptop.settings import STORES, Laptop
 from stillhouse.errors import StillhouseError, one_line
 
@@ -25,7 +25,7 @@ def up(laptop: Laptop) -> bool:
     """Start the services, and say where they are."""
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     fresh = services.start(laptop, out.print)
-    prepare(laptop, since if "dag-processor" in fresh else "")
+    prepare(laptop, "retrain", since if "dag-processor" in fresh else "")
     out.print(f"Airflow  {laptop.airflow_url}  user admin, password {laptop.secrets['admin_password']}", soft_wrap=True)
     out.print(f"MLflow   {laptop.mlflow_url}", soft_wrap=True)
     if laptop.store == "s3":
@@ -55,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m laptop", description="The services and the demo on one machine.")
     parser.add_argument("command", choices=["up", "down", "demo", "status"])
     parser.add_argument("--store", choices=STORES, default="file")
+    parser.add_argument("--dag", choices=ENDS, default="retrain", help="what `demo` runs")
     parser.add_argument("--profile", choices=PROFILES, default="laptop", help="whose recipes `demo` runs")
     parser.add_argument("--version", default="demo", help="the artifacts' version; an earlier one skips what is unchanged")
     given = parser.parse_args()
@@ -63,7 +64,8 @@ def main() -> None:
     try:
         laptop = services.here(given.store)
         commands: dict[str, Callable[[Laptop], bool]] = {
-            "up": up, "down": down, "status": status, "demo": partial(demo, out, profile=given.profile, version=given.version),
+            "up": up, "down": down, "status": status,
+            "demo": partial(demo, out, dag=given.dag, profile=given.profile, version=given.version),
         }  # fmt: skip
         succeeded = commands[given.command](laptop)
     except StillhouseError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from laptop.settings import DAG, Laptop
+from laptop.settings import Laptop
 from stillhouse.errors import ServiceFailed
 
 PARSED_WITHIN_S = 120.0
@@ -27,9 +27,10 @@ class Task:
 
 
 class Airflow:
-    """A client with a token. Every call raises ServiceFailed with the server's words where it refuses."""
+    """A client with a token, for one DAG. Every call raises ServiceFailed with the server's words where it refuses."""
 
-    def __init__(self, laptop: Laptop) -> None:
+    def __init__(self, laptop: Laptop, dag: str) -> None:
+        self.dag = dag
         self._client = httpx.Client(base_url=laptop.airflow_url, timeout=30, trust_env=False)
         login = {"username": "admin", "password": laptop.secrets["admin_password"]}
         self._client.headers["Authorization"] = f"Bearer {self._call('POST', '/auth/token', login)['access_token']}"
@@ -46,7 +47,7 @@ class Airflow:
         """Until the DAG file has been parsed after ``since`` (ISO time). Raises ServiceFailed with the import error."""
         deadline = time.monotonic() + PARSED_WITHIN_S
         while time.monotonic() < deadline:
-            answer = self._send("GET", f"/api/v2/dags/{DAG}")
+            answer = self._send("GET", f"/api/v2/dags/{self.dag}")
             if answer.is_success and (answer.json()["last_parsed_time"] or "") > since and not answer.json()["has_import_errors"]:
                 return
             errors = self._call("GET", "/api/v2/importErrors")["import_errors"]
@@ -55,34 +56,34 @@ class Airflow:
                 msg = f"{fresh[0]['filename']} does not load: {fresh[0]['stack_trace'].strip().splitlines()[-1]}"
                 raise ServiceFailed(msg)
             time.sleep(ASK_EVERY_S)
-        msg = f"Airflow did not read dags/{DAG}.py within {PARSED_WITHIN_S:.0f} s; look into the log of dag-processor"
+        msg = f"Airflow did not read dags/{self.dag}.py within {PARSED_WITHIN_S:.0f} s; look into the log of dag-processor"
         raise ServiceFailed(msg)
 
     def unfinished(self) -> list[str]:
         """Runs of the DAG that have not ended, by id."""
-        found = self._call("GET", f"/api/v2/dags/{DAG}/dagRuns?state=running&state=queued&limit=100")["dag_runs"]
+        found = self._call("GET", f"/api/v2/dags/{self.dag}/dagRuns?state=running&state=queued&limit=100")["dag_runs"]
         return [each["dag_run_id"] for each in found]
 
     def give_up(self, run_id: str) -> None:
         """Mark a run failed; Airflow ends its running tasks."""
-        self._call("PATCH", f"/api/v2/dags/{DAG}/dagRuns/{run_id}", {"state": "failed"})
+        self._call("PATCH", f"/api/v2/dags/{self.dag}/dagRuns/{run_id}", {"state": "failed"})
 
     def trigger(self, run_id: str, conf: Mapping[str, Any]) -> None:
         """Start a run."""
-        self._call("POST", f"/api/v2/dags/{DAG}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)})
+        self._call("POST", f"/api/v2/dags/{self.dag}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)})
 
     def state(self, run_id: str) -> str:
         """The run's state: queued, running, success or failed."""
-        return str(self._call("GET", f"/api/v2/dags/{DAG}/dagRuns/{run_id}")["state"])
+        return str(self._call("GET", f"/api/v2/dags/{self.dag}/dagRuns/{run_id}")["state"])
 
     def tasks(self, run_id: str) -> list[Task]:
         """The run's tasks, in no order."""
-        found = self._call("GET", f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
+        found = self._call("GET", f"/api/v2/dags/{self.dag}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
         return [Task(each["task_id"], each["state"] or "waiting", each["duration"] or 0.0, each["try_number"]) for each in found]
 
     def order(self) -> list[str]:
         """The DAG's tasks, each after those it waits for."""
-        found = self._call("GET", f"/api/v2/dags/{DAG}/tasks")["tasks"]
+        found = self._call("GET", f"/api/v2/dags/{self.dag}/tasks")["tasks"]
         waiting = {each["task_id"]: 0 for each in found}
         after = {each["task_id"]: each["downstream_task_ids"] for each in found}
         for names in after.values():

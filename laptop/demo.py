@@ -1,4 +1,4 @@
-"""``make demo``: the retrain path from start to end, followed stage by stage."""
+"""``make demo``: a DAG from start to end, followed stage by stage."""
 
 import os
 import signal
@@ -19,6 +19,8 @@ from stillhouse.errors import ServiceFailed
 
 ASK_EVERY_S = 1.0
 SAY_EVERY_S = 15.0
+ENDS = {"retrain": "registry", "answer_study": "comparison-study"}
+"""The DAGs that can be shown, and the artifact that each ends in."""
 LATER = "triggerer"
 """Nothing on a laptop defers: it may come up while the first stages run."""
 STATES = {
@@ -29,10 +31,10 @@ SILENT = ("waiting", "scheduled", "queued", "upstream_failed", "skipped")
 """States that are not worth a line of their own."""
 
 
-def demo(console: Console, laptop: Laptop, profile: str, version: str) -> bool:
-    """Run the path and print what came out; whether it succeeded. Services that ran before are left running."""
+def demo(console: Console, laptop: Laptop, dag: str, profile: str, version: str) -> bool:
+    """Run the DAG and print what came out; whether it succeeded. Services that ran before are left running."""
     started = time.monotonic()
-    with _services(console, laptop) as (airflow, ours):
+    with _services(console, laptop, dag) as (airflow, ours):
         run_id = f"demo-{profile}-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
         with _given_up_on_error(airflow, run_id):
             if ours:
@@ -43,33 +45,33 @@ def demo(console: Console, laptop: Laptop, profile: str, version: str) -> bool:
                 console.print(f"{waiting_for[0]} has not ended: this run starts after it", soft_wrap=True)
             airflow.trigger(run_id, {"profile": profile, "version": version})
             services.start_one(laptop, LATER)
-            console.print(f"run [bold]{run_id}[/bold] · {laptop.airflow_url}/dags/retrain/runs/{run_id}", soft_wrap=True)
+            console.print(f"run [bold]{run_id}[/bold] · {laptop.airflow_url}/dags/{dag}/runs/{run_id}", soft_wrap=True)
             watch = Watch(laptop, airflow, run_id)
             succeeded = _follow(console, airflow, watch, run_id) == "success"
         if succeeded:
-            _summary(console, laptop, profile, version)
+            _summary(console, laptop, ENDS[dag], profile, version)
         else:
-            _failure(console, laptop, run_id, watch.lines())
+            _failure(console, laptop, dag, run_id, watch.lines())
     console.print(f"{'done' if succeeded else 'failed'} in {_clock(time.monotonic() - started)}")
     return succeeded
 
 
-def prepare(laptop: Laptop, since: str) -> Airflow:
+def prepare(laptop: Laptop, dag: str, since: str) -> Airflow:
     """What a fresh Airflow needs before a run: the pool, and the DAG read from its file."""
-    airflow = Airflow(laptop)
+    airflow = Airflow(laptop, dag)
     airflow.make_pool("cpu", max(2, os.cpu_count() or 1))  # a task of two slots would wait for ever in a pool of one
     airflow.wait_for_dag(since)
     return airflow
 
 
 @contextmanager
-def _services(console: Console, laptop: Laptop) -> Iterator[tuple[Airflow, bool]]:
+def _services(console: Console, laptop: Laptop, dag: str) -> Iterator[tuple[Airflow, bool]]:
     """The services, and whether this block started them; then it stops them too, also when they came up half."""
     before = any(services.running(laptop).values())
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     try:
         fresh = services.start(laptop, console.print, without=[LATER])
-        yield prepare(laptop, since if "dag-processor" in fresh else ""), not before
+        yield prepare(laptop, dag, since if "dag-processor" in fresh else ""), not before
     finally:
         if not before:
             with _undisturbed():
@@ -175,11 +177,11 @@ def _plain(console: Console) -> Iterator[Any]:
         console.print(f"{unreached} stage{'s' if unreached > 1 else ''} not reached")
 
 
-def _failure(console: Console, laptop: Laptop, run_id: str, lines: list[Line]) -> None:
+def _failure(console: Console, laptop: Laptop, dag: str, run_id: str, lines: list[Line]) -> None:
     failed = [line.task for line in lines if line.task.state == "failed"]
     errors = []
     for task in failed:
-        log = log_of(laptop, run_id, task)
+        log = log_of(laptop, dag, run_id, task)
         errors.append(error_in(log))
         console.print(f"[red]{task.name} failed:[/red] {escape(errors[-1])}", soft_wrap=True)
         console.print(f"  log: {escape(str(log))}", soft_wrap=True)
@@ -189,14 +191,15 @@ def _failure(console: Console, laptop: Laptop, run_id: str, lines: list[Line]) -
         console.print(f"[red]the run failed without a failed stage[/red]; look at {laptop.log('scheduler')}", soft_wrap=True)
 
 
-def _summary(console: Console, laptop: Laptop, profile: str, version: str) -> None:
+def _summary(console: Console, laptop: Laptop, end: str, profile: str, version: str) -> None:
     """The numbers of the run, and where to look further."""
     from stillhouse import manifest
     from stillhouse.reporting.summary import print_summary
     from stillhouse.store import join, local_path
 
     os.environ.update(laptop.store_environment())
-    uri = f"{laptop.root}/registry/{profile}/{version}"
+    stage, dash, suffix = end.partition("-")
+    uri = f"{laptop.root}/{stage}/{profile}{dash}{suffix}/{version}"
     print_summary(console, uri)
     pages = [join(uri, name) for name in manifest.load(uri).files if name.endswith(".html")]
     for page in pages:

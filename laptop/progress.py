@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from laptop.airflow import Airflow, Task
-from laptop.settings import DAG, Laptop
+from laptop.settings import Laptop
 
 EXPERIMENT = "stillhouse"
 HIDDEN = ("open_run", "close_run")
@@ -90,9 +90,9 @@ def _progress_of(run: Mapping[str, dict]) -> Progress:  # type: ignore[type-arg]
     return Progress(metrics.get("progress/done", 0.0), metrics.get("progress/total", 0.0))
 
 
-def log_of(laptop: Laptop, run_id: str, task: Task) -> Path:
+def log_of(laptop: Laptop, dag: str, run_id: str, task: Task) -> Path:
     """Where Airflow wrote the task's last try."""
-    logs = laptop.airflow_home / "logs" / f"dag_id={DAG}" / f"run_id={run_id}"
+    logs = laptop.airflow_home / "logs" / f"dag_id={dag}" / f"run_id={run_id}"
     return logs / f"task_id={task.name}" / f"attempt={task.tries}.log"
 
 

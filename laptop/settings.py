@@ -20,7 +20,6 @@ PORTS = {"AIRFLOW_PORT": 8080, "MLFLOW_PORT": 5000, "S3_PORT": 8333}
 STORES = ("file", "s3")
 BUCKETS = ("stillhouse", "mlflow")
 PARALLELISM = 4
-DAG = "retrain"
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,11 @@ def answer(body: dict[str, Any]) -> Reply:
 class Endpoint:
     """One server; ``asked`` are the bodies of the requests for completions, ``keys`` the Authorization headers."""
 
-    def __init__(self, script: Script | None = None, models: tuple[str, ...] | None = ("toy",), port: int = 0) -> None:
+    def __init__(
+        self, script: Script | None = None, models: tuple[str, ...] | None = ("toy",), port: int = 0, version: str = ""
+    ) -> None:  # fmt: skip
         self.script = script or (lambda number, body: None)
-        self.models = models
+        self.models, self.version = models, version
         self.asked: list[dict[str, Any]] = []
         self.answered = 0
         self.keys: list[str | None] = []
@@ -94,8 +96,10 @@ class Endpoint:
 
 
 @contextmanager
-def endpoint(script: Script | None = None, models: tuple[str, ...] | None = ("toy",), port: int = 0) -> Iterator[Endpoint]:
-    made = Endpoint(script, models, port)
+def endpoint(
+    script: Script | None = None, models: tuple[str, ...] | None = ("toy",), port: int = 0, version: str = ""
+) -> Iterator[Endpoint]:  # fmt: skip
+    made = Endpoint(script, models, port, version)
     try:
         yield made
     finally:
@@ -120,9 +124,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
     def do_GET(self) -> None:
-        known = self.owner.models is not None and self.path.endswith("/models")
-        listed = {"data": [{"id": name} for name in self.owner.models or ()]}
-        self._send(Reply(200, listed) if known else refusal(404))
+        said: dict[str, Any] = {}
+        if self.owner.models is not None:
+            said["/v1/models"] = {"data": [{"id": name} for name in self.owner.models]}
+        if self.owner.version:
+            said["/version"] = {"version": self.owner.version}
+        self._send(Reply(200, said[self.path]) if self.path in said else refusal(404))
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

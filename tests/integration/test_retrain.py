@@ -4,9 +4,13 @@ import json
 
 import pytest
 
+from stillhouse.manifest import Manifest
 from tests.integration.house import STAGES, call, run_dag
 
-VERSION = "v1"
+NIGHTS = ("v0", "v1")
+FEWER = 40
+MODELS = ("small", "medium", "large")
+SAMPLES = 4
 KINDS = ("correct", "wrong", "no_answer", "malformed", "truncated", "timeout", "error")
 
 pytestmark = [
@@ -16,53 +20,65 @@ pytestmark = [
 ]
 
 
-def retrain():
-    return run_dag("retrain", profile="toy", version=VERSION)
-
-
 def runs(uri: str) -> list[dict]:
     experiment = call(uri, "experiments/get-by-name?experiment_name=stillhouse")["experiment"]["experiment_id"]
     return call(uri, "runs/search", {"experiment_ids": [experiment], "max_results": 200})["runs"]
 
 
 @pytest.fixture(scope="session")
-def first(home):
-    return retrain()
+def nights(home):
+    """Two nights after each other; on the first there are fewer questions."""
+    fewer = {"questions__max_questions": FEWER}
+    return [run_dag("retrain", profile="toy", version=version, **given) for version, given in zip(NIGHTS, (fewer, {}), strict=True)]
 
 
-def test_retrain_toy_ends_in_a_registered_model(home, first):
-    directory, uri = home
-    assert first["state"] == "success", {name: state for name, state in first["tasks"].items() if state != "success"}
-    assert (directory / "store" / "registry" / "toy" / VERSION / "manifest.json").exists()
+def test_retrain_toy_ends_in_a_registered_model(home, nights):
+    _, uri = home
+    for night in nights:
+        assert night["state"] == "success", {name: state for name, state in night["tasks"].items() if state != "success"}
+    assert made(home, "registry/toy", NIGHTS[1]).stage == "registry"
     models = call(uri, "registered-models/search?max_results=10")["registered_models"]
     assert [len(model["aliases"]) > 0 for model in models] == [True]
 
 
-def test_retrain_stage_runs_are_nested_below_the_dag_runs(home, first):
+def test_retrain_stage_runs_are_nested_below_the_dag_runs(home, nights):
     _, uri = home
     found = runs(uri)
     tags = {run["info"]["run_id"]: {tag["key"]: tag["value"] for tag in run["data"]["tags"]} for run in found}
     parents = [run_id for run_id, given in tags.items() if "airflow.run_id" in given]
     children = [given for given in tags.values() if given.get("mlflow.parentRunId") == parents[-1]]
-    assert len(children) == sum(name not in {"open_run", "close_run"} for name in first["tasks"])
+    assert len(children) == sum(name not in {"open_run", "close_run"} for name in nights[0]["tasks"])
     assert {run["info"]["status"] for run in found} == {"FINISHED"}
 
 
-def test_retrain_again_skips_every_stage(home, first):
-    assert first["state"] == "success"
-    again = retrain()
+def test_retrain_again_skips_every_stage(home, nights):
+    again = run_dag("retrain", profile="toy", version=NIGHTS[1])
     assert again["state"] == "success"
     assert again["log"].count("unchanged, skipped") == len(again["tasks"]) - 2
 
 
-def test_retrain_next_night_samples_and_verifies_nothing_again(home, first):
-    """Another version of the same questions and models: everything is made anew but what GPUs were paid for."""
+def made(home, name, version):
     directory, _ = home
-    assert first["state"] == "success"
-    night = run_dag("retrain", profile="toy", version="v2")
-    assert night["state"] == "success"
-    for name in ("responses/toy-small", "responses/toy-medium", "responses/toy-large"):
-        metrics = json.loads((directory / "store" / name / "v2" / "manifest.json").read_bytes())["metrics"]
-        assert (metrics["n_sampled"], metrics["n_reused"]) == (0, metrics["n_responses"]), name
-    metrics = json.loads((directory / "store" / "verified" / "toy" / "v2" / "manifest.json").read_bytes())["metrics"]
-    assert metrics["n_reused"] == sum(metrics[f"n_{kind}"] for kind in KINDS)
+    return Manifest.model_validate_json((directory / "store" / name / version / "manifest.json").read_bytes())
+
+
+def test_retrain_next_night_samples_and_verifies_what_is_new_alone(home, nights):
+    """The same models and some more questions: what was sampled and verified the night before is taken over."""
+    known, asked = (made(home, "questions/toy", version).rows for version in NIGHTS)
+    assert (known, asked > known) == (FEWER, True)
+    for name in MODELS:
+        metrics = made(home, f"responses/toy-{name}", NIGHTS[1]).metrics
+        assert (metrics["n_reused"], metrics["n_sampled"]) == (SAMPLES * known, SAMPLES * (asked - known)), name
+    metrics = made(home, "verified/toy", NIGHTS[1]).metrics
+    assert metrics["n_reused"] == SAMPLES * known * len(MODELS)
+    assert sum(metrics[f"n_{kind}"] for kind in KINDS) == SAMPLES * asked * len(MODELS)
+    assert made(home, "graded/toy", NIGHTS[1]).rows == asked
+
+
+def test_retrain_next_nights_model_is_held_against_the_champion_before(home, nights):
+    directory, uri = home
+    decision = json.loads((directory / "store" / "registry" / "toy" / NIGHTS[1] / "decision.json").read_bytes())
+    assert (decision["version"], decision["against"]) == ("2", "1")
+    assert set(decision["evidence"]) == {"arithmetic-toy/round_1", "arithmetic-toy/round_2"}
+    tags = call(uri, f"model-versions/get?name={decision['model']}&version=2")["model_version"]["tags"]
+    assert {tag["key"]: tag["value"] for tag in tags}["rank"] == decision["rank"]

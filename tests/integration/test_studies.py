@@ -1,6 +1,8 @@
 """The answer study, and an evaluation of one of its students, by ``dag.test()`` on the toy profile."""
 
+import contextlib
 import json
+import sqlite3
 
 import pytest
 
@@ -30,6 +32,21 @@ def test_answer_study_toy_ends_in_a_comparison_of_three_students(home, study):
     assert set(record["differences"]["answer"]) == {"arithmetic-toy/round_1", "arithmetic-toy/round_2"}
     page = (made / "comparison.html").read_text(encoding="utf-8")
     assert "Comparison with original" in page
+
+
+def test_answer_study_tasks_link_to_their_runs_and_pages(home, study):
+    """What Airflow kept for its buttons."""
+    directory, uri = home
+    with contextlib.closing(sqlite3.connect(directory / "airflow.db")) as database:
+        kept = database.execute("SELECT task_id, key, value FROM xcom WHERE dag_id = 'answer_study' AND key GLOB '_link_*'")
+        links = {(task, key): json.loads(value) for task, key, value in kept}
+    stages = study["tasks"].keys() - {"open_run", "close_run"}
+    assert all(links[task, "_link_RunLink"].startswith(f"{uri}/#/experiments/1/runs/") for task in stages)
+    pages = {task: links[task, "_link_PageLink"].rpartition("/artifacts/")[2] for task in stages}
+    assert (pages["report-answer"], pages["comparison-study"], pages["sft-answer"]) == ("report.html", "comparison.html", "")
+    run_id = links["comparison-study", "_link_RunLink"].rpartition("/")[2]
+    tags = call(uri, f"runs/get?run_id={run_id}")["run"]["data"]["tags"]
+    assert {"key": "stage", "value": "comparison"} in tags
 
 
 def test_evaluate_maps_reports_of_a_checkpoint_over_benchmarks(home, study):

@@ -1,13 +1,15 @@
 """How a score was measured, and the id of it: scores under different ids do not compare."""
 
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.benchmarks import choices, definition
-from stillhouse.identity import content_id
+from stillhouse.identity import content_id, prompt_text
 from stillhouse.rows import Question
 from stillhouse.sampling.engine import Sampling
+from stillhouse.sampling.rounds import ask
 from stillhouse.stage import StageConfig
 from stillhouse.verification import scoring
 
@@ -26,7 +28,9 @@ class Protocol(StageConfig):
     samples: int
     """Responses to a question."""
     sampling: dict[str, Any]
-    """Temperature, top_p, longest response, prompts, seed."""
+    """Temperature, top_p, longest response, seed, and the prompts by name."""
+    prompts: str
+    """Digest of all that is said to the model: of questions and templates, and of how a further round shows the last answer."""
     verifier: str
     """What judged the answers, with its version."""
     engine: str
@@ -42,19 +46,35 @@ def protocol(config: "Config", benchmark: str, asked: Sequence[Question]) -> Pro
     """The protocol of a report's ``benchmark``. The number of rounds is no part of it: round n does not depend on later ones."""
     return Protocol(
         benchmark=benchmark, samples=config.samples, sampling=config.model_dump(mode="json", include=set(Sampling.model_fields)),
-        verifier=_verifier(benchmark, asked), engine=_with_version(config.engine),
+        prompts=_prompts(config, asked), verifier=_verifier(benchmark, asked), engine=_engine(config),
     )  # fmt: skip
+
+
+def _prompts(config: "Config", asked: Sequence[Question]) -> str:
+    """By their words: a template that was edited keeps its name."""
+    further = [ask(config, config.model, question, 2, 0, "", lambda *_: 0).messages for question in asked[:1]]
+    return content_id(*map(prompt_text, [*map(config.prompt, asked), *further]))
+
+
+def _engine(config: "Config") -> str:
+    """With its version; of a served model the server's, where it says."""
+    if config.engine != "openai":
+        return _with_version(config.engine)
+    from stillhouse.sampling.openai import releases
+
+    return ", ".join([config.engine, *releases(config.model)])
 
 
 def _verifier(benchmark: str, asked: Sequence[Question]) -> str:
     if definition(benchmark).multiple_choice:
         return choices.VERSION
     packages = sorted({VERIFIED_BY[each.category] for each in asked if each.category in VERIFIED_BY})
-    return ", ".join([f"verified {scoring.VERSION}", *map(_with_version, packages)])
+    python = [f"python {sys.version_info.major}.{sys.version_info.minor}"] if any(each.category == "code" for each in asked) else []
+    return ", ".join([f"verified {scoring.VERSION}", *map(_with_version, packages), *python])
 
 
 def _with_version(package: str) -> str:
-    """``vllm 0.32.0``; the name alone of what runs elsewhere."""
+    """``vllm 0.32.0``; the name alone of what is not installed."""
     try:
         return f"{package} {version(package)}"
     except PackageNotFoundError:

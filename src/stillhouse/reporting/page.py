@@ -2,28 +2,30 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.reporting import charts
+from stillhouse.reporting.samples import Sample, of_evaluation
 from stillhouse.reporting.summary import Score, Summary
 
 if TYPE_CHECKING:
-    from stillhouse.benchmarks.anchors import Anchor
+    from jinja2 import Environment
+
+    from stillhouse.benchmarks.anchors import Anchor, Published
     from stillhouse.benchmarks.evaluation import Evaluation
     from stillhouse.benchmarks.scores import Measured
     from stillhouse.benchmarks.statistics import Interval
-    from stillhouse.rows import Question, Response, Verified
 
 TEMPLATES = Path(__file__).parent / "templates"
-CHAINS_SHOWN = 30
-"""Wrong chains to a benchmark, and as many right ones: a page stays small enough for a phone."""
-TEXT_CHARS = 6000
-"""Longest text of a sample on the page; the rows have all of it."""
 
 
 def write_report(path: Path, model: str, measured: "Sequence[Measured]") -> None:
     """The page of one evaluation: scores, verdicts, what the rounds of thinking changed, and samples to read."""
+    from stillhouse.benchmarks.anchors import step_anchors
+    from stillhouse.benchmarks.rounds import TRAJECTORIES
+
     scores = [
         Score(
             model, each.name, number, score.pass_at_1, len(each.evaluation.questions), score.tokens, score.stop_ratio,
@@ -39,19 +41,28 @@ def write_report(path: Path, model: str, measured: "Sequence[Measured]") -> None
         hesitation={each.name: charts.html(charts.hesitation(each.steps), with_library=False) for each in measured if each.steps},
         lengths={each.name: charts.html(charts.lengths(each.steps), with_library=False) for each in measured if each.steps},
         kinds={each.name: _kinds(each.evaluation) for each in measured},
+        trajectories=("all", *TRAJECTORIES),
+        published={each.name: step_anchors(each.name, _settings(each.protocol.model_dump())) for each in measured},
         anchors=beside(scores, {each.name: each.protocol.model_dump() for each in measured}),
-        samples=[sample for each in measured for sample in _samples(each.name, each.evaluation)],
+        samples=[sample for each in measured for sample in _samples(each)],
+        about="The first chain of each question, those that end wrong first.",
     )  # fmt: skip
 
 
 def write_comparison(
-    path: Path, scores: Sequence[Score], settings: Mapping[str, Any], against: str, compared: Mapping[str, "Mapping[str, Interval]"]
-) -> None:
-    """The page of several checkpoints: their scores, and the paired difference of each to the one named ``against``."""
+    path: Path, scores: Sequence[Score], settings: Mapping[str, Any], against: str,
+    compared: Mapping[str, "Mapping[str, Interval]"], published: "Sequence[Published]" = (), samples: Sequence[Sample] = (),
+) -> None:  # fmt: skip
+    """The page of several checkpoints: their scores, and the paired difference of each to the one named ``against``.
+
+    ``published``: the same comparison as papers print it; ``samples``: to read, see ``samples.of_reports``.
+    """
     write_page(
         path, "comparison.html.j2", title=f"Comparison with {against}", scores=scores, against=against, compared=compared,
-        chart=charts.html(charts.ladder(list(scores)), with_library=True),
-        difference_chart=charts.html(charts.paired(compared), with_library=False), anchors=beside(scores, settings),
+        chart=charts.html(charts.ladder(scores), with_library=True),
+        difference_chart=charts.html(charts.paired(compared), with_library=False),
+        anchors=beside(scores, settings), published=published, samples=samples,
+        about="How each checkpoint ended the first chain of a question, questions that tell them apart first.",
     )  # fmt: skip
 
 
@@ -61,10 +72,15 @@ def beside(scores: Sequence[Score], settings: Mapping[str, Any]) -> "dict[str, t
 
     found = {}
     for name, given in settings.items():
-        published = anchors(name, {"samples": given["samples"], **given["sampling"]})
+        published = anchors(name, _settings(given))
         if published:
             found[name] = ([score for score in scores if score.benchmark == name], published)
     return found
+
+
+def _settings(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """What an anchor's protocol is held against."""
+    return {"samples": protocol["samples"], **protocol["sampling"]}
 
 
 def write_run(path: Path, summary: Summary, decision: dict[str, Any]) -> None:
@@ -79,10 +95,19 @@ def write_run(path: Path, summary: Summary, decision: dict[str, Any]) -> None:
 
 def write_page(path: Path, template: str, **values: object) -> None:
     """Fill in a template of ``templates/``; what is filled in is escaped."""
+    path.write_text(_environment().get_template(template).render(**values), encoding="utf-8")
+
+
+@cache
+def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    path.write_text(environment.get_template(template).render(**values), encoding="utf-8")
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+
+
+def _samples(measured: "Measured") -> list[Sample]:
+    evaluation = measured.evaluation
+    return of_evaluation(measured.name, evaluation.questions, evaluation.responses, evaluation.verified)
 
 
 def _kinds(evaluation: "Evaluation") -> dict[int, dict[str, int]]:
@@ -96,32 +121,3 @@ def _kinds(evaluation: "Evaluation") -> dict[int, dict[str, int]]:
 def _several(measured: "Measured") -> dict[int, "dict[int, Interval]"]:
     """Round -> k -> pass@k, where a question has more than one sample."""
     return {number: score.pass_at_k for number, score in measured.scores.items() if score.pass_at_k}
-
-
-def _samples(name: str, evaluation: "Evaluation") -> list[dict[str, object]]:
-    """The first chain of each question, round by round: those that end wrong, then those that end right."""
-    questions = {question.question_id: question for question in evaluation.questions}
-    chains: dict[str, list[tuple[Response, Verified]]] = {}
-    for response, verdict in zip(evaluation.responses, evaluation.verified, strict=True):
-        if response.sample_index == 0:
-            chains.setdefault(response.question_id, []).append((response, verdict))
-    ended = {right: [chain for _, chain in sorted(chains.items()) if bool(chain[-1][1].passed) is right] for right in (False, True)}
-    shown = [*ended[False][:CHAINS_SHOWN], *ended[True][:CHAINS_SHOWN]]
-    return [_sample(name, questions[pair[0].question_id], *pair) for chain in shown for pair in chain]
-
-
-def _sample(name: str, question: "Question", response: "Response", verdict: "Verified") -> dict[str, object]:
-    return {
-        "benchmark": name, "number": response.round, "question": _cut(question.messages[-1]["content"]),
-        "reference": question.reference_answer, "think": _cut(response.think), "answer": _cut(response.answer),
-        "text": _cut(response.text), "kind": verdict.kind, "detail": verdict.detail, "tokens": response.completion_tokens,
-        "finish_reason": response.finish_reason,
-    }  # fmt: skip
-
-
-def _cut(text: str | None) -> str | None:
-    """The text without its middle, where it is too long for the page."""
-    if text is None or len(text) <= TEXT_CHARS:
-        return text
-    half = TEXT_CHARS // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters …]\n{text[-half:]}"

@@ -122,13 +122,15 @@ def _scores(uri: str, manifest: Manifest) -> list[Score]:
 
 def print_summary(console: Console, uri: str) -> None:
     """Print the run that the artifact at ``uri`` is the end of. Raises MissingInput if nothing is published there."""
-    manifests.load(uri)
+    manifest = manifests.load(uri)
     summary = collect([uri])
     console.print(_hops_table(summary.hops))
     if summary.pass_rates:
         console.print(_pass_rate_table(summary))
     if summary.scores:
         console.print(_scores_table(summary.scores))
+    if manifest.stage == "comparison":
+        console.print(_differences_table(manifest))
 
 
 def _hops_table(hops: list[Hop]) -> Table:
@@ -168,4 +170,18 @@ def _scores_table(scores: list[Score]) -> Table:
             score.label, score.benchmark, str(score.number), f"{measured.mean:.3f}", f"{measured.low:.3f}–{measured.high:.3f}",
             f"{score.tokens:.1f}", f"{score.stop_ratio:.1%}",
         )  # fmt: skip
+    return table
+
+
+def _differences_table(comparison: Manifest) -> Table:
+    """Read from the metrics ``LABEL/BENCHMARK/round_N/mean``, ``low`` and ``high``."""
+    table = Table(title="pass@1 against the first report, paired", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("report", "benchmark", "round", "difference", "interval"):
+        table.add_column(name, justify="left" if name in {"report", "benchmark"} else "right")
+    for name, mean in comparison.metrics.items():
+        prefix, _, what = name.rpartition("/")
+        if what == "mean":
+            label, benchmark, of_round = prefix.split("/")
+            low, high = (comparison.metrics[f"{prefix}/{end}"] for end in ("low", "high"))
+            table.add_row(label, benchmark, of_round.removeprefix("round_"), f"{mean:+.3f}", f"{low:+.3f} – {high:+.3f}")
     return table

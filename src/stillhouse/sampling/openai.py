@@ -239,16 +239,31 @@ def _serving(model: str, given: list[Endpoint]) -> list[Endpoint]:
 
 def _served(endpoint: Endpoint) -> list[str] | None:
     """The names that ``/models`` lists; None where it does not say. Raises EngineFailed for a refused key."""
+    said = _said(endpoint, f"{endpoint.url}/models")
+    try:
+        return [str(each["id"]) for each in said["data"]]
+    except (KeyError, TypeError):
+        return None
+
+
+def releases(model: str) -> list[str]:
+    """What serves the model, as ``vllm 0.32.0``; nothing of servers that do not say: ``/version`` is vLLM's own."""
+    said = [_said(each, f"{each.url.removesuffix('/v1')}/version") for each in endpoints(model)]
+    return sorted({f"vllm {each['version']}" for each in said if isinstance(each, dict) and "version" in each})
+
+
+def _said(endpoint: Endpoint, url: str) -> Any:
+    """What a question is answered, read from JSON; None where it is not. Raises EngineFailed for a refused key."""
     import httpx
 
     try:
-        reply = httpx.get(f"{endpoint.url}/models", headers=_headers(endpoint), timeout=CONNECT_S)
+        reply = httpx.get(url, headers=_headers(endpoint), timeout=CONNECT_S)
     except httpx.TransportError:
         return None
     if reply.status_code in {401, 403}:
         msg = f"engine openai: {endpoint.url} refuses the key (HTTP {reply.status_code}); check STILLHOUSE_API_KEY"
         raise EngineFailed(msg)
     try:
-        return [str(each["id"]) for each in reply.json()["data"]] if reply.status_code == 200 else None
-    except (ValueError, KeyError, TypeError):
+        return reply.json() if reply.status_code == 200 else None
+    except ValueError:
         return None

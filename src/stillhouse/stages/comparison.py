@@ -6,13 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from stillhouse.benchmarks.anchors import known_model
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.stage import Outputs, StageConfig, StageInputs
 from stillhouse.stages.report import OUTCOMES
 
 if TYPE_CHECKING:
+    from stillhouse.benchmarks.anchors import Published
     from stillhouse.reporting.summary import Score
 
 COMPARISON = "comparison.json"
@@ -24,6 +26,8 @@ class Config(StageConfig):
 
     labels: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.: -]+$")], ...] = ()
     """Names of the checkpoints, in the order of the reports; empty: the names of their artifacts."""
+    beside: dict[str, Annotated[str, AfterValidator(known_model)]] = Field(default_factory=dict)
+    """The model of a paper that stands for a checkpoint, by the checkpoint's name: the paper's comparison is shown under ours."""
 
     @field_validator("labels")
     @classmethod
@@ -45,8 +49,10 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     """Compare. Raises NothingToDo for one report alone, or reports that share no protocol."""
     from stillhouse.benchmarks.comparison import differences
     from stillhouse.reporting.page import write_comparison
+    from stillhouse.reporting.samples import of_reports
 
-    outcomes = {label: json.loads((path / OUTCOMES).read_bytes()) for label, path in _labelled(config, inputs)}
+    reports = dict(_labelled(config, inputs))
+    outcomes = {label: json.loads((path / OUTCOMES).read_bytes()) for label, path in reports.items()}
     first, *others = outcomes
     compared = {label: differences(outcomes[label], outcomes[first]) for label in others}
     if not any(compared.values()):
@@ -57,7 +63,9 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     (inputs.output / COMPARISON).write_text(json.dumps(record, indent=1), encoding="utf-8")
     scores = [score for label, measured in outcomes.items() for score in _scores(label, measured)]
     settings = _one_protocol(outcomes)
-    write_comparison(inputs.output / HTML, scores, settings, first, compared)
+    samples = [sample for name in settings for sample in of_reports(name, _measuring(name, outcomes, reports))]
+    published = _published(config, list(outcomes))
+    write_comparison(inputs.output / HTML, scores, settings, first, compared, published, samples)
     measured_by = [(f"{label}/{name}", each) for label, found in plain.items() for name, each in found.items()]
     metrics = {f"{prefix}/{end}": value for prefix, each in measured_by for end, value in each.items()}
     return Outputs(metrics=metrics, artifacts=[HTML, COMPARISON])
@@ -70,6 +78,21 @@ def _one_protocol(outcomes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         for name, each in measured.items():
             found.setdefault(name, []).append(each)
     return {name: given[0]["settings"] for name, given in found.items() if len({each["protocol"] for each in given}) == 1}
+
+
+def _measuring(name: str, outcomes: Mapping[str, Any], reports: Mapping[str, Path]) -> dict[str, Path]:
+    """The reports on a benchmark."""
+    return {label: path for label, path in reports.items() if name in outcomes[label]}
+
+
+def _published(config: Config, labels: list[str]) -> "list[Published]":
+    """The papers' comparisons of the models that stand for ours. Raises BadConfig where one stands for no checkpoint."""
+    from stillhouse.benchmarks.anchors import published
+
+    if unknown := sorted(config.beside.keys() - set(labels)):
+        msg = f"comparison: `beside` names {', '.join(unknown)}, the checkpoints are {', '.join(labels)}; use their names"
+        raise BadConfig(msg)
+    return published({label: config.beside[label] for label in labels if label in config.beside})
 
 
 def _labelled(config: Config, inputs: Inputs) -> list[tuple[str, Path]]:

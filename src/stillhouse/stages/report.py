@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stillhouse.benchmarks.scores import Measured
     from stillhouse.verification.pool import VerifierPool
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 OUTCOMES = "outcomes.json"
 HTML = "report.html"
 
@@ -69,6 +69,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     asked_in = {name: questions(name) for name in config.benchmarks}
     total, done = sum(map(len, asked_in.values())) * config.samples * config.rounds, 0
     engine = load(config, inputs.checkpoint or config.model)
+    protocols = {name: protocol(config, name, asked) for name, asked in asked_in.items()}
     measured: list[Measured] = []
     with VerifierPool(config.verify_timeout_s) as pool:
         for name, asked in asked_in.items():
@@ -76,7 +77,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
                 engine, _verify(name, pool), config, config.model, asked, config.samples, config.rounds,
                 partial(_progress, inputs, done, total),
             )  # fmt: skip
-            measured.append(measure(bare_name(name), protocol(config, name, asked), evaluation))
+            measured.append(measure(bare_name(name), protocols[name], evaluation))
             done += len(evaluation.responses)
     _write_rows(inputs.output, measured)
     outcomes = {each.name: each.record() for each in measured}

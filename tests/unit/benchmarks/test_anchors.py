@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from stillhouse.benchmarks.anchors import Table, anchors, tables
+from stillhouse.benchmarks.anchors import Table, anchors, step_anchors, tables
 
 PAPERS = {"samples": 32, "temperature": 0.6, "top_p": 0.95, "max_tokens": 32768}
 
@@ -64,6 +64,49 @@ def test_tables_hold_what_the_papers_print(paper, benchmark):
 def test_tables_have_a_source_each():
     assert all(table.paper and table.table for table in tables())
     assert len(tables()) >= 10
+
+
+def test_anchors_have_lengths_where_the_paper_prints_them():
+    made = found("aime-2024")
+    assert [made["Think Twice", "QwQ-32B", number].tokens for number in (1, 2, 3, 4)] == [13566.1, 9607.9, 8630.0, 8654.8]
+    assert made["Think Twice", "DeepSeek-R1", 1].tokens is None
+
+
+def steps(benchmark="aime-2024", **changes):
+    return {(each.table, each.number, each.group): each for each in step_anchors(benchmark, PAPERS | changes)}
+
+
+def test_step_anchors_are_lengths_of_all_chains_and_by_trajectory_under_the_papers_protocol():
+    made = steps()
+    whole = made["Table 1, lengths Table 2", 2, "all"]
+    assert (whole.model, whole.tokens, whole.words, whole.other) == ("QwQ-32B", (13566.1, 9607.9), {}, "")
+    assert made["Fig. 5", 4, "C-I"].tokens == (12630, 26875)
+    assert {number for table, number, _ in made if table == "Fig. 5"} == {2, 3, 4}
+    assert {each.other for each in steps(samples=4).values() if each.table == "Fig. 5"} == {"samples 32"}
+
+
+def test_step_anchors_of_words_are_never_ours_since_the_paper_does_not_say_how_it_counts():
+    made = steps()["Figs 3 and 4", 2, "C-I"]
+    assert (made.words["wait"], made.tokens) == ((86.2, 633.3), None)
+    assert made.other == "how words are counted not stated"
+
+
+def test_step_anchors_agree_with_the_papers_averages_over_benchmarks():
+    """Its Table 2 prints the mean of the four lengths too."""
+    names = ("aime-2024", "math-500", "gpqa-diamond", "livecodebench-2408-2501")
+    for number, mean in ((2, 7348.3), (3, 6824.6), (4, 6549.5)):
+        lengths = [steps(name)["Table 1, lengths Table 2", number, "all"].tokens[1] for name in names]
+        assert sum(lengths) / 4 == pytest.approx(mean, abs=0.06)
+
+
+def test_step_anchors_on_a_benchmark_of_ours_alone_are_none():
+    assert step_anchors("arithmetic", PAPERS) == []
+
+
+@pytest.mark.parametrize("steps", [{2: {"C-X": {"tokens": [1, 2]}}}, {2: {"C-C": {"hmm": [1, 2]}}}])
+def test_table_of_a_trajectory_or_a_word_that_we_do_not_count_is_refused(steps):
+    with pytest.raises(ValidationError, match="Input should be"):
+        Table(paper="x", arxiv="", table="t", protocols={"aime-2024": {}}, steps={"m": {"aime-2024": steps}})
 
 
 def test_table_with_a_score_and_no_protocol_is_refused():

@@ -1,11 +1,14 @@
 import importlib.metadata
+import platform
 
 import pytest
 
 from stillhouse import testing
 from stillhouse.benchmarks.protocol import protocol
+from stillhouse.sampling import prompts
 from stillhouse.stages import report
 from stillhouse.verification import scoring
+from tests.endpoint import endpoint
 
 CONFIG = report.Config(benchmarks=("arithmetic-toy",), engine="transformers", samples=2, system_prompt="none", suffix="none")
 ASKED = testing.questions(2)
@@ -38,6 +41,34 @@ def test_protocol_names_judge_and_engine_with_their_versions():
     assert made.engine == f"transformers {importlib.metadata.version('transformers')}"
     assert made.verifier == f"verified {scoring.VERSION}, math-verify {importlib.metadata.version('math-verify')}"
     assert protocol(CONFIG, "gpqa-diamond@1", ASKED).verifier == "choices 1"
+    code = [testing.question("Add.", category="code")]
+    python = ".".join(platform.python_version_tuple()[:2])
+    assert protocol(CONFIG, "humaneval@1.0.3", code).verifier == f"verified {scoring.VERSION}, python {python}"
+
+
+def test_protocol_id_changes_with_the_words_of_a_template_under_the_same_name(monkeypatch):
+    before = name(suffix="boxed"), name(system_prompt="think_answer")
+    monkeypatch.setitem(prompts.SUFFIXES, "boxed", prompts.SUFFIXES["boxed"] + " Be brief.")
+    monkeypatch.setitem(prompts.SYSTEM_PROMPTS, "think_answer", "Think, then answer.")
+    assert name(suffix="boxed") != before[0]
+    assert name(system_prompt="think_answer") != before[1]
+
+
+def test_protocol_id_changes_with_the_words_of_a_further_round_and_of_a_question(monkeypatch):
+    before = name()
+    assert protocol(CONFIG, "arithmetic-toy@1", testing.questions(3)).id != before
+    monkeypatch.setattr("stillhouse.sampling.rounds.previous_answer_prompt", lambda question, answer: f"{question} Again, please.")
+    assert name() != before
+
+
+def test_protocol_of_a_served_model_names_what_its_server_says(monkeypatch):
+    served = CONFIG.model_copy(update={"engine": "openai", "model": "toy"})
+    with endpoint(version="0.32.0") as there:
+        monkeypatch.setenv("STILLHOUSE_ENDPOINTS", there.url)
+        assert protocol(served, "arithmetic-toy@1", ASKED).engine == "openai, vllm 0.32.0"
+    with endpoint() as there:
+        monkeypatch.setenv("STILLHOUSE_ENDPOINTS", there.url)
+        assert protocol(served, "arithmetic-toy@1", ASKED).engine == "openai"
 
 
 def test_protocol_of_an_engine_that_is_not_installed_here_names_it_alone(monkeypatch):

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stillhouse import benchmarks
+from stillhouse import benchmarks, store
 from stillhouse.benchmarks import forms, published
 from stillhouse.benchmarks.published import Published
 from stillhouse.errors import BadConfig, BadRows, MissingInput
@@ -31,6 +31,13 @@ def texts(asked):
 
 def test_file_of_json_lines_is_read_by_its_digest(root):
     (root / "aime-2024.jsonl").write_bytes(AIME)
+    assert texts(benchmarks.questions(f"aime-2024@{digest(AIME)}")) == [("Find x.", "204"), ("Find é.", "33")]
+
+
+@pytest.mark.s3
+def test_file_on_s3_is_read_as_one_on_disk(s3_root, monkeypatch):
+    store.store_of(s3_root).write(f"{s3_root}/benchmarks/aime-2024.jsonl", AIME)
+    monkeypatch.setenv("STILLHOUSE_BENCHMARKS", f"{s3_root}/benchmarks")
     assert texts(benchmarks.questions(f"aime-2024@{digest(AIME)}")) == [("Find x.", "204"), ("Find é.", "33")]
 
 

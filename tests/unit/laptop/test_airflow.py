@@ -24,7 +24,7 @@ def connect(machine, monkeypatch):
             return given
 
         monkeypatch.setattr(httpx, "Client", lambda **options: real(transport=httpx.MockTransport(answer), **options))
-        return Airflow(machine), asked
+        return Airflow(machine, "retrain"), asked
 
     return connected
 

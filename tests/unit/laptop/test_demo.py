@@ -60,13 +60,13 @@ def play(machine, monkeypatch):
     monkeypatch.setattr(demo_module.services, "start_one", lambda laptop, name: calls.append(name))
     monkeypatch.setattr(demo_module.services, "stop", lambda laptop: calls.append("stop"))
     monkeypatch.setattr(
-        demo_module, "_summary", lambda console, laptop, profile, version: console.print(f"{profile} {version} table")
+        demo_module, "_summary", lambda console, laptop, end, profile, version: console.print(f"{end} {profile} {version} table")
     )
 
-    def played(airflow: Scripted, *, console: Console | None = None) -> tuple[bool, str]:
+    def played(airflow: Scripted, *, console: Console | None = None, dag: str = "retrain") -> tuple[bool, str]:
         console = console or Console(file=io.StringIO(), width=100)
-        monkeypatch.setattr(demo_module, "prepare", lambda laptop, since: airflow)
-        succeeded = demo(console, machine, "toy", "v1")
+        monkeypatch.setattr(demo_module, "prepare", lambda laptop, dag, since: airflow)
+        succeeded = demo(console, machine, dag, "toy", "v1")
         return succeeded, console.file.getvalue()
 
     played.calls, played.before = calls, before
@@ -77,8 +77,8 @@ def fail(machine, monkeypatch, name: str, error: str) -> None:
     """Write the log that Airflow leaves of a failed task, under whatever id the run gets."""
     log = machine.home / "the.log"
     log.write_text(json.dumps({"event": "Task failed", "error_detail": [{"exc_value": error}]}))
-    real = log_of(machine, "r", Task(name, "failed", 0, 1))
-    monkeypatch.setattr(demo_module, "log_of", lambda laptop, run_id, task: log if task.name == name else real)
+    real = log_of(machine, "retrain", "r", Task(name, "failed", 0, 1))
+    monkeypatch.setattr(demo_module, "log_of", lambda laptop, dag, run_id, task: log if task.name == name else real)
 
 
 def test_demo_plain_prints_a_line_for_every_change_and_the_summary(play):
@@ -94,8 +94,8 @@ def test_demo_plain_prints_a_line_for_every_change_and_the_summary(play):
         ["stage-1", "done", "in", "1:01"],
     ]
     assert [line.split() for line in lines if line.startswith("stage-2")] == [["stage-2", "done", "in", "1:01"]]
-    assert "toy v1 table" in lines
-    assert lines[-1] == "done in 0:00"
+    assert "registry toy v1 table" in lines
+    assert lines[-1].startswith("done in 0:0")
     assert "not reached" not in said
 
 
@@ -122,6 +122,12 @@ def test_demo_stale_version_says_which_command_makes_another(play, machine, monk
 def test_demo_failure_without_a_failed_stage_points_to_the_scheduler(play, machine):
     _, said = play(Scripted(("failed", {})))
     assert f"the run failed without a failed stage; look at {machine.log('scheduler')}" in said
+
+
+def test_demo_of_the_answer_study_ends_in_its_comparison(play):
+    _, said = play(Scripted(("success", {})), dag="answer_study")
+    assert "/dags/answer_study/runs/demo-toy-" in said
+    assert "comparison-study toy v1 table" in said
 
 
 def test_demo_stops_the_services_that_it_started(play):

@@ -119,7 +119,7 @@ def test_progress_beyond_its_total_is_whole():
 
 
 def test_log_of_names_the_last_try(machine):
-    log = log_of(machine, "demo-1", task("sft-1", "failed", tries=2))
+    log = log_of(machine, "retrain", "demo-1", task("sft-1", "failed", tries=2))
     assert log == machine.airflow_home / "logs" / "dag_id=retrain" / "run_id=demo-1" / "task_id=sft-1" / "attempt=2.log"
 
 

@@ -8,7 +8,7 @@ from stillhouse.benchmarks.scores import measure
 from stillhouse.benchmarks.statistics import Interval
 from stillhouse.reporting import charts
 from stillhouse.reporting.page import write_comparison, write_report, write_run
-from stillhouse.reporting.summary import Score, Summary, collect
+from stillhouse.reporting.summary import Hop, Score, Summary, collect
 from stillhouse.stages.report import Config
 from tests.unit.reporting.published import publish_run
 
@@ -108,7 +108,17 @@ def test_report_page_sets_the_papers_beside_scores_of_their_benchmark(tmp_path):
     write_report(tmp_path / "r.html", "toy", [measured("aime-2024")])
     text = page(tmp_path / "r.html").text
     assert "aime-2024: beside the papers" in text
-    assert "QwQ-32B 2 82.1 other protocol : samples 32" in text
+    assert "QwQ-32B 2 82.1 9,607.9 other protocol : samples 32" in text
+
+
+def test_report_page_sets_the_papers_trajectories_beside_those_measured(tmp_path):
+    write_report(tmp_path / "r.html", "toy", [measured("aime-2024")])
+    text = page(tmp_path / "r.html").text
+    ours = "2 I-C this report 3 12.0 → 12.0 0.0 → 0.0 0.0 → 0.0 0.0 → 0.0 0.0 → 0.0 "
+    assert f"{ours}2 I-C QwQ-32B – 23383.0 → 19862.0 – – – – Think Twice, Fig. 5: other protocol : samples 32" in text
+    assert "2 I-C model not named – – 98.7 → 93.3 106.2 → 111.3 39.8 → 30.9 63.7 → 66.0 Think Twice, Figs 3 and 4" in text
+    assert "how words are counted not stated" in text
+    assert "3 I-C" not in text, "only rounds that were measured here"
 
 
 def scores(*rates):
@@ -150,11 +160,37 @@ def test_run_page_without_reports_or_grades_still_has_its_stages(tmp_path):
 
 def test_ladder_has_every_round_of_eight_in_a_color_and_its_interval():
     scores = [Score("toy", "arithmetic", number, Interval(0.5, 0.375, 0.75), 9, 1.0, 1.0) for number in range(1, 9)]
-    traces = charts.ladder(scores).data
-    assert [trace.name for trace in traces] == [f"round {number}" for number in range(1, 9)]
-    assert (traces[0].error_x.array, traces[0].error_x.arrayminus) == ((0.25,), (0.125,))
+    traces = charts.ladder(scores)["data"]
+    assert [trace["name"] for trace in traces] == [f"round {number}" for number in range(1, 9)]
+    assert (traces[0]["error_x"]["array"], traces[0]["error_x"]["arrayminus"]) == ([0.25], [0.125])
 
 
 def test_pass_rates_axis_is_in_the_order_of_the_rates(tmp_path):
     summary = Summary(pass_rates={"small": {"0": 1, "1": 2}, "large": {"0.5": 3, "1": 4}})
-    assert charts.pass_rates(summary).layout.xaxis.categoryarray == ("0", "0.5", "1")
+    assert charts.pass_rates(summary)["layout"]["xaxis"]["categoryarray"] == ["0", "0.5", "1"]
+
+
+def _every_chart():
+    summary = Summary(pass_rates={"small": {"0": 1}}, hops=[Hop("sft toy", "uri", 1, {}, 2.0)], scores=scores(0.5))
+    steps = measured().steps
+    return [
+        charts.ladder(summary.scores), charts.hesitation(steps), charts.lengths(steps), charts.pass_rates(summary),
+        charts.paired({"m1": {"arithmetic/round_1": Interval(0.2, 0.1, 0.3)}}), charts.stage_seconds(summary),
+        charts.bars({"a": {"x": 1}}, "x", "y"), charts.lines({"a": {0.1: 2}}, "x", "y"), charts.funnel([("all", 4), ("kept", 2)]),
+    ]  # fmt: skip
+
+
+def test_charts_are_what_plotlys_own_classes_accept():
+    import plotly.graph_objects as go
+
+    for figure in _every_chart():
+        made = go.Figure(figure)
+        assert made.to_plotly_json()["data"][0]["type"] == figure["data"][0]["type"]
+        assert made.layout.xaxis.title.text == figure["layout"]["xaxis"].get("title", {}).get("text")
+
+
+def test_chart_with_markup_in_a_name_ends_no_script():
+    nasty = "</script><script>alert(1)</script>"
+    made = charts.html(charts.ranked([(nasty, 1.0)], "seconds"), with_library=False)
+    assert made.count("</script>") == 1
+    assert "\\u003c/script>" in made

@@ -75,6 +75,17 @@ def test_print_summary_shows_rows_difficulty_and_scores(tmp_path):
     ]
 
 
+def test_print_summary_of_a_comparison_shows_paired_differences(tmp_path):
+    last, _, others = publish_run(tmp_path)
+    measured = {"mean": 0.2, "low": 0.1, "high": 0.3}
+    metrics = {f"answer/arithmetic/round_2/{name}": value for name, value in measured.items()}
+    inputs = [("reports", each) for each in (*others, last)]
+    console = Console(record=True, width=160, file=StringIO())
+    print_summary(console, publish(tmp_path, "comparison", "toy-study", 10, inputs, metrics=metrics))
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert ["answer", "arithmetic", "2", "+0.200", "+0.100", "–", "+0.300"] in lines
+
+
 def test_print_summary_of_nothing_published_is_missing(tmp_path):
     with pytest.raises(MissingInput, match="nothing is published there"):
         print_summary(Console(), tmp_path.as_uri())

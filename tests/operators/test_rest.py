@@ -4,7 +4,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from operators import parent
+from operators import rest
 
 
 @pytest.fixture
@@ -32,14 +32,14 @@ def mlflow(monkeypatch):
         thread.join(5)
 
 
-def test_parent_run_logs_in_where_mlflow_asks_for_it(mlflow, monkeypatch):
+def test_rest_logs_in_where_mlflow_asks_for_it(mlflow, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
-    parent._call("experiments/get-by-name")
+    rest.call("experiments/get-by-name")
     assert mlflow["Authorization"] == "Basic YWRtaW46aHVudGVyMg=="
 
 
-def test_parent_run_sends_no_login_without_a_user(mlflow, monkeypatch):
+def test_rest_sends_no_login_without_a_user(mlflow, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
-    parent._call("experiments/get-by-name")
+    rest.call("experiments/get-by-name")
     assert "Authorization" not in mlflow

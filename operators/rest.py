@@ -1,0 +1,62 @@
+"""The few calls to MLflow's REST API that the control side makes, without mlflow.
+
+``MLFLOW_TRACKING_URI`` names the server, ``MLFLOW_TRACKING_USERNAME`` and ``…_PASSWORD`` log in. ``STILLHOUSE_MLFLOW_URL`` is the
+address that people's browsers reach it by, where that is another one.
+"""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from typing import Any
+from urllib.parse import urlencode
+
+from airflow.sdk.exceptions import AirflowException
+
+EXPERIMENT = "stillhouse"
+TIMEOUT_S = 30
+
+
+def server() -> str:
+    """Its address; empty where there is none."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
+
+
+def pages() -> str:
+    """Its address for browsers."""
+    return os.environ.get("STILLHOUSE_MLFLOW_URL", "").rstrip("/") or server()
+
+
+def experiment() -> str:
+    """The id of the experiment ``MLFLOW_EXPERIMENT_NAME``; made if there is none."""
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    made = call("experiments/create", {"name": name}, unless="RESOURCE_ALREADY_EXISTS")
+    if made:
+        return str(made["experiment_id"])
+    return str(call(f"experiments/get-by-name?{urlencode({'experiment_name': name})}")["experiment"]["experiment_id"])
+
+
+def call(path: str, body: dict[str, Any] | None = None, unless: str | None = None) -> dict[str, Any]:
+    """One request; empty where it is refused with the error code ``unless``. Raises AirflowException where it fails otherwise."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"} | _login()
+    request = urllib.request.Request(f"{server()}/api/2.0/mlflow/{path}", data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            return dict(json.load(answer))
+    except urllib.error.HTTPError as error:
+        said = " ".join(error.read().decode(errors="replace").split())
+        if unless and unless in said:
+            return {}
+        msg = f"MLflow at {server()} refused {path.partition('?')[0]} ({error.code}): {said[:300]}"
+        raise AirflowException(msg) from error
+    except OSError as error:
+        msg = f"MLflow at {server()} did not answer: {error}; check MLFLOW_TRACKING_URI and that the server runs"
+        raise AirflowException(msg) from error
+
+
+def _login() -> dict[str, str]:
+    """Basic authentication where ``MLFLOW_TRACKING_USERNAME`` is set, as MLflow's own client does it."""
+    user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"} if user else {}
