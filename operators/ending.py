@@ -6,6 +6,8 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.callbacks import KubernetesPodOperatorCallback
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from stillhouse.errors import REFUSED
+
 CONTAINER = "base"
 
 
@@ -13,7 +15,7 @@ class Ending(KubernetesPodOperatorCallback):
     """Called with the last state of a StagePod's pod: a failure is deleted here and raised as what it was.
 
     A stage's own refusal (it left a termination message and was not ended from outside) fails the task at once, since the same
-    input would be refused again. Everything else is retried as the task says.
+    input would be refused again. Everything else, a service out of reach too, is retried as the task says.
     """
 
     @staticmethod
@@ -38,7 +40,7 @@ def refused(pod: Any) -> bool:
     ended = _ended(pod)
     disrupted = _condition(pod, "DisruptionTarget")
     outside = pod.status.reason or pod.metadata.deletion_timestamp or (disrupted and disrupted.status == "True")
-    return bool(ended and ended.exit_code == 1 and ended.message and not outside)
+    return bool(ended and ended.exit_code == REFUSED and ended.message and not outside)
 
 
 def explain(pod: Any) -> str | None:

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from operators import events
 from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from stillhouse.errors import REFUSED
 
 KILL_AFTER_S = 5.0
 """What a stage gets to close its MLflow run and to remove its scratch directory."""
@@ -22,7 +23,8 @@ class StageProcess(BaseOperator):
     """Run ``stillhouse STAGE …`` in its own process group, its output in the task's log.
 
     The program is ``STILLHOUSE_PROGRAM``, by default ``stillhouse`` on the PATH. A stage's own refusal fails the task at once
-    (the same input would be refused again); a stage that crashed or was killed is retried as the task says.
+    (the same input would be refused again); a stage that crashed, was killed or could not reach a service is retried as the
+    task says.
     """
 
     template_fields: Sequence[str] = ("cmds", "target", "parent_run", "endpoints")
@@ -50,7 +52,7 @@ class StageProcess(BaseOperator):
             last, error = line or last, line.removeprefix("error: ") if line.startswith("error: ") else error
         code = self._process.wait() if self._process else 0
         if code > 0 and error:
-            raise AirflowFailException(error)
+            raise AirflowFailException(error) if code == REFUSED else AirflowException(error)
         if code < 0:
             msg = f"the stage was killed by {signal.Signals(-code).name}; its finished parts are kept, run the task again to go on"
             raise AirflowException(msg)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stillhouse import stages
-from stillhouse.errors import BadConfig, StillhouseError, one_line
+from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, StillhouseError, one_line
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes looks for a container's last words."""
@@ -208,7 +208,7 @@ def rollback(
 
 
 def main() -> None:
-    """Run the command line; an error of ours or a wrong flag is one line on standard error and exit code 1."""
+    """Run the command line; an error or a wrong flag is one line on standard error and exit code 1, or 75 where it may pass."""
     # Stages report their own progress; the libraries' bars would fill the task logs.
     os.environ.setdefault("TQDM_DISABLE", "1")
     # Ended by Kubernetes or Airflow: the same clean way out as Ctrl-C, so that the tracked run is closed and scratch removed.
@@ -219,7 +219,7 @@ def main() -> None:
     try:
         code = typer.main.get_command(app).main(prog_name="stillhouse", standalone_mode=False)
     except StillhouseError as error:
-        _fail(one_line(error))
+        _fail(one_line(error), error.exit_code)
     except typer.TyperException as error:
         known = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary"}
         help_command = f"stillhouse {asked} --help" if asked in known else "stillhouse --help"
@@ -229,15 +229,15 @@ def main() -> None:
             raise
         _fail(f"{error}; free some room, or set STILLHOUSE_SCRATCH to a directory that has it; then run the same command again")
     if code == INTERRUPTED:
-        _fail("stopped by the user; a finished part is kept, run the same command again to go on")
+        _fail("stopped by the user; a finished part is kept, run the same command again to go on", TRY_AGAIN)
     sys.exit(code or 0)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = REFUSED) -> None:
     if TERMINATION_LOG.exists():
         TERMINATION_LOG.write_text(message[:4000], encoding="utf-8")
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,16 @@ A message is one line: what was wrong, what was got, what to do next.
 import difflib
 from collections.abc import Iterable
 
+REFUSED = 1
+"""Exit code of what the same input would meet again."""
+TRY_AGAIN = 75
+"""Exit code of what may pass by itself (``EX_TEMPFAIL`` of sysexits.h): Airflow tries the task again."""
+
 
 class StillhouseError(Exception):
-    """Base of all errors that are the user's to read: printed as one line, exit code 1."""
+    """Base of all errors that are the user's to read: printed as one line, with this exit code."""
+
+    exit_code = REFUSED
 
 
 class BadConfig(StillhouseError):
@@ -42,6 +49,8 @@ class BadRows(StillhouseError):
 class StoreFailed(StillhouseError):
     """The artifact store refused a request or could not be reached."""
 
+    exit_code = TRY_AGAIN
+
 
 class EngineFailed(StillhouseError):
     """A model or the engine that runs it could not be loaded or run."""
@@ -49,6 +58,8 @@ class EngineFailed(StillhouseError):
 
 class TrackingFailed(StillhouseError):
     """The MLflow server refused a request or could not be reached."""
+
+    exit_code = TRY_AGAIN
 
 
 class TooManyErrors(StillhouseError):

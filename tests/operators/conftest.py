@@ -26,6 +26,9 @@ print("arguments", *sys.argv[1:], flush=True)
 print("threads", os.environ["OMP_NUM_THREADS"], "run", os.environ["MLFLOW_RUN_ID"], "airflow", "AIRFLOW_HOME" in os.environ)
 if mode == "refuse":
     sys.exit("error: questions has 0 rows; give it some")
+if mode == "unreachable":
+    print("error: http://mlflow: connection refused", file=sys.stderr)
+    sys.exit(75)
 if mode == "crash":
     raise RuntimeError("out of luck")
 if mode == "die":

@@ -132,10 +132,11 @@ def test_pod_that_refuses_fails_at_once_with_its_last_words_and_is_gone(make, cl
         (ended(137, "OOMKilled"), "out of memory: the stage was killed at its limit of 4Gi"),
         (ended(139, "Error"), "killed by signal 11"),
         (ended(2, "Error"), "crashed with exit code 2"),
+        (ended(75, "Error", "s3://house: connection refused"), "s3://house: connection refused"),
         (ended(1, "Error", "stopped") | {"reason": "NodeShutdown", "message": "drained"}, r"outside \(NodeShutdown\): drained"),
         ({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}, r"outside \(Evicted\): low on disk"),
     ],
-    ids=["memory", "signal", "crash", "shutdown", "evicted"],
+    ids=["memory", "signal", "crash", "store", "shutdown", "evicted"],
 )  # fmt: skip
 def test_pod_that_is_killed_is_explained_to_be_tried_again_and_gone(make, cluster, context, run, last, said):
     cluster.lives = [RUNNING, last]

@@ -55,6 +55,13 @@ def test_process_refusing_stage_fails_at_once_with_its_line(fake_stage):
         make().execute({})
 
 
+def test_process_stage_without_its_store_fails_with_its_line_to_be_retried(fake_stage):
+    fake_stage("unreachable")
+    with pytest.raises(AirflowException, match=r"^http://mlflow: connection refused$") as raised:
+        make().execute({})
+    assert not isinstance(raised.value, AirflowFailException)
+
+
 def test_process_crashing_stage_fails_to_be_retried(fake_stage):
     fake_stage("crash")
     with pytest.raises(AirflowException, match="exit code 1: RuntimeError: out of luck") as raised:

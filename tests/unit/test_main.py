@@ -34,6 +34,15 @@ def test_help_lists_every_stage_with_its_first_line():
     assert [name for name in (*DATA_PATH, *tools) if f" {name} " not in text] == []
 
 
+def test_store_out_of_reach_is_one_line_and_exit_code_75(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    done = stillhouse("show", "s3://house/questions/mine/1", rc=75, cwd=tmp_path)
+    assert done.stderr.startswith("error: s3://house/questions/mine/1")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_no_arguments_prints_the_help():
     done = subprocess.run([PROGRAM], capture_output=True, text=True)
     assert "Usage: stillhouse" in done.stdout + done.stderr
@@ -182,7 +191,7 @@ def test_interrupted_says_that_it_can_go_on(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(stage, "execute", interrupt)
     monkeypatch.setattr(sys, "argv", ["stillhouse", "verified", "--output", str(tmp_path)])
-    with pytest.raises(SystemExit, match="1"):
+    with pytest.raises(SystemExit, match="^75$"):
         __main__.main()
     assert "run the same command again to go on" in capsys.readouterr().err
 
