@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from stillhouse import stages
+from stillhouse import ranks, stages
 from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, StillhouseError, one_line
 
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -56,6 +56,8 @@ def _stage_command(name: str) -> Any:
         stage = stages.load(name)
         resolved = resolve(stage.Config, config, settings)
         result = execute(stage, resolved, _named(inputs), output, Shard.parse(shard) if shard else None)
+        if ranks.rank():
+            return  # rank 0 says it for all
         manifest = result.manifest
         verb = "unchanged, skipped" if result.skipped else f"done in {manifest.seconds:.1f} s"
         _out.print(f"{name} {verb}: {manifest.rows:,} rows, {sum(manifest.dropped.values()):,} dropped · {manifest.fingerprint}")
@@ -234,6 +236,10 @@ def main() -> None:
 
 
 def _fail(message: str, code: int = REFUSED) -> None:
+    if code != REFUSED and ranks.count() > 1:
+        # torchrun would make it 1, a refusal; and one rank that is ended because of another must not have the last word.
+        print(f"rank {ranks.rank()}: {message}", file=sys.stderr)
+        sys.exit(code)
     if TERMINATION_LOG.exists():
         TERMINATION_LOG.write_text(message[:4000], encoding="utf-8")
     print(f"error: {message}", file=sys.stderr)

@@ -41,6 +41,20 @@ def require_isolation(trainer: Any, documents: Sequence[dict[str, list[int]]]) -
     return found
 
 
+def isolation_required(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> Any:
+    """A ``TrainerCallback`` that calls ``require_isolation`` before the first step, when a cut model can be run."""
+    from transformers import TrainerCallback
+
+    class Isolation(TrainerCallback):  # type: ignore[misc]
+        """Looks once."""
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            """All ranks run the same documents."""
+            require_isolation(trainer, documents)
+
+    return Isolation()
+
+
 def _logits(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> Any:
     """The logits of the documents as one pack, by the collator and the arguments that training uses, shape (tokens, vocabulary)."""
     import torch
