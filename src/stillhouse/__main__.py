@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stillhouse import ranks, stages
-from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, StillhouseError, one_line
+from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, RankLost, StillhouseError, one_line
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes looks for a container's last words."""
@@ -220,6 +220,8 @@ def main() -> None:
         app.command(name, help=_stage_help(name, asked))(_stage_command(name))
     try:
         code = typer.main.get_command(app).main(prog_name="stillhouse", standalone_mode=False)
+    except RankLost as error:
+        _leave(one_line(error))
     except StillhouseError as error:
         _fail(one_line(error), error.exit_code)
     except typer.TyperException as error:
@@ -231,19 +233,24 @@ def main() -> None:
             raise
         _fail(f"{error}; free some room, or set STILLHOUSE_SCRATCH to a directory that has it; then run the same command again")
     if code == INTERRUPTED:
-        _fail("stopped by the user; a finished part is kept, run the same command again to go on", TRY_AGAIN)
+        stopped = "stopped by the user; a finished part is kept, run the same command again to go on"
+        _leave("stopped") if ranks.count() > 1 else _fail(stopped, TRY_AGAIN)
     sys.exit(code or 0)
 
 
 def _fail(message: str, code: int = REFUSED) -> None:
-    if code != REFUSED and ranks.count() > 1:
-        # torchrun would make it 1, a refusal; and one rank that is ended because of another must not have the last word.
-        print(f"rank {ranks.rank()}: {message}", file=sys.stderr)
-        sys.exit(code)
-    if TERMINATION_LOG.exists():
+    """Leave with these last words. torchrun makes every exit code 1: there, what may pass by itself leaves none to Kubernetes."""
+    final = code == REFUSED or ranks.count() == 1
+    if final and TERMINATION_LOG.exists():
         TERMINATION_LOG.write_text(message[:4000], encoding="utf-8")
-    print(f"error: {message}", file=sys.stderr)
+    print(f"{'error' if final else 'try again'}: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _leave(message: str) -> None:
+    """Leave because another rank did, or all were told to: the last words are another's."""
+    print(f"rank {ranks.rank()}: {message}", file=sys.stderr)
+    sys.exit(TRY_AGAIN)
 
 
 if __name__ == "__main__":

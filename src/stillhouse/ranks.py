@@ -76,11 +76,8 @@ def peers() -> Iterator[None]:
     except RuntimeError as error:
         if count() == 1 or not _broken(error):
             raise
-        msg = f"the other ranks are gone ({one_line(error)}); one of them said why. {RESUMES}"
+        msg = f"the other ranks are gone ({one_line(error)}); one of them said why; checkpoints are kept, the next try goes on"
         raise RankLost(msg) from error
-
-
-RESUMES = "Checkpoints are kept: run the same command again to go on"
 
 
 def _broken(error: RuntimeError) -> bool:

@@ -1,0 +1,48 @@
+"""What every rank of a test's torchrun runs: stages, one after the other, each under its own sharding.
+
+``rank_driver.py PLAN``: a JSON list of ``{stage, config, inputs, output, sharding, end}``; ``end`` is ``{step, how}``, how rank 0 ends the
+run after that step. Rank 0 writes ``OUTPUT.json`` beside each output's directory: the error, or the loss of every step.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from stillhouse import ranks, stages, tracking
+from stillhouse.errors import StillhouseError, one_line
+from stillhouse.stage import execute
+
+ENDS = {
+    "preempted": lambda pids: os.kill(os.getppid(), signal.SIGTERM),  # torchrun tells its processes
+    "killed": lambda pids: os.kill(pids[1], signal.SIGKILL),
+}
+
+
+def run(plan: dict, pids: list[int]) -> None:
+    os.environ["STILLHOUSE_SHARDING"] = plan.get("sharding", "")
+    losses, steps, end = {}, [], plan.get("end", {"step": 0})
+
+    def progress(self, done, total, unit):
+        steps.append(done)
+        if done == end["step"]:
+            ENDS[end["how"]](pids)
+
+    tracking.Untracked.progress = progress
+    tracking.Untracked.log = lambda self, metrics, step=None: losses.setdefault(step, metrics.get("train/loss"))
+    stage, said = stages.load(plan["stage"]), {}
+    try:
+        execute(stage, stage.Config.model_validate(plan["config"]), plan["inputs"], plan["output"])
+    except StillhouseError as error:
+        said = {"error": one_line(error)}
+    if ranks.rank() == 0:
+        Path(urlsplit(plan["output"]).path + ".json").write_text(json.dumps(said | {"losses": losses, "steps": steps}))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    everyone = ranks.gathered(os.getpid())
+    for each in json.loads(sys.argv[1]):
+        run(each, everyone)

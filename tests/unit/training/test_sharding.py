@@ -1,0 +1,179 @@
+"""Two processes that meet over gloo: with and without ZeRO, what they make is what one process makes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from stillhouse import command, manifest, testing, tracking
+from stillhouse.errors import BadConfig
+from stillhouse.rows import Question, Selected
+from stillhouse.stage import execute
+from stillhouse.stages import sft
+from stillhouse.training import sharding
+from stillhouse.training.models import FromCheckpoint
+
+CONFIG = {
+    "epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "max_length": 64, "system_prompt": "none", "suffix": "none", "packing": False
+}  # fmt: skip
+RL = {
+    "steps": 2, "group_size": 4, "prompts_per_step": 2, "max_tokens": 24, "learning_rate": 1e-2, "kl_coefficient": 0.01,
+    "system_prompt": "none", "suffix": "none", "split": "rl_1",
+}  # fmt: skip
+SHARDINGS = ("", "zero-2", "zero-3")
+TOLERANCE = 1e-5
+"""Of losses around 5, and of weights: sums are taken in another order."""
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory, checkpoint):
+    """A store with seven examples, one of them too long, their questions, and a checkpoint."""
+    root = tmp_path_factory.mktemp("house").as_uri()
+    asked = [*testing.questions(6), testing.question("What is " + "1 + " * 30 + "1?", "31")]
+    examples = [testing.selected(each, split) for split in ("sft_1", "rl_1") for each in asked]
+    testing.publish(examples, Selected, f"{root}/selected/toy/1")
+    testing.publish(asked, Question, f"{root}/questions/toy/1")
+    files = {path.name: path.read_bytes() for path in checkpoint.iterdir() if path.is_file()}
+    testing.publish_files(files, "sft", f"{root}/sft/base/1")
+    return root
+
+
+def plan(house, name, stage="sft", config=CONFIG, **more):
+    inputs = {"selected": [f"{house}/selected/toy/1"], "checkpoint": [f"{house}/sft/base/1"]}
+    inputs |= {"questions": [f"{house}/questions/toy/1"]} if stage == "rl" else {}
+    return {"stage": stage, "config": config, "inputs": inputs, "output": f"{house}/{stage}/{name}/1"} | more
+
+
+def together(plans, **environment):
+    """Two processes, started as a stage's own command starts them: the exit code and what they said."""
+    words = command.command("sft", config=[], inputs={}, output="", program=sys.executable, processes=2)
+    driver = [*words[: words.index("-m")], Path(__file__).with_name("rank_driver.py"), json.dumps(plans)]
+    variables = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "TQDM_DISABLE": "1"} | environment
+    done = subprocess.run(driver, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+def local(uri) -> Path:
+    return Path(urlsplit(uri).path)
+
+
+def said(plan):
+    return json.loads(Path(f"{local(plan['output'])}.json").read_text())
+
+
+def weights(plan):
+    """As anybody loads them."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(local(plan["output"])).state_dict()
+
+
+def far(one, other) -> float:
+    """The largest difference between two models' weights."""
+    assert one.keys() == other.keys()
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+@pytest.fixture(scope="module")
+def alone(house):
+    """The same training by one process: its plan and its losses."""
+    losses, made = {}, plan(house, "alone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracking.Untracked, "log", lambda self, metrics, step=None: losses.setdefault(step, metrics.get("train/loss")))
+        execute(sft, sft.Config(**CONFIG), made["inputs"], made["output"])
+    return made, losses
+
+
+@pytest.fixture(scope="module")
+def trained(house):
+    """One start of two processes that train each way, one way after the other."""
+    plans = {each or "plain": plan(house, each or "plain", sharding=each) for each in SHARDINGS}
+    plans["odd"] = plan(house, "odd", config=CONFIG | {"batch_size": 3})
+    plans["rl"] = plan(house, "rl", "rl", RL, sharding="zero-2")
+    plans["rl odd"] = plan(house, "odd", "rl", RL | {"prompts_per_step": 3})
+    code, text = together(list(plans.values()))
+    assert code == 0, text
+    return plans
+
+
+@pytest.mark.parametrize("name", [each or "plain" for each in SHARDINGS])
+def test_sharding_two_processes_give_the_losses_and_weights_of_one(trained, alone, name):
+    expected, losses = alone
+    found = {int(step): loss for step, loss in said(trained[name])["losses"].items()}
+    assert len(found) == 6  # two steps an epoch: four examples, then two
+    assert found == pytest.approx(losses, abs=TOLERANCE)
+    assert far(weights(trained[name]), weights(expected)) < TOLERANCE
+
+
+@pytest.mark.parametrize("name", [each or "plain" for each in SHARDINGS])
+def test_sharding_is_published_once_and_under_the_fingerprint_of_one_process(trained, alone, name):
+    made, expected = manifest.load(trained[name]["output"]), manifest.load(alone[0]["output"])
+    assert (made.fingerprint, made.dropped, made.files.keys()) == (expected.fingerprint, {"too_long": 1}, expected.files.keys())
+    counts = {key: value for key, value in expected.metrics.items() if key.startswith("n_")}
+    assert {key: made.metrics[key] for key in counts} == counts
+    left = {path.relative_to(local(trained[name]["output"])).as_posix() for path in local(trained[name]["output"]).rglob("*.*")}
+    assert left - {"dropped"} == {*made.files, "manifest.json"}
+
+
+def test_sharding_rl_counts_the_rollouts_of_all_ranks(trained):
+    made = manifest.load(trained["rl"]["output"])
+    assert sum(value for name, value in made.metrics.items() if name.startswith("n_rollouts_")) == 2 * 2 * 4
+    outcomes = json.loads((local(trained["rl"]["output"]) / "outcomes.json").read_text())
+    assert sum(n for n, _ in outcomes.values()) == 2 * 2 * 4
+    assert said(trained["rl"])["steps"] == [1, 2]
+
+
+@pytest.mark.parametrize(("name", "field"), [("odd", "batch_size 3"), ("rl odd", "prompts_per_step 3")])
+def test_sharding_batch_that_the_processes_cannot_share_is_refused_by_name(trained, name, field):
+    assert said(trained[name])["error"].startswith(f"{field} cannot be shared evenly by 2 processes")
+    assert manifest.find(trained[name]["output"]) is None
+
+
+@pytest.fixture(scope="module")
+def resumed(house):
+    """Two trainings that were ended after their fifth step, and one start of two processes that goes on with both."""
+    preempted = plan(house, "preempted", sharding="zero-2", end={"step": 5, "how": "preempted"})
+    killed = plan(house, "killed", sharding="zero-3", end={"step": 5, "how": "killed"})
+    ended = {each["end"]["how"]: together([each], STILLHOUSE_SAVE_STEPS="2") for each in (preempted, killed)}
+    left = {
+        each["end"]["how"]: sorted(path.parent.name for path in local(each["output"]).rglob("whole.json"))
+        for each in (preempted, killed)
+    }
+    unpublished = [manifest.find(each["output"]) for each in (preempted, killed)]
+    moved = killed | {"sharding": "zero-2"}
+    code, text = together([moved], STILLHOUSE_SAVE_STEPS="2")
+    refusal = said(moved)["error"]
+    plans = {each["end"]["how"]: {**each, "end": {"step": 0}} for each in (preempted, killed)}
+    code, text = together(list(plans.values()), STILLHOUSE_SAVE_STEPS="2")
+    assert code == 0, text
+    return {"ended": ended, "left": left, "unpublished": unpublished, "plans": plans, "refusal": refusal}
+
+
+def test_sharding_that_is_preempted_saves_and_one_that_is_killed_has_its_last_checkpoint(resumed):
+    assert resumed["left"] == {"preempted": ["checkpoint-5"], "killed": ["checkpoint-4"]}
+    assert resumed["unpublished"] == [None, None]
+    assert all(code != 0 for code, _ in resumed["ended"].values())
+
+
+def test_sharding_rank_that_dies_ends_the_others_and_is_named(resumed):
+    _, text = resumed["ended"]["killed"]
+    assert "the other ranks are gone" in text
+    assert "Signal 9 (SIGKILL) received" in text
+
+
+@pytest.mark.parametrize("how", ["preempted", "killed"])
+def test_sharding_that_was_ended_goes_on_to_the_weights_of_the_uninterrupted(resumed, alone, how):
+    made, (expected, losses) = resumed["plans"][how], alone
+    first = {"preempted": 6, "killed": 5}[how]
+    assert said(made)["steps"][0] == first
+    assert said(made)["losses"]["6"] == pytest.approx(losses[6], abs=TOLERANCE)
+    assert far(weights(made), weights(expected)) < TOLERANCE
+
+
+def test_sharding_checkpoint_that_is_cut_in_another_way_is_refused(resumed):
+    assert resumed["refusal"].startswith("checkpoint-4 of an earlier try was made by ZeRO 3 over 2 processes, this one has ZeRO 2 over 2")
