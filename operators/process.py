@@ -50,7 +50,8 @@ class StageProcess(BaseOperator):
 
     def execute(self, context: Any) -> None:
         """Run the stage to its end. Raises AirflowFailException with the stage's own error, AirflowException if it crashed."""
-        last, said = "", {}
+        last = ""
+        said: dict[str, str] = {}
         for line in self._lines():
             self.log.info("%s", line)
             # torchrun underlines what it says last.

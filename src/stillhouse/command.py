@@ -46,8 +46,9 @@ def command(
 
 def _torchrun(program: str, processes: int, meeting: Meeting | None) -> list[str]:
     """No restarts: a lost process ends them all, and the next try resumes from its checkpoint."""
-    where = ["--standalone"] if meeting is None else [
-        f"--nnodes={meeting.nodes}", f"--node-rank={meeting.node}", f"--master-addr={meeting.address}", f"--master-port={meeting.port}"
-    ]  # fmt: skip
+    where = ["--standalone"]
+    if meeting is not None:
+        where = [f"--nnodes={meeting.nodes}", f"--node-rank={meeting.node}"]
+        where += [f"--master-addr={meeting.address}", f"--master-port={meeting.port}"]
     limits = ["--max-restarts=0", f"--shutdown-timeout={SHUTDOWN_S}"]
     return [str(Path(program).with_name("torchrun")), *where, f"--nproc-per-node={processes}", *limits, "-m", "stillhouse"]

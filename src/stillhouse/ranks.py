@@ -57,8 +57,8 @@ def gathered(value: T) -> list[T]:
     return [_get(f"{call}/{each}") for each in range(count())]
 
 
-def any_of(flag: bool, device: Any) -> bool:  # noqa: FBT001
-    """Whether the flag is set on any rank: one number over the trainer's own connections, cheap enough for every step; all ranks."""
+def any_of(flag: bool, device: Any) -> bool:
+    """Whether the flag is set on any rank, by the trainer's own connections: cheap enough for every step; all ranks."""
     if count() == 1:
         return flag
     import torch

@@ -168,10 +168,11 @@ def _make(
         made = scratch / "output"
         made.mkdir()
         inputs = stage.Inputs(
-            scratch=scratch, finished=finished, shard=shard, uris={key: [link.uri for link in value] for key, value in links.items()},
+            scratch=scratch, finished=finished, shard=shard,
+            uris={key: [link.uri for link in value] for key, value in links.items()},
             publish_part=lambda path: publication.upload(made, path, target),
             retract_part=lambda path: publication.retract(made, path, target), **_arguments(stage, fetched),
-            **({"progress": run.progress, "log": run.log, "run_id": run.id} if run else {}),
+            **_told(run),
         )  # fmt: skip
         outputs = stage.run(config, inputs)
         ranks.gathered(None)  # where one rank failed, nothing is published
@@ -192,6 +193,10 @@ def _publish(
     if run:
         run.finish(done, [made / each for each in outputs.artifacts])
     return done
+
+
+def _told(run: tracking.Run | None) -> dict[str, Any]:
+    return {"progress": run.progress, "log": run.log, "run_id": run.id} if run else {}
 
 
 def _tracked(

@@ -1,11 +1,12 @@
 """A batch -> forward passes that fit the device, the same batch however many processes share it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from stillhouse import ranks
 from stillhouse.errors import BadConfig
+from stillhouse.training.tokens import IGNORED
 
 
 def passes(batch: int, field: str = "batch_size", rows_each: int = 1) -> tuple[int, int]:
@@ -37,41 +38,38 @@ def filled(trainer_class: Any, batch: int) -> Any:
     class Filled(trainer_class):  # type: ignore[misc]
         """Shuffles as ever, and ends on empty rows."""
 
+        def _get_dataloader(self, dataset: Any, *given: Any, **named: Any) -> Any:
+            return super()._get_dataloader(_with_empty_row(dataset, self.processing_class.eos_token_id), *given, **named)
+
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-            return _sampler(len(self.train_dataset) - 1, batch, self.args.seed)
+            return _sampler(len(self.train_dataset), batch, self.args.seed, lambda: self.state.global_step)
 
     Filled.__name__ = trainer_class.__name__
     return Filled
 
 
-def with_empty_row(dataset: Any, token: int, ignored: int) -> Any:
-    """The dataset, and where several processes share it a last row of two tokens that are not learnt."""
-    if ranks.count() == 1:
-        return dataset
+def _with_empty_row(dataset: Any, token: int) -> Any:
+    """The dataset and a last row of two tokens that are not learnt."""
     from datasets import Dataset, concatenate_datasets
 
-    row = {"input_ids": [token] * 2, "labels": [ignored] * 2, "seq_lengths": [2]}
+    row = {"input_ids": [token] * 2, "labels": [IGNORED] * 2, "seq_lengths": [2]}
     empty = {name: [row[name]] for name in dataset.column_names}
     return concatenate_datasets([dataset, Dataset.from_dict(empty, features=dataset.features)])
 
 
-def _sampler(n: int, batch: int, seed: int) -> Any:
+def _sampler(n: int, batch: int, seed: int, steps_done: Callable[[], int]) -> Any:
     """Rows 0 to n - 1 in the order that one process would take them in, then row n until the last batch is whole."""
     import torch
 
     class Sampler(torch.utils.data.Sampler):  # type: ignore[misc]
-        """accelerate says which epoch it is."""
-
-        epoch = 0
+        """Begins the epoch that the steps done lead to: accelerate tells a resumed training's sampler of none."""
 
         def __len__(self) -> int:
             return n + -n % batch
 
         def __iter__(self) -> Iterator[int]:
-            yield from torch.randperm(n, generator=torch.Generator().manual_seed(seed + self.epoch)).tolist()
+            epoch = steps_done() * batch // len(self)
+            yield from torch.randperm(n, generator=torch.Generator().manual_seed(seed + epoch)).tolist()
             yield from [n] * (-n % batch)
-
-        def set_epoch(self, epoch: int) -> None:
-            self.epoch = epoch
 
     return Sampler()

@@ -2,7 +2,8 @@
 
 A checkpoint is the trainer's own directory (weights, optimizer, schedule, random states), published below ``resume/`` with a list
 of its files last: a checkpoint without that list, or with a file shorter than it says, was not whole and is not used. Each of
-several ranks publishes what it wrote, all at once, and rank 0 the list. When the stage ends well, ``resume/`` is gone from the output.
+several ranks publishes what it wrote, all at once, and rank 0 the list. When the stage ends well, ``resume/`` is gone from the
+output.
 """
 
 import json
@@ -39,8 +40,8 @@ def arguments(inputs: "StageInputs") -> dict[str, Any]:
 def newest(inputs: "StageInputs") -> tuple[Path, dict[str, Any]] | None:
     """The newest whole checkpoint of an earlier try and what was remembered with it, None where there is none.
 
-    Raises BadConfig for one that is cut in another way than this try: DeepSpeed cannot load it. One that is not cut goes on over any
-    number of processes.
+    Raises BadConfig for one that is cut in another way than this try: DeepSpeed cannot load it. One that is not cut goes on over
+    any number of processes.
     """
     root = inputs.finished / DIRECTORY if inputs.finished else None
     for path in sorted(root.glob("checkpoint-*") if root else (), key=_step, reverse=True):
@@ -60,7 +61,7 @@ def _cut() -> dict[str, int]:
 def _require_cut(path: Path, cut: dict[str, int]) -> None:
     if cut != _cut():
         before, now = (f"ZeRO {each['zero']} over {each['processes']} processes" for each in (cut, _cut()))
-        msg = f"{path.name} of an earlier try was made by {before}, this one has {now}; run it as before, or choose another --output"
+        msg = f"{path.name} of an earlier try was made by {before}, this one has {now}; run it as before, or under another --output"
         raise BadConfig(msg)
 
 

@@ -3,11 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.training import checkpoints, sharding
-from stillhouse.training.batches import filled, passes, with_empty_row
+from stillhouse.training.batches import filled, passes
 from stillhouse.training.loop import guarded
 from stillhouse.training.packing import isolation_required
 from stillhouse.training.progress import attach, machine_arguments
-from stillhouse.training.tokens import IGNORED
 
 if TYPE_CHECKING:
     from stillhouse.stages.sft import Config, Inputs
@@ -40,7 +39,6 @@ def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any,
         model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer,
         peft_config=config.lora.peft() if config.lora else None,
     )  # fmt: skip
-    trainer.train_dataset = with_empty_row(trainer.train_dataset, tokenizer.eos_token_id, IGNORED)
     if config.packing:
         trainer.add_callback(isolation_required(trainer, sorted(rows, key=lambda row: len(row["input_ids"]))[:PROBED]))
     return attach(trainer, inputs)
@@ -48,5 +46,5 @@ def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any,
 
 def packing_efficiency(trainer: Any, max_length: int) -> dict[str, float]:
     """Sequences to train on, and the share of them that is tokens and not padding."""
-    lengths = [len(row["input_ids"]) for row in trainer.train_dataset if any(label != IGNORED for label in row["labels"])]
+    lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
     return {"n_sequences": len(lengths), "packing_efficiency": sum(lengths) / (len(lengths) * max_length)}

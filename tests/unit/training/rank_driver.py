@@ -1,7 +1,8 @@
 """What every rank of a test's torchrun runs: stages, one after the other, each under its own sharding.
 
-``rank_driver.py PLAN``: a JSON list of ``{stage, config, inputs, output, sharding, end}``; ``end`` is ``{step, how}``, how rank 0 ends the
-run after that step. Rank 0 writes ``OUTPUT.json`` beside each output's directory: the error, or the loss of every step.
+``rank_driver.py PLAN``: a JSON list of ``{stage, config, inputs, output, sharding, end}``; ``end`` is ``{step, how}``, how rank 0
+ends the run after that step. Rank 0 writes ``ranks.json``, or ``{said}.json``, beside each output's directory: the error, or every
+step's loss.
 """
 
 import json
@@ -38,7 +39,8 @@ def run(plan: dict, pids: list[int]) -> None:
     except StillhouseError as error:
         said = {"error": one_line(error)}
     if ranks.rank() == 0:
-        Path(urlsplit(plan["output"]).path + ".json").write_text(json.dumps(said | {"losses": losses, "steps": steps}))
+        report = Path(urlsplit(plan["output"]).path).with_name(f"{plan.get('said', 'ranks')}.json")
+        report.write_text(json.dumps(said | {"losses": losses, "steps": steps}))
 
 
 if __name__ == "__main__":
