@@ -7,6 +7,7 @@ What is said to be for *all ranks* must be called by all of them, in the same or
 import itertools
 import os
 import pickle
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,7 +77,8 @@ def peers() -> Iterator[None]:
     except RuntimeError as error:
         if count() == 1 or not _broken(error):
             raise
-        msg = f"the other ranks are gone ({one_line(error)}); one of them said why; checkpoints are kept, the next try goes on"
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes from torchrun, and would only disturb the way out
+        msg = f"the other ranks are gone ({one_line(error)[:100]}); one of them said why; checkpoints are kept, the next try goes on"
         raise RankLost(msg) from error
 
 

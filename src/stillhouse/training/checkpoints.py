@@ -151,6 +151,7 @@ def preemption() -> Iterator[Callable[[Any], bool]]:
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is note:
+            signal.signal(signal.SIGTERM, before)
     if came:
         raise KeyboardInterrupt

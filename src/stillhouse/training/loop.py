@@ -29,7 +29,7 @@ def train(
     found = checkpoints.newest(inputs)
     if found:
         recall(found[1])
-    with ranks.peers(), checkpoints.preemption() as stopping:
+    with checkpoints.preemption() as stopping, ranks.peers():
         trainer.add_callback(checkpoints.callback(inputs, remember, stopping))
         trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
     checkpoints.clear(inputs)

@@ -12,14 +12,21 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stillhouse import ranks, stages, tracking
-from stillhouse.errors import StillhouseError, one_line
+from stillhouse import __main__, ranks, stages, tracking
+from stillhouse.errors import RankLost, StillhouseError, one_line
 from stillhouse.stage import execute
 
-ENDS = {
-    "preempted": lambda pids: os.kill(os.getppid(), signal.SIGTERM),  # torchrun tells its processes
-    "killed": lambda pids: os.kill(pids[1], signal.SIGKILL),
-}
+
+def preempt(pids: list[int]) -> None:
+    """SIGTERM to torchrun, which tells its processes; returns once this one has been told."""
+    told, tells = os.pipe()
+    os.set_blocking(tells, False)
+    signal.set_wakeup_fd(tells)
+    os.kill(os.getppid(), signal.SIGTERM)
+    os.read(told, 1)
+
+
+ENDS = {"preempted": preempt, "killed": lambda pids: os.kill(pids[1], signal.SIGKILL)}
 
 
 def run(plan: dict, pids: list[int]) -> None:
@@ -36,6 +43,8 @@ def run(plan: dict, pids: list[int]) -> None:
     stage, said = stages.load(plan["stage"]), {}
     try:
         execute(stage, stage.Config.model_validate(plan["config"]), plan["inputs"], plan["output"])
+    except RankLost as error:
+        __main__._leave(one_line(error))
     except StillhouseError as error:
         said = {"error": one_line(error)}
     if ranks.rank() == 0:

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from stillhouse import command, manifest, testing, tracking
+from stillhouse.errors import BadConfig
 from stillhouse.rows import Question, Selected
 from stillhouse.stage import execute
 from stillhouse.stages import sft
+from stillhouse.training import sharding
 
 CONFIG = {
     "epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "max_length": 64, "packing": False,
@@ -26,6 +28,30 @@ WAYS = ("plain", "zero-2", "zero-3")
 TOLERANCE = 1e-5
 """Of losses around 5, and of weights: sums are taken in another order."""
 pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.mark.parametrize(("name", "cut"), [("zero-1", 1), ("zero-2-offload", 2), ("zero-3-offload", 3), ("", 0)])
+def test_sharding_name_is_a_deepspeed_config(monkeypatch, name, cut):
+    monkeypatch.setenv("STILLHOUSE_SHARDING", name)
+    assert sharding.stage() == cut
+    assert name.endswith("-offload") == ("offload_optimizer" in (sharding.settings() or {"zero_optimization": {}})["zero_optimization"])
+
+
+def test_sharding_file_of_ones_own_is_taken_and_a_mistyped_name_is_corrected(monkeypatch, tmp_path):
+    (tmp_path / "mine.yaml").write_text("zero_optimization: {stage: 2}")
+    monkeypatch.setenv("STILLHOUSE_SHARDING", str(tmp_path / "mine.yaml"))
+    assert sharding.settings() == {"zero_optimization": {"stage": 2}}
+    monkeypatch.setenv("STILLHOUSE_SHARDING", "zero3")
+    with pytest.raises(BadConfig, match="STILLHOUSE_SHARDING=zero3: neither .*; did you mean zero-3?"):
+        sharding.settings()
+
+
+def test_sharding_refuses_by_name_what_needs_whole_weights_or_states(monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_SHARDING", "zero-3")
+    with pytest.raises(BadConfig, match="lora: not with STILLHOUSE_SHARDING=zero-3; choose zero-2, which keeps weights whole"):
+        sharding.refuse("lora", above=2)
+    with pytest.raises(BadConfig, match="keep_optimizer: not with STILLHOUSE_SHARDING=zero-3; unset it"):
+        sharding.refuse("keep_optimizer")
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +189,7 @@ def test_sharding_that_is_preempted_saves_and_one_that_is_killed_has_its_last_ch
 
 def test_sharding_rank_that_dies_ends_the_others_and_is_named(resumed):
     _, text = resumed["ended"]["killed"]
-    assert "the other ranks are gone" in text
+    assert "rank 0: the other ranks are gone" in text
     assert "Signal 9 (SIGKILL) received" in text
 
 
