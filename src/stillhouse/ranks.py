@@ -78,7 +78,7 @@ def peers() -> Iterator[None]:
         if count() == 1 or not _broken(error):
             raise
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes from torchrun, and would only disturb the way out
-        msg = f"the other ranks are gone ({one_line(error)[:100]}); one of them said why; checkpoints are kept, the next try goes on"
+        msg = f"the other ranks are gone ({one_line(error)[:90]}); one said why; checkpoints are kept, the next try goes on"
         raise RankLost(msg) from error
 
 
