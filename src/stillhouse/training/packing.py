@@ -65,7 +65,7 @@ def _logits(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> Any:
     on_device = {name: value.to(trainer.model.device) if hasattr(value, "to") else value for name, value in batch.items()}
     was_training = trainer.model.training
     trainer.model.eval()
-    with torch.inference_mode():
+    with torch.no_grad():  # ZeRO 3 keeps some of the weights it gathers, and none made in inference mode can be trained
         logits = trainer.model(**on_device, use_cache=False).logits[0].float()
     trainer.model.train(was_training)
     return logits

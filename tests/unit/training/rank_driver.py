@@ -1,8 +1,7 @@
 """What every rank of a test's torchrun runs: stages, one after the other, each under its own sharding.
 
 ``rank_driver.py PLAN``: a JSON list of ``{stage, config, inputs, output, sharding, end}``; ``end`` is ``{step, how}``, how rank 0
-ends the run after that step. Rank 0 writes ``ranks.json``, or ``{said}.json``, beside each output's directory: the error, or every
-step's loss.
+ends the run after that step. Rank 0 writes ``ranks.json`` beside each output's directory: the error, or every step's loss.
 """
 
 import json
@@ -48,7 +47,7 @@ def run(plan: dict, pids: list[int]) -> None:
     except StillhouseError as error:
         said = {"error": one_line(error)}
     if ranks.rank() == 0:
-        report = Path(urlsplit(plan["output"]).path).with_name(f"{plan.get('said', 'ranks')}.json")
+        report = Path(urlsplit(plan["output"]).path).with_name("ranks.json")
         report.write_text(json.dumps(said | {"losses": losses, "steps": steps}))
 
 
