@@ -250,6 +250,7 @@ def _fail(message: str, code: int = REFUSED) -> None:
 def _leave(message: str) -> None:
     """Leave because another rank did, or all were told to: the last words are another's."""
     print(f"rank {ranks.rank()}: {message}", file=sys.stderr, flush=True)
+    sys.stdout.flush()
     os._exit(TRY_AGAIN)  # the libraries' own way out waits for answers of ranks that are gone
 
 

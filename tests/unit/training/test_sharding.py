@@ -63,7 +63,7 @@ def test_sharding_checkpoint_that_is_cut_in_another_way_is_refused_and_one_that_
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert checkpoints.newest(sft.Inputs(scratch=tmp_path, finished=tmp_path / "2"))
     monkeypatch.setenv("STILLHOUSE_SHARDING", "zero-3")
-    with pytest.raises(BadConfig, match="checkpoint-4 .* was made by ZeRO 3 over 2 processes, this one has ZeRO 3 over 4 processes; run"):
+    with pytest.raises(BadConfig, match="checkpoint-4 .* ZeRO 3 over 2 processes, this one has ZeRO 3 over 4 processes; run it"):
         checkpoints.newest(sft.Inputs(scratch=tmp_path, finished=tmp_path / "4"))
 
 
