@@ -35,10 +35,10 @@ class StageJob(KubernetesJobOperator):
         options = podspec.options(stage, resources_needed, parent_run, threads, kwargs.get("image", ""))
         options["labels"] |= ranks.LABEL
         options["post_execute"] = events.announce
-        program = ["-m", *arguments(stage, recipe, overrides, inputs, target)]
         limit = kwargs.get("execution_timeout")
         super().__init__(
-            cmds=[*ranks.launch(nodes, processes), *program], completion_mode="Indexed", completions=nodes, parallelism=nodes,
+            cmds=arguments(stage, recipe, overrides, inputs, target, processes=processes, meeting=ranks.meeting(nodes)),
+            completion_mode="Indexed", completions=nodes, parallelism=nodes,
             backoff_limit=0, subdomain=ranks.service(), pod_runtime_info_envs=[_job_name()], wait_until_job_complete=True,
             active_deadline_seconds=int(limit.total_seconds()) if limit else None, deferrable=True, do_xcom_push=False,
             **podspec.rights(), **(options | kwargs),

@@ -8,10 +8,13 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from operators import events, podspec
 from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
 from operators.ending import Ending
+from operators.placement import GPU
 
 
 class StagePod(KubernetesPodOperator):
     """Run ``stillhouse STAGE …`` in a pod without rights: no root, no token, a read-only image, one scratch volume.
+
+    A training on several GPUs has a process to each.
 
     Deferred while the pod runs, so that hours of training hold no worker. The pod is gone once the task has ended, in whatever way:
     its log and last words are in the task's log. A retry carries on with a pod that still runs; else the stage resumes from the
@@ -29,7 +32,8 @@ class StagePod(KubernetesPodOperator):
         options = podspec.options(stage, resources_needed, parent_run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
         options["env_vars"] |= {"STILLHOUSE_ENDPOINTS": endpoints} if endpoints else {}
         options["post_execute"] = events.announce
+        processes = int(resources_needed.get(GPU, 1))
         super().__init__(
-            cmds=arguments(stage, recipe, overrides, inputs, target), deferrable=True, do_xcom_push=False, get_logs=True,
-            on_finish_action="delete_pod", callbacks=Ending, **podspec.rights(), **(options | kwargs),
+            cmds=arguments(stage, recipe, overrides, inputs, target, processes=processes), deferrable=True, do_xcom_push=False,
+            get_logs=True, on_finish_action="delete_pod", callbacks=Ending, **podspec.rights(), **(options | kwargs),
         )  # fmt: skip

@@ -13,8 +13,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from operators import events
 from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.placement import GPU
 from stillhouse.errors import REFUSED
 
+LAST_WORDS = ("error", "try again")
+"""What a stage's own last line begins with."""
 KILL_AFTER_S = 5.0
 """What a stage gets to close its MLflow run and to remove its scratch directory."""
 
@@ -33,12 +36,13 @@ class StageProcess(BaseOperator):
     def __init__(
         self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",
         endpoints: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", nodes: int = 1,
-        node_selector: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
+        node_selector: Mapping[str, str] = NO_RESOURCES, processes: int = 1, **kwargs: Any,
     ) -> None:  # fmt: skip
-        # Resources, image and nodes are for StagePod: a laptop has what it has, in one environment.
+        # Image, nodes and all resources but GPUs are for StagePod: a laptop has what it has, in one environment.
         super().__init__(do_xcom_push=False, post_execute=events.announce, **kwargs)
         program = os.environ.get("STILLHOUSE_PROGRAM", "stillhouse")
-        self.cmds = arguments(stage, recipe, overrides, inputs, target, program)
+        self._processes = int(resources_needed.get(GPU, processes))
+        self.cmds = arguments(stage, recipe, overrides, inputs, target, program=program, processes=self._processes)
         self.target = target
         self.parent_run = parent_run
         self.endpoints = endpoints
@@ -46,13 +50,19 @@ class StageProcess(BaseOperator):
 
     def execute(self, context: Any) -> None:
         """Run the stage to its end. Raises AirflowFailException with the stage's own error, AirflowException if it crashed."""
-        last, error = "", ""
+        last = ""
+        said: dict[str, str] = {}
         for line in self._lines():
             self.log.info("%s", line)
-            last, error = line or last, line.removeprefix("error: ") if line.startswith("error: ") else error
+            # torchrun underlines what it says last.
+            last = line.strip() if line.strip("=- ") else last
+            word, colon, message = line.partition(": ")
+            said |= {word: message} if colon and word in LAST_WORDS else {}
         code = self._process.wait() if self._process else 0
-        if code > 0 and error:
-            raise AirflowFailException(error) if code == REFUSED else AirflowException(error)
+        if code > 0 and said:
+            # Of several ranks, torchrun makes every exit code 1: their words tell what may pass by itself.
+            refused = "error" in said and code == REFUSED
+            raise (AirflowFailException if refused else AirflowException)(said.get("error") or said["try again"])
         if code < 0:
             msg = f"the stage was killed by {signal.Signals(-code).name}; its finished parts are kept, run the task again to go on"
             raise AirflowException(msg)
@@ -91,7 +101,7 @@ class StageProcess(BaseOperator):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "PYTHONPATH"))}
         added = {
             "MLFLOW_RUN_ID": self.parent_run or "",
-            "OMP_NUM_THREADS": str(self.pool_slots),
+            "OMP_NUM_THREADS": str(max(1, self.pool_slots // self._processes)),
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
         }

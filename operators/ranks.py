@@ -1,10 +1,12 @@
-"""The command of one node of several: torchrun, which starts a process per GPU and brings all nodes' processes together.
+"""How the pods of a training on several nodes find each other.
 
 ``$(NAME)`` is expanded by Kubernetes: ``JOB_COMPLETION_INDEX`` is the node's number, ``JOB_NAME`` the Job's, whose pod 0 answers to
 ``{job}-0.{service}``.
 """
 
 import os
+
+from stillhouse.command import Meeting
 
 PORT = 29500
 LABEL = {"stillhouse/ranks": "true"}
@@ -16,9 +18,6 @@ def service() -> str:
     return os.environ.get("STILLHOUSE_RANKS_SERVICE", "ranks")
 
 
-def launch(nodes: int, processes: int) -> list[str]:
-    """What goes before ``-m MODULE …``. No restarts: a lost rank ends the Job, and the next try resumes from its checkpoint."""
-    return [
-        "torchrun", f"--nnodes={nodes}", f"--nproc-per-node={processes}", "--node-rank=$(JOB_COMPLETION_INDEX)",
-        f"--master-addr=$(JOB_NAME)-0.{service()}", f"--master-port={PORT}", "--max-restarts=0",
-    ]  # fmt: skip
+def meeting(nodes: int) -> Meeting:
+    """At pod 0 of the Job."""
+    return Meeting(nodes, "$(JOB_COMPLETION_INDEX)", f"$(JOB_NAME)-0.{service()}", PORT)

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from stillhouse import stages
-from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, StillhouseError, one_line
+from stillhouse import ranks, stages
+from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, RankLost, StillhouseError, one_line
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes looks for a container's last words."""
@@ -56,6 +56,8 @@ def _stage_command(name: str) -> Any:
         stage = stages.load(name)
         resolved = resolve(stage.Config, config, settings)
         result = execute(stage, resolved, _named(inputs), output, Shard.parse(shard) if shard else None)
+        if ranks.rank():
+            return  # rank 0 says it for all
         manifest = result.manifest
         verb = "unchanged, skipped" if result.skipped else f"done in {manifest.seconds:.1f} s"
         _out.print(f"{name} {verb}: {manifest.rows:,} rows, {sum(manifest.dropped.values()):,} dropped · {manifest.fingerprint}")
@@ -218,6 +220,8 @@ def main() -> None:
         app.command(name, help=_stage_help(name, asked))(_stage_command(name))
     try:
         code = typer.main.get_command(app).main(prog_name="stillhouse", standalone_mode=False)
+    except RankLost as error:
+        _leave(one_line(error))
     except StillhouseError as error:
         _fail(one_line(error), error.exit_code)
     except typer.TyperException as error:
@@ -229,15 +233,25 @@ def main() -> None:
             raise
         _fail(f"{error}; free some room, or set STILLHOUSE_SCRATCH to a directory that has it; then run the same command again")
     if code == INTERRUPTED:
-        _fail("stopped by the user; a finished part is kept, run the same command again to go on", TRY_AGAIN)
+        stopped = "stopped by the user; a finished part is kept, run the same command again to go on"
+        _leave("stopped") if ranks.count() > 1 else _fail(stopped, TRY_AGAIN)
     sys.exit(code or 0)
 
 
 def _fail(message: str, code: int = REFUSED) -> None:
-    if TERMINATION_LOG.exists():
+    """Leave with these last words. torchrun makes every exit code 1: there, what may pass by itself leaves none to Kubernetes."""
+    final = code == REFUSED or ranks.count() == 1
+    if final and TERMINATION_LOG.exists():
         TERMINATION_LOG.write_text(message[:4000], encoding="utf-8")
-    print(f"error: {message}", file=sys.stderr)
+    print(f"{'error' if final else 'try again'}: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _leave(message: str) -> None:
+    """Leave because another rank did, or all were told to: the last words are another's."""
+    print(f"rank {ranks.rank()}: {message}", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(TRY_AGAIN)  # the libraries' own way out waits for answers of ranks that are gone
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
     ├── BadRows          rows do not have the columns, types or keys of the contract
     ├── StoreFailed      the store refused or could not be reached
     ├── EngineFailed     a model or its engine could not be loaded or run
+    ├── RankLost         another process of the same training is gone
     ├── TrackingFailed   the MLflow server refused or could not be reached
     ├── TooManyErrors    per-row failures passed the ceiling in the config
     ├── NothingToDo      a stage would run on no rows
@@ -54,6 +55,12 @@ class StoreFailed(StillhouseError):
 
 class EngineFailed(StillhouseError):
     """A model or the engine that runs it could not be loaded or run."""
+
+
+class RankLost(StillhouseError):
+    """Another process of the same training is gone: what it said before is the cause."""
+
+    exit_code = TRY_AGAIN
 
 
 class TrackingFailed(StillhouseError):

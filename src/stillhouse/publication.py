@@ -12,8 +12,8 @@ CLAIM = "claim.json"
 """Names the fingerprint whose parts lie in an output that has no manifest yet."""
 
 
-def claim(uri: str, fingerprint: str, scratch: Path) -> Path | None:
-    """The parts an earlier try of the same fingerprint left; those of another fingerprint are removed.
+def claim(uri: str, fingerprint: str) -> list[str]:
+    """The names of the parts that an earlier try of the same fingerprint left; those of another fingerprint are removed.
 
     Raises StaleOutput where another process has published since ``execute`` looked: what a manifest lists is never removed.
     """
@@ -23,12 +23,11 @@ def claim(uri: str, fingerprint: str, scratch: Path) -> Path | None:
     refuse_if_published(uri)
     names = [name for name in there.names(uri) if not name.startswith("shards/") and name != manifests.MANIFEST]
     if claimed is not None and claimed.decode() == fingerprint:
-        parts = [name for name in names if name != CLAIM]
-        return there.fetch(uri, scratch / "finished", parts) if parts else None
+        return [name for name in names if name != CLAIM]
     for name in names:
         there.remove(store.join(uri, name))
     there.write(store.join(uri, CLAIM), fingerprint.encode())
-    return None
+    return []
 
 
 def upload(root: Path, path: Path, uri: str) -> None:

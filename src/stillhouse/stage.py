@@ -11,7 +11,7 @@ import tempfile
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from stillhouse import manifest as manifests
-from stillhouse import publication, store, tracking
+from stillhouse import publication, ranks, store, tracking
 from stillhouse.errors import BadConfig, MissingInput, StoreFailed
 from stillhouse.manifest import Link, Manifest
 from stillhouse.shards import Shard, assemble
@@ -131,8 +131,8 @@ def execute(
     fingerprint's result or another writer publishes first, and whatever the stage raises. A second call with the same config and
     inputs returns the manifest without running anything.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        msg = f"WORLD_SIZE is {os.environ['WORLD_SIZE']}: a stage is one process so far; start it without torchrun"
+    if ranks.count() > 1 and _word(stage) not in ranks.STAGES:
+        msg = f"WORLD_SIZE is {ranks.count()}: {_word(stage)} is one process; start it without torchrun"
         raise BadConfig(msg)
     shard = shard or Shard()
     output = store.absolute(output)
@@ -141,10 +141,10 @@ def execute(
         _word(stage), getattr(stage, "SCHEMA_VERSION", 1), config.model_dump(mode="json"),
         {key: [link.fingerprint for link in value] for key, value in sorted(links.items()) if value and key != REUSED},
     )  # fmt: skip
-    if (whole := manifests.published(output, fingerprint)) is not None:
+    if (whole := ranks.from_first(lambda: manifests.published(output, fingerprint))) is not None:
         return Result(whole, skipped=True)
     target = output if shard.count == 1 else store.join(output, "shards", shard.name)
-    found = manifests.published(target, fingerprint)
+    found = ranks.from_first(lambda: manifests.published(target, fingerprint))
     done = found or _make(stage, config, links, fingerprint, output, target, shard)
     return Result(done if target == output else assemble(output, done, shard.count), skipped=found is not None)
 
@@ -152,31 +152,66 @@ def execute(
 def _make(
     stage: Stage, config: StageConfig, links: dict[str, list[Link]], fingerprint: str, output: str, target: str, shard: Shard
 ) -> Manifest:
-    """Run the stage and publish what it made at ``target``: the output itself, or one of its shards."""
+    """Run the stage and publish what it made at ``target``: the output itself, or one of its shards.
+
+    Each of several ranks runs it in a scratch directory of its own, on files that the first rank of its node fetched. What rank 0
+    made is published, once all have run; the others publish parts alone, such as their share of a checkpoint.
+    """
     settings, name = config.model_dump(mode="json"), _word(stage)
-    with scratch_directory() as scratch, tracking.run(name, target, settings, links, fingerprint) as run:
-        finished = publication.claim(target, fingerprint, scratch)
+    identity = {
+        "stage": name, "version": output.rsplit("/", 1)[-1], "fingerprint": fingerprint, "config": settings, "inputs": links
+    }  # fmt: skip
+    with scratch_directory() as scratch, _tracked(name, target, settings, links, fingerprint) as run:
+        left = ranks.from_first(lambda: publication.claim(target, fingerprint))
         started = datetime.now(UTC)
-        fetched = {key: [fetch(key, link, scratch) for link in value] for key, value in links.items()}
+        finished, fetched = ranks.from_leader(lambda: _fetch_all(links, target, left, scratch))
         made = scratch / "output"
         made.mkdir()
         inputs = stage.Inputs(
-            scratch=scratch, finished=finished, shard=shard, progress=run.progress, log=run.log, run_id=run.id,
+            scratch=scratch, finished=finished, shard=shard,
             uris={key: [link.uri for link in value] for key, value in links.items()},
             publish_part=lambda path: publication.upload(made, path, target),
             retract_part=lambda path: publication.retract(made, path, target), **_arguments(stage, fetched),
+            **_told(run),
         )  # fmt: skip
         outputs = stage.run(config, inputs)
-        publication.refuse_if_published(target)
-        done = Manifest(
-            stage=name, version=output.rsplit("/", 1)[-1], fingerprint=fingerprint, config=settings, inputs=links,
-            files=publication.upload_all(made, target), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
-            provenance=manifests.provenance(started, run.id),
-        )  # fmt: skip
-        publication.publish(target, done)
-        publication.remove_strays(target, done)
+        ranks.gathered(None)  # where one rank failed, nothing is published
+        return ranks.from_first(lambda: _publish(identity, made, target, outputs, started, run))
+
+
+def _publish(
+    identity: Mapping[str, Any], made: Path, target: str, outputs: Outputs, started: datetime, run: tracking.Run | None
+) -> Manifest:
+    """Upload what the stage made, its manifest last."""
+    publication.refuse_if_published(target)
+    done = Manifest(
+        **identity, files=publication.upload_all(made, target), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
+        provenance=manifests.provenance(started, run.id if run else None),
+    )  # fmt: skip
+    publication.publish(target, done)
+    publication.remove_strays(target, done)
+    if run:
         run.finish(done, [made / each for each in outputs.artifacts])
     return done
+
+
+def _told(run: tracking.Run | None) -> dict[str, Any]:
+    return {"progress": run.progress, "log": run.log, "run_id": run.id} if run else {}
+
+
+def _tracked(
+    name: str, target: str, settings: dict[str, Any], links: dict[str, list[Link]], fingerprint: str
+) -> AbstractContextManager[tracking.Run | None]:
+    """The run of this execution; rank 0 has it for all, the others None."""
+    return tracking.run(name, target, settings, links, fingerprint) if ranks.rank() == 0 else nullcontext()
+
+
+def _fetch_all(
+    links: dict[str, list[Link]], target: str, left: Sequence[str], scratch: Path
+) -> tuple[Path | None, dict[str, list[Path]]]:
+    """The parts that an earlier try left, and the inputs by name."""
+    finished = store.store_of(target).fetch(target, scratch / "finished", left) if left else None
+    return finished, {key: [fetch(key, link, scratch) for link in value] for key, value in links.items()}
 
 
 def _with_latest(inputs: Mapping[str, Sequence[str]], output: str) -> dict[str, Sequence[str]]:

@@ -29,6 +29,12 @@ if mode == "refuse":
 if mode == "unreachable":
     print("error: http://mlflow: connection refused", file=sys.stderr)
     sys.exit(75)
+if mode == "rank unreachable":
+    print("try again: s3://house: connection refused", file=sys.stderr)
+    sys.exit(1)
+if mode == "rank killed":
+    print("rank 0: the other ranks are gone", "  traceback : Signal 9 (SIGKILL) received by PID 7", "=" * 60, sep="\\n")
+    sys.exit(1)
 if mode == "crash":
     raise RuntimeError("out of luck")
 if mode == "die":

@@ -80,8 +80,8 @@ def test_job_is_valid_by_the_strict_schema(make, valid, context, monkeypatch):
 def test_job_runs_the_stage_under_torchrun_that_meets_at_pod_zero(make, context):
     [container] = make().build_job_request_obj(context).spec.template.spec.containers
     assert container.command == [
-        "torchrun", "--nnodes=4", "--nproc-per-node=8", "--node-rank=$(JOB_COMPLETION_INDEX)",
-        "--master-addr=$(JOB_NAME)-0.house-ranks", "--master-port=29500", "--max-restarts=0",
+        "torchrun", "--nnodes=4", "--node-rank=$(JOB_COMPLETION_INDEX)", "--master-addr=$(JOB_NAME)-0.house-ranks",
+        "--master-port=29500", "--nproc-per-node=8", "--max-restarts=0", "--shutdown-timeout=110",
         "-m", "stillhouse", "sft", "--config", "@deepdistill/sft-1", "--output", "s3://b/sft/d/1",
     ]  # fmt: skip
     [name] = [each.value_from.field_ref.field_path for each in container.env if each.name == "JOB_NAME"]

@@ -50,8 +50,8 @@ def test_pod_runs_the_stage_with_its_placement(make):
     container = spec.containers[0]
 
     assert container.command == [
-        "stillhouse", "sft", "--config", "@toy/graded", "--input", "selected=s3://b/selected/laptop/1",
-        "--output", "s3://b/graded/toy/1",
+        "torchrun", "--standalone", "--nproc-per-node=2", "--max-restarts=0", "--shutdown-timeout=110", "-m", "stillhouse", "sft",
+        "--config", "@toy/graded", "--input", "selected=s3://b/selected/laptop/1", "--output", "s3://b/graded/toy/1",
     ]  # fmt: skip
     assert container.image == "registry.example/stillhouse/train:1.2"
     assert container.resources.limits == {"nvidia.com/gpu": "2", "cpu": "16", "memory": "192Gi"}

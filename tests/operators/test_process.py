@@ -45,6 +45,28 @@ def test_process_runs_the_command_with_its_slots_as_threads(fake_stage, heard):
     assert heard.get_nowait() == "threads 2 run r1 airflow False"
 
 
+def test_process_training_on_gpus_is_started_by_torchrun_with_its_share_of_threads(monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_PROGRAM", "/opt/bin/stillhouse")
+    task = make(stage="sft", resources_needed={"nvidia.com/gpu": "2"}, pool_slots=8)
+    assert task.cmds[:3] == ["/opt/bin/torchrun", "--standalone", "--nproc-per-node=2"]
+    assert task._environment()["OMP_NUM_THREADS"] == "4"
+    assert make(resources_needed={"nvidia.com/gpu": "2"}).cmds[0] == "/opt/bin/stillhouse"
+
+
+def test_process_rank_that_could_not_reach_its_store_is_retried_with_its_words(fake_stage):
+    fake_stage("rank unreachable")
+    with pytest.raises(AirflowException, match=r"^s3://house: connection refused$") as raised:
+        make().execute({})
+    assert not isinstance(raised.value, AirflowFailException)
+
+
+def test_process_rank_that_was_killed_is_named_by_what_torchrun_says_last(fake_stage):
+    fake_stage("rank killed")
+    with pytest.raises(AirflowException, match=r"exit code 1: traceback : Signal 9 \(SIGKILL\) received by PID 7$") as raised:
+        make().execute({})
+    assert not isinstance(raised.value, AirflowFailException)
+
+
 def test_process_without_overrides_has_one_config_layer():
     assert make().cmds.count("--config") == 1
 

@@ -161,7 +161,7 @@ def test_execute_many_inputs_keep_their_order(root, questions):
 
 def test_execute_under_torchrun_is_refused_as_every_process_would_publish(root, questions, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(BadConfig, match="WORLD_SIZE is 2: a stage is one process so far"):
+    with pytest.raises(BadConfig, match="WORLD_SIZE is 2: toy_stage is one process; start it without torchrun"):
         execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
 
 
@@ -169,7 +169,7 @@ def test_claim_of_what_was_published_meanwhile_removes_nothing(root, questions, 
     execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
     uri = store.absolute(output_of(root))
     with pytest.raises(StaleOutput, match="another process published there"):
-        publication.claim(uri, "another", tmp_path)
+        publication.claim(uri, "another")
     assert set(manifests.load(uri).files) < set(store.store_of(uri).names(uri))
 
 

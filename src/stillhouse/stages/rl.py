@@ -69,7 +69,7 @@ class Inputs(StageInputs):
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Train, and write the checkpoint, some rollouts, and how often each question was solved."""
-    from stillhouse.training import loop, models, optimizer, progress
+    from stillhouse.training import loop, models, optimizer, progress, sharding
     from stillhouse.training.grpo import make_trainer
     from stillhouse.training.rewards import Rewards
     from stillhouse.training.tokens import require_chat_template
@@ -80,12 +80,14 @@ def run(config: Config, inputs: Inputs) -> Outputs:
         questions = unsolved(questions, inputs.checkpoint)
     model, tokenizer = models.load(models.FromCheckpoint(), inputs.checkpoint, (), config.seed)
     require_chat_template(tokenizer)
+    if config.keep_optimizer:
+        sharding.refuse("keep_optimizer")
     with Rewards(questions, config.group_size, config.verify_timeout_s) as rewards:
         trainer = make_trainer(config, inputs, model, tokenizer, questions, rewards)
         if config.carry_optimizer:
             trainer.add_callback(optimizer.carried(inputs.checkpoint))
         loop.train(trainer, inputs, rewards.remember, rewards.recall)
-    models.save(model, tokenizer, inputs.output)
+    loop.save(trainer, tokenizer, inputs.output)
     if config.keep_optimizer:
         optimizer.save(trainer, inputs.output)
     (inputs.output / OUTCOMES).write_text(json.dumps(rewards.outcomes), encoding="utf-8")

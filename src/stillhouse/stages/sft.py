@@ -61,23 +61,23 @@ class Inputs(StageInputs):
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Train, and write the checkpoint."""
-    from stillhouse.training import loop, models, progress
-    from stillhouse.training.lora import merged
+    from stillhouse.training import loop, models, progress, sharding
     from stillhouse.training.sft import make_trainer, packing_efficiency
 
     examples = _examples(config, inputs)
     texts = ("\n".join(message["content"] for message in example.messages) for example in examples)
     model, tokenizer = models.load(config.init, inputs.checkpoint, texts, config.seed)
-    metrics: dict[str, float] = {"n_parameters": model.num_parameters()}
+    metrics: dict[str, float] = {"n_parameters": sharding.n_parameters(model)}
     dropped: dict[str, int] = {}
     if config.max_steps != 0:
         kept, dropped = _short_enough(config, inputs, examples, tokenizer)
         trainer = make_trainer(config, inputs, model, tokenizer, kept)
         loop.train(trainer, inputs)
-        model = merged(trainer.model)
+        loop.save(trainer, tokenizer, inputs.output)
         metrics |= {"n_examples": len(kept), "n_steps": trainer.state.global_step} | progress.final_numbers(trainer)
         metrics |= packing_efficiency(trainer, config.max_length)
-    models.save(model, tokenizer, inputs.output)
+    else:
+        models.save(model, tokenizer, inputs.output)
     return Outputs(metrics=metrics, dropped=dropped)
 
 

@@ -1,8 +1,9 @@
 """A trainer's checkpoints: published as they are made, the oldest pruned, found again by the next try of the same fingerprint.
 
 A checkpoint is the trainer's own directory (weights, optimizer, schedule, random states), published below ``resume/`` with a list
-of its files last: a checkpoint without that list, or with a file shorter than it says, was not whole and is not used. When the
-stage ends well, ``resume/`` is gone from the output.
+of its files last: a checkpoint without that list, or with a file shorter than it says, was not whole and is not used. Each of
+several ranks publishes what it wrote, all at once, and rank 0 the list. When the stage ends well, ``resume/`` is gone from the
+output.
 """
 
 import json
@@ -16,12 +17,16 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from stillhouse import ranks
+from stillhouse.errors import BadConfig
+from stillhouse.training import sharding
+
 if TYPE_CHECKING:
     from stillhouse.stage import StageInputs
 
 DIRECTORY = "resume"
 WHOLE = "whole.json"
-"""Written last into a checkpoint: its files with their sizes, and what the stage wants to remember."""
+"""Written last into a checkpoint: its files with their sizes, how it is cut, and what the stage wants to remember."""
 SAVE_STEPS = 100
 _NAME = re.compile(r"checkpoint-(\d+)")
 
@@ -33,14 +38,31 @@ def arguments(inputs: "StageInputs") -> dict[str, Any]:
 
 
 def newest(inputs: "StageInputs") -> tuple[Path, dict[str, Any]] | None:
-    """The newest whole checkpoint of an earlier try and what was remembered with it, None where there is none."""
+    """The newest whole checkpoint of an earlier try and what was remembered with it, None where there is none.
+
+    Raises BadConfig for one that is cut in another way than this try: DeepSpeed cannot load it. One that is not cut goes on over
+    any number of processes.
+    """
     root = inputs.finished / DIRECTORY if inputs.finished else None
     for path in sorted(root.glob("checkpoint-*") if root else (), key=_step, reverse=True):
         listed = path / WHOLE
         said = json.loads(listed.read_bytes()) if listed.is_file() else None
         if said and all((path / name).is_file() and (path / name).stat().st_size == size for name, size in said["files"].items()):
+            _require_cut(path, said["cut"])
             return path, said["remembered"]
     return None
+
+
+def _cut() -> dict[str, int]:
+    """What decides whether a later try can load this one's checkpoints."""
+    return {"zero": sharding.stage(), "processes": ranks.count() if sharding.stage() else 1}
+
+
+def _require_cut(path: Path, cut: dict[str, int]) -> None:
+    if cut != _cut():
+        before, now = (f"ZeRO {each['zero']} over {each['processes']} processes" for each in (cut, _cut()))
+        msg = f"{path.name} of an earlier try was made by {before}, this one has {now}; run it as before, or under another --output"
+        raise BadConfig(msg)
 
 
 def _step(path: Path) -> int:
@@ -48,7 +70,7 @@ def _step(path: Path) -> int:
     return int(found[1]) if found else -1
 
 
-def callback(inputs: "StageInputs", remember: Callable[[], dict[str, Any]], stopping: Callable[[], bool]) -> Any:
+def callback(inputs: "StageInputs", remember: Callable[[], dict[str, Any]], stopping: Callable[[Any], bool]) -> Any:
     """A ``TrainerCallback`` that publishes every checkpoint, and has the trainer save and stop where ``stopping`` says so."""
     from transformers import TrainerCallback
 
@@ -60,16 +82,19 @@ def callback(inputs: "StageInputs", remember: Callable[[], dict[str, Any]], stop
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             """After every optimizer step."""
-            if stopping():
+            if stopping(args.device):
                 control.should_save = control.should_training_stop = True
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            """After the trainer wrote a checkpoint; the main process publishes for all."""
-            if state.is_world_process_zero:
-                made = _publish(inputs, Path(args.output_dir) / f"checkpoint-{state.global_step}", remember())
+            """After the trainer wrote a checkpoint: all ranks."""
+            path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            made = _publish(inputs, path, remember())
+            if ranks.rank() == 0:
                 for old in set(self._published) - set(made):
                     inputs.retract_part(old)
-                self._published = made
+            else:
+                _remove_but(path)  # the trainer rotates on rank 0
+            self._published = made
 
     return Publisher()
 
@@ -81,14 +106,24 @@ def _left_over(inputs: "StageInputs") -> list[Path]:
 
 
 def _publish(inputs: "StageInputs", path: Path, remembered: dict[str, Any]) -> list[Path]:
-    """Publish a checkpoint's files, their list last. Returns them all, the list first."""
-    files = [each for each in sorted(path.rglob("*")) if each.is_file()]
-    sizes = {each.relative_to(path).as_posix(): each.stat().st_size for each in files}
-    listed = path / WHOLE
-    listed.write_text(json.dumps({"files": sizes, "remembered": remembered}), encoding="utf-8")
-    for each in (*files, listed):
+    """Publish a checkpoint's files, their list last. Returns them all, those of other ranks too, the list first."""
+    own = [each for each in sorted(path.rglob("*")) if each.is_file()]
+    for each in own:
         inputs.publish_part(each)
-    return [listed, *files]
+    every = ranks.gathered({each.relative_to(path).as_posix(): each.stat().st_size for each in own})
+    sizes = {name: size for found in every for name, size in found.items()}
+    listed = path / WHOLE
+    if ranks.rank() == 0:
+        listed.write_text(json.dumps({"files": sizes, "cut": _cut(), "remembered": remembered}), encoding="utf-8")
+        inputs.publish_part(listed)
+    return [listed, *(path / name for name in sizes)]
+
+
+def _remove_but(newest: Path) -> None:
+    """Remove a rank's older checkpoints."""
+    for each in newest.parent.iterdir():
+        if each != newest:
+            shutil.rmtree(each)
 
 
 def clear(inputs: "StageInputs") -> None:
@@ -97,8 +132,8 @@ def clear(inputs: "StageInputs") -> None:
 
 
 @contextmanager
-def preemption() -> Iterator[Callable[[], bool]]:
-    """SIGTERM asks instead of interrupting while the block runs: the yielded function says whether it came.
+def preemption() -> Iterator[Callable[[Any], bool]]:
+    """SIGTERM asks instead of interrupting while the block runs: the yielded function says whether it came, on any rank.
 
     The block saves and leaves; then KeyboardInterrupt is raised, as SIGTERM does elsewhere.
     """
@@ -107,10 +142,16 @@ def preemption() -> Iterator[Callable[[], bool]]:
     def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
 
+    def asked(device: Any) -> bool:
+        if ranks.any_of(bool(came), device) and not came:
+            came.append(signal.SIGTERM)
+        return bool(came)
+
     before = signal.signal(signal.SIGTERM, note)
     try:
-        yield lambda: bool(came)
+        yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is note:
+            signal.signal(signal.SIGTERM, before)
     if came:
         raise KeyboardInterrupt

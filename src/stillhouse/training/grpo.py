@@ -29,7 +29,7 @@ def make_trainer(
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    micro_batch, accumulation = passes(config.prompts_per_step * config.group_size)
+    micro_batch, accumulation = passes(config.prompts_per_step, "prompts_per_step", config.group_size)
     arguments = GRPOConfig(
         learning_rate=config.learning_rate, lr_scheduler_type="constant", max_steps=config.steps,
         per_device_train_batch_size=micro_batch, gradient_accumulation_steps=accumulation, steps_per_generation=accumulation,

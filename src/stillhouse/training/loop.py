@@ -1,10 +1,13 @@
 """One training: from the newest checkpoint of an earlier try, saved and left on SIGTERM, stopped at a loss that is no number."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stillhouse import ranks
 from stillhouse.errors import EngineFailed
-from stillhouse.training import checkpoints
+from stillhouse.training import checkpoints, models, sharding
+from stillhouse.training.lora import merged
 
 if TYPE_CHECKING:
     from stillhouse.stage import StageInputs
@@ -26,10 +29,17 @@ def train(
     found = checkpoints.newest(inputs)
     if found:
         recall(found[1])
-    with checkpoints.preemption() as stopping:
+    with checkpoints.preemption() as stopping, ranks.peers():
         trainer.add_callback(checkpoints.callback(inputs, remember, stopping))
         trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
     checkpoints.clear(inputs)
+
+
+def save(trainer: Any, tokenizer: Any, directory: Path) -> None:
+    """Write the trained weights as a checkpoint, whole, adapters merged; rank 0 writes, all ranks call."""
+    weights = sharding.weights(trainer)
+    if ranks.rank() == 0:
+        models.save(merged(trainer.model), tokenizer, directory, weights)
 
 
 def guarded(trainer_class: Any) -> Any:

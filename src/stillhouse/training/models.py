@@ -10,6 +10,7 @@ from pydantic import Field
 from stillhouse.errors import BadConfig, EngineFailed, one_line
 from stillhouse.sampling.parsing import ANSWER, END_ANSWER, END_THINK, THINK
 from stillhouse.stage import StageConfig
+from stillhouse.training import sharding
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -69,6 +70,7 @@ def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -
         given = "a checkpoint was given" if checkpoint else "none was given"
         msg = f"init.kind {init.kind}: {given}; give --input checkpoint=URI exactly when init.kind is checkpoint"
         raise BadConfig(msg)
+    sharding.prepare()
     model: Model = _LOADERS[init.kind](init, checkpoint, texts, seed)
     return model
 
@@ -79,7 +81,8 @@ def _from_checkpoint(init: FromCheckpoint, checkpoint: Path, texts: Iterable[str
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+        with sharding.loading():
+            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
         return model, AutoTokenizer.from_pretrained(checkpoint)
     except (OSError, ValueError, SafetensorError) as error:
         msg = f"checkpoint: transformers cannot load it: {one_line(error)}; is the input an sft or rl artifact?"
@@ -156,8 +159,13 @@ def _gguf_files(init: FromPackage) -> list[Path]:
 _LOADERS: dict[str, Callable[..., Any]] = {"checkpoint": _from_checkpoint, "scratch": _from_scratch, "package": _from_package}
 
 
-def save(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", directory: Path) -> None:
-    """Write a checkpoint in the Hugging Face format: safetensors, config, tokenizer with its chat template."""
+def save(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", directory: Path, weights: dict[str, Any] | None = None
+) -> None:
+    """Write a checkpoint in the Hugging Face format: safetensors, config, tokenizer with its chat template.
+
+    ``weights`` by name where the model itself holds a share of them alone.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(directory)
+    model.save_pretrained(directory, state_dict=weights)
     tokenizer.save_pretrained(directory)

@@ -41,6 +41,20 @@ def require_isolation(trainer: Any, documents: Sequence[dict[str, list[int]]]) -
     return found
 
 
+def isolation_required(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> Any:
+    """A ``TrainerCallback`` that calls ``require_isolation`` before the first step, when a cut model can be run."""
+    from transformers import TrainerCallback
+
+    class Isolation(TrainerCallback):  # type: ignore[misc]
+        """Looks once."""
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            """All ranks run the same documents."""
+            require_isolation(trainer, documents)
+
+    return Isolation()
+
+
 def _logits(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> Any:
     """The logits of the documents as one pack, by the collator and the arguments that training uses, shape (tokens, vocabulary)."""
     import torch
@@ -51,7 +65,7 @@ def _logits(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> Any:
     on_device = {name: value.to(trainer.model.device) if hasattr(value, "to") else value for name, value in batch.items()}
     was_training = trainer.model.training
     trainer.model.eval()
-    with torch.inference_mode():
+    with torch.no_grad():  # ZeRO 3 keeps some of the weights it gathers, and none made in inference mode can be trained
         logits = trainer.model(**on_device, use_cache=False).logits[0].float()
     trainer.model.train(was_training)
     return logits

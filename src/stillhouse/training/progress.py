@@ -53,13 +53,15 @@ def numbers(logs: dict[str, Any]) -> dict[str, float]:
 
 
 def machine_arguments() -> dict[str, Any]:
-    """Trainer arguments that are about the machine, not the result: the device, no second tracker, no bars in logs."""
+    """Trainer arguments that are about the machine, not the result: devices, sharding, no second tracker, no bars in logs."""
     import torch
+
+    from stillhouse.training import sharding
 
     gpu = torch.cuda.is_available()
     return {
         "use_cpu": not gpu, "bf16": gpu and torch.cuda.is_bf16_supported(), "report_to": "none", "disable_tqdm": True,
-        "dataloader_pin_memory": gpu, "gradient_checkpointing": gpu,
+        "dataloader_pin_memory": gpu, "gradient_checkpointing": gpu, **sharding.arguments(),
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from stillhouse import ranks
 from stillhouse.grading import PassThresholds, scale
 from stillhouse.rows import Question
 from stillhouse.sampling.parsing import END_ANSWER, parse
@@ -26,7 +27,7 @@ class Rewards:
 
     def __init__(self, questions: Mapping[str, Question], group_size: int, timeout_s: float) -> None:
         self._questions, self._group_size = questions, group_size
-        self._pool = VerifierPool(timeout_s)
+        self._pool = VerifierPool(timeout_s, ranks.share_of_cores())
         self._every, self._calls = 1, 0
         self.kinds: Counter[str] = Counter()
         self.outcomes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -55,8 +56,9 @@ class Rewards:
         scores = [_scaled(*each) for each in zip(verdicts, asked, strict=True)]
         groups = (scores[start : start + self._group_size] for start in range(0, len(scores), self._group_size))
         rewards = [reward for group in groups for reward in filled(group)]
-        self._count(asked, verdicts)
-        self._keep(texts, asked, verdicts, rewards)
+        for ids, found in ranks.gathered((list(question_id), verdicts)):
+            self._count([self._questions[each] for each in ids], found)
+        self._keep(*ranks.from_first(lambda: (texts[:1], asked[:1], verdicts[:1], rewards[:1])))
         if log_metric:
             for name, value in _means(asked, rewards).items():
                 log_metric(f"reward/{name}", value)

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from stillhouse.training import checkpoints
-from stillhouse.training.batches import passes
+from stillhouse.training import checkpoints, sharding
+from stillhouse.training.batches import filled, passes
 from stillhouse.training.loop import guarded
-from stillhouse.training.packing import require_isolation
+from stillhouse.training.packing import isolation_required
 from stillhouse.training.progress import attach, machine_arguments
 
 if TYPE_CHECKING:
@@ -18,12 +18,14 @@ PROBED = 3
 def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any, rows: list[dict[str, list[int]]]) -> Any:
     """A trainer over rows of ``input_ids`` and ``labels``.
 
-    ``STILLHOUSE_MICRO_BATCH`` bounds the sequences to one forward pass; gradients add up to the config's batch size. Raises
-    EngineFailed where documents of a pack would see each other.
+    ``STILLHOUSE_MICRO_BATCH`` bounds the sequences to one forward pass; gradients add up to the config's batch size. Training
+    raises EngineFailed where documents of a pack would see each other.
     """
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
+    if config.lora:
+        sharding.refuse("lora", above=2)
     micro_batch, accumulation = passes(config.batch_size)
     arguments = SFTConfig(
         learning_rate=config.learning_rate, lr_scheduler_type="cosine", warmup_steps=config.warmup_ratio,
@@ -33,12 +35,12 @@ def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any,
         **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
-    trainer = guarded(SFTTrainer)(
+    trainer = guarded(filled(SFTTrainer, config.batch_size))(
         model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer,
         peft_config=config.lora.peft() if config.lora else None,
     )  # fmt: skip
     if config.packing:
-        require_isolation(trainer, sorted(rows, key=lambda row: len(row["input_ids"]))[:PROBED])
+        trainer.add_callback(isolation_required(trainer, sorted(rows, key=lambda row: len(row["input_ids"]))[:PROBED]))
     return attach(trainer, inputs)
 
 

@@ -1,4 +1,4 @@
-"""The rendered command, run as processes of this machine: two nodes that meet."""
+"""The rendered command, run as processes of this machine: two nodes that meet and train."""
 
 import os
 import re
@@ -6,19 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from operators import ranks
+from operators.arguments import arguments
+from stillhouse import manifest, testing
+from stillhouse.rows import Selected
 from tests.conftest import free_port
 
-PROBE = """
-import os
-import torch
-import torch.distributed as dist
-dist.init_process_group("gloo")
-total = torch.tensor([float(dist.get_rank() + 1)])
-dist.all_reduce(total)
-print("rank", dist.get_rank(), "of", dist.get_world_size(), "sum", int(total.item()), flush=True)
-dist.destroy_process_group()
-"""
+CONFIG = (
+    '{"init": {"kind": "scratch", "hidden_size": 32, "intermediate_size": 64, "layers": 1, "heads": 2, "vocabulary": 300, '
+    '"context": 128}, "max_steps": 2, "batch_size": 4, "max_length": 96, "packing": true, "system_prompt": "none"}'
+)
 
 
 def expanded(command: list[str], variables: dict[str, str]) -> list[str]:
@@ -26,25 +25,25 @@ def expanded(command: list[str], variables: dict[str, str]) -> list[str]:
     return [re.sub(r"\$\((\w+)\)", lambda found: variables[found[1]], word) for word in command]
 
 
-def test_ranks_of_two_nodes_meet_and_compute_together(tmp_path, monkeypatch):
+@pytest.mark.timeout(300)
+def test_ranks_of_two_nodes_meet_and_train_one_model(tmp_path, monkeypatch):
     monkeypatch.setattr(ranks, "PORT", free_port())
-    (tmp_path / "probe.py").write_text(PROBE)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    selected, target = (tmp_path / "selected" / "toy" / "1").as_uri(), (tmp_path / "sft" / "toy" / "1").as_uri()
+    testing.publish([testing.selected(each) for each in testing.questions(8)], Selected, selected)
+    words = arguments("sft", CONFIG, "{}", {"selected": selected}, target, program=sys.executable, meeting=ranks.meeting(2))
     nodes = []
     for index in ("0", "1"):
-        words = expanded(ranks.launch(nodes=2, processes=1), {"JOB_NAME": "train", "JOB_COMPLETION_INDEX": index})
+        (tmp_path / index).mkdir()
+        environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "STILLHOUSE_SCRATCH": str(tmp_path / index)}
+        command = expanded(words, {"JOB_NAME": "train", "JOB_COMPLETION_INDEX": index})
         # The service's name is the cluster's to resolve.
-        words = [word.replace(f"train-0.{ranks.service()}", "127.0.0.1") for word in words]
-        program = Path(sys.executable).with_name(words[0])
-        nodes.append(
-            subprocess.Popen(
-                [program, *words[1:], "-m", "probe"], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-            )
-        )
-    said = [node.communicate(timeout=50)[0] for node in nodes]
+        command = [word.replace(f"train-0.{ranks.service()}", "127.0.0.1") for word in command]
+        nodes.append(subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+    said = [node.communicate()[0] for node in nodes]
 
     assert [node.returncode for node in nodes] == [0, 0], said
-    assert {line for text in said for line in text.splitlines() if line.startswith("rank")} == {
-        "rank 0 of 2 sum 3",
-        "rank 1 of 2 sum 3",
-    }
+    made = manifest.load(target)
+    assert (made.metrics["n_steps"], "model.safetensors" in made.files) == (2, True)
+    assert [text.count("sft done in") for text in said] == [1, 0]
+    assert [list((tmp_path / index).iterdir()) for index in ("0", "1")] == [[], []]
+    assert not list(Path(tmp_path).rglob("claim.json"))
