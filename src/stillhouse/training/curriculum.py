@@ -10,7 +10,7 @@ from pydantic import Field
 
 from stillhouse import rows
 from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.rows import Category, Question, Selected
+from stillhouse.rows import Category, Graded, Question, Selected
 from stillhouse.stage import StageConfig
 
 OUTCOMES = "outcomes.json"
@@ -38,6 +38,12 @@ def questions_of(split: str, selected: Path, questions: Path) -> dict[str, Quest
         msg = f"rl: question {missing[0]} ({len(missing)} such) of split {split!r} is not in the questions input"
         raise NothingToDo(msg)
     return {each: by_id[each] for each in chosen}
+
+
+def levels_of(questions: Mapping[str, Question], graded: Path | None) -> dict[str, int]:
+    """The difficulty level of each question that has one; none where no grades are given."""
+    found = rows.read(graded, Graded) if graded else ()
+    return {row.question_id: row.level for row in found if row.level is not None and row.question_id in questions}
 
 
 def unsolved(questions: Mapping[str, Question], checkpoint: Path) -> dict[str, Question]:

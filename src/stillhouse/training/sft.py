@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from stillhouse.training import checkpoints
+from stillhouse.training import checkpoints, liger
 from stillhouse.training.batches import passes
 from stillhouse.training.loop import guarded
 from stillhouse.training.packing import require_isolation
-from stillhouse.training.progress import attach, machine_arguments
+from stillhouse.training.progress import attach, machine_arguments, measured
 
 if TYPE_CHECKING:
     from stillhouse.stages.sft import Config, Inputs
@@ -30,10 +30,10 @@ def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any,
         num_train_epochs=config.epochs, max_steps=config.max_steps or -1, per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=accumulation, max_length=config.max_length, packing=config.packing,
         weight_decay=config.weight_decay, logging_steps=1, seed=config.seed,
-        **checkpoints.arguments(inputs), **machine_arguments(),
+        **liger.arguments(), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
-    trainer = guarded(SFTTrainer)(
+    trainer = measured(guarded(SFTTrainer))(
         model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer,
         peft_config=config.lora.peft() if config.lora else None,
     )  # fmt: skip
