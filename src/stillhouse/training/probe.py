@@ -4,6 +4,7 @@ A sampler that kept older weights still writes rollouts, and the run still learn
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -53,10 +54,14 @@ class Probe:
     def check(self, trainer: Any) -> dict[str, float]:
         """Compare; all ranks. Returns the mean and the largest difference, and how far training moved the probe since the start.
 
-        Raises EngineFailed for a mean difference beyond the bound, and for one that only older weights explain: it has grown since
-        the first comparison, when both had the same weights, to half of what training moved.
+        Raises EngineFailed for weights that are no numbers, for a mean difference beyond the bound, and for one that only older
+        weights explain: it has grown since the first comparison, when both had the same weights, to half of what training moved.
         """
-        trained, sampled = by_trainer(trainer, self._pairs), _SAMPLERS[_kind(trainer)](trainer, self._pairs)
+        trained = by_trainer(trainer, self._pairs)
+        if not all(map(math.isfinite, trained)):
+            msg = f"the weights are no numbers after step {trainer.state.global_step}; lower learning_rate, or look at its rollouts"
+            raise EngineFailed(msg)
+        sampled = _SAMPLERS[_kind(trainer)](trainer, self._pairs)
         if self._first is None:
             self._start = trained
         moved = _mean([abs(now - before) for now, before in zip(trained, self._start, strict=True)])
@@ -101,10 +106,13 @@ def _by_transformers(trainer: Any, probed: Sequence[Pair]) -> list[float]:
     ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt, _ in probed], device=trainer.accelerator.device)
     mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt, _ in probed], device=ids.device)
     forced = [answer + [pad] * (n_tokens - len(answer)) for _, answer in probed]
-    config = GenerationConfig(max_new_tokens=n_tokens, do_sample=False, pad_token_id=pad, disable_compile=True)
+    config = GenerationConfig(
+        max_new_tokens=n_tokens, do_sample=False, pad_token_id=pad, output_logits=True, return_dict_in_generate=True,
+        disable_compile=True,
+    )  # fmt: skip
     with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model, torch.no_grad():
         made = model.generate(
-            input_ids=ids, attention_mask=mask, generation_config=config, output_logits=True, return_dict_in_generate=True,
+            input_ids=ids, attention_mask=mask, generation_config=config,
             prefix_allowed_tokens_fn=lambda row, written: [forced[row][len(written) - longest]],
         )  # fmt: skip
     logits = torch.stack(made.logits, dim=1)

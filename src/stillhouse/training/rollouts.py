@@ -25,19 +25,16 @@ def proven(trainer_class: Any, probe: Probe) -> Any:
         _probed_step = -1
 
         def _generate_single_turn(self, *given: Any, **named: Any) -> Any:
-            """Rollouts of one batch."""
-            with self._clock("rollout"):
-                made = super()._generate_single_turn(*given, **named)
+            """Rollouts of one batch, by a sampler that has just been proven to have the weights."""
             if self._probed_step != self.state.global_step:
-                with self._clock("probe"):
-                    found = probe.check(self)
-                self._note(found)
+                _prove(self, probe)
                 self._probed_step = self.state.global_step
-            return made
+            with _clock(self, "rollout"):
+                return super()._generate_single_turn(*given, **named)
 
         def _calculate_rewards(self, *given: Any, **named: Any) -> Any:
             """Rewards of all ranks, NaN where there is none; this rank's are remembered."""
-            with self._clock("verify"):
+            with _clock(self, "verify"):
                 rewards = super()._calculate_rewards(*given, **named)
             start = self.accelerator.process_index * len(given[0])
             self._unverified = rewards[start : start + len(given[0])].isnan().all(dim=1)
@@ -46,19 +43,9 @@ def proven(trainer_class: Any, probe: Probe) -> Any:
         def _generate_and_score_completions(self, inputs: Any) -> Any:
             """The step's batch. A rollout without a reward has no advantage; here it leaves KL term and entropy bonus too."""
             made = super()._generate_and_score_completions(inputs)
-            self._note({"padding_share": _padding(made, self.processing_class.pad_token_id)})
+            _note(self, {"padding_share": padding_share(made, self.processing_class.pad_token_id)})
             made["completion_mask"] = made["completion_mask"] * (~self._unverified).unsqueeze(1)
             return made
-
-        @contextmanager
-        def _clock(self, part: str) -> Iterator[None]:
-            begun = time.perf_counter()
-            yield
-            self._note({f"seconds/{part}": time.perf_counter() - begun})
-
-        def _note(self, numbers: dict[str, float]) -> None:
-            for name, value in numbers.items():
-                self._metrics["train" if self.model.training else "eval"][name].append(value)
 
     Proven.__name__ = trainer_class.__name__
     return Proven
@@ -80,7 +67,31 @@ def table(rollouts: Sequence[dict[str, Any]]) -> str:
     return json.dumps({"columns": columns, "data": [[each[name] for name in columns] for each in rollouts]}, ensure_ascii=False)
 
 
-def _padding(batch: Any, pad: int) -> float:
+def _prove(trainer: Any, probe: Probe) -> None:
+    """Hand the weights over and compare; TRL, which would do the first after, sees that it was done."""
+    if trainer.use_vllm and trainer._last_loaded_step != trainer.state.global_step:
+        with _clock(trainer, "sync"):
+            trainer.vllm_generation.sync_weights()
+        trainer._last_loaded_step = trainer.state.global_step
+    with _clock(trainer, "probe"):
+        _note(trainer, probe.check(trainer))
+
+
+@contextmanager
+def _clock(trainer: Any, part: str) -> Iterator[None]:
+    """Log the seconds that the block takes."""
+    begun = time.perf_counter()
+    yield
+    _note(trainer, {f"seconds/{part}": time.perf_counter() - begun})
+
+
+def _note(trainer: Any, numbers: dict[str, float]) -> None:
+    """Log numbers with the step's."""
+    for name, value in numbers.items():
+        trainer._metrics["train" if trainer.model.training else "eval"][name].append(value)
+
+
+def padding_share(batch: Any, pad: int) -> float:
     """The share of the batch's tokens that are padding; rollouts out of the loss are none."""
     written = batch["completion_mask"].bool() | (batch["completion_ids"] != pad)
     n_tokens = int(batch["prompt_mask"].sum()) + int(written.sum())
