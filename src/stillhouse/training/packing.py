@@ -101,13 +101,14 @@ def packed(examples: "pa.Table", size: int) -> "pa.Table":
     pack_of = packs(lengths, size)
     order = np.argsort(pack_of, kind="stable")
     n_examples = np.bincount(pack_of)
-    ends = np.concatenate(([0], np.cumsum(lengths[order])))[np.concatenate(([0], np.cumsum(n_examples)))]
-    made = {
-        name: pa.LargeListArray.from_arrays(ends, pc.list_flatten(examples.column(name).take(order)).combine_chunks())
-        for name in examples.column_names
-    }
-    parts = pa.LargeListArray.from_arrays(np.concatenate(([0], np.cumsum(n_examples))), lengths[order])
-    return pa.table(made | {"seq_lengths": parts})
+    starts, borders = np.cumsum(lengths) - lengths, np.concatenate(([0], np.cumsum(n_examples)))
+    ends = np.concatenate(([0], np.cumsum(lengths[order])))[borders]
+    places = list(zip(starts[order].tolist(), (starts + lengths)[order].tolist(), strict=True))
+    made = {}
+    for name in examples.column_names:
+        values = pc.list_flatten(examples.column(name)).to_numpy()
+        made[name] = pa.LargeListArray.from_arrays(ends, np.concatenate([values[start:end] for start, end in places]))
+    return pa.table(made | {"seq_lengths": pa.LargeListArray.from_arrays(borders, lengths[order])})
 
 
 def difference(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> float:
