@@ -118,8 +118,8 @@ def trl_sft(directory: Path, scale: Scale) -> Cost:
     model, tokenizer = _model(directory)
     arguments = SFTConfig(
         learning_rate=config.learning_rate, lr_scheduler_type="cosine", warmup_steps=config.warmup_ratio,
-        max_steps=config.max_steps, max_length=config.max_length, packing=config.packing, weight_decay=config.weight_decay, seed=config.seed,
-        **_machine(directory, config.batch_size),
+        max_steps=config.max_steps, max_length=config.max_length, packing=config.packing, weight_decay=config.weight_decay,
+        seed=config.seed, **_machine(directory, config.batch_size),
     )  # fmt: skip
     examples = [row for row in rows.read(directory / "selected", Selected) if row.split == config.split]
     made = [{"prompt": row.messages[:-1], "completion": row.messages[-1:]} for row in examples]

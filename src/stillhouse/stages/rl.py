@@ -106,4 +106,6 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     (inputs.output / ROLLOUTS).write_text(rollouts.table(rewards.rollouts), encoding="utf-8")
     counts = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
     sizes = {"n_questions": len(prompts), "n_solved_before": n_solved, "n_steps": trainer.state.global_step}
+    if config.carry_optimizer:
+        sizes["n_steps_carried"] = optimizer.steps(inputs.checkpoint)
     return Outputs(metrics=sizes | counts | progress.final_numbers(trainer), dropped=dropped, artifacts=[ROLLOUTS])

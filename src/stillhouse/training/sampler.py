@@ -29,15 +29,17 @@ def arguments(engine: Engine, longest: int) -> dict[str, Any]:
         return {}
     server = os.environ.get("STILLHOUSE_ROLLOUT_SERVER")
     _require_vllm(server)
+    # The engines' rounding is corrected token by token: over 16k tokens its product would leave few rollouts in the loss.
+    corrected = {"use_vllm": True, "vllm_importance_sampling_mode": "token_truncate"}
     if server:
         port = int(os.environ.get("STILLHOUSE_ROLLOUT_PORT", WEIGHTS_PORT))
-        return {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": server.rstrip("/"), "vllm_group_port": port}
+        return corrected | {"vllm_mode": "server", "vllm_server_base_url": server.rstrip("/"), "vllm_group_port": port}
     n_processes, together = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "STILLHOUSE_TENSOR_PARALLEL"))
     if n_processes % together:
         msg = f"STILLHOUSE_TENSOR_PARALLEL={together}: does not divide the training's {n_processes} processes; take one that does"
         raise BadConfig(msg)
-    return {
-        "use_vllm": True, "vllm_mode": "colocate", "vllm_tensor_parallel_size": together, "vllm_max_model_length": longest,
+    return corrected | {
+        "vllm_mode": "colocate", "vllm_tensor_parallel_size": together, "vllm_max_model_length": longest,
         "vllm_gpu_memory_utilization": float(os.environ.get("STILLHOUSE_ROLLOUT_MEMORY", MEMORY)),
     }  # fmt: skip
 

@@ -143,7 +143,8 @@ def test_rl_carried_optimizer_makes_another_first_step(tmp_path, checkpoint):
     made = []
     for name, carried in (("fresh", False), ("carried", True)):
         given = inputs(tmp_path, first.output, testing.questions(4), name)
-        rl.run(one.model_copy(update={"carry_optimizer": carried}), given)
+        outputs = rl.run(one.model_copy(update={"carry_optimizer": carried}), given)
+        assert outputs.metrics.get("n_steps_carried") == (1 if carried else None)
         made.append((weights(given.output), torch.load(given.output / "optimizer.pt", weights_only=True)))
     (fresh, fresh_state), (carried, carried_state) = made
     assert not all(torch.equal(fresh[name], carried[name]) for name in fresh)
@@ -154,6 +155,17 @@ def test_rl_carried_optimizer_makes_another_first_step(tmp_path, checkpoint):
 def test_rl_carried_optimizer_that_is_not_there_is_refused(tmp_path, checkpoint):
     with pytest.raises(BadConfig, match="the checkpoint has no optimizer.pt"):
         rl.run(CONFIG.model_copy(update={"carry_optimizer": True}), inputs(tmp_path, checkpoint, testing.questions(4)))
+
+
+def test_rl_carried_optimizer_of_another_architecture_is_refused(tmp_path, checkpoint):
+    import torch
+
+    other = tmp_path / "other"
+    shutil.copytree(checkpoint, other)
+    moments = {place: {"exp_avg": torch.zeros(3), "exp_avg_sq": torch.zeros(3), "step": torch.tensor(1.0)} for place in range(10)}
+    torch.save({"state": moments, "param_groups": []}, other / "optimizer.pt")
+    with pytest.raises(BadConfig, match="carry_optimizer: optimizer.pt is of a model with other weights"):
+        rl.run(CONFIG.model_copy(update={"carry_optimizer": True}), inputs(tmp_path, other, testing.questions(4)))
 
 
 def test_rl_plateau_ends_the_stage_early(tmp_path, checkpoint):
