@@ -28,10 +28,10 @@ class Scale:
     """Length of what is thought in an example."""
 
 
-CPU = Scale(
+CPU = Scale(  # the model of the laptop profile
     FromScratch(kind="scratch", hidden_size=96, intermediate_size=288, layers=4, heads=3, vocabulary=384, context=256),
-    sft.Config(init=FromCheckpoint(), max_steps=25, batch_size=16, max_length=128, learning_rate=1e-3, **PROMPTS),
-    rl.Config(steps=5, group_size=8, prompts_per_step=8, max_tokens=24, learning_rate=1e-4, **PROMPTS),
+    sft.Config(init=FromCheckpoint(), max_steps=16, batch_size=16, max_length=128, learning_rate=1e-3, **PROMPTS),
+    rl.Config(steps=5, group_size=16, prompts_per_step=8, max_tokens=32, learning_rate=1e-4, **PROMPTS),
     thought_words=8,
 )
 GPU = Scale(

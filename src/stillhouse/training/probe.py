@@ -15,7 +15,7 @@ from stillhouse.training.asking import Prompt, tokens
 
 PROBED = 4
 """Questions in the probe."""
-PROMPT_TOKENS, ANSWER_TOKENS = 256, 8
+PROMPT_TOKENS, ANSWER_TOKENS = 256, 4
 """Most tokens of a prompt, its last ones, and of an answer, its first ones, that the probe has."""
 FLOOR = 1e-4
 """A mean difference, in nats, that rounding in fp32 explains whatever it was before."""
@@ -83,16 +83,20 @@ def by_trainer(trainer: Any, probed: Sequence[Pair]) -> list[float]:
     """Log-probability of every answer's token by the forward pass that training uses."""
     import torch
 
-    found: list[float] = []
+    longest = max(len(prompt) + len(answer) for prompt, answer in probed)
+    padded = [[*prompt, *answer] + [0] * (longest - len(prompt) - len(answer)) for prompt, answer in probed]
+    mask = [[1] * (len(prompt) + len(answer)) + [0] * (longest - len(prompt) - len(answer)) for prompt, answer in probed]
+    ids, seen = (torch.tensor(each, device=trainer.accelerator.device) for each in (padded, mask))
     was_training = trainer.model.training
     trainer.model.eval()
     with torch.no_grad():
-        for prompt, answer in probed:
-            ids = torch.tensor([[*prompt, *answer]], device=trainer.accelerator.device)
-            logits = trainer.model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
-            found += _taken(logits, answer)
+        logits = trainer.model(input_ids=ids, attention_mask=seen, use_cache=False).logits
     trainer.model.train(was_training)
-    return found
+    return [
+        each
+        for row, (prompt, answer) in zip(logits, probed, strict=True)
+        for each in _taken(row[len(prompt) - 1 : len(prompt) + len(answer) - 1], answer)
+    ]
 
 
 def _by_transformers(trainer: Any, probed: Sequence[Pair]) -> list[float]:

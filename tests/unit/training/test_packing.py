@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillhouse import testing
@@ -65,6 +65,7 @@ def one_by_one(lengths, size):
     return sorted(rooms)
 
 
+@settings(deadline=None)
 @given(st.integers(8, 40).flatmap(lambda size: st.tuples(st.just(size), st.lists(st.integers(1, size), min_size=1, max_size=60))))
 def test_packs_are_those_of_best_fit_decreasing(given):
     size, lengths = given

@@ -43,7 +43,7 @@ def test_pairs_are_the_same_few_prompts_with_their_answers(trainer, probed):
 
 
 def test_probe_generation_gives_the_training_forwards_numbers(trainer, probed):
-    """Prompts of several lengths in one batch, with a cache, against each alone without one."""
+    """Prompts of several lengths, padded on the left and with a cache, against padded on the right and without one."""
     assert len({len(prompt) for prompt, _ in probed}) > 1
     one, other = probes.by_trainer(trainer, probed), probes._by_transformers(trainer, probed)
     assert len(one) == sum(len(answer) for _, answer in probed)
