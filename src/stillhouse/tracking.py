@@ -4,15 +4,16 @@ Where ``MLFLOW_TRACKING_URI`` is not set, runs go nowhere. ``MLFLOW_RUN_ID`` nam
 experiment (default ``stillhouse``).
 """
 
+import json
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stillhouse import bar
 from stillhouse.errors import TrackingFailed
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ PROGRESS_EVERY_S = 2.0
 LOG_EVERY_S = 1.0
 BATCH_METRICS = 1000
 """Most metrics that MLflow takes in one request."""
-BAR_CELLS = 24
 _REFUSED = re.compile(r"[^\w./ :-]")  # by MLflow, in names of metrics: models may be called anything
+TABLE = ".table.json"
+"""How the name of an artifact ends that MLflow shows as a table: {"columns": [...], "data": [[...], ...]}."""
 SYSTEM_METRICS_EVERY_S = 5
 INPUT_TRIES = 5
 
@@ -60,15 +62,7 @@ class Untracked:
         if now - self._shown < PROGRESS_EVERY_S and done < total:
             return
         self._shown = now
-        share = done / max(total, 1)
-        line = f"{done:,.0f} of {total:,.0f} {unit} ({share:.0%})"
-        if not sys.stderr.isatty():
-            print(f"  {line}", file=sys.stderr, flush=True)
-            return
-        filled = round(BAR_CELLS * min(share, 1))
-        bar = "█" * filled + "░" * (BAR_CELLS - filled)
-        # The last line may have been longer: what is left of it is erased.
-        print(f"\r  {bar} {line}\x1b[K", end="" if done < total else "\n", file=sys.stderr, flush=True)
+        bar.show(done, total, unit)
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Nothing: there is no server."""
@@ -125,6 +119,9 @@ class Tracked(Untracked):
         with _translated():
             for path in artifacts:
                 self._client.log_artifact(str(self.id), str(path))
+            tables = [{"path": path.name, "type": "table"} for path in artifacts if path.name.endswith(TABLE)]
+            if tables:
+                self._client.set_tag(str(self.id), "mlflow.loggedArtifacts", json.dumps(tables))
             self._client.log_text(str(self.id), manifest.model_dump_json(indent=1), "manifest.json")
 
 

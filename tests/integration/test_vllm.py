@@ -1,4 +1,4 @@
-"""A real vLLM (CPU build) and a tiny model: sampled in process, and served over HTTP.
+"""A real vLLM (CPU build) and a tiny model: sampled in process, served over HTTP, and writing rollouts for a trainer.
 
 vLLM has an environment of its own, ``.venv-vllm`` (``make test`` builds it on Linux x86-64). The served model is asked from here.
 """
@@ -7,16 +7,21 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from stillhouse import manifest as manifests
 from stillhouse import rows, testing
 from stillhouse.errors import EngineFailed
 from stillhouse.rows import Question, Response, Selected
 from stillhouse.sampling.engine import Request, Sampling, load
 from stillhouse.stage import execute
-from stillhouse.stages import responses, sft
+from stillhouse.stages import responses, rl, sft
+from stillhouse.training import models
+from stillhouse.training.asking import Prompt
 from stillhouse.training.models import FromScratch
+from stillhouse.training.probe import asked_of_server, by_trainer, pairs
 from tests.conftest import answers, free_port, server
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +52,7 @@ def artifacts(tmp_path_factory):
     asked, selected = testing.questions(10), (root / "selected" / "toy" / "1").as_uri()
     testing.publish(asked, Question, (root / "questions" / "toy" / "1").as_uri())
     testing.publish([testing.selected(each) for each in asked], Selected, selected)
+    testing.publish([testing.selected(each, "rl_1") for each in asked], Selected, (root / "selected" / "rl" / "1").as_uri())
     init = FromScratch(kind="scratch", hidden_size=64, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
     config = sft.Config(
         init=init, max_steps=30, batch_size=12, learning_rate=1e-2, max_length=96, system_prompt="none", suffix="none"
@@ -113,3 +119,56 @@ def test_vllm_served_refusals_are_told_apart(endpoint, monkeypatch):
     assert made[long.question_id].failure == "context_overflow"
     with pytest.raises(EngineFailed, match="model tinny is not served at .* did you mean tiny"):
         load(Sampling(engine="openai"), "tinny")
+
+
+RL = rl.Config(
+    engine="vllm", steps=3, group_size=4, prompts_per_step=2, max_tokens=24, learning_rate=1e-2, system_prompt="none", suffix="none"
+)
+
+
+def trained(artifacts, name, before="", config=RL):
+    """The rl stage in .venv-vllm, after some lines of Python: how it ended."""
+    inputs = {
+        "selected": artifacts / "selected" / "rl" / "1", "questions": artifacts / "questions" / "toy" / "1",
+        "checkpoint": artifacts / "sft" / "tiny" / "1",
+    }  # fmt: skip
+    uris = {key: [path.as_uri()] for key, path in inputs.items()}
+    code = (
+        f"{before}\nfrom stillhouse.stage import execute\nfrom stillhouse.stages import rl\n"
+        f"execute(rl, rl.Config.model_validate_json({config.model_dump_json()!r}), {uris!r}, {output(artifacts, name).as_uri()!r})"
+    )
+    return subprocess.run([PYTHON, "-c", code], env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=START_S)
+
+
+def output(artifacts, name):
+    return artifacts / "rl" / name / "1"
+
+
+def test_vllm_writes_rollouts_in_the_trainers_process_with_the_trained_weights(artifacts):
+    done = trained(artifacts, "synced")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    metrics = manifests.load(output(artifacts, "synced").as_uri()).metrics
+    assert metrics["n_steps"] == 3
+    assert metrics["train/sampler/difference_max"] < 1e-4 < metrics["train/sampler/moved"]
+    assert metrics["train/sampling/sampling_logp_difference/max"] < 1e-4, "TRL's own comparison, of the rollouts"
+
+
+def test_vllm_that_is_not_handed_the_weights_stops_the_run(artifacts):
+    deaf = "from stillhouse.training import sampler\nsampler._reload = lambda trainer: None"
+    done = trained(artifacts, "stale", deaf)
+    assert done.returncode != 0
+    assert "EngineFailed: rollouts: the sampler has not the trained weights" in done.stderr, done.stderr[-4000:]
+    assert not (output(artifacts, "stale") / "manifest.json").exists()
+
+
+def test_vllm_served_scores_the_probe_as_the_trainer_does(artifacts, endpoint):
+    """Weights reach a server by NCCL, between GPUs; what is said of the probe over HTTP is checked here."""
+    import requests
+    from accelerate import Accelerator
+
+    model, tokenizer = models.load(models.FromCheckpoint(), artifacts / "sft" / "tiny" / "1", (), 0)
+    prompts = {each.question_id: Prompt(each, each.messages, 0) for each in testing.questions(4)}
+    probed = pairs(prompts, tokenizer)
+    client = SimpleNamespace(model="tiny", base_url=endpoint.removesuffix("/v1"), session=requests.Session())
+    trainer = SimpleNamespace(model=model, accelerator=Accelerator(cpu=True))
+    assert asked_of_server(client, probed) == pytest.approx(by_trainer(trainer, probed), abs=1e-4)

@@ -1,4 +1,5 @@
 import io
+import json
 import math
 import os
 import sys
@@ -99,6 +100,17 @@ def test_run_server_that_is_away_for_a_moment_ends_no_stage_and_loses_no_number(
             run.log({"loss": 0.5}, 1)
         run.log({"loss": 0.25}, 2)
     assert [each.value for each in mlflow.get_metric_history(run.id, "loss")] == [0.5, 0.25]
+
+
+def test_run_artifact_that_is_a_table_is_shown_as_one(mlflow, tmp_path):
+    path = tmp_path / "rollouts.table.json"
+    path.write_text(json.dumps({"columns": ["text", "reward"], "data": [["2", 1.0], ["3", 0.0]]}))
+    done = testing.publish(testing.questions(1), Question, (tmp_path / "questions" / "toy" / "1").as_uri())
+    with tracking.run("rl", "file:///root/rl/toy/1", {}, {}, "f") as run:
+        run.finish(done, [path])
+    assert json.loads(mlflow.get_run(run.id).data.tags["mlflow.loggedArtifacts"]) == [{"path": path.name, "type": "table"}]
+    found = mlflow.load_table(mlflow.get_run(run.id).info.experiment_id, path.name, [run.id])
+    assert found.to_dict("records") == [{"text": "2", "reward": 1.0}, {"text": "3", "reward": 0.0}]
 
 
 def test_run_below_a_parent_is_nested(mlflow, monkeypatch):

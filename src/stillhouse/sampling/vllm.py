@@ -19,7 +19,7 @@ class VllmEngine:
 
     def __init__(self, model: str, sampling: Sampling) -> None:
         try:
-            hardware = _hardware()
+            arguments = hardware()
             import vllm
         except ImportError as error:
             msg = "engine vllm: vllm is not installed here; use the vllm image (`stillhouse[vllm]`) or --set engine=transformers"
@@ -29,7 +29,7 @@ class VllmEngine:
             self.llm = vllm.LLM(
                 model=model, enable_prefix_caching=True,
                 tensor_parallel_size=int(os.environ.get("STILLHOUSE_TENSOR_PARALLEL", "1")),
-                max_model_len=int(length) if length else None, disable_log_stats=True, **hardware,
+                max_model_len=int(length) if length else None, disable_log_stats=True, **arguments,
             )  # fmt: skip
         except (OSError, ValueError, RuntimeError) as error:
             msg = f"model {model}: vllm cannot load it: {one_line(error)}"
@@ -103,7 +103,7 @@ def _completion(output: Any) -> Completion:
     return Completion(written.text, "error", prompt_tokens, completion_tokens, "aborted", detail)
 
 
-def _hardware() -> dict[str, Any]:
+def hardware() -> dict[str, Any]:
     """Arguments about the machine. A CPU gets fp32 (bf16 is emulated there), no graph capture, and one process."""
     import torch
 

@@ -1,4 +1,4 @@
-"""selected + questions + checkpoint -> rl: GRPO on one difficulty stage's questions, rewarded by the verifier."""
+"""selected + questions + checkpoint (+ graded) -> rl: GRPO on one difficulty stage's questions, rewarded by the verifier."""
 
 import json
 from dataclasses import dataclass
@@ -10,9 +10,11 @@ from pydantic import Field
 from stillhouse.rows import Category
 from stillhouse.sampling.prompts import Suffix, SystemPrompt
 from stillhouse.stage import Outputs, StageConfig, StageInputs
-from stillhouse.training.curriculum import OUTCOMES, Plateau, questions_of, unsolved
+from stillhouse.tracking import TABLE
+from stillhouse.training.curriculum import OUTCOMES, Plateau, levels_of, questions_of, unsolved
+from stillhouse.training.sampler import Engine
 
-ROLLOUTS = "rollouts.jsonl"
+ROLLOUTS = f"rollouts{TABLE}"
 
 
 class Config(StageConfig):
@@ -50,26 +52,36 @@ class Config(StageConfig):
     """Longest rollout, in tokens (paper: 16k, stage 2 24k)."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take; a rollout whose verification fails gets no gradient."""
+    engine: Engine = "transformers"
+    """What writes the rollouts: transformers, or vllm, which is many times as fast and has to be handed the weights every step."""
+    probe_bound: float = Field(0.2, gt=0)
+    """Largest mean difference, in nats, between trainer's and sampler's log-probabilities of a fixed probe: rounding in bf16
+    explains a few hundredths; beyond it the run stops. The paper gives no value."""
+    constant_steps: int = Field(20, ge=2)
+    """Steps of the very same reward after which the run says so; the paper gives no value."""
     system_prompt: SystemPrompt = "think_answer"
     """The system prompt of the rollouts, by name."""
     suffix: Suffix = "boxed"
     """What follows the question, by name."""
+    suffixes: dict[Category, Suffix] = Field(default_factory=dict)
+    """What follows the questions of a category, where it is not ``suffix``."""
     seed: int = Field(0, ge=0)
     """Decides the order of the questions and the rollouts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """The selected examples, their questions with references, and the initial policy."""
+    """The selected examples, their questions with references, the initial policy, and grades, to log the reward by level."""
 
     selected: Path
     questions: Path
     checkpoint: Path
+    graded: Path | None = None
 
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Train, and write the checkpoint, some rollouts, and how often each question was solved."""
-    from stillhouse.training import loop, models, optimizer, progress, sharding
+    from stillhouse.training import asking, loop, models, optimizer, progress, rollouts, sharding
     from stillhouse.training.grpo import make_trainer
     from stillhouse.training.rewards import Rewards
     from stillhouse.training.tokens import require_chat_template
@@ -78,20 +90,24 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     n_split = len(questions)
     if config.drop_solved:
         questions = unsolved(questions, inputs.checkpoint)
+    n_solved = n_split - len(questions)
     model, tokenizer = models.load(models.FromCheckpoint(), inputs.checkpoint, (), config.seed)
     require_chat_template(tokenizer)
     if config.keep_optimizer:
         sharding.refuse("keep_optimizer")
-    with Rewards(questions, config.group_size, config.verify_timeout_s) as rewards:
-        trainer = make_trainer(config, inputs, model, tokenizer, questions, rewards)
+    prompts, dropped = asking.prompts(config, inputs, questions, model, tokenizer)
+    with Rewards(questions, config.verify_timeout_s, levels_of(questions, inputs.graded)) as rewards:
+        trainer = make_trainer(config, inputs, model, tokenizer, prompts, rewards)
         if config.carry_optimizer:
             trainer.add_callback(optimizer.carried(inputs.checkpoint))
-        loop.train(trainer, inputs, rewards.remember, rewards.recall)
+        loop.train(trainer, inputs, *rollouts.memory(rewards, trainer.probe))
     loop.save(trainer, tokenizer, inputs.output)
     if config.keep_optimizer:
         optimizer.save(trainer, inputs.output)
     (inputs.output / OUTCOMES).write_text(json.dumps(rewards.outcomes), encoding="utf-8")
-    (inputs.output / ROLLOUTS).write_text("".join(f"{json.dumps(each)}\n" for each in rewards.rollouts), encoding="utf-8")
+    (inputs.output / ROLLOUTS).write_text(rollouts.table(rewards.rollouts), encoding="utf-8")
     counts = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
-    sizes = {"n_questions": len(questions), "n_solved_before": n_split - len(questions), "n_steps": trainer.state.global_step}
-    return Outputs(metrics=sizes | counts | progress.final_numbers(trainer), artifacts=[ROLLOUTS])
+    sizes = {"n_questions": len(prompts), "n_solved_before": n_solved, "n_steps": trainer.state.global_step}
+    if config.carry_optimizer:
+        sizes["n_steps_carried"] = optimizer.steps(inputs.checkpoint)
+    return Outputs(metrics=sizes | counts | progress.final_numbers(trainer), dropped=dropped, artifacts=[ROLLOUTS])

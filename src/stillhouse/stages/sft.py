@@ -8,7 +8,7 @@ from pydantic import Field
 
 from stillhouse import rows
 from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.rows import Dropped, Selected
+from stillhouse.rows import Category, Dropped, Selected
 from stillhouse.sampling.prompts import Suffix, SystemPrompt, conversation
 from stillhouse.stage import Outputs, StageConfig, StageInputs
 from stillhouse.training.lora import Lora
@@ -47,6 +47,8 @@ class Config(StageConfig):
     """The system prompt the examples are trained with, by name."""
     suffix: Suffix = "boxed"
     """What follows the question in training, by name."""
+    suffixes: dict[Category, Suffix] = Field(default_factory=dict)
+    """What follows the questions of a category, where it is not ``suffix``."""
     seed: int = Field(0, ge=0)
     """Decides random weights and the order of the examples."""
 
@@ -103,7 +105,8 @@ def _short_enough(
     require_chat_template(tokenizer)
     kept, too_long = [], []
     for example in examples:
-        prompt = conversation(example.messages[:-1], config.system_prompt, config.suffix)
+        suffix = config.suffixes.get(example.category, config.suffix)  # type: ignore[call-overload]
+        prompt = conversation(example.messages[:-1], config.system_prompt, suffix)
         row = tokenised([*prompt, example.messages[-1]], tokenizer, config.loss_on)
         if len(row["input_ids"]) > config.max_length:
             too_long.append(rows.dropped(example, "too_long", f"{len(row['input_ids'])} tokens"))

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from stillhouse import rows
 from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.rows import Category, Question, Selected
+from stillhouse.rows import Category, Graded, Question, Selected
 from stillhouse.stage import StageConfig
 
 OUTCOMES = "outcomes.json"
@@ -40,6 +40,12 @@ def questions_of(split: str, selected: Path, questions: Path) -> dict[str, Quest
     return {each: by_id[each] for each in chosen}
 
 
+def levels_of(questions: Mapping[str, Question], graded: Path | None) -> dict[str, int]:
+    """The difficulty level of each question that has one; none where no grades are given."""
+    found = rows.read(graded, Graded) if graded else ()
+    return {row.question_id: row.level for row in found if row.level is not None and row.question_id in questions}
+
+
 def unsolved(questions: Mapping[str, Question], checkpoint: Path) -> dict[str, Question]:
     """The questions without those that the rl stage which made the checkpoint solved every time.
 
@@ -64,17 +70,20 @@ def order(
     """Question ids in the order they are asked: ``per_step`` to a step, ``steps * per_step`` in all.
 
     With ``weights`` (Staged RL §3.3: math 2.1 to code 1) every step holds the categories in that proportion, to within one question
-    of each; categories that are not named are left out. Without, questions come as they are shuffled. Every question of a
-    category is asked once before one is asked again.
+    of each (of more than two categories, to within two); categories that are not named are left out. Without, questions come as
+    they are shuffled. Every question of a category is asked once before one is asked again.
     """
     if weights is None:
         return list(islice(_cycled([each for ids in by_category.values() for each in ids], f"{seed}/all"), steps * per_step))
     named = {category: weight for category, weight in weights.items() if by_category.get(category)}
+    if not named:
+        msg = f"rl: mix names {', '.join(weights)}, and the split has none of them; it has {', '.join(by_category)}"
+        raise NothingToDo(msg)
     queues = {category: _cycled(by_category[category], f"{seed}/{category}") for category in named}
     total, asked = sum(named.values()), dict.fromkeys(named, 0)
     made: list[str] = []
     for place in range(1, steps * per_step + 1):
-        # The category furthest behind its share comes next: no step is ever more than one question off.
+        # The category furthest behind its share comes next: over all steps, none is ever more than one question off.
         behind = max(named, key=lambda category: named[category] / total * place - asked[category])
         asked[behind] += 1
         made.append(next(queues[behind]))

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from stillhouse.rows import Question
-from stillhouse.sampling.prompts import conversation
-from stillhouse.training import checkpoints, curriculum
+from stillhouse.training import checkpoints, curriculum, liger, sampler, watch
+from stillhouse.training.asking import Prompt
 from stillhouse.training.batches import passes
 from stillhouse.training.loop import guarded
-from stillhouse.training.progress import attach, machine_arguments
+from stillhouse.training.probe import Probe, pairs
+from stillhouse.training.progress import attach, machine_arguments, measured
+from stillhouse.training.rollouts import proven
 
 if TYPE_CHECKING:
     from stillhouse.stages.rl import Config, Inputs
@@ -19,15 +20,19 @@ def make_trainer(
     inputs: "Inputs",
     model: Any,
     tokenizer: Any,
-    questions: Mapping[str, Question],
-    reward: Callable[..., list[float]],
+    prompts: Mapping[str, Prompt],
+    reward: Callable[..., list[float | None]],
 ) -> Any:
     """A strictly on-policy trainer: every batch of rollouts is used for one step and thrown away.
 
-    ``STILLHOUSE_MICRO_BATCH`` bounds the rollouts to one forward pass; gradients add up to the whole batch.
+    ``STILLHOUSE_MICRO_BATCH`` bounds the rollouts to one forward pass; gradients add up to the whole batch. ``trainer.probe`` is
+    what proves that the sampler has the weights; its memory belongs in checkpoints.
     """
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
+
+    longest = max(each.n_tokens for each in prompts.values()) + config.max_tokens
+    probe = Probe(pairs(prompts, tokenizer), config.probe_bound)
 
     micro_batch, accumulation = passes(config.prompts_per_step, "prompts_per_step", config.group_size)
     arguments = GRPOConfig(
@@ -36,39 +41,26 @@ def make_trainer(
         num_iterations=1, num_generations=config.group_size, loss_type="grpo", max_completion_length=config.max_tokens,
         temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient, entropy_coef=config.entropy_coefficient,
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,
-        **checkpoints.arguments(inputs), **machine_arguments(),
+        **sampler.arguments(config.engine, longest), **liger.arguments(), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # see training.sft
-    trainer = guarded(GRPOTrainer)(
-        model=model, args=arguments, train_dataset=Dataset.from_list(_prompts(config, questions)), processing_class=tokenizer,
-        reward_funcs=[reward],
-    )  # fmt: skip
+    with sampler.made_for(config.engine):
+        trainer = measured(guarded(proven(GRPOTrainer, probe)))(
+            model=model, args=arguments, train_dataset=Dataset.from_list(_asked(config, prompts)), processing_class=tokenizer,
+            reward_funcs=[reward],
+        )  # fmt: skip
+    sampler.settle(trainer, config.seed)
+    trainer.probe = probe
+    trainer.add_callback(watch.constant_reward(config.constant_steps, inputs))
     if config.plateau is not None:
-        trainer.add_callback(_stop_at_plateau(config.plateau.window, config.plateau.least_gain, inputs))
+        trainer.add_callback(watch.plateau(config.plateau.window, config.plateau.least_gain, inputs))
     return attach(trainer, inputs)
 
 
-def _prompts(config: "Config", questions: Mapping[str, Question]) -> list[dict[str, Any]]:
+def _asked(config: "Config", prompts: Mapping[str, Prompt]) -> list[dict[str, Any]]:
     """What every step asks, one step after the other."""
     by_category: dict[str, list[str]] = {}
-    for each in questions.values():
-        by_category.setdefault(each.category, []).append(each.question_id)
+    for each, prompt in prompts.items():
+        by_category.setdefault(prompt.question.category, []).append(each)
     asked = curriculum.order(by_category, config.mix, config.prompts_per_step, config.steps, config.seed)
-    prompts = {each: conversation(questions[each].messages, config.system_prompt, config.suffix) for each in set(asked)}
-    return [{"question_id": each, "prompt": prompts[each]} for each in asked]
-
-
-def _stop_at_plateau(window: int, least_gain: float, inputs: "Inputs") -> Any:
-    from transformers import TrainerCallback
-
-    class Plateau(TrainerCallback):  # type: ignore[misc]
-        """Ends the stage once the reward has stopped rising. The trainer's own history survives a restart."""
-
-        def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            """Whenever the trainer logs: every step."""
-            rewards = [entry["reward"] for entry in state.log_history if "reward" in entry]
-            if curriculum.plateaued(rewards, window, least_gain):
-                control.should_training_stop = True
-                inputs.log({"train/plateau_step": state.global_step}, state.global_step)
-
-    return Plateau()
+    return [{"question_id": each, "prompt": prompts[each].messages} for each in asked]

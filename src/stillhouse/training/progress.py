@@ -47,6 +47,43 @@ def attach(trainer: Any, inputs: "StageInputs") -> Any:
     return trainer
 
 
+def measured(trainer_class: Any) -> Any:
+    """The trainer class, with what it does not log itself: the share of padding in its batches, and the memory of its GPU."""
+
+    class Measured(trainer_class):  # type: ignore[misc]
+        """Counts padding as batches go by."""
+
+        _padded, _numbers = 0, 0
+
+        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+            """One forward and backward pass."""
+            if isinstance(inputs, dict):
+                self._numbers += inputs["input_ids"].numel()
+                self._padded += int((inputs["attention_mask"] == 0).sum()) if "attention_mask" in inputs else 0
+            return super().training_step(model, inputs, num_items_in_batch)
+
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            """Once a step."""
+            if self._numbers:
+                logs["padding_share"] = self._padded / self._numbers
+                self._padded = self._numbers = 0
+            super().log(logs | _gpu_memory(), start_time)
+
+    Measured.__name__ = trainer_class.__name__
+    return Measured
+
+
+def _gpu_memory() -> dict[str, float]:
+    """The most that tensors held on this process's GPU since the last time, in GiB; its utilisation comes from MLflow's monitor."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return {}
+    most = torch.cuda.max_memory_allocated() / 2**30
+    torch.cuda.reset_peak_memory_stats()
+    return {"gpu_memory_gib": most}
+
+
 def numbers(logs: dict[str, Any]) -> dict[str, float]:
     """The numeric entries, under ``train/``."""
     return {f"train/{name}": float(value) for name, value in logs.items() if isinstance(value, int | float)}

@@ -19,14 +19,15 @@ KEPT_ROLLOUTS = 200
 class Rewards:
     """A reward function for GRPO: the verify score over its scale, for an answer in the think/answer format, else 0 (Staged RL §3).
 
-    A rollout whose verification itself failed (timeout, error) gets the mean of its group: no advantage, so no gradient.
+    A rollout whose verification itself failed (timeout, error) gets None: it is no part of its group's mean and deviation, and
+    ``rollouts.proven`` leaves it out of the loss, so that it gives no gradient.
     """
 
     __name__ = "verify_score"
     """TRL names the reward's metrics after the function."""
 
-    def __init__(self, questions: Mapping[str, Question], group_size: int, timeout_s: float) -> None:
-        self._questions, self._group_size = questions, group_size
+    def __init__(self, questions: Mapping[str, Question], timeout_s: float, levels: Mapping[str, int] | None = None) -> None:
+        self._questions, self._levels = questions, levels or {}
         self._pool = VerifierPool(timeout_s, ranks.share_of_cores())
         self._every, self._calls = 1, 0
         self.kinds: Counter[str] = Counter()
@@ -48,21 +49,19 @@ class Rewards:
         question_id: Sequence[str],
         log_metric: Callable[[str, float], None] | None = None,
         **_: object,
-    ) -> list[float]:
-        """One reward for every completion; those of one question stand together, ``group_size`` at a time."""
+    ) -> list[float | None]:
+        """One reward for every completion."""
         texts = [completion[-1]["content"] for completion in completions]
         asked = [self._questions[each] for each in question_id]
         verdicts = list(self._pool.verify(_request(*each) for each in zip(texts, asked, strict=True)))
-        scores = [_scaled(*each) for each in zip(verdicts, asked, strict=True)]
-        groups = (scores[start : start + self._group_size] for start in range(0, len(scores), self._group_size))
-        rewards = [reward for group in groups for reward in filled(group)]
+        rewards = [_scaled(*each) for each in zip(verdicts, asked, strict=True)]
         for ids, found in ranks.gathered((list(question_id), verdicts)):
             self._count([self._questions[each] for each in ids], found)
         self._keep(*ranks.from_first(lambda: (texts[:1], asked[:1], verdicts[:1], rewards[:1])))
         if log_metric:
-            for name, value in _means(asked, rewards).items():
+            for name, value in self._means(asked, rewards).items():
                 log_metric(f"reward/{name}", value)
-            log_metric("verifier_failures", sum(score is None for score in scores) / len(scores))
+            log_metric("verifier_failures", rewards.count(None) / len(rewards))
         return rewards
 
     def remember(self) -> dict[str, Any]:
@@ -76,6 +75,16 @@ class Rewards:
         self.outcomes.update(remembered["outcomes"])
         self.rollouts, self._calls, self._every = remembered["rollouts"], remembered["calls"], remembered["every"]
 
+    def _means(self, asked: Sequence[Question], rewards: Sequence[float | None]) -> dict[str, float]:
+        """The mean reward of each category, and of each of its levels."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for question, reward in zip(asked, rewards, strict=True):
+            if reward is not None:
+                found[question.category].append(reward)
+                if (level := self._levels.get(question.question_id)) is not None:
+                    found[f"{question.category}/level_{level}"].append(reward)
+        return {name: sum(each) / len(each) for name, each in found.items()}
+
     def _count(self, asked: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
         thresholds = PassThresholds()
         for question, verdict in zip(asked, verdicts, strict=True):
@@ -85,7 +94,9 @@ class Rewards:
                 counts[0] += 1
                 counts[1] += verdict.verify_score > getattr(thresholds, question.category)
 
-    def _keep(self, texts: Sequence[str], asked: Sequence[Question], verdicts: Sequence[Verdict], rewards: Sequence[float]) -> None:
+    def _keep(
+        self, texts: Sequence[str], asked: Sequence[Question], verdicts: Sequence[Verdict], rewards: Sequence[float | None]
+    ) -> None:  # fmt: skip
         """Keep the first rollout of a call, of every call at first and of ever fewer as the run goes on."""
         self._calls += 1
         if self._calls % self._every:
@@ -106,18 +117,3 @@ def _request(text: str, question: Question) -> Request:
 
 def _scaled(verdict: Verdict, question: Question) -> float | None:
     return None if verdict.verify_score is None else verdict.verify_score / scale(question.category)
-
-
-def _means(asked: Sequence[Question], rewards: Sequence[float]) -> dict[str, float]:
-    """The mean reward of each category."""
-    by_category: dict[str, list[float]] = defaultdict(list)
-    for question, reward in zip(asked, rewards, strict=True):
-        by_category[question.category].append(reward)
-    return {category: sum(found) / len(found) for category, found in by_category.items()}
-
-
-def filled(scores: Sequence[float | None]) -> list[float]:
-    """Scores of one group, with the mean of the known ones in place of the unknown (0 where none is known)."""
-    known = [score for score in scores if score is not None]
-    mean = sum(known) / len(known) if known else 0.0
-    return [mean if score is None else score for score in scores]

@@ -1,15 +1,19 @@
+import dataclasses
 import json
 import os
 import shutil
 import signal
+import sys
 
 import pytest
 
 from stillhouse import rows, testing
 from stillhouse.errors import BadConfig, EngineFailed, NothingToDo
-from stillhouse.rows import Question, Selected
+from stillhouse.rows import Dropped, Graded, Question, Selected
 from stillhouse.stages import rl
 from stillhouse.training.curriculum import Plateau
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.verdict import Verdict
 
 CONFIG = rl.Config(
     steps=2, group_size=4, prompts_per_step=2, max_tokens=24, learning_rate=1e-2, kl_coefficient=0.01,
@@ -101,7 +105,7 @@ def test_rl_ended_in_the_middle_goes_on_to_the_same_rollouts_and_weights(tmp_pat
     assert outputs.metrics.keys() == expected.metrics.keys()
     same = [name for name in expected.metrics if name.startswith(("n_", "train/reward", "train/loss", "train/kl"))]
     assert [outputs.metrics[name] for name in same] == [expected.metrics[name] for name in same]
-    for name in ("outcomes.json", "rollouts.jsonl"):
+    for name in ("outcomes.json", "rollouts.table.json"):
         assert (resumed.output / name).read_text() == (whole.output / name).read_text()
 
 
@@ -111,9 +115,11 @@ def test_rl_outcomes_and_rollouts_say_what_was_tried(tmp_path, checkpoint):
     tried = json.loads((given.output / "outcomes.json").read_text())
     assert sum(n for n, _ in tried.values()) == 2 * 2 * 4
     assert all(0 <= n_passed <= n for n, n_passed in tried.values())
-    rollouts = [json.loads(line) for line in (given.output / "rollouts.jsonl").read_text().splitlines()]
-    assert {"question", "text", "reward", "kind"} <= rollouts[0].keys()
-    assert outputs.artifacts == ["rollouts.jsonl"]
+    table = json.loads((given.output / "rollouts.table.json").read_text())
+    assert {"question", "text", "reward", "kind"} <= set(table["columns"])
+    assert len(table["data"]) == 2
+    assert {len(row) for row in table["data"]} == {len(table["columns"])}
+    assert outputs.artifacts == ["rollouts.table.json"]
 
 
 def test_rl_stage_after_a_stage_leaves_out_what_was_always_solved(tmp_path, checkpoint):
@@ -137,7 +143,8 @@ def test_rl_carried_optimizer_makes_another_first_step(tmp_path, checkpoint):
     made = []
     for name, carried in (("fresh", False), ("carried", True)):
         given = inputs(tmp_path, first.output, testing.questions(4), name)
-        rl.run(one.model_copy(update={"carry_optimizer": carried}), given)
+        outputs = rl.run(one.model_copy(update={"carry_optimizer": carried}), given)
+        assert outputs.metrics.get("n_steps_carried") == (1 if carried else None)
         made.append((weights(given.output), torch.load(given.output / "optimizer.pt", weights_only=True)))
     (fresh, fresh_state), (carried, carried_state) = made
     assert not all(torch.equal(fresh[name], carried[name]) for name in fresh)
@@ -150,19 +157,141 @@ def test_rl_carried_optimizer_that_is_not_there_is_refused(tmp_path, checkpoint)
         rl.run(CONFIG.model_copy(update={"carry_optimizer": True}), inputs(tmp_path, checkpoint, testing.questions(4)))
 
 
+def test_rl_carried_optimizer_of_another_architecture_is_refused(tmp_path, checkpoint):
+    import torch
+
+    other = tmp_path / "other"
+    shutil.copytree(checkpoint, other)
+    moments = {place: {"exp_avg": torch.zeros(3), "exp_avg_sq": torch.zeros(3), "step": torch.tensor(1.0)} for place in range(10)}
+    torch.save({"state": moments, "param_groups": []}, other / "optimizer.pt")
+    with pytest.raises(BadConfig, match="carry_optimizer: optimizer.pt is of a model with other weights"):
+        rl.run(CONFIG.model_copy(update={"carry_optimizer": True}), inputs(tmp_path, other, testing.questions(4)))
+
+
 def test_rl_plateau_ends_the_stage_early(tmp_path, checkpoint):
     config = CONFIG.model_copy(update={"steps": 9, "plateau": Plateau(window=1, least_gain=2.0)})
     outputs = rl.run(config, inputs(tmp_path, checkpoint, testing.questions(4)))
     assert outputs.metrics["n_steps"] == 2  # a reward between 0 and 1 cannot gain 2
 
 
-def test_rl_logs_the_reward_of_each_category(tmp_path, checkpoint):
+def test_rl_logs_all_that_says_how_training_goes(tmp_path, checkpoint):
+    asked, logged = testing.questions(4), []
+    rows.write(tmp_path / "graded", [testing.graded(each, level=2) for each in asked], Graded)
+    given = inputs(
+        tmp_path, checkpoint, asked, graded=tmp_path / "graded", log=lambda numbers, step: logged.append((step, numbers))
+    )  # fmt: skip
+    rl.run(CONFIG, given)
+    names = {name.removeprefix("train/") for step, numbers in logged for name in numbers if step == 2}
+    assert names >= {
+        "loss", "learning_rate", "grad_norm", "tokens_per_s", "padding_share", "reward", "reward/math", "reward/math/level_2",
+        "completions/mean_length", "completions/clipped_ratio", "entropy", "kl", "frac_reward_zero_std", "verifier_failures",
+        "reward_constant_steps", "sampler/difference_mean", "sampler/difference_max", "sampler/moved", "seconds/rollout",
+        "seconds/verify", "step_time",
+    }  # fmt: skip
+    found = {name: value for step, numbers in logged for name, value in numbers.items() if step == 2}
+    assert found["train/sampler/difference_max"] < 1e-4 < found["train/sampler/moved"]
+    assert 0 <= found["train/padding_share"] < 1
+
+
+@pytest.fixture
+def vllm(checkpoint, monkeypatch):
+    """A vLLM that is a copy of the checkpoint's model."""
+    from stillhouse.training import models
+    from tests.unit.training import fake_vllm
+
+    installed = fake_vllm.install(monkeypatch)
+    monkeypatch.setattr(installed, "model", models.load(models.FromCheckpoint(), checkpoint, (), 0)[0])
+    return installed
+
+
+def test_rl_vllm_writes_the_rollouts_with_the_trained_weights(tmp_path, checkpoint, vllm):
     logged = []
-    rl.run(CONFIG, inputs(tmp_path, checkpoint, testing.questions(4), log=lambda numbers, step: logged.append(numbers)))
-    names = {name for numbers in logged for name in numbers}
-    assert any(name.endswith("reward/math") for name in names)
-    assert any(name.endswith("verifier_failures") for name in names)
-    assert {"train/kl", "train/entropy", "train/frac_reward_zero_std", "train/completions/clipped_ratio"} <= names
+    given = inputs(tmp_path, checkpoint, testing.questions(4), log=lambda numbers, step: logged.append(numbers))
+    outputs = rl.run(CONFIG.model_copy(update={"engine": "vllm", "steps": 3}), given)
+    assert outputs.metrics["n_steps"] == 3
+    apart = [numbers["train/sampler/difference_max"] for numbers in logged if "train/sampler/difference_max" in numbers]
+    assert len(apart) == 3
+    assert max(apart) < 1e-5
+
+
+def test_rl_sampler_that_keeps_older_weights_stops_the_run(tmp_path, checkpoint, vllm, monkeypatch):
+    monkeypatch.setattr(vllm, "deaf", True)
+    steps = []
+    given = inputs(tmp_path, checkpoint, testing.questions(4), progress=lambda done, *_: steps.append(done))
+    with pytest.raises(EngineFailed, match="the sampler has not the trained weights"):
+        rl.run(CONFIG.model_copy(update={"engine": "vllm", "steps": 9, "probe_bound": 100}), given)
+    assert steps == [1], "found at the first sync after a step"
+
+
+def test_rl_vllm_that_is_not_installed_is_refused(tmp_path, checkpoint, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(EngineFailed, match="engine vllm: vllm is not installed here"):
+        rl.run(CONFIG.model_copy(update={"engine": "vllm"}), inputs(tmp_path, checkpoint, testing.questions(4)))
+
+
+def test_rl_verifier_that_always_fails_moves_no_weight(tmp_path, checkpoint, monkeypatch):
+    """Neither by an advantage nor by KL term or entropy bonus."""
+    import torch
+
+    monkeypatch.setattr(VerifierPool, "verify", lambda self, requests: (Verdict("timeout", None, "toy") for _ in requests))
+    given = inputs(tmp_path, checkpoint, testing.questions(4))
+    config = CONFIG.model_copy(update={"entropy_coefficient": 0.5, "plateau": Plateau(window=1)})
+    outputs = rl.run(config, given)
+    found, before = weights(given.output), weights(checkpoint)
+    assert all(torch.equal(found[name], before[name]) for name in found)
+    assert outputs.metrics["n_rollouts_timeout"] == 2 * 2 * 4
+    assert json.loads((given.output / "outcomes.json").read_text()) == {}
+
+
+def test_rl_reward_that_never_moves_is_said(tmp_path, checkpoint, monkeypatch, capsys):
+    monkeypatch.setattr(VerifierPool, "verify", lambda self, requests: (Verdict("wrong", 0.0, "toy") for _ in requests))
+    rl.run(CONFIG.model_copy(update={"steps": 3, "constant_steps": 2}), inputs(tmp_path, checkpoint, testing.questions(4)))
+    assert "warning: the reward was 0 in each of the last 2 steps" in capsys.readouterr().err
+
+
+def test_rl_question_that_leaves_no_room_for_a_rollout_goes_to_dropped(tmp_path, checkpoint):
+    short, long = testing.question(), testing.question("What is " + "1 + " * 40 + "1?", "41")
+    rows.write(tmp_path / "own", [short, long], Question)
+    given = dataclasses.replace(inputs(tmp_path, checkpoint, [long, short]), questions=tmp_path / "own")
+    outputs = rl.run(CONFIG.model_copy(update={"steps": 1}), given)
+    assert (outputs.dropped, outputs.metrics["n_questions"]) == ({"too_long": 1}, 1)
+    (row,) = rows.read(given.dropped.rename(tmp_path / "looked-at"), Dropped)
+    assert (row.key, row.reason) == (long.question_id, "too_long")
+    assert outputs.metrics["n_questions"] == 1
+    with pytest.raises(NothingToDo, match="after none of 2 questions 999 tokens fit the model's 128; lower max_tokens"):
+        rl.run(CONFIG.model_copy(update={"max_tokens": 999}), dataclasses.replace(given, scratch=tmp_path))
+
+
+def test_rl_tokenizer_without_chat_template_is_refused(tmp_path, checkpoint):
+    bare = tmp_path / "bare"
+    shutil.copytree(checkpoint, bare)
+    (bare / "chat_template.jinja").unlink()
+    with pytest.raises(EngineFailed, match="its tokenizer has no chat template; add one"):
+        rl.run(CONFIG, inputs(tmp_path, bare, testing.questions(2)))
+
+
+def test_rl_checkpoint_of_another_architecture_is_refused(tmp_path, checkpoint):
+    other = tmp_path / "other"
+    shutil.copytree(checkpoint, other)
+    (other / "config.json").write_text(json.dumps({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}))
+    with pytest.raises(EngineFailed, match="transformers cannot load it: .*is the input an sft or rl artifact") as caught:
+        rl.run(CONFIG, inputs(tmp_path, other, testing.questions(2)))
+    assert "\n" not in str(caught.value)
+
+
+def test_rl_weights_that_are_no_numbers_stop_the_run_before_they_write_rollouts(tmp_path, checkpoint):
+    config = CONFIG.model_copy(update={"steps": 9, "learning_rate": 1e30})
+    with pytest.raises(EngineFailed, match=r"the weights are no numbers after step \d; lower learning_rate"):
+        rl.run(config, inputs(tmp_path, checkpoint, testing.questions(4)))
+
+
+def test_rl_loss_that_is_no_number_stops_and_names_the_batch(tmp_path, checkpoint, monkeypatch):
+    from trl import GRPOTrainer
+
+    original = GRPOTrainer._compute_loss
+    monkeypatch.setattr(GRPOTrainer, "_compute_loss", lambda *given: original(*given) * float("nan"))
+    with pytest.raises(EngineFailed, match="the loss is nan in step 1, on a batch that begins 'What is"):
+        rl.run(CONFIG, inputs(tmp_path, checkpoint, testing.questions(4)))
 
 
 def test_rl_split_without_questions_is_refused(tmp_path, checkpoint):

@@ -1,6 +1,8 @@
 import json
 import os
+import shutil
 import signal
+from functools import cache
 
 import pytest
 
@@ -14,6 +16,11 @@ from stillhouse.training.models import FromScratch
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
 CONFIG = sft.Config(init=TINY, max_steps=3, batch_size=4, learning_rate=1e-2, max_length=96, system_prompt="none", suffix="none")
+
+
+@cache
+def tokenizer():
+    return models.load(TINY, None, ["What is 1 + 1?"], 0)[1]
 
 
 def changed(**changes):
@@ -57,6 +64,21 @@ def test_sft_lowers_the_loss_and_logs_every_step(tmp_path):
     assert list(losses) == list(range(1, 21))
     assert losses[20] < losses[1]
     assert outputs.metrics["train/loss"] == losses[20]
+
+
+def test_sft_logs_all_that_says_how_training_goes(tmp_path):
+    """Examples of two lengths in one batch, so that there is padding."""
+    short, long = testing.selected(testing.question()), testing.selected(testing.question("What is 1 + 1 + 1 + 1 + 1?", "5"))
+    logged = []
+    given = inputs(
+        tmp_path, selected=selected(tmp_path, [short, long]), log=lambda numbers, step: logged.append((step, numbers))
+    )  # fmt: skip
+    sft.run(changed(max_steps=2, batch_size=2, packing=False), given)
+    found = {name: value for step, numbers in logged for name, value in numbers.items() if step == 2}
+    assert found.keys() >= {
+        "train/loss", "train/learning_rate", "train/grad_norm", "train/tokens_per_s", "train/padding_share", "train/entropy"
+    }  # fmt: skip
+    assert 0 < found["train/padding_share"] < 0.5
 
 
 def test_sft_twice_gives_the_same_weights_and_another_seed_others(tmp_path):
@@ -138,6 +160,32 @@ def test_sft_example_over_max_length_goes_to_dropped(tmp_path):
     (row,) = rows.read(given.dropped.rename(tmp_path / "looked-at"), Dropped)
     assert (row.key, row.reason) == (long.example_id, "too_long")
     assert json.loads(row.row)["messages"] == long.messages
+
+
+def test_sft_tokenizer_without_chat_template_is_refused(tmp_path, checkpoint):
+    bare = tmp_path / "bare"
+    shutil.copytree(checkpoint, bare)
+    (bare / "chat_template.jinja").unlink()
+    with pytest.raises(EngineFailed, match="its tokenizer has no chat template; add one"):
+        sft.run(changed(init=models.FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=bare))
+
+
+def test_sft_checkpoint_of_another_architecture_is_refused(tmp_path, checkpoint):
+    other = tmp_path / "other"
+    shutil.copytree(checkpoint, other)
+    (other / "config.json").write_text(json.dumps({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}))
+    with pytest.raises(EngineFailed, match="transformers cannot load it"):
+        sft.run(changed(init=models.FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=other))
+
+
+def test_sft_suffix_follows_the_category(tmp_path):
+    math, code = testing.question(), testing.question("Write f.", None, category="code")
+    examples = [testing.selected(math, category="math"), testing.selected(code, category="code")]
+    rows_given = sft._short_enough(
+        changed(suffix="none", suffixes={"code": "python"}, max_length=500), inputs(tmp_path), examples, tokenizer()
+    )[0]  # fmt: skip
+    texts = [tokenizer().decode(row["input_ids"]) for row in rows_given]
+    assert [("your code" in text, "boxed" in text) for text in texts] == [(False, False), (True, False)]
 
 
 def test_sft_all_examples_too_long_says_what_to_raise(tmp_path):

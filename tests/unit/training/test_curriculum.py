@@ -2,7 +2,7 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillhouse import testing
@@ -26,6 +26,7 @@ def test_order_mix_holds_in_every_step_to_within_a_question():
     assert {count["c"] for count in counts} == {10}
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 20), st.floats(0.1, 10))
 def test_order_mix_never_drifts_by_more_than_a_question(per_step, steps, weight):
     asked = order(IDS, {"math": weight, "code": 1}, per_step, steps, seed=1)
@@ -34,8 +35,24 @@ def test_order_mix_never_drifts_by_more_than_a_question(per_step, steps, weight)
         assert abs(sum(each[0] == "m" for each in asked[:n]) - n * weight / (weight + 1)) <= 1
 
 
+@settings(deadline=None)
+@given(st.integers(3, 40), st.lists(st.floats(0.1, 3), min_size=2, max_size=4))
+def test_order_mix_holds_in_every_step(per_step, weights):
+    given = dict(zip(["math", "code", "science", "other"], weights, strict=False))
+    asked = order({name: [name] for name in given}, given, per_step, 8, seed=0)
+    for start in range(0, len(asked), per_step):
+        counts = Counter(asked[start : start + per_step])
+        off = [abs(counts[name] - per_step * weight / sum(weights)) for name, weight in given.items()]
+        assert max(off) <= (1 if len(weights) == 2 else 2)
+
+
 def test_order_mix_leaves_out_categories_without_weight_or_questions():
     assert {each[0] for each in order(IDS, {"math": 1, "science": 5}, 4, 3, seed=0)} == {"m"}
+
+
+def test_order_mix_of_categories_that_are_not_there_says_so():
+    with pytest.raises(NothingToDo, match="mix names science, and the split has none of them; it has math, code"):
+        order(IDS, {"science": 1}, 4, 3, seed=0)
 
 
 def test_order_depends_on_the_seed_alone():

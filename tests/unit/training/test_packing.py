@@ -1,11 +1,15 @@
+import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stillhouse import testing
 from stillhouse.errors import EngineFailed
 from stillhouse.stages import sft
 from stillhouse.training import models
 from stillhouse.training.models import FromScratch
-from stillhouse.training.packing import difference, require_isolation
+from stillhouse.training.packing import difference, packed, packs, require_isolation
 from stillhouse.training.sft import make_trainer
 from stillhouse.training.tokens import tokenised
 
@@ -13,7 +17,7 @@ TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=
 
 
 @pytest.fixture
-def packed(tmp_path, request):
+def trained(tmp_path, request):
     """A trainer of a packed run with an attention backend, and the rows it is given."""
     model, tokenizer = models.load(TINY, None, ["What is 1 + 1?"], 0)
     model.set_attn_implementation(getattr(request, "param", "sdpa"))
@@ -22,22 +26,22 @@ def packed(tmp_path, request):
     return make_trainer(config, sft.Inputs(scratch=tmp_path), model, tokenizer, rows), rows
 
 
-@pytest.mark.parametrize("packed", ["sdpa", "eager"], indirect=True)
-def test_packing_document_has_the_logits_it_has_alone(packed):
-    trainer, rows = packed
+@pytest.mark.parametrize("trained", ["sdpa", "eager"], indirect=True)
+def test_packing_document_has_the_logits_it_has_alone(trained):
+    trainer, rows = trained
     assert 0 <= difference(trainer, rows[:4]) < 1e-5
 
 
-def test_packing_pack_holds_several_documents(packed):
-    trainer, rows = packed
+def test_packing_pack_holds_several_documents(trained):
+    trainer, rows = trained
     assert len(trainer.train_dataset) < len(rows)
 
 
-def test_packing_backend_that_leaks_is_refused_by_name(packed):
+def test_packing_backend_that_leaks_is_refused_by_name(trained):
     """A mask of ones makes one document of a pack (feasibility: the silent leak)."""
     import torch
 
-    trainer, rows = packed
+    trainer, rows = trained
     collate = trainer.data_collator
 
     def leaking(examples):
@@ -47,3 +51,46 @@ def test_packing_backend_that_leaks_is_refused_by_name(packed):
     trainer.data_collator = leaking
     with pytest.raises(EngineFailed, match="attention backend 'sdpa' documents of a pack see each other"):
         require_isolation(trainer, rows[:3])
+
+
+def one_by_one(lengths, size):
+    """Best fit, the longest first, as the books have it: the room left in each pack."""
+    rooms = []
+    for length in sorted(lengths, reverse=True):
+        fitting = [place for place, room in enumerate(rooms) if room >= length]
+        if not fitting:
+            rooms.append(size)
+            fitting = [len(rooms) - 1]
+        rooms[min(fitting, key=lambda place: rooms[place])] -= length
+    return sorted(rooms)
+
+
+@settings(deadline=None)
+@given(st.integers(8, 40).flatmap(lambda size: st.tuples(st.just(size), st.lists(st.integers(1, size), min_size=1, max_size=60))))
+def test_packs_are_those_of_best_fit_decreasing(given):
+    size, lengths = given
+    filled = np.bincount(packs(np.array(lengths), size), weights=lengths)
+    assert sorted(size - int(each) for each in filled) == one_by_one(lengths, size)
+
+
+def test_packs_of_lengths_like_the_papers_leave_a_thousandth_at_most():
+    lengths = np.random.default_rng(0).lognormal(np.log(2200), 1.0, 50_000).clip(16, 32_768).astype(int)
+    n_packs = packs(lengths, 32_768).max() + 1
+    assert lengths.sum() / (n_packs * 32_768) >= 0.999
+
+
+def test_packed_keeps_every_example_whole_with_its_labels():
+    examples = [[10 * number + place for place in range(length)] for number, length in enumerate([3, 5, 2, 4, 1, 5], start=1)]
+    kind = pa.large_list(pa.int32())
+    labels = [[-each for each in ids] for ids in examples]
+    made = packed(pa.table({"input_ids": pa.array(examples, kind), "labels": pa.array(labels, kind)}), 8).to_pylist()
+    found = []
+    for pack in made:
+        assert sum(pack["seq_lengths"]) == len(pack["input_ids"]) <= 8
+        assert pack["labels"] == [-each for each in pack["input_ids"]]
+        start = 0
+        for length in pack["seq_lengths"]:
+            found.append(pack["input_ids"][start : start + length])
+            start += length
+    assert sorted(found) == examples
+    assert len(made) == 3

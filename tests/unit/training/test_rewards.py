@@ -1,11 +1,9 @@
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stillhouse import testing
-from stillhouse.training.rewards import Rewards, filled
+from stillhouse.training.rewards import Rewards
 from stillhouse.verification.verdict import Verdict
 
 ASKED = testing.question("What is 1 + 1?", "2")
@@ -32,23 +30,41 @@ def score(rewards, texts):
     ],
 )
 def test_rewards_are_1_for_a_correct_answer_in_the_format_and_else_0(text, reward):
-    with Rewards({ASKED.question_id: ASKED}, 1, 5) as rewards:
+    with Rewards({ASKED.question_id: ASKED}, 5) as rewards:
         assert score(rewards, [text]) == [reward]
 
 
-def test_rewards_of_what_the_verifier_failed_on_are_the_mean_of_the_group():
-    rewards = Rewards({ASKED.question_id: ASKED}, 3, 5)
-    kinds = iter(["correct", "wrong", "timeout", "timeout", "error", "correct"])
+def judged(rewards, kinds):
+    """The rewards' pool, replaced by one that says these kinds."""
     scores = {"correct": 1.0, "wrong": 0.0, "timeout": None, "error": None}
+    said = iter(kinds)
     verdict = lambda kind: Verdict(kind, scores[kind], "toy")  # noqa: E731
-    rewards._pool = SimpleNamespace(verify=lambda requests: [verdict(next(kinds)) for _ in requests])
-    assert score(rewards, ["<think>a</think><answer>2</answer>"] * 6) == [1, 0, 0.5, 1, 1, 1]
+    rewards._pool = SimpleNamespace(verify=lambda requests: [verdict(next(said)) for _ in requests])
+
+
+def test_rewards_of_what_the_verifier_failed_on_are_none_and_counted():
+    rewards, logged = Rewards({ASKED.question_id: ASKED}, 5), {}
+    judged(rewards, ["correct", "wrong", "timeout", "timeout", "error", "correct"])
+    completions = [[{"role": "assistant", "content": "<think>a</think><answer>2</answer>"}]] * 6
+    made = rewards(completions=completions, question_id=[ASKED.question_id] * 6, log_metric=logged.__setitem__)
+    assert made == [1, 0, None, None, None, 1]
     assert rewards.kinds == {"correct": 2, "wrong": 1, "timeout": 2, "error": 1}
+    assert rewards.outcomes == {ASKED.question_id: [3, 2]}
+    assert logged == {"reward/math": pytest.approx(2 / 3), "verifier_failures": 0.5}
 
 
-@given(st.lists(st.one_of(st.none(), st.sampled_from([0.0, 1.0])), min_size=1, max_size=16))
-def test_filled_keeps_the_known_and_the_mean(scores):
-    known = [each for each in scores if each is not None]
-    made = filled(scores)
-    assert [new for new, old in zip(made, scores, strict=True) if old is not None] == known
-    assert sum(made) / len(made) == pytest.approx(sum(known) / len(known) if known else 0)
+def test_rewards_are_logged_by_category_and_by_level():
+    easy, hard = testing.question("1 + 1?", "2"), testing.question("2 + 2?", "4")
+    code = testing.question("write f", None, category="code")
+    rewards, logged = (
+        Rewards({each.question_id: each for each in (easy, hard, code)}, 5, {easy.question_id: 1, hard.question_id: 3}),
+        {},
+    )
+    judged(rewards, ["correct", "wrong", "wrong", "correct", "timeout"])
+    asked = [easy, hard, hard, code, code]
+    completions = [[{"role": "assistant", "content": ""}]] * 5
+    rewards(completions=completions, question_id=[each.question_id for each in asked], log_metric=logged.__setitem__)
+    assert logged == {
+        "reward/math": pytest.approx(1 / 3), "reward/math/level_1": 1, "reward/math/level_3": 0, "reward/code": 1,
+        "verifier_failures": 0.2,
+    }  # fmt: skip

@@ -157,7 +157,7 @@ def test_cpp_is_compiled_once_and_run_for_each_input(sandbox):
     [
         (b"int main() { return x; }", "was not declared"),
         (b'#include "/etc/passwd"\nint main() {}', "/etc/passwd"),
-        (b'#include </proc/self/environ>\nint main() {}', "environ"),
+        (b"#include </proc/self/environ>\nint main() {}", "environ"),
         (b'asm(".incbin \\"/etc/passwd\\"");int main() {}', "/etc/passwd"),
         (b'#include "/dev/zero"\nint main() {}', "/dev/zero"),
         (b"template <int n> struct A : A<n + 1> {}; A<0> a; int main() {}", "depth"),
@@ -226,7 +226,7 @@ def test_sandbox_whose_caller_is_killed_leaves_no_process():
         "from stillhouse.verification.sandbox.runner import Sandbox\n"
         "sandbox = Sandbox()\n"
         "print(*descendants(sandbox.pid), flush=True)\n"
-        "sandbox.python(b'import time\\nopen(\"x\", \"w\")\\nprint(1, flush=True)\\ntime.sleep(3600)')\n"
+        'sandbox.python(b\'import time\\nopen("x", "w")\\nprint(1, flush=True)\\ntime.sleep(3600)\')\n'
     )
     caller = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment())
     handles = [os.pidfd_open(int(pid)) for pid in caller.stdout.readline().split()]

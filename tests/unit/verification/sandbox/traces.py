@@ -34,7 +34,7 @@ def running_as(uids):
 def files(sandbox):
     """What a program may have left where it should not write: by name, and by owner where its uid is its own."""
     uids = sandbox.facts["uids"] or ()
-    paths = [path for top in ("/tmp", "/var/tmp", "/dev/shm", "/run", "/home", "/") for path in Path(top).glob('*')]
+    paths = [path for top in ("/tmp", "/var/tmp", "/dev/shm", "/run", "/home", "/") for path in Path(top).glob("*")]
     return {str(path) for path in paths if "escaped" in path.name or (owner(path) in uids and str(path) != sandbox.facts["tmp"])}
 
 

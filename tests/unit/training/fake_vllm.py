@@ -1,0 +1,68 @@
+"""A vLLM that is a copy of the model: what TRL and the probe ask of ``vllm.LLM``, on any machine."""
+
+import copy
+import importlib.machinery
+import sys
+import types
+from types import SimpleNamespace
+
+import torch
+
+
+class SamplingParams(SimpleNamespace):
+    """Whatever was asked for."""
+
+
+class Llm:
+    """``vllm.LLM``. A sync that is not heard leaves it with the weights it had."""
+
+    deaf = False
+    model = None
+    """The trainer's model, whose weights are there from the start."""
+
+    def __init__(self, **_):
+        self.own = copy.deepcopy(Llm.model).eval()
+        self.n_reloads = 0
+
+    def collective_rpc(self, method, kwargs):
+        assert method == "reload_weights"
+        self.n_reloads += 1
+        if not Llm.deaf:
+            self.own.load_state_dict(dict(kwargs["weights_iterator"]))
+
+    def reset_prefix_cache(self):
+        pass
+
+    def generate(self, prompts, sampling_params, use_tqdm):
+        return [self._output(each["prompt_token_ids"], sampling_params) for each in prompts]
+
+    @torch.no_grad()
+    def _output(self, prompt, parameters):
+        written = self.own.generate(
+            input_ids=torch.tensor([prompt]), max_new_tokens=parameters.max_tokens, do_sample=parameters.temperature > 0, top_k=0
+        )[0].tolist()
+        found = self.own(input_ids=torch.tensor([written])).logits[0].log_softmax(-1)
+        said = [
+            {token: SimpleNamespace(logprob=float(found[place, token]), rank=1)} for place, token in enumerate(written[1:])
+        ]  # fmt: skip
+        output = SimpleNamespace(token_ids=written[len(prompt) :], logprobs=said[len(prompt) - 1 :])
+        return SimpleNamespace(prompt_token_ids=prompt, outputs=[output], prompt_logprobs=[None, *said[: len(prompt) - 1]])
+
+
+def install(monkeypatch):
+    """Have ``import vllm`` and TRL find the fake."""
+    from trl.generation import vllm_generation
+
+    module = types.ModuleType("vllm")
+    module.__spec__ = importlib.machinery.ModuleSpec("vllm", None)
+    module.LLM, module.SamplingParams = Llm, SamplingParams
+    monkeypatch.setitem(sys.modules, "vllm", module)
+    monkeypatch.setattr(vllm_generation, "LLM", Llm, raising=False)
+    monkeypatch.setattr(vllm_generation, "SamplingParams", SamplingParams, raising=False)
+    monkeypatch.setattr(vllm_generation, "is_vllm_available", lambda: True)
+    monkeypatch.setattr(Llm, "deaf", False)
+    # TRL sets these for vLLM; what the test sets is put back.
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.get(name, ""))
+        monkeypatch.delenv(name)
+    return Llm
