@@ -48,7 +48,8 @@ class StageJob(KubernetesJobOperator):
         """Start the Job, or carry on with the one that an earlier try left running, and wait for its end without a worker."""
         request = self.build_job_request_obj(context)
         request.metadata.labels = request.metadata.labels | self._get_ti_pod_labels(context, include_try_number=False)
-        self.job = self._left_running(request.metadata.namespace, context) or self.create_job(request)
+        with ending.refusals():
+            self.job = self._left_running(request.metadata.namespace, context) or self.create_job(request)
         trigger = StageJobTrigger(
             job_name=self.job.metadata.name, job_namespace=self.job.metadata.namespace, pod_names=[],
             pod_namespace=self.job.metadata.namespace, base_container_name=self.base_container_name, get_logs=False,
