@@ -23,8 +23,12 @@ pytestmark = pytest.mark.skipif(HELM is None, reason="no helm: make .tools/helm"
 
 @pytest.fixture(scope="module")
 def chart(tmp_path_factory):
+    return chart_with_a_stand_in(tmp_path_factory.mktemp("chart"))
+
+
+def chart_with_a_stand_in(directory: Path) -> Path:
     """The chart with an empty stand-in for Airflow's, which `helm dependency build` would fetch."""
-    copy = tmp_path_factory.mktemp("chart") / "stillhouse"
+    copy = directory / "stillhouse"
     shutil.copytree(CHART, copy, ignore=shutil.ignore_patterns("charts"))
     [airflow] = yaml.safe_load((CHART / "Chart.yaml").read_text())["dependencies"]
     stand_in = {"apiVersion": "v2", "name": airflow["name"], "version": airflow["version"]}

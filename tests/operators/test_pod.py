@@ -60,6 +60,14 @@ def test_pod_runs_the_stage_with_its_placement(make):
     assert [each.key for each in spec.tolerations] == ["nvidia.com/gpu"]
 
 
+@pytest.mark.parametrize(("share", "reserved"), [("1", "2"), ("0.25", "500m")])
+def test_pod_reserves_its_share_of_the_cores_and_may_use_them_all(make, monkeypatch, share, reserved):
+    monkeypatch.setenv("STILLHOUSE_CPU_SHARE", share)
+    resources = make(**cpu(2)).build_pod_request_obj().spec.containers[0].resources
+    assert resources.requests == {"cpu": reserved, "memory": "8Gi"}
+    assert resources.limits == {"cpu": "2", "memory": "8Gi"}
+
+
 def test_pod_environment_reaches_mlflow_and_the_parent_run(make):
     variables = {each.name: each.value for each in make(**cpu(3)).build_pod_request_obj().spec.containers[0].env}
     assert variables["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
