@@ -42,6 +42,15 @@ def core():
     return client.CoreV1Api()
 
 
+@pytest.fixture(scope="session")
+def release(tmp_path_factory):
+    """The chart, installed."""
+    from tests.cluster.release import installed
+
+    with installed(tmp_path_factory.mktemp("release")) as release:
+        yield release
+
+
 @pytest.fixture(autouse=True)
 def cluster(core, monkeypatch):
     """Operators talk to the cluster; what a test leaves is deleted."""

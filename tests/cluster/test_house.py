@@ -9,7 +9,6 @@ import pytest
 
 from tests.cluster import house as airflow
 from tests.cluster.conftest import missing, until
-from tests.cluster.release import installed
 
 if reason := missing():
     pytest.skip(reason, allow_module_level=True)
@@ -18,13 +17,6 @@ pytestmark = pytest.mark.timeout(1800)
 
 VERSION = "pods"
 CHECKPOINT = f"s3://stillhouse/rl/toy-2/{VERSION}"
-
-
-@pytest.fixture(scope="module")
-def release(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("release")
-    with installed(directory) as release:
-        yield release
 
 
 @pytest.fixture(scope="module")
