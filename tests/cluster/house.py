@@ -26,7 +26,9 @@ class House(Laptop):
     given: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        return super().environment() | dict(self.given)
+        # The provider takes one way to a cluster: the connection's.
+        kept = {name: value for name, value in super().environment().items() if name != "KUBECONFIG"}
+        return kept | dict(self.given)
 
 
 @contextmanager
@@ -34,8 +36,7 @@ def running(directory: Path, release: Release) -> Iterator["Runs"]:
     """Airflow with the rights of the chart's launcher and no other, until the block ends."""
     connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(release.launcher)}}
     given = release.environment | {
-        "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection), "KUBECONFIG": str(release.launcher),
-        "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'src'}",
+        "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection), "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'src'}",
     }  # fmt: skip
     house = House("file", directory, {"AIRFLOW_PORT": free_port(), "MLFLOW_PORT": free_port(), "S3_PORT": free_port()}, given)
     try:
