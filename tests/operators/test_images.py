@@ -57,7 +57,7 @@ def test_image_is_labelled_with_its_commit(image):
 def test_image_has_the_one_wheel_with_an_extra_and_nothing_of_its_building(image):
     words = instructions(image)
     start = max(index for index, (word, _) in enumerate(words) if word == "FROM")
-    installs = [value for word, value in words if word == "RUN" and " install " in value and "/wheel/*.whl)[" in value]
+    installs = [value for word, value in words if word == "RUN" and " install " in value and "/needs/*.whl)[" in value]
     assert len(installs) == 1
     assert "--constraint" in installs[0]
     ours = [value for word, value in words[start:] if word == "RUN" and "--no-deps --force-reinstall /wheel/*.whl" in value]
