@@ -10,9 +10,10 @@ from airflow.sdk.exceptions import AirflowException
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
+from operators import serving
 from operators.placement import cpu
 from operators.pod import StagePod
-from tests.cluster.conftest import missing
+from tests.cluster.conftest import missing, until
 from tests.cluster.release import CHART, HELM, NAME, chart_with_a_stand_in
 from tests.operators.test_chart import PRESETS
 
@@ -83,14 +84,33 @@ def test_launcher_is_forbidden_what_it_does_not_need(release, launcher, forbidde
     assert raised.value.status == 403
 
 
-def test_stage_beyond_the_quota_is_refused_and_says_so(release, context, run, monkeypatch):
+@pytest.fixture
+def as_launcher(release, monkeypatch):
+    """Operators have the chart's settings and the launcher's rights."""
     for name, value in release.environment.items():
         if name.startswith("STILLHOUSE_"):
             monkeypatch.setenv(name, value)
     connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(release.launcher)}}
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(connection))
+
+
+def test_stage_beyond_the_quota_is_refused_and_says_so(as_launcher, context, run):
     task = StagePod(task_id="graded", stage="graded", recipe="@toy/graded", target="s3://b/graded/toy/1", **cpu(5))
-    with pytest.raises(
-        AirflowException, match=r"^the cluster refused the pod: .*exceeded quota: house-stages, requested: .*capacity$"
-    ):
+    said = r"^the cluster refused the pod: .*exceeded quota: house-stages, requested: .*capacity$"
+    with pytest.raises(AirflowException, match=said):
         run(task, context)
+
+
+def test_teacher_is_made_and_goes_with_all_it_has(as_launcher, release, context):
+    admin = config.new_client_from_config()
+    apps, core = client.AppsV1Api(admin), client.CoreV1Api(admin)
+    settings = {"name": "qwq-32b", "model": "Qwen/QwQ-32B", "gpus": 1, "replicas": 1, "arguments": []}
+    unique = serving.in_run("qwq-32b", context["ti"])
+    for _ in range(2):  # a second try finds it there
+        serving.make(unique, settings, serving.owned_by(context["ti"], "stop"))
+    assert core.read_namespaced_service(unique, release.namespace).spec.ports[0].port == serving.PORT
+    assert not serving.ready(unique)  # the release has no GPU
+    serving.delete(unique)
+    assert until(lambda: unique not in [each.metadata.name for each in apps.list_namespaced_deployment(release.namespace).items])
+    assert unique not in [each.metadata.name for each in core.list_namespaced_service(release.namespace).items]
+    serving.delete(unique)
