@@ -1,5 +1,8 @@
-"""How a pod ended, in one line, and whether trying again can help."""
+"""How a pod began and ended, in one line, and whether trying again can help."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +15,25 @@ CONTAINER = "base"
 
 
 class Ending(KubernetesPodOperatorCallback):
-    """Called with the last state of a StagePod's pod: a failure is deleted here and raised as what it was.
+    """Called with a StagePod's pod before it is made and after it ended: a failure is deleted here and raised as what it was.
 
     A stage's own refusal (it left a termination message and was not ended from outside) fails the task at once, since the same
     input would be refused again. Everything else, a service out of reach too, is retried as the task says.
     """
+
+    @staticmethod
+    def on_pod_manifest_created(*, pod_request: Any, client: Any, operator: Any, context: Any, **_: Any) -> None:
+        """Make the pod, or carry on with one that an earlier try left running: never with one that is on its way out.
+
+        Such a one was deleted, as when the task was cleared, and has two minutes to end. Raises AirflowException where the cluster
+        refuses the pod.
+        """
+        selector = operator._build_find_pod_label_selector(context)
+        for pod in client.list_namespaced_pod(pod_request.metadata.namespace, label_selector=selector).items:
+            if pod.metadata.deletion_timestamp:
+                operator.patch_already_checked(pod)
+        with refusals():
+            operator.pod = operator.get_or_create_pod(pod_request, context)
 
     @staticmethod
     def on_pod_completion(*, pod: Any, operator: Any, context: Any, **_: Any) -> None:
@@ -27,6 +44,23 @@ class Ending(KubernetesPodOperatorCallback):
         operator.process_pod_deletion(pod)
         operator.pod = None  # nothing is left for the operator's own end
         raise AirflowFailException(said) if refused(pod) else AirflowException(said)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Raise what the API server refuses, such as a pod beyond the quota, as AirflowException with its words alone."""
+    from kubernetes.client.exceptions import ApiException
+
+    try:
+        yield
+    except ApiException as error:
+        try:
+            said = str(json.loads(error.body)["message"])
+        except (TypeError, ValueError, KeyError):
+            said = f"{error.status} {error.reason}"
+        advice = "; ask for less, end what else runs, or raise the chart's capacity" if "exceeded quota" in said else ""
+        msg = f"the cluster refused the pod: {said}{advice}"
+        raise AirflowException(msg) from error
 
 
 def succeeded(pod: Any) -> bool:

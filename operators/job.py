@@ -1,12 +1,19 @@
 """A stage on several nodes at once: one indexed Job, whose pods meet by torchrun."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from aiohttp import ClientError
 from airflow.providers.cncf.kubernetes.operators.job import KubernetesJobOperator
 from airflow.providers.cncf.kubernetes.triggers.job import KubernetesJobTrigger
+from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.triggers.base import TriggerEvent
 from kubernetes.client import models as k8s  # noqa: TID253 -- loaded only where pods are made, never on the laptop
+from kubernetes_asyncio.client import ApiException as AsyncApiException
+from kubernetes_asyncio.client import BatchV1Api, CoreV1Api
 
 from operators import ending, events, podspec, ranks
 from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
@@ -19,7 +26,7 @@ class StageJob(KubernetesJobOperator):
     """Run ``stillhouse STAGE …`` on ``nodes`` nodes; the arguments, the pods' rights and the ends are StagePod's.
 
     All pods start or none is of use: with a Kueue queue the Job is admitted as a whole. The first pod that fails ends the Job. The
-    Job is gone once the task has ended; the ranks' logs are in the task's log then (not before: look with ``kubectl logs``).
+    Job is gone once the task has ended. Rank 0's log is carried on into the task's while it runs, the other ranks' when it ended.
     """
 
     template_fields: Sequence[str] = (*KubernetesJobOperator.template_fields, "target")
@@ -48,7 +55,8 @@ class StageJob(KubernetesJobOperator):
         """Start the Job, or carry on with the one that an earlier try left running, and wait for its end without a worker."""
         request = self.build_job_request_obj(context)
         request.metadata.labels = request.metadata.labels | self._get_ti_pod_labels(context, include_try_number=False)
-        self.job = self._left_running(request.metadata.namespace, context) or self.create_job(request)
+        with ending.refusals():
+            self.job = self._left_running(request.metadata.namespace, context) or self.create_job(request)
         trigger = StageJobTrigger(
             job_name=self.job.metadata.name, job_namespace=self.job.metadata.namespace, pod_names=[],
             pod_namespace=self.job.metadata.namespace, base_container_name=self.base_container_name, get_logs=False,
@@ -64,7 +72,7 @@ class StageJob(KubernetesJobOperator):
         try:
             for pod in sorted(pods, key=_rank):
                 self.log.info("rank %d, %s:", _rank(pod), pod.metadata.name)
-                self._write_logs(pod)
+                self._write_logs(pod, since_time=event["read_until"] if _rank(pod) == 0 else None)
         finally:
             self.job_client.delete_namespaced_job(name, namespace, propagation_policy="Background")
         if event["status"] != "success":
@@ -77,16 +85,39 @@ class StageJob(KubernetesJobOperator):
 
 
 class StageJobTrigger(KubernetesJobTrigger):
-    """Waits for a Job's end; where a person marks or clears the deferred task, deletes it with its pods."""
+    """Waits for a Job's end and carries rank 0's log on; a task that is marked or cleared takes the Job and its pods along."""
+
+    read_until: Any = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Under this module's name: the provider's trigger leaves the Job."""
         return "operators.job.StageJobTrigger", super().serialize()[1]
 
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """How the Job ended, and until when rank 0's log was carried on."""
+        following = asyncio.create_task(self._follow())
+        try:
+            async for event in super().run():
+                yield TriggerEvent(event.payload | {"read_until": self.read_until})
+        finally:
+            following.cancel()
+
+    async def _follow(self) -> None:
+        """Log what rank 0 said since the last time, again and again. What cannot be read now is read at the end."""
+        manager = AsyncPodManager(self.hook, callbacks=[])
+        first = f"batch.kubernetes.io/job-name={self.job_name},{INDEX}=0"
+        while True:
+            with suppress(AsyncApiException, ClientError):
+                async with self.hook.get_conn() as connection:
+                    found = await CoreV1Api(connection).list_namespaced_pod(self.job_namespace, label_selector=first)
+                for pod in [pod for pod in found.items if pod.status.phase not in {None, "Pending"}]:
+                    self.read_until = await manager.fetch_container_logs_before_current_sec(
+                        pod, container_name=self.base_container_name, since_time=self.read_until
+                    )
+            await asyncio.sleep(self.poll_interval)
+
     async def on_kill(self) -> None:
         """Delete the Job; the pods follow."""
-        from kubernetes_asyncio.client import BatchV1Api
-
         async with self.hook.get_conn() as connection:
             api = BatchV1Api(connection)
             await api.delete_namespaced_job(self.job_name, self.job_namespace, propagation_policy="Background")

@@ -7,6 +7,7 @@ Read from the environment that the chart gives to Airflow:
     STILLHOUSE_MODEL_CACHE      a volume claim for model files      STILLHOUSE_PULL_POLICY      of the images
     STILLHOUSE_PRIORITY_CLASS   of the pods                         STILLHOUSE_QUEUE            a Kueue queue
     STILLHOUSE_SCRATCH_SIZE     the scratch volume's limit          STILLHOUSE_PENDING_S        how long a pod may wait for a node
+    STILLHOUSE_CPU_SHARE        of its cores that a pod reserves
 
 What is not set is left to the cluster.
 """
@@ -61,7 +62,7 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "labels": labels(stage),
         "annotations": OWNER | {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
         "env_vars": variables(parent_run, slots, image),
-        "container_resources": k8s.V1ResourceRequirements(requests=dict(resources), limits=dict(resources)),
+        "container_resources": k8s.V1ResourceRequirements(requests=_reserved(resources), limits=dict(resources)),
         "volumes": volumes,
         "volume_mounts": mounts,
         "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")] if GPU in resources else [],
@@ -103,6 +104,13 @@ def variables(parent_run: str, slots: int, image: str) -> dict[str, str]:
     cache = MODELS if os.environ.get("STILLHOUSE_MODEL_CACHE") else f"{SCRATCH}/models"
     # The image is read-only: what libraries cache goes to the scratch volume too.
     return passed | own | {"STILLHOUSE_SCRATCH": SCRATCH, "TMPDIR": SCRATCH, "HOME": SCRATCH, "HF_HOME": cache}
+
+
+def _reserved(resources: Mapping[str, str]) -> dict[str, str]:
+    """All that the pod may use, but for cores where ``STILLHOUSE_CPU_SHARE`` is below 1: then stages share those of a node."""
+    share = float(os.environ.get("STILLHOUSE_CPU_SHARE", "1"))
+    cores = {"cpu": f"{round(1000 * float(resources['cpu']) * share)}m"} if share < 1 and "cpu" in resources else {}
+    return dict(resources) | cores
 
 
 def _volumes(resources: Mapping[str, str]) -> tuple[list[k8s.V1Volume], list[k8s.V1VolumeMount]]:

@@ -25,7 +25,10 @@ def reap(clients: Mapping[str, Any], namespace: str, states: States) -> list[str
 
 
 def _owned(clients: Mapping[str, Any], namespace: str) -> Iterator[tuple[str, Any, Callable[..., Any]]]:
-    """Everything that stages and teachers made, with what deletes it. Jobs and deployments take their pods along."""
+    """Everything that stages and teachers made and that is not on its way out, with what deletes it.
+
+    Jobs and deployments take their pods along.
+    """
     core, batch, apps = clients["core"], clients["batch"], clients["apps"]
     kinds = [
         ("job", batch.list_namespaced_job, batch.delete_namespaced_job),
@@ -35,7 +38,8 @@ def _owned(clients: Mapping[str, Any], namespace: str) -> Iterator[tuple[str, An
     ]
     for kind, listed, delete in kinds:
         for body in listed(namespace, label_selector=SELECTOR).items:
-            if not body.metadata.owner_references and "stillhouse/run-id" in (body.metadata.annotations or {}):
+            meta = body.metadata
+            if not (meta.owner_references or meta.deletion_timestamp) and "stillhouse/run-id" in (meta.annotations or {}):
                 yield kind, body, delete
 
 

@@ -3,9 +3,12 @@
 ``STILLHOUSE_TEST_IMAGE`` is a worker image that its nodes have or can pull, ``STILLHOUSE_NAMESPACE`` where pods may run.
 """
 
+import contextlib
 import os
+import time
 
 import pytest
+from kubernetes.client.exceptions import ApiException
 
 from tests.operators.conftest import context, run, valid
 
@@ -39,6 +42,15 @@ def core():
     return client.CoreV1Api()
 
 
+@pytest.fixture(scope="session")
+def release(tmp_path_factory):
+    """The chart, installed."""
+    from tests.cluster.release import installed
+
+    with installed(tmp_path_factory.mktemp("release")) as release:
+        yield release
+
+
 @pytest.fixture(autouse=True)
 def cluster(core, monkeypatch):
     """Operators talk to the cluster; what a test leaves is deleted."""
@@ -46,11 +58,25 @@ def cluster(core, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_NAMESPACE", NAMESPACE)
     monkeypatch.setenv("STILLHOUSE_PULL_POLICY", "IfNotPresent")
     yield core
-    for pod in stages(core):
-        core.delete_namespaced_pod(pod.metadata.name, NAMESPACE, grace_period_seconds=0)
+    for pod in left(core):
+        with contextlib.suppress(ApiException):  # it went in the meantime
+            core.delete_namespaced_pod(pod.metadata.name, NAMESPACE, grace_period_seconds=0)
+    assert until(lambda: not left(core))
+
+
+def left(core) -> list:
+    """The stages' pods that are there, be it on their way out."""
+    return core.list_namespaced_pod(NAMESPACE, label_selector="app.kubernetes.io/component=stage").items
 
 
 def stages(core) -> list:
-    """The stages' pods that are there and not on their way out."""
-    found = core.list_namespaced_pod(NAMESPACE, label_selector="app.kubernetes.io/component=stage").items
-    return [pod for pod in found if pod.metadata.deletion_timestamp is None]
+    """Those that are not on their way out."""
+    return [pod for pod in left(core) if pod.metadata.deletion_timestamp is None]
+
+
+def until(condition, seconds: float = 60) -> bool:
+    """Whether the condition comes true: clusters answer when they are ready."""
+    ends = time.monotonic() + seconds
+    while not condition() and time.monotonic() < ends:
+        time.sleep(0.5)
+    return bool(condition())

@@ -1,6 +1,7 @@
 """A Kubernetes API on loopback, as far as operators use it: objects are kept and listed by label; nothing runs.
 
-What a pod does is told beforehand: ``cluster.lives`` holds the statuses that a new pod goes through, one for every time it is read.
+What a pod does is told beforehand: ``cluster.lives`` holds the statuses that a new pod goes through, one for every time it is read;
+``cluster.refusal`` is why nothing may be made.
 """
 
 import json
@@ -44,6 +45,7 @@ class Cluster:
         self.objects: dict[tuple[str, str], dict] = {}
         self.lives: list[dict] = [PENDING, RUNNING, SUCCEEDED]
         self.log = "12 rows\ndone\n"
+        self.refusal = ""
         self.requests: list[str] = []
         self.url = ""
         self._ahead: dict[str, list[dict]] = {}
@@ -79,6 +81,8 @@ class Cluster:
         kind, name = found["kind"], found["name"]
         with self._lock:
             self.requests.append(f"{method} {kind}")
+            if method == "POST" and self.refusal:
+                return 403, status(403) | {"reason": "Forbidden", "message": self.refusal}
             if method == "POST":
                 taken = (kind, body["metadata"]["name"]) in self.objects
                 return (409, status(409)) if taken else (201, self.add(kind, body))

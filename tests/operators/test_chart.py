@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from operators import podspec
+from operators import placement, podspec
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "stillhouse"
@@ -23,8 +23,12 @@ pytestmark = pytest.mark.skipif(HELM is None, reason="no helm: make .tools/helm"
 
 @pytest.fixture(scope="module")
 def chart(tmp_path_factory):
+    return chart_with_a_stand_in(tmp_path_factory.mktemp("chart"))
+
+
+def chart_with_a_stand_in(directory: Path) -> Path:
     """The chart with an empty stand-in for Airflow's, which `helm dependency build` would fetch."""
-    copy = tmp_path_factory.mktemp("chart") / "stillhouse"
+    copy = directory / "stillhouse"
     shutil.copytree(CHART, copy, ignore=shutil.ignore_patterns("charts"))
     [airflow] = yaml.safe_load((CHART / "Chart.yaml").read_text())["dependencies"]
     stand_in = {"apiVersion": "v2", "name": airflow["name"], "version": airflow["version"]}
@@ -153,7 +157,10 @@ def test_quota_and_pools_say_the_same(objects):
     quotas = of_kind(objects, "ResourceQuota")
     pools = json.loads(of_kind(objects, "ConfigMap")["house-pools"]["data"]["pools.json"])
     assert str(pools["gpu"]["slots"]) == quotas["house-gpus"]["spec"]["hard"]["requests.nvidia.com/gpu"]
-    assert str(pools["cpu"]["slots"]) == quotas["house-stages"]["spec"]["hard"]["requests.cpu"]
+    gpus, cores, hard = pools["gpu"]["slots"], pools["cpu"]["slots"], quotas["house-stages"]["spec"]["hard"]
+    # Both pools full: every pod of theirs is within the quota.
+    assert int(hard["requests.cpu"]) == cores + gpus * placement.CPUS_PER_GPU
+    assert hard["requests.memory"] == f"{cores * placement.MEMORY_PER_CPU_GI + gpus * placement.MEMORY_PER_GPU_GI}Gi"
     assert {pool["include_deferred"] for pool in pools.values()} == {True}
 
 

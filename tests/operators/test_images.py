@@ -57,10 +57,12 @@ def test_image_is_labelled_with_its_commit(image):
 def test_image_has_the_one_wheel_with_an_extra_and_nothing_of_its_building(image):
     words = instructions(image)
     start = max(index for index, (word, _) in enumerate(words) if word == "FROM")
-    installs = [value for word, value in words if word == "RUN" and "pip install" in value and "/wheel/*.whl)[" in value]
+    installs = [value for word, value in words if word == "RUN" and " install " in value and "/needs/*.whl)[" in value]
     assert len(installs) == 1
     assert "--constraint" in installs[0]
-    assert "--no-cache-dir" in installs[0]
+    ours = [value for word, value in words[start:] if word == "RUN" and "--no-deps --force-reinstall /wheel/*.whl" in value]
+    assert len(ours) == 1
+    assert all("--no-cache-dir" in each for each in installs + ours)
     copied = [value for word, value in words[start:] if word == "COPY"]
     assert not any(value.startswith(("src", "operators", ". ")) for value in copied)
 
@@ -74,10 +76,15 @@ def test_image_extra_exists(image):
     assert set(filter(None, named)) <= set(extras)
 
 
-def test_images_build_the_wheel_alike():
-    """The same lines in each, so that a builder's cache makes it once."""
-    wheels = {str(instructions(image)[1:8]) for image in ("worker", "train", "services")}
-    assert len(wheels) == 1
+def test_images_build_the_wheels_alike():
+    """The same lines in each, so that a builder's cache makes them once."""
+
+    def wheels(image: str) -> str:
+        words = instructions(image)
+        start = words.index(("FROM", "${PYTHON} AS wheel"))
+        return str(words[start : start + 11])
+
+    assert len({wheels(image) for image in IMAGES if image != "sandbox"}) == 1
 
 
 @pytest.fixture(scope="module")

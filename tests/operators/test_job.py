@@ -8,7 +8,7 @@ from operators.job import StageJob
 from operators.placement import cpu, gpu
 from operators.reaper import reap
 from operators.stage import StageOperator, operator_of
-from tests.operators.kubernetes_fake import ended
+from tests.operators.kubernetes_fake import RUNNING, ended
 
 GIVEN = {"task_id": "sft-1", "stage": "sft", "recipe": "@deepdistill/sft-1", "target": "s3://b/sft/d/1", "post_execute": None}
 DONE = {"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 4}
@@ -96,6 +96,24 @@ def test_job_that_succeeds_is_gone_and_its_ranks_logs_are_the_tasks(make, cluste
     finish(task, context, deferred)
     assert cluster.names("jobs") == []
     assert capsys.readouterr().out.count("step 9 of 9") == 4
+
+
+def test_job_log_of_rank_zero_is_the_tasks_while_the_job_runs(make, cluster, context, end, capsys):
+    """By the trigger, without a worker; what was carried on is not written again."""
+    trigger = start(make(), context).trigger
+    cluster.log = "2026-11-24T00:00:01Z step 1 of 9\n"
+    end({}, {0: RUNNING, 1: RUNNING})
+
+    async def until_it_is_said() -> None:
+        waiting = asyncio.ensure_future(anext(trigger.run()))
+        while trigger.read_until is None:
+            await asyncio.sleep(0.01)
+        [name] = cluster.names("jobs")
+        cluster.objects["jobs", name]["status"] = DONE
+        assert (await waiting).payload["read_until"] == trigger.read_until
+
+    asyncio.run(asyncio.wait_for(until_it_is_said(), 30))
+    assert capsys.readouterr().out.count("step 1 of 9") == 1
 
 
 def test_job_fails_with_the_words_of_the_rank_that_refused(make, cluster, context, end):

@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from operators.placement import cpu, gpu
 from operators.pod import StagePod
-from tests.operators.kubernetes_fake import PENDING, RUNNING, SUCCEEDED, ended
+from tests.operators.kubernetes_fake import BEGUN, PENDING, RUNNING, SUCCEEDED, ended
 
 GIVEN = {"task_id": "graded", "stage": "graded", "recipe": "@toy/graded", "target": "s3://b/graded/toy/1", "parent_run": "r1"}
 QUICK = {"startup_check_interval_seconds": 0, "poll_interval": 0.01, "logging_interval": 0, "post_execute": None}
@@ -58,6 +58,14 @@ def test_pod_runs_the_stage_with_its_placement(make):
     assert (task.pool, task.pool_slots) == ("gpu", 2)
     assert spec.node_selector == {"accelerator": "h100", "pool": "train"}
     assert [each.key for each in spec.tolerations] == ["nvidia.com/gpu"]
+
+
+@pytest.mark.parametrize(("share", "reserved"), [("1", "2"), ("0.25", "500m")])
+def test_pod_reserves_its_share_of_the_cores_and_may_use_them_all(make, monkeypatch, share, reserved):
+    monkeypatch.setenv("STILLHOUSE_CPU_SHARE", share)
+    resources = make(**cpu(2)).build_pod_request_obj().spec.containers[0].resources
+    assert resources.requests == {"cpu": reserved, "memory": "8Gi"}
+    assert resources.limits == {"cpu": "2", "memory": "8Gi"}
 
 
 def test_pod_environment_reaches_mlflow_and_the_parent_run(make):
@@ -203,6 +211,28 @@ def test_pod_outlives_its_trigger_and_the_next_try_carries_on_with_it(make, clus
 
     assert cluster.requests.count("POST pods") == 1
     assert first not in cluster.names("pods")
+
+
+def test_pod_on_its_way_out_is_not_carried_on_with(make, cluster, context, run):
+    """A task that was cleared starts again while the pod of before has its two minutes to end."""
+    cluster.lives = [RUNNING]
+    deferred(make(**cpu(1)), context)
+    [first] = cluster.names("pods")
+    cluster.objects["pods", first]["metadata"]["deletionTimestamp"] = BEGUN
+
+    context["ti"].try_number, cluster.lives = 2, [RUNNING, SUCCEEDED]
+    run(make(**cpu(1)), context)
+
+    assert cluster.requests.count("POST pods") == 2
+    assert cluster.names("pods") == [first]
+
+
+def test_pod_beyond_the_quota_says_so_in_one_line(make, cluster, context, run):
+    cluster.refusal = 'pods "stage-1" is forbidden: exceeded quota: stages, requested: requests.cpu=9, limited: requests.cpu=2'
+    with pytest.raises(AirflowException, match=r"^the cluster refused the pod: .* exceeded quota: .*capacity$") as raised:
+        run(make(**cpu(9)), context)
+    assert not isinstance(raised.value, AirflowFailException)
+    assert "\n" not in str(raised.value)
 
 
 def test_pod_that_failed_before_is_made_anew_by_the_next_try(make, cluster, context, run):

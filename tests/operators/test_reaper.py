@@ -53,6 +53,11 @@ def test_pod_of_a_deleted_run_is_deleted(cluster, clients, leave):
     assert cluster.names("pods") == []
 
 
+def test_pod_on_its_way_out_is_not_deleted_again(cluster, clients, leave):
+    cluster.objects["pods", leave()]["metadata"]["deletionTimestamp"] = "2026-11-24T00:00:00Z"
+    assert reap(clients, "house", states(graded="failed")) == []
+
+
 def test_pods_of_mapped_tasks_are_told_apart(cluster, clients, leave):
     leave("report", 0)
     kept = leave("report", 1)
