@@ -17,6 +17,7 @@ from kubernetes_asyncio.client import BatchV1Api, CoreV1Api
 
 from operators import ending, events, podspec, ranks
 from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.links import LINKS
 from operators.placement import GPU
 
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -31,6 +32,7 @@ class StageJob(KubernetesJobOperator):
 
     template_fields: Sequence[str] = (*KubernetesJobOperator.template_fields, "target")
     ui_color = "#e8f1e4"
+    operator_extra_links = LINKS
 
     def __init__(
         self, *, stage: str, recipe: str, target: str, nodes: int, overrides: str = "{}", inputs: Inputs = NO_INPUTS,

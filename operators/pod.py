@@ -8,6 +8,7 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from operators import events, podspec
 from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
 from operators.ending import Ending
+from operators.links import LINKS
 from operators.placement import GPU
 
 
@@ -23,6 +24,7 @@ class StagePod(KubernetesPodOperator):
 
     template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "target")
     ui_color = "#e8f1e4"
+    operator_extra_links = LINKS
 
     def __init__(
         self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from operators import events
 from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.links import LINKS
 from operators.placement import GPU
 from stillhouse.errors import REFUSED
 
@@ -32,6 +33,7 @@ class StageProcess(BaseOperator):
 
     template_fields: Sequence[str] = ("cmds", "target", "parent_run", "endpoints")
     ui_color = "#e8f1e4"
+    operator_extra_links = LINKS
 
     def __init__(
         self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",

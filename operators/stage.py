@@ -8,15 +8,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from operators.links import LINKS
-
 StageOperator: Any
 if os.environ.get("STILLHOUSE_RUNNER") == "process":
     from operators.process import StageProcess as StageOperator
 else:
     from operators.pod import StagePod as StageOperator
-# On the class: mapped tasks have no operator to ask before they run.
-StageOperator.operator_extra_links = LINKS
 
 
 def operator_of(placed: Mapping[str, Any]) -> Any:
@@ -25,7 +21,6 @@ def operator_of(placed: Mapping[str, Any]) -> Any:
         return StageOperator
     from operators.job import StageJob
 
-    StageJob.operator_extra_links = LINKS
     return StageJob
 
 
