@@ -12,10 +12,10 @@ import pytest
 
 from stillhouse import rows, testing
 from stillhouse.errors import EngineFailed
-from stillhouse.rows import Question, Response, Selected
+from stillhouse.rows import Question, Response, Screened, Selected
 from stillhouse.sampling.engine import Request, Sampling, load
 from stillhouse.stage import execute
-from stillhouse.stages import responses, sft
+from stillhouse.stages import responses, screened, sft
 from stillhouse.training.models import FromScratch
 from tests.conftest import answers, free_port, server
 
@@ -74,15 +74,19 @@ def read(artifacts, name):
     return {rows.response_key(row): row for row in made}
 
 
-def in_process(artifacts, name):
-    command = [
-        str(PYTHON), "-m", "stillhouse", "responses", "--config", CONFIG.model_dump_json(),
-        "--input", f"questions={(artifacts / 'questions' / 'toy' / '1').as_uri()}",
-        "--input", f"checkpoint={(artifacts / 'sft' / 'tiny' / '1').as_uri()}",
-        "--output", (artifacts / "responses" / name / "1").as_uri(),
-    ]  # fmt: skip
+def run_beside_vllm(stage, config, inputs, output):
+    """A stage in the environment that has vLLM."""
+    given = [word for name, uri in inputs.items() for word in ("--input", f"{name}={uri}")]
+    command = [str(PYTHON), "-m", "stillhouse", stage, "--config", config.model_dump_json(), *given, "--output", output]
     done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=START_S)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+
+def in_process(artifacts, name):
+    inputs = {
+        "questions": (artifacts / "questions" / "toy" / "1").as_uri(), "checkpoint": (artifacts / "sft" / "tiny" / "1").as_uri()
+    }  # fmt: skip
+    run_beside_vllm("responses", CONFIG, inputs, (artifacts / "responses" / name / "1").as_uri())
     return read(artifacts, name)
 
 
@@ -113,3 +117,23 @@ def test_vllm_served_refusals_are_told_apart(endpoint, monkeypatch):
     assert made[long.question_id].failure == "context_overflow"
     with pytest.raises(EngineFailed, match="model tinny is not served at .* did you mean tiny"):
         load(Sampling(engine="openai"), "tinny")
+
+
+def test_vllm_perplexity_is_that_of_transformers_within_a_thousandth(artifacts):
+    """Both in float32: what is left is rounding. The texts begin alike, and one is there twice: nothing may come from a cache."""
+    asked = testing.questions(4)
+    given = [testing.response(each, text=text) for each, text in zip(asked[:3], ("It is 7.", "It is 8.", "zyx wvu tsr " * 4))]
+    given.append(testing.response(asked[0], text="It is 7.", sample_index=1))
+    inputs = {
+        "questions": (artifacts / "questions" / "toy" / "1").as_uri(), "scorer": (artifacts / "sft" / "tiny" / "1").as_uri(),
+        "responses": (artifacts / "responses" / "scored" / "1").as_uri(),
+    }  # fmt: skip
+    testing.publish(given, Response, inputs["responses"])
+    config = screened.Config(max_perplexity=1e6)
+    own, beside = ((artifacts / "screened" / engine / "1") for engine in ("transformers", "vllm"))
+    execute(screened, config, {name: [uri] for name, uri in inputs.items()}, own.as_uri())
+    run_beside_vllm("screened", config.model_copy(update={"perplexity_engine": "vllm"}), inputs, beside.as_uri())
+    expected, found = ([row.perplexity for row in rows.read(each, Screened)] for each in (own, beside))
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert found[0] == found[3]
+    assert found[2] > 2 * found[0], "noise surprises it more"

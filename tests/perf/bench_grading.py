@@ -84,7 +84,7 @@ def _answers(asked, model, row_type):
         sample_index=pl.Series(np.tile(np.arange(SAMPLES, dtype=np.int32), asked.height)), verify_score=pl.Series(score.ravel()),
     )  # fmt: skip
     if row_type is Verified:
-        unset = {"method": pl.lit("bench"), "detail": pl.lit(""), "seconds": pl.lit(0.0)}
+        unset = {"method": pl.lit("bench"), "detail": pl.lit(""), "seconds": pl.lit(0.0), "content_id": pl.lit("")}
         return made.with_columns(kind=pl.lit("correct"), passed=pl.col("verify_score") > 0.5, **unset)
     text = pl.format("<think>{}</think><answer>{}</answer>", "sample_index", "verify_score")
     numbers = {"prompt_tokens": pl.lit(9, pl.Int32), "completion_tokens": pl.lit(12, pl.Int32), "seed": pl.lit(0, pl.Int64)}
