@@ -97,11 +97,6 @@ def bare(directory: Path) -> None:
     _grouped(directory).collect(engine="streaming")
 
 
-def bare_written(directory: Path) -> None:
-    """The same with its result in a Parquet file, which is the least that a stage does besides."""
-    _grouped(directory).sink_parquet(directory / "grouped.parquet", compression="zstd")
-
-
 def _grouped(directory: Path):
     import polars as pl
 
@@ -112,11 +107,14 @@ def _grouped(directory: Path):
 
 
 def tally(directory: Path) -> None:
-    """Grading's own group-by, by question, with the check for two verdicts under one key."""
+    """Grading's own group-by, by question and model, with the check for two verdicts under one key."""
     from stillhouse import grades
+    from stillhouse.grading import PassThresholds
+    from stillhouse.keys import Keys, Seen
 
-    verdicts = frames.scan(directory / "verified", Verified, (*Verified.KEY, "verify_score")).filter(prompt_kind="question")
-    grades.tally(verdicts, sorted(PASS_RATES), [0.7, 0.99, 4.99])
+    asked = grades.asked(directory / "questions")
+    verdicts = Keys(asked["question_id"]).read(directory / "verified", Verified, "verify_score")
+    grades.tally(verdicts, Seen(asked.height), grades.limits(PassThresholds(), asked))
 
 
 def grade(directory: Path) -> None:
@@ -170,7 +168,7 @@ def _measure(call, directory: Path) -> tuple[float, float]:
 
 
 STEPS = {
-    "bare group-by": bare, "bare group-by, written": bare_written, "tally: our group-by": tally, "graded": grade,
+    "bare group-by": bare, "tally: our group-by": tally, "graded": grade,
     "decided: selected without texts": decide, "selected": select,
 }  # fmt: skip
 

@@ -47,7 +47,7 @@ def run(tmp_path, given, leave_out=(), shard=None, **config):
     inputs = selected.Inputs(scratch=scratch, responses=responses, shard=shard or Shard(), **paths)
     outputs = selected.run(selected.Config(**{"teacher": "teacher", **config}), inputs)
     dropped = [row for path in (scratch / "output" / "dropped").glob("*") for row in pq.read_table(path).to_pylist()]
-    assert outputs.dropped.total() == len(dropped)
+    assert outputs.dropped.total() == sum(row["n"] for row in dropped)
     return outputs, list(rows.read(scratch / "output", Selected))
 
 
