@@ -25,7 +25,7 @@ KINDS = {"question": "int32", "model": "int32", "sample": "int32", "place": "int
 
 @dataclass(frozen=True)
 class Pool:
-    """The teacher's first-round responses by column, in the order of the responses. All numbers: no text, and no string, to a row."""
+    """The teacher's first-round responses by column, in the order of the responses. All are numbers: no string to a row."""
 
     ids: "pl.Series"
     """Of all questions."""
@@ -134,7 +134,8 @@ def _count_others(part: Part, mine: "Array", keys: Keys, others: Counter[tuple[s
     import numpy as np
 
     if part.unknown:
-        msg = f"responses: {part.unknown[0]} ({len(part.unknown)} such) is not in the questions input; give the questions that were answered"
+        others_too = f" ({len(part.unknown)} such)"
+        msg = f"responses: {part.unknown[0]}{others_too} is not in the questions input; give the questions that were answered"
         raise BadRows(msg)
     others.update(part.later)
     for model, n in enumerate(np.bincount(part.model[~mine]).tolist()):
@@ -177,8 +178,8 @@ def left_over(
 
     reasons: list[str | pl.Expr] = [pl.lit("not_selected")]
     if choices is not None:
-        tried = questions.select("question").join(choices.select("question", "reason", tried=True), on="question", how="left", maintain_order="left")
-        questions = questions.hstack(tried.drop("question"))
+        found = choices.select("question", "reason", tried=True)
+        questions = questions.join(found, on="question", how="left", maintain_order="left")
         reasons = ["reason", pl.when(pl.col("tried").is_null()).then(pl.lit("no_response")), *reasons]
     if grades is not None:
         questions = questions.hstack(grades.select("discard_reason"))

@@ -105,7 +105,8 @@ def _levels(asked: "pl.DataFrame", graded: Path) -> "pl.DataFrame":
     found = frames.scan(graded, Graded, ("question_id", "level", "discard_reason")).collect()
     if not found["question_id"].equals(asked["question_id"]):
         if found["question_id"].n_unique() < found.height:
-            msg = f"graded: {found.filter(pl.col('question_id').is_duplicated())['question_id'][0]} is there twice; give one artifact"
+            twice = found.filter(pl.col("question_id").is_duplicated())["question_id"][0]
+            msg = f"graded: {twice} is there twice; give one artifact, and each of its parts once"
             raise BadRows(msg)
         found = asked.select("question_id").join(found, on="question_id", how="left", maintain_order="left")
     return found.select("level", "discard_reason")
@@ -115,7 +116,7 @@ def _learn(plan: Plan, asked: "pl.DataFrame", levels: "pl.DataFrame | None", poo
     import polars as pl
 
     limits = grades.limits(plan.pass_thresholds, asked)
-    discarded = pl.Series("discard_reason", [None], pl.String).new_from_index(0, asked.height) if levels is None else levels["discard_reason"]
+    discarded = pl.lit(None, pl.String).alias("discard_reason") if levels is None else levels["discard_reason"]
     tallied = asked.with_columns(*pool.tally(limits).columns(0), discarded)
     chosen = choices.choose(tallied, plan)
     passing, failing = splits.passing(pool, chosen, limits)
@@ -125,7 +126,9 @@ def _learn(plan: Plan, asked: "pl.DataFrame", levels: "pl.DataFrame | None", poo
 def _why_empty(plan: Plan, name: str, decision: Decision) -> str:
     limits = f", limits {plan.limits[name].model_dump(mode='json')}" if name in plan.limits else ""
     if name in plan.rl_splits:
-        there = {} if decision.grades is None else dict(decision.grades.drop_nulls("level").group_by("level").len().sort("level").iter_rows())
+        there: dict[int, int] = {}
+        if decision.grades is not None:
+            there = dict(decision.grades.drop_nulls("level").group_by("level").len().sort("level").iter_rows())
         wanted = plan.rl_splits[name]
         return f"levels {wanted} are wanted{limits}, there are {there}; ask for other levels or for more questions"
     if name in plan.original_splits:

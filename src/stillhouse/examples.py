@@ -69,7 +69,8 @@ def from_questions(split: Split, questions: Path) -> "Iterator[pl.DataFrame]":
     """One example for every chosen question: its messages, for RL to answer (Staged RL §3.3); in mode original its response too."""
     import polars as pl
 
-    chosen = split.rows.unique("question", keep="first", maintain_order=True).sort("question")
+    columns = [name for name in ("question", "question_id", "category", "cv", "pass_rate") if name in split.rows.columns]
+    chosen = split.rows.select(columns).unique("question", keep="first", maintain_order=True).sort("question")
     done = 0
     for texts in frames.fetch(questions, chosen["question"], ("messages", "original_response")):
         batch = chosen.slice(done, texts.height).hstack(texts)
@@ -92,7 +93,8 @@ def _rows(split: Split, batch: "pl.DataFrame", key: Sequence[str]) -> "pl.DataFr
         *((pl.col(name) if name in batch.columns else pl.lit(None, kind).alias(name)) for name, kind in numbers.items()),
         (pl.col(TOKENS[0]) + pl.col(TOKENS[1]) if whole else pl.lit(None, pl.Int32)).alias("n_tokens"),
         (pl.col(TOKENS[1]) if whole else pl.col("reply").str.count_matches(r"\S+")).cast(pl.Int64).fill_null(0).alias(LENGTH),
-        (pl.col("reply").fill_null("") == "").and_(answered).alias(MISSING), "question", pl.concat_str(key, separator="/").alias("key"),
+        (pl.col("reply").fill_null("") == "").and_(answered).alias(MISSING), "question",
+        pl.concat_str(key, separator="/").alias("key"),
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def limits(thresholds: PassThresholds, questions: "pl.DataFrame") -> "Array":
 
 
 class Tally:
-    """Sums of scores by question, for one model or for several at once. Rows may come in any order; in the questions' is fastest."""
+    """Sums of scores by question, of one model or of several. Rows may come in any order; that of the questions is fastest."""
 
     def __init__(self, limits: "Array") -> None:
         """``limits``: every question's pass threshold."""
@@ -93,7 +93,7 @@ class Tally:
             mean = self._sum / self._n
             # Rounded, so that the last bits do not say in which order scores were added.
             variance = np.maximum(self._squares / self._n - mean * mean, 0).round(12)
-        made = {"n": self._n, "mean": mean.round(12), "variance": variance, "passed": self._passed}
+        made: dict[str, Array] = {"n": self._n, "mean": mean.round(12), "variance": variance, "passed": self._passed}
         return [pl.Series(f"{name}_{place}", column, nan_to_null=True) for name, column in made.items()]
 
 

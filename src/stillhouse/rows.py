@@ -17,7 +17,6 @@ from stillhouse.errors import BadRows, MissingInput
 
 PART_ROWS = 50_000
 """Rows to a part file: bounds the memory of a writer, keeps files large enough to scan fast."""
-
 R = TypeVar("R")
 
 Category = Literal["math", "code", "science", "instruction_following", "multi_turn", "other"]
@@ -238,8 +237,7 @@ def dropped(row: Any, reason: str, detail: str = "") -> Dropped:
 def write(directory: Path, rows: Iterable[R], row_type: type[R]) -> int:
     """Write rows as part files of at most ``PART_ROWS`` rows, at least one part. Returns the number of rows."""
     directory.mkdir(parents=True, exist_ok=True)
-    batch: list[R] = []
-    total, part = 0, 0
+    batch, total, part = list[R](), 0, 0
     for row in rows:
         batch.append(row)
         if len(batch) == PART_ROWS:
@@ -291,9 +289,7 @@ def read(directory: Path, row_type: type[R]) -> Iterator[R]:
     for path in parts(directory):
         file = pq.ParquetFile(path)
         check_columns(path, file.schema_arrow.names, names, row_type)
-        for batch in file.iter_batches(columns=names):
-            for values in batch.to_pylist():
-                yield row_type(**values)
+        yield from (row_type(**values) for batch in file.iter_batches(columns=names) for values in batch.to_pylist())
 
 
 def check_columns(path: Path, got: Sequence[str], wanted: Sequence[str], row_type: type[Any]) -> None:

@@ -84,7 +84,8 @@ def passing(pool: Pool, chosen: "pl.DataFrame", limits: "Array") -> "tuple[pl.Da
     question = pl.Series("question", pool.question[at].astype(np.uint32))
     found = pl.DataFrame([
         pool.ids[question].alias("question_id"), pl.Series("model", pool.models, pl.String)[pl.Series(pool.model[at])],
-        pl.Series("sample_index", pool.sample[at]), pl.Series("verify_score", pool.score[at]), pl.Series("place", pool.place[at]), question,
+        pl.Series("sample_index", pool.sample[at]), pl.Series("verify_score", pool.score[at]), pl.Series("place", pool.place[at]),
+        question,
     ])  # fmt: skip
     first_round = found.with_columns(prompt_kind=pl.lit("question"), round=pl.lit(1, pl.Int32), row=pl.Series(at))
     return first_round.hstack(kept.drop("question")[pl.Series(row[pool.question[at]])]), candidates & ~above

@@ -121,9 +121,9 @@ def test_vllm_served_refusals_are_told_apart(endpoint, monkeypatch):
 
 def test_vllm_perplexity_is_that_of_transformers_within_a_thousandth(artifacts):
     """Both in float32: what is left is rounding. The texts begin alike, and one is there twice: nothing may come from a cache."""
-    asked = testing.questions(4)
-    given = [testing.response(each, text=text) for each, text in zip(asked[:3], ("It is 7.", "It is 8.", "zyx wvu tsr " * 4))]
-    given.append(testing.response(asked[0], text="It is 7.", sample_index=1))
+    asked = testing.questions(3)
+    texts = [(0, "It is 7."), (1, "It is 8."), (2, "zyx wvu tsr " * 4), (0, "It is 7.")]
+    given = [testing.response(asked[number], text=text, sample_index=at) for at, (number, text) in enumerate(texts)]
     inputs = {
         "questions": (artifacts / "questions" / "toy" / "1").as_uri(), "scorer": (artifacts / "sft" / "tiny" / "1").as_uri(),
         "responses": (artifacts / "responses" / "scored" / "1").as_uri(),

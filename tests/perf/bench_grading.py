@@ -6,9 +6,11 @@
 import os
 import shutil
 import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 from stillhouse import frames
 from stillhouse.rows import Question, Response, Verified
@@ -34,6 +36,14 @@ PASS_RATES = {
 """Questions by pass rate 0, 1/4 … 1 (DeepDistill, Fig. 8, in thousands). It shows none for ``other``."""
 for _rates in PASS_RATES.values():
     _rates["other"] = _rates["instruction_following"]
+
+
+class Measured(NamedTuple):
+    """Wall seconds, seconds of all cores together (which other processes disturb little), and peak GiB of a call."""
+
+    seconds: float
+    busy: float
+    peak: float
 
 
 def generate(directory: Path, n_questions: int) -> None:
@@ -153,18 +163,20 @@ def _selection():
     return selected.Config(teacher="r1", rl_splits={"rl_1": (2,), "rl_2": (3,)}, anneal_questions=200_000)
 
 
-def measured(call, directory: Path) -> tuple[float, float]:
-    """Seconds and peak GiB of a call in a process of its own."""
+def measured(call, directory: Path) -> Measured:
+    """A call in a process of its own."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(_measure, call, directory).result()
 
 
-def _measure(call, directory: Path) -> tuple[float, float]:
+def _measure(call, directory: Path) -> Measured:
+    import numpy  # noqa: F401
     import polars  # noqa: F401
 
+    busy = time.process_time()
     with timed() as timing:
         call(directory)
-    return timing.seconds, peak_gib()
+    return Measured(timing.seconds, time.process_time() - busy, peak_gib())
 
 
 STEPS = {

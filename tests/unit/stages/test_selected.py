@@ -60,6 +60,20 @@ def test_selected_algorithm_1_and_annealing_choose_passing_responses_of_challeng
     assert outputs.metrics["n_examples/sft_1"] == 2
 
 
+def test_selected_drops_say_which_responses_they_stand_for(tmp_path):
+    given = Rows()
+    given.screened[0] = testing.screened(given.responses[0], kept=False)
+    given.responses.append(testing.response(MIXED, model="teacher", prompt_kind="previous_answer", round=2))
+    run(tmp_path, given)
+    (path,) = (tmp_path / "scratch-0" / "output" / "dropped").glob("*")
+    assert {(row["key"], row["reason"], row["n"]) for row in pq.read_table(path).to_pylist()} == {
+        ("*/other/question/1/*", "other_model", 12), ("*/teacher/previous_answer/2/*", "further_round", 1),
+        (f"{MIXED.question_id}/teacher/question/1/0", "screened_out", 1),
+        (f"{MIXED.question_id}/teacher/question/1/1,3", "not_passing", 2), (EASY.question_id, "easy", 1),
+        (HOPELESS.question_id, "never_solved", 1), (SILENT.question_id, "no_response", 1),
+    }  # fmt: skip
+
+
 def test_selected_ungraded_hopeless_question_is_below_the_threshold(tmp_path):
     outputs, _ = run(tmp_path, Rows(), leave_out=["graded", "screened"])
     assert outputs.dropped["below_threshold"] == 1
