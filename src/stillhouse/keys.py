@@ -85,8 +85,8 @@ class Keys:
         plain = (kinds.indices.to_numpy() == kinds.dictionary.to_pylist().index("question")) & (rounds == 1)
         later: Counter[tuple[str, str, int]] = Counter()
         if not plain.all():
-            rest = pa.array(~plain)
-            later = Counter(zip(*(column.filter(rest).to_pylist() for column in (models, kinds, batch.column("round"))), strict=True))
+            rest = batch.select(["model", "prompt_kind", "round"]).filter(pa.array(~plain))
+            later.update(zip(*(column.to_pylist() for column in rest.columns), strict=True))
         question, unknown = numbers[code], []
         if (numbers < 0).any():
             unknown = ids.dictionary.take(pa.array(np.unique(code[plain & (question < 0)]))).to_pylist()
