@@ -126,8 +126,9 @@ class Ngrams:
         hashes = np.sort(self._all_waiting())
         edges = np.searchsorted(hashes >> np.uint64(56), np.arange(FILES + 1))
         for number, (start, end) in enumerate(pairwise(edges)):
-            with (self._scratch / f"{number:03d}.hashes").open("ab") as file:
-                hashes[start:end].tofile(file)
+            if end > start:
+                with (self._scratch / f"{number:03d}.hashes").open("ab") as file:
+                    hashes[start:end].tofile(file)
         self._waiting, self._held = [], 0
 
 

@@ -180,6 +180,20 @@ def test_selected_responses_given_twice_are_refused(tmp_path):
         run(tmp_path, given)
 
 
+@pytest.mark.parametrize("name", ["verified", "screened"])
+def test_selected_two_rows_for_one_key_are_refused(tmp_path, name):
+    given = Rows()
+    getattr(given, name).append(getattr(given, name)[2])
+    with pytest.raises(BadRows, match=f"responses or {name}: some key is there twice"):
+        run(tmp_path, given)
+
+
+def test_selected_verdicts_on_questions_that_were_not_asked_do_not_matter(tmp_path):
+    given, whole = Rows(), run(tmp_path, Rows())
+    given.verified.insert(0, testing.verified(testing.response(testing.question("else", "1"), model="teacher")))
+    assert run(tmp_path, given)[1] == whole[1]
+
+
 def test_selected_response_to_an_unknown_question_is_refused(tmp_path):
     given = Rows()
     given.questions = given.questions[1:]
