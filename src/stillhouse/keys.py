@@ -82,7 +82,7 @@ class Keys:
         numbers = self.numbers(ids.dictionary)
         code, rounds = ids.indices.to_numpy(), batch.column("round").to_numpy()
         model = np.array([self.number(each) for each in models.dictionary.to_pylist()], np.int32)[models.indices.to_numpy()]
-        plain = (kinds.indices.to_numpy() == kinds.dictionary.to_pylist().index("question")) & (rounds == 1)
+        plain = (kinds.indices.to_numpy() == kinds.dictionary.index("question").as_py()) & (rounds == 1)
         later: Counter[tuple[str, str, int]] = Counter()
         if not plain.all():
             rest = batch.select(["model", "prompt_kind", "round"]).filter(pa.array(~plain))

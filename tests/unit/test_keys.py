@@ -1,4 +1,5 @@
 import random
+from collections import Counter
 
 import numpy as np
 import polars as pl
@@ -38,16 +39,22 @@ def test_read_numbers_rows_by_question_model_and_sample_however_they_are_parted(
     assert bool(numbers._index) == shuffled, "rows in the questions' order are numbered without looking one up"
 
 
-def test_read_tells_unknown_questions_and_later_rounds_apart(tmp_path, monkeypatch):
+@pytest.mark.parametrize("part_rows", [1, 100])
+def test_read_tells_unknown_questions_and_later_rounds_apart(tmp_path, monkeypatch, part_rows):
     else_asked = testing.question("else", "1")
     made = [
         testing.response(else_asked), testing.response(ASKED[3]), testing.response(ASKED[4], round=2),
         testing.response(ASKED[4], prompt_kind="summary", model="s"), testing.response(else_asked, sample_index=1),
     ]  # fmt: skip
-    found, parts, _ = read(tmp_path, made, 100, monkeypatch)
+    found, parts, _ = read(tmp_path, made, part_rows, monkeypatch)
     assert found == [(3, "toy", 0, 1, 1.0)]
-    assert parts[0].unknown == [else_asked.question_id]
-    assert parts[0].later == {("toy", "question", 2): 1, ("s", "summary", 1): 1}
+    assert {each for part in parts for each in part.unknown} == {else_asked.question_id}
+    assert sum((part.later for part in parts), Counter()) == {("toy", "question", 2): 1, ("s", "summary", 1): 1}
+
+
+def test_read_part_without_rows_is_no_part(tmp_path):
+    rows.write(tmp_path, [], Verified)
+    assert [len(part.sample) for part in Keys(IDS).read(tmp_path, Verified, "verify_score")] in ([], [0])
 
 
 def test_read_without_a_value_takes_responses(tmp_path):
