@@ -3,7 +3,6 @@
 A *choice* is a row by question: category, n, n_passed, pass_rate, cv, challenging, and the reason why nothing is chosen, null else.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stillhouse import draws, grades
@@ -18,12 +17,12 @@ SWEEP_STEPS = 20
 """Steps of the CV threshold between 0 and 1 that the sweep shows."""
 
 
-def choose(tallied: "pl.DataFrame", rules: Rules, above: Sequence[float]) -> "pl.DataFrame":
+def choose(tallied: "pl.DataFrame", rules: Rules) -> "pl.DataFrame":
     """``selection.stage_1`` of every question of a tally of all models at once, with category and discard_reason."""
     import polars as pl
 
     made = tallied.filter(pl.col("n_0") > 0).with_columns(
-        pass_rate=grades.pass_rate(0, rules.pass_thresholds, above, "indicator"),
+        pass_rate=grades.pass_rate(0, "indicator"),
         cv=grades.coefficient_of_variation(0, rules.ddof),
         stays=_stays(rules),
     )
@@ -35,8 +34,7 @@ def choose(tallied: "pl.DataFrame", rules: Rules, above: Sequence[float]) -> "pl
         .when(~challenging & ~pl.col("stays")).then(pl.lit("easy"))
     )  # fmt: skip
     return made.select(
-        "question_id", "category", "pass_rate", "cv", "stays", n="n_0",
-        n_passed=(pl.col("pass_rate") * pl.col("n_0")).round().cast(pl.Int32), reason=reason,
+        "question", "question_id", "category", "pass_rate", "cv", "stays", n="n_0", n_passed="passed_0", reason=reason,
         challenging=challenging & pl.col("discard_reason").is_null(),
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from stillhouse import frames
 from stillhouse.examples import LENGTH, MISSING
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Composition:
         for batch in batches:
             self._missing.append(batch.filter(pl.col(MISSING)).select("key", "mode"))
             made = batch.filter(~pl.col(MISSING))
-            self._used.append(made["question_id"])
+            self._used.append(made["question"])
             self._counts.append(
                 made.group_by("split", "category", length_bin=length_bin).agg(n_examples=pl.len(), length=pl.col(LENGTH).sum())
             )
@@ -58,15 +59,14 @@ class Composition:
 
     @property
     def used(self) -> "pl.Series":
-        """The ids of the questions that have an example."""
+        """The places of the questions that have an example."""
         import polars as pl
 
         return pl.concat(self._used).unique()
 
-    def missing(self) -> "pl.LazyFrame":
+    def missing(self) -> "pl.DataFrame":
         """The records of chosen responses without a text."""
         import polars as pl
 
-        records = pl.concat(self._missing).lazy().unique("key", keep="first", maintain_order=True)
-        reason = pl.col("mode").replace_strict(NO_TEXT, return_dtype=pl.String)
-        return records.select("key", reason=reason, detail=pl.lit(""), row=pl.lit(""))
+        records = pl.concat(self._missing).unique("key", keep="first", maintain_order=True)
+        return frames.dropped(records, pl.col("mode").replace_strict(NO_TEXT, return_dtype=pl.String), "key")

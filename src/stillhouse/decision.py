@@ -4,17 +4,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stillhouse import candidates, choices, frames, grades, splits
 from stillhouse.candidates import Pool
 from stillhouse.composition import Composition
 from stillhouse.errors import BadRows, NothingToDo
-from stillhouse.rows import Graded, Response
+from stillhouse.rows import Graded
 from stillhouse.splits import Mode, Plan, Split
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+
+    Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,20 @@ class Learnt:
     choices: "pl.DataFrame"
     """Algorithm 1 by question."""
     passing: "pl.DataFrame"
-    """Passing responses to the questions it keeps, with their places."""
-    failing: "pl.DataFrame"
-    """The other responses to these questions."""
+    """Passing responses to the questions it keeps, with their places among all responses and, as ``row``, in the pool."""
+    failing: "Array"
+    """Which of the pool are the other responses to these questions."""
+
+    def not_selected(self, made: Sequence[Split]) -> "Array":
+        """Which of the pool pass, and are in no split."""
+        import numpy as np
+
+        left = np.zeros(len(self.pool.sample), bool)
+        left[self.passing["row"].to_numpy()] = True
+        for split in made:
+            if "row" in split.rows.columns:
+                left[split.rows["row"].to_numpy()] = False
+        return left
 
 
 @dataclass(frozen=True)
@@ -36,25 +50,19 @@ class Decision:
 
     asked: "pl.DataFrame"
     grades: "pl.DataFrame | None"
+    """Level and discard_reason of every question, in the questions' order; null where it was not graded."""
     learnt: Learnt | None
     splits: list[Split]
 
-    def drops(self, responses: Sequence[Path], mode: Mode, made: Composition) -> "Iterator[pl.LazyFrame]":
+    def drops(self, mode: Mode, made: Composition) -> "Iterator[pl.DataFrame]":
         """The records of the responses and questions that no example was made of."""
         if self.learnt is not None:
-            yield from self._responses_left(self.learnt, responses, mode)
+            pool = self.learnt.pool
+            yield from pool.drops(with_summaries=mode == "summary")
+            yield pool.left(self.learnt.failing, "not_passing")
+            yield pool.left(self.learnt.not_selected(self.splits), "not_selected")
         yield made.missing()
         yield candidates.left_over(self.asked, made.used, self.learnt.choices if self.learnt else None, self.grades)
-
-    def _responses_left(self, learnt: Learnt, responses: Sequence[Path], mode: Mode) -> "Iterator[pl.LazyFrame]":
-        yield from learnt.pool.drops()
-        yield from candidates.further(responses, mode == "summary")
-        yield frames.dropped(learnt.failing.lazy().select(Response.KEY), Response, "not_passing")
-        rest = learnt.passing
-        for split in self.splits:
-            if "place" in split.rows.columns:
-                rest = rest.join(split.rows.select("place"), on="place", how="anti", maintain_order="left")
-        yield frames.dropped(rest.lazy().select(Response.KEY), Response, "not_selected")
 
     def outcomes(self) -> Counter[str]:
         """Questions by what Algorithm 1 said of them."""
@@ -73,12 +81,14 @@ def decide(
     """Choose. Raises BadRows for rows that do not belong together, NothingToDo for a split that would be empty."""
     import polars as pl
 
-    asked = grades.asked(questions, source=pl.col("source"), has_original=pl.col("original_response").is_not_null())
-    levels = frames.scan(graded, Graded, ("question_id", "level", "discard_reason")).collect() if graded else None
+    has_original = pl.col("original_response").is_not_null()
+    asked = grades.asked(questions, source=pl.col("source"), has_original=has_original).with_row_index("question")
+    levels = _levels(asked, graded) if graded else None
     learnt = None
     made = splits.of_questions(plan, asked, levels)
     if verified is not None and responses:
-        learnt = _learn(plan, asked, levels, responses, candidates.pool(responses, verified, screened, plan.teacher))
+        pool = candidates.pool(asked["question_id"], responses, verified, screened, plan.teacher)
+        learnt = _learn(plan, asked, levels, pool)
         made = [*splits.of_responses(plan, learnt.passing), *made]
     decision = Decision(asked, levels, learnt, made)
     for split in made:
@@ -88,29 +98,37 @@ def decide(
     return decision
 
 
-def _learn(plan: Plan, asked: "pl.DataFrame", levels: "pl.DataFrame | None", responses: Sequence[Path], pool: Pool) -> Learnt:
+def _levels(asked: "pl.DataFrame", graded: Path) -> "pl.DataFrame":
+    """Level and discard_reason of every question. Raises BadRows for a question that is graded twice."""
     import polars as pl
 
-    above = grades.limits(plan.pass_thresholds, asked)
-    tallied = grades.tally(pool.candidates, [None], above)
-    unknown = tallied.join(asked, on="question_id", how="anti")["question_id"].sort().to_list()
-    if unknown:
-        msg = f"responses: {unknown[0]} ({len(unknown)} such) is not in the questions input; give the questions that were answered"
-        raise BadRows(msg)
-    tallied = asked.join(tallied, on="question_id", how="inner", maintain_order="left")
-    if levels is None:
-        tallied = tallied.with_columns(discard_reason=pl.lit(None, pl.String))
-    else:
-        tallied = tallied.join(levels.select("question_id", "discard_reason"), on="question_id", how="left", maintain_order="left")
-    chosen = choices.choose(tallied, plan, above)
-    passing, failing = splits.chosen_responses(pool.candidates, chosen, plan.pass_thresholds)
-    return Learnt(pool, chosen, splits.located(passing, responses), failing)
+    found = frames.scan(graded, Graded, ("question_id", "level", "discard_reason")).collect()
+    if not found["question_id"].equals(asked["question_id"]):
+        if found["question_id"].n_unique() < found.height:
+            twice = found.filter(pl.col("question_id").is_duplicated())["question_id"][0]
+            msg = f"graded: {twice} is there twice; give one artifact, and each of its parts once"
+            raise BadRows(msg)
+        found = asked.select("question_id").join(found, on="question_id", how="left", maintain_order="left")
+    return found.select("level", "discard_reason")
+
+
+def _learn(plan: Plan, asked: "pl.DataFrame", levels: "pl.DataFrame | None", pool: Pool) -> Learnt:
+    import polars as pl
+
+    limits = grades.limits(plan.pass_thresholds, asked)
+    discarded = pl.lit(None, pl.String).alias("discard_reason") if levels is None else levels["discard_reason"]
+    tallied = asked.with_columns(*pool.tally(limits).columns(0), discarded)
+    chosen = choices.choose(tallied, plan)
+    passing, failing = splits.passing(pool, chosen, limits)
+    return Learnt(pool, chosen, passing, failing)
 
 
 def _why_empty(plan: Plan, name: str, decision: Decision) -> str:
     limits = f", limits {plan.limits[name].model_dump(mode='json')}" if name in plan.limits else ""
     if name in plan.rl_splits:
-        there = {} if decision.grades is None else dict(decision.grades.group_by("level").len().sort("level").iter_rows())
+        there: dict[int, int] = {}
+        if decision.grades is not None:
+            there = dict(decision.grades.drop_nulls("level").group_by("level").len().sort("level").iter_rows())
         wanted = plan.rl_splits[name]
         return f"levels {wanted} are wanted{limits}, there are {there}; ask for other levels or for more questions"
     if name in plan.original_splits:

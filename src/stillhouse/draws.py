@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _MASK = (1 << 64) - 1
 _GOLDEN, _FACTORS = 0x9E3779B97F4A7C15, ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _HEX_ID = r"^[0-9a-f]{16}$"
+SAMPLE, FEW = 1000, 100
+"""Keys that are looked at to see whether few different ones are there, as of models and of sample indices, and how many are few."""
 
 
 def key_number(key: str) -> int:
@@ -66,8 +68,11 @@ def key_numbers(keys: "pl.Series") -> "np.ndarray[Any, np.dtype[np.uint64]]":
     """``key_number`` of every key."""
     import polars as pl
 
+    if keys.head(SAMPLE).n_unique() <= FEW and (few := keys.unique()).len() <= FEW:
+        known = pl.Series([key_number(str(each)) for each in few.to_list()], dtype=pl.UInt64)
+        return keys.replace_strict(few, known, return_dtype=pl.UInt64).to_numpy()
     keys = keys.cast(pl.String)
-    # Nearly all ids are hex digits and are read in one go; the others, and models' names, few at a time.
+    # Nearly all ids are hex digits and are read in one go; the others few at a time.
     is_hex = keys.str.contains(_HEX_ID)
     numbers = pl.select(pl.when(is_hex).then(keys).str.to_integer(base=16, dtype=pl.UInt64, strict=False)).to_series()
     if not is_hex.all():

@@ -23,16 +23,19 @@ LENGTH, MISSING = "length", "missing"
 
 def from_responses(split: Split, plan: Plan, questions: Path, responses: Sequence[Path]) -> "Iterator[pl.DataFrame]":
     """One example for every chosen response, in the order of the responses."""
+    import polars as pl
+
     given = split.rows.sort("place")
     if split.mode == "summary":
         given = given.with_columns(summary=_summaries(given, plan, responses))
-    asked = _conversations(questions, given["question_id"])
-    given = given.join(asked.select("question_id").with_row_index("asked"), on="question_id", how="left", maintain_order="left")
+    places = given["question"].unique().sort()
+    messages = pl.concat(batch["messages"] for batch in frames.fetch(questions, places, ("messages",)))
+    given = given.with_columns(asked=places.search_sorted(given["question"]))
     done = 0
     for texts in frames.fetch(responses, given["place"], (TEXTS[split.mode], *TOKENS)):
         batch = given.slice(done, texts.height).hstack(texts)
         done += texts.height
-        batch = batch.with_columns(messages=asked["messages"][batch["asked"]], reply=_reply(split.mode, plan.summary_separator))
+        batch = batch.with_columns(messages=messages[batch["asked"]], reply=_reply(split.mode, plan.summary_separator))
         yield _rows(split, batch, Response.KEY)
 
 
@@ -41,11 +44,6 @@ def _reply(mode: Mode, separator: str) -> "pl.Expr":
 
     text = pl.col(TEXTS[mode])
     return pl.concat_str("summary", text, separator=separator) if mode == "summary" else text
-
-
-def _conversations(questions: Path, wanted: "pl.Series") -> "pl.DataFrame":
-    found = frames.scan(questions, Question, ("question_id", "messages"))
-    return found.join(wanted.unique().to_frame().lazy(), on="question_id", how="semi").collect(engine="streaming")
 
 
 def _summaries(given: "pl.DataFrame", plan: Plan, responses: Sequence[Path]) -> "pl.Series":
@@ -71,17 +69,18 @@ def from_questions(split: Split, questions: Path) -> "Iterator[pl.DataFrame]":
     """One example for every chosen question: its messages, for RL to answer (Staged RL §3.3); in mode original its response too."""
     import polars as pl
 
-    columns = ("question_id", "messages", "original_response")
-    of_question = [name for name in ("question_id", "category", "cv", "pass_rate") if name in split.rows.columns]
-    chosen = split.rows.unique("question_id", keep="first", maintain_order=True).select(of_question)
-    found = frames.scan(questions, Question, columns).join(chosen.lazy(), on="question_id", how="inner", maintain_order="left")
-    original = pl.col("original_response") if split.mode == "original" else pl.lit(None, pl.String)
-    for batch in found.with_columns(reply=original).collect_batches(maintain_order=True):
-        yield _rows(split, batch, Question.KEY)
+    columns = [name for name in ("question", "question_id", "category", "cv", "pass_rate") if name in split.rows.columns]
+    chosen = split.rows.select(columns).unique("question", keep="first", maintain_order=True).sort("question")
+    done = 0
+    for texts in frames.fetch(questions, chosen["question"], ("messages", "original_response")):
+        batch = chosen.slice(done, texts.height).hstack(texts)
+        done += texts.height
+        original = pl.col("original_response") if split.mode == "original" else pl.lit(None, pl.String)
+        yield _rows(split, batch.with_columns(reply=original), Question.KEY)
 
 
 def _rows(split: Split, batch: "pl.DataFrame", key: Sequence[str]) -> "pl.DataFrame":
-    """Rows of selected and the columns MISSING, LENGTH and ``key``. Numbers the batch does not have are null."""
+    """Rows of selected and the columns MISSING, LENGTH, ``question`` and ``key``. Numbers the batch does not have are null."""
     import polars as pl
 
     numbers = {"model": pl.String, "verify_score": pl.Float64, "cv": pl.Float64, "pass_rate": pl.Float64}
@@ -94,7 +93,8 @@ def _rows(split: Split, batch: "pl.DataFrame", key: Sequence[str]) -> "pl.DataFr
         *((pl.col(name) if name in batch.columns else pl.lit(None, kind).alias(name)) for name, kind in numbers.items()),
         (pl.col(TOKENS[0]) + pl.col(TOKENS[1]) if whole else pl.lit(None, pl.Int32)).alias("n_tokens"),
         (pl.col(TOKENS[1]) if whole else pl.col("reply").str.count_matches(r"\S+")).cast(pl.Int64).fill_null(0).alias(LENGTH),
-        (pl.col("reply").fill_null("") == "").and_(answered).alias(MISSING), pl.concat_str(key, separator="/").alias("key"),
+        (pl.col("reply").fill_null("") == "").and_(answered).alias(MISSING), "question",
+        pl.concat_str(key, separator="/").alias("key"),
     )  # fmt: skip
 
 

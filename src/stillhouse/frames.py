@@ -1,7 +1,8 @@
 """Artifacts as polars frames: for stages whose rows are too many to hold, or to look at one by one."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ FETCH_ROWS = 8192
 """Rows of texts that are decoded, and handed out, at a time."""
 PART_BYTES = 256 * 2**20
 """Bytes after which a part is written though it has fewer rows: bounds the memory of a writer of long texts."""
+WRITERS = 2
+"""Parts that are encoded at a time."""
 
 
 def scan(
@@ -69,10 +72,20 @@ def part_files(directories: Path | Sequence[Path]) -> list[Path]:
 def write(directory: Path, batches: "Iterable[pl.DataFrame]", row_type: type[Any]) -> int:
     """Write frames as part files of at most ``rows.PART_ROWS`` rows, at least one part. Returns the number of rows."""
     schema: pa.Schema = row_type.SCHEMA
+    waiting: deque[Future[int]] = deque()
     part = total = 0
-    for part, frame in enumerate(_gathered(batches, rows.PART_ROWS)):
-        rows.write_table(directory / f"part-{part:05d}.parquet", frame.to_arrow().select(schema.names).cast(schema))
-        total += frame.height
+
+    def encode(path: Path, frame: "pl.DataFrame") -> int:
+        rows.write_table(path, frame.to_arrow().select(schema.names).cast(schema))
+        return frame.height
+
+    # Encoding takes most of the time of a writer: it goes on beside the making of the next frames.
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for part, frame in enumerate(_gathered(batches, rows.PART_ROWS)):
+            waiting.append(pool.submit(encode, directory / f"part-{part:05d}.parquet", frame))
+            while len(waiting) > WRITERS:
+                total += waiting.popleft().result()
+        total += sum(each.result() for each in waiting)
     if not total:
         rows.write_table(directory / f"part-{part:05d}.parquet", schema.empty_table())
     return total
@@ -96,27 +109,27 @@ def _gathered(batches: "Iterable[pl.DataFrame]", n_rows: int) -> "Iterator[pl.Da
         yield pl.concat(waiting)
 
 
-def dropped(rows_left: "pl.LazyFrame", row_type: type[Any], reason: "str | pl.Expr") -> "pl.LazyFrame":
-    """The records of dropped rows: their key, why, and what is held of the row itself, as JSON, unless that is its key alone."""
+def dropped(rows_left: "pl.DataFrame", reason: "str | pl.Expr", key: str = "question_id") -> "pl.DataFrame":
+    """The records of dropped rows that the stage's input has by this key. A column ``n`` says how many rows each stands for."""
     import polars as pl
 
-    key = list(row_type.KEY)
-    held = [name for name in rows_left.collect_schema().names() if name in row_type.SCHEMA.names]
+    n = pl.col("n") if "n" in rows_left.columns else pl.lit(1)
+    empty = {name: pl.lit("") for name in ("detail", "row")}
     return rows_left.select(
-        key=pl.concat_str(key, separator="/"), reason=pl.lit(reason) if isinstance(reason, str) else reason, detail=pl.lit(""),
-        row=pl.struct(held).struct.json_encode() if set(held) - set(key) else pl.lit(""),
+        key=key, reason=pl.lit(reason) if isinstance(reason, str) else reason, **empty, n=n.cast(pl.Int32)
     )  # fmt: skip
 
 
-def write_dropped(directory: Path, records: "Iterable[pl.LazyFrame]") -> Counter[str]:
-    """Write the records of ``dropped``, and count them by reason."""
+def write_dropped(directory: Path, records: "Iterable[pl.DataFrame]") -> Counter[str]:
+    """Write the records of ``dropped``, and count the rows they stand for by reason."""
+    import polars as pl
+
     counts: Counter[str] = Counter()
 
     def counted() -> "Iterator[pl.DataFrame]":
         for record in records:
-            for batch in record.collect_batches(maintain_order=True):
-                counts.update(dict(batch.group_by("reason").len().iter_rows()))
-                yield batch
+            counts.update(dict(record.group_by("reason").agg(pl.col("n").sum().cast(pl.Int64)).iter_rows()))
+            yield record
 
     write(directory, counted(), Dropped)
     return counts

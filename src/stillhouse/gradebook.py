@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from stillhouse import draws, grades
-from stillhouse.grading import PassRateKind, PassThresholds, SolvedShares
+from stillhouse.grading import PassRateKind, SolvedShares
 from stillhouse.rows import CATEGORIES, PART_ROWS, Graded
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def grade(
-    tallied: "pl.DataFrame", n_models: int, thresholds: PassThresholds, above: Sequence[float], kind: PassRateKind, ddof: int
-) -> "pl.DataFrame":
+def grade(tallied: "pl.DataFrame", n_models: int, kind: PassRateKind, ddof: int) -> "pl.DataFrame":
     """Add to a tally with categories each model's pass rate, its interval, and the CV."""
     import polars as pl
 
     places = range(n_models)
-    rates = {f"rate_{place}": grades.pass_rate(place, thresholds, above, kind) for place in places}
+    rates = {f"rate_{place}": grades.pass_rate(place, kind) for place in places}
     made = tallied.with_columns(
         **rates, **{f"cv_{place}": grades.coefficient_of_variation(place, ddof) for place in places}
     )  # fmt: skip

@@ -1,12 +1,12 @@
 """Verdicts -> grades by the column: the formulas of ``grading`` as polars expressions, for tens of millions of verdicts.
 
 A *tally* has one row to a question and, for every model by its place in a list, what the formulas need: ``n_0``, ``mean_0``,
-``variance_0`` (divided by n) and ``passed_0_0``, the scores above the first of the thresholds. It takes one pass over the verdicts.
+``variance_0`` (divided by n) and ``passed_0``, the scores above the question's threshold. It takes one pass over the verdicts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stillhouse import frames
 from stillhouse.errors import BadRows
@@ -14,8 +14,15 @@ from stillhouse.grading import BINS, FLAT, SOLVED_FROM, PassRateKind, PassThresh
 from stillhouse.rows import CATEGORIES, Question, Verified
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
+    from stillhouse.keys import Part, Seen
+
+    Array = np.ndarray[Any, Any]
+
+SPARSE = 16
+"""Questions between a part's first and last, to a row, above which rows are added one by one."""
 
 def asked(questions: Path, **columns: "pl.Expr") -> "pl.DataFrame":
     """Id, category and other columns of the questions, in order. Raises BadRows for an unknown category and for an id twice."""
@@ -34,73 +41,95 @@ def asked(questions: Path, **columns: "pl.Expr") -> "pl.DataFrame":
     return found
 
 
-def limits(thresholds: PassThresholds, questions: "pl.DataFrame") -> list[float]:
-    """The different pass thresholds of the questions' categories, ascending."""
-    return sorted({float(getattr(thresholds, category)) for category in questions["category"].unique()})
+def limits(thresholds: PassThresholds, questions: "pl.DataFrame") -> "Array":
+    """Every question's pass threshold."""
+    by_name = {category: float(getattr(thresholds, category)) for category in CATEGORIES}
+    return questions.select(by_category(by_name)).to_series().to_numpy()
 
 
-def tally(verdicts: "pl.LazyFrame", models: Sequence[str | None], above: Sequence[float]) -> "pl.DataFrame":
-    """Sum up verdicts by question. A model None stands for all models at once.
+class Tally:
+    """Sums of scores by question, of one model or of several. Rows may come in any order; that of the questions is fastest."""
 
-    ``verdicts``: columns of Verified's key and verify_score. Raises BadRows for two verdicts under one key.
-    """
+    def __init__(self, limits: "Array") -> None:
+        """``limits``: every question's pass threshold."""
+        import numpy as np
+
+        self._limits, n_questions = limits, len(limits)
+        self._n, self._passed = np.zeros(n_questions, np.int32), np.zeros(n_questions, np.int32)
+        self._sum, self._squares = np.zeros(n_questions), np.zeros(n_questions)
+
+    def add(self, question: "Array", score: "Array") -> None:
+        """Take the scores of rows on these questions; NaN is no score."""
+        import numpy as np
+
+        if np.isnan(score).any():
+            question, score = question[~np.isnan(score)], score[~np.isnan(score)]
+        if not len(score):
+            return
+        good = question[score > self._limits[question]]
+        first, end = int(question.min()), int(question.max()) + 1
+        if end - first > SPARSE * len(score):
+            for column, places, values in ((self._n, question, 1), (self._passed, good, 1), (self._sum, question, score)):
+                np.add.at(column, places, values)
+            np.add.at(self._squares, question, score * score)
+            return
+        here, at = slice(first, end), question - first
+        self._n[here] += np.bincount(at, minlength=end - first)
+        self._passed[here] += np.bincount(good - first, minlength=end - first)
+        self._sum[here] += np.bincount(at, score, end - first)
+        self._squares[here] += np.bincount(at, score * score, end - first)
+
+    @property
+    def n_scores(self) -> int:
+        """Scores that were taken."""
+        return int(self._n.sum())
+
+    def columns(self, place: int) -> "list[pl.Series]":
+        """The columns of the tally of the model at this place."""
+        import numpy as np
+        import polars as pl
+
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = self._sum / self._n
+            # Rounded, so that the last bits do not say in which order scores were added.
+            variance = np.maximum(self._squares / self._n - mean * mean, 0).round(12)
+        made: dict[str, Array] = {"n": self._n, "mean": mean.round(12), "variance": variance, "passed": self._passed}
+        return [pl.Series(f"{name}_{place}", column, nan_to_null=True) for name, column in made.items()]
+
+
+def tally(parts: "Iterable[Part]", seen: "Seen", limits: "Array") -> "tuple[dict[int, Tally], set[str]]":
+    """The tally of every model with a verdict, by its number, and the questions that only the verdicts name."""
+    found: dict[int, Tally] = {}
+    unknown: set[str] = set()
+    for part in parts:
+        seen.add(part)
+        unknown.update(part.unknown)
+        for model, at in part.by_model():
+            if model not in found:
+                found[model] = Tally(limits)
+            found[model].add(part.question[at], part.value[at])  # type: ignore[index]
+    return found, unknown
+
+
+def refuse_duplicate(verified: Path) -> None:
+    """Raise BadRows with the first key that has two verdicts."""
     import polars as pl
 
-    score = pl.col("verify_score")
-    scores = {
-        f"score_{place}": score if model is None else pl.when(pl.col("model") == model).then(score)
-        for place, model in enumerate(models)
-    }
-    sums = [each for place in range(len(models)) for each in _sums(place, above)]
-    # Of all verdicts: models without a score have keys too.
-    known = verdicts.select(pl.col("model").unique().sort()).collect(engine="streaming").to_series()
-    code = pl.col("model").replace_strict(known, pl.Series(range(len(known))), return_dtype=pl.Int64)
-    # One integer holds what is left of the key once question and kind are known: counting integers takes little time.
-    rest = code * 2**48 + pl.col("round").cast(pl.Int64) * 2**32 + pl.col("sample_index")
-    found = (
-        verdicts.with_columns(**scores, rest=rest)
-        .group_by("question_id")
-        .agg(*sums, n_rows=pl.len(), n_keys=pl.col("rest").n_unique())
-        .collect(engine="streaming")
-    )
-    twice = found.filter(pl.col("n_rows") > pl.col("n_keys"))
-    if twice.height:
-        _refuse_duplicate(verdicts, str(twice["question_id"].min()))
-    return found.drop("n_rows", "n_keys")
-
-
-def _sums(place: int, above: Sequence[float]) -> "list[pl.Expr]":
-    import polars as pl
-
-    score = pl.col(f"score_{place}")
-    passed = [(score > limit).sum().cast(pl.UInt32).alias(f"passed_{place}_{number}") for number, limit in enumerate(above)]
-    # Sums come in whatever order threads finish: rounded, so that the last bits do not say which.
-    return [
-        score.count().cast(pl.Int32).alias(f"n_{place}"), score.mean().round(12).alias(f"mean_{place}"),
-        score.var(ddof=0).round(12).alias(f"variance_{place}"), *passed,
-    ]  # fmt: skip
-
-
-def _refuse_duplicate(verdicts: "pl.LazyFrame", question_id: str) -> None:
-    import polars as pl
-
-    of_question = verdicts.filter(pl.col("question_id") == question_id).group_by(Verified.KEY).len()
-    key = of_question.filter(pl.col("len") > 1).sort(Verified.KEY).first().collect().row(0)
+    verdicts = frames.scan(verified, Verified, Verified.KEY).filter(prompt_kind="question", round=1)
+    twice = verdicts.group_by(Verified.KEY).len().filter(pl.col("len") > 1).sort(Verified.KEY).first()
+    key = twice.collect(engine="streaming").row(0)
     where = "/".join(str(part) for part in key[:-1])
     msg = f"verified: {key[-1]} verdicts on response {where}; a response has one: give one artifact, and each of its parts once"
     raise BadRows(msg)
 
 
-def pass_rate(place: int, thresholds: PassThresholds, above: Sequence[float], kind: PassRateKind) -> "pl.Expr":
+def pass_rate(place: int, kind: PassRateKind) -> "pl.Expr":
     """``grading.pass_rate`` of a tally's model; null without scores. Needs the column category."""
     import polars as pl
 
-    mean = pl.col(f"mean_{place}")
     if kind == "mean_score":
-        return mean / by_category({category: scale(category) for category in CATEGORIES})
-    limit = by_category({category: getattr(thresholds, category) for category in CATEGORIES})
-    passed = pl.coalesce(pl.when(limit == each).then(pl.col(f"passed_{place}_{number}")) for number, each in enumerate(above))
-    return pl.when(pl.col(f"n_{place}") > 0).then(passed / pl.col(f"n_{place}"))
+        return pl.col(f"mean_{place}") / by_category({category: scale(category) for category in CATEGORIES})
+    return pl.when(pl.col(f"n_{place}") > 0).then(pl.col(f"passed_{place}") / pl.col(f"n_{place}"))
 
 
 def by_category(values: Mapping[str, float]) -> "pl.Expr":

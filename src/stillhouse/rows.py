@@ -17,7 +17,6 @@ from stillhouse.errors import BadRows, MissingInput
 
 PART_ROWS = 50_000
 """Rows to a part file: bounds the memory of a writer, keeps files large enough to scan fast."""
-
 R = TypeVar("R")
 
 Category = Literal["math", "code", "science", "instruction_following", "multi_turn", "other"]
@@ -145,6 +144,7 @@ class Screened(Keyed):
 _RATES = [(name, pa.float64()) for name in ("pass_rate", "mean_score", "cv", "low", "high")]
 _GRADES = pa.list_(pa.struct([("model", pa.string()), ("n", pa.int32()), *_RATES]))
 
+
 class ModelGrade(TypedDict):
     """How one model did on one question: ``low`` and ``high`` bound the pass rate."""
 
@@ -155,7 +155,6 @@ class ModelGrade(TypedDict):
     cv: float | None
     low: float
     high: float
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,15 +199,19 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A row that a stage did not pass on: its key, why, and the row as JSON; empty where the stage's input has it by that key."""
+    """A row that a stage did not pass on: its key, why, and the row as JSON; empty where the stage's input has it by that key.
 
-    SCHEMA: ClassVar[pa.Schema] = _schema(key=_TEXT, reason=_TEXT, detail=_TEXT, row=_TEXT)
+    One record may stand for ``n`` rows: ``*`` in its key is whatever stands there, and commas part the sample indices.
+    """
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(key=_TEXT, reason=_TEXT, detail=_TEXT, row=_TEXT, n=pa.int32())
     KEY: ClassVar[tuple[str, ...]] = ()
 
     key: str
     reason: str
     detail: str
     row: str
+    n: int = 1
 
 
 ROW_TYPES: dict[str, type[Row]] = {
@@ -227,15 +230,14 @@ def response_key(row: Keyed) -> ResponseKey:
 def dropped(row: Any, reason: str, detail: str = "") -> Dropped:
     """The record of a dropped row; ``row`` is a row dataclass."""
     values = {column.name: getattr(row, column.name) for column in fields(row)}
-    key = "/".join(str(values[name]) for name in row.KEY)
-    return Dropped(key, reason, detail, json.dumps(values, ensure_ascii=False, default=str))
+    made = json.dumps(values, ensure_ascii=False, default=str)
+    return Dropped("/".join(str(values[name]) for name in row.KEY), reason, detail, made)
 
 
 def write(directory: Path, rows: Iterable[R], row_type: type[R]) -> int:
     """Write rows as part files of at most ``PART_ROWS`` rows, at least one part. Returns the number of rows."""
     directory.mkdir(parents=True, exist_ok=True)
-    batch: list[R] = []
-    total, part = 0, 0
+    batch, total, part = list[R](), 0, 0
     for row in rows:
         batch.append(row)
         if len(batch) == PART_ROWS:
@@ -287,9 +289,7 @@ def read(directory: Path, row_type: type[R]) -> Iterator[R]:
     for path in parts(directory):
         file = pq.ParquetFile(path)
         check_columns(path, file.schema_arrow.names, names, row_type)
-        for batch in file.iter_batches(columns=names):
-            for values in batch.to_pylist():
-                yield row_type(**values)
+        yield from (row_type(**values) for batch in file.iter_batches(columns=names) for values in batch.to_pylist())
 
 
 def check_columns(path: Path, got: Sequence[str], wanted: Sequence[str], row_type: type[Any]) -> None:

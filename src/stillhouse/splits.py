@@ -1,20 +1,21 @@
 """Choices and grades -> splits: which responses or questions each training stage gets, by key, without a text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from stillhouse import choices, draws, frames
-from stillhouse.errors import BadRows
-from stillhouse.grading import PassThresholds
-from stillhouse.rows import CATEGORIES, Category, Response
+from stillhouse import choices, draws
+from stillhouse.candidates import Pool
+from stillhouse.rows import CATEGORIES, Category
 from stillhouse.selection import Limits, Rules
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+
+    Array = np.ndarray[Any, Any]
 
 Mode = Literal["full", "answer", "summary", "original"]
 Levels = tuple[Literal[1, 2, 3], ...]
@@ -70,27 +71,24 @@ class Split:
     rows: "pl.DataFrame"
 
 
-def chosen_responses(
-    candidates: "pl.LazyFrame", chosen: "pl.DataFrame", thresholds: PassThresholds
-) -> "tuple[pl.DataFrame, pl.DataFrame]":  # fmt: skip
-    """The responses to questions that Algorithm 1 keeps: those that pass, with their question's numbers, and those that do not."""
+def passing(pool: Pool, chosen: "pl.DataFrame", limits: "Array") -> "tuple[pl.DataFrame, Array]":
+    """The responses to questions that Algorithm 1 keeps: those that pass, with their question's numbers, and which do not."""
+    import numpy as np
     import polars as pl
 
-    limit = {category: float(getattr(thresholds, category)) for category in CATEGORIES}
-    kept = chosen.filter(pl.col("reason").is_null()).select("question_id", "category", "pass_rate", "cv", "challenging")
-    found = candidates.join(kept.lazy(), on="question_id", how="inner").collect(engine="streaming")
-    passes = pl.col("verify_score") > pl.col("category").replace_strict(limit, return_dtype=pl.Float64)
-    return found.filter(passes), found.filter(~passes)
-
-
-def located(passing: "pl.DataFrame", responses: Sequence[Path]) -> "pl.DataFrame":
-    """The same rows in the order of the responses, with their places there. Raises BadRows where one is missing, or twice there."""
-    keys = frames.scan(responses, Response, Response.KEY, place="place")
-    found = keys.join(passing.lazy(), on=Response.KEY, how="inner").collect(engine="streaming").sort("place")
-    if found.height != passing.height:
-        msg = f"responses: of {passing.height} chosen responses {found.height} were found; give each artifact once, and all of them"
-        raise BadRows(msg)
-    return found
+    kept = chosen.filter(pl.col("reason").is_null()).select("question", "category", "pass_rate", "cv", "challenging")
+    row = np.full(len(pool.ids), -1)
+    row[kept["question"].to_numpy()] = np.arange(kept.height)
+    candidates, above = (row[pool.question] >= 0) & pool.candidates, pool.score > limits[pool.question]
+    at = np.flatnonzero(candidates & above)
+    question = pl.Series("question", pool.question[at].astype(np.uint32))
+    found = pl.DataFrame([
+        pool.ids[question].alias("question_id"), pl.Series("model", pool.models, pl.String)[pl.Series(pool.model[at])],
+        pl.Series("sample_index", pool.sample[at]), pl.Series("verify_score", pool.score[at]), pl.Series("place", pool.place[at]),
+        question,
+    ])  # fmt: skip
+    first_round = found.with_columns(prompt_kind=pl.lit("question"), round=pl.lit(1, pl.Int32), row=pl.Series(at))
+    return first_round.hstack(kept.drop("question")[pl.Series(row[pool.question[at]])]), candidates & ~above
 
 
 def of_responses(plan: Plan, passing: "pl.DataFrame") -> list[Split]:
@@ -109,8 +107,7 @@ def of_questions(plan: Plan, questions: "pl.DataFrame", grades: "pl.DataFrame | 
 
     made = []
     if plan.rl_splits and grades is not None:
-        on_level = grades.filter(pl.col("level").is_not_null()).select("question_id", "level")
-        graded = questions.join(on_level, on="question_id", how="inner", maintain_order="left")
+        graded = questions.hstack(grades.select("level"))
         for name, levels in plan.rl_splits.items():
             made.append(_split(plan, name, "full", graded.filter(_at(levels)), "question_id"))
     for name, source in plan.original_splits.items():

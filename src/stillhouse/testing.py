@@ -112,7 +112,7 @@ def publish(made: Sequence[Any], row_type: type[Any], uri: str, dropped: Sequenc
         if dropped:
             rows.write(inputs.dropped, dropped, Dropped)
         reasons = sorted({each.reason for each in dropped})
-        return Outputs(dropped={reason: sum(each.reason == reason for each in dropped) for reason in reasons})
+        return Outputs(dropped={reason: sum(each.n for each in dropped if each.reason == reason) for reason in reasons})
 
     content = json.dumps([asdict(each) for each in (*made, *dropped)], sort_keys=True)
     return _publish(name, run, content.encode(), uri)

@@ -14,10 +14,10 @@ import pytest
 from stillhouse import manifest as manifests
 from stillhouse import rows, testing
 from stillhouse.errors import EngineFailed
-from stillhouse.rows import Question, Response, Selected
+from stillhouse.rows import Question, Response, Screened, Selected
 from stillhouse.sampling.engine import Request, Sampling, load
 from stillhouse.stage import execute
-from stillhouse.stages import responses, rl, sft
+from stillhouse.stages import responses, rl, screened, sft
 from stillhouse.training import models
 from stillhouse.training.asking import Prompt
 from stillhouse.training.models import FromScratch
@@ -80,15 +80,24 @@ def read(artifacts, name):
     return {rows.response_key(row): row for row in made}
 
 
-def in_process(artifacts, name):
-    command = [
-        str(PYTHON), "-m", "stillhouse", "responses", "--config", CONFIG.model_dump_json(),
-        "--input", f"questions={(artifacts / 'questions' / 'toy' / '1').as_uri()}",
-        "--input", f"checkpoint={(artifacts / 'sft' / 'tiny' / '1').as_uri()}",
-        "--output", (artifacts / "responses" / name / "1").as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=START_S)
+def beside_vllm(stage, config, inputs, output, before=""):
+    """A stage in the environment that has vLLM, after some lines of Python: how it ended."""
+    given = [word for name, uri in inputs.items() for word in ("--input", f"{name}={uri}")]
+    arguments = [stage, "--config", config.model_dump_json(), *given, "--output", output]
+    command = [str(PYTHON), "-c", f"{before}\nfrom stillhouse.__main__ import main\nmain()", *arguments]
+    return subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=START_S)
+
+
+def run_beside_vllm(stage, config, inputs, output):
+    done = beside_vllm(stage, config, inputs, output)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+
+def in_process(artifacts, name):
+    inputs = {
+        "questions": (artifacts / "questions" / "toy" / "1").as_uri(), "checkpoint": (artifacts / "sft" / "tiny" / "1").as_uri()
+    }  # fmt: skip
+    run_beside_vllm("responses", CONFIG, inputs, (artifacts / "responses" / name / "1").as_uri())
     return read(artifacts, name)
 
 
@@ -121,23 +130,39 @@ def test_vllm_served_refusals_are_told_apart(endpoint, monkeypatch):
         load(Sampling(engine="openai"), "tinny")
 
 
+def test_vllm_perplexity_is_that_of_transformers_within_a_thousandth(artifacts):
+    """Both in float32: what is left is rounding. The texts begin alike, and one is there twice: nothing may come from a cache."""
+    asked = testing.questions(3)
+    texts = [(0, "It is 7."), (1, "It is 8."), (2, "zyx wvu tsr " * 4), (0, "It is 7.")]
+    given = [testing.response(asked[number], text=text, sample_index=at) for at, (number, text) in enumerate(texts)]
+    inputs = {
+        "questions": (artifacts / "questions" / "toy" / "1").as_uri(), "scorer": (artifacts / "sft" / "tiny" / "1").as_uri(),
+        "responses": (artifacts / "responses" / "scored" / "1").as_uri(),
+    }  # fmt: skip
+    testing.publish(given, Response, inputs["responses"])
+    config = screened.Config(max_perplexity=1e6)
+    own, beside = ((artifacts / "screened" / engine / "1") for engine in ("transformers", "vllm"))
+    execute(screened, config, {name: [uri] for name, uri in inputs.items()}, own.as_uri())
+    run_beside_vllm("screened", config.model_copy(update={"perplexity_engine": "vllm"}), inputs, beside.as_uri())
+    expected, found = ([row.perplexity for row in rows.read(each, Screened)] for each in (own, beside))
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert found[0] == found[3]
+    assert found[2] > 2 * found[0], "noise surprises it more"
+
+
 RL = rl.Config(
     engine="vllm", steps=3, group_size=4, prompts_per_step=2, max_tokens=24, learning_rate=1e-2, system_prompt="none", suffix="none"
 )
 
 
 def trained(artifacts, name, before="", config=RL):
-    """The rl stage in .venv-vllm, after some lines of Python: how it ended."""
+    """The rl stage beside vLLM: how it ended."""
     inputs = {
         "selected": artifacts / "selected" / "rl" / "1", "questions": artifacts / "questions" / "toy" / "1",
         "checkpoint": artifacts / "sft" / "tiny" / "1",
     }  # fmt: skip
-    uris = {key: [path.as_uri()] for key, path in inputs.items()}
-    code = (
-        f"{before}\nfrom stillhouse.stage import execute\nfrom stillhouse.stages import rl\n"
-        f"execute(rl, rl.Config.model_validate_json({config.model_dump_json()!r}), {uris!r}, {output(artifacts, name).as_uri()!r})"
-    )
-    return subprocess.run([PYTHON, "-c", code], env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=START_S)
+    uris = {key: path.as_uri() for key, path in inputs.items()}
+    return beside_vllm("rl", config, uris, output(artifacts, name).as_uri(), before)
 
 
 def output(artifacts, name):
@@ -157,7 +182,7 @@ def test_vllm_that_is_not_handed_the_weights_stops_the_run(artifacts):
     deaf = "from stillhouse.training import sampler\nsampler._reload = lambda trainer: None"
     done = trained(artifacts, "stale", deaf)
     assert done.returncode != 0
-    assert "EngineFailed: rollouts: the sampler has not the trained weights" in done.stderr, done.stderr[-4000:]
+    assert "error: rollouts: the sampler has not the trained weights" in done.stderr, done.stderr[-4000:]
     assert not (output(artifacts, "stale") / "manifest.json").exists()
 
 

@@ -1,18 +1,23 @@
 """Grading and selecting 4 and 40 million verdicts: seconds, memory, and the ratio to a bare polars group-by of the same columns.
 
+Seconds are the clock's; core seconds are those of all cores together, which a busy machine changes less. Deciding is shown apart
+from writing: the rows that come of it have to be encoded, which takes about as long as the group-by.
 ``STILLHOUSE_BENCH_QUESTIONS`` sets the larger number of questions (3,340,000, twelve verdicts each: DeepDistill §2.3).
 """
 
 import os
 import shutil
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stillhouse import frames
+import pyarrow.parquet as pq
+
+from stillhouse import decision, frames, gradebook, grades, rows
+from stillhouse.grading import PassThresholds, SolvedShares
+from stillhouse.keys import Keys, Seen
 from stillhouse.rows import Question, Response, Verified
-from tests.perf.measure import peak_gib, table, timed
+from tests.perf.measure import Measured, measured, table
 
 QUESTIONS = int(os.environ.get("STILLHOUSE_BENCH_QUESTIONS", 3_340_000))
 SAMPLES, CHUNK = 4, 50_000
@@ -84,7 +89,7 @@ def _answers(asked, model, row_type):
         sample_index=pl.Series(np.tile(np.arange(SAMPLES, dtype=np.int32), asked.height)), verify_score=pl.Series(score.ravel()),
     )  # fmt: skip
     if row_type is Verified:
-        unset = {"method": pl.lit("bench"), "detail": pl.lit(""), "seconds": pl.lit(0.0)}
+        unset = {"method": pl.lit("bench"), "detail": pl.lit(""), "seconds": pl.lit(0.0), "content_id": pl.lit("")}
         return made.with_columns(kind=pl.lit("correct"), passed=pl.col("verify_score") > 0.5, **unset)
     text = pl.format("<think>{}</think><answer>{}</answer>", "sample_index", "verify_score")
     numbers = {"prompt_tokens": pl.lit(9, pl.Int32), "completion_tokens": pl.lit(12, pl.Int32), "seed": pl.lit(0, pl.Int64)}
@@ -97,11 +102,6 @@ def bare(directory: Path) -> None:
     _grouped(directory).collect(engine="streaming")
 
 
-def bare_written(directory: Path) -> None:
-    """The same with its result in a Parquet file, which is the least that a stage does besides."""
-    _grouped(directory).sink_parquet(directory / "grouped.parquet", compression="zstd")
-
-
 def _grouped(directory: Path):
     import polars as pl
 
@@ -111,12 +111,40 @@ def _grouped(directory: Path):
     return verdicts.group_by("question_id", "model").agg(*numbers, pl.col("round").max(), pl.col("sample_index").n_unique())
 
 
-def tally(directory: Path) -> None:
-    """Grading's own group-by, by question, with the check for two verdicts under one key."""
-    from stillhouse import grades
+def written(directory: Path) -> list:
+    """The tables that both stages wrote, rows and drops, with where to write them again."""
+    outputs = (directory / name / "output" for name in ("graded", "selected"))
+    paths = [path for output in outputs for path in sorted(output.rglob("part-*.parquet"))]
+    return [(directory / "again" / f"{number}.parquet", pq.read_table(path)) for number, path in enumerate(paths)]
 
-    verdicts = frames.scan(directory / "verified", Verified, (*Verified.KEY, "verify_score")).filter(prompt_kind="question")
-    grades.tally(verdicts, sorted(PASS_RATES), [0.7, 0.99, 4.99])
+
+def bare_write(tables: list) -> None:
+    """What no way of deciding spares: encoding them, from memory, as our stages do."""
+    with ThreadPoolExecutor(frames.WRITERS) as pool:
+        list(pool.map(rows.write_table, *zip(*tables, strict=True)))
+
+
+def tally(directory: Path) -> None:
+    """Grading's own group-by, by question and model, with the check for two verdicts under one key."""
+    _tallied(directory)
+
+
+def _tallied(directory: Path):
+    asked = grades.asked(directory / "questions")
+    keys = Keys(asked["question_id"])
+    verdicts = keys.read(directory / "verified", Verified, "verify_score")
+    found, _ = grades.tally(verdicts, Seen(asked.height), grades.limits(PassThresholds(), asked))
+    return asked, {keys.models[number]: each for number, each in found.items()}
+
+
+def level(directory: Path) -> None:
+    """Grading without its rows: pass rates, CVs, intervals, levels."""
+    asked, found = _tallied(directory)
+    models = sorted(found)
+    columns = [column for place, model in enumerate(models) for column in found[model].columns(place)]
+    roles = {"small": "1.5b", "medium": "7b", "reference": "7b", "strongest": "r1"}
+    book = gradebook.grade(asked.with_columns(columns), len(models), "indicator", 1)
+    gradebook.place_levels(book, {role: models.index(name) for role, name in roles.items()}, SolvedShares(), 0)
 
 
 def grade(directory: Path) -> None:
@@ -130,8 +158,6 @@ def grade(directory: Path) -> None:
 
 def decide(directory: Path) -> None:
     """Selection without its texts: Algorithm 1, annealing and RL levels, checked and joined by key."""
-    from stillhouse import decision
-
     responses, graded = (directory / "responses",), directory / "graded" / "output"
     decision.decide(_selection(), directory / "questions", responses, directory / "verified", None, graded)
 
@@ -155,23 +181,13 @@ def _selection():
     return selected.Config(teacher="r1", rl_splits={"rl_1": (2,), "rl_2": (3,)}, anneal_questions=200_000)
 
 
-def measured(call, directory: Path) -> tuple[float, float]:
-    """Seconds and peak GiB of a call in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(_measure, call, directory).result()
-
-
-def _measure(call, directory: Path) -> tuple[float, float]:
-    import polars  # noqa: F401
-
-    with timed() as timing:
-        call(directory)
-    return timing.seconds, peak_gib()
-
-
 STEPS = {
-    "bare group-by": bare, "bare group-by, written": bare_written, "tally: our group-by": tally, "graded": grade,
+    "bare group-by": bare, "tally: our group-by": tally, "levels: graded without rows": level, "graded": grade,
     "decided: selected without texts": decide, "selected": select,
+}  # fmt: skip
+SUMS = {
+    "decisions: levels + decided": ("levels: graded without rows", "decided: selected without texts"),
+    "graded + selected": ("graded", "selected"), "bare group-by + bare write": ("bare group-by", "bare write of their rows"),
 }  # fmt: skip
 
 
@@ -182,10 +198,14 @@ def main() -> None:
         try:
             generate(directory, n_questions)
             found = {name: measured(step, directory) for name, step in STEPS.items()}
+            found["bare write of their rows"] = measured(bare_write, directory, written)
         finally:
             shutil.rmtree(directory)
-        both = [found["graded"], found["selected"]]
-        found["graded and selected"] = sum(seconds for seconds, _ in both), max(peak for _, peak in both)
-        n, (unit, _) = n_questions * SAMPLES * len(PASS_RATES), found["bare group-by"]
-        made += [(name, n, seconds, peak, seconds / unit, seconds / n * 1e9) for name, (seconds, peak) in found.items()]
-    table(("", "verdicts", "seconds", "peak GiB", "x bare group-by", "ns a verdict"), made)
+        for name, (first, second) in SUMS.items():
+            one, other = found[first], found[second]
+            found[name] = Measured(one.seconds + other.seconds, one.busy + other.busy, max(one.peak, other.peak))
+        n, unit = n_questions * SAMPLES * len(PASS_RATES), found["bare group-by"]
+        for name, each in found.items():
+            ratios = each.seconds / unit.seconds, each.busy / unit.busy
+            made.append((name, n, each.seconds, each.busy, each.peak, *ratios, each.seconds / n * 1e9))
+    table(("", "verdicts", "seconds", "core s", "peak GiB", "x bare group-by", "x in core s", "ns a verdict"), made)

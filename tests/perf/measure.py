@@ -3,9 +3,11 @@
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from multiprocessing import get_context
+from typing import Any, NamedTuple
 
 
 @dataclass
@@ -36,6 +38,32 @@ def best_of(runs: int, call: Callable[[], Any]) -> float:
 def peak_gib() -> float:
     """Peak resident memory of this process and of its largest ended child, in GiB."""
     return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 2**20
+
+
+class Measured(NamedTuple):
+    """Wall seconds, seconds of all cores together (which other processes disturb little), and peak GiB of a call."""
+
+    seconds: float
+    busy: float
+    peak: float
+
+
+def measured(call: Callable[[Any], Any], given: Any, prepare: Callable[[Any], Any] | None = None) -> Measured:
+    """A call in a process of its own. ``prepare`` makes what it is given first, untimed."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(_measure, call, given, prepare).result()
+
+
+def _measure(call: Callable[[Any], Any], given: Any, prepare: Callable[[Any], Any] | None) -> Measured:
+    import numpy  # noqa: F401
+    import polars  # noqa: F401
+
+    if prepare is not None:
+        given = prepare(given)
+    busy = time.process_time()
+    with timed() as timing:
+        call(given)
+    return Measured(timing.seconds, time.process_time() - busy, peak_gib())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -1,3 +1,4 @@
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,6 @@ from stillhouse.selection import Limits, Rules, Scored
 
 SHARES = st.lists(st.sampled_from([0.0, 0.3, 0.8, 0.992, 1.0]), min_size=1, max_size=5)
 ASKED = st.lists(st.tuples(st.sampled_from(["math", "science", "other"]), SHARES), min_size=1, max_size=8)
-ABOVE = [0.7, 0.99, 4.99]
 
 
 def scored(asked):
@@ -20,22 +20,13 @@ def scored(asked):
     }
 
 
-def verdicts(questions):
-    rows = [(name, each.model, each.sample_index, each.score) for name, (_, made) in questions.items() for each in made]
-    schema = {"question_id": pl.String, "model": pl.String, "sample_index": pl.Int32, "verify_score": pl.Float64}
-    return pl.DataFrame(rows, schema, orient="row").with_columns(prompt_kind=pl.lit("question"), round=pl.lit(1, pl.Int32))
-
-
 def choose(questions, rules, discard_reason=None):
-    tallied = grades.tally(verdicts(questions).lazy(), [None], ABOVE)
-    category = {name: category for name, (category, _) in questions.items()}
-    return choices.choose(
-        tallied.with_columns(
-            category=pl.col("question_id").replace_strict(category), discard_reason=pl.lit(discard_reason, pl.String)
-        ),
-        rules,
-        ABOVE,
-    )
+    names, (categories, made) = list(questions), zip(*questions.values(), strict=True)
+    asked = pl.DataFrame({"question_id": names, "category": categories}).with_row_index("question")
+    tally = grades.Tally(grades.limits(rules.pass_thresholds, asked))
+    numbers = [(number, each.score) for number, responses in enumerate(made) for each in responses]
+    tally.add(np.array([number for number, _ in numbers]), np.array([score for _, score in numbers]))
+    return choices.choose(asked.with_columns(*tally.columns(0), discard_reason=pl.lit(discard_reason, pl.String)), rules)
 
 
 @settings(max_examples=40, deadline=None)

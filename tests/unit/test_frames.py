@@ -61,12 +61,11 @@ def test_write_nothing_is_an_artifact_without_rows(tmp_path):
     assert list(rows.read(tmp_path, Question)) == []
 
 
-def test_write_dropped_counts_reasons_and_keeps_what_is_more_than_the_key(tmp_path):
-    asked = pl.DataFrame({"question_id": ["q1", "q2"], "category": ["math", "code"], "reason": ["easy", "odd"]}).lazy()
-    key = {"question_id": "q3", "model": "m", "prompt_kind": "question", "round": 1, "sample_index": 4}
-    records = [frames.dropped(asked, Question, pl.col("reason")), frames.dropped(pl.DataFrame([key]).lazy(), Response, "easy")]
-    assert frames.write_dropped(tmp_path, records) == {"easy": 2, "odd": 1}
-    assert list(rows.read(tmp_path, Dropped)) == [
-        Dropped("q1", "easy", "", '{"question_id":"q1","category":"math"}'),
-        Dropped("q2", "odd", "", '{"question_id":"q2","category":"code"}'), Dropped("q3/m/question/1/4", "easy", "", ""),
+def test_write_dropped_counts_the_rows_that_records_stand_for(tmp_path):
+    asked = pl.DataFrame({"question_id": ["q1", "q2"], "reason": ["easy", "odd"]})
+    responses = pl.DataFrame({"key": ["q3/m/question/1/0,4", "*/n/question/1/*"], "n": [2, 40]})
+    records = [frames.dropped(asked, pl.col("reason")), frames.dropped(responses, "easy", "key")]
+    assert frames.write_dropped(tmp_path, records) == {"easy": 43, "odd": 1}
+    assert [(row.key, row.reason, row.n) for row in rows.read(tmp_path, Dropped)] == [
+        ("q1", "easy", 1), ("q2", "odd", 1), ("q3/m/question/1/0,4", "easy", 2), ("*/n/question/1/*", "easy", 40),
     ]  # fmt: skip

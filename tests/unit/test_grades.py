@@ -1,3 +1,4 @@
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -6,38 +7,28 @@ from hypothesis import strategies as st
 from stillhouse import grades, grading, rows, testing
 from stillhouse.errors import BadRows
 from stillhouse.grading import PassThresholds
+from stillhouse.keys import Part, Seen
 from stillhouse.rows import Question
 
 SHARES = st.lists(
     st.one_of(st.sampled_from([0.0, 0.7, 0.99, 0.998, 1.0]), st.integers(0, 100).map(lambda n: n / 100)), min_size=1, max_size=6
 )
 RATES = st.sampled_from([None, 0.0, 0.25, 0.5, 0.75, 1.0])
-ABOVE = [0.7, 0.99, 4.99]
 
 
-def tally(*verdicts, models=("m",)):
-    """``verdicts``: question, model, sample, score."""
-    schema = {
-        "question_id": pl.String,
-        "model": pl.String,
-        "round": pl.Int32,
-        "sample_index": pl.Int32,
-        "verify_score": pl.Float64,
-    }
-    rows = [(question, model, 1, sample, score) for question, model, sample, score in verdicts]
-    frame = pl.DataFrame(rows, schema, orient="row").with_columns(prompt_kind=pl.lit("question"))
-    return grades.tally(frame.lazy(), models, ABOVE)
+def tally(scores, category="math"):
+    """One question's scores, summed up."""
+    made = grades.Tally(np.array([getattr(PassThresholds(), category)]))
+    made.add(np.zeros(len(scores), np.int32), np.array(scores, float))
+    return pl.DataFrame(made.columns(0)).with_columns(category=pl.lit(category))
 
 
 @settings(max_examples=60, deadline=None)
 @given(SHARES, st.sampled_from(["math", "science", "other"]), st.sampled_from(["indicator", "mean_score"]), st.integers(0, 1))
 def test_tally_and_formulas_agree_with_the_pure_functions(shares, category, kind, ddof):
     scores = [share * grading.scale(category) for share in shares]
-    found = tally(*(("q", "m", place, score) for place, score in enumerate(scores))).with_columns(category=pl.lit(category))
-    rate = grades.pass_rate(0, PassThresholds(), ABOVE, kind)
-    made = found.with_columns(
-        pass_rate=rate, cv=grades.coefficient_of_variation(0, ddof), n=pl.col("n_0"), mean_score=pl.col("mean_0")
-    )
+    rate, spread = grades.pass_rate(0, kind), grades.coefficient_of_variation(0, ddof)
+    made = tally(scores, category).with_columns(pass_rate=rate, cv=spread, n=pl.col("n_0"), mean_score=pl.col("mean_0"))
     low, high = grades.wilson_interval(pl.col("pass_rate"), pl.col("n"))
     (row,) = made.with_columns(low=low, high=high, model=pl.lit("m")).to_dicts()
     expected = grading.grade("m", scores, getattr(PassThresholds(), category), ddof, kind, grading.scale(category))
@@ -59,27 +50,40 @@ def test_histogram_agrees_with_the_pure_function(rates):
     assert grades.histogram(pl.Series("r", rates, pl.Float64)) == grading.histogram([rate for rate in rates if rate is not None])
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 200), st.sampled_from([0.0, 0.5, 1.0, None])), max_size=30), st.booleans())
+def test_tally_of_several_questions_is_that_of_each_wherever_its_rows_stand(given_rows, sparse):
+    made = grades.Tally(np.full(201, 0.99))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grades, "SPARSE", 0 if sparse else 1000)
+        for rows_of_part in (given_rows[::2], given_rows[1::2]):
+            questions, scores = ([row[at] for row in rows_of_part] for at in (0, 1))
+            made.add(np.array(questions, np.int32), np.array(scores, float))
+    found = pl.DataFrame(made.columns(0))
+    for question in {question for question, _ in given_rows}:
+        scores = [score for each, score in given_rows if each == question and score is not None]
+        assert found.row(question) == pytest.approx(tally(scores).drop("category").row(0))
+    assert made.n_scores == sum(score is not None for _, score in given_rows)
+
+
+def part(questions, models, scores, unknown=()):
+    columns = {"question": questions, "model": models, "sample": range(len(questions)), "place": range(len(questions))}
+    return Part(**{name: np.array(column, np.int32) for name, column in columns.items()}, value=np.array(scores), unknown=unknown)
+
+
 def test_tally_keeps_models_and_failures_of_the_verifier_apart():
-    found = tally(("q", "a", 0, 1.0), ("q", "a", 1, None), ("q", "b", 0, 0.5), ("p", "b", 0, None), models=("a", "b"))
-    by_question = {row["question_id"]: row for row in found.to_dicts()}
-    assert [by_question["q"][name] for name in ("n_0", "mean_0", "n_1", "mean_1")] == [1, 1.0, 1, 0.5]
-    assert [by_question["p"][name] for name in ("n_0", "n_1")] == [0, 0]
+    parts = [part([1, 1, 1], [0, 0, 1], [1.0, np.nan, 0.5], ["else"]), part([0], [1], [np.nan], ["else", "other"])]
+    seen = Seen(2)
+    found, unknown = grades.tally(parts, seen, np.array([0.99, 0.99]))
+    assert [found[model].n_scores for model in (0, 1)] == [1, 1]
+    assert pl.DataFrame(found[1].columns(1)).rows() == [(0, None, None, 0), (1, 0.5, 0.0, 0)]
+    assert unknown == {"else", "other"}
+    assert not seen.has_duplicates
 
 
-def test_tally_of_all_models_at_once_tells_their_samples_apart():
-    (row,) = tally(("q", "a", 0, 1.0), ("q", "b", 0, 0.0), models=(None,)).to_dicts()
-    assert (row["n_0"], row["mean_0"]) == (2, 0.5)
-
-
-@pytest.mark.parametrize("models", [("a", "b"), (None,)])
-def test_tally_two_verdicts_for_one_key_are_refused_with_the_key(models):
-    with pytest.raises(BadRows, match="2 verdicts on response q/b/question/1/3"):
-        tally(("q", "a", 3, 1.0), ("q", "b", 3, 1.0), ("q", "b", 3, 1.0), models=models)
-
-
-def test_limits_are_the_different_thresholds_of_the_categories():
-    frame = pl.DataFrame({"category": ["science", "math", "code"]})
-    assert grades.limits(PassThresholds(), frame) == [0.99, 4.99]
+def test_limits_are_every_question_s_threshold():
+    frame = pl.DataFrame({"category": ["science", "math", "other"]})
+    assert grades.limits(PassThresholds(), frame).tolist() == [4.99, 0.99, 0.7]
 
 
 @pytest.mark.parametrize(

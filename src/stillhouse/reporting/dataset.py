@@ -85,7 +85,7 @@ def _responses_left(decision: Decision, dropped: Mapping[str, int]) -> list[tupl
     steps = (("not screened out", "no_verdict"), ("the teacher's", "screened_out"), ("first-round responses", "other_model"))
     for name, reason in steps:
         left.append((name, left[-1][1] + dropped.get(reason, 0)))
-    kept = learnt.passing.height + learnt.failing.height
+    kept = learnt.passing.height + int(learnt.failing.sum())
     return [*reversed(left), ("to questions kept by Algorithm 1", kept), ("that pass", learnt.passing.height)]
 
 

@@ -9,8 +9,9 @@ from stillhouse.rows import Response, Screened, response_key
 from stillhouse.sampling.engine import EngineName
 from stillhouse.screening.ngrams import Ngrams
 from stillhouse.screening.perplexity import Scorer
-from stillhouse.screening.repetition import longest_repeat
+from stillhouse.screening.repetition import Repeat, longest_repeats
 from stillhouse.screening.structure import structure_flaws
+from stillhouse.screening.tokens import tokens
 from stillhouse.stage import StageConfig
 
 
@@ -60,7 +61,7 @@ def screen(
     rules: Rules, asked: Sequence[Asked], responses: Sequence[Response], ngrams: Ngrams | None, scorer: Scorer | None
 ) -> list[Screening]:
     """Judge a batch. Perplexity is asked for what all other rules keep: a model's time is dear."""
-    made = [_by_text(rules, question, response, ngrams) for question, response in zip(asked, responses, strict=True)]
+    made = _by_text(rules, asked, responses, ngrams)
     if scorer is None or rules.max_perplexity is None:
         return made
     kept = [place for place, each in enumerate(made) if each.row.kept]
@@ -70,11 +71,19 @@ def screen(
     return made
 
 
-def _by_text(rules: Rules, asked: Asked, response: Response, ngrams: Ngrams | None) -> Screening:
+def _by_text(rules: Rules, asked: Sequence[Asked], responses: Sequence[Response], ngrams: Ngrams | None) -> list[Screening]:
+    texts = [response.text for response in responses]
+    words = tokens(texts)
+    frequent: list[list[str]] = [[]] * len(texts)
+    if ngrams is not None:
+        frequent = ngrams.frequent(words if ngrams.cut is str.split else tokens(texts, ngrams.cut))
+    each = zip(asked, responses, longest_repeats(words), frequent, strict=True)
+    return [_judged(rules, question, response, repeat, strings) for question, response, repeat, strings in each]
+
+
+def _judged(rules: Rules, asked: Asked, response: Response, repeat: Repeat, frequent: Sequence[str]) -> Screening:
     wanted = {"odd_turns": rules.require_even_turns, "no_think": rules.require_think, "no_answer": rules.require_answer}
     flaws = [flaw for flaw in structure_flaws(asked.turns, response) if wanted[flaw]]
-    repeat = longest_repeat(response.text)
-    frequent = ngrams.frequent(response.text) if ngrams else []
     reason, detail = None, ""
     if flaws:
         reason, detail = flaws[0], ", ".join(flaws)

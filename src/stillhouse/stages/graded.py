@@ -10,7 +10,8 @@ from pydantic import Field
 from stillhouse import frames, gradebook, grades
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.grading import PassRateKind, PassThresholds, SolvedShares
-from stillhouse.rows import Graded, Question, Verified
+from stillhouse.keys import Keys, Seen
+from stillhouse.rows import Graded, Verified
 from stillhouse.stage import Outputs, StageConfig, StageInputs
 
 if TYPE_CHECKING:
@@ -59,26 +60,28 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     import polars as pl
 
     asked = grades.asked(inputs.questions)
-    above = grades.limits(config.pass_thresholds, asked)
-    verdicts = frames.scan(inputs.verified, Verified, (*Verified.KEY, "verify_score")).filter(prompt_kind="question", round=1)
-    scored = verdicts.filter(pl.col("verify_score").is_not_null())
-    models = scored.select(pl.col("model").unique().sort()).collect(engine="streaming").to_series().to_list()
+    known, seen = Keys(asked["question_id"]), Seen(asked.height)
+    verdicts = known.read(inputs.verified, Verified, "verify_score")
+    tallies, unknown = grades.tally(verdicts, seen, grades.limits(config.pass_thresholds, asked))
+    if seen.has_duplicates:
+        grades.refuse_duplicate(inputs.verified)
+    scored = {known.models[number]: tally for number, tally in tallies.items() if tally.n_scores}
+    models = sorted(scored)
     roles = _roles(config, models)
-    tallied = grades.tally(verdicts, models, above)
-    unknown = tallied.join(asked, on="question_id", how="anti").select("question_id")
-    joined = asked.join(tallied, on="question_id", how="left", maintain_order="left")
+    columns = [column for place, model in enumerate(models) for column in scored[model].columns(place)]
+    joined, beyond = asked.with_columns(columns), pl.DataFrame({"question_id": sorted(unknown)}, {"question_id": pl.String})
     if inputs.shard.count > 1:
-        joined, unknown = _mine(inputs, joined), _mine(inputs, unknown)
-    has_score = pl.any_horizontal(False, *(pl.col(f"n_{place}") > 0 for place in range(len(models)))).fill_null(value=False)
+        joined, beyond = _mine(inputs, joined), _mine(inputs, beyond)
+    has_score = pl.any_horizontal(pl.lit(value=False), *(pl.col(f"n_{place}") > 0 for place in range(len(models))))
     made = joined.filter(has_score)
     if not made.height and inputs.shard.count == 1:
         msg = f"graded: none of {joined.height} questions has a verdict; are verified and questions of the same run?"
         raise NothingToDo(msg)
-    book = gradebook.grade(made, len(models), config.pass_thresholds, above, config.pass_rate_kind, config.ddof)
+    book = gradebook.grade(made, len(models), config.pass_rate_kind, config.ddof)
     book = gradebook.place_levels(book, roles, config.solved_share, config.seed)
     frames.write(inputs.output, gradebook.as_rows(book, models), Graded)
-    silent = joined.filter(~has_score).select("question_id", "category")
-    drops = [frames.dropped(silent.lazy(), Question, "no_verdict"), frames.dropped(unknown.lazy(), Question, "unknown_question")]
+    silent = joined.filter(~has_score)
+    drops = [frames.dropped(silent, "no_verdict"), frames.dropped(beyond, "unknown_question")]
     counts = frames.write_dropped(inputs.dropped, drops)
     inputs.progress(book.height, book.height, "questions")
     return Outputs(metrics=gradebook.metrics(book, models, roles, config.ddof), dropped=counts)

@@ -4,22 +4,19 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 from stillhouse import rows
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
-from stillhouse.identity import prompt_text
 from stillhouse.parts import Parts
-from stillhouse.rows import Dropped, Question, Response, Screened
-from stillhouse.screening import ngrams, perplexity
+from stillhouse.rows import Dropped, Response, Screened
+from stillhouse.screening import ngrams, perplexity, reading
 from stillhouse.screening.rules import Asked, Rules, Screening, screen
-from stillhouse.screening.structure import turns
+from stillhouse.screening.tokens import batches
 from stillhouse.stage import Outputs, StageInputs
 
 SCHEMA_VERSION = 2
-BATCH = 512
-"""Responses that are judged at a time."""
 FREQUENT = "frequent_ngrams.json"
 """The strings that are too frequent, most frequent first, with their counts."""
 FREQUENT_SHOWN = 1000
@@ -41,7 +38,7 @@ class Inputs(StageInputs):
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Count strings over all responses, then judge each, batch by batch. Raises BadRows for a response to an unknown question."""
     scorer = _scorer(config, inputs)
-    asked = {row.question_id: _asked(row, config) for row in rows.read(inputs.questions, Question)}
+    asked = reading.asked(inputs.questions, with_prompts=config.max_perplexity is not None)
     frequent = _frequent(config, inputs)
     reasons: Counter[str] = Counter()
     n_made = rows.write(inputs.output, _screened(inputs, _judged(config, inputs, asked, frequent, scorer), reasons), Screened)
@@ -66,10 +63,6 @@ def _scorer(config: Config, inputs: Inputs) -> perplexity.Scorer | None:
     return perplexity.load(config.perplexity_engine, str(model), config.perplexity_tokens)
 
 
-def _asked(question: Question, config: Config) -> Asked:
-    return Asked(turns(question.messages), "" if config.max_perplexity is None else prompt_text(question.messages))
-
-
 def _frequent(config: Config, inputs: Inputs) -> ngrams.Ngrams | None:
     """The first pass: the strings of all responses, counted."""
     if config.max_ngram_count is None:
@@ -77,11 +70,7 @@ def _frequent(config: Config, inputs: Inputs) -> ngrams.Ngrams | None:
     scratch = inputs.scratch / "ngrams"
     scratch.mkdir()
     found = ngrams.Ngrams(config.ngram_tokens, config.max_ngram_count, ngrams.tokenizer(config.ngram_tokenizer), scratch)
-    return ngrams.counted((response.text for response in _responses(inputs)), found)
-
-
-def _responses(inputs: Inputs) -> Iterator[Response]:
-    return chain.from_iterable(rows.read(path, Response) for path in inputs.responses)
+    return ngrams.counted(reading.texts(inputs.responses), found)
 
 
 def _judged(
@@ -89,8 +78,9 @@ def _judged(
 ) -> Iterator[tuple[Response, Screening]]:
     """The second pass. Strings are counted over all responses, so that shards judge alike; each judges its own."""
     total, done = sum(rows.count(path) for path in inputs.responses), 0
-    mine = (response for response in _responses(inputs) if inputs.shard.holds(response.question_id))
-    for batch in iter(lambda: list(islice(mine, BATCH)), []):
+    given = chain.from_iterable(rows.read(path, Response) for path in inputs.responses)
+    mine = (response for response in given if inputs.shard.holds(response.question_id))
+    for batch in batches(mine, lambda response: response.text):
         unknown = next((response for response in batch if response.question_id not in asked), None)
         if unknown is not None:
             msg = f"a response of {unknown.model} answers question {unknown.question_id}, which the questions input has not"

@@ -41,7 +41,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     texts = (batch for split in decision.splits for batch in examples.from_split(split, config, inputs.questions, inputs.responses))
     inputs.progress(0, 1, "splits")
     frames.write(inputs.output, composition.counted(texts), Selected)
-    dropped = frames.write_dropped(inputs.dropped, decision.drops(inputs.responses, config.mode, composition))
+    dropped = frames.write_dropped(inputs.dropped, decision.drops(config.mode, composition))
     sweep = choices.sweep(decision.learnt.choices, config).to_dicts() if decision.learnt else []
     (inputs.output / SWEEP).write_text(json.dumps(sweep), encoding="utf-8")
     write_dataset(inputs.output / HTML, "What was selected", collect(decision, composition, dropped, sweep, inputs.graded))

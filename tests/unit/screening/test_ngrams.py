@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from stillhouse.errors import EngineFailed
 from stillhouse.screening.ngrams import Ngrams, counted, tokenizer
+from stillhouse.screening.tokens import tokens
 
 TEXTS = st.lists(st.lists(st.sampled_from("ab"), max_size=12).map(" ".join), max_size=6)
 
@@ -17,16 +18,16 @@ def test_ngrams_frequent_agrees_with_counting_by_hand_in_memory_and_in_files(tmp
 
     everything = [gram for text in texts for gram in grams(text)]
     ngrams = counted(texts, Ngrams(n, max_count, str.split, tmp_path, spill))
-    for text in texts:
-        assert ngrams.frequent(text) == [gram for gram in grams(text) if everything.count(gram) > max_count]
+    expected = [[gram for gram in grams(text) if everything.count(gram) > max_count] for text in texts]
+    assert ngrams.frequent(tokens(texts)) == expected
     assert ngrams.texts == {gram: everything.count(gram) for gram in everything if everything.count(gram) > max_count}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_ngrams_paper_s_rule_needs_more_than_twenty_occurrences(tmp_path):
     text = " ".join(f"w{place}" for place in range(20))
-    assert counted([text] * 20, Ngrams(20, 20, str.split, tmp_path)).frequent(text) == []
-    assert counted([text] * 21, Ngrams(20, 20, str.split, tmp_path)).frequent(text) == [text]
+    assert counted([text] * 20, Ngrams(20, 20, str.split, tmp_path)).frequent(tokens([text])) == [[]]
+    assert counted([text] * 21, Ngrams(20, 20, str.split, tmp_path)).frequent(tokens([text])) == [[text]]
 
 
 def test_tokenizer_by_name_cuts_as_it_does(checkpoint):

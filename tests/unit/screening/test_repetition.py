@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillhouse.screening.repetition import longest_repeat
+from stillhouse.screening.repetition import MAX_PERIOD, longest_repeats
+from stillhouse.screening.tokens import tokens
+
+
+def longest_repeat(text):
+    (found,) = longest_repeats(tokens([text]))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -20,3 +26,24 @@ def test_longest_repeat_counts_phrases_back_to_back_and_shows_them(text, count, 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=4), st.integers(2, 6))
 def test_longest_repeat_of_a_repeated_phrase_is_at_least_its_count(phrase, times):
     assert longest_repeat(" ".join(phrase * times)).times >= times
+
+
+def by_hand(text):
+    """The definition, word by word."""
+    words, best = text.split(), (0, "")
+    for period in range(1, MAX_PERIOD + 1):
+        for end in range(len(words)):
+            times = 1
+            while end + 1 - (times + 1) * period >= 0 and all(
+                words[end - at] == words[end - at - times * period] for at in range(period)
+            ):
+                times += 1
+            if times > best[0]:
+                best = (times, " ".join(words[end - period + 1 : end + 1]) if times > 1 else "")
+    return best
+
+
+@given(st.lists(st.lists(st.sampled_from("ab"), max_size=9).map(" ".join), max_size=6))
+def test_longest_repeats_of_many_texts_are_those_of_each(texts):
+    assert [found.times for found in longest_repeats(tokens(texts))] == [by_hand(text)[0] for text in texts]
+    assert longest_repeats(tokens(texts)) == [longest_repeat(text) for text in texts]

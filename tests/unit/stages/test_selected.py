@@ -47,7 +47,7 @@ def run(tmp_path, given, leave_out=(), shard=None, **config):
     inputs = selected.Inputs(scratch=scratch, responses=responses, shard=shard or Shard(), **paths)
     outputs = selected.run(selected.Config(**{"teacher": "teacher", **config}), inputs)
     dropped = [row for path in (scratch / "output" / "dropped").glob("*") for row in pq.read_table(path).to_pylist()]
-    assert outputs.dropped.total() == len(dropped)
+    assert outputs.dropped.total() == sum(row["n"] for row in dropped)
     return outputs, list(rows.read(scratch / "output", Selected))
 
 
@@ -58,6 +58,20 @@ def test_selected_algorithm_1_and_annealing_choose_passing_responses_of_challeng
     assert [(row.model, row.mode, row.verify_score, row.pass_rate) for row in made] == [("teacher", "full", 1.0, 0.5)] * 3
     assert outputs.dropped == {"other_model": 12, "not_passing": 2, "easy": 1, "never_solved": 1, "no_response": 1}
     assert outputs.metrics["n_examples/sft_1"] == 2
+
+
+def test_selected_drops_say_which_responses_they_stand_for(tmp_path):
+    given = Rows()
+    given.screened[0] = testing.screened(given.responses[0], kept=False)
+    given.responses.append(testing.response(MIXED, model="teacher", prompt_kind="previous_answer", round=2))
+    run(tmp_path, given)
+    (path,) = (tmp_path / "scratch-0" / "output" / "dropped").glob("*")
+    assert {(row["key"], row["reason"], row["n"]) for row in pq.read_table(path).to_pylist()} == {
+        ("*/other/question/1/*", "other_model", 12), ("*/teacher/previous_answer/2/*", "further_round", 1),
+        (f"{MIXED.question_id}/teacher/question/1/0", "screened_out", 1),
+        (f"{MIXED.question_id}/teacher/question/1/1,3", "not_passing", 2), (EASY.question_id, "easy", 1),
+        (HOPELESS.question_id, "never_solved", 1), (SILENT.question_id, "no_response", 1),
+    }  # fmt: skip
 
 
 def test_selected_ungraded_hopeless_question_is_below_the_threshold(tmp_path):
@@ -164,6 +178,20 @@ def test_selected_responses_given_twice_are_refused(tmp_path):
     given.responses += given.responses[:1]
     with pytest.raises(BadRows, match="there twice"):
         run(tmp_path, given)
+
+
+@pytest.mark.parametrize("name", ["verified", "screened"])
+def test_selected_two_rows_for_one_key_are_refused(tmp_path, name):
+    given = Rows()
+    getattr(given, name).append(getattr(given, name)[2])
+    with pytest.raises(BadRows, match=f"responses or {name}: some key is there twice"):
+        run(tmp_path, given)
+
+
+def test_selected_verdicts_on_questions_that_were_not_asked_do_not_matter(tmp_path):
+    given, whole = Rows(), run(tmp_path, Rows())
+    given.verified.insert(0, testing.verified(testing.response(testing.question("else", "1"), model="teacher")))
+    assert run(tmp_path, given)[1] == whole[1]
 
 
 def test_selected_response_to_an_unknown_question_is_refused(tmp_path):
