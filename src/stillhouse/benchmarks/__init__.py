@@ -34,6 +34,12 @@ BENCHMARKS: dict[str, Benchmark] = {
     "arithmetic": Benchmark(
         1, Arithmetic(name="arithmetic benchmark", count=250, seed=20_240_001, families=_LAPTOP_FAMILIES, distinct=True)
     ),
+    "arithmetic-1k": Benchmark(
+        1,
+        Arithmetic(
+            name="arithmetic-1k benchmark", count=1000, seed=20_240_004, families={"add-2": 1, "add-3": 1, "sub-2": 1}, distinct=True
+        ),
+    ),
     "arithmetic-toy": Benchmark(
         1, Arithmetic(name="arithmetic-toy benchmark", count=24, seed=20_240_002, families={"add-1": 1, "add-2": 1}, distinct=True)
     ),

@@ -1,0 +1,122 @@
+import json
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from laptop import results as module
+from laptop.results import ABLATIONS, BASE, BEGIN, END, STEPS, House, page, results
+from stillhouse.errors import ServiceFailed
+
+PROGRAM = """#!{python}
+import json, os, pathlib, sys
+stage, target = sys.argv[1], pathlib.Path(sys.argv[sys.argv.index("--output") + 1].removeprefix("file://"))
+with open({told!r}, "a") as told:
+    told.write(json.dumps(sys.argv[1:]) + "\\n")
+if stage == "report":
+    target.mkdir(parents=True)
+    (target / "outcomes.json").write_text({outcomes!r})
+if "screened" in {broken!r} and stage == "screened":
+    sys.exit("first line\\nno room left")
+"""
+
+
+def outcomes(*passed: int, of: int = 4) -> dict:
+    """A report's: how many of ``of`` samples of each question passed."""
+    rounds = {f"q{place}": [True] * n + [False] * (of - n) for place, n in enumerate(passed)}
+    mean = sum(passed) / of / len(passed)
+    return {"arithmetic-1k": {"protocol": "p", "rounds": {"1": rounds}, "scores": {"1": {"pass_at_1": {"mean": mean}}}}}
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """A ``stillhouse`` that only writes down how it was called; returns what was told so far."""
+    told = tmp_path / "told.jsonl"
+
+    def install(broken: str = ""):
+        path = tmp_path / "stillhouse"
+        path.write_text(PROGRAM.format(python=sys.executable, told=str(told), outcomes=json.dumps(outcomes(1, 2)), broken=broken))
+        path.chmod(0o755)
+        monkeypatch.setenv("STILLHOUSE_PROGRAM", str(path))
+        return lambda: [json.loads(line) for line in told.read_text().splitlines()]
+
+    return install
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch) -> Path:
+    path = tmp_path / "results.md"
+    path.write_text(f"# Results\n{BEGIN}\nold\n{END}\nafter\n")
+    monkeypatch.setattr(module, "PAGE", path)
+    return path
+
+
+def test_results_every_checkpoint_of_every_seed_goes_on_from_its_own_and_is_measured(machine, program, written):
+    told = program()
+    assert results(lambda line: None, machine, jobs=2)
+    calls = told()
+    made = {call[call.index("--output") + 1]: call for call in calls}
+    assert len(made) == len(calls)
+    for seed in (1, 2, 3):
+        for step in (*STEPS, *ABLATIONS):
+            uri = f"{machine.root}/{step.stage}/results-{step.name}-seed-{seed}/results"
+            assert json.dumps({"seed": seed}) in made[uri]
+            before = {each.name: f"{each.stage}/results-{each.name}-seed-{seed}" for each in STEPS} | {"base": "sft/results-base"}
+            assert f"checkpoint={machine.root}/{before[step.after]}/results" in made[uri]
+            report = made[f"{machine.root}/report/results-{step.name}-seed-{seed}/results"]
+            assert f"checkpoint={uri}" in report
+            assert not any("seed" in layer for layer in report if layer.startswith("{"))
+    assert Counter(call[0] for call in calls)["responses"] == 3
+
+
+def test_results_page_keeps_what_stands_around_the_tables(machine, program, written):
+    program()
+    results(lambda line: None, machine, jobs=1)
+    text = written.read_text()
+    assert text.startswith(f"# Results\n{BEGIN}\n\npass@1 on")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "\nold\n" not in text
+
+
+def test_results_failed_stage_says_its_last_words_and_its_log(machine, program, written):
+    program(broken="screened")
+    with pytest.raises(ServiceFailed, match=r"^screened results failed: no room left; its log is .*results-screened-results\.log$"):
+        results(lambda line: None, machine, jobs=1)
+    assert "\nold\n" in written.read_text()
+
+
+def test_make_one_core_to_a_stage(machine, tmp_path, monkeypatch):
+    path = tmp_path / "stillhouse"
+    path.write_text('#!/bin/sh\necho "threads $OMP_NUM_THREADS"\n')
+    path.chmod(0o755)
+    monkeypatch.setenv("STILLHOUSE_PROGRAM", str(path))
+    monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "7")
+    House(machine, lambda line: None).make("verified", "x", "laptop/verified")
+    assert machine.log("results-verified-x").read_text() == "threads 1\n"
+
+
+def alike(every: dict) -> dict:
+    return dict.fromkeys((BASE, *(step.name for step in (*STEPS, *ABLATIONS))), every)
+
+
+def line(text: str, start: str) -> str:
+    return next(each for each in text.splitlines() if each.startswith(f"| {start} |"))
+
+
+def test_page_gain_whose_interval_holds_zero_is_marked():
+    low, high = outcomes(*[1] * 100), outcomes(*[3] * 100)
+    measured = alike(low) | {"sft": high}
+    text = page({1: measured})
+    assert line(text, "sft over base") == "| sft over base | +50.0 (+44.5 to +51.8) | +50.0 (+44.5 to +51.8) |"
+    assert line(text, "rl-2 over rl-1").count("○") == 2
+    assert line(text, "anneal over sft").count("-50.0") == 2
+    assert line(text, "sft") == "| sft | 0.750 |"
+
+
+def test_page_all_seeds_pools_the_samples_of_each_question():
+    same = alike(outcomes(2, 2))
+    text = page({1: same | {"sft": outcomes(4, 4)}, 2: same | {"sft": outcomes(2, 2)}})
+    *_, pooled, _ = line(text, "sft over base").split("|")
+    assert pooled.strip().startswith("+25.0 ")
