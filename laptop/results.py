@@ -79,8 +79,9 @@ class House:
         log, started = self.laptop.log(f"results-{stage}-{name}"), time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
         argv = command(stage, config=layers, inputs=inputs, output=target, program=program())
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with log.open("w", encoding="utf-8") as output:
-            done = subprocess.run(argv, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
+            done = subprocess.run(argv, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)
         if done.returncode:
             said = log.read_text(encoding="utf-8").strip().splitlines() or ["nothing"]
             msg = f"{stage} {name} failed: {said[-1]}; its log is {log}"

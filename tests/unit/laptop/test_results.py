@@ -1,6 +1,5 @@
 import json
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -10,16 +9,12 @@ from laptop import results as module
 from laptop.results import ABLATIONS, BASE, BEGIN, END, STEPS, House, page, results
 from stillhouse.errors import ServiceFailed
 
-PROGRAM = """#!{python}
-import json, os, pathlib, sys
-stage, target = sys.argv[1], pathlib.Path(sys.argv[sys.argv.index("--output") + 1].removeprefix("file://"))
-with open({told!r}, "a") as told:
-    told.write(json.dumps(sys.argv[1:]) + "\\n")
-if stage == "report":
-    target.mkdir(parents=True)
-    (target / "outcomes.json").write_text({outcomes!r})
-if "screened" in {broken!r} and stage == "screened":
-    sys.exit("first line\\nno room left")
+PROGRAM = """#!/bin/sh
+line="$(printf '%s\t' "$@")"
+echo "$line" >>"{told}"
+for last in "$@"; do target="${{last#file://}}"; done
+if [ "$1" = report ]; then mkdir -p "$target" && echo '{outcomes}' >"$target/outcomes.json"; fi
+if [ "$1" = "{broken}" ]; then echo "first line"; echo "no room left"; exit 1; fi
 """
 
 
@@ -37,10 +32,10 @@ def program(tmp_path, monkeypatch):
 
     def install(broken: str = ""):
         path = tmp_path / "stillhouse"
-        path.write_text(PROGRAM.format(python=sys.executable, told=str(told), outcomes=json.dumps(outcomes(1, 2)), broken=broken))
+        path.write_text(PROGRAM.format(told=told, outcomes=json.dumps(outcomes(1, 2)), broken=broken))
         path.chmod(0o755)
         monkeypatch.setenv("STILLHOUSE_PROGRAM", str(path))
-        return lambda: [json.loads(line) for line in told.read_text().splitlines()]
+        return lambda: [line.rstrip("\t").split("\t") for line in told.read_text().splitlines()]
 
     return install
 
