@@ -8,19 +8,17 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from laptop.settings import CHECKOUT, Laptop, program
-from stillhouse.benchmarks.comparison import differences
-from stillhouse.benchmarks.statistics import Interval
 from stillhouse.command import command
 from stillhouse.errors import ServiceFailed
-from stillhouse.stages.report import OUTCOMES
-from stillhouse.store import join, store_of
+from stillhouse.reporting import gains
+from stillhouse.store import join
 
 VERSION = "results"
 SEEDS = (1, 2, 3)
@@ -51,18 +49,24 @@ STEPS = (
 )
 """The path: what is shown to rise from one to the next."""
 ABLATIONS = (
+    Step("rl-level-1", "results/rl-level-1", after="anneal"),
     Step("rl-level-3", "results/rl-level-3", after="anneal"),
     Step("rl-single", "results/rl-single", after="rl-1"),
 )
 CONTRASTS = {
-    "level 1 against level 3 data": ("rl-1", "rl-level-3"),
+    "level 1 against level 3 data": ("rl-level-1", "rl-level-3"),
     "staged against single-stage": ("rl-2", "rl-single"),
 }
 """What the ablations are held against."""
 
-Outcomes = Mapping[str, Any]
-"""What a report wrote down; see ``stages.report``."""
-Table = Sequence[Sequence[str]]
+
+@dataclass(frozen=True)
+class Run:
+    """What one seed has come to: its checkpoints' URIs, and what their reports say."""
+
+    seed: int
+    checkpoints: dict[str, str]
+    measured: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -91,16 +95,18 @@ class House:
 
 
 def results(say: Callable[[str], None], laptop: Laptop, jobs: int) -> bool:
-    """Make all there is to make, ``jobs`` seeds at a time, and write the page."""
+    """Make the path of every seed, ``jobs`` at a time, then the ablations; the page is written after each of the two."""
     house = House(laptop, say)
     base, inputs = _data(house)
-    before = {BASE: _measured(house, BASE, base)}
-    with ThreadPoolExecutor(jobs) as pool:
-        measured = list(pool.map(partial(_seed, house, base, inputs), SEEDS))
-    written = page({seed: before | each for seed, each in zip(SEEDS, measured, strict=True)})
-    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{written}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-    say(f"{written}\nwritten into {PAGE}")
+    before = _measured(house, BASE, base)
+    runs = [Run(seed, {BASE: base}, {BASE: before}) for seed in SEEDS]
+    for further, steps in ((STEPS, STEPS), (ABLATIONS, (*STEPS, *ABLATIONS))):
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(partial(_go_on, house, inputs, further), runs))
+        written = page({run.seed: run.measured for run in runs}, steps)
+        head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        PAGE.write_text(f"{head}{BEGIN}\n\n{written}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        say(f"{written}\nwritten into {PAGE}")
     return True
 
 
@@ -125,77 +131,27 @@ def _data(house: House) -> tuple[str, dict[str, dict[str, str]]]:
     return graders["small"], {"sft": {"selected": selected}, "rl": {"selected": selected, "questions": questions}}
 
 
-def _seed(house: House, base: str, inputs: Mapping[str, dict[str, str]], seed: int) -> dict[str, Outcomes]:
-    """Every checkpoint of one seed, measured."""
-    checkpoints, measured = {BASE: base}, {}
-    for step in (*STEPS, *ABLATIONS):
-        name, given = f"{step.name}-seed-{seed}", inputs[step.stage] | {"checkpoint": checkpoints[step.after]}
-        checkpoints[step.name] = house.make(step.stage, f"results-{name}", step.recipe, seed=seed, **given)
-        measured[step.name] = _measured(house, name, checkpoints[step.name])
-    return measured
+def _go_on(house: House, inputs: Mapping[str, dict[str, str]], steps: Sequence[Step], run: Run) -> None:
+    """Make and measure further checkpoints of one seed."""
+    for step in steps:
+        name, given = f"{step.name}-seed-{run.seed}", inputs[step.stage] | {"checkpoint": run.checkpoints[step.after]}
+        run.checkpoints[step.name] = house.make(step.stage, f"results-{name}", step.recipe, seed=run.seed, **given)
+        run.measured[step.name] = _measured(house, name, run.checkpoints[step.name])
 
 
-def _measured(house: House, name: str, checkpoint: str) -> Outcomes:
+def _measured(house: House, name: str, checkpoint: str) -> Any:
     """What a report says of a checkpoint: all are asked the same questions with the same random numbers."""
-    report = house.make("report", f"results-{name}", "results/report", checkpoint=checkpoint)
-    return dict(json.loads(store_of(report).read(join(report, OUTCOMES)) or b"{}"))
+    return gains.outcomes(house.make("report", f"results-{name}", "results/report", checkpoint=checkpoint))
 
 
-def page(measured: Mapping[int, Mapping[str, Outcomes]]) -> str:
-    """Tables and chart in Markdown. ``measured``: seed -> checkpoint -> outcomes."""
-    seeds = [f"seed {seed}" for seed in measured]
-    every = [*measured.values(), _pooled(measured.values())]
-    path = [BASE, *(step.name for step in STEPS)]
-    names = [*path, *(step.name for step in ABLATIONS)]
-    scores = [[name, *(f"{_score(each[name]):.3f}" for each in measured.values())] for name in names]
-    gains = [(f"{step.name} over {step.after}", step.name, step.after) for step in (*STEPS, *ABLATIONS)]
-    risen = [[title, *(_shown(each[a], each[b]) for each in every)] for title, a, b in gains]
-    contrasts = [[title, *(_shown(each[a], each[b]) for each in every)] for title, (a, b) in CONTRASTS.items()]
-    return "\n".join(
-        [
-            "pass@1 on the held-out questions:\n", _markdown(["checkpoint", *seeds], scores),
-            _chart(path, measured.values()),
-            "Gain of each stage, in points, with its paired 95 % interval; ○ where that holds 0:\n",
-            _markdown(["stage", *seeds, "all seeds"], risen),
-            "Ablations, first less second, in points:\n", _markdown(["", *seeds, "all seeds"], contrasts),
-        ]
-    )  # fmt: skip
-
-
-def _pooled(measured: Iterable[Mapping[str, Outcomes]]) -> dict[str, Outcomes]:
-    """All seeds as one: a question's samples are those of every seed."""
-    pooled: dict[str, Any] = {}
-    for checkpoints in measured:
-        for name, outcomes in checkpoints.items():
-            for benchmark, each in outcomes.items():
-                into = pooled.setdefault(name, {}).setdefault(benchmark, {"protocol": each["protocol"], "rounds": {"1": {}}})
-                for question, samples in each["rounds"]["1"].items():
-                    into["rounds"]["1"].setdefault(question, []).extend(samples)
-    return pooled
-
-
-def _score(outcomes: Outcomes) -> float:
-    (only,) = outcomes.values()
-    return float(only["scores"]["1"]["pass_at_1"]["mean"])
-
-
-def _shown(ours: Outcomes, theirs: Outcomes) -> str:
-    """``+4.1 (+2.0 to +6.2)``."""
-    (found,) = differences(ours, theirs).values()
-    return f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f}){' ○' if _holds_zero(found) else ''}"
-
-
-def _holds_zero(found: Interval) -> bool:
-    return found.low <= 0 <= found.high
-
-
-def _markdown(head: Sequence[str], body: Table) -> str:
-    lines = [head, ["---"] * len(head), *body]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _chart(names: Sequence[str], measured: Iterable[Mapping[str, Outcomes]]) -> str:
-    """One line to a seed, in the notation that code hosts draw."""
-    lines = [f"  line [{', '.join(f'{_score(each[name]):.3f}' for name in names)}]" for each in measured]
-    axes = [f"  x-axis [{', '.join(names)}]", '  y-axis "held-out pass@1" 0 --> 1']
-    return "\n".join(["```mermaid", "xychart-beta", *axes, *lines, "```\n"])
+def page(seeds: gains.Seeds, steps: Sequence[Step]) -> str:
+    """Tables and chart in Markdown."""
+    path, every = [BASE, *(step.name for step in STEPS)], [BASE, *(step.name for step in steps)]
+    parts = [
+        "pass@1 on the held-out questions:\n", gains.scores(seeds, every), gains.chart(seeds, path),
+        "Gain of each stage, in points, with its paired 95 % interval; ○ where that holds 0:\n",
+        gains.gains(seeds, {f"{step.name} over {step.after}": (step.name, step.after) for step in steps}),
+    ]  # fmt: skip
+    if set(ABLATIONS) <= set(steps):
+        parts += ["Ablations, the first less the second, likewise:\n", gains.gains(seeds, CONTRASTS)]
+    return "\n".join(parts)

@@ -92,26 +92,9 @@ def test_make_one_core_to_a_stage(machine, tmp_path, monkeypatch):
     assert machine.log("results-verified-x").read_text() == "threads 1\n"
 
 
-def alike(every: dict) -> dict:
-    return dict.fromkeys((BASE, *(step.name for step in (*STEPS, *ABLATIONS))), every)
-
-
-def line(text: str, start: str) -> str:
-    return next(each for each in text.splitlines() if each.startswith(f"| {start} |"))
-
-
-def test_page_gain_whose_interval_holds_zero_is_marked():
-    low, high = outcomes(*[1] * 100), outcomes(*[3] * 100)
-    measured = alike(low) | {"sft": high}
-    text = page({1: measured})
-    assert line(text, "sft over base") == "| sft over base | +50.0 (+44.5 to +51.8) | +50.0 (+44.5 to +51.8) |"
-    assert line(text, "rl-2 over rl-1").count("○") == 2
-    assert line(text, "anneal over sft").count("-50.0") == 2
-    assert line(text, "sft") == "| sft | 0.750 |"
-
-
-def test_page_all_seeds_pools_the_samples_of_each_question():
-    same = alike(outcomes(2, 2))
-    text = page({1: same | {"sft": outcomes(4, 4)}, 2: same | {"sft": outcomes(2, 2)}})
-    *_, pooled, _ = line(text, "sft over base").split("|")
-    assert pooled.strip().startswith("+25.0 ")
+def test_page_of_the_path_alone_has_no_ablations():
+    path = dict.fromkeys((BASE, *(step.name for step in STEPS)), outcomes(2, 2))
+    text = page({1: path}, STEPS)
+    assert "rl-2 over rl-1" in text
+    assert "Ablations" not in text
+    assert "rl-single" not in text
