@@ -58,15 +58,20 @@ CONTRASTS = {
     "staged against single-stage": ("rl-2", "rl-single"),
 }
 """What the ablations are held against."""
+REPORTS = {
+    "report": "At temperature 1.0, as the rollouts are sampled",
+    "report-cool": "At temperature 0.6 and top_p 0.95, as the papers measure",
+}
+"""How every checkpoint is measured: the recipe, and what it does."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one seed has come to: its checkpoints' URIs, and what their reports say."""
+    """What one seed has come to: its checkpoints' URIs, and by checkpoint what its reports say."""
 
     seed: int
     checkpoints: dict[str, str]
-    measured: dict[str, Any]
+    measured: dict[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def results(say: Callable[[str], None], laptop: Laptop, jobs: int) -> bool:
     for further, steps in ((STEPS, STEPS), (ABLATIONS, (*STEPS, *ABLATIONS))):
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(partial(_go_on, house, inputs, further), runs))
-        written = page({run.seed: run.measured for run in runs}, steps)
+        written = page(runs, steps)
         head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
         PAGE.write_text(f"{head}{BEGIN}\n\n{written}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
         say(f"{written}\nwritten into {PAGE}")
@@ -139,17 +144,28 @@ def _go_on(house: House, inputs: Mapping[str, dict[str, str]], steps: Sequence[S
         run.measured[step.name] = _measured(house, name, run.checkpoints[step.name])
 
 
-def _measured(house: House, name: str, checkpoint: str) -> Any:
-    """What a report says of a checkpoint: all are asked the same questions with the same random numbers."""
-    return gains.outcomes(house.make("report", f"results-{name}", "results/report", checkpoint=checkpoint))
+def _measured(house: House, name: str, checkpoint: str) -> dict[str, Any]:
+    """What the reports say of a checkpoint, by recipe: all are asked the same questions with the same random numbers."""
+    said = {}
+    for recipe in REPORTS:
+        report = house.make("report", f"results-{name}{recipe.removeprefix('report')}", f"results/{recipe}", checkpoint=checkpoint)
+        said[recipe] = gains.outcomes(report)
+    return said
 
 
-def page(seeds: gains.Seeds, steps: Sequence[Step]) -> str:
-    """Tables and chart in Markdown."""
+def page(runs: Sequence[Run], steps: Sequence[Step]) -> str:
+    """Tables and chart in Markdown, of the checkpoints that ``steps`` have made."""
+    by_recipe = {
+        recipe: {run.seed: {name: said[recipe] for name, said in run.measured.items()} for run in runs} for recipe in REPORTS
+    }
+    return "\n".join(_section(title, by_recipe[recipe], steps) for recipe, title in REPORTS.items())
+
+
+def _section(title: str, seeds: gains.Seeds, steps: Sequence[Step]) -> str:
     path, every = [BASE, *(step.name for step in STEPS)], [BASE, *(step.name for step in steps)]
     parts = [
-        "pass@1 on the held-out questions:\n", gains.scores(seeds, every), gains.chart(seeds, path),
-        "Gain of each stage, in points, with its paired 95 % interval; ○ where that holds 0:\n",
+        f"## {title}\n", "pass@1:\n", gains.scores(seeds, every), gains.chart(seeds, path),
+        "What each stage gained, in points, with its paired 95 % interval; ○ where that holds 0:\n",
         gains.gains(seeds, {f"{step.name} over {step.after}": (step.name, step.after) for step in steps}),
     ]  # fmt: skip
     if set(ABLATIONS) <= set(steps):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from laptop import results as module
-from laptop.results import ABLATIONS, BASE, BEGIN, END, STEPS, House, page, results
+from laptop.results import ABLATIONS, BASE, BEGIN, END, REPORTS, STEPS, House, Run, page, results
 from stillhouse.errors import ServiceFailed
 
 PROGRAM = """#!/bin/sh
@@ -60,9 +60,10 @@ def test_results_every_checkpoint_of_every_seed_goes_on_from_its_own_and_is_meas
             assert json.dumps({"seed": seed}) in made[uri]
             before = {each.name: f"{each.stage}/results-{each.name}-seed-{seed}" for each in STEPS} | {"base": "sft/results-base"}
             assert f"checkpoint={machine.root}/{before[step.after]}/results" in made[uri]
-            report = made[f"{machine.root}/report/results-{step.name}-seed-{seed}/results"]
-            assert f"checkpoint={uri}" in report
-            assert not any("seed" in layer for layer in report if layer.startswith("{"))
+            for end in ("", "-cool"):
+                report = made[f"{machine.root}/report/results-{step.name}-seed-{seed}{end}/results"]
+                assert f"checkpoint={uri}" in report
+                assert not any("seed" in layer for layer in report if layer.startswith("{"))
     assert Counter(call[0] for call in calls)["responses"] == 3
 
 
@@ -70,7 +71,7 @@ def test_results_page_keeps_what_stands_around_the_tables(machine, program, writ
     program()
     results(lambda line: None, machine, jobs=1)
     text = written.read_text()
-    assert text.startswith(f"# Results\n{BEGIN}\n\npass@1 on")
+    assert text.startswith(f"# Results\n{BEGIN}\n\n## At temperature 1.0")
     assert text.endswith(f"{END}\nafter\n")
     assert "\nold\n" not in text
 
@@ -93,8 +94,8 @@ def test_make_one_core_to_a_stage(machine, tmp_path, monkeypatch):
 
 
 def test_page_of_the_path_alone_has_no_ablations():
-    path = dict.fromkeys((BASE, *(step.name for step in STEPS)), outcomes(2, 2))
-    text = page({1: path}, STEPS)
-    assert "rl-2 over rl-1" in text
+    path = dict.fromkeys((BASE, *(step.name for step in STEPS)), dict.fromkeys(REPORTS, outcomes(2, 2)))
+    text = page([Run(1, {}, path)], STEPS)
+    assert text.count("rl-2 over rl-1") == len(REPORTS)
     assert "Ablations" not in text
     assert "rl-single" not in text
