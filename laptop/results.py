@@ -8,9 +8,10 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -76,10 +77,11 @@ class Run:
 
 @dataclass(frozen=True)
 class House:
-    """Where the artifacts lie, and who is told of each."""
+    """Where the artifacts lie, who is told of each, and what was started to make them."""
 
     laptop: Laptop
     say: Callable[[str], None]
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def make(self, stage: str, name: str, recipe: str, /, *, seed: int | None = None, **inputs: str | Sequence[str]) -> str:
         """Run one stage and return the URI of what it made. Raises ServiceFailed with its last words."""
@@ -90,8 +92,9 @@ class House:
         argv = command(stage, config=layers, inputs=inputs, output=target, program=program())
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with log.open("w", encoding="utf-8") as output:
-            done = subprocess.run(argv, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)
-        if done.returncode:
+            process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        self.running.append(process)
+        if process.wait():
             said = log.read_text(encoding="utf-8").strip().splitlines() or ["nothing"]
             msg = f"{stage} {name} failed: {said[-1]}; its log is {log}"
             raise ServiceFailed(msg)
@@ -102,17 +105,29 @@ class House:
 def results(say: Callable[[str], None], laptop: Laptop, jobs: int) -> bool:
     """Make the path of every seed, ``jobs`` at a time, then the ablations; the page is written after each of the two."""
     house = House(laptop, say)
-    base, inputs = _data(house)
-    before = _measured(house, BASE, base)
-    runs = [Run(seed, {BASE: base}, {BASE: before}) for seed in SEEDS]
-    for further, steps in ((STEPS, STEPS), (ABLATIONS, (*STEPS, *ABLATIONS))):
-        with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(partial(_go_on, house, inputs, further), runs))
-        written = page(runs, steps)
-        head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        PAGE.write_text(f"{head}{BEGIN}\n\n{written}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-        say(f"{written}\nwritten into {PAGE}")
+    with _stopped_on_error(house):
+        base, inputs = _data(house)
+        before = _measured(house, BASE, base)
+        runs = [Run(seed, {BASE: base}, {BASE: before}) for seed in SEEDS]
+        for further, steps in ((STEPS, STEPS), (ABLATIONS, (*STEPS, *ABLATIONS))):
+            with ThreadPoolExecutor(jobs) as pool, _stopped_on_error(house):
+                list(pool.map(partial(_go_on, house, inputs, further), runs))
+            written = page(runs, steps)
+            head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+            PAGE.write_text(f"{head}{BEGIN}\n\n{written}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+            say(f"{written}\nwritten into {PAGE}")
     return True
+
+
+@contextmanager
+def _stopped_on_error(house: House) -> Iterator[None]:
+    """Leave no stage behind that nobody waits for. One that trains saves what it has, and the next try goes on from there."""
+    try:
+        yield
+    except BaseException:
+        for process in house.running:
+            process.terminate()
+        raise
 
 
 def _data(house: House) -> tuple[str, dict[str, dict[str, str]]]:

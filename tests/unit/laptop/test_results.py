@@ -14,6 +14,7 @@ line="$(printf '%s\t' "$@")"
 echo "$line" >>"{told}"
 for last in "$@"; do target="${{last#file://}}"; done
 if [ "$1" = report ]; then mkdir -p "$target" && echo '{outcomes}' >"$target/outcomes.json"; fi
+case "$target" in *"{slow}"*) exec sleep 60;; esac
 if [ "$1" = "{broken}" ]; then echo "first line"; echo "no room left"; exit 1; fi
 """
 
@@ -30,9 +31,9 @@ def program(tmp_path, monkeypatch):
     """A ``stillhouse`` that only writes down how it was called; returns what was told so far."""
     told = tmp_path / "told.jsonl"
 
-    def install(broken: str = ""):
+    def install(broken: str = "none", slow: str = "none"):
         path = tmp_path / "stillhouse"
-        path.write_text(PROGRAM.format(told=told, outcomes=json.dumps(outcomes(1, 2)), broken=broken))
+        path.write_text(PROGRAM.format(told=told, outcomes=json.dumps(outcomes(1, 2)), broken=broken, slow=slow))
         path.chmod(0o755)
         monkeypatch.setenv("STILLHOUSE_PROGRAM", str(path))
         return lambda: [line.rstrip("\t").split("\t") for line in told.read_text().splitlines()]
@@ -81,6 +82,13 @@ def test_results_failed_stage_says_its_last_words_and_its_log(machine, program, 
     with pytest.raises(ServiceFailed, match=r"^screened results failed: no room left; its log is .*results-screened-results\.log$"):
         results(lambda line: None, machine, jobs=1)
     assert "\nold\n" in written.read_text()
+
+
+def test_results_one_seed_that_fails_stops_the_others(machine, program, written, monkeypatch):
+    """Theirs would sleep for a minute; no test may take that long."""
+    program(broken="rl", slow="seed-2")
+    with pytest.raises(ServiceFailed, match="rl-1-seed-[13] failed: no room left"):
+        results(lambda line: None, machine, jobs=3)
 
 
 def test_make_one_core_to_a_stage(machine, tmp_path, monkeypatch):
