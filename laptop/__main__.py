@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--store", choices=STORES, default="file")
     parser.add_argument("--profile", choices=PROFILES, default="laptop", help="whose recipes `demo` runs")
     parser.add_argument("--version", default="demo", help="the artifacts' version; an earlier one skips what is unchanged")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="seeds of `results` at a time")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="stages of `results` at a time")
     given = parser.parse_args()
     # Ended by a supervisor or by `make`: the same clean way out as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)

@@ -103,15 +103,17 @@ class House:
 
 
 def results(say: Callable[[str], None], laptop: Laptop, jobs: int) -> bool:
-    """Make the path of every seed, ``jobs`` at a time, then the ablations; the page is written after each of the two."""
+    """Make the path of every seed, then the ablations, ``jobs`` at a time; the page is written after each of the two."""
     house = House(laptop, say)
     with _stopped_on_error(house):
         base, inputs = _data(house)
         before = _measured(house, BASE, base)
         runs = [Run(seed, {BASE: base}, {BASE: before}) for seed in SEEDS]
-        for further, steps in ((STEPS, STEPS), (ABLATIONS, (*STEPS, *ABLATIONS))):
+        path = [(run, STEPS) for run in runs]
+        ablations = [(run, (step,)) for run in runs for step in ABLATIONS]
+        for work, steps in ((path, STEPS), (ablations, (*STEPS, *ABLATIONS))):
             with ThreadPoolExecutor(jobs) as pool, _stopped_on_error(house):
-                list(pool.map(partial(_go_on, house, inputs, further), runs))
+                list(pool.map(partial(_go_on, house, inputs), *zip(*work, strict=True)))
             written = page(runs, steps)
             head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
             PAGE.write_text(f"{head}{BEGIN}\n\n{written}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
@@ -151,7 +153,7 @@ def _data(house: House) -> tuple[str, dict[str, dict[str, str]]]:
     return graders["small"], {"sft": {"selected": selected}, "rl": {"selected": selected, "questions": questions}}
 
 
-def _go_on(house: House, inputs: Mapping[str, dict[str, str]], steps: Sequence[Step], run: Run) -> None:
+def _go_on(house: House, inputs: Mapping[str, dict[str, str]], run: Run, steps: Sequence[Step]) -> None:
     """Make and measure further checkpoints of one seed."""
     for step in steps:
         name, given = f"{step.name}-seed-{run.seed}", inputs[step.stage] | {"checkpoint": run.checkpoints[step.after]}
