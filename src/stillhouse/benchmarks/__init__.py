@@ -29,10 +29,15 @@ class Benchmark:
 
 # One-digit families are small (sub-1 has 45 questions): a benchmark that took an equal share would leave training nearly none.
 _LAPTOP_FAMILIES = {"add-1": 20.0, "add-2": 70.0, "add-3": 65.0, "sub-1": 12.0, "sub-2": 65.0, "mul-1": 18.0}
+# Large enough that a thousand questions leave training most of theirs.
+_LARGE_FAMILIES = {"add-2": 1.0, "add-3": 1.0, "sub-2": 1.0}
 
 BENCHMARKS: dict[str, Benchmark] = {
     "arithmetic": Benchmark(
         1, Arithmetic(name="arithmetic benchmark", count=250, seed=20_240_001, families=_LAPTOP_FAMILIES, distinct=True)
+    ),
+    "arithmetic-1k": Benchmark(
+        1, Arithmetic(name="arithmetic-1k benchmark", count=1000, seed=20_240_004, families=_LARGE_FAMILIES, distinct=True)
     ),
     "arithmetic-toy": Benchmark(
         1, Arithmetic(name="arithmetic-toy benchmark", count=24, seed=20_240_002, families={"add-1": 1, "add-2": 1}, distinct=True)
