@@ -104,13 +104,13 @@ def test_run_server_that_is_away_for_a_moment_ends_no_stage_and_loses_no_number(
 
 def test_run_artifact_that_is_a_table_is_shown_as_one(mlflow, tmp_path):
     path = tmp_path / "rollouts.table.json"
-    path.write_text(json.dumps({"columns": ["text", "reward"], "data": [["2", 1.0], ["3", 0.0]]}))
+    path.write_text(json.dumps({"columns": ["text", "reward"], "data": [["two", 1.0], ["three", 0.5]]}))
     done = testing.publish(testing.questions(1), Question, (tmp_path / "questions" / "toy" / "1").as_uri())
     with tracking.run("rl", "file:///root/rl/toy/1", {}, {}, "f") as run:
         run.finish(done, [path])
     assert json.loads(mlflow.get_run(run.id).data.tags["mlflow.loggedArtifacts"]) == [{"path": path.name, "type": "table"}]
     found = mlflow.load_table(mlflow.get_run(run.id).info.experiment_id, path.name, [run.id])
-    assert found.to_dict("records") == [{"text": "2", "reward": 1.0}, {"text": "3", "reward": 0.0}]
+    assert found.to_dict("records") == [{"text": "two", "reward": 1.0}, {"text": "three", "reward": 0.5}]
 
 
 def test_run_below_a_parent_is_nested(mlflow, monkeypatch):
