@@ -79,7 +79,9 @@ with DAG(
     with TaskGroup("train", prefix_group_id=False, tooltip="Two stages of fine-tuning, two of reinforcement learning"):
         sft = stage("sft-1", selected=selected, checkpoint=base, outlets=[CHECKPOINT])
         annealed = stage("sft-anneal", selected=selected, checkpoint=sft, outlets=[CHECKPOINT])
-        rollouts = {"settings": "rl", "selected": selected, "questions": questions, "outlets": [CHECKPOINT], "cores": 2}
+        rollouts = {
+            "settings": "rl", "selected": selected, "questions": questions, "graded": graded, "outlets": [CHECKPOINT], "cores": 2,
+        }  # fmt: skip
         rl_1 = stage("rl-1", checkpoint=annealed, **rollouts)
         rl_2 = stage("rl-2", checkpoint=rl_1, **rollouts)
 
