@@ -7,8 +7,9 @@ from operators import parent
 from operators.placement import cpu, model
 from operators.stage import operator_of
 
-IMAGES = {"responses": "vllm", "sft": "train", "rl": "train", "report": "vllm"}
-"""Of the stages that run a model."""
+IMAGES = {"responses": "vllm", "sft": "train", "rl": "vllm", "report": "vllm"}
+"""Of the stages that run a model. Both have what trains; vLLM writes the rollouts of ``rl``."""
+TRAINING = ("sft", "rl")
 
 
 def stage(
@@ -22,7 +23,7 @@ def stage(
     recipe = recipe or name
     word = recipe.split("-")[0]
     read = {key: given if isinstance(given, list) else [given] for key, given in inputs.items()}
-    where = model(IMAGES[word], cores) if word in IMAGES else cpu(cores)
+    where = model(IMAGES[word], cores, trains=word in TRAINING) if word in IMAGES else cpu(cores)
     previous = {"previous": "latest"} if reuse else {}
     made = operator_of(where)(
         task_id=name, stage=word, recipe=f"@{{{{ params.profile }}}}/{recipe}", overrides=overrides,

@@ -27,14 +27,13 @@ def gpu(n: int = 1, image: str = "train", nodes: int = 1) -> dict[str, Any]:
     return placed | {"nodes": nodes} if nodes > 1 else placed
 
 
-def model(image: str, cores: int = 1) -> dict[str, Any]:
+def model(image: str, cores: int = 1, *, trains: bool = False) -> dict[str, Any]:
     """Where a stage runs that loads a model: a GPU on a cluster, ``cores`` where stages are child processes.
 
-    What trains, in the image ``train``, takes ``STILLHOUSE_TRAIN_GPUS`` GPUs of each of ``STILLHOUSE_TRAIN_NODES`` nodes; where
-    stages are child processes, as many processes of this machine. ``STILLHOUSE_MODELS_ON=cpu`` is a cluster without GPUs: the image
-    ``train`` has what runs small models on cores.
+    What trains takes ``STILLHOUSE_TRAIN_GPUS`` GPUs of each of ``STILLHOUSE_TRAIN_NODES`` nodes; where stages are child processes,
+    as many processes of this machine. ``STILLHOUSE_MODELS_ON=cpu`` is a cluster without GPUs: the image ``train`` has what runs
+    small models on cores.
     """
-    trains = image == "train"
     gpus = int(os.environ.get("STILLHOUSE_TRAIN_GPUS", "1")) if trains else 1
     nodes = int(os.environ.get("STILLHOUSE_TRAIN_NODES", "1")) if trains else 1
     if os.environ.get("STILLHOUSE_RUNNER") == "process":

@@ -15,10 +15,10 @@ def test_model_that_trains_takes_the_gpus_and_nodes_of_the_environment(monkeypat
     monkeypatch.delenv("STILLHOUSE_MODELS_ON", raising=False)
     monkeypatch.setenv("STILLHOUSE_TRAIN_GPUS", "8")
     monkeypatch.setenv("STILLHOUSE_TRAIN_NODES", "4")
-    assert model("train") == gpu(8, "train", nodes=4)
+    assert model("train", trains=True) == gpu(8, "train", nodes=4)
     assert model("vllm") == gpu(1, "vllm")
     monkeypatch.setenv("STILLHOUSE_RUNNER", "process")
-    assert model("train", cores=2) == cpu(8) | {"processes": 8}
+    assert model("train", cores=2, trains=True) == cpu(8) | {"processes": 8}
     assert model("vllm", cores=2) == cpu(2)
 
 
