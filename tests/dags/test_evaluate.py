@@ -55,9 +55,10 @@ def test_evaluate_reports_are_mapped_and_take_their_slots_from_a_pool(evaluate):
     assert report.partial_kwargs["on_failure_callback"]
 
 
-def test_evaluate_profiles_are_those_with_recipes_of_reports(evaluate):
+def test_evaluate_profiles_are_those_with_recipes_of_reports_but_for_make_results(evaluate):
     offered = set(evaluate.params.get_param("profile").schema["enum"])
-    assert offered == {name.partition("/")[0] for name in recipes() if name.partition("/")[2].partition("-")[0] == "report"}
+    named = [name.partition("/") for name in recipes()]
+    assert offered | {"results"} == {profile for profile, _, recipe in named if recipe.partition("-")[0] == "report"}
 
 
 @pytest.mark.parametrize(("param", "value"), [("checkpoint", ""), ("benchmarks", []), ("rounds", 9), ("profile", "nobody")])
