@@ -38,6 +38,12 @@ def of_evaluation(
     return [_sample(name, "", asked[pair[0].question_id], *pair) for each in shown for pair in each]
 
 
+def of_comparison(measuring: Mapping[str, Mapping[str, Path]]) -> list[Sample]:
+    """Of every benchmark; ``measuring``: the reports on it, by checkpoint."""
+    n_chains = chains_shown(max(1, sum(map(len, measuring.values()))))
+    return [sample for name, reports in measuring.items() for sample in of_reports(name, reports, n_chains)]
+
+
 def of_reports(name: str, reports: Mapping[str, Path], n_chains: int) -> list[Sample]:
     """How each checkpoint ended the first chain of a question; ``reports`` by checkpoint. Those of unlike verdicts come first."""
     asked: dict[str, Question] = {}

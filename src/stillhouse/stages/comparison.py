@@ -49,6 +49,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     """Compare. Raises NothingToDo for one report alone, or reports that share no protocol."""
     from stillhouse.benchmarks.comparison import differences
     from stillhouse.reporting.page import write_comparison
+    from stillhouse.reporting.samples import of_comparison
 
     reports = dict(_labelled(config, inputs))
     outcomes = {label: json.loads((path / OUTCOMES).read_bytes()) for label, path in reports.items()}
@@ -64,7 +65,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     settings = _one_protocol(outcomes)
     measuring = {name: {label: reports[label] for label, found in outcomes.items() if name in found} for name in settings}
     published = _published(config, list(outcomes))
-    write_comparison(inputs.output / HTML, scores, settings, first, compared, published, _samples(measuring))
+    write_comparison(inputs.output / HTML, scores, settings, first, compared, published, of_comparison(measuring))
     measured_by = [(f"{label}/{name}", each) for label, found in plain.items() for name, each in found.items()]
     metrics = {f"{prefix}/{end}": value for prefix, each in measured_by for end, value in each.items()}
     return Outputs(metrics=metrics, artifacts=[HTML, COMPARISON])
@@ -77,14 +78,6 @@ def _one_protocol(outcomes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         for name, each in measured.items():
             found.setdefault(name, []).append(each)
     return {name: given[0]["settings"] for name, given in found.items() if len({each["protocol"] for each in given}) == 1}
-
-
-def _samples(measuring: Mapping[str, Mapping[str, Path]]) -> list[dict[str, Any]]:
-    """To read, of every benchmark; ``measuring``: the reports on it."""
-    from stillhouse.reporting.samples import chains_shown, of_reports
-
-    n_chains = chains_shown(max(1, sum(map(len, measuring.values()))))
-    return [sample for name, found in measuring.items() for sample in of_reports(name, found, n_chains)]
 
 
 def _published(config: Config, labels: list[str]) -> "list[Published]":
