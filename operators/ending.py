@@ -31,7 +31,7 @@ class Ending(KubernetesPodOperatorCallback):
         selector = operator._build_find_pod_label_selector(context)
         for pod in client.list_namespaced_pod(pod_request.metadata.namespace, label_selector=selector).items:
             if pod.metadata.deletion_timestamp:
-                operator.patch_already_checked(pod)
+                operator.patch_already_checked(pod, reraise=False)  # it may be gone by now
         with refusals():
             operator.pod = operator.get_or_create_pod(pod_request, context)
 

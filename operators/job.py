@@ -6,14 +6,17 @@ from contextlib import suppress
 from typing import Any
 
 from aiohttp import ClientError
+from airflow.providers.cncf.kubernetes.exceptions import KubernetesApiError
 from airflow.providers.cncf.kubernetes.operators.job import KubernetesJobOperator
 from airflow.providers.cncf.kubernetes.triggers.job import KubernetesJobTrigger
 from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.triggers.base import TriggerEvent
 from kubernetes.client import models as k8s  # noqa: TID253 -- loaded only where pods are made, never on the laptop
+from kubernetes.client.exceptions import ApiException  # noqa: TID253
 from kubernetes_asyncio.client import ApiException as AsyncApiException
 from kubernetes_asyncio.client import BatchV1Api, CoreV1Api
+from urllib3.exceptions import HTTPError
 
 from operators import ending, events, podspec, ranks
 from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
@@ -73,17 +76,25 @@ class StageJob(KubernetesJobOperator):
         pods = self.client.list_namespaced_pod(namespace, label_selector=f"batch.kubernetes.io/job-name={name}").items
         try:
             for pod in sorted(pods, key=_rank):
-                self.log.info("rank %d, %s:", _rank(pod), pod.metadata.name)
-                self._write_logs(pod, since_time=event["read_until"] if _rank(pod) == 0 else None)
+                self._write_rank(pod, event["read_until"] if _rank(pod) == 0 else None)
         finally:
             self.job_client.delete_namespaced_job(name, namespace, propagation_policy="Background")
         if event["status"] != "success":
             raise _failure(pods, event["message"])
 
+    def _write_rank(self, pod: Any, since: Any) -> None:
+        """Its log. That of a lost node or of a container that never began cannot be read: the Job's end matters more."""
+        self.log.info("rank %d, %s:", _rank(pod), pod.metadata.name)
+        try:
+            self._write_logs(pod, since_time=since)
+        except (ApiException, HTTPError) as error:
+            self.log.warning("its log cannot be read: %s", getattr(error, "reason", error))
+
     def _left_running(self, namespace: str, context: Any) -> k8s.V1Job | None:
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)
         found = self.job_client.list_namespaced_job(namespace, label_selector=selector).items
-        return next((job for job in found if not self.hook.is_job_failed(job)), None)
+        kept = [job for job in found if not (job.metadata.deletion_timestamp or self.hook.is_job_failed(job))]
+        return next(iter(kept), None)
 
 
 class StageJobTrigger(KubernetesJobTrigger):
@@ -109,7 +120,7 @@ class StageJobTrigger(KubernetesJobTrigger):
         manager = AsyncPodManager(self.hook, callbacks=[])
         first = f"batch.kubernetes.io/job-name={self.job_name},{INDEX}=0"
         while True:
-            with suppress(AsyncApiException, ClientError):
+            with suppress(AsyncApiException, ClientError, KubernetesApiError, TimeoutError):
                 async with self.hook.get_conn() as connection:
                     found = await CoreV1Api(connection).list_namespaced_pod(self.job_namespace, label_selector=first)
                 for pod in [pod for pod in found.items if pod.status.phase not in {None, "Pending"}]:

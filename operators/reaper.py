@@ -20,7 +20,9 @@ States = Callable[[str, str], Mapping[str, str | None]]
 def reap(clients: Mapping[str, Any], namespace: str, states: States) -> list[str]:
     """Delete every orphan; returns the names. ``clients`` has the APIs ``core``, ``batch`` and ``apps``."""
     known = cache(states)
-    doomed = [each for each in _owned(clients, namespace) if not _alive(each[1], known)]
+    # All that there is before any state: what a task makes in between would be held against a state from before it began.
+    owned = list(_owned(clients, namespace))
+    doomed = [each for each in owned if not _alive(each[1], known)]
     return [f"{kind} {body.metadata.name}" for kind, body, delete in doomed if _deleted(delete, body, namespace)]
 
 

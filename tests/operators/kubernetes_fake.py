@@ -73,6 +73,10 @@ class Cluster:
     def listed(self, kind: str, selector: str) -> list[dict]:
         return [body for (each, _), body in sorted(self.objects.items()) if each == kind and matches(body, selector)]
 
+    def logged(self, pod: dict) -> tuple[int, dict | str]:
+        waits = pod["status"]["phase"] == "Pending"
+        return (400, status(400) | {"message": "container is waiting to start"}) if waits else (200, self.log)
+
     def answer(self, method: str, path: str, body: dict) -> tuple[int, dict | str]:
         url = urlsplit(path)
         found = PATH.match(url.path)
@@ -96,7 +100,7 @@ class Cluster:
                 return 404, status(404)
             if method == "PATCH":
                 one["metadata"]["labels"] |= body["metadata"]["labels"]
-            return 200, self.log if found["log"] else one
+            return self.logged(one) if found["log"] else (200, one)
 
 
 def status(code: int) -> dict:

@@ -91,6 +91,8 @@ def test_objects_are_valid_by_the_strict_schemas(objects, version):
         ("mlflow.enabled=false", "uri"),
         ("models.claim=", "claim"),
         ("stages.pendingSeconds=soon", "pendingSeconds"),
+        ("stages.train.nodes=9", "stages.train takes 9 GPUs"),
+        ("capacity.teacherGpus=8", "leaves 0"),
     ],
 )
 def test_wrong_value_is_refused_by_name(chart, setting, said):

@@ -3,12 +3,13 @@ from datetime import timedelta
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from tenacity import wait_none
 
 from operators.job import StageJob
 from operators.placement import cpu, gpu
 from operators.reaper import reap
 from operators.stage import StageOperator, operator_of
-from tests.operators.kubernetes_fake import RUNNING, ended
+from tests.operators.kubernetes_fake import PENDING, RUNNING, ended
 
 GIVEN = {"task_id": "sft-1", "stage": "sft", "recipe": "@deepdistill/sft-1", "target": "s3://b/sft/d/1", "post_execute": None}
 DONE = {"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 4}
@@ -125,6 +126,15 @@ def test_job_fails_with_the_words_of_the_rank_that_refused(make, cluster, contex
     assert cluster.names("jobs") == []
 
 
+def test_job_fails_with_a_ranks_words_also_where_the_log_of_another_cannot_be_read(make, cluster, context, end, monkeypatch):
+    monkeypatch.setattr(StageJob._write_logs.retry, "wait", wait_none())
+    task = make()
+    deferred = start(task, context)
+    end(FAILED, {0: PENDING, 1: ended(1, "Error", "learning_rate is 3; give a value below 1")})
+    with pytest.raises(AirflowFailException, match=r"^rank 1: learning_rate is 3; give a value below 1$"):
+        finish(task, context, deferred)
+
+
 def test_job_out_of_memory_is_explained_and_may_be_tried_again(make, cluster, context, end):
     task = make()
     deferred = start(task, context)
@@ -170,6 +180,13 @@ def test_job_that_still_runs_is_carried_on_by_the_next_try(make, cluster, contex
     context["ti"].try_number = 2
     assert start(make(), context).trigger.job_name == first
     assert cluster.requests.count("POST jobs") == 1
+
+
+def test_job_on_its_way_out_is_not_carried_on(make, cluster, context):
+    first = start(make(), context).trigger.job_name
+    cluster.objects["jobs", first]["metadata"]["deletionTimestamp"] = "2026-11-24T00:00:00Z"
+    context["ti"].try_number = 2
+    assert start(make(), context).trigger.job_name != first
 
 
 def test_job_that_failed_unseen_is_made_anew_by_the_next_try(make, cluster, context, end):

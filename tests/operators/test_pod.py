@@ -227,6 +227,24 @@ def test_pod_on_its_way_out_is_not_carried_on_with(make, cluster, context, run):
     assert cluster.names("pods") == [first]
 
 
+def test_pod_on_its_way_out_that_is_gone_once_it_is_marked_is_no_error(make, cluster, context, run, monkeypatch):
+    cluster.lives = [RUNNING]
+    deferred(make(**cpu(1)), context)
+    [first] = cluster.names("pods")
+    cluster.objects["pods", first]["metadata"]["deletionTimestamp"] = BEGUN
+    answer = cluster.answer
+
+    def gone_when_marked(method, path, body):
+        if method == "PATCH" and path.endswith(f"/{first}"):
+            cluster.objects.pop(("pods", first), None)
+        return answer(method, path, body)
+
+    monkeypatch.setattr(cluster, "answer", gone_when_marked)
+    context["ti"].try_number, cluster.lives = 2, [RUNNING, SUCCEEDED]
+    run(make(**cpu(1)), context)
+    assert cluster.names("pods") == []
+
+
 def test_pod_beyond_the_quota_says_so_in_one_line(make, cluster, context, run):
     cluster.refusal = 'pods "stage-1" is forbidden: exceeded quota: stages, requested: requests.cpu=9, limited: requests.cpu=2'
     with pytest.raises(AirflowException, match=r"^the cluster refused the pod: .* exceeded quota: .*capacity$") as raised:

@@ -58,6 +58,21 @@ def test_pod_on_its_way_out_is_not_deleted_again(cluster, clients, leave):
     assert reap(clients, "house", states(graded="failed")) == []
 
 
+def test_pod_that_begins_while_states_are_asked_is_left_alone(cluster, clients, leave):
+    """A Job is listed before pods are; the states of its run are asked once."""
+    job = {"name": "old", "labels": {"app.kubernetes.io/part-of": "stillhouse", "app.kubernetes.io/component": "stage"}}
+    owner = {"dag-id": "retrain", "run-id": RUN, "task-id": "sft-1", "map-index": "-1"}
+    cluster.add("jobs", {"metadata": job | {"annotations": {f"stillhouse/{name}": value for name, value in owner.items()}}})
+    begun = []
+
+    def asked(dag_id, run_id):
+        begun.append(leave())
+        return {"sft-1": "failed", "graded": None}
+
+    assert reap(clients, "house", asked) == ["job old"]
+    assert cluster.names("pods") == begun
+
+
 def test_pods_of_mapped_tasks_are_told_apart(cluster, clients, leave):
     leave("report", 0)
     kept = leave("report", 1)

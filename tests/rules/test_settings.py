@@ -17,3 +17,11 @@ def test_settings_page_names_what_the_code_reads():
     read = named(sources) - INTERNAL
     assert len(read) > 20
     assert named([ROOT / "docs" / "settings.md"]) == read
+
+
+def test_settings_of_a_stage_reach_its_pod():
+    """Passed on from Airflow, made for the pod, part of its image, or a credential of its secret."""
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    of_a_stage = set(re.findall(r"STILLHOUSE_[A-Z_]+", page.split("## Of Airflow")[0]))
+    podspec = (ROOT / "operators" / "podspec.py").read_text(encoding="utf-8").split('"""', 2)[2]
+    assert of_a_stage - set(re.findall(r'"(STILLHOUSE_[A-Z_]+)"', podspec)) == {"STILLHOUSE_API_KEY", "STILLHOUSE_COMMIT"}

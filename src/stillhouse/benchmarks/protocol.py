@@ -38,8 +38,8 @@ class Protocol(StageConfig):
 
     @property
     def id(self) -> str:
-        """Sixteen hex digits."""
-        return content_id(self.model_dump_json())
+        """Sixteen hex digits. Names of prompts are not in it: ``prompts`` has their words, of the categories that are asked."""
+        return content_id(self.model_dump_json(exclude={"sampling": {"system_prompt", "suffix", "suffixes"}}))
 
 
 def protocol(config: "Config", benchmark: str, asked: Sequence[Question]) -> Protocol:

@@ -73,7 +73,7 @@ def _hub_rows(source: Published, name: str, commit: str) -> Iterator[Row]:
             else:
                 found = datasets.load_dataset(source.hub, source.subset, split=split, revision=commit)
             yield from (Row(row, split=split) for row in found)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError, HTTPError) as error:
+    except (OSError, ValueError, EOFError, datasets.exceptions.DatasetsError, HTTPError) as error:
         msg = (
             f"benchmark {name}: {source.hub} at {commit} cannot be read from the hub ({one_line(error)[:300]}); check commit, "
             f"network and HF_TOKEN, or put the rows in {name}.jsonl below {VARIABLE} and write {name}@sha256-DIGEST"

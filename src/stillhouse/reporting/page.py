@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.reporting import charts
-from stillhouse.reporting.samples import Sample, of_evaluation
+from stillhouse.reporting.samples import Sample, chains_shown, of_evaluation
 from stillhouse.reporting.summary import Score, Summary
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def write_report(path: Path, model: str, measured: "Sequence[Measured]") -> None
         trajectories=("all", *TRAJECTORIES),
         published={each.name: step_anchors(each.name, _settings(each.protocol.model_dump())) for each in measured},
         anchors=beside(scores, {each.name: each.protocol.model_dump() for each in measured}),
-        samples=[sample for each in measured for sample in _samples(each)],
+        samples=_samples(measured),
         about="The first chain of each question, those that end wrong first.",
     )  # fmt: skip
 
@@ -105,9 +105,14 @@ def _environment() -> "Environment":
     return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
 
-def _samples(measured: "Measured") -> list[Sample]:
-    evaluation = measured.evaluation
-    return of_evaluation(measured.name, evaluation.questions, evaluation.responses, evaluation.verified)
+def _samples(measured: "Sequence[Measured]") -> list[Sample]:
+    n_chains = chains_shown(sum(len(each.scores) for each in measured))
+    found = [(each.name, each.evaluation) for each in measured]
+    return [
+        sample
+        for name, given in found
+        for sample in of_evaluation(name, given.questions, given.responses, given.verified, n_chains)
+    ]  # fmt: skip
 
 
 def _kinds(evaluation: "Evaluation") -> dict[int, dict[str, int]]:

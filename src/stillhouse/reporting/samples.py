@@ -2,54 +2,71 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from stillhouse import rows
 from stillhouse.rows import Question, Response, Verified
 
 CHAINS_SHOWN = 30
-"""Wrong chains to a benchmark, and as many right ones: a page stays small enough for a phone."""
+"""Wrong chains to a benchmark, and as many right ones; fewer where they would be too many for a page."""
+SAMPLES_SHOWN = 480
+"""About as many on a page, 12 kB each at the longest: it stays small enough for a phone."""
 TEXT_CHARS = 6000
 """Longest text of a sample on the page; the rows have all of it."""
 
 Sample = dict[str, Any]
-Judged = tuple[Response, Verified]
+Row = TypeVar("Row", Response, Verified)
+
+
+def chains_shown(rows_to_a_chain: int) -> int:
+    """How many of either kind; ``rows_to_a_chain``: samples that one chain of every benchmark puts on the page together."""
+    return max(1, min(CHAINS_SHOWN, SAMPLES_SHOWN // (2 * rows_to_a_chain)))
 
 
 def of_evaluation(
-    name: str, questions: Iterable[Question], responses: Iterable[Response], verified: Iterable[Verified]
+    name: str, questions: Iterable[Question], responses: Iterable[Response], verified: Iterable[Verified], n_chains: int
 ) -> list[Sample]:
     """The first chain of each question, round by round: those that end wrong, then those that end right."""
     asked = {question.question_id: question for question in questions}
-    chains = sorted(_first_chains(responses, verified).items())
+    by_question: dict[str, list[tuple[Response, Verified]]] = {}
+    for response, verdict in zip(responses, verified, strict=True):
+        if response.sample_index == 0:
+            by_question.setdefault(response.question_id, []).append((response, verdict))
+    chains = sorted(by_question.items())
     ended = {right: [chain for _, chain in chains if bool(chain[-1][1].passed) is right] for right in (False, True)}
-    shown = [*ended[False][:CHAINS_SHOWN], *ended[True][:CHAINS_SHOWN]]
+    shown = [*ended[False][:n_chains], *ended[True][:n_chains]]
     return [_sample(name, "", asked[pair[0].question_id], *pair) for each in shown for pair in each]
 
 
-def of_reports(name: str, reports: Mapping[str, Path]) -> list[Sample]:
+def of_comparison(measuring: Mapping[str, Mapping[str, Path]]) -> list[Sample]:
+    """Of every benchmark; ``measuring``: the reports on it, by checkpoint."""
+    n_chains = chains_shown(max(1, sum(map(len, measuring.values()))))
+    return [sample for name, reports in measuring.items() for sample in of_reports(name, reports, n_chains)]
+
+
+def of_reports(name: str, reports: Mapping[str, Path], n_chains: int) -> list[Sample]:
     """How each checkpoint ended the first chain of a question; ``reports`` by checkpoint. Those of unlike verdicts come first."""
-    read: dict[str, dict[str, list[Judged]]] = {}
     asked: dict[str, Question] = {}
+    verdicts: dict[str, dict[str, Verified]] = {}
     for label, report in reports.items():
         asked |= {row.question_id: row for row in rows.read(report / name / "questions", Question)}
-        judged = rows.read(report / name / "responses", Response), rows.read(report / name / "verified", Verified)
-        read[label] = _first_chains(*judged)
-    shared = sorted(set.intersection(*(set(chains) for chains in read.values())))
-    ends = {each: [(label, chains[each][-1]) for label, chains in read.items()] for each in shared}
-    unlike = [each for each in shared if len({verdict.passed for _, (_, verdict) in ends[each]}) > 1]
+        verdicts[label] = _ends(rows.read(report / name / "verified", Verified))
+    shared = sorted(set.intersection(*(set(found) for found in verdicts.values())))
+    unlike = [each for each in shared if len({found[each].passed for found in verdicts.values()}) > 1]
     alike = [each for each in shared if each not in set(unlike)]
-    shown = [*unlike[:CHAINS_SHOWN], *alike[:CHAINS_SHOWN]]
-    return [_sample(name, label, asked[each], *pair) for each in shown for label, pair in ends[each]]
+    shown = [*unlike[:n_chains], *alike[:n_chains]]
+    # Texts are long: of all there are, only those that are shown are kept.
+    wanted = set(shown)
+    said = {
+        label: _ends(row for row in rows.read(report / name / "responses", Response) if row.question_id in wanted)
+        for label, report in reports.items()
+    }
+    return [_sample(name, label, asked[each], said[label][each], verdicts[label][each]) for each in shown for label in reports]
 
 
-def _first_chains(responses: Iterable[Response], verified: Iterable[Verified]) -> dict[str, list[Judged]]:
-    """Sample 0 of every question, by round."""
-    chains: dict[str, list[Judged]] = {}
-    for response, verdict in zip(responses, verified, strict=True):
-        if response.sample_index == 0:
-            chains.setdefault(response.question_id, []).append((response, verdict))
-    return chains
+def _ends(read: Iterable[Row]) -> dict[str, Row]:
+    """Of sample 0 of every question, the last round: rounds are written in their order."""
+    return {row.question_id: row for row in read if row.sample_index == 0}
 
 
 def _sample(name: str, label: str, question: Question, response: Response, verdict: Verified) -> Sample:

@@ -45,11 +45,14 @@ def questions(spec: HuggingFace) -> Iterator[Question | Dropped]:
 def _rows(spec: HuggingFace, place: str) -> Iterator[tuple[int, Object | Bad]]:
     import datasets
 
+    # Of whichever library the hub's client speaks HTTP with.
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
     number = 0
     try:
         for number, row in enumerate(_open(spec), start=1):
             yield number, row
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, EOFError, datasets.exceptions.DatasetsError, HTTPError) as error:
         # Never a shorter data set under the fingerprint of the whole one.
         where = f" after row {number}" if number else ""
         msg = f"source {spec.name}: {place} cannot be read{where}: {error}; check name, revision, split and network"

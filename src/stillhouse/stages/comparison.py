@@ -49,7 +49,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     """Compare. Raises NothingToDo for one report alone, or reports that share no protocol."""
     from stillhouse.benchmarks.comparison import differences
     from stillhouse.reporting.page import write_comparison
-    from stillhouse.reporting.samples import of_reports
+    from stillhouse.reporting.samples import of_comparison
 
     reports = dict(_labelled(config, inputs))
     outcomes = {label: json.loads((path / OUTCOMES).read_bytes()) for label, path in reports.items()}
@@ -63,9 +63,9 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     (inputs.output / COMPARISON).write_text(json.dumps(record, indent=1), encoding="utf-8")
     scores = [score for label, measured in outcomes.items() for score in _scores(label, measured)]
     settings = _one_protocol(outcomes)
-    samples = [sample for name in settings for sample in of_reports(name, _measuring(name, outcomes, reports))]
+    measuring = {name: {label: reports[label] for label, found in outcomes.items() if name in found} for name in settings}
     published = _published(config, list(outcomes))
-    write_comparison(inputs.output / HTML, scores, settings, first, compared, published, samples)
+    write_comparison(inputs.output / HTML, scores, settings, first, compared, published, of_comparison(measuring))
     measured_by = [(f"{label}/{name}", each) for label, found in plain.items() for name, each in found.items()]
     metrics = {f"{prefix}/{end}": value for prefix, each in measured_by for end, value in each.items()}
     return Outputs(metrics=metrics, artifacts=[HTML, COMPARISON])
@@ -78,11 +78,6 @@ def _one_protocol(outcomes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         for name, each in measured.items():
             found.setdefault(name, []).append(each)
     return {name: given[0]["settings"] for name, given in found.items() if len({each["protocol"] for each in given}) == 1}
-
-
-def _measuring(name: str, outcomes: Mapping[str, Any], reports: Mapping[str, Path]) -> dict[str, Path]:
-    """The reports on a benchmark."""
-    return {label: path for label, path in reports.items() if name in outcomes[label]}
 
 
 def _published(config: Config, labels: list[str]) -> "list[Published]":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stillhouse.benchmarks.scores import Measured
     from stillhouse.verification.pool import VerifierPool
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 OUTCOMES = "outcomes.json"
 HTML = "report.html"
 

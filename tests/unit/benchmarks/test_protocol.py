@@ -54,6 +54,12 @@ def test_protocol_id_changes_with_the_words_of_a_template_under_the_same_name(mo
     assert name(system_prompt="think_answer") != before[1]
 
 
+def test_protocol_id_does_not_change_with_the_suffix_of_a_category_that_is_not_asked():
+    assert {each.category for each in ASKED} == {"math"}
+    assert name(suffixes={"code": "python"}) == name()
+    assert name(suffixes={"math": "boxed"}) == name(suffix="boxed") != name()
+
+
 def test_protocol_id_changes_with_the_words_of_a_further_round_and_of_a_question(monkeypatch):
     before = name()
     assert protocol(CONFIG, "arithmetic-toy@1", testing.questions(3)).id != before

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from stillhouse import rows, testing
-from stillhouse.reporting.samples import CHAINS_SHOWN, of_evaluation, of_reports
+from stillhouse.reporting.samples import CHAINS_SHOWN, SAMPLES_SHOWN, chains_shown, of_evaluation, of_reports
 from stillhouse.rows import Question, Response, Verified
 
 ASKED = testing.questions(4)
@@ -30,7 +30,7 @@ def published(path, asked, passed, **given):
 
 def test_samples_of_an_evaluation_are_first_chains_whole_and_wrong_ones_first():
     responses, verified = judged(ASKED, lambda place: place != 2, rounds=2, samples=3)
-    made = of_evaluation("arithmetic", ASKED, responses, verified)
+    made = of_evaluation("arithmetic", ASKED, responses, verified, CHAINS_SHOWN)
     assert len(made) == 4 * 2
     assert [(each["question"], each["number"], each["kind"]) for each in made[:2]] == [
         ("What is 2 + 7?", 1, "wrong"), ("What is 2 + 7?", 2, "wrong")
@@ -41,14 +41,21 @@ def test_samples_of_an_evaluation_are_first_chains_whole_and_wrong_ones_first():
 
 def test_samples_of_an_evaluation_are_so_many_and_no_more():
     asked = testing.questions(3 * CHAINS_SHOWN)
-    made = of_evaluation("arithmetic", asked, *judged(asked, lambda place: place % 3 == 0))
+    made = of_evaluation("arithmetic", asked, *judged(asked, lambda place: place % 3 == 0), CHAINS_SHOWN)
     assert [each["kind"] for each in made] == ["wrong"] * CHAINS_SHOWN + ["correct"] * CHAINS_SHOWN
+
+
+def test_samples_of_many_benchmarks_rounds_or_checkpoints_are_fewer_of_each():
+    assert chains_shown(3) == CHAINS_SHOWN
+    for rows_to_a_chain in (9, 24, 240):
+        assert 1 <= chains_shown(rows_to_a_chain) <= SAMPLES_SHOWN / (2 * rows_to_a_chain)
+    assert chains_shown(10_000) == 1
 
 
 def test_samples_of_reports_stand_side_by_side_and_unlike_verdicts_come_first(tmp_path):
     before = published(tmp_path / "before", ASKED, lambda place: place < 2, rounds=2)
     after = published(tmp_path / "after", ASKED, lambda place: place < 3, rounds=2)
-    made = of_reports("arithmetic", {"before": before, "after": after})
+    made = of_reports("arithmetic", {"before": before, "after": after}, CHAINS_SHOWN)
     assert [(each["question"], each["label"], each["kind"]) for each in made[:2]] == [
         ("What is 2 + 7?", "before", "wrong"), ("What is 2 + 7?", "after", "correct")
     ]  # fmt: skip
@@ -58,12 +65,12 @@ def test_samples_of_reports_stand_side_by_side_and_unlike_verdicts_come_first(tm
 
 def test_samples_of_reports_are_of_questions_that_all_have(tmp_path):
     one, two = published(tmp_path / "1", ASKED, lambda _: True), published(tmp_path / "2", ASKED[1:], lambda _: True)
-    made = of_reports("arithmetic", {"one": one, "two": two})
+    made = of_reports("arithmetic", {"one": one, "two": two}, CHAINS_SHOWN)
     assert {each["question"] for each in made} == {each.messages[0]["content"] for each in ASKED[1:]}
 
 
 def test_samples_long_text_loses_its_middle():
     responses, verified = judged(ASKED[:1], lambda _: True)
     responses[0] = replace(responses[0], think="x" * 10_000)
-    (made,) = of_evaluation("arithmetic", ASKED, responses, verified)
+    (made,) = of_evaluation("arithmetic", ASKED, responses, verified, CHAINS_SHOWN)
     assert "[… 4,000 characters …]" in made["think"]
