@@ -22,6 +22,8 @@ STAGES = ("sft", "rl")
 """The stages that several processes may run together."""
 POLL_S = 0.02
 _calls = itertools.count()
+_put_before: list[str] = []
+"""Keys that this rank has put, and that are still there."""
 
 
 def count() -> int:
@@ -53,9 +55,11 @@ def gathered(value: T) -> list[T]:
     """Every rank's value, in the order of ranks, once all have come here; all ranks."""
     if count() == 1:
         return [value]
-    call = next(_calls)
+    call, read_by_all = next(_calls), list(_put_before)
     _put(f"{call}/{rank()}", value)
-    return [_get(f"{call}/{each}") for each in range(count())]
+    found = [_get(f"{call}/{each}") for each in range(count())]
+    _remove(read_by_all)  # whoever has come to this call has read what was said in earlier ones
+    return found
 
 
 def any_of(flag: bool, device: Any) -> bool:
@@ -103,6 +107,15 @@ def _from(source: int, make: Callable[[], T]) -> T:
 def _put(key: str, value: object) -> None:
     with peers():
         _store().set(key, pickle.dumps(value))
+    _put_before.append(key)
+
+
+def _remove(keys: list[str]) -> None:
+    """A run of weeks would fill rank 0's memory otherwise: the store forgets nothing by itself."""
+    with peers():
+        for key in keys:
+            _store().delete_key(key)
+            _put_before.remove(key)
 
 
 def _get(key: str) -> Any:

@@ -64,7 +64,7 @@ class Inputs(StageInputs):
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Train, and write the checkpoint."""
     from stillhouse.training import loop, models, progress, sharding
-    from stillhouse.training.sft import make_trainer, packing_efficiency
+    from stillhouse.training.sft import make_trainer, sequences
 
     examples = _examples(config, inputs)
     texts = ("\n".join(message["content"] for message in example.messages) for example in examples)
@@ -77,7 +77,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
         loop.train(trainer, inputs)
         loop.save(trainer, tokenizer, inputs.output)
         metrics |= {"n_examples": len(kept), "n_steps": trainer.state.global_step} | progress.final_numbers(trainer)
-        metrics |= packing_efficiency(trainer, config.max_length)
+        metrics |= sequences(trainer, config)
     else:
         models.save(model, tokenizer, inputs.output)
     return Outputs(metrics=metrics, dropped=dropped)

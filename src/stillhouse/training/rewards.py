@@ -50,19 +50,21 @@ class Rewards:
         log_metric: Callable[[str, float], None] | None = None,
         **_: object,
     ) -> list[float | None]:
-        """One reward for every completion."""
+        """One reward for every completion. Counts and means are over those of all ranks."""
         texts = [completion[-1]["content"] for completion in completions]
         asked = [self._questions[each] for each in question_id]
         verdicts = list(self._pool.verify(_request(*each) for each in zip(texts, asked, strict=True)))
-        rewards = [_scaled(*each) for each in zip(verdicts, asked, strict=True)]
-        for ids, found in ranks.gathered((list(question_id), verdicts)):
-            self._count([self._questions[each] for each in ids], found)
-        self._keep(*ranks.from_first(lambda: (texts[:1], asked[:1], verdicts[:1], rewards[:1])))
-        if log_metric:
-            for name, value in self._means(asked, rewards).items():
+        told = ranks.gathered((list(question_id), verdicts, texts[0]))
+        of_all = [self._questions[each] for ids, _, _ in told for each in ids]
+        found = [verdict for _, each, _ in told for verdict in each]
+        rewards = [_scaled(*each) for each in zip(found, of_all, strict=True)]
+        self._count(of_all, found)
+        self._keep(told[0][2], of_all[0], found[0], rewards[0])
+        if log_metric:  # the same on every rank: TRL takes the mean over ranks, however many rewards each has
+            for name, value in self._means(of_all, rewards).items():
                 log_metric(f"reward/{name}", value)
             log_metric("verifier_failures", rewards.count(None) / len(rewards))
-        return rewards
+        return [_scaled(*each) for each in zip(verdicts, asked, strict=True)]
 
     def remember(self) -> dict[str, Any]:
         """What a checkpoint keeps of the counts."""
@@ -94,16 +96,13 @@ class Rewards:
                 counts[0] += 1
                 counts[1] += verdict.verify_score > getattr(thresholds, question.category)
 
-    def _keep(
-        self, texts: Sequence[str], asked: Sequence[Question], verdicts: Sequence[Verdict], rewards: Sequence[float | None]
-    ) -> None:  # fmt: skip
+    def _keep(self, text: str, question: Question, verdict: Verdict, reward: float | None) -> None:
         """Keep the first rollout of a call, of every call at first and of ever fewer as the run goes on."""
         self._calls += 1
         if self._calls % self._every:
             return
-        question, verdict = asked[0], verdicts[0]
         said = {"call": self._calls, "question_id": question.question_id, "question": question.messages[-1]["content"]}
-        self.rollouts.append(said | {"text": texts[0], "reward": rewards[0], "kind": verdict.kind, "detail": verdict.detail})
+        self.rollouts.append(said | {"text": text, "reward": reward, "kind": verdict.kind, "detail": verdict.detail})
         if len(self.rollouts) == KEPT_ROLLOUTS:
             self.rollouts, self._every = self.rollouts[1::2], self._every * 2
 

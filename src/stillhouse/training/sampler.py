@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
+from stillhouse import ranks
 from stillhouse.errors import BadConfig, EngineFailed, one_line
 from stillhouse.sampling.vllm import hardware
 
@@ -34,7 +35,7 @@ def arguments(engine: Engine, longest: int) -> dict[str, Any]:
     if server:
         port = int(os.environ.get("STILLHOUSE_ROLLOUT_PORT", WEIGHTS_PORT))
         return corrected | {"vllm_mode": "server", "vllm_server_base_url": server.rstrip("/"), "vllm_group_port": port}
-    n_processes, together = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "STILLHOUSE_TENSOR_PARALLEL"))
+    n_processes, together = ranks.count(), int(os.environ.get("STILLHOUSE_TENSOR_PARALLEL", "1"))
     if n_processes % together:
         msg = f"STILLHOUSE_TENSOR_PARALLEL={together}: does not divide the training's {n_processes} processes; take one that does"
         raise BadConfig(msg)
@@ -60,7 +61,7 @@ def _require_vllm(server: str | None) -> None:
 def made_for(engine: Engine) -> Iterator[None]:
     """While the block makes a trainer, its vLLM gets what this machine needs: TRL has no argument for it.
 
-    Raises EngineFailed where the engine does not come up.
+    Raises EngineFailed where the engine does not come up, RankLost where that is another rank's doing.
     """
     if engine == "transformers":
         yield
@@ -72,7 +73,8 @@ def made_for(engine: Engine) -> Iterator[None]:
     original = vllm_generation.LLM
     vllm_generation.LLM = partial(original, **hardware())
     try:
-        yield
+        with ranks.peers():
+            yield
     except (OSError, RuntimeError, ValueError) as error:
         msg = f"engine vllm: it did not come up: {one_line(error)}"
         raise EngineFailed(msg) from error

@@ -53,7 +53,12 @@ def _dataset(config: "Config", rows: list[dict[str, list[int]]]) -> Any:
     return Dataset(packed(made, config.max_length) if config.packing else made)
 
 
-def packing_efficiency(trainer: Any, max_length: int) -> dict[str, float]:
-    """Sequences to train on, and the share of them that is tokens and not padding."""
-    lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
-    return {"n_sequences": len(lengths), "packing_efficiency": sum(lengths) / (len(lengths) * max_length)}
+def sequences(trainer: Any, config: "Config") -> dict[str, float]:
+    """How many there are to train on; of packs also how full they are, as a share of their room."""
+    import pyarrow.compute as pc
+
+    n = len(trainer.train_dataset)
+    if not config.packing:
+        return {"n_sequences": n}
+    n_tokens = pc.sum(pc.list_value_length(trainer.train_dataset.data.column("input_ids"))).as_py()
+    return {"n_sequences": n, "packing_efficiency": n_tokens / (n * config.max_length)}

@@ -53,6 +53,17 @@ def test_packing_backend_that_leaks_is_refused_by_name(trained):
         require_isolation(trainer, rows[:3])
 
 
+def test_packing_rounding_of_bf16_passes_is_no_leak_though_weights_are_fp32(trained):
+    import torch
+
+    trainer, rows = trained
+    with torch.autocast("cpu", torch.bfloat16):
+        with pytest.raises(EngineFailed, match="documents of a pack see each other"):
+            require_isolation(trainer, rows[:3])
+        trainer.args.bf16 = True
+        assert 1e-5 < require_isolation(trainer, rows[:3]) < 0.1
+
+
 def one_by_one(lengths, size):
     """Best fit, the longest first, as the books have it: the room left in each pack."""
     rooms = []

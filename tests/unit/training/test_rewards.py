@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stillhouse import testing
+from stillhouse import ranks, testing
 from stillhouse.training.rewards import Rewards
 from stillhouse.verification.verdict import Verdict
 
@@ -68,3 +68,17 @@ def test_rewards_are_logged_by_category_and_by_level():
         "reward/math": pytest.approx(1 / 3), "reward/math/level_1": 1, "reward/math/level_3": 0, "reward/code": 1,
         "verifier_failures": 0.2,
     }  # fmt: skip
+
+
+def test_rewards_are_counted_and_averaged_over_all_ranks_whatever_each_has(monkeypatch):
+    """This rank has three of four math rewards: a mean of the ranks' means would be 2/3."""
+    easy, code = testing.question("1 + 1?", "2"), testing.question("write f", None, category="code")
+    rewards, logged = Rewards({each.question_id: each for each in (easy, code)}, 5), {}
+    judged(rewards, ["correct", "wrong", "wrong"])
+    first = ([easy.question_id, code.question_id, code.question_id], [Verdict("correct", 1.0, "toy")] * 3, "the first rank's")
+    monkeypatch.setattr(ranks, "gathered", lambda own: [first, own])
+    completions = [[{"role": "assistant", "content": "this rank's"}]] * 3
+    assert rewards(completions=completions, question_id=[easy.question_id] * 3, log_metric=logged.__setitem__) == [1, 0, 0]
+    assert logged == {"reward/math": 0.5, "reward/code": 1, "verifier_failures": 0}
+    assert rewards.outcomes == {easy.question_id: [4, 2], code.question_id: [2, 2]}
+    assert [each["text"] for each in rewards.rollouts] == ["the first rank's"]

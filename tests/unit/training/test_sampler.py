@@ -2,7 +2,8 @@ import sys
 
 import pytest
 
-from stillhouse.errors import BadConfig, EngineFailed
+from stillhouse import ranks
+from stillhouse.errors import BadConfig, EngineFailed, RankLost
 from stillhouse.training import sampler
 
 
@@ -70,3 +71,10 @@ def test_made_for_vllm_that_does_not_come_up_is_one_line(installed):
         raise RuntimeError("no memory\nleft")
     assert "\n" not in str(caught.value)
     assert vllm_generation.LLM is installed
+
+
+def test_made_for_vllm_that_another_rank_took_down_can_be_tried_again(installed, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(ranks.signal, "signal", lambda *_: None)
+    with pytest.raises(RankLost, match="the other ranks are gone"), sampler.made_for("vllm"):
+        raise RuntimeError("gloo: connection closed by peer")
