@@ -85,7 +85,7 @@ def sweep(choices: "pl.DataFrame", rules: Rules) -> "pl.DataFrame":
     every, made = usable.select("category").unique(), []
     for threshold in (step / SWEEP_STEPS for step in range(SWEEP_STEPS + 1)):
         kept = usable.filter((pl.col("cv") > threshold) | pl.col("stays"))
-        counted = kept.group_by("category").agg(n_questions=pl.len(), n_responses=pl.col("n_passed").sum().cast(pl.Int64))
+        counted = kept.group_by("category").agg(n_questions=pl.len(), n_responses=pl.col("n_passed").cast(pl.Int64).sum())
         made.append(every.join(counted, on="category", how="left").with_columns(cv_threshold=pl.lit(threshold)))
     columns = ("cv_threshold", "category", "n_questions", "n_responses")
     return pl.concat(made).select(columns).fill_null(0).sort("category", "cv_threshold")

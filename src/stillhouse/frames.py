@@ -128,7 +128,7 @@ def write_dropped(directory: Path, records: "Iterable[pl.DataFrame]") -> Counter
 
     def counted() -> "Iterator[pl.DataFrame]":
         for record in records:
-            counts.update(dict(record.group_by("reason").agg(pl.col("n").sum().cast(pl.Int64)).iter_rows()))
+            counts.update(dict(record.group_by("reason").agg(pl.col("n").cast(pl.Int64).sum()).iter_rows()))
             yield record
 
     write(directory, counted(), Dropped)

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 SPARSE = 16
 """Questions between a part's first and last, to a row, above which rows are added one by one."""
 
+
 def asked(questions: Path, **columns: "pl.Expr") -> "pl.DataFrame":
     """Id, category and other columns of the questions, in order. Raises BadRows for an unknown category and for an id twice."""
     import polars as pl
 
     needed = sorted({"question_id", "category", *(name for each in columns.values() for name in each.meta.root_names())})
     found = frames.scan(questions, Question, needed).select("question_id", "category", **columns).collect(engine="streaming")
-    unknown = sorted(set(found["category"].unique()) - set(CATEGORIES))
+    unknown = sorted(set(found["category"].unique()) - set(CATEGORIES), key=str)
     if unknown:
         msg = f"questions: category {unknown[0]!r} is unknown; categories: {', '.join(CATEGORIES)}"
         raise BadRows(msg)

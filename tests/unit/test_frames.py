@@ -63,9 +63,9 @@ def test_write_nothing_is_an_artifact_without_rows(tmp_path):
 
 def test_write_dropped_counts_the_rows_that_records_stand_for(tmp_path):
     asked = pl.DataFrame({"question_id": ["q1", "q2"], "reason": ["easy", "odd"]})
-    responses = pl.DataFrame({"key": ["q3/m/question/1/0,4", "*/n/question/1/*"], "n": [2, 40]})
+    responses = pl.DataFrame({"key": ["q3/m/question/1/0,4", "*/n/question/1/*"], "n": [2, 2**31 - 1]})
     records = [frames.dropped(asked, pl.col("reason")), frames.dropped(responses, "easy", "key")]
-    assert frames.write_dropped(tmp_path, records) == {"easy": 43, "odd": 1}
+    assert frames.write_dropped(tmp_path, records) == {"easy": 2**31 + 2, "odd": 1}, "more than an int32 holds"
     assert [(row.key, row.reason, row.n) for row in rows.read(tmp_path, Dropped)] == [
-        ("q1", "easy", 1), ("q2", "odd", 1), ("q3/m/question/1/0,4", "easy", 2), ("*/n/question/1/*", "easy", 40),
+        ("q1", "easy", 1), ("q2", "odd", 1), ("q3/m/question/1/0,4", "easy", 2), ("*/n/question/1/*", "easy", 2**31 - 1),
     ]  # fmt: skip

@@ -71,9 +71,10 @@ class Ngrams:
         """Count what was added."""
         import numpy as np
 
-        files = sorted(self._scratch.glob("*.hashes"))
-        if files:
+        if any(self._scratch.glob("*.hashes")):
             self._move_to_files()
+        # Listed now: what was moved last may have made a file more.
+        files = sorted(self._scratch.glob("*.hashes"))
         for part in (np.fromfile(path, np.uint64) for path in files) if files else [self._all_waiting()]:
             found, counts = np.unique(part, return_counts=True)
             often = counts > self._max_count

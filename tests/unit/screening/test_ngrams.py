@@ -24,6 +24,15 @@ def test_ngrams_frequent_agrees_with_counting_by_hand_in_memory_and_in_files(tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ngrams_whose_file_is_made_by_the_last_of_the_hashes_are_counted(tmp_path):
+    ngrams = Ngrams(1, 1, str.split, tmp_path, spill=3)
+    ngrams.add(tokens(["a a a"]))
+    ngrams.add(tokens(["b b"]))
+    ngrams.count()
+    assert ngrams.frequent(tokens(["a b"])) == [["a", "b"]]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ngrams_paper_s_rule_needs_more_than_twenty_occurrences(tmp_path):
     text = " ".join(f"w{place}" for place in range(20))
     assert counted([text] * 20, Ngrams(20, 20, str.split, tmp_path)).frequent(tokens([text])) == [[]]

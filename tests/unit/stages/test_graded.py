@@ -1,8 +1,12 @@
-import pytest
+from dataclasses import replace
 
-from stillhouse import rows, testing
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stillhouse import draws, grading, rows, testing
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
-from stillhouse.rows import Graded, Question, Verified
+from stillhouse.rows import CATEGORIES, Graded, Question, Verified, response_key
 from stillhouse.stage import Shard
 from stillhouse.stages import graded
 
@@ -142,3 +146,38 @@ def test_graded_model_without_verdicts_is_refused_with_the_names_there_are(tmp_p
 def test_graded_without_verdicts_is_refused(tmp_path):
     with pytest.raises(NothingToDo):
         run(tmp_path, [])
+
+
+OF_EVERY_CATEGORY = [replace(each, category=category) for each, category in zip(testing.questions(6), CATEGORIES, strict=True)]
+SCORED = st.builds(
+    lambda asked, share, **key: testing.verified(
+        testing.response(asked, **key), verify_score=None if share is None else share * grading.scale(asked.category)
+    ),
+    st.sampled_from(OF_EVERY_CATEGORY), st.sampled_from([None, 0.0, 0.0, 0.5, 1.0, 1.0]), model=st.sampled_from("smr"),
+    sample_index=st.sampled_from([0, 1, 2, 70]), round=st.sampled_from([1, 1, 1, 2]),
+)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(SCORED, unique_by=response_key, max_size=60), st.sampled_from(["indicator", "mean_score"]), st.integers(0, 1))
+def test_graded_rows_in_any_order_come_to_what_the_pure_functions_say(tmp_path, made, kind, ddof):
+    roles = [testing.verified(testing.response(OF_EVERY_CATEGORY[0], model=model, sample_index=9)) for model in "smr"]
+    scores = {}
+    for each in (*made, *roles):
+        if each.round == 1 and each.verify_score is not None:
+            scores.setdefault(each.question_id, {}).setdefault(each.model, []).append(each.verify_score)
+    outputs, found = run(tmp_path, [*made, *roles], OF_EVERY_CATEGORY, pass_rate_kind=kind, ddof=ddof)
+    assert [row.question_id for row in found] == [each.question_id for each in OF_EVERY_CATEGORY if each.question_id in scores]
+    assert outputs.dropped.total() == len(OF_EVERY_CATEGORY) - len(found)
+    config = graded.Config(**ROLES)
+    for row in found:
+        limit, top = getattr(config.pass_thresholds, row.category), grading.scale(row.category)
+        expected = [grading.grade(model, each, limit, ddof, kind, top) for model, each in sorted(scores[row.question_id].items())]
+        assert row.models == [pytest.approx(each, abs=1e-6) for each in expected]
+        rates = {each["model"]: each["pass_rate"] for each in expected}
+        share = getattr(config.solved_share, row.category, config.solved_share.other)
+        keep = draws.draw(config.seed, "level", row.question_id) < share
+        never = rates.get("r") == 0
+        assert row.discard_reason == ("never_solved" if never else None)
+        by_role = {"small": rates.get("s"), "medium": rates.get("m"), "reference": rates.get("r")}
+        assert row.level == (None if never else grading.level(by_role, keep))
