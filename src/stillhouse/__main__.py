@@ -50,6 +50,7 @@ def _stage_command(name: str) -> Any:
         shard: ShardOption = None,
     ) -> None:
         from stillhouse.config import resolve
+        from stillhouse.reporting.terminal import number
         from stillhouse.shards import Shard
         from stillhouse.stage import execute
 
@@ -62,7 +63,7 @@ def _stage_command(name: str) -> Any:
         verb = "unchanged, skipped" if result.skipped else f"done in {manifest.seconds:.1f} s"
         _out.print(f"{name} {verb}: {manifest.rows:,} rows, {sum(manifest.dropped.values()):,} dropped · {manifest.fingerprint}")
         for metric, value in manifest.metrics.items():
-            _out.print(f"  {metric} {value:,.6g}")
+            _out.print(f"  {metric} {number(value)}")
 
     return run
 

@@ -44,7 +44,12 @@ def _facts(uri: str, manifest: Manifest) -> Iterator[str]:
             yield f"  input {name} {link.uri} · {link.fingerprint}"
     yield f"  config {json.dumps(manifest.config, ensure_ascii=False)}"
     for name, value in manifest.metrics.items():
-        yield f"  {name} {value:,.6g}"
+        yield f"  {name} {number(value)}"
+
+
+def number(value: float) -> str:
+    """A metric in text: whole numbers, such as counts, to the last digit, others to six."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}"
 
 
 def _rows(uri: str, manifest: Manifest, *, dropped: bool) -> Iterator[dict[str, Any]]:

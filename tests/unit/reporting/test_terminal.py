@@ -5,7 +5,7 @@ from rich.console import Console
 
 from stillhouse import testing
 from stillhouse.errors import MissingInput
-from stillhouse.reporting.terminal import show
+from stillhouse.reporting.terminal import number, show
 from stillhouse.rows import Question, dropped
 
 
@@ -56,3 +56,10 @@ def test_show_file_gone_is_missing(console, artifact, tmp_path):
     (tmp_path / "questions" / "toy" / "1" / "part-00000.parquet").unlink()
     with pytest.raises(MissingInput, match="part-00000.parquet, which is gone"):
         show(console, artifact, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(40_046_123.0, "40,046,123"), (0.0, "0"), (0.123456789, "0.123457"), (float("inf"), "inf")]
+)
+def test_number_shows_counts_to_the_last_digit(value, text):
+    assert number(value) == text
