@@ -41,10 +41,5 @@ def test_pool_is_the_join_by_key_whatever_the_order_and_the_parts_of_its_inputs(
         (each.question_id, each.model, each.sample_index, place, *outcomes[response_key(each)]) for place, each in enumerate(made)
         if (each.prompt_kind, each.round) == ("question", 1) and teacher in (None, each.model)
     ]  # fmt: skip
-<<<<<<< HEAD
-    expected = [(each.question_id, each.model, each.sample_index, place, *outcomes[response_key(each)]) for place, each in mine]
-    assert found == expected
-=======
->>>>>>> r3
     dropped = sum(int(record["n"].sum()) for record in pool.drops(with_summaries=False))
     assert dropped + int(pool.candidates.sum()) == len(made)
