@@ -10,7 +10,7 @@ from pydantic import Field
 
 from stillhouse.rows import Category, Message, Question, Response, ResponseKey
 from stillhouse.sampling.parsing import ANSWER, END_THINK, THINK, Parsed, parse
-from stillhouse.sampling.prompts import Suffix, SystemPrompt, conversation
+from stillhouse.sampling.prompts import Suffix, SystemPrompt, asked
 from stillhouse.stage import StageConfig
 
 EngineName = Literal["openai", "transformers", "vllm"]
@@ -43,7 +43,7 @@ class Sampling(StageConfig):
 
     def prompt(self, question: Question) -> list[Message]:
         """The conversation that asks a question, with the system prompt and the suffix of its category."""
-        return conversation(question.messages, self.system_prompt, self.suffixes.get(question.category, self.suffix))  # type: ignore[call-overload]
+        return asked(question.messages, question.category, self.system_prompt, self.suffix, self.suffixes)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """The prompts of the papers as named constants, and how a question becomes a conversation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from stillhouse.rows import Message
+from stillhouse.rows import Category, Message
 
 SYSTEM_PROMPTS = {
     "none": None,
@@ -45,6 +45,13 @@ def conversation(messages: Sequence[Message], system_prompt: SystemPrompt, suffi
     *earlier, last = messages
     content = f"{last['content']}\n{SUFFIXES[suffix]}" if SUFFIXES[suffix] else last["content"]
     return [*head, *earlier, {"role": last["role"], "content": content}]
+
+
+def asked(
+    messages: Sequence[Message], category: str, system_prompt: SystemPrompt, suffix: Suffix, suffixes: Mapping[Category, Suffix]
+) -> list[Message]:
+    """The conversation, with the suffix of the question's category where it has one of its own."""
+    return conversation(messages, system_prompt, suffixes.get(category, suffix))  # type: ignore[call-overload]
 
 
 def previous_answer_prompt(question: str, answer: str) -> str:

@@ -86,6 +86,9 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     from stillhouse.training.rewards import Rewards
     from stillhouse.training.tokens import require_chat_template
 
+    for field in ("keep_optimizer", "carry_optimizer"):
+        if getattr(config, field):
+            sharding.refuse(field)
     questions = questions_of(config.split, inputs.selected, inputs.questions)
     n_split = len(questions)
     if config.drop_solved:
@@ -93,8 +96,6 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     n_solved = n_split - len(questions)
     model, tokenizer = models.load(models.FromCheckpoint(), inputs.checkpoint, (), config.seed)
     require_chat_template(tokenizer)
-    if config.keep_optimizer:
-        sharding.refuse("keep_optimizer")
     prompts, dropped = asking.prompts(config, inputs, questions, model, tokenizer)
     with Rewards(questions, config.verify_timeout_s, levels_of(questions, inputs.graded)) as rewards:
         trainer = make_trainer(config, inputs, model, tokenizer, prompts, rewards)

@@ -9,7 +9,7 @@ from pydantic import Field
 from stillhouse import rows
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.rows import Category, Dropped, Selected
-from stillhouse.sampling.prompts import Suffix, SystemPrompt, conversation
+from stillhouse.sampling.prompts import Suffix, SystemPrompt, asked
 from stillhouse.stage import Outputs, StageConfig, StageInputs
 from stillhouse.training.lora import Lora
 from stillhouse.training.models import FromCheckpoint, Init
@@ -105,8 +105,7 @@ def _short_enough(
     require_chat_template(tokenizer)
     kept, too_long = [], []
     for example in examples:
-        suffix = config.suffixes.get(example.category, config.suffix)  # type: ignore[call-overload]
-        prompt = conversation(example.messages[:-1], config.system_prompt, suffix)
+        prompt = asked(example.messages[:-1], example.category, config.system_prompt, config.suffix, config.suffixes)
         row = tokenised([*prompt, example.messages[-1]], tokenizer, config.loss_on)
         if len(row["input_ids"]) > config.max_length:
             too_long.append(rows.dropped(example, "too_long", f"{len(row['input_ids'])} tokens"))

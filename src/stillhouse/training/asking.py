@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from stillhouse import rows
 from stillhouse.errors import NothingToDo
 from stillhouse.rows import Dropped, Message, Question
-from stillhouse.sampling.prompts import conversation
+from stillhouse.sampling.prompts import asked
 
 if TYPE_CHECKING:
     from stillhouse.stages.rl import Config, Inputs
@@ -43,8 +43,7 @@ def prompts(
 
 
 def _prompt(config: "Config", question: Question, tokenizer: Any) -> Prompt:
-    suffix = config.suffixes.get(question.category, config.suffix)  # type: ignore[call-overload]
-    messages = conversation(question.messages, config.system_prompt, suffix)
+    messages = asked(question.messages, question.category, config.system_prompt, config.suffix, config.suffixes)
     return Prompt(question, messages, len(tokens(tokenizer, messages)))
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse.errors import BadConfig
-from stillhouse.training import sharding
 
 FILE = "optimizer.pt"
 """Beside the weights of a checkpoint: AdamW's moments of every parameter, in the model's order."""
@@ -32,7 +31,6 @@ def carried(checkpoint: Path) -> Any:
     """
     from transformers import TrainerCallback
 
-    sharding.refuse("carry_optimizer")
     path = checkpoint / FILE
     if not path.is_file():
         msg = f"carry_optimizer: the checkpoint has no {FILE}; begin from an rl artifact made with keep_optimizer: true"
