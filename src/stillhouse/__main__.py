@@ -36,6 +36,9 @@ InputOption = Annotated[list[str], typer.Option("--input", "-i", help="an input 
 OutputOption = Annotated[
     str, typer.Option("--output", "-o", help="where the artifact goes: {root}/{stage}/{name}/{version}", metavar="URI")
 ]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="fail where no earlier try left anything to go on from, instead of starting over")
+]
 ShardOption = Annotated[str | None, typer.Option("--shard", help="do one share of the keys, counted from 0", metavar="INDEX/COUNT")]
 
 
@@ -48,6 +51,7 @@ def _stage_command(name: str) -> Any:
         settings: SetOption = [],
         inputs: InputOption = [],
         shard: ShardOption = None,
+        resume: ResumeOption = False,
     ) -> None:
         from stillhouse.config import resolve
         from stillhouse.reporting.terminal import number
@@ -56,7 +60,7 @@ def _stage_command(name: str) -> Any:
 
         stage = stages.load(name)
         resolved = resolve(stage.Config, config, settings)
-        result = execute(stage, resolved, _named(inputs), output, Shard.parse(shard) if shard else None)
+        result = execute(stage, resolved, _named(inputs), output, Shard.parse(shard) if shard else None, resume=resume)
         if ranks.rank():
             return  # rank 0 says it for all
         manifest = result.manifest

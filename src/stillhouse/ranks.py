@@ -9,10 +9,10 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from stillhouse.errors import RankLost, one_line
 
@@ -64,13 +64,18 @@ def gathered(value: T) -> list[T]:
 
 def any_of(flag: bool, device: Any) -> bool:
     """Whether the flag is set on any rank, by the trainer's own connections: cheap enough for every step; all ranks."""
+    return combined([float(flag)], device, "max")[0] > 0
+
+
+def combined(numbers: Sequence[float], device: Any, how: Literal["sum", "max"]) -> list[float]:
+    """Each number's sum or maximum over the ranks, by the trainer's own connections; all ranks."""
     if count() == 1:
-        return flag
+        return list(numbers)
     import torch
 
-    found = torch.tensor(int(flag), device=device)
-    torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
-    return bool(found.item())
+    found = torch.tensor(numbers, device=device, dtype=torch.float64)
+    torch.distributed.all_reduce(found, {"sum": torch.distributed.ReduceOp.SUM, "max": torch.distributed.ReduceOp.MAX}[how])
+    return [float(each) for each in found]
 
 
 @contextmanager

@@ -34,6 +34,10 @@ class Shard:
         """``3-of-16``."""
         return f"{self.index}-of-{self.count}"
 
+    def of(self, output: str) -> str:
+        """The URI of this share of an output: the output itself where there is one share."""
+        return output if self.count == 1 else store.join(output, "shards", self.name)
+
     def holds(self, key: str) -> bool:
         """Whether the key belongs to this shard; depends on the key alone."""
         return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % self.count == self.index
@@ -41,8 +45,8 @@ class Shard:
 
 def assemble(output: str, shard_done: Manifest, count: int) -> Manifest:
     """Publish the whole once every shard is there; until then the shard's own manifest is the result."""
-    names = [Shard(index, count).name for index in range(count)]
-    found = [manifests.find(store.join(output, "shards", name)) for name in names]
+    shares = [Shard(index, count) for index in range(count)]
+    names, found = [each.name for each in shares], [manifests.find(each.of(output)) for each in shares]
     if any(each is None or each.fingerprint != shard_done.fingerprint for each in found):
         return shard_done
     shards = {name: each for name, each in zip(names, found, strict=True) if each is not None}

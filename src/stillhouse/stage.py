@@ -23,6 +23,7 @@ from stillhouse import manifest as manifests
 from stillhouse import publication, ranks, store, tracking
 from stillhouse.errors import BadConfig, MissingInput, StoreFailed
 from stillhouse.manifest import Link, Manifest
+from stillhouse.publication import Claim
 from stillhouse.shards import Shard, assemble
 
 REUSED = "previous"
@@ -57,6 +58,8 @@ class StageInputs:
     """The only directory a stage writes to; what it leaves in ``output`` below it is published."""
     finished: Path | None = None
     """Parts that an earlier try of the same fingerprint finished, to be carried on from."""
+    resume: bool = False
+    """Whether there has to be something in ``finished`` to go on from."""
     shard: Shard = field(default_factory=Shard)
     """The share of the keys to work on."""
     progress: Callable[[float, float, str], None] = _silent
@@ -122,14 +125,20 @@ def input_names(inputs_type: type[StageInputs]) -> dict[str, str]:
 
 
 def execute(
-    stage: Stage, config: StageConfig, inputs: Mapping[str, Sequence[str]], output: str, shard: Shard | None = None
+    stage: Stage,
+    config: StageConfig,
+    inputs: Mapping[str, Sequence[str]],
+    output: str,
+    shard: Shard | None = None,
+    resume: bool = False,
 ) -> Result:
     """Make the stage's output, unless it is there.
 
     ``inputs`` maps an input's name to its artifact URIs; ``latest`` as the URI of ``previous`` is the version published last beside
-    the output, if there is another one. Raises MissingInput where one has no manifest, StaleOutput where the output holds another
-    fingerprint's result or another writer publishes first, and whatever the stage raises. A second call with the same config and
-    inputs returns the manifest without running anything.
+    the output, if there is another one. With ``resume`` an earlier try must have left something to go on from. Raises MissingInput
+    where it has not or an input has no manifest, StaleOutput where the output holds another fingerprint's result or another writer
+    publishes first, and whatever the stage raises. A second call with the same config and inputs returns the manifest without
+    running anything.
     """
     if ranks.count() > 1 and _word(stage) not in ranks.STAGES:
         msg = f"WORLD_SIZE is {ranks.count()}: {_word(stage)} is one process; start it without torchrun"
@@ -137,38 +146,38 @@ def execute(
     shard = shard or Shard()
     output = store.absolute(output)
     links = _links(stage, {key: [store.absolute(uri) for uri in uris] for key, uris in _with_latest(inputs, output).items()})
-    fingerprint = manifests.fingerprint(
-        _word(stage), getattr(stage, "SCHEMA_VERSION", 1), config.model_dump(mode="json"),
-        {key: [link.fingerprint for link in value] for key, value in sorted(links.items()) if value and key != REUSED},
-    )  # fmt: skip
+    settings = config.model_dump(mode="json")
+    made_of = {key: [link.fingerprint for link in value] for key, value in sorted(links.items()) if value and key != REUSED}
+    fingerprint = manifests.fingerprint(_word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)
     if (whole := ranks.from_first(lambda: manifests.published(output, fingerprint))) is not None:
         return Result(whole, skipped=True)
-    target = output if shard.count == 1 else store.join(output, "shards", shard.name)
+    target = shard.of(output)
     found = ranks.from_first(lambda: manifests.published(target, fingerprint))
-    done = found or _make(stage, config, links, fingerprint, output, target, shard)
+    claim = Claim(fingerprint=fingerprint, config=settings, inputs=made_of)
+    done = found or _make(stage, config, links, claim, output, shard, resume)
     return Result(done if target == output else assemble(output, done, shard.count), skipped=found is not None)
 
 
 def _make(
-    stage: Stage, config: StageConfig, links: dict[str, list[Link]], fingerprint: str, output: str, target: str, shard: Shard
+    stage: Stage, config: StageConfig, links: dict[str, list[Link]], claim: Claim, output: str, shard: Shard, resume: bool
 ) -> Manifest:
-    """Run the stage and publish what it made at ``target``: the output itself, or one of its shards.
+    """Run the stage and publish what it made: the output itself, or one of its shards.
 
     Each of several ranks runs it in a scratch directory of its own, on files that the first rank of its node fetched. What rank 0
     made is published, once all have run; the others publish parts alone, such as their share of a checkpoint.
     """
-    settings, name = config.model_dump(mode="json"), _word(stage)
+    name, fingerprint, target = _word(stage), claim.fingerprint, shard.of(output)
     identity = {
-        "stage": name, "version": output.rsplit("/", 1)[-1], "fingerprint": fingerprint, "config": settings, "inputs": links
+        "stage": name, "version": output.rsplit("/", 1)[-1], "fingerprint": fingerprint, "config": claim.config, "inputs": links
     }  # fmt: skip
-    with scratch_directory() as scratch, _tracked(name, target, settings, links, fingerprint) as run:
-        left = ranks.from_first(lambda: publication.claim(target, fingerprint))
+    with scratch_directory() as scratch, _tracked(name, target, claim.config, links, fingerprint) as run:
+        left = ranks.from_first(lambda: publication.claim(target, claim, resume=resume))
         started = datetime.now(UTC)
         finished, fetched = ranks.from_leader(lambda: _fetch_all(links, target, left, scratch))
         made = scratch / "output"
         made.mkdir()
         inputs = stage.Inputs(
-            scratch=scratch, finished=finished, shard=shard,
+            scratch=scratch, finished=finished, resume=resume, shard=shard,
             uris={key: [link.uri for link in value] for key, value in links.items()},
             publish_part=lambda path: publication.upload(made, path, target),
             retract_part=lambda path: publication.retract(made, path, target), **_arguments(stage, fetched),

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -169,7 +170,7 @@ def test_claim_of_what_was_published_meanwhile_removes_nothing(root, questions, 
     execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
     uri = store.absolute(output_of(root))
     with pytest.raises(StaleOutput, match="another process published there"):
-        publication.claim(uri, "another")
+        publication.claim(uri, publication.Claim(fingerprint="another", config={}, inputs={}))
     assert set(manifests.load(uri).files) < set(store.store_of(uri).names(uri))
 
 
@@ -197,21 +198,31 @@ def test_execute_killed_half_way_next_run_does_only_the_rest(root, questions, tm
     )
     assert killed.returncode == -9
     assert manifests.find(output_of(root)) is None
-    manifest = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root)).manifest
+    manifest = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), resume=True).manifest
     assert manifest.metrics["n_made"] == 7
     made = ids(output_of(root), tmp_path)
     assert (len(made), len(set(made))) == (12, 12)
 
 
-def test_execute_parts_of_another_config_are_not_carried_on(root, questions):
+def test_execute_parts_of_another_config_are_not_carried_on_and_what_changed_is_said(root, questions, capsys):
     def fail() -> None:
         raise NothingToDo("as told")
 
     toy_stage.before_the_end.append(fail)
     with pytest.raises(NothingToDo):
         execute(toy_stage, Config(text="y"), {"questions": [questions]}, output_of(root))
+    with pytest.raises(StaleOutput, match="--resume: the unfinished run at .* is another one: text was 'y', is 'x'; run it as"):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), resume=True)
     manifest = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root)).manifest
     assert manifest.metrics["n_made"] == 12
+    assert re.search("removed 12 files of an unfinished run .text was 'y', is 'x'.", capsys.readouterr().err)
+
+
+def test_execute_resume_that_finds_nothing_is_refused_and_what_is_done_is_skipped(root, questions):
+    with pytest.raises(MissingInput, match="--resume: no earlier try left anything at .*/toy_stage/toy/1; check --output"):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), resume=True)
+    execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    assert execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), resume=True).skipped
 
 
 def test_execute_another_writer_first_is_refused_and_its_files_stand(root, questions, tmp_path):

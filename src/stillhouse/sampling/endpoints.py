@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from stillhouse import environment
 from stillhouse.errors import EngineFailed
 from stillhouse.sampling.replies import BUSY, Failure
 
@@ -101,10 +102,7 @@ def endpoints(model: str) -> list[Endpoint]:
     if len(keys) not in {0, 1, len(entries)}:
         msg = f"STILLHOUSE_API_KEY has {len(keys)} keys for {len(entries)} endpoints; give one for all, or one for each in order"
         raise EngineFailed(msg)
-    most = int(os.environ.get("STILLHOUSE_CONCURRENCY", CONCURRENCY))
-    if most < 1:
-        msg = f"STILLHOUSE_CONCURRENCY is {most}: no request could be sent; set it to 1 or more"
-        raise EngineFailed(msg)
+    most = environment.whole("STILLHOUSE_CONCURRENCY", CONCURRENCY)
     own: list[Endpoint] = []
     shared: list[Endpoint] = []
     for place, entry in enumerate(entries):

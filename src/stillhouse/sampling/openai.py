@@ -7,7 +7,6 @@ fault is asked for again a bounded number of times, at another endpoint where th
 
 import asyncio
 import math
-import os
 import queue
 import random
 import threading
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from stillhouse import environment
 from stillhouse.errors import EngineFailed, nearest
 from stillhouse.sampling.endpoints import Endpoint, backoff_s, endpoints
 from stillhouse.sampling.engine import Completion, Request, Sampling
@@ -50,8 +50,8 @@ class OpenAIEngine:
 
     def __init__(self, model: str, sampling: Sampling) -> None:
         self._model, self._sampling = model, sampling
-        self._timeout_s = float(os.environ.get("STILLHOUSE_REQUEST_TIMEOUT_S", REQUEST_TIMEOUT_S))
-        self._outage_s = float(os.environ.get("STILLHOUSE_OUTAGE_S", OUTAGE_S))
+        self._timeout_s = environment.number("STILLHOUSE_REQUEST_TIMEOUT_S", REQUEST_TIMEOUT_S)
+        self._outage_s = environment.number("STILLHOUSE_OUTAGE_S", OUTAGE_S)
         self._endpoints = _serving(model, endpoints(model))
 
     def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:

@@ -4,11 +4,11 @@ Random numbers come from a hash of (row seed, position, token), not from a gener
 on what else is in its batch, beyond float rounding.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from stillhouse import environment
 from stillhouse.errors import EngineFailed, one_line
 from stillhouse.sampling.engine import Completion, Request, Sampling
 
@@ -44,7 +44,7 @@ class TransformersEngine:
         self._model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self._sampling = sampling
         fitting = max(8, min(256, BATCH_TOKENS // self._model.config.vocab_size))
-        self._batch_rows = int(os.environ.get("STILLHOUSE_BATCH_ROWS", fitting))
+        self._batch_rows = environment.whole("STILLHOUSE_BATCH_ROWS", fitting)
 
     def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
         """See Engine. Prompts of like length are batched together."""

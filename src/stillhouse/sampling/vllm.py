@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from stillhouse import environment
 from stillhouse.errors import EngineFailed, one_line
 from stillhouse.identity import prompt_text
 from stillhouse.sampling.engine import Completion, Request, Sampling
@@ -24,12 +25,11 @@ class VllmEngine:
         except ImportError as error:
             msg = "engine vllm: vllm is not installed here; use the vllm image (`stillhouse[vllm]`) or --set engine=transformers"
             raise EngineFailed(msg) from error
-        length = os.environ.get("STILLHOUSE_MAX_MODEL_LEN")
         try:
             self.llm = vllm.LLM(
                 model=model, enable_prefix_caching=True,
-                tensor_parallel_size=int(os.environ.get("STILLHOUSE_TENSOR_PARALLEL", "1")),
-                max_model_len=int(length) if length else None, disable_log_stats=True, **arguments,
+                tensor_parallel_size=environment.whole("STILLHOUSE_TENSOR_PARALLEL", 1),
+                max_model_len=environment.whole("STILLHOUSE_MAX_MODEL_LEN", 0) or None, disable_log_stats=True, **arguments,
             )  # fmt: skip
         except (OSError, ValueError, RuntimeError) as error:
             msg = f"model {model}: vllm cannot load it: {one_line(error)}"

@@ -54,11 +54,6 @@ class Config(StageConfig):
     """Seconds one verification may take; a rollout whose verification fails gets no gradient."""
     engine: Engine = "transformers"
     """What writes the rollouts: transformers, or vllm, which is many times as fast and has to be handed the weights every step."""
-    probe_bound: float = Field(0.2, gt=0)
-    """Largest mean difference, in nats, between trainer's and sampler's log-probabilities of a fixed probe: rounding in bf16
-    explains a few hundredths; beyond it the run stops. The paper gives no value."""
-    constant_steps: int = Field(20, ge=2)
-    """Steps of the very same reward after which the run says so; the paper gives no value."""
     system_prompt: SystemPrompt = "think_answer"
     """The system prompt of the rollouts, by name."""
     suffix: Suffix = "boxed"

@@ -7,18 +7,18 @@ output.
 """
 
 import json
-import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from stillhouse import ranks
-from stillhouse.errors import BadConfig
+from stillhouse import environment, ranks
+from stillhouse.errors import BadConfig, MissingInput
 from stillhouse.training import sharding
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _NAME = re.compile(r"checkpoint-(\d+)")
 
 def arguments(inputs: "StageInputs") -> dict[str, Any]:
     """Trainer arguments: a checkpoint every ``STILLHOUSE_SAVE_STEPS`` steps (default 100)."""
-    steps = int(os.environ.get("STILLHOUSE_SAVE_STEPS", SAVE_STEPS))
+    steps = environment.whole("STILLHOUSE_SAVE_STEPS", SAVE_STEPS)
     return {"output_dir": str(inputs.output / DIRECTORY), "save_strategy": "steps", "save_steps": steps, "save_total_limit": 1}
 
 
@@ -41,16 +41,36 @@ def newest(inputs: "StageInputs") -> tuple[Path, dict[str, Any]] | None:
     """The newest whole checkpoint of an earlier try and what was remembered with it, None where there is none.
 
     Raises BadConfig for one that is cut in another way than this try: DeepSpeed cannot load it. One that is not cut goes on over
-    any number of processes.
+    any number of processes. Raises MissingInput where ``inputs.resume`` asks for one and there is none.
     """
     root = inputs.finished / DIRECTORY if inputs.finished else None
     for path in sorted(root.glob("checkpoint-*") if root else (), key=_step, reverse=True):
-        listed = path / WHOLE
-        said = json.loads(listed.read_bytes()) if listed.is_file() else None
-        if said and all((path / name).is_file() and (path / name).stat().st_size == size for name, size in said["files"].items()):
+        said = _list(path)
+        lacking = _lacking(path, said)
+        if said and not lacking:
             _require_cut(path, said["cut"])
             return path, said["remembered"]
+        if ranks.rank() == 0:
+            print(f"  {path.name} of an earlier try is not whole, {lacking} is not: it is not used", file=sys.stderr, flush=True)
+    if inputs.resume:
+        msg = "--resume: no whole checkpoint of an earlier try is there; leave it out to start from the first step"
+        raise MissingInput(msg)
     return None
+
+
+def _list(path: Path) -> dict[str, Any] | None:
+    """What the list of a checkpoint's files says, None where it is not there."""
+    listed = path / WHOLE
+    found: dict[str, Any] | None = json.loads(listed.read_bytes()) if listed.is_file() else None
+    return found
+
+
+def _lacking(path: Path, said: dict[str, Any] | None) -> str | None:
+    """The first file of a checkpoint that is not there, or not as long as its list says."""
+    if said is None:
+        return WHOLE
+    sizes = {name: (path / name).stat().st_size if (path / name).is_file() else None for name in said["files"]}
+    return next((name for name, size in said["files"].items() if sizes[name] != size), None)
 
 
 def _cut() -> dict[str, int]:

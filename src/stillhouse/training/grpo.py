@@ -32,7 +32,7 @@ def make_trainer(
     from trl import GRPOConfig, GRPOTrainer
 
     longest = max(each.n_tokens for each in prompts.values()) + config.max_tokens
-    probe = Probe(pairs(prompts, tokenizer), config.probe_bound)
+    probe = Probe(pairs(prompts, tokenizer))
 
     micro_batch, accumulation = passes(config.prompts_per_step, "prompts_per_step", config.group_size)
     arguments = GRPOConfig(
@@ -51,7 +51,7 @@ def make_trainer(
         )  # fmt: skip
     sampler.settle(trainer, config.seed)
     trainer.probe = probe
-    trainer.add_callback(watch.constant_reward(config.constant_steps, inputs))
+    trainer.add_callback(watch.constant_reward(inputs))
     if config.plateau is not None:
         trainer.add_callback(watch.plateau(config.plateau.window, config.plateau.least_gain, inputs))
     return attach(trainer, inputs)

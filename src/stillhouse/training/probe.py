@@ -5,11 +5,14 @@ A sampler that kept older weights still writes rollouts, and the run still learn
 
 import json
 import math
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from stillhouse.errors import EngineFailed
+from stillhouse import environment, ranks
+from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.sampling.parsing import ANSWER, END_ANSWER, END_THINK, THINK
 from stillhouse.training.asking import Prompt, tokens
 
@@ -19,13 +22,18 @@ PROMPT_TOKENS, ANSWER_TOKENS = 256, 4
 """Most tokens of a prompt, its last ones, and of an answer, its first ones, that the probe has."""
 FLOOR = 1e-4
 """A mean difference, in nats, that rounding in fp32 explains whatever it was before."""
+BOUND = 0.2
+"""Largest mean difference, in nats, where ``STILLHOUSE_PROBE_BOUND`` gives no other; the papers give no value. Rounding in bf16
+explains a few hundredths."""
+ACTIONS = ("stop", "warn")
+"""What ``STILLHOUSE_PROBE`` may say to do about a sampler that has not the weights; the first is the default."""
 
 Pair = tuple[list[int], list[int]]
 """A prompt and an answer to it, as tokens."""
 
 
 def pairs(prompts: Mapping[str, Prompt], tokenizer: Any) -> list[Pair]:
-    """The probe: the first prompts by id, and their reference answers in the form that is learnt."""
+    """The probe: the first prompts by id, and the first tokens of their reference answers in the form that is learnt."""
     made = []
     for _, prompt in islice(sorted(prompts.items()), PROBED):
         answer = f"{THINK}\n{END_THINK}{ANSWER}{prompt.question.reference_answer or ''}{END_ANSWER}"
@@ -37,9 +45,13 @@ def pairs(prompts: Mapping[str, Prompt], tokenizer: Any) -> list[Pair]:
 class Probe:
     """The comparison, and what it must know of earlier ones."""
 
-    def __init__(self, probed: Sequence[Pair], bound: float) -> None:
-        """``bound``: the largest mean difference, in nats a token, that is not an error."""
-        self._pairs, self._bound = list(probed), bound
+    def __init__(self, probed: Sequence[Pair]) -> None:
+        """Raises BadConfig for a bound or an action in the environment that is none."""
+        self._pairs, self._bound = list(probed), environment.number("STILLHOUSE_PROBE_BOUND", BOUND)
+        self._action = os.environ.get("STILLHOUSE_PROBE") or ACTIONS[0]
+        if self._action not in ACTIONS:
+            msg = f"STILLHOUSE_PROBE={self._action}: not one of {', '.join(ACTIONS)}"
+            raise BadConfig(msg)
         self._first: float | None = None
         self._start: list[float] = []
 
@@ -54,8 +66,9 @@ class Probe:
     def check(self, trainer: Any) -> dict[str, float]:
         """Compare; all ranks. Returns the mean and the largest difference, and how far training moved the probe since the start.
 
-        Raises EngineFailed for weights that are no numbers, for a mean difference beyond the bound, and for one that only older
-        weights explain: it has grown since the first comparison, when both had the same weights, to half of what training moved.
+        Raises EngineFailed for weights that are no numbers; unless a warning is all that was asked for, for a mean difference
+        beyond the bound too, and for one that only older weights explain: it has grown since the first comparison, when both had
+        the same weights, to half of what training moved.
         """
         trained = by_trainer(trainer, self._pairs)
         if not all(map(math.isfinite, trained)):
@@ -70,13 +83,18 @@ class Probe:
         if self._first is None:
             self._first = mean
         if not mean <= self._bound or mean > max(FLOOR, 3 * self._first, moved / 2):
-            msg = (
+            self._differ(
                 f"rollouts: the sampler has not the trained weights: log-probabilities of the probe differ by {mean:.3g} in the "
-                f"mean ({largest:.3g} at most), at first by {self._first:.3g}; training moved them by {moved:.3g}, probe_bound is "
+                f"mean ({largest:.3g} at most), at first by {self._first:.3g}; training moved them by {moved:.3g}, the bound is "
                 f"{self._bound:g}; look at the sampler's log, or --set engine=transformers"
             )
-            raise EngineFailed(msg)
         return {"sampler/difference_mean": mean, "sampler/difference_max": largest, "sampler/moved": moved}
+
+    def _differ(self, message: str) -> None:
+        if self._action == "stop":
+            raise EngineFailed(message)
+        if ranks.rank() == 0:
+            print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
 def by_trainer(trainer: Any, probed: Sequence[Pair]) -> list[float]:
@@ -182,7 +200,6 @@ def _mean(numbers: Sequence[float]) -> float:
 
 def _over_ranks(trainer: Any, mean: float, largest: float) -> tuple[float, float]:
     """The mean and the maximum over all ranks, so that all of them stop, or none."""
-    import torch
-
-    found = trainer.accelerator.gather(torch.tensor([[mean, largest]], device=trainer.accelerator.device))
-    return float(found[:, 0].mean()), float(found[:, 1].max())
+    (total,) = ranks.combined([mean], trainer.accelerator.device, "sum")
+    (most,) = ranks.combined([largest], trainer.accelerator.device, "max")
+    return total / ranks.count(), most

@@ -3,6 +3,8 @@
 import time
 from typing import TYPE_CHECKING, Any
 
+from stillhouse import ranks
+
 if TYPE_CHECKING:
     from stillhouse.stage import StageInputs
 
@@ -63,9 +65,10 @@ def measured(trainer_class: Any) -> Any:
             return super().training_step(model, inputs, num_items_in_batch)
 
         def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-            """Once a step."""
+            """Once a step, all ranks: padding is that of the whole batch."""
             if self._numbers:
-                logs["padding_share"] = self._padded / self._numbers
+                padded, places = ranks.combined([self._padded, self._numbers], self.args.device, "sum")
+                logs["padding_share"] = padded / places
                 self._padded = self._numbers = 0
             super().log(logs | _gpu_memory(), start_time)
 

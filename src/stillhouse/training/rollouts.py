@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from stillhouse import ranks
 from stillhouse.training.probe import Probe
 from stillhouse.training.rewards import Rewards
 
@@ -23,6 +24,7 @@ def proven(trainer_class: Any, probe: Probe) -> Any:
         """Checks the sampler at every sync, and masks what has no reward."""
 
         _probed_step = -1
+        _seconds: dict[str, float]
 
         def _generate_single_turn(self, *given: Any, **named: Any) -> Any:
             """Rollouts of one batch, by a sampler that has just been proven to have the weights."""
@@ -42,8 +44,11 @@ def proven(trainer_class: Any, probe: Probe) -> Any:
 
         def _generate_and_score_completions(self, inputs: Any) -> Any:
             """The step's batch. A rollout without a reward has no advantage; here it leaves KL term and entropy bonus too."""
+            self._seconds = {}
             made = super()._generate_and_score_completions(inputs)
-            _note(self, {"padding_share": padding_share(made, self.processing_class.pad_token_id)})
+            slowest = ranks.combined(list(self._seconds.values()), self.accelerator.device, "max")
+            padded, places = ranks.combined(padding(made, self.processing_class.pad_token_id), self.accelerator.device, "sum")
+            _note(self, dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": padded / places})
             made["completion_mask"] = made["completion_mask"] * (~self._unverified).unsqueeze(1)
             return made
 
@@ -79,10 +84,10 @@ def _prove(trainer: Any, probe: Probe) -> None:
 
 @contextmanager
 def _clock(trainer: Any, part: str) -> Iterator[None]:
-    """Log the seconds that the block takes."""
+    """Note the seconds that the block takes on this rank."""
     begun = time.perf_counter()
     yield
-    _note(trainer, {f"seconds/{part}": time.perf_counter() - begun})
+    trainer._seconds[f"seconds/{part}"] = time.perf_counter() - begun
 
 
 def _note(trainer: Any, numbers: dict[str, float]) -> None:
@@ -91,12 +96,12 @@ def _note(trainer: Any, numbers: dict[str, float]) -> None:
         trainer._metrics["train" if trainer.model.training else "eval"][name].append(value)
 
 
-def padding_share(batch: Any, pad: int) -> float:
-    """The share of the batch's tokens that are padding; rollouts out of the loss are none."""
+def padding(batch: Any, pad: int) -> tuple[int, int]:
+    """How many of the batch's places are padding, and how many there are; rollouts out of the loss are no padding."""
     written = batch["completion_mask"].bool() | (batch["completion_ids"] != pad)
     n_tokens = int(batch["prompt_mask"].sum()) + int(written.sum())
     n_places = int(batch["prompt_ids"].numel()) + int(batch["completion_ids"].numel())
-    return 1 - n_tokens / n_places
+    return n_places - n_tokens, n_places
 
 
 def _not_about_unverified(record: logging.LogRecord) -> bool:

@@ -3,10 +3,14 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
+from stillhouse import environment
 from stillhouse.training import curriculum
 
 if TYPE_CHECKING:
     from stillhouse.stage import StageInputs
+
+CONSTANT_STEPS = 20
+"""Steps of the very same reward after which the run says so; the papers give no value."""
 
 
 def rewards(state: Any) -> list[float]:
@@ -22,17 +26,22 @@ def plateau(window: int, least_gain: float, inputs: "StageInputs") -> Any:
         """Looks at the last two windows."""
 
         def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            """Whenever the trainer logs: every step."""
-            if curriculum.plateaued(rewards(state), window, least_gain):
+            """Whenever the trainer logs: every step, and a summary at the end."""
+            if not control.should_training_stop and curriculum.plateaued(rewards(state), window, least_gain):
                 control.should_training_stop = True
                 inputs.log({"train/plateau_step": state.global_step}, state.global_step)
 
     return Plateau()
 
 
-def constant_reward(steps: int, inputs: "StageInputs") -> Any:
-    """A ``TrainerCallback`` that says so when the reward was the same in ``steps`` steps, and again after as many more."""
+def constant_reward(inputs: "StageInputs") -> Any:
+    """A ``TrainerCallback`` that says so when the reward was the same in so many steps, and again after as many more.
+
+    ``STILLHOUSE_CONSTANT_STEPS`` says how many. Raises BadConfig for fewer than two.
+    """
     from transformers import TrainerCallback
+
+    steps = environment.whole("STILLHOUSE_CONSTANT_STEPS", CONSTANT_STEPS, least=2)
 
     class Constant(TrainerCallback):  # type: ignore[misc]
         """Counts equal rewards from the end."""

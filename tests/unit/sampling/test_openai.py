@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from stillhouse import testing
-from stillhouse.errors import EngineFailed
+from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.sampling import endpoints, openai
 from stillhouse.sampling.engine import Completion, Request, Sampling, load, row_seed
 from tests.endpoint import Reply, answer, endpoint, refusal
@@ -290,7 +290,7 @@ def test_endpoints_none_for_the_model_says_what_to_set(monkeypatch, named, said)
 def test_endpoints_concurrency_of_none_is_refused(monkeypatch):
     monkeypatch.setenv("STILLHOUSE_ENDPOINTS", "http://a/v1")
     monkeypatch.setenv("STILLHOUSE_CONCURRENCY", "0")
-    with pytest.raises(EngineFailed, match="CONCURRENCY is 0"):
+    with pytest.raises(BadConfig, match="STILLHOUSE_CONCURRENCY=0: not a whole number of at least 1"):
         endpoints.endpoints("toy")
 
 

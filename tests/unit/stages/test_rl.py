@@ -169,9 +169,12 @@ def test_rl_carried_optimizer_of_another_architecture_is_refused(tmp_path, check
 
 
 def test_rl_plateau_ends_the_stage_early(tmp_path, checkpoint):
+    logged = []
     config = CONFIG.model_copy(update={"steps": 9, "plateau": Plateau(window=1, least_gain=2.0)})
-    outputs = rl.run(config, inputs(tmp_path, checkpoint, testing.questions(4)))
+    given = inputs(tmp_path, checkpoint, testing.questions(4), log=lambda numbers, step: logged.append((step, numbers)))
+    outputs = rl.run(config, given)
     assert outputs.metrics["n_steps"] == 2  # a reward between 0 and 1 cannot gain 2
+    assert [(step, numbers) for step, numbers in logged if "train/plateau_step" in numbers] == [(2, {"train/plateau_step": 2})]
 
 
 def test_rl_logs_all_that_says_how_training_goes(tmp_path, checkpoint):
@@ -216,10 +219,11 @@ def test_rl_vllm_writes_the_rollouts_with_the_trained_weights(tmp_path, checkpoi
 
 def test_rl_sampler_that_keeps_older_weights_stops_the_run(tmp_path, checkpoint, vllm, monkeypatch):
     monkeypatch.setattr(vllm, "deaf", True)
+    monkeypatch.setenv("STILLHOUSE_PROBE_BOUND", "100")
     steps = []
     given = inputs(tmp_path, checkpoint, testing.questions(4), progress=lambda done, *_: steps.append(done))
     with pytest.raises(EngineFailed, match="the sampler has not the trained weights"):
-        rl.run(CONFIG.model_copy(update={"engine": "vllm", "steps": 9, "probe_bound": 100}), given)
+        rl.run(CONFIG.model_copy(update={"engine": "vllm", "steps": 9}), given)
     assert steps == [1], "found at the first sync after a step"
 
 
@@ -245,7 +249,8 @@ def test_rl_verifier_that_always_fails_moves_no_weight(tmp_path, checkpoint, mon
 
 def test_rl_reward_that_never_moves_is_said(tmp_path, checkpoint, monkeypatch, capsys):
     monkeypatch.setattr(VerifierPool, "verify", lambda self, requests: (Verdict("wrong", 0.0, "toy") for _ in requests))
-    rl.run(CONFIG.model_copy(update={"steps": 3, "constant_steps": 2}), inputs(tmp_path, checkpoint, testing.questions(4)))
+    monkeypatch.setenv("STILLHOUSE_CONSTANT_STEPS", "2")
+    rl.run(CONFIG.model_copy(update={"steps": 3}), inputs(tmp_path, checkpoint, testing.questions(4)))
     assert "warning: the reward was 0 in each of the last 2 steps" in capsys.readouterr().err
 
 

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from stillhouse import rows, testing
-from stillhouse.errors import BadConfig, EngineFailed, NothingToDo
+from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo
 from stillhouse.rows import Dropped, Selected
 from stillhouse.stages import sft
 from stillhouse.training import models
@@ -237,14 +237,18 @@ def test_sft_ended_in_the_middle_goes_on_to_the_same_weights(tmp_path, monkeypat
     assert not (resumed.output / "resume").exists()
 
 
-def test_sft_checkpoint_that_was_not_whole_is_not_used(tmp_path, monkeypatch):
+def test_sft_checkpoint_that_was_not_whole_is_not_used_and_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "2")
     examples = selected(tmp_path)
     root = interrupted(tmp_path, examples, lambda: 1 / 0)
     (root / "resume" / "checkpoint-2" / "optimizer.pt").write_bytes(b"torn")
+    again = {"selected": examples, "finished": root}
+    with pytest.raises(MissingInput, match="--resume: no whole checkpoint of an earlier try is there; leave it out to start"):
+        sft.run(changed(max_steps=4), inputs(tmp_path, "insisting", resume=True, **again))
     steps = []
-    sft.run(changed(max_steps=4), inputs(tmp_path, "again", selected=examples, finished=root, progress=lambda *s: steps.append(s)))
+    sft.run(changed(max_steps=4), inputs(tmp_path, "again", progress=lambda *s: steps.append(s), **again))
     assert steps[0] == (1, 4, "steps")
+    assert "checkpoint-2 of an earlier try is not whole, optimizer.pt is not: it is not used" in capsys.readouterr().err
 
 
 def test_sft_loss_that_is_no_number_stops_and_shows_the_batch(tmp_path):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from stillhouse import testing
-from stillhouse.errors import EngineFailed
+from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.training import models
 from stillhouse.training import probe as probes
 from stillhouse.training.asking import Prompt
@@ -52,26 +52,39 @@ def test_probe_generation_gives_the_training_forwards_numbers(trainer, probed):
 
 
 def test_probe_of_the_same_weights_passes_and_says_how_far_apart_they_are(trainer, probed):
-    found = probes.Probe(probed, 0.2).check(trainer)
+    found = probes.Probe(probed).check(trainer)
     assert found["sampler/moved"] == 0
     assert 0 <= found["sampler/difference_mean"] <= found["sampler/difference_max"] < 1e-4
 
 
 def test_probe_beyond_the_bound_stops(trainer, monkeypatch):
     said(monkeypatch, [-1.0, -2.0], [-1.5, -2.1])
-    with pytest.raises(EngineFailed, match=r"differ by 0.3 in the mean \(0.5 at most\), at first by 0.3; .* probe_bound is 0.2"):
-        probes.Probe([], 0.2).check(trainer)
+    with pytest.raises(EngineFailed, match=r"differ by 0.3 in the mean \(0.5 at most\), at first by 0.3; .* the bound is 0.2"):
+        probes.Probe([]).check(trainer)
+
+
+def test_probe_bound_and_what_to_do_come_from_the_environment(trainer, monkeypatch, capsys):
+    said(monkeypatch, [-1.0, -2.0], [-1.5, -2.1])
+    monkeypatch.setenv("STILLHOUSE_PROBE_BOUND", "0.4")
+    assert probes.Probe([]).check(trainer)["sampler/difference_mean"] == pytest.approx(0.3)
+    monkeypatch.delenv("STILLHOUSE_PROBE_BOUND")
+    monkeypatch.setenv("STILLHOUSE_PROBE", "warn")
+    assert probes.Probe([]).check(trainer)["sampler/difference_mean"] == pytest.approx(0.3)
+    assert "warning: rollouts: the sampler has not the trained weights" in capsys.readouterr().err
+    monkeypatch.setenv("STILLHOUSE_PROBE", "ignore")
+    with pytest.raises(BadConfig, match="STILLHOUSE_PROBE=ignore: not one of stop, warn"):
+        probes.Probe([])
 
 
 def test_probe_that_is_no_number_stops(trainer, monkeypatch):
     said(monkeypatch, [-1.0], [float("nan")])
     with pytest.raises(EngineFailed, match="has not the trained weights"):
-        probes.Probe([], 0.2).check(trainer)
+        probes.Probe([]).check(trainer)
 
 
 def test_probe_older_weights_are_found_far_below_the_bound(trainer, monkeypatch):
     """Training moved the probe by 0.01; the sampler did not move with it."""
-    probe = probes.Probe([], 0.2)
+    probe = probes.Probe([])
     said(monkeypatch, [-1.0, -2.0], [-1.001, -2.001])
     probe.check(trainer)
     said(monkeypatch, [-0.99, -2.01], [-0.991, -2.011])
@@ -83,7 +96,7 @@ def test_probe_older_weights_are_found_far_below_the_bound(trainer, monkeypatch)
 
 def test_probe_remembers_over_a_restart(trainer, monkeypatch):
     said(monkeypatch, [-1.0, -2.0], [-1.0, -2.0])
-    before, after = probes.Probe([], 0.2), probes.Probe([], 0.2)
+    before, after = probes.Probe([]), probes.Probe([])
     before.check(trainer)
     after.recall(json.loads(json.dumps(before.remember())))
     said(monkeypatch, [-0.99, -2.01], [-1.0, -2.0])

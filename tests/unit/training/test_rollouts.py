@@ -1,19 +1,18 @@
 import json
 
-import pytest
 import torch
 
-from stillhouse.training.rollouts import padding_share, table
+from stillhouse.training.rollouts import padding, table
 
 PAD = 0
 
 
-def test_padding_share_counts_neither_prompts_nor_rollouts_out_of_the_loss():
+def test_padding_counts_neither_prompts_nor_rollouts_out_of_the_loss():
     batch = {
         "prompt_ids": torch.tensor([[PAD, 5], [5, 6]]), "prompt_mask": torch.tensor([[0, 1], [1, 1]]),
         "completion_ids": torch.tensor([[7, PAD, PAD], [7, 8, 9]]), "completion_mask": torch.tensor([[1, 0, 0], [0, 0, 0]]),
     }  # fmt: skip
-    assert padding_share(batch, PAD) == pytest.approx(0.3)
+    assert padding(batch, PAD) == (3, 10)
 
 
 def test_table_is_in_mlflows_form():

@@ -17,10 +17,11 @@ def test_rewards_are_without_steps_in_which_nothing_was_verified():
     assert watch.rewards(state) == [0.5, 0.75]
 
 
-def test_constant_reward_is_said_after_every_so_many_steps(capsys):
+def test_constant_reward_is_said_after_every_so_many_steps(capsys, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_CONSTANT_STEPS", "3")
     logged = []
     inputs = SimpleNamespace(log=lambda numbers, step: logged.append((step, *numbers.values())))
-    callback, history = watch.constant_reward(3, inputs), []
+    callback, history = watch.constant_reward(inputs), []
     for step, reward in enumerate([0.5, 0, 0, 0, 0, 0, 0, 1], start=1):
         history.append({"reward": reward})
         state = SimpleNamespace(log_history=history, global_step=step, is_world_process_zero=True)
