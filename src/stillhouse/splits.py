@@ -92,8 +92,10 @@ def passing(pool: Pool, chosen: "pl.DataFrame", limits: "Array") -> "tuple[pl.Da
 
 
 def of_responses(plan: Plan, passing: "pl.DataFrame") -> list[Split]:
-    """The splits of Algorithm 1 and of the annealing selection."""
+    """The splits of Algorithm 1 and of the annealing selection. An original response is one example, however many passed."""
     made = []
+    if plan.mode == "original":
+        passing = passing.unique("question", keep="first", maintain_order=True)
     if plan.sft_split:
         made.append(_split(plan, plan.sft_split, plan.mode, passing, "question_id", "model", "sample_index"))
     if plan.anneal_split:

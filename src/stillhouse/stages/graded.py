@@ -67,17 +67,16 @@ def run(config: Config, inputs: Inputs) -> Outputs:
         grades.refuse_duplicate(inputs.verified)
     scored = {known.models[number]: tally for number, tally in tallies.items() if tally.n_scores}
     models = sorted(scored)
+    if not models:
+        msg = f"graded: none of {asked.height} questions has a verdict; are verified and questions of the same run?"
+        raise NothingToDo(msg)
     roles = _roles(config, models)
     columns = [column for place, model in enumerate(models) for column in scored[model].columns(place)]
     joined, beyond = asked.with_columns(columns), pl.DataFrame({"question_id": sorted(unknown)}, {"question_id": pl.String})
     if inputs.shard.count > 1:
         joined, beyond = _mine(inputs, joined), _mine(inputs, beyond)
-    has_score = pl.any_horizontal(pl.lit(value=False), *(pl.col(f"n_{place}") > 0 for place in range(len(models))))
-    made = joined.filter(has_score)
-    if not made.height and inputs.shard.count == 1:
-        msg = f"graded: none of {joined.height} questions has a verdict; are verified and questions of the same run?"
-        raise NothingToDo(msg)
-    book = gradebook.grade(made, len(models), config.pass_rate_kind, config.ddof)
+    has_score = pl.any_horizontal(*(pl.col(f"n_{place}") > 0 for place in range(len(models))))
+    book = gradebook.grade(joined.filter(has_score), len(models), config.pass_rate_kind, config.ddof)
     book = gradebook.place_levels(book, roles, config.solved_share, config.seed)
     frames.write(inputs.output, gradebook.as_rows(book, models), Graded)
     silent = joined.filter(~has_score)
@@ -91,10 +90,10 @@ def _roles(config: Config, models: Sequence[str]) -> dict[str, int | None]:
     """The place of each role's model among the models; None where the config names none."""
     names: dict[str, str | None] = {role: getattr(config, role) for role in ROLES}
     for role, name in names.items():
-        if models and name is not None and name not in models:
+        if name is not None and name not in models:
             msg = f"graded: {role}={name!r}, but no verdict is on a model of that name; models: {', '.join(models)}"
             raise BadConfig(msg)
-    return {role: models.index(name) if models and name is not None else None for role, name in names.items()}
+    return {role: None if name is None else models.index(name) for role, name in names.items()}
 
 
 def _mine(inputs: Inputs, questions: "pl.DataFrame") -> "pl.DataFrame":

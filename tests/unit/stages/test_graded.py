@@ -127,6 +127,11 @@ def test_graded_says_where_the_cv_follows_from_the_pass_rate(tmp_path):
     assert outputs.metrics["share_cv_follows_from_pass_rate/m"] == 1
 
 
+def test_graded_shard_without_any_verdict_at_all_is_refused_as_the_whole_is(tmp_path):
+    with pytest.raises(NothingToDo, match="none of .* questions has a verdict"):
+        run(tmp_path, [], shard=Shard(0, 3))
+
+
 def test_graded_shards_together_are_the_whole(tmp_path):
     made = [row for each in testing.questions(20) for row in verdicts(each, s=[1, 0], m=[1], r=[1])]
     asked = testing.questions(20)

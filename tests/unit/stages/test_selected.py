@@ -251,6 +251,17 @@ def test_selected_original_mode_takes_the_question_s_own_response_once(tmp_path)
     assert run(tmp_path, Rows(), mode="original", anneal_split=None)[0].dropped["no_original"] == 1
 
 
+def test_selected_original_mode_limits_count_questions_however_many_responses_passed(tmp_path):
+    given = Rows()
+    given.questions = [testing.question(f"original {number}", "1", original_response="One.") for number in range(6)]
+    given.responses = [testing.response(each, model="teacher", sample_index=at) for each in given.questions for at in range(3)]
+    given.verified = [testing.verified(each, passed=each.sample_index < 2) for each in given.responses]
+    given.screened = [testing.screened(each) for each in given.responses]
+    outputs, made = run(tmp_path, given, ["graded"], mode="original", anneal_split=None, limits={"sft_1": {"size": 4}})
+    assert len({row.question_id for row in made}) == len(made) == 4
+    assert outputs.dropped["not_passing"] == 6
+
+
 def many():
     """Forty math questions and forty code questions, each solved at times by the teacher and graded level 1 and 3."""
     given = Rows()
