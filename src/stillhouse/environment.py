@@ -1,4 +1,4 @@
-"""Numbers in the environment: what a machine is given, and no result depends on."""
+"""Numbers and switches in the environment: what a machine is given, and no result depends on."""
 
 import os
 
@@ -14,6 +14,15 @@ def whole(name: str, default: int, least: int = 1) -> int:
         msg = f"{name}={text}: not a whole number of at least {least}"
         raise BadConfig(msg)
     return int(text)
+
+
+def switch(name: str, *, default: bool) -> bool:
+    """The variable, which is ``on`` or ``off``; ``default`` where it is unset or empty. Raises BadConfig for anything else."""
+    text = os.environ.get(name, "")
+    if text not in {"", "on", "off"}:
+        msg = f"{name}={text}: not one of on, off"
+        raise BadConfig(msg)
+    return text == "on" if text else default
 
 
 def number(name: str, default: float) -> float:

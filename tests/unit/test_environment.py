@@ -20,6 +20,18 @@ def test_whole_typo_names_the_variable(monkeypatch, text):
         environment.whole("STILLHOUSE_TOY", 7)
 
 
+@pytest.mark.parametrize(("text", "found"), [("", True), ("on", True), ("off", False)])
+def test_switch_unset_or_empty_is_the_default(monkeypatch, text, found):
+    monkeypatch.setenv("STILLHOUSE_TOY", text)
+    assert environment.switch("STILLHOUSE_TOY", default=True) is found
+
+
+def test_switch_typo_names_the_variable(monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_TOY", "yes")
+    with pytest.raises(BadConfig, match="STILLHOUSE_TOY=yes: not one of on, off"):
+        environment.switch("STILLHOUSE_TOY", default=False)
+
+
 @pytest.mark.parametrize(("text", "found"), [("", 0.5), ("3", 3.0), ("1e-3", 1e-3), ("inf", math.inf)])
 def test_number_unset_or_empty_is_the_default(monkeypatch, text, found):
     monkeypatch.setenv("STILLHOUSE_TOY", text)

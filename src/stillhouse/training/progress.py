@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from stillhouse import ranks
+from stillhouse import environment, ranks
 
 if TYPE_CHECKING:
     from stillhouse.stage import StageInputs
@@ -101,7 +101,8 @@ def machine_arguments() -> dict[str, Any]:
     gpu = torch.cuda.is_available()
     return {
         "use_cpu": not gpu, "bf16": gpu and torch.cuda.is_bf16_supported(), "report_to": "none", "disable_tqdm": True,
-        "dataloader_pin_memory": gpu, "gradient_checkpointing": gpu, **sharding.arguments(),
+        "dataloader_pin_memory": gpu, **sharding.arguments(),
+        "gradient_checkpointing": environment.switch("STILLHOUSE_GRADIENT_CHECKPOINTING", default=gpu),
     }  # fmt: skip
 
 

@@ -108,6 +108,22 @@ def test_sft_micro_batches_change_no_weight_beyond_rounding(tmp_path, monkeypatc
     assert all(torch.allclose(made[0][name], made[1][name], atol=1e-3) for name in made[0])
 
 
+def test_sft_gradient_checkpointing_changes_no_weight(tmp_path, monkeypatch):
+    import torch
+    from transformers import LlamaForCausalLM
+
+    asked = []
+    enable = LlamaForCausalLM.gradient_checkpointing_enable
+    monkeypatch.setattr(LlamaForCausalLM, "gradient_checkpointing_enable", lambda *a, **k: asked.append(enable(*a, **k)))
+    examples = selected(tmp_path)
+    for chosen in ("off", "on"):
+        monkeypatch.setenv("STILLHOUSE_GRADIENT_CHECKPOINTING", chosen)
+        sft.run(CONFIG, inputs(tmp_path, chosen, selected=examples))
+        assert bool(asked) is (chosen == "on")
+    one, other = (weights(tmp_path / chosen / "output") for chosen in ("off", "on"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_sft_of_no_steps_writes_the_initial_weights(tmp_path):
     import torch
 
