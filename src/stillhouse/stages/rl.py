@@ -1,6 +1,7 @@
 """selected + questions + checkpoint (+ graded) -> rl: GRPO on one difficulty stage's questions, rewarded by the verifier."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ from stillhouse.rows import Category
 from stillhouse.sampling.prompts import Suffix, SystemPrompt
 from stillhouse.stage import Outputs, StageConfig, StageInputs
 from stillhouse.tracking import TABLE
-from stillhouse.training.curriculum import OUTCOMES, Plateau, levels_of, questions_of, unsolved
+from stillhouse.training.curriculum import ASKED, OUTCOMES, Plateau, asked_before, levels_of, questions_of, unsolved
 from stillhouse.training.sampler import Engine
 
 ROLLOUTS = f"rollouts{TABLE}"
@@ -75,15 +76,14 @@ class Inputs(StageInputs):
 
 
 def run(config: Config, inputs: Inputs) -> Outputs:
-    """Train, and write the checkpoint, some rollouts, and how often each question was solved."""
-    from stillhouse.training import asking, loop, models, optimizer, progress, rollouts, sharding
+    """Train, and write the checkpoint, some rollouts, and how often each question was asked and solved."""
+    from stillhouse.training import asking, loop, models, optimizer, progress, rollouts
     from stillhouse.training.grpo import make_trainer
     from stillhouse.training.rewards import Rewards
     from stillhouse.training.tokens import require_chat_template
 
-    for field in ("keep_optimizer", "carry_optimizer"):
-        if getattr(config, field):
-            sharding.refuse(field)
+    if config.carry_optimizer:
+        optimizer.require(inputs.checkpoint)
     questions = questions_of(config.split, inputs.selected, inputs.questions)
     n_split = len(questions)
     if config.drop_solved:
@@ -92,18 +92,24 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     model, tokenizer = models.load(models.FromCheckpoint(), inputs.checkpoint, (), config.seed)
     require_chat_template(tokenizer)
     prompts, dropped = asking.prompts(config, inputs, questions, model, tokenizer)
+    before = asked_before(inputs.checkpoint)
+    asked = asking.order(config, prompts, before)
     with Rewards(questions, config.verify_timeout_s, levels_of(questions, inputs.graded)) as rewards:
-        trainer = make_trainer(config, inputs, model, tokenizer, prompts, rewards)
+        trainer = make_trainer(config, inputs, model, tokenizer, prompts, asked, rewards)
         if config.carry_optimizer:
-            trainer.add_callback(optimizer.carried(inputs.checkpoint))
+            trainer.add_callback(optimizer.carried(trainer, inputs.checkpoint))
         loop.train(trainer, inputs, *rollouts.memory(rewards, trainer.probe))
     loop.save(trainer, tokenizer, inputs.output)
     if config.keep_optimizer:
         optimizer.save(trainer, inputs.output)
+    n_steps = trainer.state.global_step
+    times = Counter(before) + Counter(asked[: n_steps * config.prompts_per_step])
     (inputs.output / OUTCOMES).write_text(json.dumps(rewards.outcomes), encoding="utf-8")
+    (inputs.output / ASKED).write_text(json.dumps(times), encoding="utf-8")
     (inputs.output / ROLLOUTS).write_text(rollouts.table(rewards.rollouts), encoding="utf-8")
     counts = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
-    sizes = {"n_questions": len(prompts), "n_solved_before": n_solved, "n_steps": trainer.state.global_step}
+    sizes = {"n_questions": len(prompts), "n_solved_before": n_solved, "n_steps": n_steps}
+    sizes["n_asked_before"] = sum(each in before for each in prompts)
     if config.carry_optimizer:
         sizes["n_steps_carried"] = optimizer.steps(inputs.checkpoint)
     return Outputs(metrics=sizes | counts | progress.final_numbers(trainer), dropped=dropped, artifacts=[ROLLOUTS])

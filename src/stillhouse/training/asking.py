@@ -8,6 +8,7 @@ from stillhouse import rows
 from stillhouse.errors import NothingToDo
 from stillhouse.rows import Dropped, Message, Question
 from stillhouse.sampling.prompts import asked
+from stillhouse.training import curriculum
 
 if TYPE_CHECKING:
     from stillhouse.stages.rl import Config, Inputs
@@ -40,6 +41,14 @@ def prompts(
         return fits, {}
     rows.write(inputs.dropped, [rows.dropped(each.question, "too_long", f"{each.n_tokens} tokens") for each in long], Dropped)
     return fits, {"too_long": len(long)}
+
+
+def order(config: "Config", prompts: Mapping[str, Prompt], asked_before: Mapping[str, int]) -> list[str]:
+    """The question ids of every step, one step after the other."""
+    by_category: dict[str, list[str]] = {}
+    for each, prompt in prompts.items():
+        by_category.setdefault(prompt.question.category, []).append(each)
+    return curriculum.order(by_category, config.mix, config.prompts_per_step, config.steps, config.seed, asked_before)
 
 
 def _prompt(config: "Config", question: Question, tokenizer: Any) -> Prompt:

@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 from pydantic import Field
@@ -15,6 +15,9 @@ from stillhouse.stage import StageConfig
 
 OUTCOMES = "outcomes.json"
 """Beside the weights of an rl stage: question id -> verified rollouts, and those that passed."""
+
+ASKED = "asked.json"
+"""Beside the weights of an rl stage: question id -> how often this stage and the rl stages before it asked it."""
 
 
 class Plateau(StageConfig):
@@ -64,22 +67,37 @@ def unsolved(questions: Mapping[str, Question], checkpoint: Path) -> dict[str, Q
     return left
 
 
+def asked_before(checkpoint: Path) -> dict[str, int]:
+    """How often each question was asked by the rl stages that made the checkpoint; nothing where none did."""
+    path = checkpoint / ASKED
+    found: dict[str, int] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return found
+
+
 def order(
-    by_category: Mapping[str, Sequence[str]], weights: Mapping[Category, float] | None, per_step: int, steps: int, seed: int
+    by_category: Mapping[str, Sequence[str]],
+    weights: Mapping[Category, float] | None,
+    per_step: int,
+    steps: int,
+    seed: int,
+    asked_before: Mapping[str, int] | None = None,
 ) -> list[str]:
     """Question ids in the order they are asked: ``per_step`` to a step, ``steps * per_step`` in all.
 
     With ``weights`` (Staged RL §3.3: math 2.1 to code 1) every step holds the categories in that proportion, to within one question
     of each (of more than two categories, to within two); categories that are not named are left out. Without, questions come as
-    they are shuffled. Every question of a category is asked once before one is asked again.
+    they are shuffled. None is asked another time before all of its category have been asked as often, by the stages before
+    too: ``asked_before`` says how often those asked each. On the same questions a stage goes on where the one before stopped.
     """
+    before = asked_before or {}
     if weights is None:
-        return list(islice(_cycled([each for ids in by_category.values() for each in ids], f"{seed}/all"), steps * per_step))
+        every = [each for ids in by_category.values() for each in ids]
+        return list(islice(_cycled(every, before, f"{seed}/all"), steps * per_step))
     named = {category: weight for category, weight in weights.items() if by_category.get(category)}
     if not named:
         msg = f"rl: mix names {', '.join(weights)}, and the split has none of them; it has {', '.join(by_category)}"
         raise NothingToDo(msg)
-    queues = {category: _cycled(by_category[category], f"{seed}/{category}") for category in named}
+    queues = {category: _cycled(by_category[category], before, f"{seed}/{category}") for category in named}
     total, asked = sum(named.values()), dict.fromkeys(named, 0)
     made: list[str] = []
     for place in range(1, steps * per_step + 1):
@@ -90,11 +108,11 @@ def order(
     return made
 
 
-def _cycled(ids: Sequence[str], seed: str) -> Iterator[str]:
-    """All ids in a seeded order, then all in another, without end."""
+def _cycled(ids: Sequence[str], before: Mapping[str, int], seed: str) -> Iterator[str]:
+    """All ids in a seeded order, then all in another, without end; without those that a round before already had."""
     rng = random.Random(seed)
-    while True:
-        yield from rng.sample(list(ids), len(ids))
+    for n in count():
+        yield from (each for each in rng.sample(list(ids), len(ids)) if before.get(each, 0) <= n)
 
 
 def plateaued(rewards: Sequence[float], window: int, least_gain: float) -> bool:

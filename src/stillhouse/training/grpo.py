@@ -1,9 +1,9 @@
 """TRL's GRPOTrainer from the config of the rl stage."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stillhouse.training import checkpoints, curriculum, liger, sampler, watch
+from stillhouse.training import checkpoints, liger, sampler, watch
 from stillhouse.training.asking import Prompt
 from stillhouse.training.batches import passes
 from stillhouse.training.loop import guarded
@@ -21,16 +21,19 @@ def make_trainer(
     model: Any,
     tokenizer: Any,
     prompts: Mapping[str, Prompt],
+    asked: Sequence[str],
     reward: Callable[..., list[float | None]],
 ) -> Any:
     """A strictly on-policy trainer: every batch of rollouts is used for one step and thrown away.
 
-    ``STILLHOUSE_MICRO_BATCH`` bounds the rollouts to one forward pass; gradients add up to the whole batch. ``trainer.probe`` is
-    what proves that the sampler has the weights; its memory belongs in checkpoints.
+    ``asked``: the question ids of every step, one step after the other. ``STILLHOUSE_MICRO_BATCH`` bounds the rollouts to one
+    forward pass; gradients add up to the whole batch. ``trainer.probe`` is what proves that the sampler has the weights; its memory
+    belongs in checkpoints.
     """
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
+    rows = [{"question_id": each, "prompt": prompts[each].messages} for each in asked]
     longest = max(each.n_tokens for each in prompts.values()) + config.max_tokens
     probe = Probe(pairs(prompts, tokenizer))
 
@@ -46,8 +49,7 @@ def make_trainer(
     arguments._n_gpu = min(arguments.n_gpu, 1)  # see training.sft
     with sampler.made_for(config.engine):
         trainer = measured(guarded(proven(GRPOTrainer, probe)))(
-            model=model, args=arguments, train_dataset=Dataset.from_list(_asked(config, prompts)), processing_class=tokenizer,
-            reward_funcs=[reward],
+            model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, reward_funcs=[reward],
         )  # fmt: skip
     sampler.settle(trainer, config.seed)
     trainer.probe = probe
@@ -55,12 +57,3 @@ def make_trainer(
     if config.plateau is not None:
         trainer.add_callback(watch.plateau(config.plateau.window, config.plateau.least_gain, inputs))
     return attach(trainer, inputs)
-
-
-def _asked(config: "Config", prompts: Mapping[str, Prompt]) -> list[dict[str, Any]]:
-    """What every step asks, one step after the other."""
-    by_category: dict[str, list[str]] = {}
-    for each, prompt in prompts.items():
-        by_category.setdefault(prompt.question.category, []).append(each)
-    asked = curriculum.order(by_category, config.mix, config.prompts_per_step, config.steps, config.seed)
-    return [{"question_id": each, "prompt": prompts[each].messages} for each in asked]

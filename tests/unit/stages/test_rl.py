@@ -105,7 +105,7 @@ def test_rl_ended_in_the_middle_goes_on_to_the_same_rollouts_and_weights(tmp_pat
     assert outputs.metrics.keys() == expected.metrics.keys()
     same = [name for name in expected.metrics if name.startswith(("n_", "train/reward", "train/loss", "train/kl"))]
     assert [outputs.metrics[name] for name in same] == [expected.metrics[name] for name in same]
-    for name in ("outcomes.json", "rollouts.table.json"):
+    for name in ("outcomes.json", "rollouts.table.json", "asked.json"):
         assert (resumed.output / name).read_text() == (whole.output / name).read_text()
 
 
@@ -134,8 +134,23 @@ def test_rl_stage_after_a_stage_leaves_out_what_was_always_solved(tmp_path, chec
     assert solved not in json.loads((given.output / "outcomes.json").read_text())
 
 
+def test_rl_begins_with_the_questions_that_stages_before_have_not_asked(tmp_path, checkpoint):
+    """Seven questions, two steps of two in each of two stages: the first stage leaves three, and they come first."""
+    asked, split = [], testing.questions(7)
+    for name, base in (("first", checkpoint), ("second", tmp_path / "first" / "output")):
+        given = inputs(tmp_path, base, split, name)
+        outputs = rl.run(CONFIG, given)
+        asked.append((json.loads((given.output / "asked.json").read_text()), outputs.metrics["n_asked_before"]))
+    (first, none_before), (both, before) = asked
+    assert (none_before, before) == (0, 4)
+    assert sorted(first.values()) == [1] * 4
+    assert sorted(both.values()) == [1] * 6 + [2]
+    assert set(json.loads((given.output / "outcomes.json").read_text())) >= {each.question_id for each in split} - set(first)
+
+
 def test_rl_carried_optimizer_makes_another_first_step(tmp_path, checkpoint):
     import torch
+    from safetensors.torch import load_file
 
     one = CONFIG.model_copy(update={"steps": 1, "keep_optimizer": True})
     first = inputs(tmp_path, checkpoint, testing.questions(4), "first")
@@ -145,26 +160,29 @@ def test_rl_carried_optimizer_makes_another_first_step(tmp_path, checkpoint):
         given = inputs(tmp_path, first.output, testing.questions(4), name)
         outputs = rl.run(one.model_copy(update={"carry_optimizer": carried}), given)
         assert outputs.metrics.get("n_steps_carried") == (1 if carried else None)
-        made.append((weights(given.output), torch.load(given.output / "optimizer.pt", weights_only=True)))
+        made.append((weights(given.output), load_file(given.output / "optimizer.safetensors")))
     (fresh, fresh_state), (carried, carried_state) = made
     assert not all(torch.equal(fresh[name], carried[name]) for name in fresh)
-    steps = [{float(each["step"]) for each in state["state"].values()} for state in (fresh_state, carried_state)]
-    assert steps == [{1.0}, {2.0}]
+    assert [float(state["step"]) for state in (fresh_state, carried_state)] == [1.0, 2.0]
+    names = {name for name in fresh_state if name != "step"}
+    assert names == {f"{name}.{moment}" for name in fresh for moment in ("exp_avg", "exp_avg_sq")}
+    assert all(fresh_state[f"{name}.exp_avg"].shape == value.shape for name, value in fresh.items())
 
 
 def test_rl_carried_optimizer_that_is_not_there_is_refused(tmp_path, checkpoint):
-    with pytest.raises(BadConfig, match="the checkpoint has no optimizer.pt"):
+    with pytest.raises(BadConfig, match="the checkpoint has no optimizer.safetensors"):
         rl.run(CONFIG.model_copy(update={"carry_optimizer": True}), inputs(tmp_path, checkpoint, testing.questions(4)))
 
 
 def test_rl_carried_optimizer_of_another_architecture_is_refused(tmp_path, checkpoint):
     import torch
+    from safetensors.torch import save_file
 
     other = tmp_path / "other"
     shutil.copytree(checkpoint, other)
-    moments = {place: {"exp_avg": torch.zeros(3), "exp_avg_sq": torch.zeros(3), "step": torch.tensor(1.0)} for place in range(10)}
-    torch.save({"state": moments, "param_groups": []}, other / "optimizer.pt")
-    with pytest.raises(BadConfig, match="carry_optimizer: optimizer.pt is of a model with other weights"):
+    moments = {f"{name}.{moment}": torch.zeros(3) for name in weights(checkpoint) for moment in ("exp_avg", "exp_avg_sq")}
+    save_file(moments | {"step": torch.tensor(1.0)}, other / "optimizer.safetensors")
+    with pytest.raises(BadConfig, match="carry_optimizer: optimizer.safetensors is of a model with other weights"):
         rl.run(CONFIG.model_copy(update={"carry_optimizer": True}), inputs(tmp_path, other, testing.questions(4)))
 
 

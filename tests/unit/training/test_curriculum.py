@@ -55,6 +55,30 @@ def test_order_mix_of_categories_that_are_not_there_says_so():
         order(IDS, {"science": 1}, 4, 3, seed=0)
 
 
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=4), st.integers(1, 5), st.booleans())
+def test_order_over_borders_is_that_of_one_stage(steps, per_step, mixed):
+    """The same questions and seed, in several stages: each goes on where the one before stopped."""
+    weights = {"math": 2.1, "code": 1} if mixed else None
+    before = Counter()
+    for each in steps:
+        before.update(order(IDS, weights, per_step, each, 0, before))
+    counts = [[before[each] for each in ids] for ids in (IDS.values() if mixed else [[*IDS["math"], *IDS["code"]]])]
+    assert all(max(each) - min(each) <= 1 for each in counts)
+
+
+@given(st.dictionaries(st.sampled_from(IDS["math"]), st.integers(0, 4)), st.integers(1, 60))
+def test_order_asks_first_what_was_asked_least(before, steps):
+    counts = Counter(before)
+    for asked in order({"math": IDS["math"]}, None, 1, steps, 0, before):
+        assert counts[asked] == min(counts[each] for each in IDS["math"])
+        counts[asked] += 1
+
+
+def test_order_of_a_second_stage_is_the_rest_of_the_first_ones():
+    whole = order(IDS, None, 5, 12, seed=2)
+    assert whole[:20] + order(IDS, None, 5, 8, 2, Counter(whole[:20])) == whole
+
+
 def test_order_depends_on_the_seed_alone():
     assert order(IDS, None, 4, 5, seed=3) == order(IDS, None, 4, 5, seed=3) != order(IDS, None, 4, 5, seed=4)
 
