@@ -24,7 +24,7 @@ def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any,
     from trl import SFTConfig, SFTTrainer
 
     if config.lora:
-        sharding.refuse("lora", above=2)
+        sharding.require_whole_weights("lora")
     micro_batch, accumulation = passes(config.batch_size)
     arguments = SFTConfig(
         learning_rate=config.learning_rate, lr_scheduler_type="cosine", warmup_steps=config.warmup_ratio,

@@ -95,10 +95,8 @@ def weights(trainer: Any) -> dict[str, Any] | None:
     return trainer.accelerator.get_state_dict(trainer.model_wrapped) if stage() == 3 else None
 
 
-def refuse(field: str, above: int = 0) -> None:
-    """Raise BadConfig for a field of the config that cannot be had with what is chosen."""
-    if stage() > above:
-        msg = f"{field}: not with STILLHOUSE_SHARDING={os.environ['STILLHOUSE_SHARDING']}; " + (
-            "unset it" if above == 0 else f"choose zero-{above}, which keeps weights whole"
-        )
+def require_whole_weights(field: str) -> None:
+    """Raise BadConfig for a field of the config that cannot be had where weights are cut."""
+    if stage() == 3:
+        msg = f"{field}: not with STILLHOUSE_SHARDING={os.environ['STILLHOUSE_SHARDING']}; choose zero-2, which keeps weights whole"
         raise BadConfig(msg)

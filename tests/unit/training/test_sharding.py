@@ -25,6 +25,8 @@ RL = {
     "steps": 2, "group_size": 4, "prompts_per_step": 2, "max_tokens": 24, "learning_rate": 1e-2, "kl_coefficient": 0.01,
     "system_prompt": "none", "suffix": "none", "split": "rl_1",
 }  # fmt: skip
+KEPT = RL | {"keep_optimizer": True, "steps": 3}
+CARRIED = KEPT | {"carry_optimizer": True, "steps": 1}
 WAYS = ("plain", "zero-2", "zero-3")
 TOLERANCE = 1e-5
 """Of losses around 5, and of weights: sums are taken in another order."""
@@ -47,12 +49,10 @@ def test_sharding_file_of_ones_own_is_taken_and_a_mistyped_name_is_corrected(mon
         sharding.settings()
 
 
-def test_sharding_refuses_by_name_what_needs_whole_weights_or_states(monkeypatch):
+def test_sharding_refuses_by_name_what_needs_whole_weights(monkeypatch):
     monkeypatch.setenv("STILLHOUSE_SHARDING", "zero-3")
     with pytest.raises(BadConfig, match="lora: not with STILLHOUSE_SHARDING=zero-3; choose zero-2, which keeps weights whole"):
-        sharding.refuse("lora", above=2)
-    with pytest.raises(BadConfig, match="keep_optimizer: not with STILLHOUSE_SHARDING=zero-3; unset it"):
-        sharding.refuse("keep_optimizer")
+        sharding.require_whole_weights("lora")
 
 
 def test_sharding_checkpoint_that_is_cut_in_another_way_is_refused_and_one_that_is_not_cut_goes_on(monkeypatch, tmp_path):
@@ -81,7 +81,7 @@ def house(tmp_path_factory, checkpoint):
 
 
 def plan(house, name, stage="sft", config=CONFIG, **more):
-    inputs = {"selected": [f"{house}/selected/toy/1"], "checkpoint": [f"{house}/sft/base/1"]}
+    inputs = {"selected": [f"{house}/selected/toy/1"], "checkpoint": [f"{house}/{more.pop('after', 'sft/base')}/1"]}
     inputs |= {"questions": [f"{house}/questions/toy/1"]} if stage == "rl" else {}
     return {"stage": stage, "config": config, "inputs": inputs, "output": f"{house}/{stage}/{name}/1"} | more
 
@@ -129,15 +129,20 @@ def alone(house):
 
 @pytest.fixture(scope="module")
 def trained(house):
-    """One start of two processes that train each way, one way after the other; what ZeRO 3 leaves behind makes it the last."""
+    """One start of two processes that train each way, one way after the other; what ZeRO leaves behind makes ZeRO 3 the last."""
     plans = {
         "plain": plan(house, "plain"),
-        "zero-2": plan(house, "zero-2", sharding="zero-2"),
+        "kept plain": plan(house, "kept-plain", "rl", KEPT),
+        "carried plain": plan(house, "carried-plain", "rl", CARRIED, after="rl/kept-plain"),
+        "fresh": plan(house, "fresh", "rl", KEPT | {"steps": 1}, after="rl/kept-plain"),
         "odd": plan(house, "odd", config=CONFIG | {"batch_size": 3}),
         "rl odd": plan(house, "odd", "rl", RL | {"prompts_per_step": 3}),
+        "zero-2": plan(house, "zero-2", sharding="zero-2"),
+        "carried zero-2": plan(house, "carried-zero-2", "rl", CARRIED, sharding="zero-2", after="rl/kept-plain"),
         "zero-3": plan(house, "zero-3", sharding="zero-3"),
         "packed": plan(house, "packed", config=PACKED, sharding="zero-3"),
-        "rl": plan(house, "rl", "rl", RL, sharding="zero-3"),
+        "kept zero-3": plan(house, "kept-zero-3", "rl", KEPT, sharding="zero-3"),
+        "carried zero-3": plan(house, "carried-zero-3", "rl", CARRIED, sharding="zero-3", after="rl/kept-plain"),
     }
     code, text = together(list(plans.values()))
     assert code == 0, text
@@ -171,11 +176,32 @@ def test_sharding_is_published_once_and_under_the_fingerprint_of_one_process(tra
 
 
 def test_sharding_rl_counts_the_rollouts_of_all_ranks(trained):
-    made = manifest.load(trained["rl"]["output"])
-    assert sum(value for name, value in made.metrics.items() if name.startswith("n_rollouts_")) == 2 * 2 * 4
-    outcomes = json.loads((local(trained["rl"]["output"]) / "outcomes.json").read_text())
-    assert sum(n for n, _ in outcomes.values()) == 2 * 2 * 4
-    assert said(trained["rl"])["steps"] == [1, 2]
+    made = manifest.load(trained["kept zero-3"]["output"])
+    assert sum(value for name, value in made.metrics.items() if name.startswith("n_rollouts_")) == 3 * 2 * 4
+    outcomes = json.loads((local(trained["kept zero-3"]["output"]) / "outcomes.json").read_text())
+    assert sum(n for n, _ in outcomes.values()) == 3 * 2 * 4
+    assert said(trained["kept zero-3"])["steps"] == [1, 2, 3]
+
+
+def moments(plan):
+    from safetensors.torch import load_file
+
+    return load_file(local(plan["output"]) / "optimizer.safetensors")
+
+
+@pytest.mark.parametrize(("name", "steps"), [("kept zero-3", 3), ("carried zero-2", 4), ("carried zero-3", 4)])
+def test_sharding_optimizer_that_is_kept_is_whole_and_that_of_uncut_processes(trained, name, steps):
+    plain = trained["kept plain" if steps == 3 else "carried plain"]
+    found, expected = moments(trained[name]), moments(plain)
+    assert float(found["step"]) == steps
+    assert far(found, expected) < TOLERANCE * max(float(value.abs().max()) for value in expected.values())
+    assert max(float(value.abs().max()) for key, value in found.items() if key.endswith("exp_avg")) > 0
+
+
+@pytest.mark.parametrize("name", ["carried zero-2", "carried zero-3"])
+def test_sharding_optimizer_of_uncut_processes_is_carried_into_a_cut_training(trained, name):
+    assert far(weights(trained[name]), weights(trained["carried plain"])) < TOLERANCE
+    assert far(weights(trained[name]), weights(trained["fresh"])) > 100 * TOLERANCE
 
 
 @pytest.mark.parametrize(("name", "field"), [("odd", "batch_size 3"), ("rl odd", "prompts_per_step 3")])
@@ -186,24 +212,26 @@ def test_sharding_batch_that_the_processes_cannot_share_is_refused_by_name(train
 
 @pytest.fixture(scope="module")
 def resumed(house):
-    """Two trainings that were ended after their fifth step, and one start of two processes that goes on with both."""
-    preempted = plan(house, "preempted", sharding="zero-2", end={"step": 5, "how": "preempted"})
-    killed = plan(house, "killed", sharding="zero-3", end={"step": 5, "how": "killed"})
-    ended = {each["end"]["how"]: together([each], STILLHOUSE_SAVE_STEPS="2") for each in (preempted, killed)}
-    left = {
-        each["end"]["how"]: sorted(path.parent.name for path in local(each["output"]).rglob("whole.json"))
-        for each in (preempted, killed)
+    """Three trainings that were ended before their last step, and one start of two processes that goes on with them."""
+    started = {
+        "rl killed": plan(house, "killed", "rl", KEPT, end={"step": 3, "how": "killed"}),
+        "preempted": plan(house, "preempted", sharding="zero-2", end={"step": 5, "how": "preempted"}),
+        "killed": plan(house, "killed", sharding="zero-3", end={"step": 5, "how": "killed"}),
     }
-    unpublished = [manifest.find(each["output"]) for each in (preempted, killed)]
-    plans = {each["end"]["how"]: {**each, "end": {"step": 0}} for each in (preempted, killed)}
+    ended = {name: together([each], STILLHOUSE_SAVE_STEPS="2") for name, each in started.items()}
+    left = {
+        name: sorted(path.parent.name for path in local(each["output"]).rglob("whole.json")) for name, each in started.items()
+    }
+    unpublished = [manifest.find(each["output"]) for each in started.values()]
+    plans = {name: {**each, "end": {"step": 0}} for name, each in started.items()}
     code, text = together(list(plans.values()), STILLHOUSE_SAVE_STEPS="2")
     assert code == 0, text
     return {"ended": ended, "left": left, "unpublished": unpublished, "plans": plans}
 
 
 def test_sharding_that_is_preempted_saves_and_one_that_is_killed_has_its_last_checkpoint(resumed):
-    assert resumed["left"] == {"preempted": ["checkpoint-5"], "killed": ["checkpoint-4"]}
-    assert resumed["unpublished"] == [None, None]
+    assert resumed["left"] == {"rl killed": ["checkpoint-2"], "preempted": ["checkpoint-5"], "killed": ["checkpoint-4"]}
+    assert resumed["unpublished"] == [None, None, None]
     assert all(code != 0 for code, _ in resumed["ended"].values())
 
 
@@ -211,6 +239,15 @@ def test_sharding_rank_that_dies_ends_the_others_and_is_named(resumed):
     _, text = resumed["ended"]["killed"]
     assert "rank 0: the other ranks are gone" in text
     assert "Signal 9 (SIGKILL) received" in text
+
+
+def test_sharding_rl_that_was_killed_goes_on_to_the_rollouts_and_weights_of_the_uninterrupted(resumed, trained):
+    made, expected = resumed["plans"]["rl killed"], trained["kept plain"]
+    assert said(made)["steps"] == [3]
+    assert said(made)["losses"]["3"] == pytest.approx(said(expected)["losses"]["3"], abs=TOLERANCE)
+    assert far(weights(made), weights(expected)) < TOLERANCE
+    for name in ("outcomes.json", "asked.json", "rollouts.table.json"):
+        assert (local(made["output"]) / name).read_text() == (local(expected["output"]) / name).read_text()
 
 
 @pytest.mark.parametrize("how", ["preempted", "killed"])
