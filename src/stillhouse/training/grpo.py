@@ -31,11 +31,26 @@ def make_trainer(
     belongs in checkpoints.
     """
     from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
+    from trl import GRPOTrainer
 
     rows = [{"question_id": each, "prompt": prompts[each].messages} for each in asked]
-    longest = max(each.n_tokens for each in prompts.values()) + config.max_tokens
     probe = Probe(pairs(prompts, tokenizer))
+    arguments = _arguments(config, inputs, max(each.n_tokens for each in prompts.values()) + config.max_tokens)
+    with sampler.made_for(config.engine):
+        trainer = measured(guarded(proven(GRPOTrainer, probe)))(
+            model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, reward_funcs=[reward],
+        )  # fmt: skip
+    sampler.settle(trainer, config.seed)
+    trainer.probe = probe
+    trainer.add_callback(watch.constant_reward(inputs))
+    if config.plateau is not None:
+        trainer.add_callback(watch.plateau(config.plateau.window, config.plateau.least_gain, inputs))
+    return attach(trainer, inputs)
+
+
+def _arguments(config: "Config", inputs: "Inputs", longest: int) -> Any:
+    """What TRL is told. ``longest``: tokens of the longest prompt with its rollout."""
+    from trl import GRPOConfig
 
     micro_batch, accumulation = passes(config.prompts_per_step, "prompts_per_step", config.group_size)
     arguments = GRPOConfig(
@@ -47,13 +62,4 @@ def make_trainer(
         **sampler.arguments(config.engine, longest), **liger.arguments(), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # see training.sft
-    with sampler.made_for(config.engine):
-        trainer = measured(guarded(proven(GRPOTrainer, probe)))(
-            model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, reward_funcs=[reward],
-        )  # fmt: skip
-    sampler.settle(trainer, config.seed)
-    trainer.probe = probe
-    trainer.add_callback(watch.constant_reward(inputs))
-    if config.plateau is not None:
-        trainer.add_callback(watch.plateau(config.plateau.window, config.plateau.least_gain, inputs))
-    return attach(trainer, inputs)
+    return arguments
