@@ -10,7 +10,7 @@ from pydantic import Field
 from stillhouse.errors import BadConfig, EngineFailed, one_line
 from stillhouse.sampling.parsing import ANSWER, END_ANSWER, END_THINK, THINK
 from stillhouse.stage import StageConfig
-from stillhouse.training import sharding
+from stillhouse.training import attention, sharding
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -64,15 +64,17 @@ Model = tuple["PreTrainedModel", "PreTrainedTokenizerBase"]
 def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -> Model:
     """The model and its tokenizer. ``texts`` train a tokenizer where there is none yet.
 
-    Raises BadConfig where ``init`` and the given inputs do not fit, EngineFailed where the weights cannot be loaded.
+    Raises BadConfig where ``init`` and the given inputs do not fit, or for an attention backend that cannot be had; EngineFailed
+    where the weights cannot be loaded.
     """
     if (checkpoint is not None) != (init.kind == "checkpoint"):
         given = "a checkpoint was given" if checkpoint else "none was given"
         msg = f"init.kind {init.kind}: {given}; give --input checkpoint=URI exactly when init.kind is checkpoint"
         raise BadConfig(msg)
     sharding.prepare()
-    model: Model = _LOADERS[init.kind](init, checkpoint, texts, seed)
-    return model
+    model, tokenizer = _LOADERS[init.kind](init, checkpoint, texts, seed)
+    attention.choose(model)
+    return model, tokenizer
 
 
 def _from_checkpoint(init: FromCheckpoint, checkpoint: Path, texts: Iterable[str], seed: int) -> Model:
