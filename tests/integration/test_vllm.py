@@ -68,9 +68,11 @@ def endpoint(artifacts):
     command = [
         str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(artifacts / "sft" / "tiny" / "1"),
         "--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager",
-        "--max-model-len", "128", "--max-num-seqs", "32",
+        "--max-model-len", "128", "--max-num-seqs", "32", "--logprobs-mode", "processed_logprobs",
     ]  # fmt: skip
-    with server(command, ENVIRONMENT, artifacts / "server.log", lambda: answers(f"http://127.0.0.1:{port}/health"), START_S):
+    # The development routes take weights, and say how the server was started: what is installed too, which uv knows.
+    variables = ENVIRONMENT | {"VLLM_SERVER_DEV_MODE": "1", "PATH": f"{ROOT / '.venv' / '.uv' / 'bin'}:{os.environ['PATH']}"}
+    with server(command, variables, artifacts / "server.log", lambda: answers(f"http://127.0.0.1:{port}/health"), START_S):
         yield f"http://127.0.0.1:{port}/v1"
 
 
@@ -80,12 +82,12 @@ def read(artifacts, name):
     return {rows.response_key(row): row for row in made}
 
 
-def beside_vllm(stage, config, inputs, output, before=""):
+def beside_vllm(stage, config, inputs, output, before="", **environment):
     """A stage in the environment that has vLLM, after some lines of Python: how it ended."""
     given = [word for name, uri in inputs.items() for word in ("--input", f"{name}={uri}")]
     arguments = [stage, "--config", config.model_dump_json(), *given, "--output", output]
     command = [str(PYTHON), "-c", f"{before}\nfrom stillhouse.__main__ import main\nmain()", *arguments]
-    return subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=START_S)
+    return subprocess.run(command, env=os.environ | ENVIRONMENT | environment, capture_output=True, text=True, timeout=START_S)
 
 
 def run_beside_vllm(stage, config, inputs, output):
@@ -155,14 +157,14 @@ RL = rl.Config(
 )
 
 
-def trained(artifacts, name, before="", config=RL):
+def trained(artifacts, name, before="", config=RL, **environment):
     """The rl stage beside vLLM: how it ended."""
     inputs = {
         "selected": artifacts / "selected" / "rl" / "1", "questions": artifacts / "questions" / "toy" / "1",
         "checkpoint": artifacts / "sft" / "tiny" / "1",
     }  # fmt: skip
     uris = {key: path.as_uri() for key, path in inputs.items()}
-    return beside_vllm("rl", config, uris, output(artifacts, name).as_uri(), before)
+    return beside_vllm("rl", config, uris, output(artifacts, name).as_uri(), before, **environment)
 
 
 def output(artifacts, name):
@@ -187,7 +189,6 @@ def test_vllm_that_is_not_handed_the_weights_stops_the_run(artifacts):
 
 
 def test_vllm_served_scores_the_probe_as_the_trainer_does(artifacts, endpoint):
-    """Weights reach a server by NCCL, between GPUs; what is said of the probe over HTTP is checked here."""
     import requests
     from accelerate import Accelerator
 
@@ -197,3 +198,27 @@ def test_vllm_served_scores_the_probe_as_the_trainer_does(artifacts, endpoint):
     client = SimpleNamespace(model="tiny", base_url=endpoint.removesuffix("/v1"), session=requests.Session())
     trainer = SimpleNamespace(model=model, accelerator=Accelerator(cpu=True))
     assert asked_of_server(client, probed) == pytest.approx(by_trainer(trainer, probed), abs=1e-4)
+
+
+@pytest.fixture
+def served(artifacts, endpoint, tmp_path):
+    """What has rollouts written by the server, which is handed the weights through a directory."""
+    return {"STILLHOUSE_ROLLOUT_SERVER": endpoint.removesuffix("/v1"), "STILLHOUSE_ROLLOUT_WEIGHTS": str(tmp_path)}
+
+
+def test_vllm_server_that_is_not_handed_the_weights_stops_the_run(artifacts, served):
+    deaf = "from stillhouse.training import handover\nhandover.hand_over = lambda trainer, through: None"
+    done = trained(artifacts, "served-stale", deaf, **served)
+    assert done.returncode != 0
+    assert "error: rollouts: the sampler has not the trained weights" in done.stderr, done.stderr[-4000:]
+
+
+def test_vllm_server_writes_rollouts_with_the_trained_weights(artifacts, served, tmp_path):
+    """The last test of this file: the server goes on with other weights than it came with."""
+    done = trained(artifacts, "served", **served)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    metrics = manifests.load(output(artifacts, "served").as_uri()).metrics
+    assert metrics["n_steps"] == 3
+    assert metrics["train/sampler/difference_max"] < 1e-4 < metrics["train/sampler/moved"]
+    assert metrics["train/sampling/sampling_logp_difference/max"] < 1e-4, "TRL's own comparison, of the rollouts"
+    assert list(tmp_path.iterdir()) == []

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from stillhouse import ranks
-from stillhouse.errors import BadConfig, EngineFailed, one_line
+from stillhouse import environment, ranks
+from stillhouse.errors import BadConfig, EngineFailed, RankLost, one_line
 from stillhouse.sampling.vllm import hardware
+from stillhouse.training import handover
 
 Engine = Literal["transformers", "vllm"]
 
@@ -24,7 +25,7 @@ def arguments(engine: Engine, longest: int) -> dict[str, Any]:
     """Trainer arguments about the engine. ``longest``: tokens of the longest prompt with its rollout.
 
     Raises EngineFailed where vLLM is not installed, or a server could not be handed weights; BadConfig where the processes of the
-    training cannot be cut into groups of ``STILLHOUSE_TENSOR_PARALLEL``.
+    training cannot be cut into groups of ``STILLHOUSE_ROLLOUT_TENSOR_PARALLEL``.
     """
     if engine == "transformers":
         return {}
@@ -33,15 +34,15 @@ def arguments(engine: Engine, longest: int) -> dict[str, Any]:
     # The engines' rounding is corrected token by token: over 16k tokens its product would leave few rollouts in the loss.
     corrected = {"use_vllm": True, "vllm_importance_sampling_mode": "token_truncate"}
     if server:
-        port = int(os.environ.get("STILLHOUSE_ROLLOUT_PORT", WEIGHTS_PORT))
+        port = environment.whole("STILLHOUSE_ROLLOUT_PORT", WEIGHTS_PORT)
         return corrected | {"vllm_mode": "server", "vllm_server_base_url": server.rstrip("/"), "vllm_group_port": port}
-    n_processes, together = ranks.count(), int(os.environ.get("STILLHOUSE_TENSOR_PARALLEL", "1"))
+    n_processes, together = ranks.count(), environment.whole("STILLHOUSE_ROLLOUT_TENSOR_PARALLEL", 1)
     if n_processes % together:
-        msg = f"STILLHOUSE_TENSOR_PARALLEL={together}: does not divide the training's {n_processes} processes; take one that does"
+        msg = f"STILLHOUSE_ROLLOUT_TENSOR_PARALLEL={together}: does not divide the training's {n_processes} processes"
         raise BadConfig(msg)
     return corrected | {
         "vllm_mode": "colocate", "vllm_tensor_parallel_size": together, "vllm_max_model_length": longest,
-        "vllm_gpu_memory_utilization": float(os.environ.get("STILLHOUSE_ROLLOUT_MEMORY", MEMORY)),
+        "vllm_gpu_memory_utilization": environment.number("STILLHOUSE_ROLLOUT_MEMORY", MEMORY),
     }  # fmt: skip
 
 
@@ -52,8 +53,11 @@ def _require_vllm(server: str | None) -> None:
     except ImportError as error:
         msg = "engine vllm: vllm is not installed here; use an image with `stillhouse[train,vllm]` or --set engine=transformers"
         raise EngineFailed(msg) from error
-    if server and hardware():
-        msg = f"STILLHOUSE_ROLLOUT_SERVER={server}: weights reach a server by NCCL, and there is no GPU here; unset it"
+    if server and hardware() and handover.directory() is None:
+        msg = (
+            f"STILLHOUSE_ROLLOUT_SERVER={server}: without a GPU, weights reach it through a directory that both sides have; name "
+            "that in STILLHOUSE_ROLLOUT_WEIGHTS"
+        )
         raise EngineFailed(msg)
 
 
@@ -61,30 +65,68 @@ def _require_vllm(server: str | None) -> None:
 def made_for(engine: Engine) -> Iterator[None]:
     """While the block makes a trainer, its vLLM gets what this machine needs: TRL has no argument for it.
 
-    Raises EngineFailed where the engine does not come up, RankLost where that is another rank's doing.
+    Raises EngineFailed where vLLM does not come up or its server is not reached, RankLost where that is another rank's doing.
     """
     if engine == "transformers":
         yield
         return
-    from functools import partial
+    from trl.generation import vllm_generation as theirs
 
-    from trl.generation import vllm_generation
-
-    original = vllm_generation.LLM
-    vllm_generation.LLM = partial(original, **hardware())
+    originals = theirs.LLM, theirs.VLLMClient
+    theirs.LLM, theirs.VLLMClient = _engine(theirs.LLM), _client(theirs.VLLMClient)
     try:
         with ranks.peers():
             yield
-    except (OSError, RuntimeError, ValueError) as error:
-        msg = f"engine vllm: it did not come up: {one_line(error)}"
-        raise EngineFailed(msg) from error
     finally:
-        vllm_generation.LLM = original
+        theirs.LLM, theirs.VLLMClient = originals
+
+
+def _engine(vllm_class: Any) -> Any:
+    def make(**arguments: Any) -> Any:
+        with _coming_up("it did not come up"), ranks.peers():
+            return vllm_class(**(hardware() | arguments))
+
+    return make
+
+
+def _client(client_class: Any) -> Any:
+    class Client(client_class):  # type: ignore[misc]
+        """Meets the server by NCCL only where weights go that way."""
+
+        def __init__(self, **arguments: Any) -> None:
+            with _coming_up("its server is not reached"):
+                super().__init__(**arguments)
+
+        def init_communicator(self, **arguments: Any) -> None:
+            if handover.directory() is None:
+                with _coming_up("its server and the trainer do not meet to hand over weights"):
+                    super().init_communicator(**arguments)
+
+        def get_server_info(self) -> Any:
+            with _coming_up("its server does not say how it was started"):
+                return super().get_server_info()
+
+    return Client
+
+
+@contextmanager
+def _coming_up(what: str) -> Iterator[None]:
+    try:
+        yield
+    except RankLost:
+        raise
+    except Exception as error:  # of what TRL raises for a server's refusal there is no narrower class
+        msg = f"engine vllm: {what}: {one_line(error)}"
+        raise EngineFailed(msg) from error
 
 
 def settle(trainer: Any, seed: int) -> None:
-    """What a trainer's new vLLM still needs: sampling that follows the seed, and weights in the form that a CPU takes them."""
+    """What a trainer's new vLLM still needs: sampling that follows the seed, and weights in the way that it can take them."""
     if not trainer.use_vllm:
+        return
+    if trainer.args.vllm_mode == "server":
+        if (through := handover.directory()) is not None:
+            trainer.vllm_generation.sync_weights = lambda: handover.hand_over(trainer, through)
         return
     import torch
 
