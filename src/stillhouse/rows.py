@@ -283,10 +283,10 @@ def count(directory: Path) -> int:
     return sum(pq.read_metadata(path).num_rows for path in parts(directory))
 
 
-def read(directory: Path, row_type: type[R]) -> Iterator[R]:
-    """Stream the rows of an artifact in order. Raises BadRows where the columns are not the row type's."""
+def read(place: Path, row_type: type[R]) -> Iterator[R]:
+    """Stream the rows of an artifact, or of one part, in order. Raises BadRows where the columns are not the row type's."""
     names = [column.name for column in fields(row_type)]  # type: ignore[arg-type]
-    for path in parts(directory):
+    for path in [place] if place.is_file() else parts(place):
         file = pq.ParquetFile(path)
         check_columns(path, file.schema_arrow.names, names, row_type)
         yield from (row_type(**values) for batch in file.iter_batches(columns=names) for values in batch.to_pylist())

@@ -2,18 +2,21 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from stillhouse import rows
+from stillhouse import ranks
 from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.rows import Category, Dropped, Selected
-from stillhouse.sampling.prompts import Suffix, SystemPrompt, asked
+from stillhouse.rows import Category
+from stillhouse.sampling.prompts import Suffix, SystemPrompt
 from stillhouse.stage import Outputs, StageConfig, StageInputs
 from stillhouse.training.lora import Lora
 from stillhouse.training.models import FromCheckpoint, Init
 from stillhouse.training.tokens import LossOn
+
+if TYPE_CHECKING:
+    from stillhouse.training.corpus import Corpus
 
 
 class Config(StageConfig):
@@ -34,7 +37,7 @@ class Config(StageConfig):
     batch_size: int = Field(64, ge=1)
     """Sequences to an optimizer step."""
     max_length: int = Field(32_768, ge=8)
-    """Longest example, in tokens; longer ones are dropped and counted."""
+    """Longest example, in tokens; longer ones, and those the model has no positions for, are dropped and counted."""
     packing: bool = True
     """Put several examples into one sequence of max_length, without seeing each other; annealing does not (§4.2)."""
     loss_on: LossOn = "final"
@@ -63,57 +66,55 @@ class Inputs(StageInputs):
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Train, and write the checkpoint."""
-    from stillhouse.training import loop, models, progress, sharding
+    from stillhouse.training import corpus, loop, models, progress, sharding
     from stillhouse.training.sft import make_trainer, sequences
 
-    examples = _examples(config, inputs)
-    texts = ("\n".join(message["content"] for message in example.messages) for example in examples)
+    counted = _counted(config, inputs)
+    texts = ("\n".join(turn["content"] for turn in each.messages) for each in corpus.examples(counted, config.split))
     model, tokenizer = models.load(config.init, inputs.checkpoint, texts, config.seed)
     metrics: dict[str, float] = {"n_parameters": sharding.n_parameters(model)}
     dropped: dict[str, int] = {}
     if config.max_steps != 0:
-        kept, dropped = _short_enough(config, inputs, examples, tokenizer)
-        trainer = make_trainer(config, inputs, model, tokenizer, kept)
+        learnt, dropped = _tokenised(config, inputs, counted, model, tokenizer)
+        trainer = make_trainer(config, inputs, model, tokenizer, learnt)
         loop.train(trainer, inputs)
         loop.save(trainer, tokenizer, inputs.output)
-        metrics |= {"n_examples": len(kept), "n_steps": trainer.state.global_step} | progress.final_numbers(trainer)
-        metrics |= sequences(trainer, config)
+        metrics |= {"n_examples": len(learnt), "n_steps": trainer.state.global_step} | progress.final_numbers(trainer)
+        metrics |= sequences(trainer, config, learnt)
     else:
         models.save(model, tokenizer, inputs.output)
     return Outputs(metrics=metrics, dropped=dropped)
 
 
-def _examples(config: Config, inputs: Inputs) -> list[Selected]:
+def _counted(config: Config, inputs: Inputs) -> dict[Path, int]:
+    """How many examples each part of the artifact has."""
+    from stillhouse.training.corpus import n_examples
+
     if config.max_steps == 0 and (inputs.selected is None or config.init.kind != "scratch"):
-        return []  # nothing is trained; only a new tokenizer would learn from examples
+        return {}  # nothing is trained; only a new tokenizer would learn from examples
     if inputs.selected is None:
         msg = "sft: training needs --input selected=URI, got none (max_steps: 0 writes the initial weights)"
         raise BadConfig(msg)
-    examples = [row for row in rows.read(inputs.selected, Selected) if row.split == config.split]
-    if not examples:
+    counted = n_examples(inputs.selected, config.split)
+    if not counted:
         msg = f"sft: split {config.split!r} has no example in the selected artifact; check `split` against the recipe of `selected`"
         raise NothingToDo(msg)
-    return examples
+    return counted
 
 
-def _short_enough(
-    config: Config, inputs: Inputs, examples: list[Selected], tokenizer: Any
-) -> tuple[list[dict[str, list[int]]], dict[str, int]]:
-    """The examples as tokens and labels; those over ``max_length`` go to ``dropped/``."""
-    from stillhouse.training.tokens import require_chat_template, tokenised
+def _tokenised(
+    config: Config, inputs: Inputs, counted: dict[Path, int], model: Any, tokenizer: Any
+) -> "tuple[Corpus, dict[str, int]]":
+    """The examples as tokens, made once a node; those over ``max_length``, or the model's own, go to ``dropped/``."""
+    from stillhouse.training import corpus
+    from stillhouse.training.tokens import require_chat_template
 
     require_chat_template(tokenizer)
-    kept, too_long = [], []
-    for example in examples:
-        prompt = asked(example.messages[:-1], example.category, config.system_prompt, config.suffix, config.suffixes)
-        row = tokenised([*prompt, example.messages[-1]], tokenizer, config.loss_on)
-        if len(row["input_ids"]) > config.max_length:
-            too_long.append(rows.dropped(example, "too_long", f"{len(row['input_ids'])} tokens"))
-        else:
-            kept.append(row)
-    if not kept:
-        msg = f"sft: all {len(examples)} examples are longer than max_length {config.max_length}; raise it"
+    context = getattr(model.config, "max_position_embeddings", None) or config.max_length
+    limit = min(config.max_length, context)
+    directory, dropped = ranks.from_leader(lambda: corpus.make(config, inputs, counted, tokenizer, limit))
+    if dropped.get("too_long") == (n := sum(counted.values())):
+        which = f"max_length {limit}; raise it" if limit == config.max_length else f"the {limit} tokens that the model takes"
+        msg = f"sft: all {n} examples are longer than {which}"
         raise NothingToDo(msg)
-    if too_long:
-        rows.write(inputs.dropped, too_long, Dropped)
-    return kept, {"too_long": len(too_long)} if too_long else {}
+    return corpus.Corpus(directory), dropped

@@ -1,10 +1,9 @@
 """A batch -> forward passes that fit the device, the same batch however many processes share it."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from stillhouse import ranks
+from stillhouse import environment, ranks
 from stillhouse.errors import BadConfig
 from stillhouse.training.tokens import IGNORED
 
@@ -21,7 +20,7 @@ def passes(batch: int, field: str = "batch_size", rows_each: int = 1) -> tuple[i
         msg = f"{field} {batch} cannot be shared evenly by {n} processes; start as many as divide it, or change it"
         raise BadConfig(msg)
     share = batch // n * rows_each
-    most = min(share, int(os.environ.get("STILLHOUSE_MICRO_BATCH", share)))
+    most = min(share, environment.whole("STILLHOUSE_MICRO_BATCH", share))
     rows = max((size for size in range(1, most + 1) if share % size == 0), default=1)
     return rows, share // rows
 
@@ -50,11 +49,10 @@ def filled(trainer_class: Any, batch: int) -> Any:
 
 def _with_empty_row(dataset: Any, token: int) -> Any:
     """The dataset and a last row of two tokens that are not learnt."""
-    from datasets import Dataset, concatenate_datasets
+    from torch.utils.data import ConcatDataset
 
     row = {"input_ids": [token] * 2, "labels": [IGNORED] * 2, "seq_lengths": [2]}
-    empty = {name: [row[name]] for name in dataset.column_names}
-    return concatenate_datasets([dataset, Dataset.from_dict(empty, features=dataset.features)])
+    return ConcatDataset([dataset, [{name: row[name] for name in dataset[0]}]])
 
 
 def _sampler(n: int, batch: int, seed: int, steps_done: Callable[[], int]) -> Any:

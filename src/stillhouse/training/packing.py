@@ -8,14 +8,13 @@ compares a document's logits inside a pack with those it has alone.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.errors import EngineFailed
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
 
 LARGEST_DIFFERENCE = {"float32": 1e-5, "bfloat16": 0.1, "float16": 0.02}
 """What rounding explains, as a share of the logits' standard deviation: a leak is of the order of 0.1 to 1."""
@@ -90,28 +89,7 @@ class _Room:
         self._by_room[room].append(packs)
 
 
-def packed(examples: "pa.Table", size: int) -> "pa.Table":
-    """Examples, one a row with its columns as lists of equal length -> packs, with a column ``seq_lengths`` of their parts."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    examples = examples.combine_chunks()
-    lengths = pc.list_value_length(examples.column(0)).to_numpy()
-    pack_of = packs(lengths, size)
-    order = np.argsort(pack_of, kind="stable")
-    n_examples = np.bincount(pack_of)
-    starts, borders = np.cumsum(lengths) - lengths, np.concatenate(([0], np.cumsum(n_examples)))
-    ends = np.concatenate(([0], np.cumsum(lengths[order])))[borders]
-    places = list(zip(starts[order].tolist(), (starts + lengths)[order].tolist(), strict=True))
-    made = {}
-    for name in examples.column_names:
-        values = pc.list_flatten(examples.column(name)).to_numpy()
-        made[name] = pa.LargeListArray.from_arrays(ends, np.concatenate([values[start:end] for start, end in places]))
-    return pa.table(made | {"seq_lengths": pa.LargeListArray.from_arrays(borders, lengths[order])})
-
-
-def difference(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> float:
+def difference(trainer: Any, documents: Sequence[Mapping[str, Any]]) -> float:
     """Largest difference between a document's logits in one pack and alone, over the standard deviation of its logits.
 
     ``documents``: rows with ``input_ids`` and ``labels``, such as two or three of the training set.
@@ -126,7 +104,7 @@ def difference(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> float
     return found
 
 
-def require_isolation(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> float:
+def require_isolation(trainer: Any, documents: Sequence[Mapping[str, Any]]) -> float:
     """The ``difference``; raises EngineFailed where it is larger than rounding explains."""
     found = difference(trainer, documents)
     kind = "bfloat16" if trainer.args.bf16 else str(trainer.model.dtype).removeprefix("torch.")  # weights may be wider than passes
@@ -140,7 +118,7 @@ def require_isolation(trainer: Any, documents: Sequence[dict[str, list[int]]]) -
     return found
 
 
-def isolation_required(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> Any:
+def isolation_required(trainer: Any, documents: Sequence[Mapping[str, Any]]) -> Any:
     """A ``TrainerCallback`` that calls ``require_isolation`` before the first step, when a cut model can be run."""
     from transformers import TrainerCallback
 
@@ -154,7 +132,7 @@ def isolation_required(trainer: Any, documents: Sequence[dict[str, list[int]]]) 
     return Isolation()
 
 
-def _logits(trainer: Any, documents: Sequence[dict[str, list[int]]]) -> Any:
+def _logits(trainer: Any, documents: Sequence[Mapping[str, Any]]) -> Any:
     """The logits of the documents as one pack, by the collator and the arguments that training uses, shape (tokens, vocabulary)."""
     import torch
 

@@ -1,11 +1,13 @@
 """TRL's SFTTrainer from the config of the sft stage."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.training import checkpoints, liger, sharding
 from stillhouse.training.batches import filled, passes
+from stillhouse.training.corpus import Corpus
 from stillhouse.training.loop import guarded
-from stillhouse.training.packing import isolation_required, packed
+from stillhouse.training.packing import isolation_required, packs
 from stillhouse.training.progress import attach, machine_arguments, measured
 
 if TYPE_CHECKING:
@@ -15,8 +17,8 @@ PROBED = 3
 """Documents that are looked at for leaks between packed ones."""
 
 
-def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any, rows: list[dict[str, list[int]]]) -> Any:
-    """A trainer over rows of ``input_ids`` and ``labels``.
+def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any, corpus: Corpus) -> Any:
+    """A trainer on the examples.
 
     ``STILLHOUSE_MICRO_BATCH`` bounds the sequences to one forward pass; gradients add up to the config's batch size. Training
     raises EngineFailed where documents of a pack would see each other.
@@ -31,34 +33,46 @@ def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any,
         num_train_epochs=config.epochs, max_steps=config.max_steps or -1, per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=accumulation, max_length=None, padding_free=config.packing,
         weight_decay=config.weight_decay, logging_steps=1, seed=config.seed,
+        dataset_kwargs={"skip_prepare_dataset": True}, remove_unused_columns=False,
         **liger.arguments(), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
     trainer = measured(guarded(filled(SFTTrainer, config.batch_size)))(
-        model=model, args=arguments, train_dataset=_dataset(config, rows), processing_class=tokenizer,
+        model=model, args=arguments, train_dataset=_dataset(config, corpus), processing_class=tokenizer,
         peft_config=config.lora.peft() if config.lora else None,
     )  # fmt: skip
     if config.packing:
-        trainer.add_callback(isolation_required(trainer, sorted(rows, key=lambda row: len(row["input_ids"]))[:PROBED]))
+        trainer.add_callback(isolation_required(trainer, shortest(corpus, PROBED)))
     return attach(trainer, inputs)
 
 
-def _dataset(config: "Config", rows: list[dict[str, list[int]]]) -> Any:
-    """The rows, packed if the config says so. TRL would cut what is longer than max_length: nothing here is."""
-    import pyarrow as pa
+def _dataset(config: "Config", corpus: Corpus) -> Any:
+    """Numbers of examples, or of packs, whose tokens are fetched when a row is asked for: TRL takes nothing but its own type."""
+    import numpy as np
     from datasets import Dataset
 
-    tokens = pa.large_list(pa.int32())
-    made = pa.table({name: pa.array([row[name] for row in rows], tokens) for name in rows[0]})
-    return Dataset(packed(made, config.max_length) if config.packing else made)
-
-
-def sequences(trainer: Any, config: "Config") -> dict[str, float]:
-    """How many there are to train on; of packs also how full they are, as a share of their room."""
-    import pyarrow.compute as pc
-
-    n = len(trainer.train_dataset)
     if not config.packing:
-        return {"n_sequences": n}
-    n_tokens = pc.sum(pc.list_value_length(trainer.train_dataset.data.column("input_ids"))).as_py()
-    return {"n_sequences": n, "packing_efficiency": n_tokens / (n * config.max_length)}
+        return _fetched(Dataset, len(corpus), corpus.__getitem__)
+    pack_of = packs(corpus.lengths, config.max_length)
+    order, borders = np.argsort(pack_of, kind="stable"), np.concatenate(([0], np.cumsum(np.bincount(pack_of))))
+    return _fetched(Dataset, len(borders) - 1, lambda pack: corpus.joined(order[borders[pack] : borders[pack + 1]].tolist()))
+
+
+def _fetched(dataset_class: Any, n: int, row: Callable[[int], dict[str, Any]]) -> Any:
+    def fetch(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        found = [row(number) for number in batch["number"]]
+        return {name: [each[name] for each in found] for name in found[0]}
+
+    return dataset_class.from_dict({"number": range(n)}).with_transform(fetch)
+
+
+def shortest(corpus: Corpus, n: int) -> list[dict[str, Any]]:
+    """The shortest examples."""
+    return [corpus[number] for number in corpus.lengths.argsort(kind="stable")[:n].tolist()]
+
+
+def sequences(trainer: Any, config: "Config", corpus: Corpus) -> dict[str, float]:
+    """How many there are to train on; of packs also how full they are, as a share of their room."""
+    n = len(trainer.train_dataset)
+    full = {"packing_efficiency": int(corpus.lengths.sum()) / (n * config.max_length)} if config.packing else {}
+    return {"n_sequences": n} | full

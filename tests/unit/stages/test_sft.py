@@ -10,7 +10,7 @@ from stillhouse import rows, testing
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo
 from stillhouse.rows import Dropped, Selected
 from stillhouse.stages import sft
-from stillhouse.training import models
+from stillhouse.training import corpus, models
 from stillhouse.training.lora import Lora
 from stillhouse.training.models import FromScratch
 
@@ -197,16 +197,25 @@ def test_sft_checkpoint_of_another_architecture_is_refused(tmp_path, checkpoint)
 def test_sft_suffix_follows_the_category(tmp_path):
     math, code = testing.question(), testing.question("Write f.", None, category="code")
     examples = [testing.selected(math, category="math"), testing.selected(code, category="code")]
-    rows_given = sft._short_enough(
-        changed(suffix="none", suffixes={"code": "python"}, max_length=500), inputs(tmp_path), examples, tokenizer()
-    )[0]  # fmt: skip
-    texts = [tokenizer().decode(row["input_ids"]) for row in rows_given]
+    counted = corpus.n_examples(selected(tmp_path, examples), CONFIG.split)
+    config = changed(suffix="none", suffixes={"code": "python"}, max_length=500)
+    found = corpus.Corpus(corpus.make(config, inputs(tmp_path), counted, tokenizer(), 500)[0])
+    texts = [tokenizer().decode(found[number]["input_ids"]) for number in range(2)]
     assert [("your code" in text, "boxed" in text) for text in texts] == [(False, False), (True, False)]
 
 
 def test_sft_all_examples_too_long_says_what_to_raise(tmp_path):
     with pytest.raises(NothingToDo, match="all 6 examples are longer than max_length 8; raise it"):
         sft.run(changed(max_length=8), inputs(tmp_path, selected=selected(tmp_path)))
+
+
+def test_sft_example_over_what_the_model_takes_goes_to_dropped_though_a_pack_may_be_longer(tmp_path):
+    long = testing.selected(testing.question("What is " + "1 + " * 40 + "1?", "41"))
+    given = inputs(tmp_path, selected=selected(tmp_path, [testing.selected(testing.question()), long]))
+    outputs = sft.run(changed(max_length=1000, packing=True), given)
+    assert (outputs.dropped, outputs.metrics["n_examples"]) == ({"too_long": 1}, 1)
+    with pytest.raises(NothingToDo, match=f"all 1 examples are longer than the {TINY.context} tokens that the model takes"):
+        sft.run(changed(max_length=1000), inputs(tmp_path, "again", selected=selected(tmp_path / "long", [long])))
 
 
 def stored(tmp_path):

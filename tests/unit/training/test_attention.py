@@ -33,9 +33,7 @@ def test_attention_of_a_loaded_checkpoint_is_what_the_environment_asks_for(monke
 
 def test_attention_that_is_mistyped_is_corrected(monkeypatch):
     monkeypatch.setenv("STILLHOUSE_ATTENTION", "flash_attention2")
-    with pytest.raises(
-        BadConfig, match="=flash_attention2: no attention backend; did you mean flash_attention_2?"
-    ):
+    with pytest.raises(BadConfig, match="=flash_attention2: no attention backend; did you mean flash_attention_2?"):
         backend()
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stillhouse import testing
 from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.training.curriculum import OUTCOMES, order, plateaued, unsolved
+from stillhouse.training.curriculum import ASKED, OUTCOMES, asked_before, order, plateaued, unsolved
 
 IDS = {"math": [f"m{number}" for number in range(10)], "code": [f"c{number}" for number in range(4)]}
 
@@ -55,32 +55,49 @@ def test_order_mix_of_categories_that_are_not_there_says_so():
         order(IDS, {"science": 1}, 4, 3, seed=0)
 
 
-@given(st.lists(st.integers(1, 30), min_size=2, max_size=4), st.integers(1, 5), st.booleans())
-def test_order_over_borders_is_that_of_one_stage(steps, per_step, mixed):
-    """The same questions and seed, in several stages: each goes on where the one before stopped."""
-    weights = {"math": 2.1, "code": 1} if mixed else None
-    before = Counter()
-    for each in steps:
-        before.update(order(IDS, weights, per_step, each, 0, before))
-    counts = [[before[each] for each in ids] for ids in (IDS.values() if mixed else [[*IDS["math"], *IDS["code"]]])]
-    assert all(max(each) - min(each) <= 1 for each in counts)
-
-
-@given(st.dictionaries(st.sampled_from(IDS["math"]), st.integers(0, 4)), st.integers(1, 60))
-def test_order_asks_first_what_was_asked_least(before, steps):
-    counts = Counter(before)
-    for asked in order({"math": IDS["math"]}, None, 1, steps, 0, before):
-        assert counts[asked] == min(counts[each] for each in IDS["math"])
-        counts[asked] += 1
-
-
-def test_order_of_a_second_stage_is_the_rest_of_the_first_ones():
-    whole = order(IDS, None, 5, 12, seed=2)
-    assert whole[:20] + order(IDS, None, 5, 8, 2, Counter(whole[:20])) == whole
-
-
 def test_order_depends_on_the_seed_alone():
     assert order(IDS, None, 4, 5, seed=3) == order(IDS, None, 4, 5, seed=3) != order(IDS, None, 4, 5, seed=4)
+
+
+LEGS = st.lists(st.integers(1, 8), min_size=2, max_size=4)
+MIXES = st.sampled_from([None, {"math": 2.1, "code": 1}])
+
+
+@settings(deadline=None)
+@given(LEGS, st.integers(1, 6), st.integers(0, 5))
+def test_order_of_several_stages_is_that_of_one_that_never_stopped(legs, per_step, seed):
+    before, made = Counter(), []
+    for steps in legs:
+        asked = order(IDS, None, per_step, steps, seed, before)
+        before.update(asked)
+        made += asked
+    assert made == order(IDS, None, per_step, sum(legs), seed)
+
+
+@settings(deadline=None)
+@given(LEGS, MIXES, st.integers(1, 6), st.integers(0, 5), st.sets(st.sampled_from(IDS["math"]), max_size=9))
+def test_order_asks_no_question_of_a_category_again_before_all_others_of_it(legs, mix, per_step, seed, solved):
+    before, left = Counter(), {"math": [each for each in IDS["math"] if each not in solved], "code": IDS["code"]}
+    for place, steps in enumerate(legs):
+        ids = IDS if place == 0 else left  # the later stages leave out what the first solved
+        for each in order(ids, mix, per_step, steps, seed, before):
+            category = next(name for name, every in ids.items() if each in every)
+            assert before[each] == min(before[other] for other in ids[category])
+            before[each] += 1
+
+
+def test_order_begins_with_what_was_asked_least_however_uneven_the_counts():
+    before = {"m0": 7, "m1": 2, "elsewhere": 1}
+    asked = order({"math": ["m0", "m1", "m2"]}, None, 1, 9, 0, before)
+    assert Counter(asked[:2]) == Counter({"m2": 2})
+    assert sorted((Counter(before) + Counter(asked))[each] for each in ("m1", "m2")) == [5, 6]
+    assert "m0" not in asked
+
+
+def test_asked_before_of_a_checkpoint_that_no_rl_stage_made_is_nothing(tmp_path):
+    assert asked_before(tmp_path) == {}
+    (tmp_path / ASKED).write_text('{"q": 3}')
+    assert asked_before(tmp_path) == {"q": 3}
 
 
 @pytest.mark.parametrize(

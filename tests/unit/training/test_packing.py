@@ -2,7 +2,6 @@ import os
 import shutil
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,10 +10,11 @@ from stillhouse import testing
 from stillhouse.errors import EngineFailed
 from stillhouse.stages import sft
 from stillhouse.training import attention, models
+from stillhouse.training.corpus import Corpus, assemble, write_part
 from stillhouse.training.models import FromScratch
-from stillhouse.training.packing import difference, packed, packs, require_isolation
+from stillhouse.training.packing import difference, packs, require_isolation
 from stillhouse.training.sft import make_trainer
-from stillhouse.training.tokens import tokenised
+from stillhouse.training.tokens import Tokens, tokenised
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=2, heads=2, vocabulary=300, context=256)
 
@@ -24,9 +24,15 @@ def trained(tmp_path, request):
     """A trainer of a packed run with an attention backend, and the rows it is given."""
     model, tokenizer = models.load(TINY, None, ["What is 1 + 1?"], 0)
     model.set_attn_implementation(getattr(request, "param", "sdpa"))
-    rows = [tokenised(testing.selected(each).messages, tokenizer, "final") for each in testing.questions(6)]
+    rows = corpus_of(tmp_path, [tokenised(testing.selected(each).messages, tokenizer, "final") for each in testing.questions(6)])
     config = sft.Config(init=TINY, max_steps=1, batch_size=2, max_length=200, packing=True)
-    return make_trainer(config, sft.Inputs(scratch=tmp_path), model, tokenizer, rows), rows
+    return make_trainer(config, sft.Inputs(scratch=tmp_path), model, tokenizer, rows), [rows[number] for number in range(6)]
+
+
+def corpus_of(directory, given):
+    """The corpus of some tokens."""
+    assemble(directory, [write_part(directory, 0, given)])
+    return Corpus(directory)
 
 
 def here(backend):
@@ -36,7 +42,7 @@ def here(backend):
     return pytest.param(backend, marks=[pytest.mark.skip(reason=f"{backend}: {lacks}")] if lacks else [])
 
 
-@pytest.mark.parametrize("trained", map(here, attention.BACKENDS), indirect=True)
+@pytest.mark.parametrize("trained", [*map(here, attention.BACKENDS)], indirect=True)
 def test_packing_document_has_the_logits_it_has_alone(trained):
     trainer, rows = trained
     assert 0 <= difference(trainer, rows[:4]) < 1e-5
@@ -100,18 +106,16 @@ def test_packs_of_lengths_like_the_papers_leave_a_thousandth_at_most():
     assert lengths.sum() / (n_packs * 32_768) >= 0.999
 
 
-def test_packed_keeps_every_example_whole_with_its_labels():
-    examples = [[10 * number + place for place in range(length)] for number, length in enumerate([3, 5, 2, 4, 1, 5], start=1)]
-    kind = pa.large_list(pa.int32())
-    labels = [[-each for each in ids] for ids in examples]
-    made = packed(pa.table({"input_ids": pa.array(examples, kind), "labels": pa.array(labels, kind)}), 8).to_pylist()
+def test_packs_keep_every_example_whole_with_its_labels(tmp_path):
+    model, tokenizer = models.load(TINY, None, ["What is 1 + 1?"], 0)
+    lengths = enumerate([3, 5, 2, 4, 1, 5])
+    given = [Tokens([10 * number + place for place in range(length)], [(0, length)]) for number, length in lengths]
+    config = sft.Config(init=TINY, max_steps=1, batch_size=2, max_length=8, packing=True)
+    made = make_trainer(config, sft.Inputs(scratch=tmp_path), model, tokenizer, corpus_of(tmp_path, given)).train_dataset
     found = []
     for pack in made:
         assert sum(pack["seq_lengths"]) == len(pack["input_ids"]) <= 8
-        assert pack["labels"] == [-each for each in pack["input_ids"]]
-        start = 0
-        for length in pack["seq_lengths"]:
-            found.append(pack["input_ids"][start : start + length])
-            start += length
-    assert sorted(found) == examples
+        assert pack["labels"].tolist() == pack["input_ids"].tolist()
+        found += np.split(pack["input_ids"], np.cumsum(pack["seq_lengths"])[:-1])
+    assert sorted(each.tolist() for each in found) == [each.ids for each in given]
     assert len(made) == 3

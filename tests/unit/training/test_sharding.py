@@ -219,9 +219,7 @@ def resumed(house):
         "killed": plan(house, "killed", sharding="zero-3", end={"step": 5, "how": "killed"}),
     }
     ended = {name: together([each], STILLHOUSE_SAVE_STEPS="2") for name, each in started.items()}
-    left = {
-        name: sorted(path.parent.name for path in local(each["output"]).rglob("whole.json")) for name, each in started.items()
-    }
+    left = {name: sorted(path.parent.name for path in local(each["output"]).rglob("whole.json")) for name, each in started.items()}
     unpublished = [manifest.find(each["output"]) for each in started.values()]
     plans = {name: {**each, "end": {"step": 0}} for name, each in started.items()}
     code, text = together(list(plans.values()), STILLHOUSE_SAVE_STEPS="2")

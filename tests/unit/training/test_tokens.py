@@ -3,7 +3,7 @@ import pytest
 from stillhouse.errors import EngineFailed
 from stillhouse.training import models
 from stillhouse.training.models import FromScratch
-from stillhouse.training.tokens import IGNORED, require_chat_template, tokenised
+from stillhouse.training.tokens import require_chat_template, tokenised
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
 TURNS = [
@@ -18,26 +18,19 @@ def tokenizer():
 
 
 def learnt(tokenizer, row):
-    """The pieces of text that the labels cover."""
-    text = [tokenizer.decode([label]) if label != IGNORED else "\n" for label in row["labels"]]
-    return [piece for piece in "".join(text).split("\n") if piece]
+    """The pieces of text that are learnt."""
+    return [tokenizer.decode(row.ids[begin:end]) for begin, end in row.learnt]
 
 
 def test_tokenised_final_learns_the_last_message_and_its_end_alone(tokenizer):
     row = tokenised(TURNS, tokenizer, "final")
     assert learnt(tokenizer, row) == ["5<|end|>"]
-    assert tokenizer.decode(row["input_ids"]).startswith("<|user|>1 + 1?<|end|><|assistant|><think>")
-    assert len(row["labels"]) == len(row["input_ids"])
+    assert tokenizer.decode(row.ids).startswith("<|user|>1 + 1?<|end|><|assistant|><think>")
 
 
 def test_tokenised_assistant_learns_every_turn_of_the_assistant(tokenizer):
     row = tokenised(TURNS, tokenizer, "assistant")
     assert learnt(tokenizer, row) == ["<think>1+1</think><answer>2</answer><|end|>", "5<|end|>"]
-
-
-def test_tokenised_labels_are_the_tokens_themselves(tokenizer):
-    row = tokenised(TURNS, tokenizer, "assistant")
-    assert all(label in {IGNORED, token} for label, token in zip(row["labels"], row["input_ids"], strict=True))
 
 
 def test_tokenised_template_that_rewrites_earlier_turns_is_refused_for_all_turns(tokenizer, monkeypatch):
