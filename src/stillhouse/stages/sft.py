@@ -117,4 +117,4 @@ def _tokenised(
         which = f"max_length {limit}; raise it" if limit == config.max_length else f"the {limit} tokens that the model takes"
         msg = f"sft: all {n} examples are longer than {which}"
         raise NothingToDo(msg)
-    return corpus.Corpus(directory), dropped
+    return corpus.opened(directory), dropped

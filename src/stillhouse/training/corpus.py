@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stillhouse import rows
+from stillhouse import ranks, rows
 from stillhouse.parts import Parts
 from stillhouse.rows import Dropped, Selected
 from stillhouse.sampling.prompts import asked
@@ -73,6 +73,13 @@ class Corpus:
         found = [self[each] for each in numbers]
         made: dict[str, Any] = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
         return made | {"seq_lengths": [len(each["labels"]) for each in found]}
+
+
+def opened(directory: Path) -> Corpus:
+    """The corpus, once all ranks have it open: the first to leave takes its files away; all ranks."""
+    found = Corpus(directory)
+    ranks.gathered(None)
+    return found
 
 
 @dataclass(frozen=True)
