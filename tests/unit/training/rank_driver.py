@@ -1,9 +1,11 @@
 """What every rank of a test's torchrun runs: stages, one after the other, each under its own sharding.
 
 ``rank_driver.py PLAN``: a JSON list of ``{stage, config, inputs, output, sharding, end}``; ``end`` is ``{step, how}``, how rank 0
-ends the run after that step. Rank 0 writes ``ranks.json`` beside each output's directory: the error, or every step's loss.
+ends the run after that step, and such a run saves every second step. Rank 0 writes ``ranks.json`` beside each output's
+directory: the error, or every step's loss and reward.
 """
 
+import gc
 import json
 import os
 import signal
@@ -30,15 +32,19 @@ ENDS = {"preempted": preempt, "killed": lambda pids: os.kill(pids[1], signal.SIG
 
 def run(plan: dict, pids: list[int]) -> None:
     os.environ["STILLHOUSE_SHARDING"] = plan.get("sharding", "")
-    losses, steps, end = {}, [], plan.get("end", {"step": 0})
+    os.environ["STILLHOUSE_SAVE_STEPS"] = "2" if "end" in plan else "100"
+    logged, steps, end = {"loss": {}, "reward": {}}, [], plan.get("end", {"step": 0})
 
     def progress(self, done, total, unit):
         steps.append(done)
         if done == end["step"]:
             ENDS[end["how"]](pids)
 
-    tracking.Untracked.progress = progress
-    tracking.Untracked.log = lambda self, metrics, step=None: losses.setdefault(step, metrics.get("train/loss"))
+    def log(self, metrics, step=None):
+        for name in logged:
+            logged[name] |= {step: metrics[f"train/{name}"]} if f"train/{name}" in metrics else {}
+
+    tracking.Untracked.progress, tracking.Untracked.log = progress, log
     stage, said = stages.load(plan["stage"]), {}
     try:
         execute(stage, stage.Config.model_validate(plan["config"]), plan["inputs"], plan["output"])
@@ -48,11 +54,14 @@ def run(plan: dict, pids: list[int]) -> None:
         said = {"error": one_line(error)}
     if ranks.rank() == 0:
         report = Path(urlsplit(plan["output"]).path).with_name("ranks.json")
-        report.write_text(json.dumps(said | {"losses": losses, "steps": steps}))
+        report.write_text(json.dumps(said | logged | {"steps": steps}))
 
 
 if __name__ == "__main__":
+    # Every training has all garbage collected: over the many objects of what is imported, that would take most of its time.
+    gc.disable()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     everyone = ranks.gathered(os.getpid())
     for each in json.loads(sys.argv[1]):
         run(each, everyone)
+        gc.freeze()
