@@ -231,7 +231,7 @@ def left(plan):
 
 @pytest.fixture(scope="module")
 def resumed(house, trained):
-    """Trainings that were ended before their last step, sft by preemption and rl by a kill, and one start that goes on with both."""
+    """Trainings that were ended before their last step, sft by preemption and rl by a kill, and went on in one start."""
     preempted = plan(house, "preempted", sharding="zero-2", end={"step": 5, "how": "preempted"})
     code, _ = together([preempted])
     ended = {"preempted": preempted, "killed": trained["killed"]}
