@@ -16,15 +16,12 @@ AIM, FULL = 400_000, 0.999
 
 
 def main() -> None:
-    from stillhouse.training.packing import packed
-
     few = one_byte_tokens(lengths(PEER_EXAMPLES))
     made = [
         measured("TRL bfd, as its trainer calls it", few, by_trl),
         measured("TRL bfd, on all examples at once", few, by_trl_at_once),
-        measured("stillhouse, with their tokens", few, lambda examples: packed(examples, SIZE)),
-        placed("stillhouse, places alone", lengths(PEER_EXAMPLES)),
-        placed("stillhouse, places alone", lengths(EXAMPLES)),
+        placed("stillhouse: places, tokens are fetched in training", lengths(PEER_EXAMPLES)),
+        placed("stillhouse: places, tokens are fetched in training", lengths(EXAMPLES)),
     ]
     fastest = max(each[2] for each in made[:2])
     table(

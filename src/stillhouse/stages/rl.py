@@ -85,14 +85,14 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     if config.carry_optimizer:
         optimizer.require(inputs.checkpoint)
     questions = questions_of(config.split, inputs.selected, inputs.questions)
-    n_split = len(questions)
+    n_split, before = len(questions), asked_before(inputs.checkpoint)
+    n_asked = sum(each in before for each in questions)
     if config.drop_solved:
         questions = unsolved(questions, inputs.checkpoint)
     n_solved = n_split - len(questions)
     model, tokenizer = models.load(models.FromCheckpoint(), inputs.checkpoint, (), config.seed)
     require_chat_template(tokenizer)
     prompts, dropped = asking.prompts(config, inputs, questions, model, tokenizer)
-    before = asked_before(inputs.checkpoint)
     asked = asking.order(config, prompts, before)
     with Rewards(questions, config.verify_timeout_s, levels_of(questions, inputs.graded)) as rewards:
         trainer = make_trainer(config, inputs, model, tokenizer, prompts, asked, rewards)
@@ -108,8 +108,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     (inputs.output / ASKED).write_text(json.dumps(times), encoding="utf-8")
     (inputs.output / ROLLOUTS).write_text(rollouts.table(rewards.rollouts), encoding="utf-8")
     counts = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
-    sizes = {"n_questions": len(prompts), "n_solved_before": n_solved, "n_steps": n_steps}
-    sizes["n_asked_before"] = sum(each in before for each in prompts)
+    sizes = {"n_questions": len(prompts), "n_asked_before": n_asked, "n_solved_before": n_solved, "n_steps": n_steps}
     if config.carry_optimizer:
         sizes["n_steps_carried"] = optimizer.steps(inputs.checkpoint)
     return Outputs(metrics=sizes | counts | progress.final_numbers(trainer), dropped=dropped, artifacts=[ROLLOUTS])

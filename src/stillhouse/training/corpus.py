@@ -41,9 +41,14 @@ class Corpus:
         """``directory``: what ``assemble`` wrote."""
         import numpy as np
 
+        self._directory = directory
         self._examples, self._spans = (np.load(directory / name, mmap_mode="r") for name in (EXAMPLES, SPANS))
         numbers = np.unique(self._examples["part"]).tolist()
         self._tokens = {number: np.memmap(directory / TOKENS.format(number), np.int32, "r") for number in numbers}
+
+    def __reduce__(self) -> tuple[type["Corpus"], tuple[Path]]:
+        """By its directory: the datasets library pickles what it is given, to hash it, and would read all tokens for that."""
+        return Corpus, (self._directory,)
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -147,15 +152,14 @@ def _mapped(tokenise: Callable[..., Made], tokenizer: Any, directory: Path, coun
         yield (tokenise(job, tokenizer=tokenizer) for job in jobs)
         return
     tokenizer.save_pretrained(directory / "tokenizer")
-    try:
-        with ProcessPoolExecutor(
-            n_processes, multiprocessing.get_context("spawn"), _begin, (str(directory / "tokenizer"),)
-        ) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_processes, context, _begin, (str(directory / "tokenizer"),)) as pool:
+        try:
             yield pool.map(partial(_in_process, tokenise), jobs)
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()  # a part takes longer than the grace of a preemption
-        raise
+        except BaseException:  # before the pool is left, which waits for all it was given: longer than a preemption's grace
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
 
 
 _tokenizer: list[Any] = []

@@ -38,7 +38,7 @@ def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any,
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
     trainer = measured(guarded(filled(SFTTrainer, config.batch_size)))(
-        model=model, args=arguments, train_dataset=_dataset(config, corpus), processing_class=tokenizer,
+        model=model, args=arguments, train_dataset=dataset(config, corpus), processing_class=tokenizer,
         peft_config=config.lora.peft() if config.lora else None,
     )  # fmt: skip
     if config.packing:
@@ -46,7 +46,7 @@ def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any,
     return attach(trainer, inputs)
 
 
-def _dataset(config: "Config", corpus: Corpus) -> Any:
+def dataset(config: "Config", corpus: Corpus) -> Any:
     """Numbers of examples, or of packs, whose tokens are fetched when a row is asked for: TRL takes nothing but its own type."""
     import numpy as np
     from datasets import Dataset

@@ -1,4 +1,6 @@
 import json
+import multiprocessing
+import pickle
 
 import numpy as np
 import pytest
@@ -87,6 +89,32 @@ def test_corpus_template_that_rewrites_turns_is_refused_from_another_process_too
     monkeypatch.setattr(corpus.os, "sched_getaffinity", lambda _: range(2))
     with pytest.raises(EngineFailed, match="its chat template rewrites turns before number 2"):
         made(tmp_path, [testing.questions(2), testing.questions(4)[2:]], tokenizer)
+
+
+def test_corpus_that_is_left_midway_ends_its_processes(tmp_path, tokenizer, monkeypatch):
+    """As SIGTERM does, between two of six parts."""
+    monkeypatch.setattr(corpus, "FEW", 0)
+    monkeypatch.setattr(corpus.os, "sched_getaffinity", lambda _: range(2))
+    children, done = [], []
+
+    def leave(*step):
+        children.extend(multiprocessing.active_children())
+        done.append(step)
+        raise KeyboardInterrupt
+
+    counted = corpus.n_examples(selected(tmp_path / "selected", [testing.questions(2)] * 6), "sft_1")
+    with pytest.raises(KeyboardInterrupt):
+        corpus.make(CONFIG, sft.Inputs(scratch=tmp_path, progress=leave), counted, tokenizer, 64)
+    assert len(children) == 2
+    assert not any(child.is_alive() for child in children)
+    assert len(done) == 1
+
+
+def test_corpus_is_pickled_by_its_place(tmp_path):
+    assemble(tmp_path, [write_part(tmp_path, 0, [Tokens([7] * 50_000, [(0, 1)])])])
+    pickled = pickle.dumps(Corpus(tmp_path))
+    assert len(pickled) < 1000
+    assert len(pickle.loads(pickled)[0]["input_ids"]) == 50_000
 
 
 def test_n_examples_counts_a_split_by_part_and_leaves_out_parts_without(tmp_path):

@@ -42,6 +42,7 @@ def here(backend):
     return pytest.param(backend, marks=[pytest.mark.skip(reason=f"{backend}: {lacks}")] if lacks else [])
 
 
+@pytest.mark.timeout(300)  # flex_attention is compiled first
 @pytest.mark.parametrize("trained", [*map(here, attention.BACKENDS)], indirect=True)
 def test_packing_document_has_the_logits_it_has_alone(trained):
     trainer, rows = trained
