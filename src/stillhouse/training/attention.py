@@ -30,26 +30,26 @@ def choose(model: Any) -> None:
         msg = f"STILLHOUSE_ATTENTION={asked}: no attention backend; {nearest(asked, ('auto', *BACKENDS), 'backends')}"
         raise BadConfig(msg)
     backend = "flash_attention_2" if asked == "auto" else asked
-    why = _absent(backend)
+    why = absent(backend) or _set(model, backend)
     if why is None:
-        _set(model, backend)
-    elif asked != "auto":
-        msg = f"STILLHOUSE_ATTENTION={asked}: {why}; set it to auto or sdpa, or train where there is"
+        return
+    if asked != "auto":
+        msg = f"STILLHOUSE_ATTENTION={asked}: {why}; set it to auto, which takes what there is"
         raise BadConfig(msg)
-    elif _gpu():
+    if _gpu():
         print(f"  without flash attention: {why}", file=sys.stderr, flush=True)
 
 
-def _absent(backend: str) -> str | None:
+def absent(backend: str) -> str | None:
     """Why a backend cannot train here, None where it can."""
     import torch
 
     if backend in ON_A_GPU and not _gpu():
         return "there is no GPU for it"
-    if backend in PACKAGES and not torch.cuda.is_bf16_supported():
-        return "it needs bf16, which this GPU has not"
     if backend in PACKAGES and find_spec(PACKAGES[backend]) is None:
         return f"the package {PACKAGES[backend]} is not installed"
+    if backend in PACKAGES and not torch.cuda.is_bf16_supported():
+        return "it needs bf16, which this GPU has not"
     return None
 
 
@@ -59,9 +59,11 @@ def _gpu() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _set(model: Any, backend: str) -> None:
+def _set(model: Any, backend: str) -> str | None:
+    """Have the model use a backend; why it does not, None where it does. Some models only warn, and keep their own."""
     try:
         model.set_attn_implementation(backend)
     except (ImportError, ValueError, RuntimeError) as error:
-        msg = f"STILLHOUSE_ATTENTION: {type(model).__name__} cannot use {backend}: {one_line(error)}; set it to sdpa or eager"
-        raise BadConfig(msg) from error
+        return f"{type(model).__name__} cannot use it: {one_line(error)}"
+    kept = model.config._attn_implementation
+    return None if kept == backend else f"{type(model).__name__} has {kept} alone"

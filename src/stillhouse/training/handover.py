@@ -20,7 +20,7 @@ def directory() -> Path | None:
     if named and not Path(named).is_dir():
         msg = f"STILLHOUSE_ROLLOUT_WEIGHTS={named}: no directory; name one that trainer and server both have, under the same path"
         raise BadConfig(msg)
-    return Path(named) if named else None
+    return Path(named).resolve() if named else None
 
 
 def hand_over(trainer: Any, through: Path) -> None:
@@ -56,7 +56,7 @@ def _tell(client: Any, route: str, body: dict[str, Any]) -> None:
     try:
         reply = client.session.post(f"{client.base_url}/{route}", json=body)
     except OSError as error:
-        msg = f"rollouts: the vLLM server at {client.base_url} was lost while it took the weights: {one_line(error)}"
+        msg = f"rollouts: the vLLM server at {client.base_url} failed while it took the weights: {one_line(error)}; look at its log"
         raise EngineFailed(msg) from error
     if reply.status_code != 200:
         hint = "start it with VLLM_SERVER_DEV_MODE=1" if reply.status_code == 404 else "look at its log"

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from stillhouse import environment, ranks
-from stillhouse.errors import BadConfig, EngineFailed
+from stillhouse.errors import BadConfig, EngineFailed, one_line
 from stillhouse.sampling.parsing import ANSWER, END_ANSWER, END_THINK, THINK
 from stillhouse.training.asking import Prompt, tokens
 
@@ -169,7 +169,11 @@ def asked_of_server(client: Any, probed: Sequence[Pair]) -> list[float]:
         "model": client.model, "prompt": [[*prompt, *answer] for prompt, answer in probed], "max_tokens": 1, "temperature": 0,
         "prompt_logprobs": 0,
     }  # fmt: skip
-    reply = client.session.post(f"{client.base_url}/v1/completions", json=body)
+    try:
+        reply = client.session.post(f"{client.base_url}/v1/completions", json=body)
+    except OSError as error:
+        msg = f"rollouts: the vLLM server at {client.base_url} failed while it scored the probe: {one_line(error)}; look at its log"
+        raise EngineFailed(msg) from error
     if reply.status_code != 200:
         msg = f"rollouts: the vLLM server at {client.base_url} does not score the probe ({reply.status_code}: {reply.text[:200]})"
         raise EngineFailed(msg)

@@ -1,3 +1,6 @@
+import re
+from types import SimpleNamespace
+
 import pytest
 
 from stillhouse.errors import BadConfig
@@ -40,7 +43,7 @@ def test_attention_that_is_mistyped_is_corrected(monkeypatch):
 @pytest.mark.parametrize("chosen", ["flex_attention", "flash_attention_2", "flash_attention_3"])
 def test_attention_that_needs_a_gpu_is_refused_without_one(monkeypatch, chosen):
     monkeypatch.setenv("STILLHOUSE_ATTENTION", chosen)
-    with pytest.raises(BadConfig, match=f"STILLHOUSE_ATTENTION={chosen}: there is no GPU for it; set it to auto or sdpa"):
+    with pytest.raises(BadConfig, match=f"STILLHOUSE_ATTENTION={chosen}: there is no GPU for it; set it to auto"):
         backend()
 
 
@@ -61,11 +64,24 @@ def test_attention_that_is_installed_is_taken(gpu, monkeypatch):
     assert taken == ["flash_attention_2"]
 
 
-def test_attention_that_the_model_cannot_use_is_refused_by_name(monkeypatch):
-    class Model:
-        def set_attn_implementation(self, name):
+class Model:
+    """One that refuses every backend, or one that only warns and keeps its own."""
+
+    config = SimpleNamespace(_attn_implementation="eager")
+
+    def __init__(self, refuses):
+        self.refuses = refuses
+
+    def set_attn_implementation(self, name):
+        if self.refuses:
             raise ValueError(f"{name} is\nnot mine")
 
-    monkeypatch.setenv("STILLHOUSE_ATTENTION", "eager")
-    with pytest.raises(BadConfig, match="STILLHOUSE_ATTENTION: Model cannot use eager: eager is not mine; set it to sdpa or eager"):
-        attention.choose(Model())
+
+@pytest.mark.parametrize(("refuses", "why"), [(True, "Model cannot use it: .* is not mine"), (False, "Model has eager alone")])
+def test_attention_that_the_model_cannot_use_is_refused_by_name_or_gone_without(gpu, monkeypatch, capsys, refuses, why):
+    monkeypatch.setattr(attention, "find_spec", lambda name: name)
+    attention.choose(Model(refuses))
+    assert re.fullmatch(f"  without flash attention: {why}\n", capsys.readouterr().err)
+    monkeypatch.setenv("STILLHOUSE_ATTENTION", "sdpa")
+    with pytest.raises(BadConfig, match=f"STILLHOUSE_ATTENTION=sdpa: {why}; set it to auto, which takes what there is"):
+        attention.choose(Model(refuses))

@@ -54,7 +54,7 @@ def test_hand_over_names_every_weight_and_leaves_no_file(tmp_path):
     [
         (404, r"does not take weights .404: no such route.; start it with VLLM_SERVER_DEV_MODE=1"),
         (500, r"does not take weights .500: no such route.; look at its log"),
-        (None, "was lost while it took the weights: reset by peer"),
+        (None, "failed while it took the weights: reset by peer; look at its log"),
     ],
 )
 def test_hand_over_to_a_server_that_does_not_take_weights_is_one_line(tmp_path, status, said):

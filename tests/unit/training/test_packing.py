@@ -38,7 +38,7 @@ def corpus_of(directory, given):
 def here(backend):
     """The backend, skipped where its forward pass cannot run: that of flex_attention is compiled, and needs no GPU to be."""
     compiles = backend == "flex_attention" and shutil.which(os.environ.get("CXX", "g++"))
-    lacks = None if compiles else attention._absent(backend)
+    lacks = None if compiles else attention.absent(backend)
     return pytest.param(backend, marks=[pytest.mark.skip(reason=f"{backend}: {lacks}")] if lacks else [])
 
 

@@ -126,3 +126,12 @@ def test_asked_of_server_that_refuses_is_named():
     client = SimpleNamespace(model="m", base_url="http://vllm", session=SimpleNamespace(post=lambda *_, **__: reply))
     with pytest.raises(EngineFailed, match="the vLLM server at http://vllm does not score the probe .404: no such route."):
         probes.asked_of_server(client, [([1], [2])])
+
+
+def test_asked_of_server_that_is_gone_is_named():
+    def post(*_, **__):
+        raise ConnectionError("reset\nby peer")
+
+    client = SimpleNamespace(model="m", base_url="http://vllm", session=SimpleNamespace(post=post))
+    with pytest.raises(EngineFailed, match="the vLLM server at http://vllm failed while it scored the probe: reset by peer"):
+        probes.asked_of_server(client, [([1], [2])])
