@@ -69,8 +69,12 @@ def _lacking(path: Path, said: dict[str, Any] | None) -> str | None:
     """The first file of a checkpoint that is not there, or not as long as its list says."""
     if said is None:
         return WHOLE
-    sizes = {name: (path / name).stat().st_size if (path / name).is_file() else None for name in said["files"]}
-    return next((name for name, size in said["files"].items() if sizes[name] != size), None)
+    sizes: dict[str, int] = said["files"]
+    return next((name for name, size in sizes.items() if not _is_whole(path / name, size)), None)
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
 
 
 def _cut() -> dict[str, int]:

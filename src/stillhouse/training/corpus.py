@@ -128,18 +128,18 @@ def make(
     directory = inputs.scratch / "corpus"
     directory.mkdir()
     tokenise = partial(_part, config=config, limit=limit, directory=directory)
-    n_done, made, too_long = 0, list[Made](), Parts(inputs.dropped, Dropped)
+    n_done, total, made, too_long = 0, sum(counted.values()), list[Made](), Parts(inputs.dropped, Dropped)
     with _mapped(tokenise, tokenizer, directory, counted) as parts:
         for (path, n), each in zip(counted.items(), parts, strict=True):
             made.append(replace(each, dropped=()))
             n_done += n
             for row in each.dropped:
                 too_long.add(row)
-            if sum(counted.values()) > FEW:
-                inputs.progress(n_done, sum(counted.values()), f"examples tokenised, {path.name}")
+            if total > FEW:
+                inputs.progress(n_done, total, f"examples tokenised, {path.name}")
     too_long.flush()
     assemble(directory, made)
-    n_dropped = sum(counted.values()) - sum(len(each.lengths) for each in made)
+    n_dropped = total - sum(len(each.lengths) for each in made)
     return directory, {"too_long": n_dropped} if n_dropped else {}
 
 

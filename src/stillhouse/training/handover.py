@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse import ranks
-from stillhouse.errors import BadConfig, EngineFailed, one_line
-from stillhouse.training import sharding
+from stillhouse.errors import BadConfig
+from stillhouse.training import rollout_server, sharding
 
 
 def directory() -> Path | None:
@@ -32,12 +32,11 @@ def hand_over(trainer: Any, through: Path) -> None:
 
     weights = sharding.weights(trainer) or trainer.accelerator.unwrap_model(trainer.model).state_dict()
     if ranks.rank() == 0:
-        client = trainer.vllm_generation.vllm_client
         with tempfile.TemporaryDirectory(prefix="weights-", dir=through) as made:
             Path(made).chmod(0o755)  # the server may run as another user
             save_file(_apart(weights), Path(made) / "model.safetensors")
-            _tell(client, "collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": made}})
-        _tell(client, "reset_prefix_cache", {})
+            _tell(trainer, "collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": made}})
+        _tell(trainer, "reset_prefix_cache", {})
     trainer.accelerator.wait_for_everyone()
 
 
@@ -51,15 +50,5 @@ def _apart(weights: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _tell(client: Any, route: str, body: dict[str, Any]) -> None:
-    """Call one of vLLM's development routes."""
-    try:
-        reply = client.session.post(f"{client.base_url}/{route}", json=body)
-    except OSError as error:
-        msg = f"rollouts: the vLLM server at {client.base_url} failed while it took the weights: {one_line(error)}; look at its log"
-        raise EngineFailed(msg) from error
-    if reply.status_code != 200:
-        hint = "start it with VLLM_SERVER_DEV_MODE=1" if reply.status_code == 404 else "look at its log"
-        said = " ".join(reply.text[:200].split())
-        msg = f"rollouts: the vLLM server at {client.base_url} does not take weights ({reply.status_code}: {said}); {hint}"
-        raise EngineFailed(msg)
+def _tell(trainer: Any, route: str, body: dict[str, Any]) -> None:
+    rollout_server.ask(trainer.vllm_generation.vllm_client, route, body, "take weights", "took the weights")

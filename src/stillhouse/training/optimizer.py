@@ -116,7 +116,8 @@ def _begin(trainer: Any, own: dict[str, Any], tensor: Any, step: float) -> None:
     on_device = any(group.get("fused") or group.get("capturable") for group in _adam(trainer).param_groups)
     own[STEP] = torch.tensor(step, device=tensor.device if on_device else "cpu")
     for name in MOMENTS:
-        own.setdefault(name, torch.zeros_like(tensor))
+        if name not in own:  # a flat tensor is met once for each parameter in it
+            own[name] = torch.zeros_like(tensor)
 
 
 def _adam(trainer: Any) -> Any:

@@ -12,8 +12,9 @@ from itertools import islice
 from typing import Any
 
 from stillhouse import environment, ranks
-from stillhouse.errors import BadConfig, EngineFailed, one_line
+from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.sampling.parsing import ANSWER, END_ANSWER, END_THINK, THINK
+from stillhouse.training import rollout_server
 from stillhouse.training.asking import Prompt, tokens
 
 PROBED = 4
@@ -169,15 +170,8 @@ def asked_of_server(client: Any, probed: Sequence[Pair]) -> list[float]:
         "model": client.model, "prompt": [[*prompt, *answer] for prompt, answer in probed], "max_tokens": 1, "temperature": 0,
         "prompt_logprobs": 0,
     }  # fmt: skip
-    try:
-        reply = client.session.post(f"{client.base_url}/v1/completions", json=body)
-    except OSError as error:
-        msg = f"rollouts: the vLLM server at {client.base_url} failed while it scored the probe: {one_line(error)}; look at its log"
-        raise EngineFailed(msg) from error
-    if reply.status_code != 200:
-        msg = f"rollouts: the vLLM server at {client.base_url} does not score the probe ({reply.status_code}: {reply.text[:200]})"
-        raise EngineFailed(msg)
-    choices = sorted(json.loads(reply.text)["choices"], key=lambda choice: int(choice["index"]))
+    reply = rollout_server.ask(client, "v1/completions", body, "score the probe", "scored the probe")
+    choices = sorted(json.loads(reply)["choices"], key=lambda choice: int(choice["index"]))
     return [
         float(place[str(token)]["logprob"])
         for choice, (prompt, answer) in zip(choices, probed, strict=True)
