@@ -1,0 +1,26 @@
+"""A changed default is a decision: it makes every artifact anew. It is made here, and told in CHANGELOG.md."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stillhouse import config as configs
+from stillhouse import manifest, stages
+
+GOLDEN: dict[str, str] = json.loads(Path(__file__).with_name("golden_fingerprints.json").read_text(encoding="utf-8"))
+
+
+def fingerprint(recipe: str) -> str:
+    stage = stages.load(recipe.rsplit("/", 1)[-1].partition("-")[0])
+    config = configs.resolve(stage.Config, [f"@{recipe}"])
+    return manifest.fingerprint(stage.__name__.rsplit(".", 1)[-1], getattr(stage, "SCHEMA_VERSION", 1), config.model_dump(mode="json"), {})
+
+
+def test_golden_fingerprints_cover_every_packaged_recipe() -> None:
+    assert sorted(GOLDEN) == sorted(configs.recipes())
+
+
+@pytest.mark.parametrize("recipe", sorted(GOLDEN))
+def test_fingerprint_of_a_packaged_recipe_is_the_golden_one(recipe: str) -> None:
+    assert fingerprint(recipe) == GOLDEN[recipe]
