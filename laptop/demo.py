@@ -193,9 +193,9 @@ def _failure(console: Console, laptop: Laptop, dag: str, run_id: str, lines: lis
 
 def _summary(console: Console, laptop: Laptop, end: str, profile: str, version: str) -> None:
     """The numbers of the run, and where to look further."""
-    from stillhouse import manifest
+    from stillhouse.artifacts import manifest
+    from stillhouse.artifacts.store import join, local_path
     from stillhouse.reporting.summary import print_summary
-    from stillhouse.store import join, local_path
 
     os.environ.update(laptop.store_environment())
     stage, dash, suffix = end.partition("-")

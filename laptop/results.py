@@ -16,10 +16,10 @@ from functools import partial
 from typing import Any
 
 from laptop.settings import CHECKOUT, Laptop, program
-from stillhouse.command import command
+from stillhouse.artifacts.store import join
 from stillhouse.errors import ServiceFailed
+from stillhouse.execution.command import command
 from stillhouse.reporting import gains
-from stillhouse.store import join
 
 VERSION = "results"
 SEEDS = (1, 2, 3)

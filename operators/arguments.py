@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from stillhouse.command import command
+from stillhouse.execution.command import command
 
 Inputs = Mapping[str, str | Sequence[str]]
 NO_INPUTS: Inputs = MappingProxyType({})

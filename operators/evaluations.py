@@ -7,7 +7,7 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from operators.uris import report_uri
-from stillhouse.config import recipes
+from stillhouse.execution.recipes import recipes
 
 
 @task

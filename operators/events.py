@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.sdk import Asset, Metadata
 
-from stillhouse import manifest
+from stillhouse.artifacts import manifest
 
 QUESTIONS = Asset("questions")
 SELECTED = Asset("selected")

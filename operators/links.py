@@ -9,8 +9,8 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink
 
 from operators import rest
-from stillhouse import manifest
-from stillhouse.manifest import Manifest
+from stillhouse.artifacts import manifest
+from stillhouse.artifacts.manifest import Manifest
 
 
 class RunLink(BaseOperatorLink):

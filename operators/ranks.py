@@ -6,7 +6,7 @@
 
 import os
 
-from stillhouse.command import Meeting
+from stillhouse.execution.command import Meeting
 
 PORT = 29500
 LABEL = {"stillhouse/ranks": "true"}

@@ -40,7 +40,7 @@ def s3_environment(tmp_path_factory) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def s3_root(s3_environment, monkeypatch, request) -> str:
     """A root URI on the session's S3 server that only this test uses."""
-    from stillhouse import store
+    from stillhouse.artifacts import store
 
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)

@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from stillhouse import ranks, stages
+from stillhouse import stages
 from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, RankLost, StillhouseError, one_line
+from stillhouse.execution import processes
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes looks for a container's last words."""
@@ -53,15 +54,15 @@ def _stage_command(name: str) -> Any:
         shard: ShardOption = None,
         resume: ResumeOption = False,
     ) -> None:
-        from stillhouse.config import resolve
+        from stillhouse.artifacts.shards import Shard
+        from stillhouse.execution.execute import execute
+        from stillhouse.execution.recipes import resolve
         from stillhouse.reporting.terminal import number
-        from stillhouse.shards import Shard
-        from stillhouse.stage import execute
 
         stage = stages.load(name)
         resolved = resolve(stage.Config, config, settings)
         result = execute(stage, resolved, _named(inputs), output, Shard.parse(shard) if shard else None, resume=resume)
-        if ranks.rank():
+        if processes.rank():
             return  # rank 0 says it for all
         manifest = result.manifest
         verb = "unchanged, skipped" if result.skipped else f"done in {manifest.seconds:.1f} s"
@@ -96,7 +97,7 @@ def _stage_help(name: str, asked: str) -> str:
 
 def _config_help(name: str) -> str:
     """The stage's first line and its fields, for ``--help``."""
-    from stillhouse.stage import input_names
+    from stillhouse.execution.contract import input_names
 
     stage = stages.load(name)
     lines = [(stage.__doc__ or "").strip().split("\n")[0], "", "[bold]Inputs[/bold]", ""]
@@ -126,8 +127,8 @@ def import_rows(
 ) -> None:
     """Make artifacts of your own rows or of a public release, so that any stage can be run on them."""
     from stillhouse.exchange import SCHEMAS
+    from stillhouse.exchange.importing import import_release
     from stillhouse.exchange.jsonl import import_file
-    from stillhouse.exchange.release import import_release
 
     if form in SCHEMAS:
         settings = {"form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate}
@@ -167,9 +168,9 @@ def export_rows(
 @app.command()
 def lineage(uri: Annotated[str, typer.Argument(help="an artifact, or models:/NAME@champion", metavar="URI")]) -> None:
     """Print what an artifact or a registered model was made of, back to the source rows."""
-    from stillhouse.manifest import lineage as walk
-    from stillhouse.manifest import load
-    from stillhouse.promotion import artifact
+    from stillhouse.artifacts.manifest import lineage as walk
+    from stillhouse.artifacts.manifest import load
+    from stillhouse.registry.promotion import artifact
 
     uri = artifact(uri)
     load(uri)
@@ -208,7 +209,7 @@ def rollback(
     to: Annotated[str | None, typer.Option("--to", help="a version; default: the champion before", metavar="VERSION")] = None,
 ) -> None:
     """Make the champion before the present one champion again."""
-    from stillhouse.promotion import rollback as move_back
+    from stillhouse.registry.promotion import rollback as move_back
 
     left, now = move_back(model, to)
     _out.print(f"{model}: champion is version {now} again, version {left} is tagged rolled_back", markup=False)
@@ -239,13 +240,13 @@ def main() -> None:
         _fail(f"{error}; free some room, or set STILLHOUSE_SCRATCH to a directory that has it; then run the same command again")
     if code == INTERRUPTED:
         stopped = "stopped by the user; a finished part is kept, run the same command again to go on"
-        _leave("stopped") if ranks.count() > 1 else _fail(stopped, TRY_AGAIN)
+        _leave("stopped") if processes.count() > 1 else _fail(stopped, TRY_AGAIN)
     sys.exit(code or 0)
 
 
 def _fail(message: str, code: int = REFUSED) -> None:
     """Leave with these last words. torchrun makes every exit code 1: there, what may pass by itself leaves none to Kubernetes."""
-    final = code == REFUSED or ranks.count() == 1
+    final = code == REFUSED or processes.count() == 1
     if final and TERMINATION_LOG.exists():
         TERMINATION_LOG.write_text(message[:4000], encoding="utf-8")
     print(f"{'error' if final else 'try again'}: {message}", file=sys.stderr)
@@ -254,7 +255,7 @@ def _fail(message: str, code: int = REFUSED) -> None:
 
 def _leave(message: str) -> None:
     """Leave because another rank did, or all were told to: the last words are another's."""
-    print(f"rank {ranks.rank()}: {message}", file=sys.stderr, flush=True)
+    print(f"rank {processes.rank()}: {message}", file=sys.stderr, flush=True)
     sys.stdout.flush()
     os._exit(TRY_AGAIN)  # the libraries' own way out waits for answers of ranks that are gone
 

@@ -12,18 +12,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from stillhouse import identity, rows
-from stillhouse.manifest import Manifest
-from stillhouse.rows import Dropped, Graded, Message, ModelGrade, Question, Response, Screened, Selected, Verified
+from stillhouse.artifacts import tables
+from stillhouse.artifacts.manifest import Manifest
+from stillhouse.execution.contract import Outputs, StageInputs
+from stillhouse.execution.execute import execute
 from stillhouse.sampling.engine import Completion, Request
-from stillhouse.stage import Outputs, StageConfig, StageInputs, execute
+from stillhouse.vocabulary import ids, rows
+from stillhouse.vocabulary.rows import Dropped, Graded, Message, ModelGrade, Question, Response, Screened, Selected, Verified
+from stillhouse.vocabulary.settings import StageConfig
 
 
 def question(prompt: str = "What is 1 + 1?", reference: str | None = "2", **changes: Any) -> Question:
     """A math question; its id follows from the prompt and the reference."""
     messages: list[Message] = [{"role": "user", "content": prompt}]
     made = Question(
-        identity.question_id(messages, reference), "math", messages, reference, source="toy", license="CC0-1.0", language="en"
+        ids.question_id(messages, reference), "math", messages, reference, source="toy", license="CC0-1.0", language="en"
     )
     return replace(made, **changes)
 
@@ -69,7 +72,7 @@ def selected(asked: Question, split: str = "sft_1", **changes: Any) -> Selected:
     """A training example: the question and a whole response to it."""
     messages: list[Message] = [*asked.messages, {"role": "assistant", "content": response(asked).text}]
     made = Selected(
-        identity.content_id(asked.question_id, split, "full"), asked.question_id, split, "full", messages, asked.category, "toy"
+        ids.content_id(asked.question_id, split, "full"), asked.question_id, split, "full", messages, asked.category, "toy"
     )
     return replace(made, **changes)
 
@@ -108,9 +111,9 @@ def publish(made: Sequence[Any], row_type: type[Any], uri: str, dropped: Sequenc
     name = next(name for name, each in rows.ROW_TYPES.items() if each is row_type)
 
     def run(config: Config, inputs: StageInputs) -> Outputs:
-        rows.write(inputs.output, made, row_type)
+        tables.write(inputs.output, made, row_type)
         if dropped:
-            rows.write(inputs.dropped, dropped, Dropped)
+            tables.write(inputs.dropped, dropped, Dropped)
         reasons = sorted({each.reason for each in dropped})
         return Outputs(dropped={reason: sum(each.n for each in dropped if each.reason == reason) for reason in reasons})
 

@@ -3,8 +3,8 @@ import re
 import pytest
 
 from stillhouse import stages
-from stillhouse.config import recipes
-from stillhouse.stage import input_names
+from stillhouse.execution.contract import input_names
+from stillhouse.execution.recipes import recipes
 
 VARIANTS = ("original", "answer", "summary")
 

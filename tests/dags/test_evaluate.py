@@ -5,7 +5,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
 from operators import evaluations
-from stillhouse.config import recipes
+from stillhouse.execution.recipes import recipes
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_retrain_what_costs_most_is_reused_from_the_run_before(retrain):
 
 def test_retrain_stages_take_the_inputs_their_tasks_give(retrain):
     from stillhouse import stages
-    from stillhouse.stage import input_names
+    from stillhouse.execution.contract import input_names
 
     for task in retrain.tasks:
         if hasattr(task, "cmds"):
@@ -88,7 +88,7 @@ def test_retrain_stages_take_the_inputs_their_tasks_give(retrain):
 
 @pytest.mark.parametrize("profile", ["laptop", "smollm2", "toy"])
 def test_retrain_every_recipe_it_names_is_packaged(retrain, profile):
-    from stillhouse.config import recipes
+    from stillhouse.execution.recipes import recipes
 
     wanted = {task.cmds[3].replace("@{{ params.profile }}", profile) for task in retrain.tasks if hasattr(task, "cmds")}
     assert wanted - set(recipes()) == set()

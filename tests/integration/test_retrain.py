@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stillhouse.manifest import Manifest
+from stillhouse.artifacts.manifest import Manifest
 from tests.integration.house import STAGES, call, run_dag
 
 NIGHTS = ("v0", "v1")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stillhouse import manifest, store
-from stillhouse.command import command
+from stillhouse.artifacts import manifest, store
+from stillhouse.execution.command import command
 
 pytestmark = [pytest.mark.integration, pytest.mark.s3, pytest.mark.timeout(240)]
 
@@ -35,10 +35,10 @@ def stillhouse(*arguments: str) -> str:
 
 def import_responses(root: str, tmp_path: Path) -> str:
     """Answers to the published questions, as if three models had given them: more of them right, the larger the model."""
-    from stillhouse import rows
-    from stillhouse.rows import Question
+    from stillhouse.artifacts import tables
+    from stillhouse.vocabulary.rows import Question
 
-    questions = rows.read(store.store_of(root).fetch(f"{root}/questions/toy/v1", tmp_path), Question)
+    questions = tables.read(store.store_of(root).fetch(f"{root}/questions/toy/v1", tmp_path), Question)
     lines = []
     for (index, question), (size, model) in product(enumerate(questions), enumerate(("small", "medium", "large"))):
         answer = question.reference_answer if index % 4 <= size else "no idea"

@@ -11,17 +11,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from stillhouse import manifest as manifests
-from stillhouse import rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import tables
 from stillhouse.errors import EngineFailed
-from stillhouse.rows import Question, Response, Screened, Selected
+from stillhouse.execution.execute import execute
 from stillhouse.sampling.engine import Request, Sampling, load
-from stillhouse.stage import execute
 from stillhouse.stages import responses, rl, screened, sft
 from stillhouse.training import models
-from stillhouse.training.asking import Prompt
 from stillhouse.training.models import FromScratch
-from stillhouse.training.probe import asked_of_server, by_trainer, pairs
+from stillhouse.training.rl.logprob_check import asked_of_server, by_trainer, pairs
+from stillhouse.training.rl.rollout_prompts import Prompt
+from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.rows import Question, Response, Screened, Selected
 from tests.conftest import answers, free_port, server
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +79,7 @@ def endpoint(artifacts):
 
 
 def read(artifacts, name):
-    made = list(rows.read(artifacts / "responses" / name / "1", Response))
+    made = list(tables.read(artifacts / "responses" / name / "1", Response))
     assert len({rows.response_key(row) for row in made}) == len(made) == 30
     return {rows.response_key(row): row for row in made}
 
@@ -146,7 +148,7 @@ def test_vllm_perplexity_is_that_of_transformers_within_a_thousandth(artifacts):
     own, beside = ((artifacts / "screened" / engine / "1") for engine in ("transformers", "vllm"))
     execute(screened, config, {name: [uri] for name, uri in inputs.items()}, own.as_uri())
     run_beside_vllm("screened", config.model_copy(update={"perplexity_engine": "vllm"}), inputs, beside.as_uri())
-    expected, found = ([row.perplexity for row in rows.read(each, Screened)] for each in (own, beside))
+    expected, found = ([row.perplexity for row in tables.read(each, Screened)] for each in (own, beside))
     assert found == pytest.approx(expected, rel=1e-3)
     assert found[0] == found[3]
     assert found[2] > 2 * found[0], "noise surprises it more"

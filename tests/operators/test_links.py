@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 
 from operators.links import PageLink, RunLink
-from stillhouse import manifest
+from stillhouse.artifacts import manifest
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,12 +14,13 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
-from stillhouse import rows, testing
-from stillhouse.parts import Parts
-from stillhouse.rows import Selected
+from stillhouse import testing
+from stillhouse.artifacts import tables
+from stillhouse.artifacts.tables import Parts
 from stillhouse.stages import sft
 from stillhouse.training import models
 from stillhouse.training.models import FromScratch
+from stillhouse.vocabulary.rows import Selected
 from tests.perf.measure import table
 
 WORDS, VOCABULARY, SIZE = 700, 8000, 32_768
@@ -65,7 +66,7 @@ def examples(root: Path, n: int) -> int:
         n_bytes += len(thought)
         parts.add(testing.selected(question, messages=[*question.messages, reply]))
     parts.close()
-    texts = (row.messages[-1]["content"] for row in rows.read(parts.paths[0], Selected))
+    texts = (row.messages[-1]["content"] for row in tables.read(parts.paths[0], Selected))
     models.load(CONFIG.init, None, list(islice(texts, 400)), 0)[1].save_pretrained(root / "tokenizer")
     return n_bytes
 
@@ -73,8 +74,8 @@ def examples(root: Path, n: int) -> int:
 def by_stage(root: Path):
     from transformers import AutoTokenizer
 
-    from stillhouse.training import corpus
-    from stillhouse.training.sft import dataset
+    from stillhouse.training.data import corpus
+    from stillhouse.training.sft.sft_trainer import dataset
 
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     inputs = sft.Inputs(scratch=root / "scratch")
@@ -94,7 +95,7 @@ def by_trl(root: Path):
     datasets.disable_progress_bars()
     datasets.config.HF_DATASETS_CACHE = root / "cache"
     model, _ = models.load(FromScratch(kind="scratch", hidden_size=8, heads=1, layers=1, context=SIZE), None, ["a"], 0)
-    given = datasets.load_dataset("parquet", data_files=[str(path) for path in rows.parts(root / "selected")], split="train")
+    given = datasets.load_dataset("parquet", data_files=[str(path) for path in tables.parts(root / "selected")], split="train")
     given = given.map(lambda row: {"prompt": row["messages"][:-1], "completion": row["messages"][-1:]},
                       remove_columns=given.column_names)  # fmt: skip
     arguments = SFTConfig(output_dir=str(root / "trl"), max_length=SIZE, packing=True, use_cpu=True, bf16=False, report_to="none")

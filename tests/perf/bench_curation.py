@@ -18,10 +18,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stillhouse import rows
+from stillhouse.artifacts import tables
 from stillhouse.curation.near import NearDuplicates
-from stillhouse.rows import Question
 from stillhouse.stages import questions
+from stillhouse.vocabulary.rows import Question
 from tests.perf.measure import peak_gib, table, timed
 
 N_ROWS = int(os.environ.get("STILLHOUSE_BENCH_ROWS", "4_000_000"))
@@ -77,8 +77,8 @@ def _stage(root: Path, n_rows: int) -> tuple[str, int, float, float, int, int, i
 def _write(directory: Path, n_rows: int) -> None:
     """An artifact of questions, a part at a time."""
     texts = _texts(n_rows)
-    for part in range(-(-n_rows // rows.PART_ROWS)):
-        contents = list(islice(texts, rows.PART_ROWS))
+    for part in range(-(-n_rows // tables.PART_ROWS)):
+        contents = list(islice(texts, tables.PART_ROWS))
         n = len(contents)
         message = pa.StructArray.from_arrays([pa.array(["user"] * n), pa.array(contents)], names=["role", "content"])
         given = {
@@ -87,7 +87,7 @@ def _write(directory: Path, n_rows: int) -> None:
             "reference_answer": pa.array([str(len(text)) for text in contents]),
         }  # fmt: skip
         columns = [given.get(field.name, pa.nulls(n, field.type)) for field in Question.SCHEMA]
-        rows.write_table(directory / f"part-{part:05d}.parquet", pa.Table.from_arrays(columns, schema=Question.SCHEMA))
+        tables.write_table(directory / f"part-{part:05d}.parquet", pa.Table.from_arrays(columns, schema=Question.SCHEMA))
 
 
 def _texts(n_rows: int) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _texts(n_rows: int) -> Iterator[str]:
 
 def _rate(run: Callable[[list[str]], None], root: Path, n_rows: int) -> tuple[int, float]:
     """Rows a CPU second of a library alone, on texts that are in memory."""
-    parts = (pq.read_table(path, columns=["messages"])["messages"].to_pylist() for path in rows.parts(root / "source"))
+    parts = (pq.read_table(path, columns=["messages"])["messages"].to_pylist() for path in tables.parts(root / "source"))
     texts = list(islice((messages[0]["content"] for part in parts for messages in part), n_rows))
     used = time.process_time()
     run(texts)

@@ -14,10 +14,10 @@ from itertools import islice
 from stillhouse import testing
 from stillhouse.curation import contamination
 from stillhouse.curation.contamination import Decontamination
-from stillhouse.curation.reading import Reading, reader
-from stillhouse.rows import Question
+from stillhouse.curation.normalised import Reading, reader
 from stillhouse.sources import arithmetic
 from stillhouse.sources.arithmetic import Arithmetic
+from stillhouse.vocabulary.rows import Question
 from tests.perf.measure import table
 
 N_CLEAN = 20_000

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from stillhouse import benchmarks, rows, testing
+from stillhouse import benchmarks, testing
+from stillhouse.artifacts import tables
 from stillhouse.benchmarks.evaluation import evaluate
-from stillhouse.rows import Question, Selected
 from stillhouse.sampling.engine import Request, load, response
 from stillhouse.stages import report, sft
 from stillhouse.stages.verified import verdicts
 from stillhouse.training.models import FromScratch
 from stillhouse.verification.pool import VerifierPool
+from stillhouse.vocabulary.rows import Question, Selected
 from tests.perf.measure import table, timed
 
 BENCHMARK = "arithmetic"
@@ -70,7 +71,7 @@ def _stage(config: report.Config, checkpoint: Path, scratch: Path) -> float:
 
 def _checkpoint(scratch: Path, asked: Sequence[Question]) -> Path:
     """A model after few steps: it writes both tags, and numbers."""
-    rows.write(scratch / "selected", [testing.selected(each) for each in asked], Selected)
+    tables.write(scratch / "selected", [testing.selected(each) for each in asked], Selected)
     (scratch / "output").mkdir()
     config = sft.Config(
         init=TINY, max_steps=60, batch_size=16, learning_rate=5e-3, max_length=96, system_prompt="none", suffix="none"

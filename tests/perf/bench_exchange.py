@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from stillhouse.exchange import reading, release, writing
+from stillhouse.exchange import files, importing, writing
 from stillhouse.exchange.export import export
 from tests.perf.measure import peak_gib, table, timed
 
@@ -45,7 +45,7 @@ def bare_write(source: Path, path: Path) -> float:
     """The same way back; seconds, without those of reading."""
     import zstandard
 
-    made = [row for _, row in reading.objects(source) if isinstance(row, dict)]
+    made = [row for _, row in files.objects(source) if isinstance(row, dict)]
     with timed() as timing, zstandard.open(path, "wt", encoding="utf-8") as file:
         for row in made:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -62,9 +62,9 @@ def main() -> None:
         with timed() as read:
             bare_read(file)
         with timed() as parsed:
-            size = sum(len(line) for _, line in reading.lines(file) if isinstance(line, bytes))
+            size = sum(len(line) for _, line in files.lines(file) if isinstance(line, bytes))
         with timed() as imported:
-            release.import_release([str(file)], f"{root}/{{stage}}/x/1", form="am-40m")
+            importing.import_release([str(file)], f"{root}/{{stage}}/x/1", form="am-40m")
         peak = peak_gib()
         uris = [f"{root}/{name}/x/1" for name in ("verified", "screened", "graded")]
         with timed() as exported:

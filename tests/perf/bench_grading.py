@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from stillhouse import decision, frames, gradebook, grades, rows
-from stillhouse.grading import PassThresholds, SolvedShares
-from stillhouse.keys import Keys, Seen
-from stillhouse.rows import Question, Response, Verified
+from stillhouse.artifacts import frames, tables
+from stillhouse.grading import levels, tally
+from stillhouse.grading.config import PassThresholds, SolvedShares
+from stillhouse.grading.keys import Keys, Seen
+from stillhouse.selection import decision
+from stillhouse.vocabulary.rows import Question, Response, Verified
 from tests.perf.measure import Measured, measured, table
 
 QUESTIONS = int(os.environ.get("STILLHOUSE_BENCH_QUESTIONS", 3_340_000))
@@ -118,22 +120,22 @@ def written(directory: Path) -> list:
     return [(directory / "again" / f"{number}.parquet", pq.read_table(path)) for number, path in enumerate(paths)]
 
 
-def bare_write(tables: list) -> None:
+def bare_write(made: list) -> None:
     """What no way of deciding spares: encoding them, from memory, as our stages do."""
     with ThreadPoolExecutor(frames.WRITERS) as pool:
-        list(pool.map(rows.write_table, *zip(*tables, strict=True)))
+        list(pool.map(tables.write_table, *zip(*made, strict=True)))
 
 
-def tally(directory: Path) -> None:
+def our_group_by(directory: Path) -> None:
     """Grading's own group-by, by question and model, with the check for two verdicts under one key."""
     _tallied(directory)
 
 
 def _tallied(directory: Path):
-    asked = grades.asked(directory / "questions")
+    asked = tally.asked(directory / "questions")
     keys = Keys(asked["question_id"])
     verdicts = keys.read(directory / "verified", Verified, "verify_score")
-    found, _ = grades.tally(verdicts, Seen(asked.height), grades.limits(PassThresholds(), asked))
+    found, _ = tally.tally(verdicts, Seen(asked.height), tally.limits(PassThresholds(), asked))
     return asked, {keys.models[number]: each for number, each in found.items()}
 
 
@@ -143,8 +145,8 @@ def level(directory: Path) -> None:
     models = sorted(found)
     columns = [column for place, model in enumerate(models) for column in found[model].columns(place)]
     roles = {"small": "1.5b", "medium": "7b", "reference": "7b", "strongest": "r1"}
-    book = gradebook.grade(asked.with_columns(columns), len(models), "indicator", 1)
-    gradebook.place_levels(book, {role: models.index(name) for role, name in roles.items()}, SolvedShares(), 0)
+    book = levels.grade(asked.with_columns(columns), len(models), "indicator", 1)
+    levels.place_levels(book, {role: models.index(name) for role, name in roles.items()}, SolvedShares(), 0)
 
 
 def grade(directory: Path) -> None:
@@ -182,7 +184,7 @@ def _selection():
 
 
 STEPS = {
-    "bare group-by": bare, "tally: our group-by": tally, "levels: graded without rows": level, "graded": grade,
+    "bare group-by": bare, "tally: our group-by": our_group_by, "levels: graded without rows": level, "graded": grade,
     "decided: selected without texts": decide, "selected": select,
 }  # fmt: skip
 SUMS = {

@@ -70,7 +70,7 @@ def measured(name, examples, pack):
 
 
 def placed(name, given):
-    from stillhouse.training.packing import packs
+    from stillhouse.training.data.packing import packs
 
     begun = time.process_time()
     pack_of = packs(given, SIZE)

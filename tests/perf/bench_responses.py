@@ -9,10 +9,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from stillhouse import rows, testing
-from stillhouse.rows import Response
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.sampling.adaptive import decided, grade_class
-from stillhouse.sampling.parsing import parse
+from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.rows import Response
+from stillhouse.vocabulary.transcript import parse
 from tests.perf.measure import best_of, table, timed
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +53,7 @@ def text_speed() -> None:
     stored = megabytes + sum(len((row.think or "").encode()) for row in made) / 1e6
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "part-00000.parquet"
-        writing = best_of(RUNS, lambda: rows.write_part(path, made, Response))
+        writing = best_of(RUNS, lambda: tables.write_part(path, made, Response))
     parsing = best_of(RUNS, lambda: [parse(row.text) for row in made])
     table(
         ("text", "MB/s", "of the aim (50)"),
@@ -138,11 +140,11 @@ def stage_against_vllm() -> None:
 
 
 def make_model(directory: Path) -> None:
-    from stillhouse.rows import Selected
     from stillhouse.stages import sft
     from stillhouse.training.models import FromScratch
+    from stillhouse.vocabulary.rows import Selected
 
-    rows.write(directory / "selected", [testing.selected(each) for each in testing.questions(20)], Selected)
+    tables.write(directory / "selected", [testing.selected(each) for each in testing.questions(20)], Selected)
     init = FromScratch(kind="scratch", hidden_size=256, intermediate_size=768, layers=4, heads=8, vocabulary=320, context=256)
     inputs = sft.Inputs(scratch=directory, selected=directory / "selected")
     sft.run(sft.Config(init=init, max_steps=1, batch_size=8, max_length=96, system_prompt="none", suffix="none"), inputs)
@@ -158,7 +160,7 @@ def compare(given: str) -> None:
     from stillhouse.stages import responses
 
     directory = Path(given)
-    rows.write(directory / "questions", testing.questions(200), rows.Question)
+    tables.write(directory / "questions", testing.questions(200), rows.Question)
     config = responses.Config(
         model="tiny", engine="vllm", samples=4, max_tokens=64, temperature=1.0, top_p=1.0, system_prompt="none", suffix="none"
     )
@@ -188,7 +190,7 @@ def generate(engine, config, directory: Path) -> tuple[float, float]:
     from stillhouse.sampling.plan import Rounds
 
     llm, tokenizer = engine.llm, engine.llm.get_tokenizer()
-    plan = Rounds(config, "tiny", lambda: rows.read(directory / "questions", rows.Question), config.samples)
+    plan = Rounds(config, "tiny", lambda: tables.read(directory / "questions", rows.Question), config.samples)
     requests = list(plan.wave())
     prompts = [tokenizer.apply_chat_template(each.messages, tokenize=False, add_generation_prompt=True) for each in requests]
     given = [

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from stillhouse import rows, testing
-from stillhouse.rows import Question, Response
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.stages import screened
+from stillhouse.vocabulary.rows import Question, Response
 from tests.perf.measure import measured, table
 
 RESPONSES = int(os.environ.get("STILLHOUSE_BENCH_RESPONSES", 40_000))
@@ -39,23 +40,23 @@ def generate(directory: Path, n_responses: int) -> None:
             text = f"<think>{think}</think><answer>7</answer>"
             yield testing.response(asked[number // SAMPLES], "7", text=text, think=think, sample_index=number % SAMPLES)
 
-    rows.write(directory / "questions", asked, Question)
-    rows.write(directory / "responses", responses(), Response)
+    tables.write(directory / "questions", asked, Question)
+    tables.write(directory / "responses", responses(), Response)
 
 
 def bare(directory: Path) -> None:
     """The rows read and written again, which any stage that looks at texts does at the least."""
-    for path in rows.parts(directory / "responses"):
-        rows.write_table(directory / "again" / path.name, pq.read_table(path))
+    for path in tables.parts(directory / "responses"):
+        tables.write_table(directory / "again" / path.name, pq.read_table(path))
 
 
 def one_at_a_time(directory: Path) -> None:
     """The same rules as filters of documents mostly apply them: text by text, with all n-grams counted in memory."""
     counts: Counter[int] = Counter()
-    for response in rows.read(directory / "responses", Response):
+    for response in tables.read(directory / "responses", Response):
         counts.update(_grams(response.text.split()))
     frequent = {gram for gram, count in counts.items() if count > MAX_COUNT}
-    for response in rows.read(directory / "responses", Response):
+    for response in tables.read(directory / "responses", Response):
         words = response.text.split()
         sum(gram in frequent for gram in _grams(words))
         for period in range(1, MAX_PERIOD + 1):

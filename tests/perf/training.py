@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stillhouse import rows, testing
-from stillhouse.rows import Question, Selected
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.stages import rl, sft
-from stillhouse.training import sampler
 from stillhouse.training.models import FromCheckpoint, FromScratch
+from stillhouse.training.rl import rollout_engine
+from stillhouse.vocabulary.rows import Question, Selected
 
 PROMPTS = {"system_prompt": "none", "suffix": "none"}
 
@@ -88,8 +89,8 @@ def prepare(directory: Path, scale: Scale) -> None:
         ])
         for each in asked
     ]  # fmt: skip
-    rows.write(directory / "questions", asked, Question)
-    rows.write(directory / "selected", [*learnt, *(testing.selected(each, "rl_1") for each in asked)], Selected)
+    tables.write(directory / "questions", asked, Question)
+    tables.write(directory / "selected", [*learnt, *(testing.selected(each, "rl_1") for each in asked)], Selected)
     inputs = sft.Inputs(scratch=directory / "initial", selected=directory / "selected")
     sft.run(scale.sft.model_copy(update={"init": scale.init, "max_steps": 0}), inputs)
 
@@ -121,7 +122,7 @@ def trl_sft(directory: Path, scale: Scale) -> Cost:
         max_steps=config.max_steps, max_length=config.max_length, packing=config.packing, weight_decay=config.weight_decay,
         seed=config.seed, **_machine(directory, config.batch_size),
     )  # fmt: skip
-    examples = [row for row in rows.read(directory / "selected", Selected) if row.split == config.split]
+    examples = [row for row in tables.read(directory / "selected", Selected) if row.split == config.split]
     made = [{"prompt": row.messages[:-1], "completion": row.messages[-1:]} for row in examples]
     trainer = SFTTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(made), processing_class=tokenizer)
     return _of_trainer(trainer)
@@ -139,11 +140,11 @@ def trl_rl(directory: Path, scale: Scale) -> Cost:
         learning_rate=config.learning_rate, lr_scheduler_type="constant", max_steps=config.steps, num_generations=config.group_size,
         loss_type="grpo", max_completion_length=config.max_tokens, beta=config.kl_coefficient, seed=config.seed,
         entropy_coef=config.entropy_coefficient, steps_per_generation=_passes(batch)[1], top_k=0,
-        **sampler.arguments(config.engine, scale.init.context), **_machine(directory, batch),
+        **rollout_engine.arguments(config.engine, scale.init.context), **_machine(directory, batch),
     )  # fmt: skip
     asked = [
         {"prompt": each.messages, "answer": f"<answer>{each.reference_answer}</answer>"}
-        for each in rows.read(directory / "questions", Question)
+        for each in tables.read(directory / "questions", Question)
     ]  # fmt: skip
 
     def reward(completions: Any, answer: list[str], **_: Any) -> list[float]:
@@ -197,7 +198,7 @@ def _model(directory: Path) -> Any:
 
 
 def _passes(batch: int) -> tuple[int, int]:
-    from stillhouse.training.batches import passes
+    from stillhouse.training.data.batches import passes
 
     return passes(batch)
 

@@ -28,7 +28,7 @@ def test_loaded_by_heavy_library_is_seen():
     assert "polars" in loaded_by("import polars")
 
 
-@pytest.mark.parametrize("layer", ["stillhouse.config", "stillhouse.command", "stillhouse.manifest"])
+@pytest.mark.parametrize("layer", ["stillhouse.execution.recipes", "stillhouse.execution.command", "stillhouse.artifacts.manifest"])
 def test_import_of_what_dags_use_loads_no_stage(layer):
     code = f"import sys, {layer}\nprint(*[name for name in sys.modules if name.startswith('stillhouse.stages.')])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []

@@ -41,7 +41,7 @@ def test_tool_command_exists(name):
 
 
 def test_readme_recipes_exist():
-    from stillhouse.config import recipes
+    from stillhouse.execution.recipes import recipes
 
     named = set(re.findall(r"@([a-z][\w.-]*/[\w-]+)(?![\w./-])", code(README.read_text(encoding="utf-8"))))
     assert named - set(recipes()) == set()

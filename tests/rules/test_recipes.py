@@ -1,8 +1,8 @@
 import pytest
 import yaml
 
-from stillhouse import config as configs
 from stillhouse import stages
+from stillhouse.execution import recipes as configs
 
 PATH_RECIPES = {
     "questions-corpus", "questions", "selected-corpus", "sft-base", "sft-small", "sft-medium", "sft-large", "responses-small",

@@ -10,9 +10,9 @@ SOURCES = sorted(path for top in ("src", "operators", "dags", "laptop") for path
 STAGE_LINES, MODULE_LINES, FUNCTION_LINES = 120, 300, 40
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 FROM_STILLHOUSE = {
-    "dags": {"command", "config", "errors", "manifest", "stages", "store"},
-    "operators": {"command", "config", "errors", "manifest", "stages", "store"},
-    "laptop": {"command", "errors", "manifest", "reporting", "store"},
+    "dags": {"artifacts", "errors", "execution", "stages"},
+    "operators": {"artifacts", "errors", "execution", "stages"},
+    "laptop": {"artifacts", "errors", "execution", "reporting"},
 }
 """What may be imported of stillhouse, by top folder. Import-linter says the same of operators and laptop; dags is no package."""
 
@@ -84,7 +84,7 @@ def test_control_side_imports_of_stillhouse_only_what_it_may(top):
 
 @pytest.mark.parametrize("name", ["mlflow", "boto3"])
 def test_seam_library_is_imported_in_one_module_alone(name):
-    allowed = {"mlflow": "src/stillhouse/tracking.py", "boto3": "src/stillhouse/store.py"}[name]
+    allowed = {"mlflow": "src/stillhouse/execution/tracking.py", "boto3": "src/stillhouse/artifacts/store.py"}[name]
     users = {relative(path) for path in (ROOT / "src").rglob("*.py") if any(each.split(".")[0] == name for each in imported(path))}
     assert users == {allowed}
 

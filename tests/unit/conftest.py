@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from stillhouse import rows, testing
-from stillhouse.rows import Selected
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.stages import sft
 from stillhouse.training.models import FromScratch
+from stillhouse.vocabulary.rows import Selected
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
@@ -33,7 +34,7 @@ def checkpoint(tmp_path_factory) -> Path:
 
     torch.set_num_threads(1)
     scratch = tmp_path_factory.mktemp("checkpoint")
-    rows.write(scratch / "selected", [testing.selected(each) for each in testing.questions(12)], Selected)
+    tables.write(scratch / "selected", [testing.selected(each) for each in testing.questions(12)], Selected)
     config = sft.Config(
         init=TINY, max_steps=40, batch_size=12, learning_rate=2e-2, max_length=96, system_prompt="none", suffix="none"
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stillhouse import testing
-from stillhouse.rows import Question, Response
 from stillhouse.stages import DATA_PATH
+from stillhouse.vocabulary.rows import Question, Response
 
 PROGRAM = Path(sys.executable).with_name("stillhouse")
 
@@ -52,7 +52,7 @@ def test_no_arguments_prints_the_help():
 @pytest.mark.parametrize("name", DATA_PATH)
 def test_stage_help_shows_its_inputs_and_every_config_field(name):
     from stillhouse import stages
-    from stillhouse.stage import input_names
+    from stillhouse.execution.contract import input_names
 
     stage = stages.load(name)
     text = stillhouse(name, "--help").stdout
@@ -171,12 +171,13 @@ def test_lineage_artifact_that_is_gone_is_marked(tmp_path):
 
 
 def test_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
-    from stillhouse import __main__, stage
+    from stillhouse import __main__
+    from stillhouse.execution import execute
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(stage, "execute", full)
+    monkeypatch.setattr(execute, "execute", full)
     monkeypatch.setattr(sys, "argv", ["stillhouse", "verified", "--output", str(tmp_path)])
     with pytest.raises(SystemExit, match="1"):
         __main__.main()
@@ -184,12 +185,13 @@ def test_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
 
 
 def test_interrupted_says_that_it_can_go_on(tmp_path, monkeypatch, capsys):
-    from stillhouse import __main__, stage
+    from stillhouse import __main__
+    from stillhouse.execution import execute
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stage, "execute", interrupt)
+    monkeypatch.setattr(execute, "execute", interrupt)
     monkeypatch.setattr(sys, "argv", ["stillhouse", "verified", "--output", str(tmp_path)])
     with pytest.raises(SystemExit, match="^75$"):
         __main__.main()

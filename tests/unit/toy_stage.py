@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stillhouse import rows
-from stillhouse.rows import Question
-from stillhouse.stage import Outputs, StageConfig, StageInputs
+from stillhouse.artifacts import tables
+from stillhouse.execution.contract import Outputs, StageInputs
+from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.settings import StageConfig
 
 runs: list[StageInputs] = []
 """What every run was handed, for tests to look at."""
@@ -31,22 +33,22 @@ class Inputs(StageInputs):
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Pass the shard's questions on, a part to a question, each published as it is made."""
     runs.append(inputs)
-    carried = sorted(rows.parts(inputs.finished)) if inputs.finished else []
+    carried = sorted(tables.parts(inputs.finished)) if inputs.finished else []
     done = set()
     for path in carried:
         (inputs.output / path.name).write_bytes(path.read_bytes())
     if carried:
-        done = {row.question_id for row in rows.read(inputs.output, Question)}
-    mine = [row for row in rows.read(inputs.questions, Question) if inputs.shard.holds(row.question_id)]
+        done = {row.question_id for row in tables.read(inputs.output, Question)}
+    mine = [row for row in tables.read(inputs.questions, Question) if inputs.shard.holds(row.question_id)]
     for number, row in enumerate(row for row in mine if row.question_id not in done):
         path = inputs.output / f"part-{len(carried) + number:05d}.parquet"
-        rows.write_part(path, [row], Question)
+        tables.write_part(path, [row], Question)
         inputs.publish_part(path)
         if os.environ.get("KILL_AFTER") == str(number + 1):
             os.kill(os.getpid(), signal.SIGKILL)
     if not mine:
-        rows.write(inputs.output, [], Question)
-    rows.write(inputs.dropped, [rows.dropped(row, "toy") for row in mine[:1]], rows.Dropped)
+        tables.write(inputs.output, [], Question)
+    tables.write(inputs.dropped, [rows.dropped(row, "toy") for row in mine[:1]], rows.Dropped)
     while before_the_end:
         before_the_end.pop()()
     return Outputs(metrics={"n_made": len(mine) - len(done), "share": 0.5}, dropped={"toy": len(mine[:1])})

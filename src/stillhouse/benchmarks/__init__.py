@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from stillhouse import sources
-from stillhouse.benchmarks import choices, forms, livecodebench
-from stillhouse.benchmarks.published import DATA, Published, read
+from stillhouse.benchmarks import adapters, livecodebench, multiple_choice
+from stillhouse.benchmarks.datasets import DATA, Published, read
 from stillhouse.errors import BadConfig, nearest
-from stillhouse.rows import Question
 from stillhouse.sources.arithmetic import Arithmetic
 from stillhouse.sources.human_eval import HumanEval
 from stillhouse.sources.worded import Worded
+from stillhouse.vocabulary.rows import Question
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "word-problems": Benchmark(2, Worded(name="word-problems benchmark", count=60, seed=20_240_003, distinct=True)),
     "humaneval": Benchmark("1.0.3", HumanEval(name="humaneval benchmark", version="1.0.3")),
-    "aime-2024": Benchmark(1, Published("HuggingFaceH4/aime_2024", forms.problems, splits=("train",))),
-    "aime-2025": Benchmark(1, Published("math-ai/aime25", forms.problems)),
-    "math-500": Benchmark(1, Published("HuggingFaceH4/MATH-500", forms.problems)),
-    "gsm8k": Benchmark(1, Published("openai/gsm8k", forms.gsm8k, subset="main")),
-    "ifeval": Benchmark(1, Published("google/IFEval", forms.ifeval, splits=("train",))),
+    "aime-2024": Benchmark(1, Published("HuggingFaceH4/aime_2024", adapters.problems, splits=("train",))),
+    "aime-2025": Benchmark(1, Published("math-ai/aime25", adapters.problems)),
+    "math-500": Benchmark(1, Published("HuggingFaceH4/MATH-500", adapters.problems)),
+    "gsm8k": Benchmark(1, Published("openai/gsm8k", adapters.gsm8k, subset="main")),
+    "ifeval": Benchmark(1, Published("google/IFEval", adapters.ifeval, splits=("train",))),
     "gpqa-diamond": Benchmark(
-        1, Published("Idavidrein/gpqa", choices.gpqa, subset="gpqa_diamond", splits=("train",)), multiple_choice=True
+        1, Published("Idavidrein/gpqa", multiple_choice.gpqa, subset="gpqa_diamond", splits=("train",)), multiple_choice=True
     ),
-    "mmlu": Benchmark(1, Published("cais/mmlu", choices.mmlu, subset="all", splits=("dev", "test")), multiple_choice=True),
+    "mmlu": Benchmark(1, Published("cais/mmlu", multiple_choice.mmlu, subset="all", splits=("dev", "test")), multiple_choice=True),
 }  # fmt: skip
 """By name; ``livecodebench-YYMM-YYMM`` is one too, for any window of months."""
 

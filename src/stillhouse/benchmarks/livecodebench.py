@@ -13,10 +13,10 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from stillhouse.benchmarks.forms import question
-from stillhouse.benchmarks.published import Row
+from stillhouse.benchmarks.adapters import question
+from stillhouse.benchmarks.datasets import Row
 from stillhouse.errors import BadRows
-from stillhouse.rows import Question
+from stillhouse.vocabulary.rows import Question
 
 Window = tuple[str, str]
 """First and last month, as ``2024-08``."""

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from stillhouse.benchmarks import choices, definition
-from stillhouse.identity import content_id, prompt_text
-from stillhouse.rows import Question
+from stillhouse.benchmarks import definition, multiple_choice
 from stillhouse.sampling.engine import Sampling
 from stillhouse.sampling.rounds import ask
-from stillhouse.stage import StageConfig
 from stillhouse.verification import scoring
+from stillhouse.vocabulary.ids import content_id, prompt_text
+from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.settings import StageConfig
 
 if TYPE_CHECKING:
     from stillhouse.stages.report import Config
@@ -67,7 +67,7 @@ def _engine(config: "Config") -> str:
 
 def _verifier(benchmark: str, asked: Sequence[Question]) -> str:
     if definition(benchmark).multiple_choice:
-        return choices.VERSION
+        return multiple_choice.VERSION
     packages = sorted({VERIFIED_BY[each.category] for each in asked if each.category in VERIFIED_BY})
     python = [f"python {sys.version_info.major}.{sys.version_info.minor}"] if any(each.category == "code" for each in asked) else []
     return ", ".join([f"verified {scoring.VERSION}", *map(_with_version, packages), *python])

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stillhouse.benchmarks.evaluation import Evaluation
+from stillhouse.benchmarks.intervals import Interval, pass_at_1, pass_at_k
 from stillhouse.benchmarks.protocol import Protocol
-from stillhouse.benchmarks.rounds import Step, step
-from stillhouse.benchmarks.statistics import Interval, pass_at_1, pass_at_k
+from stillhouse.benchmarks.trajectories import Step, step
 
 
 @dataclass(frozen=True)

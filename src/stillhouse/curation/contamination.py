@@ -20,12 +20,12 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import Field
 
-from stillhouse.curation.reading import Reading, asked
+from stillhouse.curation.normalised import Reading, asked
 from stillhouse.curation.words import contradict, words
-from stillhouse.identity import normalise
-from stillhouse.rows import Message, Question
-from stillhouse.sampling.prompts import previous_answer_prompt
-from stillhouse.stage import StageConfig
+from stillhouse.vocabulary.ids import normalise
+from stillhouse.vocabulary.prompts import previous_answer_prompt
+from stillhouse.vocabulary.rows import Message, Question
+from stillhouse.vocabulary.settings import StageConfig
 
 # The re-answer prompt, whatever its sentence is, with the question and the answer as groups.
 _REANSWER = re.compile(

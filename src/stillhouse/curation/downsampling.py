@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from stillhouse.rows import Question
 from stillhouse.sampling.engine import row_seed
+from stillhouse.vocabulary.rows import Question
 
 COLUMNS = {"category": "category", "difficulty": "difficulty_label", "language": "language", "source": "source"}
 """Labels by which there can be fewer -> column."""

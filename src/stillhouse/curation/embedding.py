@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from stillhouse.errors import EngineFailed
-from stillhouse.stage import StageConfig
+from stillhouse.vocabulary.settings import StageConfig
 
 if TYPE_CHECKING:
     import numpy as np

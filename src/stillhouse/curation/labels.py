@@ -13,14 +13,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from stillhouse.curation.reading import asked
-from stillhouse.curation.rules import has_reference
+from stillhouse.curation.filters import has_reference
+from stillhouse.curation.normalised import asked
 from stillhouse.errors import TooManyErrors
-from stillhouse.rows import CATEGORIES, Question
 from stillhouse.sampling import engine as engines
 from stillhouse.sampling.engine import Engine, Request, Sampling, row_seed
-from stillhouse.sampling.parsing import END_THINK
-from stillhouse.stage import StageConfig
+from stillhouse.vocabulary.categories import CATEGORIES
+from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.transcript import END_THINK
 
 DIFFICULTIES = ("very_easy", "easy", "medium", "hard", "very_hard")
 

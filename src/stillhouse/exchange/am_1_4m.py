@@ -13,7 +13,7 @@ from pydantic import Field
 from stillhouse.exchange import record, turns
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Lenient, Record, Text
-from stillhouse.rows import Message
+from stillhouse.vocabulary.rows import Message
 
 NAME = "am-1.4m"
 LOST = ("category", "constraints", "sampling_id", "verify_score", "perplexity", "pass_rates", *record.NOWHERE)

@@ -10,7 +10,7 @@ from typing import Any
 from stillhouse.exchange import record
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Json, Lenient, Number, Record, Text, Unfit
-from stillhouse.rows import Message
+from stillhouse.vocabulary.rows import Message
 
 NAME = "am-40m"
 LOST = record.NOWHERE

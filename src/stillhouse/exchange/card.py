@@ -8,8 +8,8 @@ from itertools import chain
 
 import yaml
 
-from stillhouse import manifest as manifests
-from stillhouse import store
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import store
 from stillhouse.exchange import SCHEMAS
 from stillhouse.exchange.record import IMPORTED, Record
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from stillhouse.exchange import record, turns
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Json, Lenient, Number, Record, Text
-from stillhouse.rows import Message
+from stillhouse.vocabulary.rows import Message
 
 NAME = "conversations"
 LOST = ("sampling_id", "pass_rates", *record.NOWHERE)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from stillhouse import grading, identity
 from stillhouse.exchange.record import Record
-from stillhouse.rows import Graded, ModelGrade, Question, Response, ResponseKey, Screened, Verified, response_key
+from stillhouse.grading import config
+from stillhouse.vocabulary import ids
+from stillhouse.vocabulary.rows import Graded, ModelGrade, Question, Response, ResponseKey, Screened, Verified, response_key
 
 METHOD = "release"
 """The ``method`` of a verdict that a release came with."""
@@ -55,7 +56,7 @@ class Conversion:
 
     def _question_id(self, record: Record) -> tuple[str, bool]:
         """The question's id, and whether it is new: questions that differ in any column keep apart, the first as it is."""
-        plain = identity.question_id(record.messages, record.reference_answer)
+        plain = ids.question_id(record.messages, record.reference_answer)
         turns = tuple((turn["role"], turn["content"]) for turn in record.messages)
         columns = (
             turns, record.category, record.source, record.reference_answer, record.test_cases, record.constraints,
@@ -63,7 +64,7 @@ class Conversion:
         )  # fmt: skip
         content, question_id = hash(columns), plain
         if self.contents.get(int(plain, 16), content) != content:
-            question_id = identity.content_id(plain, json.dumps(columns, ensure_ascii=False))
+            question_id = ids.content_id(plain, json.dumps(columns, ensure_ascii=False))
         is_new = int(question_id, 16) not in self.contents
         self.contents[int(question_id, 16)] = content
         return question_id, is_new
@@ -80,7 +81,7 @@ class Conversion:
 
 def verified(record: Record, key: ResponseKey) -> Verified:
     """The verdict a response was released with; of kind ``error`` where the release has no score for it."""
-    score, limits = record.verify_score, grading.PassThresholds()
+    score, limits = record.verify_score, config.PassThresholds()
     if score is None:
         detail = "released without a score"
         return Verified(*key, kind="error", verify_score=None, passed=None, method=METHOD, detail=detail, seconds=0.0)
@@ -104,6 +105,6 @@ def graded(record: Record, question_id: str) -> Graded:
     """
     made: list[ModelGrade] = []
     for model, rate in sorted(record.pass_rates.items()):
-        low, high = grading.wilson_interval(rate, RELEASED_SAMPLES)
+        low, high = config.wilson_interval(rate, RELEASED_SAMPLES)
         made.append(ModelGrade(model=model, n=RELEASED_SAMPLES, pass_rate=rate, mean_score=rate, cv=None, low=low, high=high))
     return Graded(question_id, record.category, made)

@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stillhouse import store
+from stillhouse.artifacts import store
+from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import BadConfig, NothingToDo, StaleOutput, nearest
-from stillhouse.exchange import SCHEMAS, card, joined, reading, writing
-from stillhouse.stage import fetch, scratch_directory
+from stillhouse.exchange import SCHEMAS, card, files, joined, writing
+from stillhouse.execution.execute import fetch
 
 CARD = "README.md"
 
@@ -50,7 +51,7 @@ def export(uris: Sequence[str], form: str, output: str, splits: Collection[str] 
             wanted = f" in split {', '.join(sorted(splits))}" if splits else ""
             msg = f"{', '.join(uris)}: no row to export{wanted}; nothing was written"
             raise NothingToDo(msg)
-        digest = reading.sha256(path)
+        digest = files.sha256(path)
         (scratch / CARD).write_text(card.render(name, form, digest, path.stat().st_size, tally, uris), encoding="utf-8")
         for made in (path, scratch / CARD):
             _refuse_other(made, directory, scratch)
@@ -64,6 +65,6 @@ def _refuse_other(made: Path, directory: str, scratch: Path) -> None:
     there = store.store_of(directory)
     if made.name in there.names(directory):
         old = there.fetch(directory, scratch / "old", [made.name]) / made.name
-        if reading.sha256(old) != reading.sha256(made):
+        if files.sha256(old) != files.sha256(made):
             msg = f"{store.join(directory, made.name)}: another file lies there; nothing was overwritten: choose another directory"
             raise StaleOutput(msg)

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
-from stillhouse import manifest as manifests
-from stillhouse import rows, store
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import store, tables
+from stillhouse.artifacts.manifest import Link
 from stillhouse.errors import BadConfig, BadRows, StaleOutput
 from stillhouse.exchange.record import IMPORTED, UNNAMED, Record, parsed
-from stillhouse.manifest import Link
-from stillhouse.rows import Graded, Question, Response, Screened, Selected, Verified, response_key
+from stillhouse.vocabulary.rows import Graded, Question, Response, Screened, Selected, Verified, response_key
 
 STAGES = ("selected", "graded", "screened", "verified", "responses", "questions")
 """The artifacts that have something to say in a release."""
@@ -153,12 +153,12 @@ def _record(known: Known, question_id: str, **changes: Any) -> Record:
 
 
 def _rows(directories: Iterable[Path], row_type: type[Any]) -> Iterator[Any]:
-    return chain.from_iterable(rows.read(directory, row_type) for directory in directories)
+    return chain.from_iterable(tables.read(directory, row_type) for directory in directories)
 
 
 def _columns(directories: Iterable[Path], *names: str) -> Iterator[tuple[Any, ...]]:
     """Columns of the artifacts, without reading the others."""
-    for path in chain.from_iterable(rows.parts(directory) for directory in directories):
+    for path in chain.from_iterable(tables.parts(directory) for directory in directories):
         for batch in pq.ParquetFile(path).iter_batches(columns=list(names)):
             yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
 

@@ -13,13 +13,16 @@ from typing import Annotated, Any, Literal, get_type_hints
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from stillhouse import identity, rows
+from stillhouse.artifacts import tables
+from stillhouse.artifacts.manifest import Manifest
 from stillhouse.errors import BadConfig, BadRows
-from stillhouse.exchange import SCHEMAS, reading, refusal
-from stillhouse.exchange.reading import Bad
-from stillhouse.manifest import Manifest
-from stillhouse.rows import Question, Response, Row
-from stillhouse.stage import Outputs, StageConfig, StageInputs, execute
+from stillhouse.exchange import SCHEMAS, files, refusal
+from stillhouse.exchange.files import Bad
+from stillhouse.execution.contract import Outputs, StageInputs
+from stillhouse.execution.execute import execute
+from stillhouse.vocabulary import categories, ids
+from stillhouse.vocabulary.rows import Question, Response, Row
+from stillhouse.vocabulary.settings import StageConfig
 
 IMPORTED: dict[str, type[Row]] = {"questions": Question, "responses": Response}
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -41,7 +44,7 @@ class Turn(BaseModel):
 
 
 TYPES: dict[str, Any] = {
-    "category": rows.Category,
+    "category": categories.Category,
     "messages": Annotated[list[Turn], Field(min_length=1)],
     "prompt_kind": Literal["question", "previous_answer", "summary"],
     "finish_reason": Literal["stop", "length", "error"],
@@ -83,10 +86,10 @@ def import_file(uri: str, row_type_name: str, output: str) -> Manifest:
     if row_type_name not in IMPORTED:
         msg = f"--as {row_type_name}: rows are imported as {', '.join([*IMPORTED, *SCHEMAS])}"
         raise BadConfig(msg)
-    if not reading.holds_lines(uri):
+    if not files.holds_lines(uri):
         msg = f"{uri}: {row_type_name} are imported from JSON lines; give a FILE.jsonl, FILE.jsonl.zst or FILE.jsonl.gz"
         raise BadConfig(msg)
-    with reading.local(uri) as path:
+    with files.local(uri) as path:
         return _import(path, row_type_name, output)
 
 
@@ -94,7 +97,7 @@ def _import(path: Path, row_type_name: str, output: str) -> Manifest:
 
     def run(config: Config, inputs: StageInputs) -> Outputs:
         problems = Problems()
-        written = rows.write(inputs.output, _read(path, row_type_name, problems), IMPORTED[row_type_name])
+        written = tables.write(inputs.output, _read(path, row_type_name, problems), IMPORTED[row_type_name])
         if problems.count:
             more = f" ({problems.count} bad lines in all)" if problems.count > len(problems.first) else ""
             msg = f"{path.name}: {'; '.join(problems.first)}{more}; nothing was imported: correct the lines and import again"
@@ -106,7 +109,7 @@ def _import(path: Path, row_type_name: str, output: str) -> Manifest:
 
     # In the form of a stage module, so that ``execute`` publishes it like any other output.
     stage: Any = SimpleNamespace(__name__=row_type_name, Config=Config, Inputs=StageInputs, run=run)
-    return execute(stage, Config(imported=reading.sha256(path)), {}, output).manifest
+    return execute(stage, Config(imported=files.sha256(path)), {}, output).manifest
 
 
 def _read(path: Path, row_type_name: str, problems: Problems) -> Iterator[Any]:
@@ -114,7 +117,7 @@ def _read(path: Path, row_type_name: str, problems: Problems) -> Iterator[Any]:
     line_type, complete = _line_type(row_type_name), COMPLETE[row_type_name]
     row_type = IMPORTED[row_type_name]
     seen: dict[tuple[Any, ...], int] = {}
-    for number, line in reading.lines(path):
+    for number, line in files.lines(path):
         if isinstance(line, Bad):
             problems.add(number, line.detail)
             continue
@@ -148,12 +151,12 @@ def _line_type(row_type_name: str) -> type[BaseModel]:
 def _complete_question(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
     values["messages"] = [turn.model_dump() for turn in values["messages"]]
     if values["question_id"] is None:
-        values["question_id"] = identity.question_id(values["messages"], values["reference_answer"])
+        values["question_id"] = ids.question_id(values["messages"], values["reference_answer"])
     return values
 
 
 def _complete_response(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
-    from stillhouse.sampling.parsing import parse
+    from stillhouse.vocabulary.transcript import parse
 
     parsed = parse(values["text"])
     return {**values, **{name: getattr(parsed, name) for name in ("think", "answer") if name not in given}}

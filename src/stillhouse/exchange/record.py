@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stillhouse.rows import Message
-from stillhouse.sampling.parsing import parse
+from stillhouse.vocabulary.rows import Message
+from stillhouse.vocabulary.transcript import parse
 
 Text = str | None
 Number = Annotated[float, Field(allow_inf_nan=False)] | None

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stillhouse.exchange.reading import Bad, Object, shown
+from stillhouse.exchange.files import Bad, Object, shown
 
 
 def describe(error: ValidationError) -> str:

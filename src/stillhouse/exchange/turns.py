@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from stillhouse.exchange.record import Unfit, parsed
-from stillhouse.rows import Message
+from stillhouse.vocabulary.rows import Message
 
 ROLES = ("system", "user", "assistant", "tool")
 

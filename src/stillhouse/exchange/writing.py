@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic_core import to_json
 
 from stillhouse.errors import BadConfig
-from stillhouse.exchange.reading import COMPRESSIONS, holds_lines
+from stillhouse.exchange.files import COMPRESSIONS, holds_lines
 
 
 def check_name(name: str) -> None:

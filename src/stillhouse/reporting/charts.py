@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stillhouse.benchmarks.rounds import Step
-    from stillhouse.benchmarks.statistics import Interval
+    from stillhouse.benchmarks.intervals import Interval
+    from stillhouse.benchmarks.trajectories import Step
     from stillhouse.reporting.summary import Score, Summary
 
 Figure = dict[str, Any]

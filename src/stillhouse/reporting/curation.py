@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from stillhouse.curation.statistics import ordered
+from stillhouse.curation.funnel import ordered
 from stillhouse.reporting import charts, page
 
 PAGE = "curation.html"

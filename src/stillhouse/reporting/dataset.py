@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stillhouse import frames, grades
-from stillhouse.composition import Composition
-from stillhouse.decision import Decision, Learnt
-from stillhouse.rows import Graded
+from stillhouse.artifacts import frames
+from stillhouse.grading import tally
+from stillhouse.selection.composition import Composition
+from stillhouse.selection.decision import Decision, Learnt
+from stillhouse.vocabulary.rows import Graded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -92,7 +93,7 @@ def _responses_left(decision: Decision, dropped: Mapping[str, int]) -> list[tupl
 def _pass_rates(graded: Path) -> Counts:
     made = frames.scan(graded, Graded, ("models",)).explode("models").unnest("models").select("model", "pass_rate")
     by_model = made.collect(engine="streaming").drop_nulls().partition_by("model", as_dict=True)
-    return {str(model): dict(grades.histogram(rates["pass_rate"])) for (model,), rates in sorted(by_model.items())}
+    return {str(model): dict(tally.histogram(rates["pass_rate"])) for (model,), rates in sorted(by_model.items())}
 
 
 def _spreads(choices: "pl.DataFrame") -> Counts:

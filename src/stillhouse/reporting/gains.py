@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from stillhouse.benchmarks.comparison import OutcomesByName, differences
+from stillhouse.artifacts.store import join, store_of
+from stillhouse.benchmarks.paired import OutcomesByName, differences
 from stillhouse.stages.report import OUTCOMES
-from stillhouse.store import join, store_of
 
 Seeds = Mapping[int, Mapping[str, OutcomesByName]]
 """Seed -> checkpoint -> what its report wrote down; of one benchmark, in one round."""

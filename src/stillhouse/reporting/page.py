@@ -13,18 +13,18 @@ from stillhouse.reporting.summary import Score, Summary
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from stillhouse.benchmarks.anchors import Anchor, Published
     from stillhouse.benchmarks.evaluation import Evaluation
+    from stillhouse.benchmarks.intervals import Interval
+    from stillhouse.benchmarks.published_results import Anchor, Published
     from stillhouse.benchmarks.scores import Measured
-    from stillhouse.benchmarks.statistics import Interval
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(path: Path, model: str, measured: "Sequence[Measured]") -> None:
     """The page of one evaluation: scores, verdicts, what the rounds of thinking changed, and samples to read."""
-    from stillhouse.benchmarks.anchors import step_anchors
-    from stillhouse.benchmarks.rounds import TRAJECTORIES
+    from stillhouse.benchmarks.published_results import step_anchors
+    from stillhouse.benchmarks.trajectories import TRAJECTORIES
 
     scores = [
         Score(
@@ -68,7 +68,7 @@ def write_comparison(
 
 def beside(scores: Sequence[Score], settings: Mapping[str, Any]) -> "dict[str, tuple[list[Score], list[Anchor]]]":
     """Our scores and the papers', by benchmark that the papers measure; ``settings``: our protocol by benchmark."""
-    from stillhouse.benchmarks.anchors import anchors
+    from stillhouse.benchmarks.published_results import anchors
 
     found = {}
     for name, given in settings.items():

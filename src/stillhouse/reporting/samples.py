@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stillhouse import rows
-from stillhouse.rows import Question, Response, Verified
+from stillhouse.artifacts import tables
+from stillhouse.vocabulary.rows import Question, Response, Verified
 
 CHAINS_SHOWN = 30
 """Wrong chains to a benchmark, and as many right ones; fewer where they would be too many for a page."""
@@ -49,8 +49,8 @@ def of_reports(name: str, reports: Mapping[str, Path], n_chains: int) -> list[Sa
     asked: dict[str, Question] = {}
     verdicts: dict[str, dict[str, Verified]] = {}
     for label, report in reports.items():
-        asked |= {row.question_id: row for row in rows.read(report / name / "questions", Question)}
-        verdicts[label] = _ends(rows.read(report / name / "verified", Verified))
+        asked |= {row.question_id: row for row in tables.read(report / name / "questions", Question)}
+        verdicts[label] = _ends(tables.read(report / name / "verified", Verified))
     shared = sorted(set.intersection(*(set(found) for found in verdicts.values())))
     unlike = [each for each in shared if len({found[each].passed for found in verdicts.values()}) > 1]
     alike = [each for each in shared if each not in set(unlike)]
@@ -58,7 +58,7 @@ def of_reports(name: str, reports: Mapping[str, Path], n_chains: int) -> list[Sa
     # Texts are long: of all there are, only those that are shown are kept.
     wanted = set(shown)
     said = {
-        label: _ends(row for row in rows.read(report / name / "responses", Response) if row.question_id in wanted)
+        label: _ends(row for row in tables.read(report / name / "responses", Response) if row.question_id in wanted)
         for label, report in reports.items()
     }
     return [_sample(name, label, asked[each], said[label][each], verdicts[label][each]) for each in shown for label in reports]

@@ -8,9 +8,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from stillhouse import manifest as manifests
-from stillhouse.benchmarks.statistics import Interval
-from stillhouse.manifest import Manifest
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts.manifest import Manifest
+from stillhouse.benchmarks.intervals import Interval
 from stillhouse.stages import DATA_PATH
 
 

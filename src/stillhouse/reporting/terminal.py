@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from stillhouse import manifest as manifests
-from stillhouse import store
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import store
+from stillhouse.artifacts.manifest import Manifest
 from stillhouse.errors import MissingInput
-from stillhouse.manifest import Manifest
 
 
 def show(console: Console, uri: str, n_rows: int, *, dropped: bool = False) -> None:

@@ -10,8 +10,8 @@ from functools import cache
 
 from pydantic import Field
 
-from stillhouse.rows import Category
-from stillhouse.stage import StageConfig
+from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.settings import StageConfig
 
 Prior = tuple[float, float]
 

@@ -9,11 +9,11 @@ from itertools import chain
 from pathlib import Path
 
 from stillhouse.errors import TooManyErrors
-from stillhouse.rows import ResponseKey
+from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.engine import Engine, Request, Sampling, response
-from stillhouse.sampling.parts import Earlier, Parts
 from stillhouse.sampling.plan import Plan
-from stillhouse.stage import StageInputs
+from stillhouse.sampling.published_parts import Earlier, Parts
+from stillhouse.vocabulary.rows import ResponseKey
 
 LOG_EVERY_S = 10.0
 

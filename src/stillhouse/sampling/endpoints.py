@@ -11,8 +11,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from stillhouse import environment
 from stillhouse.errors import EngineFailed
+from stillhouse.execution import environment
 from stillhouse.sampling.replies import BUSY, Failure
 
 CONCURRENCY = 64

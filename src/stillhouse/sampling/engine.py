@@ -8,10 +8,11 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
-from stillhouse.rows import Category, Message, Question, Response, ResponseKey
-from stillhouse.sampling.parsing import ANSWER, END_THINK, THINK, Parsed, parse
-from stillhouse.sampling.prompts import Suffix, SystemPrompt, asked
-from stillhouse.stage import StageConfig
+from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.prompts import Suffix, SystemPrompt, asked
+from stillhouse.vocabulary.rows import Message, Question, Response, ResponseKey
+from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.transcript import ANSWER, END_THINK, THINK, Parsed, parse
 
 EngineName = Literal["openai", "transformers", "vllm"]
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from stillhouse import environment
 from stillhouse.errors import EngineFailed, nearest
+from stillhouse.execution import environment
 from stillhouse.sampling.endpoints import Endpoint, backoff_s, endpoints
 from stillhouse.sampling.engine import Completion, Request, Sampling
 from stillhouse.sampling.replies import BUSY, FINAL, Failure, read_error, read_reply

@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stillhouse import identity, rows
-from stillhouse.rows import Dropped, Message, Question, Response, ResponseKey
 from stillhouse.sampling.engine import Request, Sampling, row_seed
-from stillhouse.sampling.prompts import summary_prompt
 from stillhouse.sampling.rounds import ask, ask_all
+from stillhouse.vocabulary import ids, rows
+from stillhouse.vocabulary.prompts import summary_prompt
+from stillhouse.vocabulary.rows import Dropped, Message, Question, Response, ResponseKey
 
 VERIFIED_AT_ONCE = 2048
 """Responses whose verdicts are waited for together: bounds the texts in memory."""
@@ -52,7 +52,7 @@ class Plan(ABC):
 
 def seeded(seed: int) -> Callable[[ResponseKey, Sequence[Message]], int]:
     """Seeds from a request's key and its prompt: an edited prompt is another request, even where the question's id is the same."""
-    return lambda key, messages: row_seed(seed, (*key, identity.content_id(identity.prompt_text(messages))))
+    return lambda key, messages: row_seed(seed, (*key, ids.content_id(ids.prompt_text(messages))))
 
 
 def _chain(key: ResponseKey) -> Chain:
@@ -216,7 +216,7 @@ class Summaries(Plan):
             if row.think is None or question is None:
                 continue
             key: ResponseKey = (row.question_id, row.model, "summary", row.round, row.sample_index)
-            asked = question.messages[-1]["content"] if len(question.messages) == 1 else identity.prompt_text(question.messages)
+            asked = question.messages[-1]["content"] if len(question.messages) == 1 else ids.prompt_text(question.messages)
             messages: list[Message] = [{"role": "user", "content": summary_prompt(self.template, asked, row.think)}]
             yield Request(key, messages, seed_of(key, messages))
 

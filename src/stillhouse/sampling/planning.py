@@ -7,16 +7,17 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stillhouse import identity, rows
-from stillhouse import manifest as manifests
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, MissingInput
-from stillhouse.rows import Question, Response
 from stillhouse.sampling.adaptive import decided
 from stillhouse.sampling.engine import Engine, Sampling
 from stillhouse.sampling.plan import Plan, Rounds, Standing, Summaries, Until
 from stillhouse.verification.judges import JUDGES
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.scoring import verdicts
+from stillhouse.vocabulary import ids
+from stillhouse.vocabulary.rows import Question, Response
 
 if TYPE_CHECKING:
     from stillhouse.stages.responses import Config, Inputs
@@ -41,7 +42,7 @@ def sampling_id(config: "Config", sampling: Sampling, inputs: "Inputs") -> str:
     more = [manifests.load(uri, "input checkpoint").fingerprint for uri in uris]
     if config.prompt_kind == "summary":
         more.append(config.model or "")
-    return identity.content_id(sampling.sampling_id, *more) if more else sampling.sampling_id
+    return ids.content_id(sampling.sampling_id, *more) if more else sampling.sampling_id
 
 
 def loader(sampling: Sampling, model: str, checkpoint: Path | None) -> Callable[[], Engine]:
@@ -79,12 +80,12 @@ def _refuse_judged(config: "Config", asked: Mapping[str, Question]) -> None:
 
 def questions(inputs: "Inputs") -> Iterator[Question]:
     """Those of this shard."""
-    return (row for row in rows.read(inputs.questions, Question) if inputs.shard.holds(row.question_id))
+    return (row for row in tables.read(inputs.questions, Question) if inputs.shard.holds(row.question_id))
 
 
 def responses(inputs: "Inputs") -> Iterator[Response]:
     """Those of this shard whose thinking is to be summarised."""
-    given = chain.from_iterable(rows.read(path, Response) for path in inputs.responses)
+    given = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
     return (row for row in given if row.prompt_kind != "summary" and inputs.shard.holds(row.question_id))
 
 

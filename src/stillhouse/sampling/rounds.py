@@ -6,9 +6,9 @@ answer, the next one asks the plain question again: the paper does not say.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from stillhouse.rows import Message, Question, ResponseKey
 from stillhouse.sampling.engine import Request, Sampling
-from stillhouse.sampling.prompts import previous_answer_prompt
+from stillhouse.vocabulary.prompts import previous_answer_prompt
+from stillhouse.vocabulary.rows import Message, Question, ResponseKey
 
 SeedOf = Callable[[ResponseKey, Sequence[Message]], int]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from stillhouse import environment
 from stillhouse.errors import EngineFailed, one_line
+from stillhouse.execution import environment
 from stillhouse.sampling.engine import Completion, Request, Sampling
 
 if TYPE_CHECKING:

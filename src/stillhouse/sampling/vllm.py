@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from stillhouse import environment
 from stillhouse.errors import EngineFailed, one_line
-from stillhouse.identity import prompt_text
+from stillhouse.execution import environment
 from stillhouse.sampling.engine import Completion, Request, Sampling
 from stillhouse.sampling.replies import refusal_kind
+from stillhouse.vocabulary.ids import prompt_text
 
 AHEAD = 1024
 """Requests handed to vLLM at a time: more than it runs at once, so that its scheduler never waits for one."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.errors import EngineFailed, one_line
-from stillhouse.screening.tokens import Cut, Tokens, batches, tokens
+from stillhouse.screening.tokenise import Cut, Tokens, batches, tokens
 
 if TYPE_CHECKING:
     import numpy as np

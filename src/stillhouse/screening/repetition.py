@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stillhouse.screening.tokens import Tokens
+from stillhouse.screening.tokenise import Tokens
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from stillhouse.rows import Response, Screened, response_key
 from stillhouse.sampling.engine import EngineName
 from stillhouse.screening.ngrams import Ngrams
 from stillhouse.screening.perplexity import Scorer
 from stillhouse.screening.repetition import Repeat, longest_repeats
 from stillhouse.screening.structure import structure_flaws
-from stillhouse.screening.tokens import tokens
-from stillhouse.stage import StageConfig
+from stillhouse.screening.tokenise import tokens
+from stillhouse.vocabulary.rows import Response, Screened, response_key
+from stillhouse.vocabulary.settings import StageConfig
 
 
 class Rules(StageConfig):

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from stillhouse.rows import Message, Response
+from stillhouse.vocabulary.rows import Message, Response
 
 
 def turns(messages: Collection[Message]) -> int:

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from stillhouse.rows import Dropped, Question
 from stillhouse.sources import arithmetic, file, huggingface, human_eval, reasoning_gym, release, worded
+from stillhouse.vocabulary.rows import Dropped, Question
 
 Spec = Annotated[
     arithmetic.Arithmetic

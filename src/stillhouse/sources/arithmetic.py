@@ -14,10 +14,10 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from stillhouse.errors import BadConfig
-from stillhouse.identity import question_id
-from stillhouse.rows import Message, Question
-from stillhouse.sampling.prompts import previous_answer_prompt
 from stillhouse.sources.spec import GeneratedSpec
+from stillhouse.vocabulary.ids import question_id
+from stillhouse.vocabulary.prompts import previous_answer_prompt
+from stillhouse.vocabulary.rows import Message, Question
 
 MAX_DIGITS = 9
 DISTINCT_TRIES = 2000

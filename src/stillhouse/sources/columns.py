@@ -8,12 +8,13 @@ from pydantic import Field, model_validator
 
 from stillhouse.exchange import turns
 from stillhouse.exchange.conversations import ROLES
-from stillhouse.exchange.reading import Bad, Object, shown
+from stillhouse.exchange.files import Bad, Object, shown
 from stillhouse.exchange.record import Unfit
-from stillhouse.identity import question_id
-from stillhouse.rows import CATEGORIES, Category, Message, Question
 from stillhouse.sources.spec import StoredSpec
-from stillhouse.stage import StageConfig
+from stillhouse.vocabulary.categories import CATEGORIES, Category
+from stillhouse.vocabulary.ids import question_id
+from stillhouse.vocabulary.rows import Message, Question
+from stillhouse.vocabulary.settings import StageConfig
 
 MISSING = object()
 MAYBE = "?"

@@ -7,12 +7,12 @@ from typing import Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from stillhouse.errors import BadConfig
-from stillhouse.exchange import reading
-from stillhouse.exchange.reading import Bad, bounded
-from stillhouse.rows import Dropped, Question
+from stillhouse.exchange import files
+from stillhouse.exchange.files import Bad, bounded
 from stillhouse.sources import columns
 from stillhouse.sources.columns import MappedSpec
 from stillhouse.sources.spec import StoredSpec
+from stillhouse.vocabulary.rows import Dropped, Question
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class PinnedSpec(StoredSpec):
     """The file's digest; another content is refused."""
     revision: str | None = None
     """In place of a digest, a name that whoever changes the file raises: nothing else tells old questions from new ones."""
-    max_line_bytes: int = Field(reading.MAX_LINE_BYTES, ge=1)
+    max_line_bytes: int = Field(files.MAX_LINE_BYTES, ge=1)
     """Longest line of a file of JSON lines; a longer one is dropped without being held."""
 
     @model_validator(mode="after")
@@ -45,13 +45,13 @@ class File(PinnedSpec, MappedSpec):
 
 def questions(spec: File) -> Iterator[Question | Dropped]:
     """The file's questions in its order. Raises BadConfig, MissingInput, TooManyErrors."""
-    return stored(spec, lambda path: columns.questions(spec, reading.objects(path, spec.max_line_bytes)))
+    return stored(spec, lambda path: columns.questions(spec, files.objects(path, spec.max_line_bytes)))
 
 
 def stored(spec: PinnedSpec, read: Callable[[Path], Iterator[tuple[int, T | Bad]]]) -> Iterator[T | Dropped]:
     """What ``read`` makes of the file, once its digest is checked; raises TooManyErrors above the source's ceiling."""
-    with reading.local(spec.path) as path:
-        if spec.sha256 is not None and (found := reading.sha256(path)) != spec.sha256:
+    with files.local(spec.path) as path:
+        if spec.sha256 is not None and (found := files.sha256(path)) != spec.sha256:
             msg = (
                 f"source {spec.name}: {spec.path} has sha256 {found}, {spec.sha256} is pinned; restore the file, or pin the new one"
             )

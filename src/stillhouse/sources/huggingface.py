@@ -6,10 +6,10 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from stillhouse.errors import MissingInput
-from stillhouse.exchange.reading import Bad, Object, bounded
-from stillhouse.rows import Dropped, Question
+from stillhouse.exchange.files import Bad, Object, bounded
 from stillhouse.sources import columns
 from stillhouse.sources.columns import MappedSpec
+from stillhouse.vocabulary.rows import Dropped, Question
 
 BRANCHES = ("main", "master")
 

@@ -12,9 +12,9 @@ from typing import Literal
 from pydantic import Field
 
 from stillhouse.errors import BadConfig
-from stillhouse.identity import question_id
-from stillhouse.rows import Message, Question
 from stillhouse.sources.spec import SourceSpec
+from stillhouse.vocabulary.ids import question_id
+from stillhouse.vocabulary.rows import Message, Question
 
 PROMPT = (
     "Complete the following Python function. Answer with the whole function and its imports, in one code block.\n\n```python\n{}```"

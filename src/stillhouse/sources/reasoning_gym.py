@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from stillhouse.errors import BadConfig
-from stillhouse.identity import question_id
-from stillhouse.rows import Dropped, Message, Question, dropped
 from stillhouse.sources.spec import GeneratedSpec
+from stillhouse.vocabulary.ids import question_id
+from stillhouse.vocabulary.rows import Dropped, Message, Question, dropped
 
 Generator = Literal["gsm_symbolic", "basic_arithmetic", "chain_sum", "simple_equations"]
 """Generators whose own answers were checked. Some others of the package score nonsense 1.0, or their own answer 0."""

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from stillhouse.exchange.conversion import question_of
-from stillhouse.exchange.reading import Bad
-from stillhouse.exchange.release import records
-from stillhouse.identity import question_id
-from stillhouse.rows import Category, Dropped, Question
+from stillhouse.exchange.files import Bad
+from stillhouse.exchange.importing import records
 from stillhouse.sources.file import PinnedSpec, stored
+from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.ids import question_id
+from stillhouse.vocabulary.rows import Dropped, Question
 
 
 class Release(PinnedSpec):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from stillhouse.stage import StageConfig
+from stillhouse.vocabulary.settings import StageConfig
 
 
 class SourceSpec(StageConfig):

@@ -13,10 +13,10 @@ from typing import Literal
 from pydantic import Field
 
 from stillhouse.errors import BadConfig
-from stillhouse.identity import question_id
-from stillhouse.rows import Message, Question
 from stillhouse.sources.arithmetic import DISTINCT_TRIES
 from stillhouse.sources.spec import GeneratedSpec
+from stillhouse.vocabulary.ids import question_id
+from stillhouse.vocabulary.rows import Message, Question
 
 NAMES = (
     "Ada", "Ben", "Clara", "David", "Emma", "Farid", "Grace", "Hugo", "Ines", "Jonas", "Kira", "Leo", "Mona", "Nils", "Olga",

@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from stillhouse.errors import BadConfig, nearest
-from stillhouse.stage import Stage
+from stillhouse.execution.contract import Stage
 
 DATA_PATH = (
     "questions", "responses", "verified", "screened", "graded", "selected", "sft", "rl", "report", "comparison", "registry"

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator
 
-from stillhouse.benchmarks.anchors import known_model
+from stillhouse.benchmarks.published_results import known_model
 from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.stage import Outputs, StageConfig, StageInputs
+from stillhouse.execution.contract import Outputs, StageInputs
 from stillhouse.stages.report import OUTCOMES
+from stillhouse.vocabulary.settings import StageConfig
 
 if TYPE_CHECKING:
-    from stillhouse.benchmarks.anchors import Published
+    from stillhouse.benchmarks.published_results import Published
     from stillhouse.reporting.summary import Score
 
 COMPARISON = "comparison.json"
@@ -47,7 +48,7 @@ class Inputs(StageInputs):
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Compare. Raises NothingToDo for one report alone, or reports that share no protocol."""
-    from stillhouse.benchmarks.comparison import differences
+    from stillhouse.benchmarks.paired import differences
     from stillhouse.reporting.page import write_comparison
     from stillhouse.reporting.samples import of_comparison
 
@@ -82,7 +83,7 @@ def _one_protocol(outcomes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _published(config: Config, labels: list[str]) -> "list[Published]":
     """The papers' comparisons of the models that stand for ours. Raises BadConfig where one stands for no checkpoint."""
-    from stillhouse.benchmarks.anchors import published
+    from stillhouse.benchmarks.published_results import published
 
     if unknown := sorted(config.beside.keys() - set(labels)):
         msg = f"comparison: `beside` names {', '.join(unknown)}, the checkpoints are {', '.join(labels)}; use their names"
@@ -102,7 +103,7 @@ def _labelled(config: Config, inputs: Inputs) -> list[tuple[str, Path]]:
 
 def _scores(label: str, measured: Mapping[str, Any]) -> "Iterator[Score]":
     """The scores a report wrote down."""
-    from stillhouse.benchmarks.statistics import Interval
+    from stillhouse.benchmarks.intervals import Interval
     from stillhouse.reporting.summary import Score
 
     for name, each in measured.items():

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from stillhouse import frames, gradebook, grades
+from stillhouse.artifacts import frames
 from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.grading import PassRateKind, PassThresholds, SolvedShares
-from stillhouse.keys import Keys, Seen
-from stillhouse.rows import Graded, Verified
-from stillhouse.stage import Outputs, StageConfig, StageInputs
+from stillhouse.execution.contract import Outputs, StageInputs
+from stillhouse.grading import levels, tally
+from stillhouse.grading.config import PassRateKind, PassThresholds, SolvedShares
+from stillhouse.grading.keys import Keys, Seen
+from stillhouse.vocabulary.rows import Graded, Verified
+from stillhouse.vocabulary.settings import StageConfig
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,12 +61,12 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     """
     import polars as pl
 
-    asked = grades.asked(inputs.questions)
+    asked = tally.asked(inputs.questions)
     known, seen = Keys(asked["question_id"]), Seen(asked.height)
     verdicts = known.read(inputs.verified, Verified, "verify_score")
-    tallies, unknown = grades.tally(verdicts, seen, grades.limits(config.pass_thresholds, asked))
+    tallies, unknown = tally.tally(verdicts, seen, tally.limits(config.pass_thresholds, asked))
     if seen.has_duplicates:
-        grades.refuse_duplicate(inputs.verified)
+        tally.refuse_duplicate(inputs.verified)
     scored = {known.models[number]: tally for number, tally in tallies.items() if tally.n_scores}
     models = sorted(scored)
     if not models:
@@ -76,14 +78,14 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     if inputs.shard.count > 1:
         joined, beyond = _mine(inputs, joined), _mine(inputs, beyond)
     has_score = pl.any_horizontal(*(pl.col(f"n_{place}") > 0 for place in range(len(models))))
-    book = gradebook.grade(joined.filter(has_score), len(models), config.pass_rate_kind, config.ddof)
-    book = gradebook.place_levels(book, roles, config.solved_share, config.seed)
-    frames.write(inputs.output, gradebook.as_rows(book, models), Graded)
+    book = levels.grade(joined.filter(has_score), len(models), config.pass_rate_kind, config.ddof)
+    book = levels.place_levels(book, roles, config.solved_share, config.seed)
+    frames.write(inputs.output, levels.as_rows(book, models), Graded)
     silent = joined.filter(~has_score)
     drops = [frames.dropped(silent, "no_verdict"), frames.dropped(beyond, "unknown_question")]
     counts = frames.write_dropped(inputs.dropped, drops)
     inputs.progress(book.height, book.height, "questions")
-    return Outputs(metrics=gradebook.metrics(book, models, roles, config.ddof), dropped=counts)
+    return Outputs(metrics=levels.metrics(book, models, roles, config.ddof), dropped=counts)
 
 
 def _roles(config: Config, models: Sequence[str]) -> dict[str, int | None]:

@@ -12,26 +12,28 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from stillhouse import benchmarks, rows, sources
-from stillhouse.curation import contamination, statistics
+from stillhouse import benchmarks, sources
+from stillhouse.artifacts import tables
+from stillhouse.curation import contamination, funnel
 from stillhouse.curation.contamination import Decontamination
-from stillhouse.curation.decisions import decide
-from stillhouse.curation.delivery import deliver
 from stillhouse.curation.downsampling import Shares, surplus
+from stillhouse.curation.drops import Ledger
+from stillhouse.curation.duplicates import decide
 from stillhouse.curation.embedding import PACKAGED, SemanticDuplicates
-from stillhouse.curation.intake import Intake, take_all
+from stillhouse.curation.filters import Filters
+from stillhouse.curation.first_pass import Intake, take_all
 from stillhouse.curation.interleaving import interleave
 from stillhouse.curation.labels import ModelLabels, labeller, refuse_unlabelled
-from stillhouse.curation.ledger import Ledger
 from stillhouse.curation.near import NearDuplicates
-from stillhouse.curation.pool import Pool
-from stillhouse.curation.reading import reader
-from stillhouse.curation.rules import Filters
+from stillhouse.curation.normalised import reader
+from stillhouse.curation.second_pass import deliver
+from stillhouse.curation.spool import Pool
 from stillhouse.errors import NothingToDo
+from stillhouse.execution.contract import Outputs, StageInputs
 from stillhouse.reporting.curation import write_curation
-from stillhouse.rows import Dropped, Question
 from stillhouse.sources import Spec
-from stillhouse.stage import Outputs, StageConfig, StageInputs
+from stillhouse.vocabulary.rows import Dropped, Question
+from stillhouse.vocabulary.settings import StageConfig
 
 SCHEMA_VERSION = 2
 
@@ -89,7 +91,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     ledger = Ledger(inputs.output)
     pool = Pool(inputs.scratch / "pool", config.near_duplicates, config.source_order)
     intake = Intake(reader(config.tokenizer), config.filters, exams, inputs.shard, config.sees_all, pool, ledger)
-    total = sum(spec.count or 0 for spec in config.sources) + sum(map(rows.count, inputs.imported))
+    total = sum(spec.count or 0 for spec in config.sources) + sum(map(tables.count, inputs.imported))
     take_all(intake, interleave(streams, config.seed), total, inputs.progress)
     verdicts = decide(pool, exams, config.semantic_duplicates, config.embedding_model, config.max_questions, ledger.note)
     fewer = partial(surplus, config.downsample, config.seed) if config.downsample else None
@@ -104,13 +106,13 @@ def _publish(config: Config, inputs: Inputs, ledger: Ledger, counts: Counter[str
         msg = f"questions: none of {ledger.n_read} questions is left; dropped: {dict(ledger.dropped)}; look at the sources"
         raise NothingToDo(msg)
     ledger.close()
-    metrics = statistics.metrics(ledger, counts)
+    metrics = funnel.metrics(ledger, counts)
     page = write_curation(inputs.output, metrics, ledger.dropped, ledger.pairs.paths)
     return Outputs(metrics, dict(ledger.dropped), artifacts=[page])
 
 
 def _streams(config: Config, inputs: Inputs) -> list[tuple[float, Iterator[Question | Dropped]]]:
-    imported = [(config.imported_weight, rows.read(path, Question)) for path in inputs.imported]
+    imported = [(config.imported_weight, tables.read(path, Question)) for path in inputs.imported]
     if streams := [*((spec.weight, sources.read(spec)) for spec in config.sources), *imported]:
         return streams
     msg = "questions: no source in the config and no --input imported=URI; give one of the two"

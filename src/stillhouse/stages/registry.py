@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from stillhouse import tracking
 from stillhouse.benchmarks import bare_name, definition
-from stillhouse.benchmarks.gate import CANDIDATE, CHALLENGER, CHAMPION, Decision, decide, line
 from stillhouse.errors import MissingInput
-from stillhouse.promotion import REPLACES, Version, earlier_try
-from stillhouse.stage import Outputs, StageConfig, StageInputs
+from stillhouse.execution import tracking
+from stillhouse.execution.contract import Outputs, StageInputs
+from stillhouse.registry.gate import CANDIDATE, CHALLENGER, CHAMPION, Decision, decide, line
+from stillhouse.registry.promotion import REPLACES, Version, earlier_try
 from stillhouse.stages.report import OUTCOMES
+from stillhouse.vocabulary.settings import StageConfig
 
 SCHEMA_VERSION = 2
 DECISION = "decision.json"
@@ -53,7 +54,7 @@ class Inputs(StageInputs):
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Compare with the champion, register, set the aliases, and write down why."""
-    from stillhouse import manifest as manifests
+    from stillhouse.artifacts import manifest as manifests
     from stillhouse.reporting.page import write_run
     from stillhouse.reporting.summary import collect
 
@@ -94,7 +95,7 @@ def _tags(decision: Decision) -> Mapping[str, str]:
 
 
 def _champion_report(version: str, tags: dict[str, str], scratch: Path) -> Path:
-    from stillhouse import store
+    from stillhouse.artifacts import store
 
     uri = tags.get("report", "")
     if not uri or not store.store_of(uri).names(uri):

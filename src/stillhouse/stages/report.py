@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, field_validator
 
-from stillhouse import rows
+from stillhouse.artifacts import tables
 from stillhouse.benchmarks import bare_name, definition, pinned, questions
-from stillhouse.rows import Question, Response, Verified
+from stillhouse.execution.contract import Outputs, StageInputs
 from stillhouse.sampling.engine import Sampling
-from stillhouse.stage import Outputs, StageInputs
+from stillhouse.vocabulary.rows import Question, Response, Verified
 
 if TYPE_CHECKING:
     from stillhouse.benchmarks.evaluation import Verify
@@ -88,10 +88,10 @@ def run(config: Config, inputs: Inputs) -> Outputs:
 
 def _verify(benchmark: str, pool: "VerifierPool") -> "Verify":
     """How the benchmark's answers are judged: by the letter they name, or as any other answers are."""
-    from stillhouse.benchmarks import choices
+    from stillhouse.benchmarks import multiple_choice
     from stillhouse.verification.scoring import verdicts
 
-    return choices.verdicts if definition(benchmark).multiple_choice else partial(verdicts, pool)
+    return multiple_choice.verdicts if definition(benchmark).multiple_choice else partial(verdicts, pool)
 
 
 def _progress(inputs: Inputs, before: int, total: int, done: int, _: int) -> None:
@@ -108,6 +108,6 @@ def _title(config: Config, inputs: Inputs) -> str:
 
 def _write_rows(directory: Path, measured: "Sequence[Measured]") -> None:
     for each in measured:
-        rows.write(directory / each.name / "questions", each.evaluation.questions, Question)
-        rows.write(directory / each.name / "responses", each.evaluation.responses, Response)
-        rows.write(directory / each.name / "verified", each.evaluation.verified, Verified)
+        tables.write(directory / each.name / "questions", each.evaluation.questions, Question)
+        tables.write(directory / each.name / "responses", each.evaluation.responses, Response)
+        tables.write(directory / each.name / "verified", each.evaluation.verified, Verified)

@@ -7,14 +7,14 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from stillhouse.errors import NothingToDo
-from stillhouse.grading import PassThresholds
+from stillhouse.execution.contract import Outputs, StageInputs
+from stillhouse.grading.config import PassThresholds
 from stillhouse.sampling import planning
 from stillhouse.sampling.adaptive import Adaptive
 from stillhouse.sampling.answering import Answering
 from stillhouse.sampling.engine import Sampling
-from stillhouse.sampling.parts import Parts, composition
-from stillhouse.sampling.prompts import SUMMARY_PROMPT
-from stillhouse.stage import Outputs, StageInputs
+from stillhouse.sampling.published_parts import Parts, composition
+from stillhouse.vocabulary.prompts import SUMMARY_PROMPT
 
 SCHEMA_VERSION = 2
 

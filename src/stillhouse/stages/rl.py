@@ -8,12 +8,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stillhouse.rows import Category
-from stillhouse.sampling.prompts import Suffix, SystemPrompt
-from stillhouse.stage import Outputs, StageConfig, StageInputs
-from stillhouse.tracking import TABLE
-from stillhouse.training.curriculum import ASKED, OUTCOMES, Plateau, asked_before, levels_of, questions_of, unsolved
-from stillhouse.training.sampler import Engine
+from stillhouse.execution.contract import Outputs, StageInputs
+from stillhouse.execution.tracking import TABLE
+from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, Plateau, asked_before, levels_of, questions_of, unsolved
+from stillhouse.training.rl.rollout_engine import Engine
+from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
+from stillhouse.vocabulary.settings import StageConfig
 
 ROLLOUTS = f"rollouts{TABLE}"
 
@@ -77,10 +78,11 @@ class Inputs(StageInputs):
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Train, and write the checkpoint, some rollouts, and how often each question was asked and solved."""
-    from stillhouse.training import asking, loop, models, optimizer, progress, rollouts
-    from stillhouse.training.grpo import make_trainer
-    from stillhouse.training.rewards import Rewards
-    from stillhouse.training.tokens import require_chat_template
+    from stillhouse.training import loop, models, optimizer, progress
+    from stillhouse.training.data.tokens import require_chat_template
+    from stillhouse.training.rl import on_policy, rollout_prompts
+    from stillhouse.training.rl.grpo_trainer import make_trainer
+    from stillhouse.training.rl.rewards import Rewards
 
     if config.carry_optimizer:
         optimizer.require(inputs.checkpoint)
@@ -92,13 +94,13 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     n_solved = n_split - len(questions)
     model, tokenizer = models.load(models.FromCheckpoint(), inputs.checkpoint, (), config.seed)
     require_chat_template(tokenizer)
-    prompts, dropped = asking.prompts(config, inputs, questions, model, tokenizer)
-    asked = asking.order(config, prompts, before)
+    prompts, dropped = rollout_prompts.prompts(config, inputs, questions, model, tokenizer)
+    asked = rollout_prompts.order(config, prompts, before)
     with Rewards(questions, config.verify_timeout_s, levels_of(questions, inputs.graded)) as rewards:
         trainer = make_trainer(config, inputs, model, tokenizer, prompts, asked, rewards)
         if config.carry_optimizer:
             trainer.add_callback(optimizer.carried(trainer, inputs.checkpoint))
-        loop.train(trainer, inputs, *rollouts.memory(rewards, trainer.probe))
+        loop.train(trainer, inputs, *on_policy.memory(rewards, trainer.probe))
     loop.save(trainer, tokenizer, inputs.output)
     if config.keep_optimizer:
         optimizer.save(trainer, inputs.output)
@@ -106,7 +108,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     times = Counter(before) + Counter(asked[: n_steps * config.prompts_per_step])
     (inputs.output / OUTCOMES).write_text(json.dumps(rewards.outcomes), encoding="utf-8")
     (inputs.output / ASKED).write_text(json.dumps(times), encoding="utf-8")
-    (inputs.output / ROLLOUTS).write_text(rollouts.table(rewards.rollouts), encoding="utf-8")
+    (inputs.output / ROLLOUTS).write_text(on_policy.table(rewards.rollouts), encoding="utf-8")
     counts = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
     sizes = {"n_questions": len(prompts), "n_asked_before": n_asked, "n_solved_before": n_solved, "n_steps": n_steps}
     if config.carry_optimizer:

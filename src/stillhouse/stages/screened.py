@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from stillhouse import rows
+from stillhouse.artifacts import tables
+from stillhouse.artifacts.tables import Parts
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
-from stillhouse.parts import Parts
-from stillhouse.rows import Dropped, Response, Screened
-from stillhouse.screening import ngrams, perplexity, reading
+from stillhouse.execution.contract import Outputs, StageInputs
+from stillhouse.screening import input_rows, ngrams, perplexity
 from stillhouse.screening.rules import Asked, Rules, Screening, screen
-from stillhouse.screening.tokens import batches
-from stillhouse.stage import Outputs, StageInputs
+from stillhouse.screening.tokenise import batches
+from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.rows import Dropped, Response, Screened
 
 SCHEMA_VERSION = 2
 FREQUENT = "frequent_ngrams.json"
@@ -38,10 +39,10 @@ class Inputs(StageInputs):
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Count strings over all responses, then judge each, batch by batch. Raises BadRows for a response to an unknown question."""
     scorer = _scorer(config, inputs)
-    asked = reading.asked(inputs.questions, with_prompts=config.max_perplexity is not None)
+    asked = input_rows.asked(inputs.questions, with_prompts=config.max_perplexity is not None)
     frequent = _frequent(config, inputs)
     reasons: Counter[str] = Counter()
-    n_made = rows.write(inputs.output, _screened(inputs, _judged(config, inputs, asked, frequent, scorer), reasons), Screened)
+    n_made = tables.write(inputs.output, _screened(inputs, _judged(config, inputs, asked, frequent, scorer), reasons), Screened)
     if not n_made and inputs.shard.count == 1:
         msg = "screened: the responses have no row for this run; nothing to screen"
         raise NothingToDo(msg)
@@ -70,15 +71,15 @@ def _frequent(config: Config, inputs: Inputs) -> ngrams.Ngrams | None:
     scratch = inputs.scratch / "ngrams"
     scratch.mkdir()
     found = ngrams.Ngrams(config.ngram_tokens, config.max_ngram_count, ngrams.tokenizer(config.ngram_tokenizer), scratch)
-    return ngrams.counted(reading.texts(inputs.responses), found)
+    return ngrams.counted(input_rows.texts(inputs.responses), found)
 
 
 def _judged(
     config: Config, inputs: Inputs, asked: Mapping[str, Asked], frequent: ngrams.Ngrams | None, scorer: perplexity.Scorer | None
 ) -> Iterator[tuple[Response, Screening]]:
     """The second pass. Strings are counted over all responses, so that shards judge alike; each judges its own."""
-    total, done = sum(rows.count(path) for path in inputs.responses), 0
-    given = chain.from_iterable(rows.read(path, Response) for path in inputs.responses)
+    total, done = sum(tables.count(path) for path in inputs.responses), 0
+    given = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
     mine = (response for response in given if inputs.shard.holds(response.question_id))
     for batch in batches(mine, lambda response: response.text):
         unknown = next((response for response in batch if response.question_id not in asked), None)

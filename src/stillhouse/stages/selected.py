@@ -4,13 +4,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from stillhouse import choices, examples, frames
-from stillhouse.composition import Composition
-from stillhouse.decision import decide
+from stillhouse.artifacts import frames
 from stillhouse.errors import BadConfig, MissingInput
-from stillhouse.rows import Selected
-from stillhouse.splits import Plan
-from stillhouse.stage import Outputs, StageInputs
+from stillhouse.execution.contract import Outputs, StageInputs
+from stillhouse.selection import algorithm_1, examples
+from stillhouse.selection.composition import Composition
+from stillhouse.selection.decision import decide
+from stillhouse.selection.splits import Plan
+from stillhouse.vocabulary.rows import Selected
 
 SCHEMA_VERSION = 3
 HTML, SWEEP = "dataset.html", "sweep.json"
@@ -42,7 +43,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     inputs.progress(0, 1, "splits")
     frames.write(inputs.output, composition.counted(texts), Selected)
     dropped = frames.write_dropped(inputs.dropped, decision.drops(config.mode, composition))
-    sweep = choices.sweep(decision.learnt.choices, config).to_dicts() if decision.learnt else []
+    sweep = algorithm_1.sweep(decision.learnt.choices, config).to_dicts() if decision.learnt else []
     (inputs.output / SWEEP).write_text(json.dumps(sweep), encoding="utf-8")
     write_dataset(inputs.output / HTML, "What was selected", collect(decision, composition, dropped, sweep, inputs.graded))
     metrics = {f"n_{name}": float(count) for name, count in decision.outcomes().items()}

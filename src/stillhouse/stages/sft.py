@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from stillhouse import ranks
 from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.rows import Category
-from stillhouse.sampling.prompts import Suffix, SystemPrompt
-from stillhouse.stage import Outputs, StageConfig, StageInputs
+from stillhouse.execution import processes
+from stillhouse.execution.contract import Outputs, StageInputs
+from stillhouse.training.data.tokens import LossOn
 from stillhouse.training.lora import Lora
 from stillhouse.training.models import FromCheckpoint, Init
-from stillhouse.training.tokens import LossOn
+from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
+from stillhouse.vocabulary.settings import StageConfig
 
 if TYPE_CHECKING:
-    from stillhouse.training.corpus import Corpus
+    from stillhouse.training.data.corpus import Corpus
 
 
 class Config(StageConfig):
@@ -66,13 +67,15 @@ class Inputs(StageInputs):
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Train, and write the checkpoint."""
-    from stillhouse.training import corpus, loop, models, progress, sharding
-    from stillhouse.training.sft import make_trainer, sequences
+    from stillhouse.training import loop, models, progress
+    from stillhouse.training.data import corpus
+    from stillhouse.training.machine import zero
+    from stillhouse.training.sft.sft_trainer import make_trainer, sequences
 
     counted = _counted(config, inputs)
     texts = ("\n".join(turn["content"] for turn in each.messages) for each in corpus.examples(counted, config.split))
     model, tokenizer = models.load(config.init, inputs.checkpoint, texts, config.seed)
-    metrics: dict[str, float] = {"n_parameters": sharding.n_parameters(model)}
+    metrics: dict[str, float] = {"n_parameters": zero.n_parameters(model)}
     dropped: dict[str, int] = {}
     if config.max_steps != 0:
         learnt, dropped = _tokenised(config, inputs, counted, model, tokenizer)
@@ -88,7 +91,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
 
 def _counted(config: Config, inputs: Inputs) -> dict[Path, int]:
     """How many examples each part of the artifact has."""
-    from stillhouse.training.corpus import n_examples
+    from stillhouse.training.data.corpus import n_examples
 
     if config.max_steps == 0 and (inputs.selected is None or config.init.kind != "scratch"):
         return {}  # nothing is trained; only a new tokenizer would learn from examples
@@ -106,13 +109,13 @@ def _tokenised(
     config: Config, inputs: Inputs, counted: dict[Path, int], model: Any, tokenizer: Any
 ) -> "tuple[Corpus, dict[str, int]]":
     """The examples as tokens, made once a node; those over ``max_length``, or the model's own, go to ``dropped/``."""
-    from stillhouse.training import corpus
-    from stillhouse.training.tokens import require_chat_template
+    from stillhouse.training.data import corpus
+    from stillhouse.training.data.tokens import require_chat_template
 
     require_chat_template(tokenizer)
     context = getattr(model.config, "max_position_embeddings", None) or config.max_length
     limit = min(config.max_length, context)
-    directory, dropped = ranks.from_leader(lambda: corpus.make(config, inputs, counted, tokenizer, limit))
+    directory, dropped = processes.from_leader(lambda: corpus.make(config, inputs, counted, tokenizer, limit))
     if dropped.get("too_long") == (n := sum(counted.values())):
         which = f"max_length {limit}; raise it" if limit == config.max_length else f"the {limit} tokens that the model takes"
         msg = f"sft: all {n} examples are longer than {which}"

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from stillhouse import rows
+from stillhouse.artifacts import tables
 from stillhouse.errors import NothingToDo, TooManyErrors
-from stillhouse.grading import PassThresholds
-from stillhouse.rows import Question, Response, ResponseKey, Verified
-from stillhouse.stage import Outputs, StageConfig, StageInputs
+from stillhouse.execution.contract import Outputs, StageInputs
+from stillhouse.grading.config import PassThresholds
 from stillhouse.verification import self_test
 from stillhouse.verification.counting import cost, counts
 from stillhouse.verification.judges import Judges
@@ -21,6 +20,9 @@ from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.reward_model import RewardModelConfig
 from stillhouse.verification.scoring import verdicts
 from stillhouse.verification.verdict import FAILED, KINDS
+from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.rows import Question, Response, ResponseKey, Verified
+from stillhouse.vocabulary.settings import StageConfig
 
 SCHEMA_VERSION = 2
 PART_RESPONSES = 4096
@@ -59,20 +61,20 @@ class Inputs(StageInputs):
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Verify part by part. Raises BadRows for a response to an unknown question, TooManyErrors above a ceiling."""
-    questions = {row.question_id: row for row in rows.read(inputs.questions, Question)}
+    questions = {row.question_id: row for row in tables.read(inputs.questions, Question)}
     previous = _verdicts(inputs, inputs.previous)
     # What an earlier try of this run finished, too; what the verifier failed on is in neither, and is tried again.
     known = ChainMap(_verdicts(inputs, inputs.finished), previous)
     judges = Judges(config.judge, config.reward_model, second_stage=config.second_stage)
-    total, done = sum(rows.count(path) for path in inputs.responses), 0
-    found = chain.from_iterable(rows.read(path, Response) for path in inputs.responses)
+    total, done = sum(tables.count(path) for path in inputs.responses), 0
+    found = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
     mine = (row for row in found if inputs.shard.holds(row.question_id))
     with VerifierPool(config.timeout_s) as pool:
         trial = _self_test(config, inputs, pool, questions.values())
         for part, batch in enumerate(iter(lambda: list(islice(mine, PART_RESPONSES)), [])):
             path = inputs.output / f"part-{part:05d}.parquet"
             inputs.progress(done, total, "responses")
-            rows.write_part(path, verdicts(pool, questions, batch, config.pass_thresholds, judges, known), Verified)
+            tables.write_part(path, verdicts(pool, questions, batch, config.pass_thresholds, judges, known), Verified)
             inputs.publish_part(path)
             done += len(batch)
     if not done and inputs.shard.count == 1:
@@ -80,9 +82,9 @@ def run(config: Config, inputs: Inputs) -> Outputs:
         raise NothingToDo(msg)
     if not done:
         # A shard that no key fell into: without its part the whole could never be put together.
-        rows.write(inputs.output, [], Verified)
+        tables.write(inputs.output, [], Verified)
     inputs.progress(done, done, "responses")
-    metrics = counts(questions, rows.read(inputs.output, Verified), previous)
+    metrics = counts(questions, tables.read(inputs.output, Verified), previous)
     _refuse_failures(config, metrics)
     return Outputs(metrics=metrics | trial | cost(inputs.uris.get("responses", ()), metrics["n_correct"]))
 
@@ -99,7 +101,7 @@ def _refuse_failures(config: Config, metrics: Mapping[str, float]) -> None:
 
 
 def _verdicts(inputs: Inputs, made: Path | None) -> dict[ResponseKey, Verified]:
-    found = rows.read(made, Verified) if made else ()
+    found = tables.read(made, Verified) if made else ()
     return {rows.response_key(row): row for row in found if inputs.shard.holds(row.question_id)}
 
 

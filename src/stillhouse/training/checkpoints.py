@@ -17,12 +17,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from stillhouse import environment, ranks
 from stillhouse.errors import BadConfig, MissingInput
-from stillhouse.training import sharding
+from stillhouse.execution import environment, processes
+from stillhouse.training.machine import zero
 
 if TYPE_CHECKING:
-    from stillhouse.stage import StageInputs
+    from stillhouse.execution.contract import StageInputs
 
 DIRECTORY = "resume"
 WHOLE = "whole.json"
@@ -50,7 +50,7 @@ def newest(inputs: "StageInputs") -> tuple[Path, dict[str, Any]] | None:
         if said and not lacking:
             _require_cut(path, said["cut"])
             return path, said["remembered"]
-        if ranks.rank() == 0:
+        if processes.rank() == 0:
             print(f"  {path.name} of an earlier try is not whole, {lacking} is not: it is not used", file=sys.stderr, flush=True)
     if inputs.resume:
         msg = "--resume: no whole checkpoint of an earlier try is there; leave it out to start from the first step"
@@ -79,7 +79,7 @@ def _is_whole(path: Path, size: int) -> bool:
 
 def _cut() -> dict[str, int]:
     """What decides whether a later try can load this one's checkpoints."""
-    return {"zero": sharding.stage(), "processes": ranks.count() if sharding.stage() else 1}
+    return {"zero": zero.stage(), "processes": processes.count() if zero.stage() else 1}
 
 
 def _require_cut(path: Path, cut: dict[str, int]) -> None:
@@ -113,7 +113,7 @@ def callback(inputs: "StageInputs", remember: Callable[[], dict[str, Any]], stop
             """After the trainer wrote a checkpoint: all ranks."""
             path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             made = _publish(inputs, path, remember())
-            if ranks.rank() == 0:
+            if processes.rank() == 0:
                 for old in set(self._published) - set(made):
                     inputs.retract_part(old)
             else:
@@ -134,10 +134,10 @@ def _publish(inputs: "StageInputs", path: Path, remembered: dict[str, Any]) -> l
     own = [each for each in sorted(path.rglob("*")) if each.is_file()]
     for each in own:
         inputs.publish_part(each)
-    every = ranks.gathered({each.relative_to(path).as_posix(): each.stat().st_size for each in own})
+    every = processes.gathered({each.relative_to(path).as_posix(): each.stat().st_size for each in own})
     sizes = {name: size for found in every for name, size in found.items()}
     listed = path / WHOLE
-    if ranks.rank() == 0:
+    if processes.rank() == 0:
         listed.write_text(json.dumps({"files": sizes, "cut": _cut(), "remembered": remembered}), encoding="utf-8")
         inputs.publish_part(listed)
     return [listed, *(path / name for name in sizes)]
@@ -167,7 +167,7 @@ def preemption() -> Iterator[Callable[[Any], bool]]:
         came.append(number)
 
     def asked(device: Any) -> bool:
-        if ranks.any_of(bool(came), device) and not came:
+        if processes.any_of(bool(came), device) and not came:
             came.append(signal.SIGTERM)
         return bool(came)
 

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stillhouse import ranks
 from stillhouse.errors import EngineFailed
-from stillhouse.training import checkpoints, models, sharding
+from stillhouse.execution import processes
+from stillhouse.training import checkpoints, models
 from stillhouse.training.lora import merged
+from stillhouse.training.machine import zero
 
 if TYPE_CHECKING:
-    from stillhouse.stage import StageInputs
+    from stillhouse.execution.contract import StageInputs
 
 SHOWN_CHARS = 120
 """Characters of the batch that the error on a NaN loss shows."""
@@ -29,7 +30,7 @@ def train(
     found = checkpoints.newest(inputs)
     if found:
         recall(found[1])
-    with checkpoints.preemption() as stopping, ranks.peers():
+    with checkpoints.preemption() as stopping, processes.peers():
         trainer.add_callback(checkpoints.callback(inputs, remember, stopping))
         trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
     checkpoints.clear(inputs)
@@ -37,8 +38,8 @@ def train(
 
 def save(trainer: Any, tokenizer: Any, directory: Path) -> None:
     """Write the trained weights as a checkpoint, whole, adapters merged; rank 0 writes, all ranks call."""
-    weights = sharding.weights(trainer)
-    if ranks.rank() == 0:
+    weights = zero.weights(trainer)
+    if processes.rank() == 0:
         models.save(merged(trainer.model), tokenizer, directory, weights)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from stillhouse.stage import StageConfig
+from stillhouse.vocabulary.settings import StageConfig
 
 
 class Lora(StageConfig):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from stillhouse.errors import BadConfig, EngineFailed, one_line
-from stillhouse.sampling.parsing import ANSWER, END_ANSWER, END_THINK, THINK
-from stillhouse.stage import StageConfig
-from stillhouse.training import attention, sharding
+from stillhouse.training.machine import attention, zero
+from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -71,7 +71,7 @@ def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -
         given = "a checkpoint was given" if checkpoint else "none was given"
         msg = f"init.kind {init.kind}: {given}; give --input checkpoint=URI exactly when init.kind is checkpoint"
         raise BadConfig(msg)
-    sharding.prepare()
+    zero.prepare()
     model, tokenizer = _LOADERS[init.kind](init, checkpoint, texts, seed)
     attention.choose(model)
     return model, tokenizer
@@ -83,7 +83,7 @@ def _from_checkpoint(init: FromCheckpoint, checkpoint: Path, texts: Iterable[str
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        with sharding.loading():
+        with zero.loading():
             model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
         return model, AutoTokenizer.from_pretrained(checkpoint)
     except (OSError, ValueError, SafetensorError) as error:

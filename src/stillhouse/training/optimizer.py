@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stillhouse import ranks
 from stillhouse.errors import BadConfig
-from stillhouse.training import sharding
+from stillhouse.execution import processes
+from stillhouse.training.machine import zero
 
 FILE = "optimizer.safetensors"
 """Beside a checkpoint's weights: AdamW's step, and its moments of every parameter as ``NAME.exp_avg`` and ``NAME.exp_avg_sq``."""
@@ -48,11 +48,11 @@ def save(trainer: Any, directory: Path) -> None:
         for name in MOMENTS:
             whole = torch.zeros(math.prod(share.shape), device=trainer.accelerator.device)
             whole[share.begin : share.begin + share.n] = _moment(state, share, name)
-            if sharding.stage():
+            if zero.stage():
                 torch.distributed.all_reduce(whole)
-            if ranks.rank() == 0:
+            if processes.rank() == 0:
                 made[f"{share.name}.{name}"] = whole.view(share.shape).cpu()
-    if ranks.rank() == 0:
+    if processes.rank() == 0:
         made[STEP] = torch.tensor(float(next(iter(state.values()))[STEP]))
         save_file(made, directory / FILE)
 
@@ -122,7 +122,7 @@ def _begin(trainer: Any, own: dict[str, Any], tensor: Any, step: float) -> None:
 
 def _adam(trainer: Any) -> Any:
     """torch's AdamW, under what wraps it."""
-    return _zero(trainer).optimizer if sharding.stage() else trainer.optimizer
+    return _zero(trainer).optimizer if zero.stage() else trainer.optimizer
 
 
 def _zero(trainer: Any) -> Any:
@@ -145,17 +145,17 @@ def _moment(state: Any, share: Share, name: str) -> Any:
 def _shares(trainer: Any) -> Iterator[Share]:
     """Every parameter that is trained, with the part of it that this process steps."""
     model = trainer.accelerator.unwrap_model(trainer.model)
-    zero = _zero(trainer) if sharding.stage() else None
-    flat: Any = next((getattr(zero, name) for name in FLAT if hasattr(zero, name)), None)
+    engine = _zero(trainer) if zero.stage() else None
+    flat: Any = next((getattr(engine, name) for name in FLAT if hasattr(engine, name)), None)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         shape = tuple(getattr(parameter, "ds_shape", parameter.shape))
-        if zero is None:
+        if engine is None:
             yield Share(name, shape, parameter, 0, 0, parameter.numel())
-        elif sharding.stage() == 3:
-            group, at, n = zero.grad_position[zero.get_param_id(parameter)]
-            begin = min(n * ranks.rank(), math.prod(shape))
+        elif zero.stage() == 3:
+            group, at, n = engine.grad_position[engine.get_param_id(parameter)]
+            begin = min(n * processes.rank(), math.prod(shape))
             yield Share(name, shape, flat[group], at, begin, min(n, math.prod(shape) - begin))  # the last share is padded
         else:
             yield _of_zero_2(name, shape, parameter._hp_mapping, flat)

@@ -3,10 +3,10 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from stillhouse import environment, ranks
+from stillhouse.execution import environment, processes
 
 if TYPE_CHECKING:
-    from stillhouse.stage import StageInputs
+    from stillhouse.execution.contract import StageInputs
 
 
 def callback(inputs: "StageInputs") -> Any:
@@ -67,7 +67,7 @@ def measured(trainer_class: Any) -> Any:
         def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
             """Once a step, all ranks: padding is that of the whole batch."""
             if self._numbers:
-                padded, places = ranks.combined([self._padded, self._numbers], self.args.device, "sum")
+                padded, places = processes.combined([self._padded, self._numbers], self.args.device, "sum")
                 logs["padding_share"] = padded / places
                 self._padded = self._numbers = 0
             super().log(logs | _gpu_memory(), start_time)
@@ -96,12 +96,12 @@ def machine_arguments() -> dict[str, Any]:
     """Trainer arguments that are about the machine, not the result: devices, sharding, no second tracker, no bars in logs."""
     import torch
 
-    from stillhouse.training import sharding
+    from stillhouse.training.machine import zero
 
     gpu = torch.cuda.is_available()
     return {
         "use_cpu": not gpu, "bf16": gpu and torch.cuda.is_bf16_supported(), "report_to": "none", "disable_tqdm": True,
-        "dataloader_pin_memory": gpu, **sharding.arguments(),
+        "dataloader_pin_memory": gpu, **zero.arguments(),
         "gradient_checkpointing": environment.switch("STILLHOUSE_GRADIENT_CHECKPOINTING", default=gpu),
     }  # fmt: skip
 

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from stillhouse import manifest as manifests
-from stillhouse import rows
-from stillhouse.rows import Question, ResponseKey, Verified
+from stillhouse.artifacts import manifest as manifests
 from stillhouse.verification.scoring import reusable
 from stillhouse.verification.verdict import KINDS
+from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.rows import Question, ResponseKey, Verified
 
 
 def counts(

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 
 from stillhouse.errors import BadConfig
-from stillhouse.rows import ResponseKey
 from stillhouse.sampling.engine import Engine, load
 from stillhouse.verification import judging, reward_model
 from stillhouse.verification.judging import SECOND_STAGE, TASKS, JudgeConfig, judged
 from stillhouse.verification.reward_model import Rater, RewardModelConfig, rated
 from stillhouse.verification.verdict import Request, Verdict
+from stillhouse.vocabulary.rows import ResponseKey
 
 Keyed = Sequence[tuple[ResponseKey, Request]]
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from stillhouse.rows import Message, ResponseKey
 from stillhouse.sampling import engine as engines
 from stillhouse.sampling.engine import Engine, Sampling, row_seed
-from stillhouse.sampling.parsing import parse
-from stillhouse.sampling.prompts import Suffix, SystemPrompt
 from stillhouse.verification.verdict import DETAIL_CHARS, Request, Verdict, unanswered
+from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
+from stillhouse.vocabulary.rows import Message, ResponseKey
+from stillhouse.vocabulary.transcript import parse
 
 METHOD = "judge"
 ATTRIBUTES = ("coherence", "correctness", "helpfulness")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from stillhouse.verification.exact import comparison, extraction, reading
+from stillhouse.verification.exact import equivalence, extraction, parsing
 from stillhouse.verification.verdict import DETAIL_CHARS, Request, Verdict, unanswered
 
 METHOD, EXACT = "math-verify", "exact"
@@ -137,13 +137,13 @@ def _equal(gold: extraction.Formula, found: extraction.Formula) -> bool | None:
     expected = _value(gold.text)
     if expected is None:
         return None
-    value = reading.read(found.text) if found.latex else reading.read_bare(found.text)
-    return None if value is None else comparison.equal(expected, value)
+    value = parsing.read(found.text) if found.latex else parsing.read_bare(found.text)
+    return None if value is None else equivalence.equal(expected, value)
 
 
 @lru_cache(maxsize=4096)
-def _value(text: str) -> reading.Value | None:
-    return reading.read(text)
+def _value(text: str) -> parsing.Value | None:
+    return parsing.read(text)
 
 
 def _difference(answer: str, reference: str) -> str:

@@ -11,10 +11,10 @@ from typing import Any, Literal, Protocol
 from pydantic import Field, model_validator
 
 from stillhouse.errors import EngineFailed, one_line
-from stillhouse.rows import Message
-from stillhouse.stage import StageConfig
 from stillhouse.verification.judging import ATTRIBUTES, TOP_OF_ATTRIBUTE, quality, shortened, verdict
 from stillhouse.verification.verdict import Request, Verdict, unanswered
+from stillhouse.vocabulary.rows import Message
+from stillhouse.vocabulary.settings import StageConfig
 
 METHOD = "reward model"
 ENDPOINT = "STILLHOUSE_REWARD_ENDPOINT"

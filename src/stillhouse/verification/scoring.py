@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from stillhouse import identity, rows
 from stillhouse.errors import BadRows
-from stillhouse.grading import PassThresholds
-from stillhouse.rows import Question, Response, ResponseKey, Verified
+from stillhouse.grading.config import PassThresholds
 from stillhouse.verification.judges import JUDGES, Judges
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import FAILED, Request, Verdict, held_against
+from stillhouse.vocabulary import ids, rows
+from stillhouse.vocabulary.rows import Question, Response, ResponseKey, Verified
 
 VERSION = "1"
 """Part of what a verdict is known by: raised when a verifier comes to judge otherwise, so that older verdicts are made again."""
@@ -85,7 +85,7 @@ def request_of(questions: Mapping[str, Question], response: Response) -> Request
 def content_id(request: Request, settings: str) -> str:
     """Names all that a verdict depends on: the answer, what it is held against, and the settings of the models that judge it."""
     given = (request.answer, request.reference, request.test_cases, request.constraints, request.prompt)
-    return identity.content_id(VERSION, request.category, request.finish_reason, settings, *(text or "" for text in given))
+    return ids.content_id(VERSION, request.category, request.finish_reason, settings, *(text or "" for text in given))
 
 
 def reusable(previous: Mapping[ResponseKey, Verified], key: ResponseKey, content: str) -> Verified | None:

@@ -10,13 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from stillhouse import identity
 from stillhouse.errors import TooManyErrors
-from stillhouse.grading import PassThresholds
-from stillhouse.rows import Question
+from stillhouse.grading.config import PassThresholds
 from stillhouse.verification import math
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import FAILED, Verdict, held_against
+from stillhouse.vocabulary import ids
+from stillhouse.vocabulary.rows import Question
 
 QUESTIONS = 16
 """Questions of a dataset that are looked at: enough to tell a broken verifier from a few odd references."""
@@ -68,9 +68,7 @@ def _samples(questions: Iterable[Question]) -> Mapping[tuple[str, str], Sequence
     for question in questions:
         if question.category in PROBES:
             found[question.category, question.source or ""].append(question)
-    return {
-        key: sorted(each, key=lambda question: identity.content_id(question.question_id))[:QUESTIONS] for key, each in found.items()
-    }
+    return {key: sorted(each, key=lambda question: ids.content_id(question.question_id))[:QUESTIONS] for key, each in found.items()}
 
 
 def _is_wrong(probe: Probe, verdict: Verdict, threshold: float) -> bool:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stillhouse import identity
-from stillhouse.rows import Message, Question
+from stillhouse.vocabulary import ids
+from stillhouse.vocabulary.rows import Message, Question
 
 SCORED = ("correct", "partial", "wrong", "no_answer", "malformed", "truncated")
 """Kinds of verdict that count towards a pass rate."""
@@ -36,7 +36,7 @@ def held_against(question: Question, answer: str | None, finish_reason: str = "s
     """The request to verify an answer to a question."""
     return Request(
         question.category, answer, question.reference_answer, finish_reason, question.test_cases, question.constraints,
-        identity.prompt_text(question.messages), question.messages,
+        ids.prompt_text(question.messages), question.messages,
     )  # fmt: skip
 
 

@@ -6,9 +6,9 @@ import pytest
 from stillhouse import testing
 from stillhouse.benchmarks.evaluation import Evaluation, evaluate
 from stillhouse.sampling.engine import Sampling
-from stillhouse.sampling.prompts import previous_answer_prompt
 from stillhouse.stages.verified import verdicts
 from stillhouse.verification.pool import VerifierPool
+from stillhouse.vocabulary.prompts import previous_answer_prompt
 
 PLAIN = Sampling(engine="transformers", system_prompt="none", suffix="none")
 ASKED = testing.questions(3)

@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from stillhouse.benchmarks import livecodebench
-from stillhouse.benchmarks.published import Row
+from stillhouse.benchmarks.datasets import Row
 from stillhouse.errors import BadRows
 
 STDIN = [{"input": "1 2\n", "output": "3\n", "testtype": "stdin"}]

@@ -5,9 +5,9 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.benchmarks.protocol import protocol
-from stillhouse.sampling import prompts
 from stillhouse.stages import report
 from stillhouse.verification import scoring
+from stillhouse.vocabulary import prompts
 from tests.endpoint import endpoint
 
 CONFIG = report.Config(benchmarks=("arithmetic-toy",), engine="transformers", samples=2, system_prompt="none", suffix="none")

@@ -12,12 +12,13 @@ import zlib
 
 import pytest
 
-from stillhouse import benchmarks, rows, testing
+from stillhouse import benchmarks, testing
+from stillhouse.artifacts import tables
 from stillhouse.errors import MissingInput
-from stillhouse.rows import Question, Response, Verified
+from stillhouse.execution.execute import execute
 from stillhouse.sampling import engine as engines
-from stillhouse.stage import execute
 from stillhouse.stages import report, responses, verified
+from stillhouse.vocabulary.rows import Question, Response, Verified
 
 COMMIT = "a" * 40
 PLAIN = {"engine": "transformers", "temperature": 0.0, "max_tokens": 64, "system_prompt": "none", "suffix": "none"}
@@ -151,10 +152,10 @@ def measure(tmp_path, monkeypatch, name, answer, **settings):
 @pytest.mark.parametrize(("name", "published", "answer", "expected"), PUBLISHED, ids=[each[0] for each in PUBLISHED])
 def test_report_on_a_published_benchmark_from_its_file(tmp_path, monkeypatch, named, name, published, answer, expected):
     output, metrics = measure(tmp_path, monkeypatch, named(name, published), answer)
-    verdicts = list(rows.read(output / name / "verified", Verified))
+    verdicts = list(tables.read(output / name / "verified", Verified))
     assert metrics["pass_at_1"] == pytest.approx(expected), [(row.kind, row.detail) for row in verdicts]
     assert metrics["n_unverified"] == 0
-    asked = list(rows.read(output / name / "questions", Question))
+    asked = list(tables.read(output / name / "questions", Question))
     assert len(asked) == sum("too early" not in str(row) and row.get("split") != "dev" for row in published)
 
 
@@ -162,7 +163,7 @@ def test_report_on_ifeval_is_prompt_strict(tmp_path, monkeypatch, named):
     """Half of the instructions kept is half a score, and no pass."""
     answer = script({"bullets": said("* one\n* two"), "words": said("No comma here but far too many words")})
     output, metrics = measure(tmp_path, monkeypatch, named("ifeval", IFEVAL), answer)
-    found = {(row.verify_score, row.passed) for row in rows.read(output / "ifeval" / "verified", Verified)}
+    found = {(row.verify_score, row.passed) for row in tables.read(output / "ifeval" / "verified", Verified)}
     assert found == {(1.0, True), (0.5, False)}
     assert (metrics["pass_at_1"], metrics["n_unverified"]) == (0.5, 0)
 
@@ -192,10 +193,10 @@ def test_benchmark_as_questions_gets_the_same_verdicts_from_responses_and_verifi
     sampled, scored = ((tmp_path / stage / "toy" / "1").as_uri() for stage in ("responses", "verified"))
     execute(responses, responses.Config(model="candidate", samples=1, **PLAIN), {"questions": [asked]}, sampled)
     execute(verified, verified.Config(self_test=False), {"questions": [asked], "responses": [sampled]}, scored)
-    verdicts = {row.question_id: row.passed for row in rows.read(tmp_path / "verified" / "toy" / "1", Verified)}
-    assert verdicts == {row.question_id: row.passed for row in rows.read(output / name / "verified", Verified)}
-    assert {row.text for row in rows.read(output / name / "responses", Response)} == {
-        row.text for row in rows.read(tmp_path / "responses" / "toy" / "1", Response)
+    verdicts = {row.question_id: row.passed for row in tables.read(tmp_path / "verified" / "toy" / "1", Verified)}
+    assert verdicts == {row.question_id: row.passed for row in tables.read(output / name / "verified", Verified)}
+    assert {row.text for row in tables.read(output / name / "responses", Response)} == {
+        row.text for row in tables.read(tmp_path / "responses" / "toy" / "1", Response)
     }
 
 

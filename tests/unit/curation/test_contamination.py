@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from stillhouse import testing
 from stillhouse.curation import contamination
 from stillhouse.curation.contamination import Decontamination
-from stillhouse.curation.reading import reader
-from stillhouse.sampling.prompts import previous_answer_prompt
+from stillhouse.curation.normalised import reader
+from stillhouse.vocabulary.prompts import previous_answer_prompt
 
 READ = reader(None)
 TRAIN = (

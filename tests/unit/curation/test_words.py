@@ -1,7 +1,7 @@
 import pytest
 
 from stillhouse.curation import words
-from stillhouse.identity import normalise
+from stillhouse.vocabulary.ids import normalise
 
 
 def found(text):

@@ -5,15 +5,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stillhouse import manifest as manifests
-from stillhouse import rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, MissingInput, NothingToDo, StaleOutput, StoreFailed
-from stillhouse.exchange import reading
+from stillhouse.exchange import files
 from stillhouse.exchange.export import export
-from stillhouse.exchange.release import import_release
-from stillhouse.rows import Graded, Question, Response, Screened, Selected, Verified
-from stillhouse.stage import execute
+from stillhouse.exchange.importing import import_release
+from stillhouse.execution.execute import execute
 from stillhouse.stages import graded, screened, selected, verified
+from stillhouse.vocabulary.rows import Graded, Question, Response, Screened, Selected, Verified
 
 ASKED = [
     replace(each, source=source, license=licence, difficulty_label="hard")
@@ -42,14 +43,14 @@ def root(tmp_path_factory):
 
 
 def lines(path: Path) -> list[dict]:
-    return [row for _, row in reading.objects(path)]
+    return [row for _, row in files.objects(path)]
 
 
 def test_export_selected_is_joined_to_all_that_is_known(root, tmp_path):
     made = export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/out.jsonl.zst")
     found = lines(tmp_path / "out.jsonl.zst")
     assert made.rows == len(found) == 4
-    assert made.sha256 == reading.sha256(tmp_path / "out.jsonl.zst")
+    assert made.sha256 == files.sha256(tmp_path / "out.jsonl.zst")
     assert made.lost == {"license": 3, "language": 4, "difficulty_label": 4}
     assert found[0] == {
         "question": "What is 0 + 7?", "answer": "<think>It must be 7.</think><answer>7</answer>", "question_source": "a",
@@ -60,7 +61,7 @@ def test_export_selected_is_joined_to_all_that_is_known(root, tmp_path):
 
 
 def test_export_perplexity_is_found_through_the_response(root, tmp_path):
-    said = list(rows.read(root / "responses" / "toy" / "1", Response))
+    said = list(tables.read(root / "responses" / "toy" / "1", Response))
     testing.publish(
         [testing.screened(each, perplexity=float(place)) for place, each in enumerate(said)], Screened, f"{tmp_path}/screened/x/1"
     )
@@ -70,7 +71,7 @@ def test_export_perplexity_is_found_through_the_response(root, tmp_path):
 
 
 def test_export_split_takes_its_examples_and_all_splits_give_an_example_once(root, tmp_path):
-    splits = [row.split for row in rows.read(root / "selected" / "toy" / "1", Selected)]
+    splits = [row.split for row in tables.read(root / "selected" / "toy" / "1", Selected)]
     assert (splits.count("sft_1"), splits.count("anneal")) == (4, 4)
     for name, wanted in (("a", ["anneal"]), ("b", [])):
         assert export([f"{root}/selected/toy/1"], "am-1.4m", f"{tmp_path}/{name}/out.jsonl", wanted).rows == 4
@@ -110,11 +111,11 @@ def test_export_of_our_own_path_imports_again_but_for_what_is_declared_lost(root
     uris = [f"{root}/{name}/toy/1" for name in ("verified", "graded")]
     made = export(uris, form, f"{tmp_path}/out.jsonl.gz")
     import_release([f"{tmp_path}/out.jsonl.gz"], f"{tmp_path}/{{stage}}/x/1", form=form)
-    asked = list(rows.read(tmp_path / "questions" / "x" / "1", Question))
+    asked = list(tables.read(tmp_path / "questions" / "x" / "1", Question))
     assert asked == [replace(each, license=None, language=None, difficulty_label=None) for each in ASKED]
-    said = list(rows.read(tmp_path / "responses" / "x" / "1", Response))
+    said = list(tables.read(tmp_path / "responses" / "x" / "1", Response))
     sampling_id = "imported" if "sampling_id" in made.lost else "toy"
-    before = list(rows.read(root / "responses" / "toy" / "1", Response))
+    before = list(tables.read(root / "responses" / "toy" / "1", Response))
     assert said == [replace(each, prompt_tokens=0, completion_tokens=0, sampling_id=sampling_id) for each in before]
     assert (manifests.find(f"{tmp_path}/verified/x/1") is None) == ("verify_score" in made.lost)
     assert (manifests.find(f"{tmp_path}/graded/x/1") is None) == ("pass_rates" in made.lost)

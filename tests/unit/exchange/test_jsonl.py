@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from stillhouse import identity, rows
-from stillhouse import manifest as manifests
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, MissingInput, StaleOutput
 from stillhouse.exchange.jsonl import import_file
-from stillhouse.rows import Question, Response
+from stillhouse.vocabulary import ids
+from stillhouse.vocabulary.rows import Question, Response
 
 GOOD = {"category": "math", "messages": [{"role": "user", "content": "1+1?"}], "reference_answer": "2"}
 SPOKEN = {"question_id": "q", "model": "m", "sample_index": 0, "text": "<think>a</think><answer>b</answer>"}
@@ -22,7 +23,7 @@ def file_of(directory: Path, *lines: object) -> str:
 
 
 def read(uri: str, row_type: type) -> list:
-    return list(rows.read(Path(uri), row_type))
+    return list(tables.read(Path(uri), row_type))
 
 
 def output_of(directory: Path, name: str = "questions", version: str = "1") -> str:
@@ -39,7 +40,7 @@ def refusal(directory: Path, *lines: object, name: str = "questions") -> str:
 def test_import_questions_id_is_computed_and_given_one_is_kept(tmp_path):
     manifest = import_file(file_of(tmp_path, GOOD, b"", {**GOOD, "question_id": "mine"}), "questions", output_of(tmp_path))
     first, second = read(output_of(tmp_path), Question)
-    assert (first.question_id, second.question_id) == (identity.question_id(GOOD["messages"], "2"), "mine")
+    assert (first.question_id, second.question_id) == (ids.question_id(GOOD["messages"], "2"), "mine")
     assert (manifest.stage, manifest.rows, manifest.metrics) == ("questions", 2, {"n_imported": 2})
     assert list(manifest.config) == ["imported"]
 

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stillhouse import rows
+from stillhouse.artifacts import tables
 from stillhouse.exchange import SCHEMAS
 from stillhouse.exchange.export import export
-from stillhouse.exchange.release import import_release
-from stillhouse.rows import ROW_TYPES
+from stillhouse.exchange.importing import import_release
+from stillhouse.vocabulary.rows import ROW_TYPES
 from tests.unit.exchange.releases import ROWS
 
 
 def imported(path, form, root):
     """Artifact -> rows of everything that the import published."""
     made = import_release([str(path)], f"{root}/{{stage}}/x/1", form=form)
-    return {name: list(rows.read(root / name / "x" / "1", ROW_TYPES[name])) for name in made}
+    return {name: list(tables.read(root / name / "x" / "1", ROW_TYPES[name])) for name in made}
 
 
 def exported(first, form, root, output):

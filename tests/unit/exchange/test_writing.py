@@ -1,7 +1,7 @@
 import pytest
 
 from stillhouse.errors import BadConfig
-from stillhouse.exchange import reading, writing
+from stillhouse.exchange import files, writing
 
 MADE = [{"a": "é\u2028\x00"}, {"a": None, "b": [1.5, {"c": "x\ny"}]}]
 
@@ -10,7 +10,7 @@ MADE = [{"a": "é\u2028\x00"}, {"a": None, "b": [1.5, {"c": "x\ny"}]}]
 def test_write_what_was_written_is_read_again_and_bytes_are_the_same_each_time(tmp_path, name):
     assert writing.write(tmp_path / name, MADE) == 2
     first = (tmp_path / name).read_bytes()
-    assert [row for _, row in reading.objects(tmp_path / name)] == MADE
+    assert [row for _, row in files.objects(tmp_path / name)] == MADE
     writing.write(tmp_path / name, MADE)
     assert (tmp_path / name).read_bytes() == first
 

@@ -10,8 +10,9 @@ import pytest
 
 from operators import ranks
 from operators.arguments import arguments
-from stillhouse import manifest, testing
-from stillhouse.rows import Selected
+from stillhouse import testing
+from stillhouse.artifacts import manifest
+from stillhouse.vocabulary.rows import Selected
 from tests.conftest import free_port
 
 CONFIG = (

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from stillhouse import manifest as manifests
-from stillhouse.manifest import File, Link, Manifest, Provenance
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts.manifest import File, Link, Manifest, Provenance
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 

@@ -1,5 +1,5 @@
+from stillhouse.artifacts.tables import Parts
 from stillhouse.curation.contamination import Match
-from stillhouse.parts import Parts
 from stillhouse.reporting.curation import write_curation
 
 

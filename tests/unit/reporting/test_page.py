@@ -3,9 +3,9 @@ from html.parser import HTMLParser
 
 from stillhouse import testing
 from stillhouse.benchmarks.evaluation import Evaluation
+from stillhouse.benchmarks.intervals import Interval
 from stillhouse.benchmarks.protocol import protocol
 from stillhouse.benchmarks.scores import measure
-from stillhouse.benchmarks.statistics import Interval
 from stillhouse.reporting import charts
 from stillhouse.reporting.page import write_comparison, write_report, write_run
 from stillhouse.reporting.summary import Hop, Score, Summary, collect

@@ -1,8 +1,9 @@
 from dataclasses import replace
 
-from stillhouse import rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.reporting.samples import CHAINS_SHOWN, SAMPLES_SHOWN, chains_shown, of_evaluation, of_reports
-from stillhouse.rows import Question, Response, Verified
+from stillhouse.vocabulary.rows import Question, Response, Verified
 
 ASKED = testing.questions(4)
 
@@ -24,7 +25,7 @@ def published(path, asked, passed, **given):
     for kind, row_type, written in (
         ("questions", Question, asked), ("responses", Response, responses), ("verified", Verified, verified)
     ):  # fmt: skip
-        rows.write(path / "arithmetic" / kind, written, row_type)
+        tables.write(path / "arithmetic" / kind, written, row_type)
     return path
 
 

@@ -3,7 +3,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from stillhouse.benchmarks.statistics import Interval
+from stillhouse.benchmarks.intervals import Interval
 from stillhouse.errors import MissingInput
 from stillhouse.reporting.summary import Score, artifact_name, collect, print_summary
 from tests.unit.reporting.published import publish, publish_report, publish_run

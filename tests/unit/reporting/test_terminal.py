@@ -6,7 +6,7 @@ from rich.console import Console
 from stillhouse import testing
 from stillhouse.errors import MissingInput
 from stillhouse.reporting.terminal import number, show
-from stillhouse.rows import Question, dropped
+from stillhouse.vocabulary.rows import Question, dropped
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from stillhouse import rows
 from stillhouse.sampling.engine import Completion, Request, Sampling, response, row_seed
+from stillhouse.vocabulary import rows
 
 KEY = ("q1", "small", "question", 1, 0)
 ids = st.text("0123456789abcdef", min_size=16, max_size=16)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from stillhouse.errors import EngineFailed
 from stillhouse.screening.ngrams import Ngrams, counted, tokenizer
-from stillhouse.screening.tokens import tokens
+from stillhouse.screening.tokenise import tokens
 
 TEXTS = st.lists(st.lists(st.sampled_from("ab"), max_size=12).map(" ".join), max_size=6)
 

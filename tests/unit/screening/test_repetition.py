@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stillhouse.screening.repetition import MAX_PERIOD, longest_repeats
-from stillhouse.screening.tokens import tokens
+from stillhouse.screening.tokenise import tokens
 
 
 def longest_repeat(text):

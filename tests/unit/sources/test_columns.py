@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from stillhouse.exchange.reading import Bad
-from stillhouse.rows import Question
+from stillhouse.exchange.files import Bad
 from stillhouse.sources import columns
 from stillhouse.sources.columns import MappedSpec
+from stillhouse.vocabulary.rows import Question
 
 
 def read(row, categories=None, **paths):

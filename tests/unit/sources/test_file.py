@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from stillhouse import sources
 from stillhouse.errors import BadConfig, MissingInput, TooManyErrors
-from stillhouse.identity import question_id
-from stillhouse.rows import Dropped, Question
 from stillhouse.sources.file import File
+from stillhouse.vocabulary.ids import question_id
+from stillhouse.vocabulary.rows import Dropped, Question
 
 GOOD = {"problem": "1+1?", "info": {"reference_answer": 2, "level": 3}}
 COLUMNS = {"prompt": "problem", "reference_answer": "info.reference_answer", "difficulty_label": "info.level"}
@@ -125,7 +125,7 @@ def test_file_spec_that_contradicts_itself_is_refused(changes, says):
 
 @pytest.mark.s3
 def test_file_on_s3_is_read_through_the_store(s3_root, tmp_path):
-    from stillhouse import store
+    from stillhouse.artifacts import store
 
     (tmp_path / "rows.jsonl").write_bytes(packed(GOOD))
     store.store_of(s3_root).upload(tmp_path / "rows.jsonl", f"{s3_root}/raw/rows.jsonl")

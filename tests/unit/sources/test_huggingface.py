@@ -5,9 +5,9 @@ from pydantic import ValidationError
 
 from stillhouse import sources
 from stillhouse.errors import MissingInput, TooManyErrors
-from stillhouse.rows import Dropped
 from stillhouse.sources import huggingface
 from stillhouse.sources.huggingface import HuggingFace
+from stillhouse.vocabulary.rows import Dropped
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from stillhouse import sources
 from stillhouse.errors import BadConfig
-from stillhouse.identity import question_id
 from stillhouse.sources.human_eval import HumanEval
+from stillhouse.vocabulary.ids import question_id
 
 
 def read(**changes):

@@ -2,9 +2,9 @@ import pytest
 
 from stillhouse import sources
 from stillhouse.errors import BadConfig
-from stillhouse.rows import Dropped, Question
 from stillhouse.sources import reasoning_gym
 from stillhouse.sources.reasoning_gym import ReasoningGym
+from stillhouse.vocabulary.rows import Dropped, Question
 
 
 class Generator:

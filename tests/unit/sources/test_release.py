@@ -4,8 +4,8 @@ import pytest
 
 from stillhouse import sources
 from stillhouse.errors import TooManyErrors
-from stillhouse.rows import Dropped
 from stillhouse.sources.release import Release
+from stillhouse.vocabulary.rows import Dropped
 
 FLAT = {"question": "1+1?", "answer": "<think>so</think><answer>2</answer>", "category": "math", "ground_truth": "2"}
 TURNS = {

@@ -4,10 +4,12 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.stage import execute
+from stillhouse.execution.execute import execute
 from stillhouse.stages import comparison
+from stillhouse.vocabulary import rows
 
 ASKED = testing.questions(50)
 
@@ -28,7 +30,7 @@ def report(tmp_path, name, passed, protocol="p1", n=50):
     answered = [testing.response(each, None if index < passed else "0") for index, each in enumerate(ASKED[:n])]
     judged = [testing.verified(each, passed=index < passed) for index, each in enumerate(answered)]
     for kind, made in (("questions", ASKED[:n]), ("responses", answered), ("verified", judged)):
-        rows.write(tmp_path / "rows" / name / kind, made, rows.ROW_TYPES[kind])
+        tables.write(tmp_path / "rows" / name / kind, made, rows.ROW_TYPES[kind])
         files[f"arithmetic/{kind}/part-00000.parquet"] = (tmp_path / "rows" / name / kind / "part-00000.parquet").read_bytes()
     testing.publish_files(files, "report", uri)
     return uri

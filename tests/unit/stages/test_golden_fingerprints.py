@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stillhouse import config as configs
-from stillhouse import manifest, stages
+from stillhouse import stages
+from stillhouse.artifacts import manifest
+from stillhouse.execution import recipes as configs
 
 GOLDEN: dict[str, str] = json.loads(Path(__file__).with_name("golden_fingerprints.json").read_text(encoding="utf-8"))
 
@@ -14,7 +15,9 @@ GOLDEN: dict[str, str] = json.loads(Path(__file__).with_name("golden_fingerprint
 def fingerprint(recipe: str) -> str:
     stage = stages.load(recipe.rsplit("/", 1)[-1].partition("-")[0])
     config = configs.resolve(stage.Config, [f"@{recipe}"])
-    return manifest.fingerprint(stage.__name__.rsplit(".", 1)[-1], getattr(stage, "SCHEMA_VERSION", 1), config.model_dump(mode="json"), {})
+    return manifest.fingerprint(
+        stage.__name__.rsplit(".", 1)[-1], getattr(stage, "SCHEMA_VERSION", 1), config.model_dump(mode="json"), {}
+    )
 
 
 def test_golden_fingerprints_cover_every_packaged_recipe() -> None:

@@ -4,11 +4,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stillhouse import draws, grading, rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
-from stillhouse.rows import CATEGORIES, Graded, Question, Verified, response_key
-from stillhouse.stage import Shard
+from stillhouse.execution.execute import Shard
+from stillhouse.grading import config as grading
 from stillhouse.stages import graded
+from stillhouse.vocabulary import seeds
+from stillhouse.vocabulary.categories import CATEGORIES
+from stillhouse.vocabulary.rows import Graded, Question, Verified, response_key
 
 ASKED = testing.questions(4)
 ROLES = {"small": "s", "medium": "m", "reference": "r", "strongest": "r"}
@@ -24,13 +28,13 @@ def verdicts(asked, **passed_by_model):
 def run(tmp_path, made, asked=ASKED, shard=None, **config):
     scratch = tmp_path / f"scratch-{len(list(tmp_path.iterdir()))}"
     scratch.mkdir()
-    rows.write(tmp_path / "questions", asked, Question)
-    rows.write(tmp_path / "verified", made, Verified)
+    tables.write(tmp_path / "questions", asked, Question)
+    tables.write(tmp_path / "verified", made, Verified)
     inputs = graded.Inputs(
         scratch=scratch, questions=tmp_path / "questions", verified=tmp_path / "verified", shard=shard or Shard()
     )
     outputs = graded.run(graded.Config(**{**ROLES, **config}), inputs)
-    return outputs, list(rows.read(scratch / "output", Graded))
+    return outputs, list(tables.read(scratch / "output", Graded))
 
 
 def test_graded_levels_and_counts(tmp_path):
@@ -181,7 +185,7 @@ def test_graded_rows_in_any_order_come_to_what_the_pure_functions_say(tmp_path, 
         assert row.models == [pytest.approx(each, abs=1e-6) for each in expected]
         rates = {each["model"]: each["pass_rate"] for each in expected}
         share = getattr(config.solved_share, row.category, config.solved_share.other)
-        keep = draws.draw(config.seed, "level", row.question_id) < share
+        keep = seeds.draw(config.seed, "level", row.question_id) < share
         never = rates.get("r") == 0
         assert row.discard_reason == ("never_solved" if never else None)
         by_role = {"small": rates.get("s"), "medium": rates.get("m"), "reference": rates.get("r")}

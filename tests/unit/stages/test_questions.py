@@ -5,14 +5,16 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import benchmarks, identity, rows, sources, testing
+from stillhouse import benchmarks, sources, testing
+from stillhouse.artifacts import tables
+from stillhouse.artifacts.shards import Shard
 from stillhouse.errors import NothingToDo
-from stillhouse.rows import Dropped, Question
+from stillhouse.execution.execute import execute
 from stillhouse.sampling import engine
-from stillhouse.sampling.prompts import previous_answer_prompt
-from stillhouse.shards import Shard
-from stillhouse.stage import execute
 from stillhouse.stages import questions
+from stillhouse.vocabulary import ids
+from stillhouse.vocabulary.prompts import previous_answer_prompt
+from stillhouse.vocabulary.rows import Dropped, Question
 
 SOURCE = {"kind": "arithmetic", "name": "pool", "count": 200, "families": {"add-1": 1, "add-2": 1}}
 
@@ -21,13 +23,13 @@ def run(tmp_path, imported=(), shard=None, **config):
     paths = []
     for number, given in enumerate(imported):
         paths.append(tmp_path / f"imported-{number}")
-        rows.write(paths[-1], given, Question)
+        tables.write(paths[-1], given, Question)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     outputs = questions.run(
         questions.Config(**config), questions.Inputs(scratch=scratch, imported=tuple(paths), shard=shard or Shard())
     )  # fmt: skip
-    kept = list(rows.read(scratch / "output", Question))
+    kept = list(tables.read(scratch / "output", Question))
     return outputs, kept, dropped_rows(scratch)
 
 
@@ -70,12 +72,12 @@ def test_questions_unusable_rows_are_dropped_with_their_reason(tmp_path):
     ]  # fmt: skip
     outputs, kept, _ = run(tmp_path, imported=[given])
     assert outputs.dropped == {"empty_prompt": 1, "missing_reference": 2, "duplicate": 1}
-    assert [identity.normalise(row.messages[0]["content"]) for row in kept] == ["tell me a story", "what is 1 + 1?"]
+    assert [ids.normalise(row.messages[0]["content"]) for row in kept] == ["tell me a story", "what is 1 + 1?"]
 
 
 def test_questions_ids_follow_from_the_content(tmp_path):
     _, kept, _ = run(tmp_path, imported=[[testing.question(question_id="mine")]])
-    assert kept[0].question_id == identity.question_id(kept[0].messages, kept[0].reference_answer)
+    assert kept[0].question_id == ids.question_id(kept[0].messages, kept[0].reference_answer)
 
 
 def test_questions_surplus_is_dropped_not_lost(tmp_path):
@@ -175,7 +177,7 @@ def test_questions_by_meaning_paraphrases_and_semantic_duplicates_are_dropped(tm
     assert outputs.dropped == {"contaminated": 1, "semantic_duplicate": 1}
     assert {row.messages[0]["content"] for row in kept} == {RIVER, upstream, "Who wrote the novel about a white whale?"}
     assert [pair["method"] for pair in pairs(tmp_path)] == ["embedding"]
-    assert "kept instead: " + identity.question_id(given[1].messages, "2") in {row["detail"][:30] for row in dropped}
+    assert "kept instead: " + ids.question_id(given[1].messages, "2") in {row["detail"][:30] for row in dropped}
 
 
 def test_questions_allowed_pair_is_kept_and_stays_in_the_evidence(tmp_path, exam):
@@ -286,7 +288,7 @@ def test_questions_published_pairs_and_page_are_no_rows(tmp_path, exam):
 
 def test_questions_of_an_empty_shard_are_an_empty_part(tmp_path):
     given = [testing.question()]
-    prompt = identity.normalise(identity.prompt_text(given[0].messages))
+    prompt = ids.normalise(ids.prompt_text(given[0].messages))
     empty = next(Shard(index, 2) for index in range(2) if not Shard(index, 2).holds(prompt))
     outputs, kept, _ = run(tmp_path, imported=[given], shard=empty)
     assert kept == []

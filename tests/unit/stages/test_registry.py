@@ -4,9 +4,10 @@ import shutil
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import testing, tracking
+from stillhouse import testing
 from stillhouse.errors import MissingInput, TrackingFailed
-from stillhouse.stage import execute
+from stillhouse.execution import tracking
+from stillhouse.execution.execute import execute
 from stillhouse.stages import registry
 from tests.unit.reporting.published import publish, publish_report
 

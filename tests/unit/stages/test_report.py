@@ -5,13 +5,15 @@ from html.parser import HTMLParser
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.benchmarks.protocol import protocol
 from stillhouse.errors import EngineFailed
-from stillhouse.rows import Question, Response, Verified
+from stillhouse.execution.execute import execute
 from stillhouse.sampling import engine as engines
-from stillhouse.stage import execute
 from stillhouse.stages import report
+from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.rows import Question, Response, Verified
 
 CONFIG = report.Config(
     benchmarks=("arithmetic-toy",), engine="transformers", samples=2, rounds=2, max_tokens=24, system_prompt="none", suffix="none"
@@ -45,15 +47,15 @@ def test_report_of_a_tiny_model_has_rows_outcomes_metrics_and_a_page(tmp_path, c
     for prefix in prefixes:
         low, mean, high = (manifest.metrics[f"{prefix}/{name}"] for name in ("low", "pass_at_1", "high"))
         assert 0 <= low <= mean <= high <= 1
-    questions = list(rows.read(output / "arithmetic-toy" / "questions", Question))
+    questions = list(tables.read(output / "arithmetic-toy" / "questions", Question))
     assert outcomes["protocol"] == protocol(CONFIG, "arithmetic-toy@1", questions).id
     assert outcomes["settings"]["samples"] == 2
     assert outcomes["scores"]["1"]["tokens"] == manifest.metrics[f"{prefixes[0]}/tokens"]
     assert set(outcomes["rounds"]["1"]) == {each.question_id for each in questions}
     shares = [sum(passed) / len(passed) for passed in outcomes["rounds"]["1"].values()]
     assert manifest.metrics[f"{prefixes[0]}/pass_at_1"] == pytest.approx(sum(shares) / len(shares))
-    responses = list(rows.read(output / "arithmetic-toy" / "responses", Response))
-    verified = list(rows.read(output / "arithmetic-toy" / "verified", Verified))
+    responses = list(tables.read(output / "arithmetic-toy" / "responses", Response))
+    verified = list(tables.read(output / "arithmetic-toy" / "verified", Verified))
     assert len(questions) * 4 == len(responses) == len({rows.response_key(row) for row in responses})
     assert [rows.response_key(row) for row in responses] == [rows.response_key(row) for row in verified]
     page = (output / "report.html").read_text(encoding="utf-8")

@@ -11,14 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import tables
+from stillhouse.artifacts.shards import Shard
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo, TooManyErrors
-from stillhouse.rows import Question, Response
-from stillhouse.sampling import answering, parts
+from stillhouse.execution.execute import execute
+from stillhouse.sampling import answering, published_parts
 from stillhouse.sampling import engine as engines
-from stillhouse.shards import Shard
-from stillhouse.stage import execute
 from stillhouse.stages import responses
+from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.rows import Question, Response
 from tests.endpoint import endpoint
 
 CONFIG = responses.Config(model="toy", samples=3, engine="transformers", system_prompt="none", suffix="none")
@@ -34,7 +36,7 @@ def engine(monkeypatch) -> testing.ScriptedEngine:
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch):
-    monkeypatch.setattr(parts, "PART_RESPONSES", 4)
+    monkeypatch.setattr(published_parts, "PART_RESPONSES", 4)
 
 
 def publish(tmp_path, asked=5, version="1") -> str:
@@ -57,7 +59,7 @@ def changed(**changes):
 
 
 def read(output):
-    return sorted(rows.read(output, Response), key=rows.response_key)
+    return sorted(tables.read(output, Response), key=rows.response_key)
 
 
 def test_responses_every_question_gets_its_samples_under_unique_keys(tmp_path, engine):
@@ -108,7 +110,7 @@ def test_responses_killed_half_way_asks_only_for_what_is_missing(tmp_path, engin
     engine.script = dying
     with pytest.raises(EngineFailed):
         run(tmp_path)
-    assert len(rows.parts(tmp_path / "responses" / "toy" / "1")) == 3, "the third was published as far as it was"
+    assert len(tables.parts(tmp_path / "responses" / "toy" / "1")) == 3, "the third was published as far as it was"
     engine.script, engine.asked = script, []
     output, manifest = run(tmp_path)
     assert len(engine.asked) == 15 - 10, "all but what was answered before the failure"
@@ -525,7 +527,7 @@ def test_responses_progress_says_tokens_a_second_and_the_time_left(tmp_path, eng
 CHILD = """
 import sys
 from stillhouse.sampling import parts
-from stillhouse.stage import execute
+from stillhouse.execution.execute import execute
 from stillhouse.stages import responses
 parts.PART_RESPONSES = 8
 execute(responses, responses.Config.model_validate_json(sys.argv[1]), {"questions": [sys.argv[2]]}, sys.argv[3])
@@ -548,7 +550,7 @@ def test_responses_killed_at_any_moment_lose_no_row_double_none_and_ask_again_fo
     base = 0
     with endpoint(script) as server:
         environment = os.environ | {
-            "STILLHOUSE_ENDPOINTS": server.url, "STILLHOUSE_CONCURRENCY": "4", "PYTHONPATH": str(Path(rows.__file__).parents[1]),
+            "STILLHOUSE_ENDPOINTS": server.url, "STILLHOUSE_CONCURRENCY": "4", "PYTHONPATH": str(Path(rows.__file__).parents[2]),
         }  # fmt: skip
         codes = []
         while not (output / "manifest.json").exists():

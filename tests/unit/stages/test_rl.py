@@ -7,13 +7,14 @@ import sys
 
 import pytest
 
-from stillhouse import rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, NothingToDo
-from stillhouse.rows import Dropped, Graded, Question, Selected
 from stillhouse.stages import rl
-from stillhouse.training.curriculum import Plateau
+from stillhouse.training.rl.curriculum import Plateau
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict
+from stillhouse.vocabulary.rows import Dropped, Graded, Question, Selected
 
 CONFIG = rl.Config(
     steps=2, group_size=4, prompts_per_step=2, max_tokens=24, learning_rate=1e-2, kl_coefficient=0.01,
@@ -22,8 +23,8 @@ CONFIG = rl.Config(
 
 
 def inputs(tmp_path, checkpoint, asked, name="scratch", split="rl_1", **changes):
-    rows.write(tmp_path / "questions", testing.questions(8), Question)
-    rows.write(tmp_path / "selected", [testing.selected(each, split) for each in asked], Selected)
+    tables.write(tmp_path / "questions", testing.questions(8), Question)
+    tables.write(tmp_path / "selected", [testing.selected(each, split) for each in asked], Selected)
     (tmp_path / name).mkdir()
     given = {"selected": tmp_path / "selected", "questions": tmp_path / "questions", "checkpoint": checkpoint}
     return rl.Inputs(scratch=tmp_path / name, **given, **changes)
@@ -197,7 +198,7 @@ def test_rl_plateau_ends_the_stage_early(tmp_path, checkpoint):
 
 def test_rl_logs_all_that_says_how_training_goes(tmp_path, checkpoint):
     asked, logged = testing.questions(4), []
-    rows.write(tmp_path / "graded", [testing.graded(each, level=2) for each in asked], Graded)
+    tables.write(tmp_path / "graded", [testing.graded(each, level=2) for each in asked], Graded)
     given = inputs(
         tmp_path, checkpoint, asked, graded=tmp_path / "graded", log=lambda numbers, step: logged.append((step, numbers))
     )  # fmt: skip
@@ -274,11 +275,11 @@ def test_rl_reward_that_never_moves_is_said(tmp_path, checkpoint, monkeypatch, c
 
 def test_rl_question_that_leaves_no_room_for_a_rollout_goes_to_dropped(tmp_path, checkpoint):
     short, long = testing.question(), testing.question("What is " + "1 + " * 40 + "1?", "41")
-    rows.write(tmp_path / "own", [short, long], Question)
+    tables.write(tmp_path / "own", [short, long], Question)
     given = dataclasses.replace(inputs(tmp_path, checkpoint, [long, short]), questions=tmp_path / "own")
     outputs = rl.run(CONFIG.model_copy(update={"steps": 1}), given)
     assert (outputs.dropped, outputs.metrics["n_questions"]) == ({"too_long": 1}, 1)
-    (row,) = rows.read(given.dropped.rename(tmp_path / "looked-at"), Dropped)
+    (row,) = tables.read(given.dropped.rename(tmp_path / "looked-at"), Dropped)
     assert (row.key, row.reason) == (long.question_id, "too_long")
     assert outputs.metrics["n_questions"] == 1
     with pytest.raises(NothingToDo, match="after none of 2 questions 999 tokens fit the model's 128; lower max_tokens"):

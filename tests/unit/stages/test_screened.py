@@ -3,11 +3,12 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from stillhouse import rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
-from stillhouse.rows import Question, Response, Screened
 from stillhouse.screening import perplexity
 from stillhouse.stages import screened
+from stillhouse.vocabulary.rows import Question, Response, Screened
 
 ASKED = testing.questions(30)
 LONG = " ".join(f"w{number}" for number in range(25))
@@ -16,11 +17,11 @@ LONG = " ".join(f"w{number}" for number in range(25))
 def run(tmp_path, responses, scorer=None, **config):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    rows.write(tmp_path / "questions", ASKED, Question)
-    rows.write(tmp_path / "responses", responses, Response)
+    tables.write(tmp_path / "questions", ASKED, Question)
+    tables.write(tmp_path / "responses", responses, Response)
     inputs = screened.Inputs(scratch=scratch, questions=tmp_path / "questions", responses=(tmp_path / "responses",), scorer=scorer)
     outputs = screened.run(screened.Config(**config), inputs)
-    return outputs, list(rows.read(scratch / "output", Screened))
+    return outputs, list(tables.read(scratch / "output", Screened))
 
 
 def test_screened_all_rows_stay_and_the_unfit_say_why(tmp_path):
@@ -76,7 +77,7 @@ def test_screened_perplexity_without_a_model_is_refused(tmp_path):
 
 
 def test_screened_many_drops_are_written_part_by_part(tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "PART_ROWS", 2)
+    monkeypatch.setattr(tables, "PART_ROWS", 2)
     outputs, found = run(tmp_path, [testing.response(each, think=None) for each in ASKED[:5]])
     parts = sorted((tmp_path / "scratch" / "output" / "dropped").iterdir())
     assert [pq.read_metadata(part).num_rows for part in parts] == [2, 2, 1]

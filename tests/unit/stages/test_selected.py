@@ -4,11 +4,12 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, MissingInput, NothingToDo
-from stillhouse.rows import Graded, Question, Response, Screened, Selected, Verified
-from stillhouse.stage import Shard
+from stillhouse.execution.execute import Shard
 from stillhouse.stages import selected
+from stillhouse.vocabulary.rows import Graded, Question, Response, Screened, Selected, Verified
 
 MIXED, EASY, HOPELESS, SILENT = testing.questions(4)
 CORPUS = {"sft_split": None, "anneal_split": None}
@@ -41,14 +42,14 @@ def run(tmp_path, given, leave_out=(), shard=None, **config):
     paths = {}
     for name, kind in kinds.items():
         if name not in leave_out:
-            rows.write(scratch / "in" / name, getattr(given, name), kind)
+            tables.write(scratch / "in" / name, getattr(given, name), kind)
             paths[name] = scratch / "in" / name
     responses = (paths.pop("responses"),) if "responses" in paths else ()
     inputs = selected.Inputs(scratch=scratch, responses=responses, shard=shard or Shard(), **paths)
     outputs = selected.run(selected.Config(**{"teacher": "teacher", **config}), inputs)
     dropped = [row for path in (scratch / "output" / "dropped").glob("*") for row in pq.read_table(path).to_pylist()]
     assert outputs.dropped.total() == sum(row["n"] for row in dropped)
-    return outputs, list(rows.read(scratch / "output", Selected))
+    return outputs, list(tables.read(scratch / "output", Selected))
 
 
 def test_selected_algorithm_1_and_annealing_choose_passing_responses_of_challenging_questions(tmp_path):

@@ -6,13 +6,15 @@ from functools import cache
 
 import pytest
 
-from stillhouse import rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo
-from stillhouse.rows import Dropped, Selected
 from stillhouse.stages import sft
-from stillhouse.training import corpus, models
+from stillhouse.training import models
+from stillhouse.training.data import corpus
 from stillhouse.training.lora import Lora
 from stillhouse.training.models import FromScratch
+from stillhouse.vocabulary.rows import Dropped, Selected
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
 CONFIG = sft.Config(init=TINY, max_steps=3, batch_size=4, learning_rate=1e-2, max_length=96, system_prompt="none", suffix="none")
@@ -29,7 +31,7 @@ def changed(**changes):
 
 def selected(tmp_path, examples=None):
     made = [testing.selected(each) for each in testing.questions(6)] if examples is None else examples
-    rows.write(tmp_path / "selected", made, Selected)
+    tables.write(tmp_path / "selected", made, Selected)
     return tmp_path / "selected"
 
 
@@ -173,7 +175,7 @@ def test_sft_example_over_max_length_goes_to_dropped(tmp_path):
     outputs = sft.run(changed(max_steps=1), given)
     assert outputs.dropped == {"too_long": 1}
     assert outputs.metrics["n_examples"] == 1
-    (row,) = rows.read(given.dropped.rename(tmp_path / "looked-at"), Dropped)
+    (row,) = tables.read(given.dropped.rename(tmp_path / "looked-at"), Dropped)
     assert (row.key, row.reason) == (long.example_id, "too_long")
     assert json.loads(row.row)["messages"] == long.messages
 

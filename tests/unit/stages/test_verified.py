@@ -2,19 +2,21 @@ from dataclasses import replace
 
 import pytest
 
-from stillhouse import rows, testing
+from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, NothingToDo, TooManyErrors
-from stillhouse.rows import Question, Response, Verified
-from stillhouse.stage import Shard, execute
+from stillhouse.execution.execute import Shard, execute
 from stillhouse.stages import verified
+from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.rows import Question, Response, Verified
 
 ASKED = testing.questions(6)
 NO_COMMA = '{"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}'
 
 
 def write(tmp_path, responses, asked=ASKED):
-    rows.write(tmp_path / "questions", asked, Question)
-    rows.write(tmp_path / "responses", responses, Response)
+    tables.write(tmp_path / "questions", asked, Question)
+    tables.write(tmp_path / "responses", responses, Response)
 
 
 def run(tmp_path, config=None, **changes):
@@ -22,7 +24,7 @@ def run(tmp_path, config=None, **changes):
     scratch.mkdir()
     inputs = verified.Inputs(scratch=scratch, questions=tmp_path / "questions", responses=(tmp_path / "responses",), **changes)
     outputs = verified.run(verified.Config(**(config or {})), inputs)
-    return outputs, list(rows.read(scratch / "output", Verified))
+    return outputs, list(tables.read(scratch / "output", Verified))
 
 
 def test_verified_every_response_gets_its_row_in_order(tmp_path):
@@ -103,7 +105,7 @@ def test_verified_earlier_verdicts_are_taken_over_where_key_and_content_are_equa
     write(tmp_path, [testing.response(each) for each in ASKED])
     _, first = run(tmp_path)
     marked = [replace(row, method="earlier") for row in first]
-    rows.write(tmp_path / "previous", [*marked[:4], replace(marked[4], kind="error", verify_score=None)], Verified)
+    tables.write(tmp_path / "previous", [*marked[:4], replace(marked[4], kind="error", verify_score=None)], Verified)
     changed = [testing.response(ASKED[0], "99"), *(testing.response(each) for each in ASKED[1:])]
     write(tmp_path, changed)
     outputs, found = run(tmp_path, {"pass_thresholds": {"math": 1}, "self_test": False}, previous=tmp_path / "previous")
@@ -150,7 +152,7 @@ def test_verified_finished_parts_are_taken_over_and_only_the_rest_is_done(tmp_pa
     write(tmp_path, [testing.response(each) for each in ASKED])
     _, whole = run(tmp_path)
     finished = tmp_path / "finished"
-    rows.write_part(finished / "part-00000.parquet", [replace(row, method="kept") for row in whole[:2]], Verified)
+    tables.write_part(finished / "part-00000.parquet", [replace(row, method="kept") for row in whole[:2]], Verified)
     published = []
     _, found = run(tmp_path, finished=finished, publish_part=published.append)
     assert [row.method for row in found] == ["kept", "kept", *["exact"] * 4]
@@ -161,7 +163,7 @@ def test_verified_what_the_verifier_failed_on_in_an_earlier_try_is_tried_again(t
     write(tmp_path, [testing.response(each) for each in ASKED])
     _, whole = run(tmp_path)
     failed = [replace(row, kind="timeout", verify_score=None, passed=None, method="kept") for row in whole[:3]]
-    rows.write_part(tmp_path / "finished" / "part-00000.parquet", [*failed, replace(whole[3], method="kept")], Verified)
+    tables.write_part(tmp_path / "finished" / "part-00000.parquet", [*failed, replace(whole[3], method="kept")], Verified)
     outputs, found = run(tmp_path, finished=tmp_path / "finished")
     assert [row.method for row in found] == [*["exact"] * 3, "kept", *["exact"] * 2]
     assert (outputs.metrics["n_timeout"], outputs.metrics["n_correct"]) == (0, 6)

@@ -1,9 +1,9 @@
 import pytest
 
-from stillhouse import manifest as manifests
 from stillhouse import testing
-from stillhouse.rows import Response
+from stillhouse.artifacts import manifest as manifests
 from stillhouse.verification.counting import cost
+from stillhouse.vocabulary.rows import Response
 
 
 @pytest.fixture

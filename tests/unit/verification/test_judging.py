@@ -2,7 +2,7 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.errors import BadConfig
-from stillhouse.grading import PassThresholds
+from stillhouse.grading.config import PassThresholds
 from stillhouse.verification import judges as judges_module
 from stillhouse.verification import scoring
 from stillhouse.verification.judges import Judges

@@ -1,9 +1,10 @@
 from dataclasses import replace
 
-from stillhouse import rows, testing
-from stillhouse.grading import PassThresholds
+from stillhouse import testing
+from stillhouse.grading.config import PassThresholds
 from stillhouse.verification import scoring
 from stillhouse.verification.pool import Request, Verdict
+from stillhouse.vocabulary import rows
 
 ASKED = testing.questions(6)
 

@@ -4,7 +4,7 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.errors import TooManyErrors
-from stillhouse.grading import PassThresholds
+from stillhouse.grading.config import PassThresholds
 from stillhouse.verification import self_test
 from stillhouse.verification.pool import Verdict, VerifierPool
 

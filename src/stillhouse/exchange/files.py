@@ -1,0 +1,218 @@
+"""A file of rows -> one object to a row: JSON lines, plain, .gz or .zst, or Parquet; a line that is no row is a value.
+
+Memory is bounded by one line or one batch of a row group, whatever the file holds: a longer line is skipped without being held.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic_core import from_json, to_json
+
+from stillhouse.artifacts import store
+from stillhouse.artifacts.scratch import scratch_directory
+from stillhouse.errors import BadConfig, MissingInput, TooManyErrors
+from stillhouse.vocabulary.rows import Dropped
+
+COMPRESSIONS = {".zst": "zstd", ".gz": "gzip"}
+LINES = (".jsonl", ".ndjson", ".json")
+PARQUET = ".parquet"
+MAX_LINE_BYTES = 16 * 2**20
+"""Longest line that is read: above what code questions with their tests take, below what a file without line ends would."""
+CHUNK_BYTES = 2**16
+"""What is read at once, and so what is lost at most where a compressed file is cut off."""
+BATCH_ROWS = 256
+SHOWN_CHARS = 1000
+"""Of a bad line, what its dropped row keeps."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A line that is no row: ``reason`` begins with ``bad_``, ``text`` is the line's beginning."""
+
+    reason: str
+    detail: str
+    text: str = ""
+
+
+Object = dict[str, Any]
+T = TypeVar("T")
+
+
+def holds_lines(name: str) -> bool:
+    """Whether a file of this name holds JSON lines, compressed or not."""
+    suffix = Path(name).suffix
+    return (Path(name.removesuffix(suffix)).suffix if suffix in COMPRESSIONS else suffix) in LINES
+
+
+def check_name(name: str) -> None:
+    """Raise BadConfig for a file name whose end does not say what the file holds."""
+    if not holds_lines(name) and Path(name).suffix != PARQUET:
+        msg = f"{name}: what it holds is told by its end; name it .jsonl, .jsonl.zst, .jsonl.gz or .parquet"
+        raise BadConfig(msg)
+
+
+@contextmanager
+def local(uri: str) -> Iterator[Path]:
+    """The file at a path, ``file://`` or ``s3://`` URI on this machine. Raises BadConfig, MissingInput."""
+    check_name(uri)
+    whole = store.absolute(uri)
+    if whole.startswith("file://"):
+        path = store.local_path(whole)
+        if not path.is_file():
+            msg = f"{uri}: {'a directory' if path.is_dir() else 'no such file'}; give one file of rows"
+            raise MissingInput(msg)
+        yield path
+        return
+    directory, _, name = whole.rpartition("/")
+    if name not in store.store_of(whole).names(directory):
+        msg = f"{uri}: no such file; give one file of rows"
+        raise MissingInput(msg)
+    with scratch_directory() as fetched:
+        yield store.store_of(whole).fetch(directory, fetched, [name]) / name
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file, in hex. Raises MissingInput where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        msg = f"{path}: {error.strerror}; give a file of rows"
+        raise MissingInput(msg) from error
+
+
+def objects(path: Path, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, Object | Bad]]:
+    """The file's rows by line or row number, from 1. Blank lines are skipped; a file without rows is one Bad.
+
+    Reasons: ``bad_json``, ``bad_utf8``, ``bad_type`` (JSON, but no object), ``bad_line_length``, ``bad_file`` (cut off or damaged:
+    nothing of it is read from there on), ``bad_file_empty``.
+    """
+    found = False
+    from_lines = ((number, _object(line)) for number, line in lines(path, max_line_bytes))
+    for number, row in _parquet_rows(path) if path.suffix == PARQUET else from_lines:
+        found = True
+        yield number, row
+    if not found:
+        yield 1, Bad("bad_file_empty", "the file has no row")
+
+
+def shown(row: bytes | Object) -> str:
+    """The beginning of a line or an object, for the dropped row."""
+    text = row if isinstance(row, bytes) else to_json(row, fallback=str)
+    return text[:SHOWN_CHARS].decode(errors="replace")
+
+
+def bounded(
+    rows: Iterable[tuple[int, T | Bad]], place: str, max_bad_rate: float, count: int | None = None
+) -> Iterator[T | Dropped]:  # fmt: skip
+    """The rows, at most ``count``; bad ones as dropped rows keyed ``place:number``.
+
+    Raises TooManyErrors at the end where more than ``max_bad_rate`` of what was read is bad.
+    """
+    reasons, first, good = Counter[str](), "", 0
+    for number, row in rows:
+        if isinstance(row, Bad):
+            reasons[row.reason] += 1
+            first = first or f"line {number}: {row.detail}"
+            yield Dropped(f"{place}:{number}", row.reason, row.detail, json.dumps(row.text, ensure_ascii=False))
+        else:
+            yield row
+            good += 1
+            if good == count:
+                break
+    bad = reasons.total()
+    if bad > max_bad_rate * (good + bad):
+        said = ", ".join(f"{reason} {each}" for reason, each in sorted(reasons.items()))
+        msg = (
+            f"{place}: {bad} of {good + bad} rows are bad ({said}; first {first}), max_bad_rate allows {max_bad_rate:g}; "
+            "correct the file, or raise max_bad_rate"
+        )
+        raise TooManyErrors(msg)
+
+
+def lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, bytes | Bad]]:
+    """The lines that are not blank, by number."""
+    held: list[bytes] = []
+    size, number = 0, 1
+    with _open(path) as file:
+        try:
+            while chunk := file.read(CHUNK_BYTES):
+                *ended, rest = chunk.split(b"\n")
+                for piece in ended:
+                    yield from _line(number, [*held, piece], size + len(piece), max_bytes)
+                    held, size, number = [], 0, number + 1
+                size += len(rest)
+                held = [*held, rest] if size <= max_bytes else held[:1] or [rest[:SHOWN_CHARS]]
+        except OSError as error:
+            yield number, Bad("bad_file", f"{error}: what follows could not be read")
+            return
+    yield from _line(number, held, size, max_bytes)
+
+
+def _line(number: int, pieces: list[bytes], size: int, max_bytes: int) -> Iterator[tuple[int, bytes | Bad]]:
+    if size > max_bytes:
+        yield number, Bad("bad_line_length", f"{size:,} bytes, {max_bytes:,} are allowed", shown(pieces[0]))
+        return
+    line = b"".join(pieces)
+    if number == 1:
+        line = line.removeprefix(BYTE_ORDER_MARK)
+    if line := line.strip():
+        yield number, line
+
+
+def _open(path: Path) -> BinaryIO:
+    raw = pa.OSFile(str(path))
+    compression = COMPRESSIONS.get(path.suffix)
+    opened: BinaryIO = pa.CompressedInputStream(raw, compression) if compression else raw
+    return opened
+
+
+def _object(line: bytes | Bad) -> Object | Bad:
+    if isinstance(line, Bad):
+        return line
+    try:
+        value = from_json(line, allow_inf_nan=False)
+    except ValueError as error:
+        return Bad(*_why_not_json(line, error), shown(line))
+    if not isinstance(value, dict):
+        return Bad("bad_type", f"{type(value).__name__}, not an object", shown(line))
+    return value
+
+
+def _why_not_json(line: bytes, error: ValueError) -> tuple[str, str]:
+    try:
+        line.decode()
+    except UnicodeDecodeError as no_text:
+        return "bad_utf8", f"{no_text.reason} at byte {no_text.start}"
+    return "bad_json", str(error)
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, Object | Bad]]:
+    number = 1
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS):
+            for row in _batch_rows(batch):
+                yield number, row
+                number += 1
+    except (OSError, pa.ArrowException) as error:
+        yield number, Bad("bad_file", f"{' '.join(str(error).split())}: what follows could not be read")
+
+
+def _batch_rows(batch: Any) -> list[Object | Bad]:
+    """A batch's rows; Parquet does not promise that its texts are UTF-8."""
+    try:
+        rows: list[Object | Bad] = batch.to_pylist()
+    except UnicodeDecodeError as error:
+        if len(batch) == 1:
+            return [Bad("bad_utf8", f"{error.reason} at byte {error.start}")]
+        return [row for place in range(len(batch)) for row in _batch_rows(batch.slice(place, 1))]
+    return rows

@@ -1,0 +1,94 @@
+"""The stage contract: what a stage module offers, what it is handed, and what it says of its result.
+
+A stage module has a docstring that begins ``input -> output: what``, a ``Config``, an ``Inputs``, ``run(config, inputs)`` and,
+once its rows or its meaning change, a higher ``SCHEMA_VERSION``.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from stillhouse.artifacts.shards import Shard
+from stillhouse.vocabulary.settings import StageConfig
+
+
+def _silent(done: float, total: float, unit: str) -> None:
+    """Progress that goes nowhere."""
+
+
+def _unlogged(metrics: Mapping[str, float], step: int | None = None) -> None:
+    """Metrics that go nowhere."""
+
+
+def _unpublished(path: Path) -> None:
+    """A part that is not published before the end, or not taken back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageInputs:
+    """What every stage is handed. A subclass adds its inputs: ``Path``, ``Path | None`` or ``tuple[Path, ...]`` each."""
+
+    scratch: Path
+    """The only directory a stage writes to; what it leaves in ``output`` below it is published."""
+    finished: Path | None = None
+    """Parts that an earlier try of the same fingerprint finished, to be carried on from."""
+    resume: bool = False
+    """Whether there has to be something in ``finished`` to go on from."""
+    shard: Shard = field(default_factory=Shard)
+    """The share of the keys to work on."""
+    progress: Callable[[float, float, str], None] = _silent
+    """``progress(done, total, unit)``: how far the stage is."""
+    log: Callable[..., None] = _unlogged
+    """``log(metrics, step)``: numbers over time."""
+    uris: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Where each input lies, by name: for stages that write about artifacts, not for reading rows."""
+    run_id: str | None = None
+    """The MLflow run of this execution, None where nothing is tracked."""
+    publish_part: Callable[[Path], None] = _unpublished
+    """Publish one finished file below ``output`` now, so that a restart need not make it again."""
+    retract_part: Callable[[Path], None] = _unpublished
+    """Remove a file that this try or an earlier one published; its path is given as if it lay below ``output``."""
+
+    @property
+    def output(self) -> Path:
+        """The directory whose files are published."""
+        return self.scratch / "output"
+
+    @property
+    def dropped(self) -> Path:
+        """Where dropped rows go."""
+        return self.output / "dropped"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a stage says of its result; the files lie in ``inputs.output``."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Numbers about the result. Counts are named ``n_…``: those of shards add up."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """Dropped rows by reason."""
+    artifacts: Sequence[str] = ()
+    """Small published files (reports, examples) to show in MLflow too, by relative path."""
+
+
+class Stage(Protocol):
+    """A stage module."""
+
+    __name__: str
+    __doc__: str | None
+    Config: type[StageConfig]
+    Inputs: type[StageInputs]
+    run: Callable[[Any, Any], Outputs]
+
+
+def input_names(inputs_type: type[StageInputs]) -> dict[str, str]:
+    """The inputs a stage takes: name -> ``one``, ``optional`` or ``many``."""
+    own = {each.name for each in dataclasses.fields(inputs_type)} - {each.name for each in dataclasses.fields(StageInputs)}
+    hints = typing.get_type_hints(inputs_type)
+    kinds = {types.UnionType: "optional", tuple: "many"}
+    return {name: kinds.get(typing.get_origin(hint), "one") for name, hint in hints.items() if name in own}

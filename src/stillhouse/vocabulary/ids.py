@@ -1,0 +1,34 @@
+"""Ids of contents: equal contents get equal ids, on every machine and in every release."""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from stillhouse.vocabulary.rows import Message
+
+
+def normalise(text: str) -> str:
+    """Text for comparison by equality: NFKC, lower case, single spaces."""
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().lower()
+
+
+def content_id(*texts: str) -> str:
+    """Sixteen hex digits that name a content; texts are kept apart, so that ("a", "bc") differs from ("ab", "c")."""
+    return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def prompt_text(messages: Sequence[Message]) -> str:
+    """The conversation as one text, for hashing and comparison."""
+    return "\n".join(f"{message['role']}: {message['content']}" for message in messages)
+
+
+def question_id(messages: Sequence[Message], reference: str | None) -> str:
+    """The id of a question: a hash of its normalised prompt and its reference."""
+    return prompt_id(normalise(prompt_text(messages)), reference)
+
+
+def prompt_id(prompt: str, reference: str | None) -> str:
+    """``question_id`` where the normalised prompt is at hand."""
+    return content_id(prompt, reference or "")

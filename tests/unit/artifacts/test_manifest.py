@@ -1,0 +1,129 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import store
+from stillhouse.artifacts.manifest import File, Link, Manifest, Provenance
+from stillhouse.errors import MissingInput, StaleOutput, StoreFailed
+
+THEN = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def made(uri: str, fingerprint: str = "f1", **changes) -> Manifest:
+    provenance = Provenance(commit="c", image="", argv=[], started=THEN, finished=THEN, host="h")
+    whole = {
+        "stage": "questions", "version": uri.rsplit("/", 1)[-1], "fingerprint": fingerprint, "config": {}, "files": {},
+        "metrics": {}, "provenance": provenance,
+    }  # fmt: skip
+    return Manifest(**{**whole, **changes})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "golden"),
+    [
+        (("verified", 1, {"timeout_s": 5.0}, {"responses": ["abc"]}), "7dd96921e67781e6"),
+        (("questions", 1, {}, {}), "b607256ebe071065"),
+        (("sft", 2, {"rate": 1e-5, "name": "é", "nested": {"b": None, "a": [1]}}, {"selected": ["a", "b"]}), "066d660cda21f471"),
+    ],
+)
+def test_fingerprint_golden_values_stand(arguments, golden):
+    """A change here makes every published artifact stale: it must be meant."""
+    assert manifests.fingerprint(*arguments) == golden
+
+
+def test_fingerprint_order_of_keys_does_not_matter():
+    one = manifests.fingerprint("sft", 1, {"a": 1, "b": {"c": 2, "d": 3}}, {"x": ["1"], "y": ["2"]})
+    other = manifests.fingerprint("sft", 1, {"b": {"d": 3, "c": 2}, "a": 1}, {"y": ["2"], "x": ["1"]})
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("rl", 1, {"a": 1}, {"x": ["1", "2"]}),
+        ("sft", 2, {"a": 1}, {"x": ["1", "2"]}),
+        ("sft", 1, {"a": 2}, {"x": ["1", "2"]}),
+        ("sft", 1, {"a": 1}, {"x": ["2", "1"]}),
+        ("sft", 1, {"a": 1}, {"y": ["1", "2"]}),
+    ],
+)
+def test_fingerprint_anything_that_decides_differs_it_differs(other):
+    assert manifests.fingerprint("sft", 1, {"a": 1}, {"x": ["1", "2"]}) != manifests.fingerprint(*other)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_fingerprint_value_without_json_form_is_refused(value):
+    with pytest.raises(ValueError, match="JSON"):
+        manifests.fingerprint("sft", 1, {"a": value}, {})
+
+
+def test_fingerprint_object_without_json_form_is_refused():
+    with pytest.raises(TypeError):
+        manifests.fingerprint("sft", 1, {"a": object()}, {})
+
+
+def test_publish_then_find_gives_it_back_and_moves_the_pointer(tmp_path):
+    uri = f"{tmp_path.as_uri()}/questions/x/1"
+    manifests.publish(uri, made(uri))
+    assert manifests.find(uri) == made(uri)
+    pointer = json.loads((tmp_path / "questions" / "x" / "latest.json").read_text())
+    assert (pointer["uri"], pointer["fingerprint"]) == (uri, "f1")
+
+
+def test_publish_second_writer_fails_and_first_stands(tmp_path):
+    uri = f"{tmp_path.as_uri()}/questions/x/1"
+    manifests.publish(uri, made(uri))
+    with pytest.raises(store.AlreadyThere):
+        manifests.publish(uri, made(uri, "f2"))
+    assert manifests.load(uri).fingerprint == "f1"
+
+
+def test_published_other_fingerprint_names_both_and_what_to_do(tmp_path):
+    uri = f"{tmp_path.as_uri()}/questions/x/1"
+    manifests.publish(uri, made(uri))
+    with pytest.raises(StaleOutput, match=r"holds fingerprint f1.*make f2.*choose another version in --output"):
+        manifests.published(uri, "f2")
+
+
+def test_load_nothing_there_says_what_to_do(tmp_path):
+    with pytest.raises(MissingInput, match=r"input responses .*has no manifest.json.*run the stage that makes it"):
+        manifests.load(tmp_path.as_uri(), "input responses")
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"stage": 1}', "\x00"])
+def test_find_not_a_manifest_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(StoreFailed, match="is not a manifest"):
+        manifests.find(tmp_path.as_uri())
+
+
+def test_rows_dropped_and_sharded_dropped_rows_do_not_count():
+    names = {
+        "part-0.parquet": 3,
+        "shards/0-of-2/part-0.parquet": 4,
+        "dropped/part-0.parquet": 5,
+        "shards/0-of-2/dropped/p.parquet": 6,
+    }
+    files = {name: File(sha256="", bytes=1, rows=rows) for name, rows in names.items()} | {"model.bin": File(sha256="", bytes=1)}
+    assert made("x", files=files).rows == 7
+
+
+def test_lineage_shared_input_is_yielded_twice_and_walked_once(tmp_path):
+    root = tmp_path.as_uri()
+    a, b, c = f"{root}/a/x/1", f"{root}/b/x/1", f"{root}/c/x/1"
+    gone = f"{root}/gone/x/1"
+    manifests.publish(a, made(a, inputs={"source": [Link(uri=gone, fingerprint="g")]}))
+    manifests.publish(b, made(b, inputs={"questions": [Link(uri=a, fingerprint="f1")]}))
+    manifests.publish(
+        c, made(c, inputs={"questions": [Link(uri=a, fingerprint="f1")], "responses": [Link(uri=b, fingerprint="f1")]})
+    )
+    walked = [(depth, name, uri, found is not None) for depth, name, uri, found in manifests.lineage(c)]
+    assert walked == [
+        (0, "", c, True),
+        (1, "questions", a, True),
+        (2, "source", gone, False),
+        (1, "responses", b, True),
+        (2, "questions", a, True),
+    ]

@@ -1,0 +1,305 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stillhouse import testing
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import publishing, store, tables
+from stillhouse.artifacts.shards import Shard
+from stillhouse.errors import BadConfig, MissingInput, NothingToDo, StaleOutput, StoreFailed
+from stillhouse.execution.contract import input_names
+from stillhouse.execution.execute import execute
+from stillhouse.vocabulary.rows import Question
+from tests.unit import toy_stage
+from tests.unit.toy_stage import Config
+
+
+@pytest.fixture(autouse=True)
+def _fresh_stage():
+    toy_stage.runs.clear()
+    toy_stage.before_the_end.clear()
+
+
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.s3)])
+def root(request, tmp_path) -> str:
+    return request.getfixturevalue("s3_root") if request.param == "s3" else tmp_path.as_uri()
+
+
+@pytest.fixture
+def questions(root) -> str:
+    uri = f"{root}/questions/toy/1"
+    testing.publish(testing.questions(12), Question, uri)
+    return uri
+
+
+def output_of(root: str, version: str = "1") -> str:
+    return f"{root}/toy_stage/toy/{version}"
+
+
+def ids(uri: str, scratch: Path) -> list[str]:
+    """The question ids of the files that the manifest lists."""
+    directory = store.store_of(uri).fetch(uri, scratch, sorted(manifests.load(uri).files))
+    return [row.question_id for row in tables.read(directory, Question)]
+
+
+def test_execute_publishes_rows_drops_and_what_they_were_made_of(root, questions, tmp_path):
+    result = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    manifest = manifests.load(output_of(root))
+    assert result.manifest == manifest
+    assert not result.skipped
+    assert sorted(ids(output_of(root), tmp_path)) == sorted(row.question_id for row in testing.questions(12))
+    assert (manifest.stage, manifest.version, manifest.rows, manifest.dropped) == ("toy_stage", "1", 12, {"toy": 1})
+    assert manifest.inputs["questions"][0].fingerprint == manifests.load(questions).fingerprint
+    assert store.store_of(root).read(store.join(output_of(root), "claim.json")) is None
+
+
+def test_execute_again_skips(root, questions):
+    first = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    second = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    assert second.skipped
+    assert second.manifest == first.manifest
+    assert len(toy_stage.runs) == 1
+
+
+def test_execute_other_config_same_place_is_refused_and_first_stands(root, questions):
+    first = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    with pytest.raises(StaleOutput, match="choose another version in --output"):
+        execute(toy_stage, Config(text="y"), {"questions": [questions]}, output_of(root))
+    assert manifests.load(output_of(root)) == first.manifest
+
+
+def test_execute_other_input_same_place_is_refused(root, questions):
+    execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    testing.publish(testing.questions(3), Question, f"{root}/questions/toy/2")
+    with pytest.raises(StaleOutput):
+        execute(toy_stage, Config(), {"questions": [f"{root}/questions/toy/2"]}, output_of(root))
+
+
+def test_execute_fingerprint_does_not_depend_on_where_inputs_lie(root, questions):
+    testing.publish(testing.questions(12), Question, f"{root}/elsewhere/toy/1")
+    here = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "1"))
+    there = execute(toy_stage, Config(), {"questions": [f"{root}/elsewhere/toy/1"]}, output_of(root, "2"))
+    assert here.manifest.fingerprint == there.manifest.fingerprint
+
+
+def test_execute_previous_output_is_linked_and_changes_no_fingerprint(root, questions):
+    first = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "1"))
+    inputs = {"questions": [questions], "previous": [output_of(root, "1")]}
+    second = execute(toy_stage, Config(), inputs, output_of(root, "2"))
+    assert second.manifest.fingerprint == first.manifest.fingerprint
+    assert [link.fingerprint for link in second.manifest.inputs["previous"]] == [first.manifest.fingerprint]
+    assert toy_stage.runs[1].previous is not None
+
+
+def test_execute_previous_latest_is_the_version_published_last_and_never_the_own(root, questions):
+    inputs = {"questions": [questions], "previous": ["latest"]}
+    first = execute(toy_stage, Config(), inputs, output_of(root, "1"))
+    assert "previous" not in first.manifest.inputs
+    second = execute(toy_stage, Config(), inputs, output_of(root, "2"))
+    assert [link.uri for link in second.manifest.inputs["previous"]] == [store.absolute(output_of(root, "1"))]
+    assert execute(toy_stage, Config(), inputs, output_of(root, "2")).skipped
+
+
+def test_execute_previous_latest_that_was_removed_is_none(root, questions):
+    execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "1"))
+    store.store_of(root).remove(f"{output_of(root, '1')}/manifest.json")
+    second = execute(toy_stage, Config(), {"questions": [questions], "previous": ["latest"]}, output_of(root, "2"))
+    assert "previous" not in second.manifest.inputs
+
+
+def test_execute_previous_latest_where_the_pointer_is_torn_is_refused(root, questions):
+    execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "1"))
+    pointer = f"{root}/toy_stage/toy/latest.json"
+    store.store_of(pointer).write(pointer, b"{")
+    with pytest.raises(StoreFailed, match="is no pointer to a version"):
+        execute(toy_stage, Config(), {"questions": [questions], "previous": ["latest"]}, output_of(root, "2"))
+
+
+def test_execute_input_without_manifest_is_missing(root):
+    with pytest.raises(MissingInput, match=r"input questions .*nothing is published there"):
+        execute(toy_stage, Config(), {"questions": [f"{root}/nowhere/x/1"]}, output_of(root))
+
+
+def test_execute_required_input_not_given_is_named(root):
+    with pytest.raises(MissingInput, match="toy_stage needs --input questions=URI, got none"):
+        execute(toy_stage, Config(), {}, output_of(root))
+
+
+def test_execute_unknown_input_lists_the_known(root, questions):
+    with pytest.raises(BadConfig, match=r"--input question=…: toy_stage takes no such input; its inputs: questions, more, maybe"):
+        execute(toy_stage, Config(), {"question": [questions]}, output_of(root))
+
+
+def test_execute_one_input_given_twice_is_refused(root, questions):
+    with pytest.raises(BadConfig, match="given 2 times; toy_stage takes one"):
+        execute(toy_stage, Config(), {"questions": [questions, questions]}, output_of(root))
+
+
+def test_execute_input_file_gone_is_missing(root, questions):
+    store.store_of(questions).remove(f"{questions}/part-00000.parquet")
+    with pytest.raises(MissingInput, match=r"its manifest lists part-00000.parquet \(1 such\), which is gone"):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    assert manifests.find(output_of(root)) is None
+
+
+def test_execute_stray_file_beside_an_input_is_not_read(root, questions, tmp_path):
+    tables.write_part(tmp_path / "stray.parquet", testing.questions(20), Question)
+    store.store_of(questions).upload(tmp_path / "stray.parquet", f"{questions}/part-00009.parquet")
+    assert execute(toy_stage, Config(), {"questions": [questions]}, output_of(root)).manifest.rows == 12
+
+
+def test_execute_many_inputs_keep_their_order(root, questions):
+    others = [f"{root}/questions/toy/{version}" for version in ("b", "a")]
+    for number, uri in enumerate(others, start=1):
+        testing.publish(testing.questions(number), Question, uri)
+    execute(toy_stage, Config(), {"questions": [questions], "more": others}, output_of(root))
+    assert list(toy_stage.runs[0].uris["more"]) == others
+    assert len(toy_stage.runs[0].more) == 2
+    assert toy_stage.runs[0].maybe is None
+
+
+def test_execute_under_torchrun_is_refused_as_every_process_would_publish(root, questions, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(BadConfig, match="WORLD_SIZE is 2: toy_stage is one process; start it without torchrun"):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+
+
+def test_claim_of_what_was_published_meanwhile_removes_nothing(root, questions, tmp_path):
+    execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    uri = store.absolute(output_of(root))
+    with pytest.raises(StaleOutput, match="another process published there"):
+        publishing.claim(uri, publishing.Claim(fingerprint="another", config={}, inputs={}))
+    assert set(manifests.load(uri).files) < set(store.store_of(uri).names(uri))
+
+
+def test_execute_stage_that_raises_leaves_no_manifest_and_a_later_run_succeeds(root, questions):
+    def fail() -> None:
+        raise NothingToDo("as told")
+
+    toy_stage.before_the_end.append(fail)
+    with pytest.raises(NothingToDo):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    assert manifests.find(output_of(root)) is None
+    result = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    assert (result.skipped, result.manifest.rows, result.manifest.metrics["n_made"]) == (False, 12, 0)
+
+
+def test_execute_killed_half_way_next_run_does_only_the_rest(root, questions, tmp_path):
+    code = (
+        "import sys; from stillhouse.execution.execute import execute; from tests.unit import toy_stage\n"
+        "execute(toy_stage, toy_stage.Config(), {'questions': [sys.argv[1]]}, sys.argv[2])"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", code, questions, output_of(root)],
+        env={**os.environ, "KILL_AFTER": "5"},
+        cwd=Path(__file__).parents[3],
+    )
+    assert killed.returncode == -9
+    assert manifests.find(output_of(root)) is None
+    manifest = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), resume=True).manifest
+    assert manifest.metrics["n_made"] == 7
+    made = ids(output_of(root), tmp_path)
+    assert (len(made), len(set(made))) == (12, 12)
+
+
+def test_execute_parts_of_another_config_are_not_carried_on_and_what_changed_is_said(root, questions, capsys):
+    def fail() -> None:
+        raise NothingToDo("as told")
+
+    toy_stage.before_the_end.append(fail)
+    with pytest.raises(NothingToDo):
+        execute(toy_stage, Config(text="y"), {"questions": [questions]}, output_of(root))
+    with pytest.raises(StaleOutput, match="--resume: the unfinished run at .* is another one: text was 'y', is 'x'; run it as"):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), resume=True)
+    manifest = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root)).manifest
+    assert manifest.metrics["n_made"] == 12
+    assert re.search("removed 12 files of an unfinished run .text was 'y', is 'x'.", capsys.readouterr().err)
+
+
+def test_execute_resume_that_finds_nothing_is_refused_and_what_is_done_is_skipped(root, questions):
+    with pytest.raises(MissingInput, match="--resume: no earlier try left anything at .*/toy_stage/toy/1; check --output"):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), resume=True)
+    execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    assert execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), resume=True).skipped
+
+
+def test_execute_another_writer_first_is_refused_and_its_files_stand(root, questions, tmp_path):
+    def overtake() -> None:
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+
+    toy_stage.before_the_end.append(overtake)
+    with pytest.raises(StaleOutput, match="another process published there while this one ran"):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+    assert len(ids(output_of(root), tmp_path)) == 12
+
+
+def test_execute_scratch_is_gone_whatever_happens(root, questions, tmp_path, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_SCRATCH", str(tmp_path))
+    before = set(tmp_path.iterdir())
+    execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "2"))
+    left = {path.name for path in set(tmp_path.iterdir()) - before}
+    assert left <= {"toy_stage"}
+
+
+def test_execute_no_scratch_directory_says_what_to_do(root, questions, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_SCRATCH", "/nonexistent")
+    with pytest.raises(StoreFailed, match="set STILLHOUSE_SCRATCH to a directory with room"):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+
+
+def test_execute_three_shards_are_the_same_rows_and_fingerprint_as_one_process(root, questions, tmp_path):
+    one = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "one")).manifest
+    results = [
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "3"), Shard(index, 3)) for index in (2, 0, 1)
+    ]
+    whole = manifests.load(output_of(root, "3"))
+    assert results[-1].manifest == whole
+    assert sorted(ids(output_of(root, "3"), tmp_path)) == sorted(ids(output_of(root, "one"), tmp_path))
+    assert (whole.fingerprint, whole.rows, whole.shards) == (one.fingerprint, 12, ["0-of-3", "1-of-3", "2-of-3"])
+    assert whole.metrics == {"n_made": 12}
+    assert whole.dropped == {"toy": 3}
+
+
+def test_execute_shards_incomplete_nothing_is_published(root, questions):
+    for index in (0, 1):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), Shard(index, 3))
+    assert manifests.find(output_of(root)) is None
+
+
+def test_execute_shard_again_skips_and_assembles_what_was_left_undone(root, questions):
+    for index in range(2):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), Shard(index, 2))
+    store.store_of(root).remove(f"{output_of(root)}/manifest.json")
+    result = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), Shard(0, 2))
+    assert result.skipped
+    assert manifests.load(output_of(root)).rows == 12
+    assert len(toy_stage.runs) == 2
+
+
+def test_execute_shards_of_two_counts_in_one_place_rows_are_not_doubled(root, questions, tmp_path):
+    execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), Shard(0, 2))
+    for index in range(3):
+        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), Shard(index, 3))
+    execute(toy_stage, Config(text="next"), {"questions": [output_of(root)]}, output_of(root, "next"))
+    assert len(ids(output_of(root, "next"), tmp_path)) == 12
+
+
+@pytest.mark.parametrize("text", ["3", "3/3", "-1/2", "a/b", "1/", "/2", "1/0"])
+def test_shard_wrong_form_is_refused(text):
+    with pytest.raises(BadConfig, match="not of the form INDEX/COUNT"):
+        Shard.parse(text)
+
+
+def test_shard_every_key_is_held_by_exactly_one():
+    shards = [Shard(index, 7) for index in range(7)]
+    counts = [sum(shard.holds(f"key-{number}") for shard in shards) for number in range(500)]
+    assert counts == [1] * 500
+    assert min(sum(shard.holds(f"key-{number}") for number in range(500)) for shard in shards) > 40
+
+
+def test_input_names_kinds_are_those_of_the_annotations():
+    assert input_names(toy_stage.Inputs) == {"questions": "one", "more": "many", "maybe": "optional", "previous": "optional"}

@@ -1,0 +1,125 @@
+import pytest
+from pydantic import BaseModel, Field
+
+from stillhouse.errors import BadConfig
+from stillhouse.execution import recipes as configs
+from stillhouse.vocabulary.settings import StageConfig
+
+
+class Optimiser(BaseModel):
+    learning_rate: float = Field(1e-4, gt=0)
+    betas: list[float] = [0.9, 0.999]
+
+
+class Config(StageConfig):
+    timeout_s: float = Field(10, gt=0)
+    name: str = "x"
+    optimiser: Optimiser = Optimiser()
+    limit: int | None = 5
+
+
+class Required(StageConfig):
+    model: str
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """Packaged recipes of a temporary directory."""
+    (tmp_path / "laptop").mkdir()
+    monkeypatch.setattr(configs, "RECIPES", tmp_path)
+
+    def write(name: str, text: str) -> str:
+        (tmp_path / f"{name}.yaml").write_text(text)
+        return f"@{name}"
+
+    return write
+
+
+def test_resolve_layers_last_wins_and_nested_fields_merge(recipe):
+    layer = recipe("laptop/sft-1", "timeout_s: 3\noptimiser: {learning_rate: 0.5, betas: [0.1, 0.2]}\n")
+    resolved = configs.resolve(Config, [layer, '{"optimiser": {"betas": [0.3]}}'], ["timeout_s=4"])
+    assert resolved == Config(timeout_s=4, optimiser=Optimiser(learning_rate=0.5, betas=[0.3]))
+
+
+@pytest.mark.parametrize(
+    ("setting", "field", "value"),
+    [("limit=null", "limit", None), ("limit=7", "limit", 7), ("timeout_s=1e-5", "timeout_s", 1e-5),
+     ("timeout_s=1e5", "timeout_s", 1e5), ("name=a=b", "name", "a=b"), ('name="1"', "name", "1")],
+)  # fmt: skip
+def test_resolve_set_value_means_what_it_looks_like(setting, field, value):
+    assert getattr(configs.resolve(Config, [], [setting]), field) == value
+
+
+def test_resolve_set_nested_reaches_in_and_keeps_siblings():
+    resolved = configs.resolve(Config, ['{"optimiser": {"betas": [0.5]}}'], ["optimiser.learning_rate=1e-3"])
+    assert resolved.optimiser == Optimiser(learning_rate=1e-3, betas=[0.5])
+
+
+def test_resolve_file_layer_outside_the_package(tmp_path):
+    (tmp_path / "mine.yaml").write_text("timeout_s: 2\n")
+    assert configs.resolve(Config, [f"@{tmp_path}/mine.yaml"]).timeout_s == 2
+
+
+def test_resolve_empty_recipe_is_the_defaults(recipe):
+    assert configs.resolve(Config, [recipe("laptop/sft-1", "# nothing\n")]) == Config()
+
+
+@pytest.mark.parametrize(
+    ("layers", "settings", "says"),
+    [
+        (['{"timeout": 5}'], [], r"timeout: no such field \(did you mean timeout_s\?\)"),
+        (['{"zzz": 5}'], [], r"zzz: no such field \(fields: timeout_s, name, optimiser, limit\)"),
+        (['{"timeout_s": 0}'], [], "timeout_s: input should be greater than 0, got 0"),
+        (['{"timeout_s": "soon"}'], [], "timeout_s: .*number.*, got 'soon'"),
+        (['{"timeout_s": 0, "limit": "x"}'], [], r"timeout_s: .*; limit: "),
+        (['{"optimiser": {"learning_rate": -1}}'], [], r"optimiser\.learning_rate: .* got -1"),
+        (["[1]"], [], "a config is a mapping of fields to values, got list"),
+        (["timeout_s: 5"], [], "neither JSON .* nor @RECIPE nor @FILE"),
+        ([], ["timeout_s"], "--set timeout_s: not of the form field=value"),
+        ([], ["=5"], "--set =5: not of the form field=value"),
+        ([], ["timeout_s=[1"], r"--set timeout_s=\[1: not YAML"),
+        ([], ["name.first=x"], "name: .*string"),
+        (["@nowhere/to-be-found"], [], "no such recipe and no such file"),
+    ],
+)
+def test_resolve_wrong_value_names_field_got_and_remedy(layers, settings, says):
+    with pytest.raises(BadConfig, match=says):
+        configs.resolve(Config, layers, settings)
+
+
+def test_resolve_required_field_missing_is_named():
+    with pytest.raises(BadConfig, match="model: required, got nothing"):
+        configs.resolve(Required, [])
+
+
+def test_resolve_typo_in_recipe_name_suggests_the_nearest(recipe):
+    recipe("laptop/sft-anneal", "{}")
+    with pytest.raises(BadConfig, match=r"@laptop/sft-aneal: .*did you mean @laptop/sft-anneal\?"):
+        configs.resolve(Config, ["@laptop/sft-aneal"])
+
+
+def test_resolve_error_in_a_recipe_names_the_recipe(recipe):
+    with pytest.raises(BadConfig, match="^@laptop/sft-1: timeout_s"):
+        configs.resolve(Config, [recipe("laptop/sft-1", "timeout_s: -1\n")])
+
+
+@pytest.mark.parametrize("text", ["a: [1\nb: 2\n", "a: b: c\n", "\tx: 1\n", "a: \x01\n"])
+def test_resolve_bad_yaml_names_recipe(recipe, text):
+    with pytest.raises(BadConfig, match="@laptop/sft-1: not YAML"):
+        configs.resolve(Config, [recipe("laptop/sft-1", text)])
+
+
+def test_resolve_yaml_that_is_not_utf8_is_refused(tmp_path):
+    (tmp_path / "x.yaml").write_bytes(b"name: \xff\n")
+    with pytest.raises(BadConfig, match="cannot be read as UTF-8 text"):
+        configs.resolve(Config, [f"@{tmp_path}/x.yaml"])
+
+
+def test_resolve_directory_as_a_file_is_refused(tmp_path):
+    with pytest.raises(BadConfig, match="no such recipe and no such file"):
+        configs.resolve(Config, [f"@{tmp_path}"])
+
+
+def test_resolve_key_that_is_not_text_is_refused(recipe):
+    with pytest.raises(BadConfig, match="no such field|string"):
+        configs.resolve(Config, [recipe("laptop/sft-1", "1: 2\n")])

@@ -1,0 +1,216 @@
+import io
+import json
+import math
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stillhouse import testing
+from stillhouse.artifacts.manifest import Link
+from stillhouse.errors import NothingToDo, TrackingFailed
+from stillhouse.execution import tracking
+from stillhouse.execution.execute import execute
+from stillhouse.vocabulary.rows import Question
+from tests.unit import toy_stage
+
+pytestmark = pytest.mark.timeout(120)
+LINKS = {"questions": [Link(uri="file:///root/questions/toy/1", fingerprint="f1")]}
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+def runs_of(mlflow) -> list:
+    experiment = mlflow.get_experiment_by_name(os.environ["MLFLOW_EXPERIMENT_NAME"])
+    return mlflow.search_runs([experiment.experiment_id])
+
+
+def test_run_no_server_named_is_untracked(tmp_path, monkeypatch, capsys):
+    with tracking.run("sft", "file:///x/sft/toy/1", {}, {}, "f") as run:
+        run.log({"loss": 1.0})
+        run.progress(2, 4, "steps")
+    assert run.id is None
+    assert "2 of 4 steps (50%)" in capsys.readouterr().err
+
+
+def test_progress_on_a_terminal_is_a_bar_drawn_over_the_last_one(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    monkeypatch.setattr(tracking, "PROGRESS_EVERY_S", 0)
+    run = tracking.Untracked()
+    run.progress(6, 24, "responses · 9 tokens/s")
+    run.progress(24, 24, "responses")
+    first, last = screen.getvalue().split("\r")[1:]
+    assert first == f"  {'█' * 6}{'░' * 18} 6 of 24 responses · 9 tokens/s (25%)\x1b[K"
+    assert last == f"  {'█' * 24} 24 of 24 responses (100%)\x1b[K\n"
+
+
+def test_run_logs_params_tags_inputs_and_finishes(mlflow):
+    with tracking.run("sft", "file:///root/sft/toy-base/7", {"learning_rate": 1e-5, "nested": {"a": 1}}, LINKS, "f2") as run:
+        run.log({"loss": 2.0, "broken": math.nan}, step=1)
+        run.log({"loss": 1.5}, step=2)
+        run.progress(3, 3, "steps")
+    made = mlflow.get_run(run.id)
+    assert made.info.run_name == "sft/toy-base/7"
+    assert made.info.status == "FINISHED"
+    assert made.data.params == {"learning_rate": "1e-05", "nested": "{'a': 1}"}
+    assert (made.data.tags["stage"], made.data.tags["fingerprint"]) == ("sft", "f2")
+    assert [(each.step, each.value) for each in mlflow.get_metric_history(run.id, "loss")] == [(1, 2.0), (2, 1.5)]
+    assert (made.data.metrics["progress/done"], "broken" in made.data.metrics) == (3.0, False)
+    dataset = made.inputs.dataset_inputs[0]
+    assert (dataset.dataset.digest, dataset.dataset.source) == ("f1", "file:///root/questions/toy/1")
+    assert [(tag.key, tag.value) for tag in dataset.tags] == [("mlflow.data.context", "questions")]
+
+
+def test_run_many_numbers_in_a_moment_come_in_few_requests_and_none_is_lost(mlflow, monkeypatch):
+    from mlflow import MlflowClient
+
+    requests = []
+    send = MlflowClient.log_batch
+    monkeypatch.setattr(MlflowClient, "log_batch", lambda self, *args, **kwargs: requests.append(1) or send(self, *args, **kwargs))
+    with tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+        for step in range(1500):
+            run.log({"loss": 1 / (step + 1)}, step)
+    assert len(mlflow.get_metric_history(run.id, "loss")) == 1500
+    assert len(requests) < 20
+
+
+def test_run_metric_of_a_model_that_may_be_called_anything_is_kept(mlflow):
+    with tracking.run("verified", "file:///root/verified/toy/1", {}, {}, "f") as run:
+        run.log({"accuracy/gpt-4o (2024), v1@b": 0.5})
+    assert mlflow.get_run(run.id).data.metrics["accuracy/gpt-4o _2024__ v1_b"] == 0.5
+
+
+def test_run_server_that_is_away_for_a_moment_ends_no_stage_and_loses_no_number(mlflow, monkeypatch):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def refuse(*_, **__):
+        raise MlflowException("restarting")
+
+    with tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+        with monkeypatch.context() as away:
+            away.setattr(MlflowClient, "log_batch", refuse)
+            run.log({"loss": 0.5}, 1)
+        run.log({"loss": 0.25}, 2)
+    assert [each.value for each in mlflow.get_metric_history(run.id, "loss")] == [0.5, 0.25]
+
+
+def test_run_artifact_that_is_a_table_is_shown_as_one(mlflow, tmp_path):
+    path = tmp_path / "rollouts.table.json"
+    path.write_text(json.dumps({"columns": ["text", "reward"], "data": [["two", 1.0], ["three", 0.5]]}))
+    done = testing.publish(testing.questions(1), Question, (tmp_path / "questions" / "toy" / "1").as_uri())
+    with tracking.run("rl", "file:///root/rl/toy/1", {}, {}, "f") as run:
+        run.finish(done, [path])
+    assert json.loads(mlflow.get_run(run.id).data.tags["mlflow.loggedArtifacts"]) == [{"path": path.name, "type": "table"}]
+    found = mlflow.load_table(mlflow.get_run(run.id).info.experiment_id, path.name, [run.id])
+    assert found.to_dict("records") == [{"text": "two", "reward": 1.0}, {"text": "three", "reward": 0.5}]
+
+
+def test_run_below_a_parent_is_nested(mlflow, monkeypatch):
+    parent = mlflow.create_run(mlflow.create_experiment("parent"))
+    monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
+    with tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+        pass
+    assert mlflow.get_run(run.id).data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert mlflow.get_run(parent.info.run_id).info.status == "RUNNING"
+
+
+def test_run_many_at_once_may_name_the_same_new_datasets(mlflow):
+    links = {"responses": [Link(uri=f"file:///root/responses/{each}/1", fingerprint=f"new-{each}") for each in range(4)]}
+
+    def one(index: int) -> str:
+        with tracking.run("verified", f"file:///root/verified/toy/{index}", {}, links, "f") as run:
+            return run.id
+
+    with ThreadPoolExecutor(8) as pool:
+        made = [mlflow.get_run(each) for each in pool.map(one, range(8))]
+    assert [len(run.inputs.dataset_inputs) for run in made] == [4] * 8
+    assert len({run.info.experiment_id for run in made}) == 1
+
+
+def fail_after_two_steps(run) -> None:
+    run.log({"loss": 0.5}, 3)
+    run.log({"loss": 0.25}, 4)
+    raise NothingToDo("no rows to train on")
+
+
+def test_run_block_raises_run_is_failed_with_the_error_as_tag(mlflow):
+    with pytest.raises(NothingToDo), tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+        fail_after_two_steps(run)
+    made = mlflow.get_run(run.id)
+    assert made.data.metrics["loss"] == 0.25
+    assert (made.info.status, made.data.tags["error"]) == ("FAILED", "NothingToDo: no rows to train on")
+
+
+def test_execute_tracked_run_holds_the_result_and_the_manifest_its_run(mlflow, tmp_path):
+    questions = (tmp_path / "questions" / "toy" / "1").as_uri()
+    testing.publish(testing.questions(3), Question, questions)
+    manifest = execute(toy_stage, toy_stage.Config(), {"questions": [questions]}, f"{tmp_path}/toy_stage/toy/1").manifest
+    made = mlflow.get_run(manifest.provenance.mlflow_run_id)
+    assert made.data.metrics.items() >= {"n_rows": 3, "dropped/toy": 1, "n_made": 3}.items()
+    assert [each.path for each in mlflow.list_artifacts(made.info.run_id)] == ["manifest.json"]
+    assert len(runs_of(mlflow)) == 2
+    assert toy_stage.runs[-1].run_id == made.info.run_id
+
+
+def test_execute_skipped_makes_no_run(mlflow, tmp_path):
+    for _ in range(2):
+        testing.publish(testing.questions(3), Question, f"{tmp_path}/questions/toy/1")
+    assert len(runs_of(mlflow)) == 1
+
+
+def test_register_file_checkpoint_can_be_downloaded_by_its_alias(mlflow, tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "config.json").write_text("{}")
+    with tracking.run("registry", "file:///root/registry/toy/1", {}, {}, "f") as run:
+        first = tracking.register("toy", checkpoint, checkpoint.as_uri(), run.id, {"pass_at_1": "0.5"})
+        second = tracking.register("toy", checkpoint, checkpoint.as_uri(), run.id, {"pass_at_1": "0.6"})
+        tracking.set_alias("toy", "champion", first)
+        tracking.set_alias("toy", "champion", second)
+    assert (first, second) == ("1", "2")
+    assert tracking.tags_of("toy", "champion") == ("2", {"pass_at_1": "0.6"})
+    version = mlflow.get_model_version_by_alias("toy", "champion")
+    assert version.run_id == run.id
+    assert [each.path for each in mlflow.list_artifacts(run.id, "checkpoint")] == ["checkpoint/config.json"]
+
+
+@pytest.mark.parametrize("name", ["never-registered", "other"])
+def test_tags_of_no_such_model_or_alias_is_none(mlflow, name):
+    if name == "other":
+        mlflow.create_registered_model(name)
+    assert tracking.tags_of(name, "champion") is None
+
+
+def test_run_no_server_at_the_address_is_one_error(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with (
+        pytest.raises(TrackingFailed, match=r"MLflow at http://127.0.0.1:9: .*check MLFLOW_TRACKING_URI"),
+        tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f"),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_run_server_goes_away_the_block_error_is_what_is_raised(mlflow, monkeypatch):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def gone(*_: object, **__: object) -> None:
+        raise MlflowException("connection refused")
+
+    monkeypatch.setattr(MlflowClient, "set_tag", gone)
+    with pytest.raises(NothingToDo), tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f"):
+        raise NothingToDo("the reason")
+
+
+def test_require_server_none_named_says_how_to_start_one():
+    with pytest.raises(TrackingFailed, match="MLFLOW_TRACKING_URI is not set; `make up` starts one"):
+        tracking.require_server("the registry")

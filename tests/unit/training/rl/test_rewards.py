@@ -1,0 +1,85 @@
+from types import SimpleNamespace
+
+import pytest
+
+from stillhouse import testing
+from stillhouse.execution import processes
+from stillhouse.training.rl.rewards import Rewards
+from stillhouse.verification.verdict import Verdict
+
+ASKED = testing.question("What is 1 + 1?", "2")
+
+
+def score(rewards, texts):
+    completions = [[{"role": "assistant", "content": text}] for text in texts]
+    return rewards(completions=completions, question_id=[ASKED.question_id] * len(texts), prompts=["ignored"] * len(texts))
+
+
+@pytest.mark.parametrize(
+    ("text", "reward"),
+    [
+        ("<think>1+1</think><answer>2</answer>", 1),
+        ("<think>1+1</think><answer>\\boxed{2}</answer>", 1),
+        ("1+1</think><answer>2</answer>", 1),  # the chat template may have opened the thinking
+        ("<think>1+1</think><answer>3</answer>", 0),
+        ("<think>1+1</think> 2", 0),  # an answer without its tags
+        ("<answer>2</answer>", 0),
+        ("2", 0),
+        ("<think>1+1 is 2", 0),
+        ("<think>1+1</think><answer>2", 0),
+        ("", 0),
+    ],
+)
+def test_rewards_are_1_for_a_correct_answer_in_the_format_and_else_0(text, reward):
+    with Rewards({ASKED.question_id: ASKED}, 5) as rewards:
+        assert score(rewards, [text]) == [reward]
+
+
+def judged(rewards, kinds):
+    """The rewards' pool, replaced by one that says these kinds."""
+    scores = {"correct": 1.0, "wrong": 0.0, "timeout": None, "error": None}
+    said = iter(kinds)
+    verdict = lambda kind: Verdict(kind, scores[kind], "toy")  # noqa: E731
+    rewards._pool = SimpleNamespace(verify=lambda requests: [verdict(next(said)) for _ in requests])
+
+
+def test_rewards_of_what_the_verifier_failed_on_are_none_and_counted():
+    rewards, logged = Rewards({ASKED.question_id: ASKED}, 5), {}
+    judged(rewards, ["correct", "wrong", "timeout", "timeout", "error", "correct"])
+    completions = [[{"role": "assistant", "content": "<think>a</think><answer>2</answer>"}]] * 6
+    made = rewards(completions=completions, question_id=[ASKED.question_id] * 6, log_metric=logged.__setitem__)
+    assert made == [1, 0, None, None, None, 1]
+    assert rewards.kinds == {"correct": 2, "wrong": 1, "timeout": 2, "error": 1}
+    assert rewards.outcomes == {ASKED.question_id: [3, 2]}
+    assert logged == {"reward/math": pytest.approx(2 / 3), "verifier_failures": 0.5}
+
+
+def test_rewards_are_logged_by_category_and_by_level():
+    easy, hard = testing.question("1 + 1?", "2"), testing.question("2 + 2?", "4")
+    code = testing.question("write f", None, category="code")
+    rewards, logged = (
+        Rewards({each.question_id: each for each in (easy, hard, code)}, 5, {easy.question_id: 1, hard.question_id: 3}),
+        {},
+    )
+    judged(rewards, ["correct", "wrong", "wrong", "correct", "timeout"])
+    asked = [easy, hard, hard, code, code]
+    completions = [[{"role": "assistant", "content": ""}]] * 5
+    rewards(completions=completions, question_id=[each.question_id for each in asked], log_metric=logged.__setitem__)
+    assert logged == {
+        "reward/math": pytest.approx(1 / 3), "reward/math/level_1": 1, "reward/math/level_3": 0, "reward/code": 1,
+        "verifier_failures": 0.2,
+    }  # fmt: skip
+
+
+def test_rewards_are_counted_and_averaged_over_all_ranks_whatever_each_has(monkeypatch):
+    """This rank has three of four math rewards: a mean of the ranks' means would be 2/3."""
+    easy, code = testing.question("1 + 1?", "2"), testing.question("write f", None, category="code")
+    rewards, logged = Rewards({each.question_id: each for each in (easy, code)}, 5), {}
+    judged(rewards, ["correct", "wrong", "wrong"])
+    first = ([easy.question_id, code.question_id, code.question_id], [Verdict("correct", 1.0, "toy")] * 3, "the first rank's")
+    monkeypatch.setattr(processes, "gathered", lambda own: [first, own])
+    completions = [[{"role": "assistant", "content": "this rank's"}]] * 3
+    assert rewards(completions=completions, question_id=[easy.question_id] * 3, log_metric=logged.__setitem__) == [1, 0, 0]
+    assert logged == {"reward/math": 0.5, "reward/code": 1, "verifier_failures": 0}
+    assert rewards.outcomes == {easy.question_id: [4, 2], code.question_id: [2, 2]}
+    assert [each["text"] for each in rewards.rollouts] == ["the first rank's"]
