@@ -16,12 +16,6 @@ FROM_STILLHOUSE = {
 }
 """What may be imported of stillhouse, by top folder. Import-linter says the same of operators and laptop; dags is no package."""
 
-HEAVY = {
-    "accelerate", "boto3", "botocore", "datasets", "deepspeed", "faiss", "if_verifiable", "kubernetes", "langdetect",
-    "math_verify", "mlflow", "nltk", "numpy", "pandas", "peft", "plotly", "polars", "psutil", "py3langid", "reasoning_gym",
-    "rensa", "sentence_transformers", "tokenizers", "torch", "transformers", "trl", "vllm",
-}  # fmt: skip
-
 
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
@@ -87,10 +81,3 @@ def test_seam_library_is_imported_in_one_module_alone(name):
     allowed = {"mlflow": "src/stillhouse/execution/tracking.py", "boto3": "src/stillhouse/artifacts/store.py"}[name]
     users = {relative(path) for path in (ROOT / "src").rglob("*.py") if any(each.split(".")[0] == name for each in imported(path))}
     assert users == {allowed}
-
-
-def test_ruff_and_the_import_rule_ban_the_same_libraries():
-    import tomllib
-
-    ruff = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]["flake8-tidy-imports"]
-    assert set(ruff["banned-module-level-imports"]) == HEAVY
