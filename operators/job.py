@@ -12,8 +12,8 @@ from airflow.providers.cncf.kubernetes.triggers.job import KubernetesJobTrigger
 from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.triggers.base import TriggerEvent
-from kubernetes.client import models as k8s  # noqa: TID253 -- loaded only where pods are made, never on the laptop
-from kubernetes.client.exceptions import ApiException  # noqa: TID253
+from kubernetes.client import models as k8s
+from kubernetes.client.exceptions import ApiException
 from kubernetes_asyncio.client import ApiException as AsyncApiException
 from kubernetes_asyncio.client import BatchV1Api, CoreV1Api
 from urllib3.exceptions import HTTPError

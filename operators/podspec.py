@@ -16,7 +16,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from kubernetes.client import models as k8s  # noqa: TID253 -- loaded only where pods are made, never on the laptop
+from kubernetes.client import models as k8s
 
 from operators.placement import GPU, pending_s
 

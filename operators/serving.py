@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from kubernetes.client import models as k8s  # noqa: TID253 -- loaded only where pods are made, never on the laptop
-from kubernetes.client.exceptions import ApiException  # noqa: TID253
+from kubernetes.client import models as k8s
+from kubernetes.client.exceptions import ApiException
 
 from operators import placement, podspec
 
