@@ -12,7 +12,7 @@ from stillhouse.benchmarks.adapters import question
 from stillhouse.benchmarks.datasets import Row
 from stillhouse.grading.config import scale
 from stillhouse.verification.scoring import request_of
-from stillhouse.verification.verdict import Request, Verdict, unanswered
+from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Question, Response, Verified
 
@@ -79,7 +79,7 @@ def verdicts(questions: Mapping[str, Question], responses: Sequence[Response]) -
     return made
 
 
-def _verdict(request: Request) -> Verdict:
+def _verdict(request: VerificationRequest) -> Verdict:
     if silent := unanswered(request, VERSION):
         return silent
     answer = str(request.answer).strip()

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.benchmarks import definition, multiple_choice
-from stillhouse.sampling.engine import Sampling
+from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.rounds import ask
 from stillhouse.verification import scoring
 from stillhouse.vocabulary.ids import content_id, prompt_text

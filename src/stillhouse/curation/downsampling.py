@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from stillhouse.sampling.engine import row_seed
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.seeds import row_seed
 
 COLUMNS = {"category": "category", "difficulty": "difficulty_label", "language": "language", "source": "source"}
 """Labels by which there can be fewer -> column."""

@@ -17,9 +17,11 @@ from stillhouse.curation.filters import has_reference
 from stillhouse.curation.normalised import asked
 from stillhouse.errors import TooManyErrors
 from stillhouse.sampling import engine as engines
-from stillhouse.sampling.engine import Engine, Request, Sampling, row_seed
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Engine, Request
 from stillhouse.vocabulary.categories import CATEGORIES
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.seeds import row_seed
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.transcript import END_THINK
 

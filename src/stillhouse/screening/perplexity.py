@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stillhouse.errors import EngineFailed, one_line
-from stillhouse.sampling.engine import EngineName
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +23,7 @@ class Scorer(Protocol):
         """The perplexity of every text; None for one of fewer than two tokens. Longer ones than the model takes are cut."""
 
 
-def load(engine: EngineName, model: str, max_tokens: int) -> Scorer:
+def load(engine: str, model: str, max_tokens: int) -> Scorer:
     """The model (a checkpoint directory, or a name on the Hugging Face hub). Raises EngineFailed if it cannot be loaded."""
     return (VllmScorer if engine == "vllm" else TransformersScorer)(model, max_tokens)
 
@@ -88,7 +87,7 @@ class VllmScorer:
     """One ``vllm.LLM`` that gives the log-probabilities of its prompts."""
 
     def __init__(self, model: str, max_tokens: int) -> None:
-        from stillhouse.sampling.engine import Sampling
+        from stillhouse.sampling.config import Sampling
         from stillhouse.sampling.vllm import VllmEngine
 
         # The engine's own LLM: loaded for the hardware that there is.

@@ -1,11 +1,10 @@
 """The rules of screening in one place: what each asks, and how a response that breaks one is explained."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from stillhouse.sampling.engine import EngineName
 from stillhouse.screening.ngrams import Ngrams
 from stillhouse.screening.perplexity import Scorer
 from stillhouse.screening.repetition import Repeat, longest_repeats
@@ -36,7 +35,7 @@ class Rules(StageConfig):
     """Perplexity of question and response above which it is dropped (DeepDistill §2.5: 20)."""
     perplexity_model: str | None = None
     """The model that scores, on the Hugging Face hub, where there is no `scorer` input (DeepDistill: AM-Distill-Qwen-32B)."""
-    perplexity_engine: EngineName = "transformers"
+    perplexity_engine: Literal["openai", "transformers", "vllm"] = "transformers"
     """What runs that model."""
     perplexity_tokens: int = Field(32_768, ge=2)
     """Tokens after which a text is cut before it is scored; the paper gives no value."""

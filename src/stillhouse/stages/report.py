@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, field_validator
 from stillhouse.artifacts import tables
 from stillhouse.benchmarks import bare_name, definition, pinned, questions
 from stillhouse.execution.contract import Outputs, StageInputs
-from stillhouse.sampling.engine import Sampling
+from stillhouse.sampling.config import Sampling
 from stillhouse.vocabulary.rows import Question, Response, Verified
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.benchmarks.evaluation import Evaluation, evaluate
-from stillhouse.sampling.engine import Sampling
+from stillhouse.sampling.config import Sampling
 from stillhouse.stages.verified import verdicts
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.vocabulary.prompts import previous_answer_prompt

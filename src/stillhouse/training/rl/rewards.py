@@ -7,8 +7,8 @@ from typing import Any
 
 from stillhouse.execution import processes
 from stillhouse.grading.config import PassThresholds, scale
-from stillhouse.verification.pool import Request, VerifierPool
-from stillhouse.verification.verdict import Verdict, held_against
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.vocabulary.rows import Question
 from stillhouse.vocabulary.transcript import END_ANSWER, parse
 
@@ -107,11 +107,11 @@ class Rewards:
             self.rollouts, self._every = self.rollouts[1::2], self._every * 2
 
 
-def _request(text: str, question: Question) -> Request:
+def _request(text: str, question: Question) -> VerificationRequest:
     parsed = parse(text)
     # An answer outside its tags is an answer to a reader, but the wrong format to the paper: score 0.
     formatted = parsed.answer if parsed.think is not None and END_ANSWER in text else None
-    return held_against(question, formatted)
+    return make_request(question, formatted)
 
 
 def _scaled(verdict: Verdict, question: Question) -> float | None:

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from stillhouse.verification.exact import algebra
 from stillhouse.verification.exact.algebra import Unsure
-from stillhouse.verification.exact.parsing import INFINITY, PI, Group, Number, Value, size
+from stillhouse.verification.exact.parsing import INFINITY, PI, NumberGroup, Number, Value, size
 
 PLACES = 10**6
 CLEARLY_APART, CLEARLY_APART_RELATIVE = Fraction(2, PLACES), Fraction(1, 10**9)
@@ -25,15 +25,15 @@ def equal(gold: Value, answer: Value) -> bool | None:
     if isinstance(gold, Number) and isinstance(answer, Number):
         return _equal_numbers(gold, answer)
     try:
-        if isinstance(gold, Group) and isinstance(answer, Group):
+        if isinstance(gold, NumberGroup) and isinstance(answer, NumberGroup):
             return _equal_groups(gold, answer)
-        number, group = (gold, answer) if isinstance(answer, Group) else (answer, gold)
+        number, group = (gold, answer) if isinstance(answer, NumberGroup) else (answer, gold)
         return _number_in_place_of_group(number, group)  # type: ignore[arg-type]
     except Unsure:
         return None
 
 
-def _number_in_place_of_group(number: Number, group: Group) -> bool | None:
+def _number_in_place_of_group(number: Number, group: NumberGroup) -> bool | None:
     """Never equal: a set of one number is not read."""
     if number.percent or algebra.letters(number.terms):
         return None
@@ -91,7 +91,7 @@ def _lone_letter(number: Number) -> bool:
     return len(names) == 1 and not names & {INFINITY, PI} and number.terms == algebra.letter(*names)
 
 
-def _equal_groups(gold: Group, answer: Group) -> bool | None:
+def _equal_groups(gold: NumberGroup, answer: NumberGroup) -> bool | None:
     if gold.kind == answer.kind == "interval":
         return gold.open_ends == answer.open_ends and _equal_items(gold.items, answer.items)
     _check_order(gold)
@@ -121,6 +121,6 @@ def _sorted(items: Sequence[Number]) -> list[Number]:
     return made
 
 
-def _check_order(group: Group) -> None:
+def _check_order(group: NumberGroup) -> None:
     if group.kind == "set":
         _sorted(group.items)

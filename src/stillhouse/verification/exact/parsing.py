@@ -35,7 +35,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Group:
+class NumberGroup:
     """``kind``: set, tuple or interval. ``open_ends`` of an interval: left and right."""
 
     kind: str
@@ -43,7 +43,7 @@ class Group:
     open_ends: tuple[bool, bool] = (False, False)
 
 
-Value = Number | Group
+Value = Number | NumberGroup
 
 _INTEGER = rf"(?:0|[1-9][0-9]{{0,{DIGITS - 1}}})"
 _THOUSANDS = r"[1-9][0-9]{0,2}(?:,[0-9]{3}){1,3}"
@@ -111,13 +111,13 @@ def _value(text: str) -> Value:
     if "," not in text or _PLAIN.fullmatch(text):
         return _number(text)
     if text.startswith("\\{") and text.endswith("\\}"):
-        return Group("set", _items(text[2:-2]))
+        return NumberGroup("set", _items(text[2:-2]))
     if text[0] in "([" and text[-1] in ")]" and text[1:-1].count("(") == text[1:-1].count(")"):
         return _bracketed(_items(text[1:-1]), (text[0] == "(", text[-1] == ")"))
     if re.search(r"[0-9],[0-9]{3}(?![0-9])", text) or re.match(r"0[0-9]*,", text):
         # Thousands, or a decimal comma: which, math-verify decides digit by digit.
         raise Unsure
-    return Group("set", _items(text))
+    return NumberGroup("set", _items(text))
 
 
 def _items(text: str) -> tuple[Number, ...]:
@@ -136,12 +136,12 @@ def _item(text: str) -> Number:
     return made
 
 
-def _bracketed(items: tuple[Number, ...], open_ends: tuple[bool, bool]) -> Group:
+def _bracketed(items: tuple[Number, ...], open_ends: tuple[bool, bool]) -> NumberGroup:
     """Two numbers are an interval if they can be one, else a tuple (so does latex2sympy2)."""
     if len(items) > 2:
         if open_ends[0] != open_ends[1]:
             raise Unsure
-        return Group("tuple", items)
+        return NumberGroup("tuple", items)
     left, right = (size(item) for item in items)
     if left == float("inf") or right == -float("inf"):
         raise Unsure
@@ -150,8 +150,8 @@ def _bracketed(items: tuple[Number, ...], open_ends: tuple[bool, bool]) -> Group
     if right <= left:
         if open_ends[0] != open_ends[1]:
             raise Unsure
-        return Group("tuple", items)
-    return Group("interval", items, (open_ends[0] or left == -float("inf"), open_ends[1] or right == float("inf")))
+        return NumberGroup("tuple", items)
+    return NumberGroup("interval", items, (open_ends[0] or left == -float("inf"), open_ends[1] or right == float("inf")))
 
 
 def size(item: Number) -> float:
