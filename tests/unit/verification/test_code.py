@@ -115,8 +115,9 @@ for descriptor in range(64):
     except OSError: pass
 print("".join(found))
 """
+    assert verdict(DOUBLE).kind == "correct"
     for _ in range(2):
-        outcome = code._sandbox().python(program.encode())
+        outcome = VERIFIER._sandbox.python(program.encode())
         assert outcome.ending == "finished", outcome
         assert verdict("```python\nprint('q' + 'x7391q')\n```", {"inputs": ["1"], "outputs": ["qx7391q"]}).kind == "correct"
         assert b"x7391q" not in outcome.stdout.replace(b"'x7391q')", b"")
