@@ -11,7 +11,6 @@ from pydantic import Field
 from stillhouse.artifacts import tables
 from stillhouse.errors import NothingToDo, TooManyErrors
 from stillhouse.execution.contract import Outputs, StageInputs
-from stillhouse.grading.config import PassThresholds
 from stillhouse.verification import self_test
 from stillhouse.verification.counting import cost, counts
 from stillhouse.verification.judges import Judges
@@ -19,12 +18,12 @@ from stillhouse.verification.judging import JudgeConfig
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.reward_model import RewardModelConfig
 from stillhouse.verification.scoring import verdicts
-from stillhouse.verification.verdict import FAILED, KINDS
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.rows import Question, Response, ResponseKey, Verified
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS, PassThresholds
+from stillhouse.vocabulary.rows import FAILED, KINDS, Question, Response, ResponseKey, Verified
 from stillhouse.vocabulary.settings import StageConfig
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PART_RESPONSES = 4096
 """Responses to a published part: what a killed run loses at most."""
 
@@ -34,8 +33,8 @@ class Config(StageConfig):
 
     timeout_s: float = Field(0.9, gt=0)
     """Seconds one answer may take before its worker is killed: a verdict within a second. Code gets its tests' limits besides."""
-    pass_thresholds: PassThresholds = PassThresholds()
-    """Verify scores above which a response passes, by category."""
+    pass_thresholds: PassThresholds = PASS_THRESHOLDS
+    """Verify scores above which a response passes, by category. Written into the rows; all later stages go by them."""
     max_failure_rate: float = Field(0.05, ge=0, le=1)
     """Share of responses the verifier may fail on (timeout or error, after one more try); above it the stage fails."""
     judge: JudgeConfig | None = None

@@ -1,4 +1,4 @@
-"""The categories of questions, in one table: their scale, what passes, who verifies them, and the defaults that differ between them.
+"""The categories of questions, in one table: scale, pass threshold, verifier, and every other default that differs between them.
 
 A new category is one word in ``Category`` and one line in ``FACTS``.
 """

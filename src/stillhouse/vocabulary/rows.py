@@ -229,7 +229,7 @@ ROW_TYPES: dict[str, type[Row]] = {
     "selected": Selected,
 }  # fmt: skip
 
-ResponseKey = tuple[str, str, str, int, int]
+ResponseKey = tuple[str, str, PromptKind, int, int]
 
 
 def response_key(row: Keyed) -> ResponseKey:
