@@ -45,9 +45,7 @@ def _refuse_incomplete(config: SelectedConfig, inputs: SelectedInputs) -> None:
         raise BadConfig(msg)
     sft_split = config.sft_split or config.anneal_split
     if sft_split and not (inputs.responses and inputs.verified):
-        msg = (
-            f"selected: split {sft_split} needs --input responses=URI and verified=URI; pass them, or set the split to null"
-        )
+        msg = f"selected: split {sft_split} needs --input responses=URI and verified=URI; pass them, or set the split to null"
         raise MissingInput(msg)
     if config.rl_splits and inputs.graded is None:
         msg = f"selected: RL split {next(iter(config.rl_splits))} needs --input graded=URI, got none"

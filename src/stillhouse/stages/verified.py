@@ -11,7 +11,7 @@ from pydantic import Field
 from stillhouse.artifacts import tables
 from stillhouse.errors import NothingToDo, TooManyErrors
 from stillhouse.execution.contract import Outputs, StageInputs
-from stillhouse.verification import self_test
+from stillhouse.verification import self_test, stated_thresholds
 from stillhouse.verification.counting import cost, counts
 from stillhouse.verification.judges import Judges
 from stillhouse.verification.judging import JudgeConfig
@@ -61,7 +61,9 @@ class Inputs(StageInputs):
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Verify part by part. Raises BadRows for a response to an unknown question, TooManyErrors above a ceiling."""
     questions = {row.question_id: row for row in tables.read(inputs.questions, Question)}
-    previous = _verdicts(inputs, inputs.previous)
+    categories = {question.category for question in questions.values()}
+    stated_thresholds.refuse_others(inputs.uris.get("responses", ()), config.pass_thresholds, categories)
+    previous = _verdicts(inputs, stated_thresholds.if_stated(inputs.previous))
     # What an earlier try of this run finished, too; what the verifier failed on is in neither, and is tried again.
     known = ChainMap(_verdicts(inputs, inputs.finished), previous)
     judges = Judges(config.judge, config.reward_model, second_stage=config.second_stage)
