@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import Field
 
@@ -19,7 +19,7 @@ from stillhouse.errors import TooManyErrors
 from stillhouse.sampling import engine as engines
 from stillhouse.sampling.engine import Engine, Request, Sampling, row_seed
 from stillhouse.vocabulary.categories import CATEGORIES
-from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.rows import PromptKind, Question, ResponseKey
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.transcript import END_THINK
 
@@ -97,7 +97,7 @@ def ask(config: ModelLabels, engine: Engine, questions: Sequence[Question]) -> L
         if given.get("completeness") == "incomplete":
             done.incomplete.append(question)
             continue
-        category = given.get("category") or question.category
+        category = next((name for name in CATEGORIES if name == given.get("category")), question.category)
         if not has_reference(category, question):
             counts["n_label_without_reference"] += 1
             category = question.category
@@ -140,7 +140,8 @@ def _kind(label: Label) -> str:
 
 
 def _request(config: ModelLabels, question: Question, label: Label) -> Request:
-    key = (question.question_id, config.model, _kind(label), 1, 0)
+    # Prompt kinds of our own: no row is made of these completions.
+    key: ResponseKey = (question.question_id, config.model, cast("PromptKind", _kind(label)), 1, 0)
     content = _FRAME.format(what=PROMPTS[label], question=asked(question.messages), answers=", ".join(ANSWERS[label]))
     return Request(key, [{"role": "user", "content": content}], row_seed(config.sampling.seed, key))
 

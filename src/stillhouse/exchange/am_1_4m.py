@@ -13,6 +13,7 @@ from pydantic import Field
 from stillhouse.exchange import record, turns
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Lenient, Record, Text
+from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import Message
 
 NAME = "am-1.4m"
@@ -56,7 +57,7 @@ def columns(rated: Collection[str]) -> list[Feature]:
     return features(Row)
 
 
-def decode(given: Mapping[str, Any], category: Text = None) -> Record:
+def decode(given: Mapping[str, Any], category: Category | None = None) -> Record:
     """The record of one row. Raises ValidationError, or Unfit."""
     row = Row.model_validate(given)
     asked, text = turns.split([Message(role=turn.role, content=turn.content) for turn in row.messages])
@@ -81,7 +82,7 @@ def encode(made: Record) -> dict[str, Any]:
     return {"messages": [{"role": each["role"], "content": each["content"], "info": info.model_dump()} for each, info in said]}
 
 
-def _category(asked: list[Message], reference: Text, tests: Text) -> str:
+def _category(asked: list[Message], reference: Text, tests: Text) -> Category:
     if tests is not None:
         return "code"
     if reference is not None:

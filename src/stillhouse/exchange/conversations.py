@@ -8,6 +8,7 @@ from pydantic import Field
 from stillhouse.exchange import record, turns
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Json, Lenient, Number, Record, Text
+from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import Message
 
 NAME = "conversations"
@@ -53,7 +54,7 @@ def columns(rated: Collection[str]) -> list[Feature]:
     return features(Row)
 
 
-def decode(given: Mapping[str, Any], category: Text = None) -> Record:
+def decode(given: Mapping[str, Any], category: Category | None = None) -> Record:
     """The record of one row. Raises ValidationError, or Unfit."""
     row = Row.model_validate(given)
     said = [Message(role=ROLES.get(turn.speaker, turn.speaker), content=turn.value) for turn in row.conversations]

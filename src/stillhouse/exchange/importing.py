@@ -63,7 +63,7 @@ class Inputs(StageInputs):
 
 
 def records(
-    path: Path, form: str, category: str | None = None, max_line_bytes: int = files.MAX_LINE_BYTES
+    path: Path, form: str, category: Category | None = None, max_line_bytes: int = files.MAX_LINE_BYTES
 ) -> Iterator[tuple[int, Record | Bad]]:  # fmt: skip
     """The records of a file in one of the schemas, by line number. Memory is bounded by one line."""
     decode: Callable[..., Record] = SCHEMAS[form].decode

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import Message
 from stillhouse.vocabulary.transcript import parse
 
@@ -15,12 +16,12 @@ Number = Annotated[float, Field(allow_inf_nan=False)] | None
 Json = str | dict[str, Any] | list[Any] | None
 """JSON as a text, as releases have it, or as itself."""
 
-CATEGORY_WORDS = {
+CATEGORY_WORDS: dict[Category, str] = {
     "math": "math", "code": "code", "science": "science", "instruction_following": "instruction follow",
     "multi_turn": "multi-turn", "other": "other",
 }  # fmt: skip
 """Our category -> the releases' word for it. ``multi-turn`` is ours: the 40M release puts those under ``other``."""
-CATEGORIES = {word: category for category, word in CATEGORY_WORDS.items()} | {
+CATEGORIES: dict[str, Category] = {word: category for category, word in CATEGORY_WORDS.items()} | {
     "if": "instruction_following", "instruction following": "instruction_following",
     "instruction_following": "instruction_following", "multi_turn": "multi_turn", "multiturn": "multi_turn",
 }  # fmt: skip
@@ -44,7 +45,7 @@ class Record:
     """One row of a release. Without ``text`` it is a question alone, and what follows says nothing."""
 
     messages: list[Message]
-    category: str
+    category: Category
     source: str | None = None
     reference_answer: str | None = None
     test_cases: str | None = None
@@ -80,7 +81,7 @@ def parsed(text: str) -> tuple[Text, Text]:
     return made.think, made.answer
 
 
-def category_of(word: Text, fixed: Text) -> str:
+def category_of(word: Text, fixed: Category | None) -> Category:
     """Our category for a release's word; ``fixed`` is the caller's and wins. Raises Unfit for a word that none has."""
     found = fixed or CATEGORIES.get((word or "").strip().lower())
     if found is None:

@@ -113,10 +113,10 @@ def _turn(path: str, given: Any) -> Message:
     return {"role": ROLES.get(role, role), "content": content}
 
 
-def _category(spec: MappedSpec, row: Object) -> str:
+def _category(spec: MappedSpec, row: Object) -> Category:
     path = str(spec.columns.category)
     word: str = _required(path, _text(row, path))
-    known = {name: name for name in CATEGORIES} | spec.categories
+    known: dict[str, Category] = {name: name for name in CATEGORIES} | spec.categories
     if word not in known:
         msg = f"{path}: {word!r} is no category of ours and not in categories"
         raise Unfit(msg)

@@ -81,6 +81,7 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     from stillhouse.training import loop, models, optimizer, progress
     from stillhouse.training.data.tokens import require_chat_template
     from stillhouse.training.rl import on_policy, rollout_prompts
+    from stillhouse.training.rl.curriculum import thresholds_of
     from stillhouse.training.rl.grpo_trainer import make_trainer
     from stillhouse.training.rl.rewards import Rewards
 
@@ -96,7 +97,8 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     require_chat_template(tokenizer)
     prompts, dropped = rollout_prompts.prompts(config, inputs, questions, model, tokenizer)
     asked = rollout_prompts.order(config, prompts, before)
-    with Rewards(questions, config.verify_timeout_s, levels_of(questions, inputs.graded)) as rewards:
+    levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
+    with Rewards(questions, config.verify_timeout_s, levels, thresholds) as rewards:
         trainer = make_trainer(config, inputs, model, tokenizer, prompts, asked, rewards)
         if config.carry_optimizer:
             trainer.add_callback(optimizer.carried(trainer, inputs.checkpoint))

@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Any
 
 from stillhouse.execution import processes
-from stillhouse.grading.config import PassThresholds, scale
 from stillhouse.verification.pool import Request, VerifierPool
 from stillhouse.verification.verdict import Verdict, held_against
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS, SCALES
 from stillhouse.vocabulary.rows import Question
 from stillhouse.vocabulary.transcript import END_ANSWER, parse
 
@@ -26,8 +26,12 @@ class Rewards:
     __name__ = "verify_score"
     """TRL names the reward's metrics after the function."""
 
-    def __init__(self, questions: Mapping[str, Question], timeout_s: float, levels: Mapping[str, int] | None = None) -> None:
-        self._questions, self._levels = questions, levels or {}
+    def __init__(
+        self, questions: Mapping[str, Question], timeout_s: float, levels: Mapping[str, int] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> None:  # fmt: skip
+        """All by question id. ``thresholds``: the pass thresholds of the verdicts; for others the category's own holds."""
+        self._questions, self._levels, self._thresholds = questions, levels or {}, thresholds or {}
         self._pool = VerifierPool(timeout_s, processes.share_of_cores())
         self._every, self._calls = 1, 0
         self.kinds: Counter[str] = Counter()
@@ -88,13 +92,15 @@ class Rewards:
         return {name: sum(each) / len(each) for name, each in found.items()}
 
     def _count(self, asked: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
-        thresholds = PassThresholds()
         for question, verdict in zip(asked, verdicts, strict=True):
             self.kinds[verdict.kind] += 1
             if verdict.verify_score is not None:
                 counts = self.outcomes[question.question_id]
                 counts[0] += 1
-                counts[1] += verdict.verify_score > getattr(thresholds, question.category)
+                counts[1] += verdict.verify_score > self._threshold(question)
+
+    def _threshold(self, question: Question) -> float:
+        return self._thresholds.get(question.question_id, PASS_THRESHOLDS[question.category])
 
     def _keep(self, text: str, question: Question, verdict: Verdict, reward: float | None) -> None:
         """Keep the first rollout of a call, of every call at first and of ever fewer as the run goes on."""
@@ -115,4 +121,4 @@ def _request(text: str, question: Question) -> Request:
 
 
 def _scaled(verdict: Verdict, question: Question) -> float | None:
-    return None if verdict.verify_score is None else verdict.verify_score / scale(question.category)
+    return None if verdict.verify_score is None else verdict.verify_score / SCALES[question.category]
