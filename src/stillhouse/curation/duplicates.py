@@ -122,9 +122,10 @@ def _by_meaning(
         if semantic:
             blocks.append(vectors)
             rows.extend(batch)
-        if benchmark_index.config.min_similarity and benchmark_vectors is not None:
-            similarities = vectors @ benchmark_vectors.T
-            yield from _similar(questions, batch, similarities, benchmark_index, decisions, columns.owned)
+        if (least := benchmark_index.config.min_similarity) and benchmark_vectors is not None:
+            similar = vectors @ benchmark_vectors.T
+            pairs = [(row, entry, float(similar[row, entry])) for row, entry in np.argwhere(similar > least).tolist()]
+            yield from _matches(questions, batch, pairs, benchmark_index, decisions, columns.owned)
     if semantic and blocks:
         _drop_semantic(decisions, np.concatenate(blocks), np.asarray(rows), columns, semantic, order)
 
@@ -138,19 +139,19 @@ def _staying(spool: Spool, decisions: Decisions) -> Iterator[tuple[list[int], li
                 yield (batch + start).tolist(), [Question(**values) for values in table.take(batch).to_pylist()]
 
 
-def _similar(
-    questions: Sequence[Question], rows: Sequence[int], similarities: npt.NDArray[np.float32], benchmark_index: BenchmarkIndex,
+def _matches(
+    questions: Sequence[Question], rows: Sequence[int], pairs: Sequence[tuple[int, int, float]], benchmark_index: BenchmarkIndex,
     decisions: Decisions, owned: npt.NDArray[np.uint8],
 ) -> Iterator[Match]:  # fmt: skip
     """Drop the questions that embeddings match to a benchmark, unless allowed; yield this shard's matches.
 
-    ``similarities`` is (n_questions of the batch, n_benchmark_questions).
+    ``pairs``: (number of the question, number of the benchmark question, similarity).
     """
-    for number, entry in np.argwhere(similarities > benchmark_index.config.min_similarity).tolist():
+    for number, entry, similarity in pairs:
         question, row = questions[number], rows[number]
         if benchmark_index.is_other_instance(words(normalise(user_text(question.messages))), entry):
             continue
-        match = benchmark_index.match(question, entry, "embedding", float(similarities[number, entry]))
+        match = benchmark_index.match(question, entry, "embedding", similarity)
         if not match.allowed:
             decisions.reasons[row] = REASONS.index("contaminated")
             decisions.contaminated[row] = match.summary
