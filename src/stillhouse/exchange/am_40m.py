@@ -68,7 +68,8 @@ def encode(record: Record) -> dict[str, Any]:
         "answer_source": records.answer_source_of(record.sampling_id) if answered else None,
         "category": records.CATEGORY_WORDS[record.category], "ground_truth": record.reference_answer,
         "test_case": record.test_cases, "instruction_constrain": record.constraints,
-        **_rates(record.pass_rates), "verify_score": record.verify_score, "ppl": record.perplexity, "model_name": records.model_word(record.model) if answered else None,
+        **_rates(record.pass_rates), "verify_score": record.verify_score, "ppl": record.perplexity,
+        "model_name": records.model_word(record.model) if answered else None,
     }  # fmt: skip
 
 

@@ -66,5 +66,5 @@ def _refuse_other(written: Path, directory: str, scratch: Path) -> None:
     if written.name in target.names(directory):
         old = target.fetch(directory, scratch / "old", [written.name]) / written.name
         if files.sha256(old) != files.sha256(written):
-            msg = f"{store.join(directory, written.name)}: a different file is there; nothing was overwritten: choose another directory"
+            msg = f"{store.join(directory, written.name)}: another file is there; nothing was overwritten, choose another place"
             raise StaleOutput(msg)

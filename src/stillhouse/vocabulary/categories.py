@@ -36,7 +36,9 @@ FACTS: dict[Category, CategoryFacts] = {
         release_words=("instruction follow", "if", "instruction following", "instruction_following"),
     ),
     # The word is ours: the 40M release puts these under ``other``.
-    "multi_turn": CategoryFacts("judge", pass_threshold=0.7, easy_kept=True, release_words=("multi-turn", "multi_turn", "multiturn")),
+    "multi_turn": CategoryFacts(
+        "judge", pass_threshold=0.7, easy_kept=True, release_words=("multi-turn", "multi_turn", "multiturn")
+    ),
     "other": CategoryFacts("judge", pass_threshold=0.7, easy_kept=True, release_words=("other",)),
 }  # fmt: skip
 

@@ -124,7 +124,7 @@ def test_import_many_bad_lines_five_are_shown_and_all_are_counted(tmp_path):
 
 
 def test_import_empty_file_is_refused(tmp_path):
-    assert "no rows" in refusal(tmp_path, b"")
+    assert "the file is empty" in refusal(tmp_path, b"")
 
 
 def test_import_corrected_file_after_a_refusal_succeeds(tmp_path):
