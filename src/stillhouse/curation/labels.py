@@ -13,6 +13,7 @@ from typing import cast
 
 from stillhouse.curation.config import Label, ModelLabels
 from stillhouse.curation.filters import has_reference
+from stillhouse.curation.normalised import user_text
 from stillhouse.errors import TooManyErrors
 from stillhouse.sampling import engine as engines
 from stillhouse.sampling.engine import Engine, Request, row_seed
