@@ -19,9 +19,10 @@ from kubernetes_asyncio.client import BatchV1Api, CoreV1Api
 from urllib3.exceptions import HTTPError
 
 from operators import ending, events, podspec, ranks
-from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.arguments import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, arguments
 from operators.links import LINKS
 from operators.placement import GPU
+from operators.templates import as_template
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 
@@ -41,15 +42,17 @@ class StageJob(KubernetesJobOperator):
         self, *, stage: str, recipe: str, target: str, nodes: int, overrides: str = "{}", inputs: Inputs = NO_INPUTS,
         parent_run: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self.target = target
+        self.target = as_template(target)
         processes = int(resources_needed.get(GPU, 1))
         threads = int(resources_needed.get("cpu", 1)) // processes
-        options = podspec.options(stage, resources_needed, parent_run, threads, kwargs.get("image", ""))
+        options = podspec.options(stage, resources_needed, as_template(parent_run), threads, kwargs.get("image", ""))
         options["labels"] |= ranks.LABEL
         options["post_execute"] = events.announce
         limit = kwargs.get("execution_timeout")
         super().__init__(
-            cmds=arguments(stage, recipe, overrides, inputs, target, processes=processes, meeting=ranks.meeting(nodes)),
+            cmds=arguments(
+                stage, recipe, overrides, inputs, target, dollar=DOLLAR, processes=processes, rendezvous=ranks.rendezvous(nodes)
+            ),
             completion_mode="Indexed", completions=nodes, parallelism=nodes,
             backoff_limit=0, subdomain=ranks.service(), pod_runtime_info_envs=[_job_name()], wait_until_job_complete=True,
             active_deadline_seconds=int(limit.total_seconds()) if limit else None, deferrable=True, do_xcom_push=False,

@@ -6,9 +6,10 @@ from typing import Any
 from airflow.sdk import get_current_context, setup, task, teardown
 
 from operators import rest
+from operators.templates import Template
 
 OPEN, CLOSE = "open_run", "close_run"
-RUN_ID = f"{{{{ ti.xcom_pull(task_ids='{OPEN}') or '' }}}}"
+RUN_ID = Template(f"{{{{ ti.xcom_pull(task_ids='{OPEN}') or '' }}}}")
 """The template of the parent run's id, for the stages' environment."""
 
 

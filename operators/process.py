@@ -15,6 +15,7 @@ from operators import events
 from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
 from operators.links import LINKS
 from operators.placement import GPU
+from operators.templates import as_template
 from stillhouse.errors import REFUSED
 
 LAST_WORDS = ("error", "try again")
@@ -45,9 +46,9 @@ class StageProcess(BaseOperator):
         program = os.environ.get("STILLHOUSE_PROGRAM", "stillhouse")
         self._processes = int(resources_needed.get(GPU, processes))
         self.cmds = arguments(stage, recipe, overrides, inputs, target, program=program, processes=self._processes)
-        self.target = target
-        self.parent_run = parent_run
-        self.endpoints = endpoints
+        self.target = as_template(target)
+        self.parent_run = as_template(parent_run)
+        self.endpoints = as_template(endpoints)
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> None:
