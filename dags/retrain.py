@@ -4,12 +4,11 @@ A stage is given the stages it reads from: that is at once its inputs and its pl
 """
 
 import os
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup
 
-from operators import alerts, parent, path
+from operators import parent, path, retries
 from operators.events import CHECKPOINT, QUESTIONS, REPORT, SELECTED
 from operators.params import form, overrides, profiles
 from operators.uris import MACROS
@@ -39,7 +38,7 @@ with DAG(
     max_active_runs=1,
     params=PARAMS,
     user_defined_macros=MACROS,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=30), "on_failure_callback": alerts.failed},
+    default_args=retries.default_args(),
     doc_md=__doc__,
     tags=["stillhouse"],
 ):

@@ -6,10 +6,10 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 
 from operators import events, podspec
-from operators.arguments import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, arguments
-from operators.ending import Ending
+from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, arguments
 from operators.links import LINKS
 from operators.placement import GPU
+from operators.pod_outcome import PodOutcome
 from operators.templates import as_template
 
 
@@ -40,5 +40,5 @@ class StagePod(KubernetesPodOperator):
         super().__init__(
             cmds=arguments(stage, recipe, overrides, inputs, target, dollar=DOLLAR, processes=processes), deferrable=True,
             do_xcom_push=False,
-            get_logs=True, on_finish_action="delete_pod", callbacks=Ending, **podspec.rights(), **(options | kwargs),
+            get_logs=True, on_finish_action="delete_pod", callbacks=PodOutcome, **podspec.rights(), **(options | kwargs),
         )  # fmt: skip

@@ -21,4 +21,4 @@ def as_template(text: str) -> Template:
     if isinstance(text, Template):
         return text
     # A string in Jinja has the escapes of one in Python.
-    return Template(f"{{{{ {ascii(text)} }}}}" if MEANINGFUL.search(text) else text)
+    return Template(f"{{{{ {text!a} }}}}" if MEANINGFUL.search(text) else text)

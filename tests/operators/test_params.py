@@ -66,5 +66,7 @@ def test_overrides_hold_only_what_was_set_with_its_type():
 
 
 def test_overrides_of_an_untouched_form_are_empty():
-    rendered = Environment(autoescape=False).from_string(overrides_of("t", Config)).render(params=dict.fromkeys(params_of("t", Config)))
+    rendered = (
+        Environment(autoescape=False).from_string(overrides_of("t", Config)).render(params=dict.fromkeys(params_of("t", Config)))
+    )
     assert json.loads(rendered) == {}

@@ -9,9 +9,9 @@ from operators.process import StageProcess
 from operators.templates import Template, as_template
 
 TEXTS = [
-    "plain", "", "s3://b/sft/{{ conn.x.password }}/1", "{{ '{{ x }}' }}", "{% raw %}{{ x }}{% endraw %}", "{# gone #}", "{{", "}}", "{",
-    "one\r\ntwo\rthree\n\n", "\t \x00\x1b", "é 中 🙂 \ud800", "\\n \\' \" '", '{"a": {"b": "{{ x }}"}}', "$(AWS_SECRET_ACCESS_KEY) $$(X) $ $",
-    "a.sh", "# {% line %}",
+    "plain", "", "s3://b/sft/{{ conn.x.password }}/1", "{{ '{{ x }}' }}", "{% raw %}{{ x }}{% endraw %}", "{# gone #}", "{{", "}}",
+    "{", "one\r\ntwo\rthree\n\n", "\t \x00\x1b", "é 中 🙂 \ud800", "\\n \\' \" '", '{"a": {"b": "{{ x }}"}}',
+    "$(AWS_SECRET_ACCESS_KEY) $$(X) $ $", "a.sh", "# {% line %}",
 ]  # fmt: skip
 SECRETS = {"AWS_SECRET_ACCESS_KEY": "hunter2", "JOB_NAME": "j", "JOB_COMPLETION_INDEX": "0"}
 

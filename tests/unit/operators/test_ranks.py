@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from operators import ranks
-from operators.arguments import arguments
+from operators.command_line import arguments
 from stillhouse import testing
 from stillhouse.artifacts import manifest
 from stillhouse.vocabulary.rows import Selected
