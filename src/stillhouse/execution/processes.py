@@ -18,8 +18,6 @@ from stillhouse.errors import RankLost, one_line
 
 T = TypeVar("T")
 
-STAGES = ("sft", "rl")
-"""The stages that several processes may run together."""
 POLL_S = 0.02
 _calls = itertools.count()
 _put_before: list[str] = []
