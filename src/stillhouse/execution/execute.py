@@ -97,8 +97,8 @@ def _make(
             retract_part=lambda path: publishing.retract(made, path, target), **_arguments(stage, fetched),
             **_told(run),
         )  # fmt: skip
-        outputs = stage.run(config, inputs)
-        processes.gathered(None)  # where one rank failed, nothing is published
+        with processes.together():  # where one rank failed, nothing is published and all say the same
+            outputs = stage.run(config, inputs)
         return processes.from_first(lambda: _publish(identity, made, target, outputs, started, run))
 
 
