@@ -9,8 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import StageInputs
-from stillhouse.grading.config import PassThresholds
-from stillhouse.vocabulary.categories import FACTS, Category
+from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category, PassThresholds
 from stillhouse.vocabulary.prompts import SUMMARY_PROMPT, Suffix, SystemPrompt, asked
 from stillhouse.vocabulary.rows import Message, Question
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
@@ -92,9 +91,9 @@ class Adaptive(StageConfig):
     other_prior: Prior = (0.35, 0.35)
     """The same for all other categories."""
 
-    def prior(self, category: str) -> Prior:
+    def prior(self, category: Category) -> Prior:
         """The category's prior."""
-        return self.priors.get(category, self.other_prior)  # type: ignore[call-overload,no-any-return]
+        return self.priors.get(category, self.other_prior)
 
 
 class ResponsesConfig(Sampling):
@@ -116,7 +115,7 @@ class ResponsesConfig(Sampling):
     """all: every sample; verified: until one is verified correct (Think Twice §3.3); graded: until the grade is decided (ours)."""
     adaptive: Adaptive = Adaptive()
     """When a grade counts as decided."""
-    pass_thresholds: PassThresholds = PassThresholds()
+    pass_thresholds: PassThresholds = PASS_THRESHOLDS
     """Verify scores above which a response passes, by category; used if until asks for verdicts."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take before its worker is killed."""

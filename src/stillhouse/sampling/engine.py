@@ -8,7 +8,7 @@ from typing import Protocol
 from stillhouse.errors import BadConfig
 from stillhouse.execution import extensions
 from stillhouse.sampling.config import ENGINES, Sampling
-from stillhouse.vocabulary.rows import Message, Response, ResponseKey
+from stillhouse.vocabulary.rows import FinishReason, Message, Response, ResponseKey
 from stillhouse.vocabulary.transcript import ANSWER, END_THINK, THINK, Parsed, parse
 
 
@@ -30,7 +30,7 @@ class Completion:
     """
 
     text: str
-    finish_reason: str
+    finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
     failure: str = ""

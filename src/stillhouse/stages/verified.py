@@ -11,7 +11,7 @@ from stillhouse.verification.config import VerifiedConfig, VerifiedInputs
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Question, Response, ResponseKey, Verified
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PART_RESPONSES = 4096
 """Responses per published part: the most that a killed run loses."""
 Config, Inputs = VerifiedConfig, VerifiedInputs
@@ -19,14 +19,16 @@ Config, Inputs = VerifiedConfig, VerifiedInputs
 
 def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     """Verify part by part. Raises BadRows for a response to an unknown question, TooManyErrors above a ceiling."""
-    from stillhouse.verification import self_test
+    from stillhouse.verification import self_test, stated_thresholds
     from stillhouse.verification.counting import cost, counts, refuse_failures
     from stillhouse.verification.judges import Judges
     from stillhouse.verification.pool import VerifierPool
     from stillhouse.verification.scoring import verdicts
 
     questions = {row.question_id: row for row in tables.read(inputs.questions, Question)}
-    previous = _earlier_verdicts(inputs, inputs.previous)
+    categories = {question.category for question in questions.values()}
+    stated_thresholds.refuse_others(inputs.uris.get("responses", ()), config.pass_thresholds, categories)
+    previous = _earlier_verdicts(inputs, stated_thresholds.if_stated(inputs.previous))
     # Verdicts of an earlier attempt are known too; failures of the verifier are in neither map, and are tried again.
     known = ChainMap(_earlier_verdicts(inputs, inputs.finished), previous)
     judges = Judges(config.judge, config.reward_model, second_stage=config.second_stage)

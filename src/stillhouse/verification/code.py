@@ -18,7 +18,7 @@ from stillhouse.verification.sandbox import programs
 from stillhouse.verification.sandbox.runner import COMPILING, WEAK, Outcome, Sandbox
 from stillhouse.verification.verdict import DETAIL_CHARS, Verdict, VerificationRequest, unanswered
 from stillhouse.verification.verifier import KnownAnswer, Verifier
-from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.rows import Question, VerdictKind
 from stillhouse.vocabulary.text import shortened
 
 METHOD = "sandbox"
@@ -225,7 +225,7 @@ def _different(got: str, expected: str) -> TestResult:
 def _verdict(results: list[TestResult], method: str) -> Verdict:
     """The share of passed tests; the detail lists the failures by kind and number, and quotes the first."""
     n_passed = sum(result.kind == PASSED for result in results)
-    kind = "correct" if n_passed == len(results) else "partial" if n_passed else "wrong"
+    kind: VerdictKind = "correct" if n_passed == len(results) else "partial" if n_passed else "wrong"
     numbers: dict[str, list[str]] = defaultdict(list)
     for number, result in enumerate(results, start=1):
         numbers[result.kind].append(str(number))

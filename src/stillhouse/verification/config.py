@@ -7,8 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from stillhouse.execution.contract import StageInputs
-from stillhouse.grading.config import PassThresholds
 from stillhouse.sampling.config import Sampling, Verifiers
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS, PassThresholds
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
@@ -57,8 +57,8 @@ class VerifiedConfig(StageConfig):
 
     timeout_s: float = Field(0.9, gt=0)
     """Seconds one answer may take before its worker is killed: a verdict within a second. Code gets its tests' limits besides."""
-    pass_thresholds: PassThresholds = PassThresholds()
-    """Verify scores above which a response passes, by category."""
+    pass_thresholds: PassThresholds = PASS_THRESHOLDS
+    """Verify scores above which a response passes, by category. Written into the rows; all later stages use them."""
     max_failure_rate: float = Field(0.05, ge=0, le=1)
     """Share of responses on which the verifier may fail (timeout or error, after a second try); above it the stage fails."""
     judge: JudgeConfig | None = None

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.errors import TooManyErrors
 from stillhouse.verification.scoring import reusable
-from stillhouse.verification.verdict import FAILED, KINDS
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.rows import Question, ResponseKey, Verified
+from stillhouse.vocabulary.rows import FAILED, KINDS, Question, ResponseKey, Verified
 
 
 def counts(

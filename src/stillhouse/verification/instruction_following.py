@@ -14,7 +14,7 @@ from if_verifiable.ifeval import instructions_registry, instructions_util
 
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
 from stillhouse.verification.verifier import KnownAnswer, Verifier
-from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.rows import Question, VerdictKind
 
 METHOD = "if-verifiable"
 
@@ -54,7 +54,7 @@ class InstructionVerifier(Verifier):
             return Verdict("error", None, method, str(error))
         missed = [name for name, checker in checkers if not checker.check_following(request.answer)]
         score = 1 - len(missed) / len(checkers)
-        kind = "correct" if not missed else "partial" if score else "wrong"
+        kind: VerdictKind = "correct" if not missed else "partial" if score else "wrong"
         return Verdict(kind, score, method, f"not met: {', '.join(missed)}" if missed else "")
 
     def known_answers(self, question: Question) -> list[KnownAnswer]:

@@ -9,15 +9,15 @@ from stillhouse.verification.config import JudgeConfig, RewardModelConfig
 from stillhouse.verification.judging import EQUIVALENCE, QUALITY, SIMILARITY, JudgeTask, judged
 from stillhouse.verification.reward_model import Rater, rated
 from stillhouse.verification.verdict import Verdict, VerificationRequest
-from stillhouse.vocabulary.categories import FACTS
+from stillhouse.vocabulary.categories import FACTS, Category
 from stillhouse.vocabulary.rows import ResponseKey
 
 KeyedRequests = Sequence[tuple[ResponseKey, VerificationRequest]]
 
 
-def task_of(category: str) -> JudgeTask:
+def task_of(category: Category) -> JudgeTask:
     """What a judge is asked: agreement with the reference if the category needs one, else the quality of the answer."""
-    return SIMILARITY if FACTS[category].needs == "reference_answer" else QUALITY  # type: ignore[index]
+    return SIMILARITY if FACTS[category].needs == "reference_answer" else QUALITY
 
 
 class Judges:
@@ -34,7 +34,7 @@ class Judges:
             msg = "verified: second_stage asks a judge where the rule says wrong, but `judge` is not set; name its model there"
             raise BadConfig(msg)
 
-    def judge(self, category: str, keyed: KeyedRequests) -> list[Verdict]:
+    def judge(self, category: Category, keyed: KeyedRequests) -> list[Verdict]:
         """A model's verdicts: on quality the reward model's if there is one, else the judge's.
 
         Raises BadConfig if the config names no model for the category.
@@ -45,7 +45,7 @@ class Judges:
         self._rater = self._rater or reward_model.load(self._reward_model)
         return rated(self._rater, self._reward_model, [request for _, request in keyed])
 
-    def second_stage(self, category: str, keyed: KeyedRequests, first: Sequence[Verdict]) -> list[Verdict]:
+    def second_stage(self, category: Category, keyed: KeyedRequests, first: Sequence[Verdict]) -> list[Verdict]:
         """The verdicts after the second stage: a judge is asked only where the rule says wrong (DeepDistill, Eq. 1)."""
         verdicts = list(first)
         if not self._asks_again(category):
@@ -58,20 +58,20 @@ class Judges:
             verdicts[index] = Verdict(verdict.kind, verdict.verify_score, method, verdict.detail, by_rule.seconds)
         return verdicts
 
-    def settings(self, category: str) -> str:
+    def settings(self, category: Category) -> str:
         """The part of the config that decides a model's verdict on the category, as text."""
         if task_of(category) is QUALITY and self._reward_model:
             return self._reward_model.model_dump_json()
         return self._judge.model_dump_json() if self._judge else ""
 
-    def second_stage_settings(self, category: str) -> str:
+    def second_stage_settings(self, category: Category) -> str:
         """The same for a category that a rule scores: the judge's settings if it is asked again, else nothing."""
         return self._judge.model_dump_json() if self._judge and self._asks_again(category) else ""
 
-    def _asks_again(self, category: str) -> bool:
-        return self._has_second_stage and FACTS[category].verifier == "math"  # type: ignore[index]
+    def _asks_again(self, category: Category) -> bool:
+        return self._has_second_stage and FACTS[category].verifier == "math"
 
-    def _by_judge(self, task: JudgeTask, category: str, keyed: KeyedRequests) -> list[Verdict]:
+    def _by_judge(self, task: JudgeTask, category: Category, keyed: KeyedRequests) -> list[Verdict]:
         if self._judge is None:
             fields = "`judge` or `reward_model`" if task is QUALITY else "`judge`"
             msg = f"verified: a model scores answers of category {category}, but {fields} is not set; name its model there"

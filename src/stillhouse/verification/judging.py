@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from stillhouse.sampling.engine import Engine, Request
 from stillhouse.verification.config import QUALITY_ATTRIBUTES, JudgeConfig
 from stillhouse.verification.verdict import DETAIL_CHARS, Verdict, VerificationRequest, unanswered
-from stillhouse.vocabulary.rows import Message, ResponseKey
+from stillhouse.vocabulary.rows import Message, ResponseKey, VerdictKind
 from stillhouse.vocabulary.seeds import row_seed
 from stillhouse.vocabulary.text import ending, excerpt
 from stillhouse.vocabulary.transcript import parse
@@ -68,7 +68,7 @@ def quality(ratings: dict[str, float]) -> float:
 
 def verdict(score: float, top: float, method: str, detail: str = "") -> Verdict:
     """The verdict for a score from 0 to ``top``."""
-    kind = "correct" if score >= top else "wrong" if score <= 0 else "partial"
+    kind: VerdictKind = "correct" if score >= top else "wrong" if score <= 0 else "partial"
     return Verdict(kind, score, method, detail)
 
 

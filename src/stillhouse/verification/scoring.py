@@ -5,57 +5,53 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stillhouse.errors import BadRows
-from stillhouse.grading.config import PassThresholds
 from stillhouse.verification.judges import Judges
 from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.verdict import FAILED, Verdict, VerificationRequest, make_request
+from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.vocabulary import ids, rows
-from stillhouse.vocabulary.rows import Question, Response, ResponseKey, Verified
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS, Category
+from stillhouse.vocabulary.rows import FAILED, Question, Response, ResponseKey, Verified
 
 VERSION = "1"
 """Part of a verdict's content id: raised when a verifier changes its judgement, so that older verdicts are not reused."""
 
 
 def verdicts(
-    pool: VerifierPool, questions: Mapping[str, Question], responses: Sequence[Response], thresholds: PassThresholds | None = None,
-    judges: Judges | None = None, previous: Mapping[ResponseKey, Verified] | None = None,
+    pool: VerifierPool, questions: Mapping[str, Question], responses: Sequence[Response],
+    thresholds: Mapping[Category, float] = PASS_THRESHOLDS, judges: Judges | None = None,
+    previous: Mapping[ResponseKey, Verified] | None = None,
 ) -> list[Verified]:  # fmt: skip
     """The verdict on each response, in order. Raises BadRows for a response to an unknown question.
 
     A verdict in ``previous`` is reused if key and content are equal; failures of a verifier are tried once more.
     """
-    judges, limits = judges or Judges(None, None), thresholds or PassThresholds()
+    judges = judges or Judges(None, None)
     keyed = [(rows.response_key(response), request_of(questions, response)) for response in responses]
     content_ids = [content_id(request, _settings(pool, judges, request.category)) for _, request in keyed]
     verified: dict[int, Verified] = {}
     for index, (key, request) in enumerate(keyed):
         if (earlier := reusable(previous or {}, key, content_ids[index])) is not None:
-            verified[index] = replace(earlier, passed=_passes(request.category, earlier.verify_score, limits))
+            threshold = thresholds[request.category]
+            verified[index] = replace(earlier, passed=_passes(earlier.verify_score, threshold), threshold=threshold)
     new = [index for index in range(len(keyed)) if index not in verified]
     for index, verdict in zip(new, _judged(pool, judges, [keyed[index] for index in new]), strict=True):
         key, request = keyed[index]
-        has_passed = _passes(request.category, verdict.verify_score, limits)
+        threshold = thresholds[request.category]
         verified[index] = Verified(
-            *key,
-            verdict.kind,
-            verdict.verify_score,
-            has_passed,
-            verdict.method,
-            verdict.detail,
-            verdict.seconds,
-            content_ids[index],
-        )
+            *key, verdict.kind, verdict.verify_score, _passes(verdict.verify_score, threshold), verdict.method, verdict.detail,
+            verdict.seconds, content_ids[index], threshold,
+        )  # fmt: skip
     return [verified[index] for index in range(len(keyed))]
 
 
 def passed(
-    pool: VerifierPool, thresholds: PassThresholds, questions: Mapping[str, Question], responses: Sequence[Response]
+    pool: VerifierPool, thresholds: Mapping[Category, float], questions: Mapping[str, Question], responses: Sequence[Response]
 ) -> list[bool | None]:
     """Whether each response passed, in order, by rule; None where the verifier failed."""
     return [row.passed for row in verdicts(pool, questions, responses, thresholds)]
 
 
-def _settings(pool: VerifierPool, judges: Judges, category: str) -> str:
+def _settings(pool: VerifierPool, judges: Judges, category: Category) -> str:
     """Everything in the config that decides a verdict on the category, as text."""
     if category in pool.verifiers:
         return pool.extension(category) + judges.second_stage_settings(category)
@@ -68,7 +64,7 @@ def _judged(
     """One verdict per request: first by rule, all categories at once; then by the models, category by category."""
     by_rule = [index for index, (_, request) in enumerate(keyed) if request.category in pool.verifiers]
     verdict_of = dict(zip(by_rule, _tried_twice(pool, [keyed[index][1] for index in by_rule]), strict=True))
-    by_category: dict[str, list[int]] = defaultdict(list)
+    by_category: dict[Category, list[int]] = defaultdict(list)
     for index, (_, request) in enumerate(keyed):
         by_category[request.category].append(index)
     for category, indices in by_category.items():
@@ -117,6 +113,6 @@ def reusable(previous: Mapping[ResponseKey, Verified], key: ResponseKey, content
     return earlier if earlier is not None and earlier.content_id == content and earlier.kind not in FAILED else None
 
 
-def _passes(category: str, score: float | None, thresholds: PassThresholds) -> bool | None:
-    """None if the verifier failed: a failure says nothing about the response."""
-    return None if score is None else score > getattr(thresholds, category)
+def _passes(score: float | None, threshold: float) -> bool | None:
+    """Whether the score is above the threshold; None if the verifier failed, which says nothing about the response."""
+    return None if score is None else score > threshold

@@ -8,12 +8,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from stillhouse.errors import TooManyErrors
-from stillhouse.grading.config import PassThresholds
 from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.verdict import FAILED, Verdict, make_request
+from stillhouse.verification.verdict import Verdict, make_request
 from stillhouse.verification.verifier import KnownAnswer
 from stillhouse.vocabulary import ids
-from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.rows import FAILED, Question
 from stillhouse.vocabulary.text import shortened
 
 QUESTIONS = 16
@@ -21,7 +21,7 @@ QUESTIONS = 16
 
 
 def check(
-    pool: VerifierPool, questions: Iterable[Question], thresholds: PassThresholds, max_failure_rate: float
+    pool: VerifierPool, questions: Iterable[Question], thresholds: Mapping[Category, float], max_failure_rate: float
 ) -> dict[str, float]:  # fmt: skip
     """Counts of the answers tried and of those judged wrongly.
 
@@ -31,12 +31,11 @@ def check(
     for (category, source), sample in sorted(_samples(pool, questions).items()):
         trials = [(question, known) for question in sample for known in pool.verifiers.of(category).known_answers(question)]
         verdicts = pool.verify(make_request(question, known.answer) for question, known in trials)
-        threshold: float = getattr(thresholds, category)
         tried: Counter[str] = Counter()
         failed: dict[str, list[str]] = defaultdict(list)
         for (question, known), verdict in zip(trials, verdicts, strict=True):
             tried[known.name] += 1
-            if _is_wrong(known, verdict, threshold):
+            if _is_wrong(known, verdict, thresholds[category]):
                 failed[known.name].append(_example(question, known, verdict))
         totals["n_self_test"] += tried.total()
         totals["n_self_test_failed"] += sum(map(len, failed.values()))
@@ -50,9 +49,9 @@ def check(
     return totals
 
 
-def _samples(pool: VerifierPool, questions: Iterable[Question]) -> Mapping[tuple[str, str], Sequence[Question]]:
+def _samples(pool: VerifierPool, questions: Iterable[Question]) -> Mapping[tuple[Category, str], Sequence[Question]]:
     """Some questions of every (category, source) that a rule scores; the same ones in every run."""
-    by_source: dict[tuple[str, str], list[Question]] = defaultdict(list)
+    by_source: dict[tuple[Category, str], list[Question]] = defaultdict(list)
     for question in questions:
         if question.category in pool.verifiers:
             by_source[question.category, question.source or ""].append(question)

@@ -4,14 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stillhouse.vocabulary import ids
-from stillhouse.vocabulary.rows import Message, Question
+from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.rows import FinishReason, Message, Question, VerdictKind
 from stillhouse.vocabulary.text import shortened
-
-SCORED = ("correct", "partial", "wrong", "no_answer", "malformed", "truncated")
-"""Kinds of verdict that count towards a pass rate."""
-FAILED = ("timeout", "error")
-"""The verifier's own failures: they say nothing about the answer."""
-KINDS = (*SCORED, *FAILED)
 
 DETAIL_CHARS = 300
 
@@ -23,17 +18,17 @@ class VerificationRequest:
     ``test_cases``, ``constraints`` and ``messages`` are the question's columns of these names, ``prompt`` is the messages as text.
     """
 
-    category: str
+    category: Category
     answer: str | None
     reference: str | None
-    finish_reason: str = "stop"
+    finish_reason: FinishReason = "stop"
     test_cases: str | None = None
     constraints: str | None = None
     prompt: str | None = None
     messages: Sequence[Message] = ()
 
 
-def make_request(question: Question, answer: str | None, finish_reason: str = "stop") -> VerificationRequest:
+def make_request(question: Question, answer: str | None, finish_reason: FinishReason = "stop") -> VerificationRequest:
     """The request to verify an answer to a question."""
     return VerificationRequest(
         question.category, answer, question.reference_answer, finish_reason, question.test_cases, question.constraints,
@@ -43,12 +38,12 @@ def make_request(question: Question, answer: str | None, finish_reason: str = "s
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``verify_score`` is on the category's own scale, None if ``kind`` is in FAILED. ``seconds`` is the time it took.
+    """``verify_score`` is on the category's own scale, None if ``kind`` is a FailedKind. ``seconds`` is the time it took.
 
     A detail longer than DETAIL_CHARS is shortened.
     """
 
-    kind: str
+    kind: VerdictKind
     verify_score: float | None
     method: str
     detail: str = ""
