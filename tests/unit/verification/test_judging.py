@@ -2,7 +2,6 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.errors import BadConfig
-from stillhouse.grading.config import PassThresholds
 from stillhouse.verification import judges as judges_module
 from stillhouse.verification import scoring
 from stillhouse.verification.config import JudgeConfig
@@ -10,6 +9,7 @@ from stillhouse.verification.judges import Judges, task_of
 from stillhouse.verification.judging import SHOWN_CHARS, judged
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import VerificationRequest
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS
 
 CONFIG = JudgeConfig(model="judge", engine="transformers")
 RATINGS = "Fine.\ncoherence: 4\ncorrectness: 3\nhelpfulness: 2"
@@ -117,7 +117,7 @@ def test_verdicts_categories_of_models_and_rules_come_back_in_order(engine):
     with VerifierPool(20) as pool:
         found = scoring.verdicts(
             pool, {each.question_id: each for each in asked}, [testing.response(each, "2") for each in asked],
-            PassThresholds(other=0.7), Judges(CONFIG, None),
+            PASS_THRESHOLDS, Judges(CONFIG, None),
         )  # fmt: skip
     assert [(row.verify_score, row.passed) for row in found] == [(0.75, True), (1.0, True), (1.0, False)]
 

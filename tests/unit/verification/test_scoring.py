@@ -1,7 +1,6 @@
 from dataclasses import replace
 
 from stillhouse import testing
-from stillhouse.grading.config import PassThresholds
 from stillhouse.verification import scoring
 from stillhouse.verification.verdict import Verdict, VerificationRequest
 from stillhouse.verification.verifier import LoadedVerifiers
@@ -42,7 +41,7 @@ def test_verdicts_second_failure_stays_and_passes_nothing():
 
 def test_verdicts_threshold_is_strict():
     asked = {ASKED[0].question_id: ASKED[0]}
-    made = [scoring.verdicts(Pool(0), asked, [testing.response(ASKED[0])], PassThresholds(math=limit)) for limit in (0.99, 1.0)]
+    made = [scoring.verdicts(Pool(0), asked, [testing.response(ASKED[0])], {"math": limit}) for limit in (0.99, 1.0)]
     assert [rows_[0].passed for rows_ in made] == [True, False]
 
 
