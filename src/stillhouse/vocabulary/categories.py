@@ -29,6 +29,8 @@ class CategoryFacts:
     """A response passes if its verify_score is strictly greater (DeepDistill §2.4.2)."""
     cv_threshold: float = 0.05
     """A question is challenging if the CV of its scores is greater (DeepDistill §3)."""
+    release_words: tuple[str, ...] = ()
+    """Words for the category in public releases, in lower case; the first one is exported."""
     easy_kept: bool = False
     """Whether easy questions stay with a probability instead of being dropped (DeepDistill §3)."""
     solved_share: float = 0.5
@@ -36,13 +38,19 @@ class CategoryFacts:
 
 
 FACTS: dict[Category, CategoryFacts] = {
-    "math": CategoryFacts("math", "reference_answer"),
-    "code": CategoryFacts("code", "test_cases", solved_share=0.1),
-    "science": CategoryFacts("judge", "reference_answer", scale=5.0, pass_threshold=4.99),
-    "instruction_following": CategoryFacts("instruction_following", "constraints"),
-    "multi_turn": CategoryFacts("judge", pass_threshold=0.7, easy_kept=True),
-    "other": CategoryFacts("judge", pass_threshold=0.7, easy_kept=True),
-}
+    "math": CategoryFacts("math", "reference_answer", release_words=("math",)),
+    "code": CategoryFacts("code", "test_cases", solved_share=0.1, release_words=("code",)),
+    "science": CategoryFacts("judge", "reference_answer", scale=5.0, pass_threshold=4.99, release_words=("science",)),
+    "instruction_following": CategoryFacts(
+        "instruction_following", "constraints",
+        release_words=("instruction follow", "if", "instruction following", "instruction_following"),
+    ),
+    # The word is ours: the 40M release puts these under ``other``.
+    "multi_turn": CategoryFacts(
+        "judge", pass_threshold=0.7, easy_kept=True, release_words=("multi-turn", "multi_turn", "multiturn")
+    ),
+    "other": CategoryFacts("judge", pass_threshold=0.7, easy_kept=True, release_words=("other",)),
+}  # fmt: skip
 
 SCALES: dict[Category, float] = {category: facts.scale for category, facts in FACTS.items()}
 PASS_THRESHOLDS: dict[Category, float] = {category: facts.pass_threshold for category, facts in FACTS.items()}
