@@ -11,6 +11,7 @@ import pyarrow as pa
 from stillhouse.artifacts.tables import PART_ROWS
 from stillhouse.grading import tally
 from stillhouse.grading.config import PassRateKind, SolvedShares
+from stillhouse.grading.difficulty import DifficultyRecord
 from stillhouse.vocabulary import seeds
 from stillhouse.vocabulary.categories import CATEGORIES
 from stillhouse.vocabulary.rows import Graded
@@ -78,20 +79,30 @@ def _lists(part: "pl.DataFrame", models: Sequence[str]) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, flat, type=kind)
 
 
-def metrics(book: "pl.DataFrame", models: Sequence[str], roles: Mapping[str, int | None], ddof: int) -> dict[str, float]:
-    """Levels, the histogram of pass rates and the mean CV by model, and how much of the CV is news beside the pass rate."""
+def difficulty(book: "pl.DataFrame", models: Sequence[str]) -> DifficultyRecord:
+    """Count the questions by level, and by pass rate of each model."""
     import polars as pl
 
     levels = dict(book.filter(pl.col("discard_reason").is_null()).group_by("level").len().iter_rows())
-    made = {f"n_level_{level or 'none'}": float(levels.get(level, 0)) for level in (1, 2, 3, None)}
-    made["n_never_solved"] = float(book.height - sum(levels.values()))
+    return DifficultyRecord(
+        pass_rates={model: tally.histogram(book[f"rate_{place}"]) for place, model in enumerate(models)},
+        levels={str(level or "none"): levels.get(level, 0) for level in (1, 2, 3, None)},
+    )
+
+
+def metrics(
+    book: "pl.DataFrame", models: Sequence[str], roles: Mapping[str, int | None], ddof: int, record: DifficultyRecord
+) -> dict[str, float]:
+    """Levels, the histogram of pass rates and the mean CV by model, and how much of the CV is news beside the pass rate."""
+    made = {f"n_level_{level}": float(count) for level, count in record.levels.items()}
+    made["n_never_solved"] = float(book.height - sum(record.levels.values()))
     for role, place in roles.items():
         if place is not None:
             # Rules that ask for this model cannot speak of these questions.
             made[f"n_without_{role}"] = float(book[f"rate_{place}"].null_count())
     for place, model in enumerate(models):
         rates, spreads = book[f"rate_{place}"], book[f"cv_{place}"]
-        made |= {f"n_pass_rate/{model}/{name}": float(count) for name, count in tally.histogram(rates).items()}
+        made |= {f"n_pass_rate/{model}/{name}": float(count) for name, count in record.pass_rates[model].items()}
         made[f"pass_rate/{model}"] = _mean(rates)
         if spreads.count():
             made[f"cv/{model}"] = _mean(spreads)

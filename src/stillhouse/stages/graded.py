@@ -85,7 +85,9 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     drops = [frames.dropped(silent, "no_verdict"), frames.dropped(beyond, "unknown_question")]
     counts = frames.write_dropped(inputs.dropped, drops)
     inputs.progress(book.height, book.height, "questions")
-    return Outputs(metrics=levels.metrics(book, models, roles, config.ddof), dropped=counts)
+    record = levels.difficulty(book, models)
+    record.write(inputs.output)
+    return Outputs(metrics=levels.metrics(book, models, roles, config.ddof, record), dropped=counts)
 
 
 def _roles(config: Config, models: Sequence[str]) -> dict[str, int | None]:

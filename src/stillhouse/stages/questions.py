@@ -12,8 +12,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from stillhouse import benchmarks, sources
+from stillhouse import sources
 from stillhouse.artifacts import tables
+from stillhouse.benchmarks.definitions import bare_name, pinned
 from stillhouse.curation import contamination, funnel
 from stillhouse.curation.contamination import Decontamination
 from stillhouse.curation.downsampling import Shares, surplus
@@ -47,7 +48,7 @@ class Config(StageConfig):
     """How often the turn of each imported artifact comes while sources are interleaved."""
     filters: Filters = Filters()
     """Rules on single questions."""
-    decontaminate: tuple[Annotated[str, AfterValidator(benchmarks.pinned)], ...] = ()
+    decontaminate: tuple[Annotated[str, AfterValidator(pinned)], ...] = ()
     """Benchmarks whose questions are kept out, by name; the revision is filled in."""
     decontamination: Decontamination = Decontamination()
     """How they are found."""
@@ -85,8 +86,10 @@ class Inputs(StageInputs):
 
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Make the questions. Raises NothingToDo where there is no source or nothing is left."""
+    from stillhouse.benchmarks.datasets import questions as benchmark_questions
+
     streams = _streams(config, inputs)
-    asked = {benchmarks.bare_name(name): benchmarks.questions(name) for name in config.decontaminate}
+    asked = {bare_name(name): benchmark_questions(name) for name in config.decontaminate}
     exams = contamination.index(asked, config.decontamination)
     ledger = Ledger(inputs.output)
     pool = Pool(inputs.scratch / "pool", config.near_duplicates, config.source_order)

@@ -1,6 +1,7 @@
 import pytest
 
-from stillhouse import benchmarks
+from stillhouse.benchmarks.datasets import questions
+from stillhouse.benchmarks.definitions import BENCHMARKS, pinned
 from stillhouse.errors import BadConfig
 
 
@@ -8,7 +9,7 @@ from stillhouse.errors import BadConfig
     ("name", "count"), [("arithmetic", 250), ("arithmetic-toy", 24), ("word-problems", 60), ("humaneval", 164)]
 )
 def test_benchmarks_have_their_number_of_distinct_questions_without_responses(name, count):
-    asked = benchmarks.questions(name)
+    asked = questions(name)
     assert len({question.question_id for question in asked}) == count == len(asked)
     assert all(question.original_response is None and question.reference_answer for question in asked)
 
@@ -22,22 +23,22 @@ def test_benchmarks_have_their_number_of_distinct_questions_without_responses(na
     ],
 )
 def test_benchmarks_first_question_is_pinned_to_the_revision(name, revision, first, reference):
-    question = benchmarks.questions(name)[0]
-    assert benchmarks.BENCHMARKS[name].revision == revision
+    question = questions(name)[0]
+    assert BENCHMARKS[name].revision == revision
     assert (question.messages[0]["content"], question.reference_answer) == (first, reference)
 
 
 def test_benchmarks_typo_names_the_nearest():
     with pytest.raises(BadConfig, match="did you mean arithmetic"):
-        benchmarks.questions("arithmetics")
+        questions("arithmetics")
 
 
 def test_benchmarks_pinned_fills_in_the_revision_and_is_idempotent():
-    assert benchmarks.pinned("arithmetic") == "arithmetic@1" == benchmarks.pinned("arithmetic@1")
+    assert pinned("arithmetic") == "arithmetic@1" == pinned("arithmetic@1")
 
 
 def test_benchmarks_humaneval_is_revised_with_its_package():
-    assert benchmarks.pinned("humaneval") == "humaneval@1.0.3"
+    assert pinned("humaneval") == "humaneval@1.0.3"
 
 
 COMMIT = "a" * 40
@@ -53,7 +54,7 @@ COMMIT = "a" * 40
     ],
 )
 def test_benchmarks_pinned_keeps_the_data_of_a_published_one(given, full):
-    assert benchmarks.pinned(given) == full
+    assert pinned(given) == full
 
 
 @pytest.mark.parametrize(
@@ -65,4 +66,4 @@ def test_benchmarks_pinned_keeps_the_data_of_a_published_one(given, full):
 )  # fmt: skip
 def test_benchmarks_pinned_refuses_what_is_not_there(name):
     with pytest.raises(ValueError, match="benchmark"):
-        benchmarks.pinned(name)
+        pinned(name)
