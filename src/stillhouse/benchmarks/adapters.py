@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from stillhouse.errors import BadRows
+from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
 
@@ -86,7 +87,7 @@ def lettered(text: str, choices: Sequence[str]) -> str:
     return "\n".join([text, *(f"{letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False))])
 
 
-def question(text: str, source: str, *, category: str = "math", reference: str | None = None, **columns: Any) -> Question:
+def question(text: str, source: str, *, category: Category = "math", reference: str | None = None, **columns: Any) -> Question:
     """A question of one turn."""
     messages: list[Message] = [{"role": "user", "content": text.strip()}]
     return Question(question_id(messages, reference), category, messages, reference, source=source, language="en", **columns)

