@@ -116,7 +116,7 @@ def _follow(console: Console, airflow: Airflow, watch: Watch, run_id: str, super
     with show(console) as update:
         while True:
             state = supervisor.call(lambda: airflow.state(run_id), UNKNOWN)
-            update(supervisor.call(watch.lines, []) or watch.last)
+            update(supervisor.call(watch.lines, watch.last))
             if state in ENDED:
                 return state
             time.sleep(ASK_EVERY_S)
