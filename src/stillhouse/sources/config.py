@@ -259,9 +259,9 @@ def _tag(value: Any) -> str | None:
     kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
     if not isinstance(kind, str):
         return None
-    return {"am-1.4m": "release", "am-40m": "release", "conversations": "release"}.get(
-        kind, kind if kind in READERS else "extension"
-    )
+    if kind in {"am-1.4m", "am-40m", "conversations"}:
+        return "release"
+    return kind if kind in READERS else "extension"
 
 
 Spec = Annotated[
@@ -276,7 +276,7 @@ Spec = Annotated[
     Discriminator(
         _tag,
         custom_error_type="source_kind",
-        custom_error_message=f"a source needs a kind: {', '.join(READERS)}, an entry point of stillhouse.sources, or module:attribute",
+        custom_error_message=f"a source needs a kind: {', '.join(READERS)}, an entry point, or module:attribute",
     ),
 ]
 """A source in a config: a mapping whose ``kind`` names its reader."""
