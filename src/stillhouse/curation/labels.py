@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 from stillhouse.curation.config import Label, ModelLabels
 from stillhouse.curation.filters import has_reference
@@ -17,7 +18,7 @@ from stillhouse.errors import TooManyErrors
 from stillhouse.sampling import engine as engines
 from stillhouse.sampling.engine import Engine, Request, row_seed
 from stillhouse.vocabulary.categories import CATEGORIES
-from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.rows import PromptKind, Question, ResponseKey
 from stillhouse.vocabulary.transcript import END_THINK
 
 DIFFICULTIES = ("very_easy", "easy", "medium", "hard", "very_hard")
@@ -78,7 +79,7 @@ def ask(config: ModelLabels, engine: Engine, questions: Sequence[Question]) -> L
         if own.get("completeness") == "incomplete":
             labelled.incomplete.append(question)
             continue
-        category = own.get("category") or question.category
+        category = next((name for name in CATEGORIES if name == own.get("category")), question.category)
         if not has_reference(category, question):
             counts["n_label_without_reference"] += 1
             category = question.category
@@ -121,7 +122,8 @@ def _kind(label: Label) -> str:
 
 
 def _request(config: ModelLabels, question: Question, label: Label) -> Request:
-    key = (question.question_id, config.model, _kind(label), 1, 0)
+    # Prompt kinds of our own: no row is made of these completions.
+    key: ResponseKey = (question.question_id, config.model, cast("PromptKind", _kind(label)), 1, 0)
     content = _FRAME.format(what=PROMPTS[label], question=user_text(question.messages), answers=", ".join(ANSWERS[label]))
     return Request(key, [{"role": "user", "content": content}], row_seed(config.sampling.seed, key))
 

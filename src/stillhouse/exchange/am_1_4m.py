@@ -14,6 +14,7 @@ from stillhouse.exchange import record as records
 from stillhouse.exchange import turns
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Lenient, Record, Text
+from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import Message
 
 NAME = "am-1.4m"
@@ -57,7 +58,7 @@ def columns(rated: Collection[str]) -> list[Feature]:
     return features(Am14mRow)
 
 
-def decode(values: Mapping[str, Any], category: Text = None) -> Record:
+def decode(values: Mapping[str, Any], category: Category | None = None) -> Record:
     """The record of one row. Raises ValidationError, or Unfit."""
     row = Am14mRow.model_validate(values)
     question, text = turns.split([Message(role=turn.role, content=turn.content) for turn in row.messages])
@@ -86,7 +87,7 @@ def encode(record: Record) -> dict[str, Any]:
     }
 
 
-def _category(question: list[Message], reference: Text, tests: Text) -> str:
+def _category(question: list[Message], reference: Text, tests: Text) -> Category:
     if tests is not None:
         return "code"
     if reference is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from stillhouse.exchange import record as records
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Json, Lenient, Number, Record, Text, Unfit
+from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import Message
 
 NAME = "am-40m"
@@ -44,7 +45,7 @@ def columns(rated: Collection[str]) -> list[Feature]:
     return [*features(Am40mRow), *({"name": name, "dtype": "float64"} for name in _rates(dict.fromkeys(rated, 0.0)))]
 
 
-def decode(values: Mapping[str, Any], category: Text = None) -> Record:
+def decode(values: Mapping[str, Any], category: Category | None = None) -> Record:
     """The record of one row. Raises ValidationError, or Unfit."""
     row = Am40mRow.model_validate(values)
     if row.answer is None and (row.answer_source, row.verify_score, row.ppl, row.model_name) != (None,) * 4:

@@ -9,6 +9,7 @@ from stillhouse.exchange import record as records
 from stillhouse.exchange import turns
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Json, Lenient, Number, Record, Text
+from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import Message
 
 NAME = "conversations"
@@ -54,7 +55,7 @@ def columns(rated: Collection[str]) -> list[Feature]:
     return features(ConversationRow)
 
 
-def decode(values: Mapping[str, Any], category: Text = None) -> Record:
+def decode(values: Mapping[str, Any], category: Category | None = None) -> Record:
     """The record of one row. Raises ValidationError, or Unfit."""
     row = ConversationRow.model_validate(values)
     messages = [Message(role=ROLES.get(turn.speaker, turn.speaker), content=turn.value) for turn in row.conversations]

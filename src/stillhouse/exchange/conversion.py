@@ -7,9 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stillhouse.exchange.record import Record
-from stillhouse.grading import config
 from stillhouse.vocabulary import ids
-from stillhouse.vocabulary.rows import Graded, ModelGrade, Question, Response, ResponseKey, Screened, Verified, response_key
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS
+from stillhouse.vocabulary.rows import (
+    Graded,
+    ModelGrade,
+    Question,
+    Response,
+    ResponseKey,
+    Screened,
+    VerdictKind,
+    Verified,
+    response_key,
+)
+from stillhouse.vocabulary.statistics import wilson_interval
 
 METHOD = "release"
 """The ``method`` of a verdict that came with a release."""
@@ -80,14 +91,13 @@ class Conversion:
 
 
 def verified(record: Record, key: ResponseKey) -> Verified:
-    """The verdict that a response was released with; of kind ``error`` if the release has no score for it."""
-    score, limits = record.verify_score, config.PassThresholds()
+    """The verdict a response was released with, by the category's own threshold; kind ``error`` if the release has no score."""
+    score, threshold = record.verify_score, PASS_THRESHOLDS[record.category]
     if score is None:
-        detail = "released without a score"
-        return Verified(*key, kind="error", verify_score=None, passed=None, method=METHOD, detail=detail, seconds=0.0)
-    passed = score > getattr(limits, record.category)
-    kind = "correct" if passed else "partial" if score > 0 else "wrong"
-    return Verified(*key, kind=kind, verify_score=score, passed=passed, method=METHOD, detail="", seconds=0.0)
+        return Verified(*key, "error", None, passed=None, method=METHOD, detail="released without a score", seconds=0.0)
+    passed = score > threshold
+    kind: VerdictKind = "correct" if passed else "partial" if score > 0 else "wrong"
+    return Verified(*key, kind, score, passed=passed, method=METHOD, detail="", seconds=0.0, threshold=threshold)
 
 
 def screened(record: Record, key: ResponseKey) -> Screened:
@@ -105,6 +115,6 @@ def graded(record: Record, question_id: str) -> Graded:
     """
     grades: list[ModelGrade] = []
     for model, rate in sorted(record.pass_rates.items()):
-        low, high = config.wilson_interval(rate, RELEASED_SAMPLES)
+        low, high = wilson_interval(rate, RELEASED_SAMPLES)
         grades.append(ModelGrade(model=model, n=RELEASED_SAMPLES, pass_rate=rate, mean_score=rate, cv=None, low=low, high=high))
     return Graded(question_id, record.category, grades)

@@ -26,6 +26,7 @@ from stillhouse.exchange.record import Record, Unfit
 from stillhouse.execution.contract import Outputs
 from stillhouse.execution.execute import execute
 from stillhouse.execution.recipes import resolve
+from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import ROW_TYPES, Dropped
 
 PLACE = "{stage}"
@@ -38,7 +39,7 @@ MADE_OF: dict[str, tuple[str, ...]] = {
 
 
 def records(
-    path: Path, form: str, category: str | None = None, max_line_bytes: int = files.MAX_LINE_BYTES
+    path: Path, form: str, category: Category | None = None, max_line_bytes: int = files.MAX_LINE_BYTES
 ) -> Iterator[tuple[int, Record | Bad]]:  # fmt: skip
     """The records of a file in one of the schemas, by line number. Memory is bounded by one line."""
     decode: Callable[..., Record] = SCHEMAS[form].decode

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stillhouse.vocabulary.categories import FACTS
+from stillhouse.vocabulary.categories import FACTS, Category
 from stillhouse.vocabulary.rows import Message
 from stillhouse.vocabulary.transcript import parse
 
@@ -16,9 +16,9 @@ Number = Annotated[float, Field(allow_inf_nan=False)] | None
 Json = str | dict[str, Any] | list[Any] | None
 """JSON as text, as releases have it, or as a value."""
 
-CATEGORY_WORDS: dict[str, str] = {category: facts.release_words[0] for category, facts in FACTS.items()}
+CATEGORY_WORDS: dict[Category, str] = {category: facts.release_words[0] for category, facts in FACTS.items()}
 """Our category -> the word that we export."""
-RELEASE_CATEGORIES: dict[str, str] = {word: category for category, facts in FACTS.items() for word in facts.release_words}
+RELEASE_CATEGORIES: dict[str, Category] = {word: category for category, facts in FACTS.items() for word in facts.release_words}
 """Word of a release, in lower case -> our category."""
 NOWHERE = ("license", "language", "difficulty_label", "original_response")
 """Columns of a question that no schema has a column for; a release's card counts them."""
@@ -40,7 +40,7 @@ class Record:
     """One row of a release. Without ``text`` it is only a question, and the response fields keep their defaults."""
 
     messages: list[Message]
-    category: str
+    category: Category
     source: str | None = None
     reference_answer: str | None = None
     test_cases: str | None = None
@@ -76,7 +76,7 @@ def parsed(text: str) -> tuple[Text, Text]:
     return transcript.think, transcript.answer
 
 
-def category_of(word: Text, fixed: Text) -> str:
+def category_of(word: Text, fixed: Category | None) -> Category:
     """Our category for a release's word; ``fixed``, the caller's choice, wins. Raises Unfit for an unknown word."""
     category = fixed or RELEASE_CATEGORIES.get((word or "").strip().lower())
     if category is None:

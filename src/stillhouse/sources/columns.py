@@ -9,7 +9,7 @@ from stillhouse.exchange.conversations import ROLES
 from stillhouse.exchange.files import Bad, Object, shown
 from stillhouse.exchange.record import Unfit
 from stillhouse.sources.config import ColumnPaths, MappedSpec
-from stillhouse.vocabulary.categories import CATEGORIES
+from stillhouse.vocabulary.categories import CATEGORIES, Category
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
 
@@ -59,10 +59,10 @@ def _turn(path: str, given: Any) -> Message:
     return {"role": ROLES.get(role, role), "content": content}
 
 
-def _category(spec: MappedSpec, row: Object) -> str:
+def _category(spec: MappedSpec, row: Object) -> Category:
     path = str(spec.columns.category)
     word: str = _required(path, _text(row, path))
-    known = {name: name for name in CATEGORIES} | spec.categories
+    known: dict[str, Category] = {name: name for name in CATEGORIES} | spec.categories
     if word not in known:
         msg = f"{path}: {word!r} is no category of ours and not in categories"
         raise Unfit(msg)
