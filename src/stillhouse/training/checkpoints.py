@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from stillhouse.errors import BadConfig, MissingInput
+from stillhouse.errors import BadConfig, MissingInput, Preempted
 from stillhouse.execution import environment, processes
 from stillhouse.training.machine import zero
 
@@ -159,7 +159,7 @@ def clear(inputs: "StageInputs") -> None:
 def preemption() -> Iterator[Callable[[Any], bool]]:
     """SIGTERM asks instead of interrupting while the block runs: the yielded function says whether it came, on any rank.
 
-    The block saves and leaves; then KeyboardInterrupt is raised, as SIGTERM does elsewhere.
+    The block saves and leaves; then Preempted is raised, as SIGTERM does elsewhere.
     """
     came: list[int] = []
 
@@ -178,4 +178,4 @@ def preemption() -> Iterator[Callable[[Any], bool]]:
         if signal.getsignal(signal.SIGTERM) is note:
             signal.signal(signal.SIGTERM, before)
     if came:
-        raise KeyboardInterrupt
+        raise Preempted

@@ -13,6 +13,8 @@ from stillhouse.training.machine import zero
 if TYPE_CHECKING:
     from stillhouse.execution.contract import StageInputs
 
+N_TOKENS = "num_tokens"
+"""What a checkpoint keeps of the tokens trained on: SFTTrainer counts them itself, and forgets them on a resume."""
 SHOWN_CHARS = 120
 """Characters of the batch that the error on a NaN loss shows."""
 
@@ -25,13 +27,14 @@ def train(
 ) -> None:
     """Train to the end. ``remember`` says what to keep with each checkpoint, ``recall`` gets it back where one is found.
 
-    Raises KeyboardInterrupt where SIGTERM came: a checkpoint is published then, and the same command goes on from it.
+    Raises Preempted where SIGTERM came: a checkpoint is published then, and the same command goes on from it.
     """
     found = checkpoints.newest(inputs)
     if found:
+        trainer._total_train_tokens = found[1].get(N_TOKENS, 0)
         recall(found[1])
     with checkpoints.preemption() as stopping, processes.peers():
-        trainer.add_callback(checkpoints.callback(inputs, remember, stopping))
+        trainer.add_callback(checkpoints.callback(inputs, lambda: remember() | {N_TOKENS: trainer._total_train_tokens}, stopping))
         trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
     checkpoints.clear(inputs)
 
