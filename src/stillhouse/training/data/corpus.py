@@ -172,7 +172,7 @@ def _begin(directory: str) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from transformers import AutoTokenizer
 
-    _tokenizer.append(AutoTokenizer.from_pretrained(directory))
+    _tokenizer.append(AutoTokenizer.from_pretrained(directory, trust_remote_code=False))
 
 
 def _in_process(tokenise: Callable[..., Made], job: tuple[int, Path]) -> Made:
