@@ -19,7 +19,7 @@ from stillhouse.execution.execute import execute
 from stillhouse.sampling.engine import Request, Sampling, load
 from stillhouse.stages import responses, rl, screened, sft
 from stillhouse.training import models
-from stillhouse.training.models import FromScratch
+from stillhouse.training.config import FromScratch
 from stillhouse.training.rl.logprob_check import asked_of_server, by_trainer, pairs
 from stillhouse.training.rl.rollout_prompts import Prompt
 from stillhouse.vocabulary import rows
@@ -194,7 +194,7 @@ def test_vllm_served_scores_the_probe_as_the_trainer_does(artifacts, endpoint):
     import requests
     from accelerate import Accelerator
 
-    model, tokenizer = models.load(models.FromCheckpoint(), artifacts / "sft" / "tiny" / "1", (), 0)
+    model, tokenizer = models.load(FromCheckpoint(), artifacts / "sft" / "tiny" / "1", (), 0)
     prompts = {each.question_id: Prompt(each, each.messages, 0) for each in testing.questions(4)}
     probed = pairs(prompts, tokenizer)
     client = SimpleNamespace(model="tiny", base_url=endpoint.removesuffix("/v1"), session=requests.Session())

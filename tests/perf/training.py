@@ -11,7 +11,7 @@ from typing import Any
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.stages import rl, sft
-from stillhouse.training.models import FromCheckpoint, FromScratch
+from stillhouse.training.config import FromCheckpoint, FromScratch
 from stillhouse.training.rl import rollout_engine
 from stillhouse.vocabulary.rows import Question, Selected
 

@@ -40,16 +40,17 @@ def execute(
     output: str,
     shard: Shard | None = None,
     resume: bool = False,
+    ranks: bool = False,
 ) -> Result:
     """Make the stage's output, unless it is there.
 
     ``inputs`` maps an input's name to its artifact URIs; ``latest`` as the URI of ``previous`` is the version published last beside
-    the output, if there is another one. With ``resume`` an earlier try must have left something to go on from. Raises MissingInput
-    where it has not or an input has no manifest, StaleOutput where the output holds another fingerprint's result or another writer
-    publishes first, and whatever the stage raises. A second call with the same config and inputs returns the manifest without
-    running anything.
+    the output, if there is another one. With ``resume`` an earlier try must have left something to go on from. ``ranks``: the stage
+    may run as several processes. Raises MissingInput where it did not or an input has no manifest, StaleOutput where the output
+    holds another fingerprint's result or another writer publishes first, and whatever the stage raises. A second call with the same
+    config and inputs returns the manifest without running anything.
     """
-    if processes.count() > 1 and _word(stage) not in processes.STAGES:
+    if processes.count() > 1 and not ranks:
         msg = f"WORLD_SIZE is {processes.count()}: {_word(stage)} is one process; start it without torchrun"
         raise BadConfig(msg)
     shard = shard or Shard()

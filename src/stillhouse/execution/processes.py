@@ -23,8 +23,6 @@ from stillhouse.errors import RankLost, StillhouseError, one_line
 
 T = TypeVar("T")
 
-STAGES = ("sft", "rl")
-"""The stages that several processes may run together."""
 POLL_S = 0.02
 LEAVE_S = 60.0
 """How long a rank that failed waits for the others to leave the block: some may be in a collective call that nobody answers now."""

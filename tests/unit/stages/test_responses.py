@@ -526,10 +526,10 @@ def test_responses_progress_says_tokens_a_second_and_the_time_left(tmp_path, eng
 
 CHILD = """
 import sys
-from stillhouse.sampling import parts
+from stillhouse.sampling import published_parts
 from stillhouse.execution.execute import execute
 from stillhouse.stages import responses
-parts.PART_RESPONSES = 8
+published_parts.PART_RESPONSES = 8
 execute(responses, responses.Config.model_validate_json(sys.argv[1]), {"questions": [sys.argv[2]]}, sys.argv[3])
 """
 

@@ -222,7 +222,7 @@ def vllm(checkpoint, monkeypatch):
     from tests.unit.training import fake_vllm
 
     installed = fake_vllm.install(monkeypatch)
-    monkeypatch.setattr(installed, "model", models.load(models.FromCheckpoint(), checkpoint, (), 0)[0])
+    monkeypatch.setattr(installed, "model", models.load(FromCheckpoint(), checkpoint, (), 0)[0])
     return installed
 
 

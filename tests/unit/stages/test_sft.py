@@ -11,9 +11,8 @@ from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo
 from stillhouse.stages import sft
 from stillhouse.training import models
+from stillhouse.training.config import FromScratch, Lora
 from stillhouse.training.data import corpus
-from stillhouse.training.lora import Lora
-from stillhouse.training.models import FromScratch
 from stillhouse.vocabulary.rows import Dropped, Selected
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
@@ -141,7 +140,7 @@ def test_sft_from_a_checkpoint_goes_on_from_its_weights(tmp_path, checkpoint):
     import torch
 
     given = inputs(tmp_path, checkpoint=checkpoint)
-    sft.run(changed(init=models.FromCheckpoint(), max_steps=0), given)
+    sft.run(changed(init=FromCheckpoint(), max_steps=0), given)
     found, before = weights(given.output), weights(checkpoint)
     assert found.keys() == before.keys()
     assert all(torch.equal(found[name], before[name]) for name in found)
@@ -151,7 +150,7 @@ def test_sft_init_and_checkpoint_must_fit(tmp_path, checkpoint):
     with pytest.raises(BadConfig, match="a checkpoint was given"):
         sft.run(CONFIG, inputs(tmp_path, "one", selected=selected(tmp_path), checkpoint=checkpoint))
     with pytest.raises(BadConfig, match="none was given"):
-        sft.run(changed(init=models.FromCheckpoint()), inputs(tmp_path, "two", selected=selected(tmp_path)))
+        sft.run(changed(init=FromCheckpoint()), inputs(tmp_path, "two", selected=selected(tmp_path)))
 
 
 def test_sft_without_examples_is_refused(tmp_path):
@@ -185,7 +184,7 @@ def test_sft_tokenizer_without_chat_template_is_refused(tmp_path, checkpoint):
     shutil.copytree(checkpoint, bare)
     (bare / "chat_template.jinja").unlink()
     with pytest.raises(EngineFailed, match="its tokenizer has no chat template; add one"):
-        sft.run(changed(init=models.FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=bare))
+        sft.run(changed(init=FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=bare))
 
 
 def test_sft_checkpoint_of_another_architecture_is_refused(tmp_path, checkpoint):
@@ -193,7 +192,7 @@ def test_sft_checkpoint_of_another_architecture_is_refused(tmp_path, checkpoint)
     shutil.copytree(checkpoint, other)
     (other / "config.json").write_text(json.dumps({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}))
     with pytest.raises(EngineFailed, match="transformers cannot load it"):
-        sft.run(changed(init=models.FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=other))
+        sft.run(changed(init=FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=other))
 
 
 def test_sft_suffix_follows_the_category(tmp_path):
@@ -300,7 +299,7 @@ def test_sft_lora_changes_the_weights_and_leaves_a_plain_checkpoint(tmp_path, ch
     import torch
 
     given = inputs(tmp_path, selected=selected(tmp_path), checkpoint=checkpoint)
-    sft.run(changed(init=models.FromCheckpoint(), lora=Lora(rank=2, alpha=4)), given)
+    sft.run(changed(init=FromCheckpoint(), lora=Lora(rank=2, alpha=4)), given)
     found, before = weights(given.output), weights(checkpoint)
     assert found.keys() == before.keys()
     moved = {name for name in found if not torch.equal(found[name], before[name])}
@@ -310,6 +309,6 @@ def test_sft_lora_changes_the_weights_and_leaves_a_plain_checkpoint(tmp_path, ch
 
 def test_sft_no_step_on_given_weights_needs_no_example_of_its_split(tmp_path, checkpoint):
     given = inputs(tmp_path, selected=selected(tmp_path), checkpoint=checkpoint)
-    outputs = sft.run(changed(init=models.FromCheckpoint(), max_steps=0, split="of another model"), given)
+    outputs = sft.run(changed(init=FromCheckpoint(), max_steps=0, split="of another model"), given)
     assert outputs.metrics == {"n_parameters": outputs.metrics["n_parameters"]}
     assert weights(given.output).keys() == weights(checkpoint).keys()

@@ -5,8 +5,8 @@ import pytest
 
 from stillhouse.errors import BadConfig
 from stillhouse.training import models
+from stillhouse.training.config import FromScratch
 from stillhouse.training.machine import attention
-from stillhouse.training.models import FromScratch
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=64)
 
@@ -32,7 +32,7 @@ def test_attention_is_what_the_environment_asks_for(monkeypatch, chosen, expecte
 
 def test_attention_of_a_loaded_checkpoint_is_what_the_environment_asks_for(monkeypatch, checkpoint):
     monkeypatch.setenv("STILLHOUSE_ATTENTION", "eager")
-    assert models.load(models.FromCheckpoint(), checkpoint, (), 0)[0].config._attn_implementation == "eager"
+    assert models.load(FromCheckpoint(), checkpoint, (), 0)[0].config._attn_implementation == "eager"
 
 
 def test_attention_that_is_mistyped_is_corrected(monkeypatch):

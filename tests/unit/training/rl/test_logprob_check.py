@@ -6,7 +6,7 @@ import pytest
 from stillhouse import testing
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.training import models
-from stillhouse.training.models import FromScratch
+from stillhouse.training.config import FromScratch
 from stillhouse.training.rl import logprob_check as probes
 from stillhouse.training.rl.rollout_prompts import Prompt
 

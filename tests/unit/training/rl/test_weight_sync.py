@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from stillhouse.errors import EngineFailed
 from stillhouse.training import models
-from stillhouse.training.models import FromScratch
+from stillhouse.training.config import FromScratch
 from stillhouse.training.rl import weight_sync
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=64)

@@ -1,0 +1,28 @@
+"""RL losses by name: the losses of TRL's GRPOTrainer that the rl stage allows, and how each one averages over tokens."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RlLoss:
+    """A loss."""
+
+    source: str
+    """The paper that defines it."""
+    averages: str
+    """How the tokens' losses are averaged over a batch of rollouts."""
+    arguments: dict[str, Any]
+    """What GRPOConfig needs for it."""
+
+
+LOSSES = {
+    "grpo": RlLoss("DeepSeekMath §4.1.1, eq. 3", "over a rollout's tokens, then over rollouts", {"loss_type": "grpo"}),
+    "dr_grpo": RlLoss("Understanding R1-Zero-Like Training §3.1", "sum over tokens / max_tokens", {"loss_type": "dr_grpo"}),
+    "dapo": RlLoss("DAPO §3.3, eq. 12", "over all tokens of the whole batch", {"loss_type": "dapo"}),
+    "cispo": RlLoss("MiniMax-M1 §3.1", "over all tokens of the whole batch", {"loss_type": "cispo"}),
+}
+"""By name. To allow another loss, add a row; to give a recipe the choice, RlConfig needs a field."""
+
+DEFAULT_LOSS = "grpo"
+"""The loss of Difficulty-Aware Staged RL (§3.2)."""
