@@ -176,10 +176,5 @@ def preemption() -> Iterator[Callable[[torch.device], bool]]:
     finally:
         if signal.getsignal(signal.SIGTERM) is note:
             signal.signal(signal.SIGTERM, before)
-<<<<<<< HEAD
-    if came:
-        raise Preempted
-=======
     if received:
-        raise KeyboardInterrupt
->>>>>>> main
+        raise Preempted

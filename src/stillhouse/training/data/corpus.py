@@ -159,18 +159,12 @@ def _mapped(
 def _one_thread_per_tokenizer() -> None:
     """Run first in every worker process: the workers already use all cores."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-<<<<<<< HEAD
-    from transformers import AutoTokenizer
-
-    _tokenizer.append(AutoTokenizer.from_pretrained(directory, trust_remote_code=False))
-=======
->>>>>>> main
 
 
 @cache
 def _saved_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     """Loaded once per worker process."""
-    return AutoTokenizer.from_pretrained(directory)
+    return AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
 
 
 def _in_worker(tokenise: Callable[..., TokenisedPart], tokenizer_directory: Path, job: tuple[int, Path]) -> TokenisedPart:
