@@ -1,4 +1,4 @@
-"""One training: resume from the newest checkpoint of an earlier try, save and leave on SIGTERM, stop at a loss that is not finite."""
+"""One training: resume from the newest checkpoint of an earlier try, save on SIGTERM, stop at a loss that is not finite."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -50,7 +50,9 @@ def save(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, directory: Path) 
 class FiniteLossMixin(Trainer):
     """A trainer that stops at a loss that is not finite, instead of going on for days."""
 
-    def training_step(self, model: PreTrainedModel, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
+    def training_step(
+        self, model: PreTrainedModel, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
         """One forward and backward pass: the loss, a scalar. Raises EngineFailed if it is not finite."""
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if not loss.isfinite().all():

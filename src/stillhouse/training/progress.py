@@ -67,7 +67,9 @@ class MeasuredMixin(Trainer):
     _n_padding, _n_tokens = 0, 0
     """In the batches since the last log."""
 
-    def training_step(self, model: PreTrainedModel, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
+    def training_step(
+        self, model: PreTrainedModel, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
         """One forward and backward pass: the loss, a scalar."""
         if isinstance(inputs, Mapping):
             self._n_tokens += inputs["input_ids"].numel()
@@ -85,7 +87,7 @@ class MeasuredMixin(Trainer):
 
 
 def _gpu_memory() -> dict[str, float]:
-    """Peak memory of tensors on this process's GPU since the last call, in GiB. (MLflow's monitor records its utilisation.)"""
+    """Peak memory of tensors on this process's GPU since the last call, in GiB; MLflow's monitor records its utilisation."""
     if not torch.cuda.is_available():
         return {}
     peak = torch.cuda.max_memory_allocated() / 2**30

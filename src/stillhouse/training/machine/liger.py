@@ -29,7 +29,9 @@ def arguments() -> dict[str, Any]:
     if obstacle is None:
         return {"use_liger_kernel": True}
     if chosen == "on":
-        msg = f"STILLHOUSE_LIGER=on: {obstacle}; install `stillhouse[train,liger]` on a machine with a GPU, or set it to auto or off"
+        msg = (
+            f"STILLHOUSE_LIGER=on: {obstacle}; install `stillhouse[train,liger]` on a machine with a GPU, or set it to auto or off"
+        )
         raise BadConfig(msg)
     if obstacle != NO_GPU:
         print(f"  without liger kernels: {obstacle}", file=sys.stderr, flush=True)

@@ -25,6 +25,8 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, GRPOTrainer):
     """Syncs and checks the rollout engine before a step's rollouts, and masks rollouts without a reward."""
 
     _checked_step = -1
+    _last_loaded_step: int
+    """TRL's: the step whose weights vLLM has."""
     _seconds: dict[str, float]
     """Seconds of the current step by part, on this rank."""
     _unverified: torch.Tensor

@@ -82,7 +82,7 @@ class FunctionScorer:
     def _verdict(self, question: Question, response: str) -> Verdict:
         try:
             reward = float(self._reward(question, response))
-        except Exception as error:  # the user's code may raise anything; a failure is counted, it does not end the run
+        except Exception as error:  # noqa: BLE001 # the user's code may raise anything; a failure is counted, it does not end the run
             return Verdict("error", None, "reward", f"{type(error).__name__}: {one_line(error)}")
         if not math.isfinite(reward):
             return Verdict("error", None, "reward", f"the reward is {reward}, not a finite number")

@@ -10,11 +10,11 @@ from stillhouse import testing
 from stillhouse.errors import EngineFailed
 from stillhouse.stages import sft
 from stillhouse.training import models
+from stillhouse.training.config import FromScratch
 from stillhouse.training.data.corpus import Corpus, assemble, write_part
 from stillhouse.training.data.packing import LARGEST_DIFFERENCE, difference, packs, require_isolation
 from stillhouse.training.data.tokens import TokenisedExample, tokenised
 from stillhouse.training.machine import attention
-from stillhouse.training.config import FromScratch
 from stillhouse.training.sft.sft_trainer import make_trainer
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=2, heads=2, vocabulary=300, context=256)
