@@ -4,11 +4,9 @@ One question set, three ways to answer it (Leveraging Reasoning Model Answers §
 same seeds and steps, and one page that compares them. What retrain made under the same version is taken over.
 """
 
-from datetime import timedelta
-
 from airflow.sdk import DAG, Param, TaskGroup
 
-from operators import alerts, parent
+from operators import parent, retries
 from operators.events import REPORT
 from operators.path import stage
 from operators.uris import MACROS
@@ -30,7 +28,7 @@ with DAG(
     max_active_runs=1,
     params=PARAMS,
     user_defined_macros=MACROS,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=30), "on_failure_callback": alerts.failed},
+    default_args=retries.default_args(),
     doc_md=__doc__,
     tags=["stillhouse"],
 ):

@@ -1,10 +1,8 @@
 """A checkpoint -> reports: one benchmark to a task, side by side, each over all rounds of thinking."""
 
-from datetime import timedelta
-
 from airflow.sdk import DAG, Param
 
-from operators import alerts, parent
+from operators import parent, retries
 from operators.evaluations import plan
 from operators.events import REPORT
 from operators.params import profiles
@@ -35,7 +33,7 @@ with DAG(
     schedule=None,
     catchup=False,
     params=PARAMS,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=30), "on_failure_callback": alerts.failed},
+    default_args=retries.default_args(),
     doc_md=__doc__,
     tags=["stillhouse"],
 ):

@@ -4,42 +4,31 @@ A stage is given the stages it reads from: that is at once its inputs and its pl
 """
 
 import os
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup
 
-from operators import alerts, parent, path
+from operators import parent, path, retries
 from operators.events import CHECKPOINT, QUESTIONS, REPORT, SELECTED
 from operators.params import form, overrides, profiles
 from operators.uris import MACROS
-from stillhouse import stages
 
 SIZES = ("small", "medium", "large")
-FORMS = {
-    # What the form can set, by recipe: the stage's Config without the fields that tell its uses apart.
-    "questions": (stages.load("questions").Config, ()),
-    "responses": (stages.load("responses").Config, ("model",)),
-    "sft-1": (stages.load("sft").Config, ("split",)),
-    "sft-anneal": (stages.load("sft").Config, ("split",)),
-    "rl": (stages.load("rl").Config, ("split",)),
-    "report": (stages.load("report").Config, ()),
-    "registry": (stages.load("registry").Config, ()),
-}
+FORMS = ("questions", "responses", "sft-1", "sft-anneal", "rl", "report", "registry")
+"""The recipes whose settings the trigger form shows, each in a section of its own."""
 PARAMS = {
     "profile": Param(profiles()[0], enum=profiles(), description="Whose recipes to run: the name of a folder of recipes."),
     "version": Param(
         None, type=["null", "string"], pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="The artifacts' version. Empty: the run's time. A version that was run before skips what is unchanged.",
     ),
-} | {key: param for name, of in FORMS.items() for key, param in form(name, *of).items()}  # fmt: skip
+} | {key: param for name in FORMS for key, param in form(name).items()}  # fmt: skip
 
 
-def stage(name: str, *, recipe: str = "", settings: str = "", **given: Any) -> Any:
-    """The task of ``operators.path``, with what the form sets for ``settings``, by default for the recipe."""
+def stage(name: str, *, recipe: str = "", settings: str = "", **options: Any) -> Any:
+    """The task of ``operators.path``, with what the form sets in the section ``settings``, by default the recipe's."""
     settings = settings or recipe or name
-    said = overrides(settings, *FORMS[settings]) if settings in FORMS else "{}"
-    return path.stage(name, recipe=recipe, overrides=said, **given)
+    return path.stage(name, recipe=recipe, overrides=overrides(settings) if settings in FORMS else "{}", **options)
 
 
 with DAG(
@@ -49,7 +38,7 @@ with DAG(
     max_active_runs=1,
     params=PARAMS,
     user_defined_macros=MACROS,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=30), "on_failure_callback": alerts.failed},
+    default_args=retries.default_args(),
     doc_md=__doc__,
     tags=["stillhouse"],
 ):

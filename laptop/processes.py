@@ -1,14 +1,21 @@
-"""Processes that outlive the command that started them: started, known by pid and start time, stopped without a trace."""
+"""Processes that outlive the command that started them: started, known by pid and start time, stopped without a trace.
+
+Every service runs in a session of its own. What it starts stays in that session, or is a descendant of a process in it, or carries
+the token in its environment; so it is found after the service itself was killed. Airflow's processes overwrite their environment
+with their title, hence the sessions; stages start sessions of their own, hence the token.
+"""
 
 import json
 import os
 import subprocess
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from laptop.settings import Laptop, write_private
 from stillhouse.errors import ServiceFailed
@@ -18,6 +25,7 @@ ASK_EVERY_S = 0.05
 ROUNDS = 2
 TOKEN = "STILLHOUSE_SERVICES"
 """Marks every process of one set of services in its environment, so that an orphan can be told from a stranger."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
@@ -26,15 +34,43 @@ class Service:
 
     name: str
     argv: Sequence[str]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What only this service gets in its environment."""
+
+
+@dataclass(frozen=True)
+class ServiceSession:
+    """The session that a service was started in: its leader's pid and start time, and the boot of the machine."""
+
+    pid: int
+    started: float
+    boot: str = ""
+
+    def leader(self) -> Any:
+        """The service as a ``psutil.Process``; None once it ended. A pid that another process has by now does not count."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < 1 and _lives(process)
+        except psutil.NoSuchProcess:
+            return None
+        return process if same else None
+
+    def members(self, home: Path) -> list[Any]:
+        """The processes of the session and their descendants.
+
+        Where the leader is gone, a later session may have its number: members are then those that run in the services' directory.
+        """
+        if self.boot != _boot() or (self.leader() is None and psutil.pid_exists(self.pid)):
+            return []  # the pid was given to another process, so the session is over
+        inside = [process for process in psutil.process_iter() if _session_of(process) == self.pid and _runs_in(process, home)]
+        return [process for member in inside for process in (*_children(member), member)]
 
 
 def start(laptop: Laptop, service: Service) -> None:
     """Start it in a session of its own, its output in its log, its pid on record. Raises ServiceFailed without its program."""
-    import psutil
-
     log = laptop.log(service.name)
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = laptop.environment() | {TOKEN: token(laptop)}
+    environment = laptop.environment() | {TOKEN: token(laptop)} | dict(service.variables)
     try:
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -44,40 +80,29 @@ def start(laptop: Laptop, service: Service) -> None:
     except (FileNotFoundError, PermissionError) as error:
         msg = f"{service.name} did not start: {error}; run `make clean venv`"
         raise ServiceFailed(msg) from error
-    record = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
-    write_private(_record(laptop, service.name), json.dumps(record))
+    # Of a service that was killed, workers may still finish their stages: they stay on record.
+    former = [session for session in _sessions(laptop, service.name) if session.members(laptop.home)]
+    sessions = [ServiceSession(process.pid, psutil.Process(process.pid).create_time(), _boot()), *former]
+    write_private(_record(laptop, service.name), json.dumps([vars(session) for session in sessions]))
 
 
 def find(laptop: Laptop, name: str) -> Any:
-    """The recorded ``psutil.Process``, None if it has ended. A pid that was given to another process since does not count."""
-    import psutil
-
-    path = _record(laptop, name)
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        # A record that cannot be read leads nowhere; what it was of still carries the token.
-        return None
-    try:
-        process = psutil.Process(record["pid"])
-        same = abs(process.create_time() - record["started"]) < 1 and _lives(process)
-    except psutil.NoSuchProcess:
-        return None
-    return process if same else None
+    """The service as a ``psutil.Process``, None if it does not run."""
+    sessions = _sessions(laptop, name)
+    return sessions[0].leader() if sessions else None
 
 
 def stop(laptop: Laptop, names: Iterable[str]) -> list[str]:
     """End the services and all that they started: SIGTERM to each, then SIGKILL. Returns the names of those that ran."""
     names = list(names)
-    services = {name: process for name in names if (process := find(laptop, name)) is not None}
-    everything = [each for process in services.values() for each in (*_children(process), process)]
-    _end(everything)
+    running = [name for name in names if find(laptop, name) is not None]
+    sessions = [session for name in names for session in _sessions(laptop, name)]
     for _ in range(ROUNDS):
-        # Again for what an orphan started between the look and its end.
-        _end(_marked(laptop))
+        # Twice, for what an orphan started between the look and its end.
+        _end({*(process for session in sessions for process in session.members(laptop.home)), *_marked(laptop)})
     for name in names:
         _record(laptop, name).unlink(missing_ok=True)
-    return list(services)
+    return running
 
 
 def token(laptop: Laptop) -> str:
@@ -92,9 +117,35 @@ def _record(laptop: Laptop, name: str) -> Path:
     return laptop.home / "run" / f"{name}.json"
 
 
-def _children(process: Any) -> list[Any]:
-    import psutil
+def _sessions(laptop: Laptop, name: str) -> list[ServiceSession]:
+    """The session of the service, then those it was killed in before; none where the record cannot be read."""
+    try:
+        return [ServiceSession(**session) for session in json.loads(_record(laptop, name).read_text(encoding="utf-8"))]
+    except (FileNotFoundError, ValueError, TypeError):
+        return []
 
+
+def _boot() -> str:
+    """What tells this boot of the machine from others; empty where the system does not say."""
+    return BOOT_ID.read_text(encoding="ascii").strip() if BOOT_ID.is_file() else ""
+
+
+def _session_of(process: Any) -> int:
+    """The number of its session; 0 where it is gone."""
+    try:
+        return os.getsid(process.pid)
+    except (ProcessLookupError, PermissionError):
+        return 0
+
+
+def _runs_in(process: Any, directory: Path) -> bool:
+    try:
+        return Path(process.cwd()) == directory.resolve()
+    except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+        return False
+
+
+def _children(process: Any) -> list[Any]:
     try:
         return list(process.children(recursive=True))
     except psutil.NoSuchProcess:
@@ -102,10 +153,8 @@ def _children(process: Any) -> list[Any]:
 
 
 def _end(processes: Iterable[Any]) -> None:
-    """psutil compares a process's start time before it signals, so that a reused pid is spared."""
-    import psutil
-
-    alive = list(processes)
+    """End them, this process aside. psutil compares start times before it signals, so that a reused pid is spared."""
+    alive = [process for process in processes if process.pid != os.getpid()]
     for send, wait_s in ((psutil.Process.terminate, STOP_WITHIN_S), (psutil.Process.kill, 5.0)):
         for process in alive:
             try:
@@ -113,14 +162,12 @@ def _end(processes: Iterable[Any]) -> None:
             except psutil.NoSuchProcess:
                 continue
         deadline = time.monotonic() + wait_s
-        while (alive := [each for each in alive if _lives(each)]) and time.monotonic() < deadline:
+        while (alive := [process for process in alive if _lives(process)]) and time.monotonic() < deadline:
             time.sleep(ASK_EVERY_S)
 
 
 def _lives(process: Any) -> bool:
     """Whether it still runs. A zombie does not: in a container nobody may ever ask for its exit code, so it may stay for good."""
-    import psutil
-
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -128,14 +175,12 @@ def _lives(process: Any) -> bool:
 
 
 def _marked(laptop: Laptop) -> list[Any]:
-    """Processes that carry the token and that no record leads to: children of a service that was killed."""
-    import psutil
-
-    mark, found = token(laptop), []
+    """Processes that carry the token: orphans outside of the services' sessions."""
+    mark, marked = token(laptop), []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(TOKEN) == mark:
-                found.append(process)
+            if process.environ().get(TOKEN) == mark:
+                marked.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue
-    return found
+    return marked

@@ -10,7 +10,6 @@ from airflow.providers.cncf.kubernetes.exceptions import KubernetesApiError
 from airflow.providers.cncf.kubernetes.operators.job import KubernetesJobOperator
 from airflow.providers.cncf.kubernetes.triggers.job import KubernetesJobTrigger
 from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.triggers.base import TriggerEvent
 from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
@@ -18,10 +17,12 @@ from kubernetes_asyncio.client import ApiException as AsyncApiException
 from kubernetes_asyncio.client import BatchV1Api, CoreV1Api
 from urllib3.exceptions import HTTPError
 
-from operators import ending, events, podspec, ranks
-from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators import events, pod_outcome, podspec, ranks
+from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, arguments
 from operators.links import LINKS
 from operators.placement import GPU
+from operators.retries import Outage
+from operators.templates import as_template
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 
@@ -41,15 +42,17 @@ class StageJob(KubernetesJobOperator):
         self, *, stage: str, recipe: str, target: str, nodes: int, overrides: str = "{}", inputs: Inputs = NO_INPUTS,
         parent_run: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self.target = target
+        self.target = as_template(target)
         processes = int(resources_needed.get(GPU, 1))
         threads = int(resources_needed.get("cpu", 1)) // processes
-        options = podspec.options(stage, resources_needed, parent_run, threads, kwargs.get("image", ""))
+        options = podspec.options(stage, resources_needed, as_template(parent_run), threads, kwargs.get("image", ""))
         options["labels"] |= ranks.LABEL
         options["post_execute"] = events.announce
         limit = kwargs.get("execution_timeout")
         super().__init__(
-            cmds=arguments(stage, recipe, overrides, inputs, target, processes=processes, meeting=ranks.meeting(nodes)),
+            cmds=arguments(
+                stage, recipe, overrides, inputs, target, dollar=DOLLAR, processes=processes, rendezvous=ranks.rendezvous(nodes)
+            ),
             completion_mode="Indexed", completions=nodes, parallelism=nodes,
             backoff_limit=0, subdomain=ranks.service(), pod_runtime_info_envs=[_job_name()], wait_until_job_complete=True,
             active_deadline_seconds=int(limit.total_seconds()) if limit else None, deferrable=True, do_xcom_push=False,
@@ -60,7 +63,7 @@ class StageJob(KubernetesJobOperator):
         """Start the Job, or carry on with the one that an earlier try left running, and wait for its end without a worker."""
         request = self.build_job_request_obj(context)
         request.metadata.labels = request.metadata.labels | self._get_ti_pod_labels(context, include_try_number=False)
-        with ending.refusals():
+        with pod_outcome.refusals():
             self.job = self._left_running(request.metadata.namespace, context) or self.create_job(request)
         trigger = StageJobTrigger(
             job_name=self.job.metadata.name, job_namespace=self.job.metadata.namespace, pod_names=[],
@@ -146,9 +149,10 @@ def _rank(pod: Any) -> int:
 
 
 def _failure(pods: Sequence[Any], message: str) -> Exception:
-    """The end of the rank that says most: its own refusal before a crash, and that before what it did to its peers."""
-    said = {_rank(pod): (ending.refused(pod), text) for pod in pods if (text := ending.explain(pod))}
-    rank = min(said, key=lambda each: (not said[each][0], each), default=None)
-    refused, text = (False, f"{message}; {ending.RESUMES}") if rank is None else (said[rank][0], f"rank {rank}: {said[rank][1]}")
-    error: type[Exception] = AirflowFailException if refused else AirflowException
-    return error(text)
+    """The failure of the rank that says most: a refusal before a lost pod, and that before the crashes of its peers."""
+    ended = {_rank(pod): pod for pod in pods if pod_outcome.explain(pod)}
+    order = {rank: (not pod_outcome.refused(pod), not pod_outcome.lost(pod), rank) for rank, pod in ended.items()}
+    rank = min(order, key=order.__getitem__, default=None)
+    if rank is None:
+        return Outage(f"{message}; {pod_outcome.RESUMES}")
+    return pod_outcome.error(ended[rank], f"rank {rank}: {pod_outcome.explain(ended[rank])}")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
-from operators import rest
+from operators import mlflow_rest
 from stillhouse.artifacts import manifest
 from stillhouse.artifacts.manifest import Manifest
 
@@ -20,7 +20,7 @@ class RunLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Empty where nothing is tracked. Raises AirflowException where MLflow does not answer: Airflow logs it, and goes on."""
-        return _run_page(operator.target, manifest.find(operator.target)) if rest.server() else ""
+        return _run_page(operator.target, manifest.find(operator.target)) if mlflow_rest.server() else ""
 
 
 class PageLink(BaseOperatorLink):
@@ -30,7 +30,7 @@ class PageLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Empty where the stage makes no page, or has failed."""
-        made = manifest.find(operator.target) if rest.server() else None
+        made = manifest.find(operator.target) if mlflow_rest.server() else None
         found = sorted(name for name in made.files if name.endswith(".html") and "/" not in name) if made else []
         run = _run_page(operator.target, made) if found else ""
         return f"{run}/artifacts/{quote(found[0])}" if run else ""
@@ -41,12 +41,14 @@ LINKS = (RunLink(), PageLink())
 
 def _run_page(target: str, made: Manifest | None) -> str:
     run_id = made.provenance.mlflow_run_id if made else None
-    run = rest.call(f"runs/get?run_id={run_id}")["run"] if run_id else _last_try(target)
-    return f"{rest.pages()}/#/experiments/{run['info']['experiment_id']}/runs/{run['info']['run_id']}" if run else ""
+    run = mlflow_rest.call(f"runs/get?run_id={run_id}")["run"] if run_id else _last_try(target)
+    return f"{mlflow_rest.pages()}/#/experiments/{run['info']['experiment_id']}/runs/{run['info']['run_id']}" if run else ""
 
 
 def _last_try(target: str) -> dict[str, Any] | None:
     """The newest run that worked on the artifact."""
     wanted = {"filter": f"tags.uri = '{target}'", "order_by": ["attributes.start_time DESC"], "max_results": 1}
-    found: list[dict[str, Any]] = rest.call("runs/search", {"experiment_ids": [rest.experiment()], **wanted}).get("runs", [])
+    found: list[dict[str, Any]] = mlflow_rest.call("runs/search", {"experiment_ids": [mlflow_rest.experiment()], **wanted}).get(
+        "runs", []
+    )
     return found[0] if found else None

@@ -11,6 +11,9 @@ from typing import Any
 from airflow.sdk import Param
 from pydantic import BaseModel
 
+from operators.templates import Template
+from stillhouse import stages
+
 SCALARS = ("integer", "number", "string", "boolean")
 KEPT = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern", "enum")
 
@@ -20,49 +23,68 @@ def profiles() -> list[str]:
     return os.environ.get("STILLHOUSE_PROFILES", "laptop,smollm2,toy").split(",")
 
 
-def form(task: str, config: type[BaseModel], without: Collection[str] = ()) -> dict[str, Param]:
-    """A Param ``{task}__{field}`` for every scalar field of the config, in a section of their own."""
+def form(recipe: str) -> dict[str, Param]:
+    """The Params of a recipe such as ``sft-1``: those of its stage's Config that a form may set, in a section of their own."""
+    return params_of(recipe, *_settable(recipe))
+
+
+def overrides(recipe: str) -> Template:
+    """The template of what the form sets for a recipe."""
+    return overrides_of(recipe, *_settable(recipe))
+
+
+def params_of(section: str, config: type[BaseModel], without: Collection[str] = ()) -> dict[str, Param]:
+    """A Param ``{section}__{field}`` for every scalar field of the config."""
     return {
-        key(task, field): Param(None, section=task, title=field, **schema)
+        key(section, field): Param(None, section=section, title=field, **schema)
         for field, schema in _scalars(config).items()
         if field not in without
     }
 
 
-def overrides(task: str, config: type[BaseModel], without: Collection[str] = ()) -> str:
-    """A template that renders the JSON object of those of ``form``'s Params that were given a value."""
-    pairs = ", ".join(f"'{field}': params['{key(task, field)}']" for field in _scalars(config) if field not in without)
-    return f"{{{{ dict({{{pairs}}}.items() | rejectattr(1, 'none')) | tojson }}}}"
+def overrides_of(section: str, config: type[BaseModel], without: Collection[str] = ()) -> Template:
+    """A template that renders the JSON object of the section's Params that were set.
+
+    Dollar signs are escaped as JSON escapes them, since Kubernetes expands ``$(NAME)`` in a command.
+    """
+    pairs = ", ".join(f"'{field}': params['{key(section, field)}']" for field in _scalars(config) if field not in without)
+    return Template(f"{{{{ dict({{{pairs}}}.items() | rejectattr(1, 'none')) | tojson | replace('$', '\\\\u0024') }}}}")
 
 
-def key(task: str, field: str) -> str:
+def key(section: str, field: str) -> str:
     """The Param's name: ``sft_1__learning_rate``."""
-    return f"{task.replace('-', '_')}__{field}"
+    return f"{section.replace('-', '_')}__{field}"
+
+
+def _settable(recipe: str) -> tuple[type[BaseModel], tuple[str, ...]]:
+    """The Config of the recipe's stage, and its fields that no form sets."""
+    entry = stages.entry_of(recipe.partition("-")[0])
+    return stages.config_of(entry.name), entry.fixed
 
 
 def _scalars(config: type[BaseModel]) -> dict[str, dict[str, Any]]:
-    """The JSON schema of each field that a form's single input can hold, made to allow nothing too."""
+    """By field, the JSON schema of every field that fits a single input; it allows null besides."""
     properties = config.model_json_schema(mode="validation").get("properties", {})
-    found = {field: _nullable(schema) for field, schema in properties.items()}
-    return {field: schema for field, schema in found.items() if schema}
+    schemas = {field: _nullable(schema) for field, schema in properties.items()}
+    return {field: schema for field, schema in schemas.items() if schema}
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    options = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
+    options = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
     if len(options) != 1 or options[0].get("type") not in SCALARS:
         return {}
-    only = options[0]
-    kept = {name: only[name] for name in KEPT if name in only}
+    scalar = options[0]
+    kept = {name: scalar[name] for name in KEPT if name in scalar}
     if "enum" in kept:
         kept["enum"] = [*kept["enum"], None]
     default = schema.get("default")
     note = "Empty: as the recipe says." if default is None else f"Empty: as the recipe says; the stage's own default is {default}."
-    help_text = " ".join(filter(None, (schema.get("description"), _bounds(only), note)))
-    return {"type": ["null", only["type"]], "description": help_text, **kept}
+    help_text = " ".join(filter(None, (schema.get("description"), _bounds(scalar), note)))
+    return {"type": ["null", scalar["type"]], "description": help_text, **kept}
 
 
 def _bounds(schema: dict[str, Any]) -> str:
-    """The bounds in words: the form only enforces them."""
+    """The bounds in words: the form enforces them without saying them."""
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    given = [f"{sign} {schema[name]}" for name, sign in signs.items() if name in schema]
-    return f"Must be {' and '.join(given)}." if given else ""
+    bounds = [f"{sign} {schema[name]}" for name, sign in signs.items() if name in schema]
+    return f"Must be {' and '.join(bounds)}." if bounds else ""

@@ -1,15 +1,22 @@
 """The MLflow run above the stages' runs: opened when a DAG run starts, closed when it ends."""
 
+import logging
 import time
 from typing import Any
 
 from airflow.sdk import get_current_context, setup, task, teardown
 
-from operators import rest
+from operators import mlflow_rest
+from operators.retries import Outage
+from operators.templates import Template
 
 OPEN, CLOSE = "open_run", "close_run"
-RUN_ID = f"{{{{ ti.xcom_pull(task_ids='{OPEN}') or '' }}}}"
+TRIES = 4
+"""How often the run is opened before the stages start without it: about two minutes."""
+RUN_ID = Template(f"{{{{ ti.xcom_pull(task_ids='{OPEN}') or '' }}}}")
 """The template of the parent run's id, for the stages' environment."""
+
+_log = logging.getLogger(__name__)
 
 
 def open_run() -> Any:
@@ -24,20 +31,33 @@ def close_run(opened: Any) -> Any:
 
 
 def _open() -> str:
-    """Open the run, named after the DAG run; empty where ``MLFLOW_TRACKING_URI`` is not set."""
-    if not rest.server():
+    """Open the run, named after the DAG run; empty where ``MLFLOW_TRACKING_URI`` is not set.
+
+    Where MLflow is still away at the last of ``TRIES``, the stages run without a parent: tracking stops no work.
+    """
+    if not mlflow_rest.server():
         return ""
     context: Any = get_current_context()
+    try:
+        return _create(context)
+    except Outage as error:
+        if context["ti"].try_number < TRIES:
+            raise
+        _log.warning("%s; the stages are tracked without a parent run", error)
+        return ""
+
+
+def _create(context: Any) -> str:
     dag_run = context["dag_run"]
     profile = str(context["params"].get("profile"))
     tags = {"mlflow.source.name": dag_run.dag_id, "airflow.run_id": dag_run.run_id, "profile": profile}
     body = {
-        "experiment_id": rest.experiment(),
+        "experiment_id": mlflow_rest.experiment(),
         "run_name": f"{dag_run.dag_id} {dag_run.run_id}",
         "start_time": _now_ms(),
         "tags": [{"key": key, "value": value} for key, value in tags.items()],
     }
-    return str(rest.call("runs/create", body)["run"]["info"]["run_id"])
+    return str(mlflow_rest.call("runs/create", body)["run"]["info"]["run_id"])
 
 
 def _close(parent_run: str) -> None:
@@ -48,7 +68,7 @@ def _close(parent_run: str) -> None:
     dag_run, ti = context["dag_run"], context["ti"]
     states = ti.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id])[dag_run.run_id]
     failed = [name for name, state in states.items() if name != CLOSE and state not in {"success", "skipped"}]
-    rest.call("runs/update", {"run_id": parent_run, "status": "FAILED" if failed else "FINISHED", "end_time": _now_ms()})
+    mlflow_rest.call("runs/update", {"run_id": parent_run, "status": "FAILED" if failed else "FINISHED", "end_time": _now_ms()})
 
 
 def _now_ms() -> int:

@@ -6,10 +6,11 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 
 from operators import events, podspec
-from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
-from operators.ending import Ending
+from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, arguments
 from operators.links import LINKS
 from operators.placement import GPU
+from operators.pod_outcome import PodOutcome
+from operators.templates import as_template
 
 
 class StagePod(KubernetesPodOperator):
@@ -30,12 +31,14 @@ class StagePod(KubernetesPodOperator):
         self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",
         endpoints: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self.target = target
-        options = podspec.options(stage, resources_needed, parent_run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
-        options["env_vars"] |= {"STILLHOUSE_ENDPOINTS": endpoints} if endpoints else {}
+        self.target = as_template(target)
+        run = as_template(parent_run)
+        options = podspec.options(stage, resources_needed, run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
+        options["env_vars"] |= {"STILLHOUSE_ENDPOINTS": str(as_template(endpoints))} if endpoints else {}
         options["post_execute"] = events.announce
         processes = int(resources_needed.get(GPU, 1))
         super().__init__(
-            cmds=arguments(stage, recipe, overrides, inputs, target, processes=processes), deferrable=True, do_xcom_push=False,
-            get_logs=True, on_finish_action="delete_pod", callbacks=Ending, **podspec.rights(), **(options | kwargs),
+            cmds=arguments(stage, recipe, overrides, inputs, target, dollar=DOLLAR, processes=processes), deferrable=True,
+            do_xcom_push=False,
+            get_logs=True, on_finish_action="delete_pod", callbacks=PodOutcome, **podspec.rights(), **(options | kwargs),
         )  # fmt: skip

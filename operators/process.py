@@ -12,10 +12,12 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from operators import events
-from operators.arguments import NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.command_line import NO_INPUTS, NO_RESOURCES, Inputs, arguments
 from operators.links import LINKS
 from operators.placement import GPU
-from stillhouse.errors import REFUSED
+from operators.retries import Outage
+from operators.templates import as_template
+from stillhouse.errors import REFUSED, TRY_AGAIN
 
 LAST_WORDS = ("error", "try again")
 """What a stage's own last line begins with."""
@@ -26,9 +28,7 @@ KILL_AFTER_S = 5.0
 class StageProcess(BaseOperator):
     """Run ``stillhouse STAGE …`` in its own process group, its output in the task's log.
 
-    The program is ``STILLHOUSE_PROGRAM``, by default ``stillhouse`` on the PATH. A stage's own refusal fails the task at once
-    (the same input would be refused again); a stage that crashed, was killed or could not reach a service is retried as the
-    task says.
+    The program is ``STILLHOUSE_PROGRAM``, by default ``stillhouse`` on the PATH.
     """
 
     template_fields: Sequence[str] = ("cmds", "target", "parent_run", "endpoints")
@@ -45,32 +45,24 @@ class StageProcess(BaseOperator):
         program = os.environ.get("STILLHOUSE_PROGRAM", "stillhouse")
         self._processes = int(resources_needed.get(GPU, processes))
         self.cmds = arguments(stage, recipe, overrides, inputs, target, program=program, processes=self._processes)
-        self.target = target
-        self.parent_run = parent_run
-        self.endpoints = endpoints
+        self.target = as_template(target)
+        self.parent_run = as_template(parent_run)
+        self.endpoints = as_template(endpoints)
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> None:
-        """Run the stage to its end. Raises AirflowFailException with the stage's own error, AirflowException if it crashed."""
+        """Run the stage to its end. Raises its failure: AirflowFailException, Outage or, for a crash, AirflowException."""
         last = ""
-        said: dict[str, str] = {}
+        words: dict[str, str] = {}
         for line in self._lines():
             self.log.info("%s", line)
             # torchrun underlines what it says last.
             last = line.strip() if line.strip("=- ") else last
             word, colon, message = line.partition(": ")
-            said |= {word: message} if colon and word in LAST_WORDS else {}
+            words |= {word: message} if colon and word in LAST_WORDS else {}
         code = self._process.wait() if self._process else 0
-        if code > 0 and said:
-            # Of several ranks, torchrun makes every exit code 1: their words tell what may pass by itself.
-            refused = "error" in said and code == REFUSED
-            raise (AirflowFailException if refused else AirflowException)(said.get("error") or said["try again"])
-        if code < 0:
-            msg = f"the stage was killed by {signal.Signals(-code).name}; its finished parts are kept, run the task again to go on"
-            raise AirflowException(msg)
         if code:
-            msg = f"the stage crashed with exit code {code}: {last}"
-            raise AirflowException(msg)
+            raise _failure(code, words, last)
 
     def on_kill(self) -> None:
         """End the stage and all it started: SIGTERM, then SIGKILL."""
@@ -118,3 +110,17 @@ def _signal_group(process: "subprocess.Popen[str]", number: signal.Signals) -> N
 def _end_group_after(process: "subprocess.Popen[str]") -> None:
     process.wait()
     _signal_group(process, signal.SIGKILL)
+
+
+def _failure(code: int, words: Mapping[str, str], last: str) -> AirflowException:
+    """The failure of a stage that ended with an exit code, or a negative signal, and these last words."""
+    if code < 0:
+        return Outage(f"the stage was killed by {signal.Signals(-code).name}; its finished parts are kept, the next try goes on")
+    if code == TRY_AGAIN:
+        return Outage(words.get("try again") or words.get("error") or last)
+    # Of several ranks, torchrun makes every exit code 1: their words tell what may pass by itself.
+    if "error" in words and code == REFUSED:
+        return AirflowFailException(words["error"])
+    if "try again" in words:
+        return Outage(words["try again"])
+    return AirflowException(f"the stage crashed with exit code {code}: {last}")

@@ -6,7 +6,7 @@
 
 import os
 
-from stillhouse.execution.command import Meeting
+from stillhouse.execution.command import Rendezvous
 
 PORT = 29500
 LABEL = {"stillhouse/ranks": "true"}
@@ -18,6 +18,6 @@ def service() -> str:
     return os.environ.get("STILLHOUSE_RANKS_SERVICE", "ranks")
 
 
-def meeting(nodes: int) -> Meeting:
+def rendezvous(nodes: int) -> Rendezvous:
     """At pod 0 of the Job."""
-    return Meeting(nodes, "$(JOB_COMPLETION_INDEX)", f"$(JOB_NAME)-0.{service()}", PORT)
+    return Rendezvous(nodes, "$(JOB_COMPLETION_INDEX)", f"$(JOB_NAME)-0.{service()}", PORT)

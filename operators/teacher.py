@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from airflow.sdk import PokeReturnValue, get_current_context, task
 
 from operators.placement import pending_s
+from operators.templates import Template
 
 ASK_EVERY_S = 20
 
@@ -25,7 +26,7 @@ class Served(NamedTuple):
     """The task that ends once every replica answers: stages come after it."""
     stop: Any
     """The teardown: stages come before it, it runs whatever became of them."""
-    endpoints: str
+    endpoints: Template
     """A template of ``name=http://…/v1``."""
 
 
@@ -44,7 +45,7 @@ def serve(name: str, model: str, *, gpus: int = 1, replicas: int = 1, arguments:
     ready = wait(_ready)(word, name)
     stop = task(task_id=stop_id)(_stop)(word).as_teardown(setups=start)
     start >> ready >> stop
-    return Served(ready, stop, f"{{{{ ti.xcom_pull(task_ids='{ready_id}') or '' }}}}")
+    return Served(ready, stop, Template(f"{{{{ ti.xcom_pull(task_ids='{ready_id}') or '' }}}}"))
 
 
 def _start(word: str, settings: dict[str, Any], stop_id: str) -> None:

@@ -59,9 +59,11 @@ def _stage_command(name: str) -> Any:
         from stillhouse.execution.recipes import resolve
         from stillhouse.reporting.terminal import number
 
-        stage = stages.load(name)
+        if shard:
+            stages.refuse_shard(name)
+        stage, share = stages.load(name), Shard.parse(shard) if shard else None
         resolved = resolve(stage.Config, config, settings)
-        result = execute(stage, resolved, _named(inputs), output, Shard.parse(shard) if shard else None, resume=resume)
+        result = execute(stage, resolved, _named(inputs), output, share, resume=resume, ranks=stages.REGISTRY[name].ranks)
         if processes.rank():
             return  # rank 0 says it for all
         manifest = result.manifest
@@ -89,9 +91,7 @@ def _stage_help(name: str, asked: str) -> str:
     if name == asked and "--help" in sys.argv:
         return _config_help(name)
     if asked in {"", "--help"}:
-        # Read, not imported: the list of commands must not depend on ten modules.
-        source = Path(stages.__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
-        return source.removeprefix('"""').partition("\n")[0].removesuffix('"""')
+        return stages.REGISTRY[name].help
     return ""
 
 

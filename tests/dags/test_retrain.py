@@ -158,3 +158,17 @@ print(*[name for name in {HEAVY!r} if name in sys.modules])
     environment = os.environ | {"PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(tmp_path), "STILLHOUSE_RUNNER": "process"}
     loaded = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True).stdout
     assert loaded.split() == []
+
+
+@pytest.mark.xfail(reason="until every package's config.py holds its stages' Configs", strict=True)
+def test_dags_build_their_forms_from_fewer_than_forty_modules_of_ours(tmp_path):
+    """Configs alone: a scheduler reads DAG files again and again."""
+    script = f"""
+import runpy, sys
+for name in ("retrain", "evaluate", "answer_study"):
+    runpy.run_path(f"{ROOT}/dags/{{name}}.py")
+print(*[name for name in sys.modules if name.partition(".")[0] == "stillhouse"])
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(tmp_path), "STILLHOUSE_RUNNER": "process"}
+    loaded = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True).stdout
+    assert len(loaded.split()) < 40, loaded

@@ -6,7 +6,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from jinja2 import Environment
 from pydantic import BaseModel, ConfigDict, Field
 
-from operators.params import form, overrides
+from operators.params import overrides_of, params_of
 
 
 class Nested(BaseModel):
@@ -27,22 +27,22 @@ class Config(BaseModel):
 
 
 def test_form_has_a_param_for_every_scalar_field():
-    assert set(form("rl-1", Config)) == {f"rl_1__{name}" for name in ("samples", "rate", "kind", "limit", "flag")}
+    assert set(params_of("rl-1", Config)) == {f"rl_1__{name}" for name in ("samples", "rate", "kind", "limit", "flag")}
 
 
 def test_form_leaves_out_what_it_is_told():
-    assert "rl_1__kind" not in form("rl-1", Config, without={"kind"})
+    assert "rl_1__kind" not in params_of("rl-1", Config, without={"kind"})
 
 
 def test_form_shows_the_help_text_in_the_section_of_the_task():
-    param = form("rl-1", Config)["rl_1__samples"]
+    param = params_of("rl-1", Config)["rl_1__samples"]
     assert param.description.startswith("Responses to a question.")
     assert param.schema["section"] == "rl-1"
 
 
 def test_form_says_the_bounds_in_words():
-    assert "Must be ≥ 1 and ≤ 64." in form("rl-1", Config)["rl_1__samples"].description
-    assert "Must be" not in form("rl-1", Config)["rl_1__flag"].description
+    assert "Must be ≥ 1 and ≤ 64." in params_of("rl-1", Config)["rl_1__samples"].description
+    assert "Must be" not in params_of("rl-1", Config)["rl_1__flag"].description
 
 
 @pytest.mark.parametrize(
@@ -50,21 +50,23 @@ def test_form_says_the_bounds_in_words():
 )
 def test_form_value_out_of_bounds_is_refused(field, value):
     with pytest.raises(ParamValidationError):
-        form("t", Config)[f"t__{field}"].resolve(value)
+        params_of("t", Config)[f"t__{field}"].resolve(value)
 
 
 @pytest.mark.parametrize(("field", "value"), [("samples", 64), ("rate", 1e-6), ("kind", "b"), ("limit", 0), ("flag", True)])
 def test_form_value_within_bounds_or_none_is_taken(field, value):
-    assert form("t", Config)[f"t__{field}"].resolve() is None
-    assert form("t", Config)[f"t__{field}"].resolve(value) == value
+    assert params_of("t", Config)[f"t__{field}"].resolve() is None
+    assert params_of("t", Config)[f"t__{field}"].resolve(value) == value
 
 
 def test_overrides_hold_only_what_was_set_with_its_type():
-    params = dict.fromkeys(form("t", Config)) | {"t__rate": 1e-5, "t__flag": False, "t__kind": "b"}
-    rendered = Environment(autoescape=False).from_string(overrides("t", Config)).render(params=params)
+    params = dict.fromkeys(params_of("t", Config)) | {"t__rate": 1e-5, "t__flag": False, "t__kind": "b"}
+    rendered = Environment(autoescape=False).from_string(overrides_of("t", Config)).render(params=params)
     assert json.loads(rendered) == {"rate": 1e-5, "flag": False, "kind": "b"}
 
 
 def test_overrides_of_an_untouched_form_are_empty():
-    rendered = Environment(autoescape=False).from_string(overrides("t", Config)).render(params=dict.fromkeys(form("t", Config)))
+    rendered = (
+        Environment(autoescape=False).from_string(overrides_of("t", Config)).render(params=dict.fromkeys(params_of("t", Config)))
+    )
     assert json.loads(rendered) == {}

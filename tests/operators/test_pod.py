@@ -8,6 +8,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from operators.placement import cpu, gpu
 from operators.pod import StagePod
+from operators.retries import Outage, passes
 from tests.operators.kubernetes_fake import BEGUN, PENDING, RUNNING, SUCCEEDED, ended
 
 GIVEN = {"task_id": "graded", "stage": "graded", "recipe": "@toy/graded", "target": "s3://b/graded/toy/1", "parent_run": "r1"}
@@ -135,22 +136,23 @@ def test_pod_that_refuses_fails_at_once_with_its_last_words_and_is_gone(make, cl
 
 
 @pytest.mark.parametrize(
-    ("last", "said"),
+    ("last", "words", "kind"),
     [
-        (ended(137, "OOMKilled"), "out of memory: the stage was killed at its limit of 4Gi"),
-        (ended(139, "Error"), "killed by signal 11"),
-        (ended(2, "Error"), "crashed with exit code 2"),
-        (ended(75, "Error", "s3://house: connection refused"), "s3://house: connection refused"),
-        (ended(1, "Error", "stopped") | {"reason": "NodeShutdown", "message": "drained"}, r"outside \(NodeShutdown\): drained"),
-        ({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}, r"outside \(Evicted\): low on disk"),
+        (ended(137, "OOMKilled"), "out of memory: the stage was killed at its limit of 4Gi", AirflowException),
+        (ended(139, "Error"), "killed by signal 11", AirflowException),
+        (ended(2, "Error"), "crashed with exit code 2", AirflowException),
+        (ended(137, "Error"), "killed by signal 9", Outage),
+        (ended(75, "Error", "s3://house: connection refused"), "s3://house: connection refused", Outage),
+        (ended(1, "Error", "stopped") | {"reason": "NodeShutdown", "message": "drained"}, r"\(NodeShutdown\): drained", Outage),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}, r"outside \(Evicted\): low on disk", Outage),
     ],
-    ids=["memory", "signal", "crash", "store", "shutdown", "evicted"],
+    ids=["memory", "signal", "crash", "killed", "store", "shutdown", "evicted"],
 )  # fmt: skip
-def test_pod_that_is_killed_is_explained_to_be_tried_again_and_gone(make, cluster, context, run, last, said):
+def test_pod_that_is_killed_is_explained_by_its_kind_and_gone(make, cluster, context, run, last, words, kind):
     cluster.lives = [RUNNING, last]
-    with pytest.raises(AirflowException, match=said) as raised:
+    with pytest.raises(AirflowException, match=words) as raised:
         run(make(**cpu(1)), context)
-    assert not isinstance(raised.value, AirflowFailException)
+    assert type(raised.value) is kind
     assert cluster.names("pods") == []
 
 
@@ -247,10 +249,15 @@ def test_pod_on_its_way_out_that_is_gone_once_it_is_marked_is_no_error(make, clu
 
 def test_pod_beyond_the_quota_says_so_in_one_line(make, cluster, context, run):
     cluster.refusal = 'pods "stage-1" is forbidden: exceeded quota: stages, requested: requests.cpu=9, limited: requests.cpu=2'
-    with pytest.raises(AirflowException, match=r"^the cluster refused the pod: .* exceeded quota: .*capacity$") as raised:
+    with pytest.raises(Outage, match=r"^the cluster refused the pod: .* exceeded quota: .*capacity$") as raised:
         run(make(**cpu(9)), context)
-    assert not isinstance(raised.value, AirflowFailException)
     assert "\n" not in str(raised.value)
+
+
+def test_pod_that_the_cluster_forbids_is_not_tried_again(make, cluster, context, run):
+    cluster.refusal = 'admission webhook "policy" denied the request: images must come from registry.example'
+    with pytest.raises(AirflowFailException, match=r"^the cluster refused the pod: admission webhook .* registry.example$"):
+        run(make(**cpu(1)), context)
 
 
 def test_pod_that_failed_before_is_made_anew_by_the_next_try(make, cluster, context, run):
@@ -270,4 +277,4 @@ def test_pod_that_was_preempted_and_deleted_is_tried_again(make, cluster, contex
     event = {"status": "error", "name": waiting.trigger.pod_name, "namespace": "house", "message": "pod not found"}
     with pytest.raises(AirflowException, match=re.escape("not found after resuming")) as raised:
         task.trigger_reentry(context, event)
-    assert not isinstance(raised.value, AirflowFailException)
+    assert passes(raised.value)

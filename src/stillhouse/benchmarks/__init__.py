@@ -11,9 +11,7 @@ from stillhouse import sources
 from stillhouse.benchmarks import adapters, livecodebench, multiple_choice
 from stillhouse.benchmarks.datasets import DATA, Published, read
 from stillhouse.errors import BadConfig, nearest
-from stillhouse.sources.arithmetic import Arithmetic
-from stillhouse.sources.human_eval import HumanEval
-from stillhouse.sources.worded import Worded
+from stillhouse.sources.config import Arithmetic, HumanEval, Spec, Worded
 from stillhouse.vocabulary.rows import Question
 
 
@@ -22,7 +20,7 @@ class Benchmark:
     """A fixed set of questions. Whoever changes the questions raises the revision: scores of two revisions do not compare."""
 
     revision: int | str
-    source: sources.Spec | Published
+    source: Spec | Published
     multiple_choice: bool = False
     """The reference is the letter of a choice, and the answer the letter it names."""
 

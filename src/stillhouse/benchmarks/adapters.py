@@ -6,6 +6,7 @@ from typing import Any
 
 from stillhouse.benchmarks.datasets import Row
 from stillhouse.errors import BadRows
+from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
 
@@ -35,7 +36,7 @@ def ifeval(rows: Iterable[Row], source: str) -> Iterator[Question]:
         yield question(row["prompt"], source, category="instruction_following", constraints=constraints)
 
 
-def question(text: str, source: str, *, category: str = "math", reference: str | None = None, **columns: Any) -> Question:
+def question(text: str, source: str, *, category: Category = "math", reference: str | None = None, **columns: Any) -> Question:
     """A question of one turn."""
     messages: list[Message] = [{"role": "user", "content": text.strip()}]
     return Question(question_id(messages, reference), category, messages, reference, source=source, language="en", **columns)

@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from stillhouse.errors import BadRows, NothingToDo
+from stillhouse.vocabulary.statistics import Z
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +26,6 @@ N_RESAMPLES = 4000
 SEED = 0
 BLOCK_VALUES = 1_000_000
 """Resampled values held in memory at once."""
-Z = 1.959964
-"""Two-sided 95 % quantile of the normal distribution."""
 
 Outcomes = Sequence[Sequence[bool]]
 """By question, then by sample; questions may have different numbers of samples."""

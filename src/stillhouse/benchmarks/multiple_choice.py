@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stillhouse.benchmarks.adapters import question
 from stillhouse.benchmarks.datasets import Row
-from stillhouse.grading.config import scale
 from stillhouse.verification.scoring import request_of
 from stillhouse.verification.verdict import Request, Verdict, unanswered
 from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.categories import FACTS
 from stillhouse.vocabulary.rows import Question, Response, Verified
 
 VERSION = "choices 1"
@@ -71,11 +71,15 @@ def verdicts(questions: Mapping[str, Question], responses: Sequence[Response]) -
     """The verdict on each response, in order. Raises BadRows for a response to an unknown question."""
     made = []
     for response in responses:
-        verdict = _verdict(request_of(questions, response))
-        passed = None if verdict.verify_score is None else verdict.verify_score > 0
+        request = request_of(questions, response)
+        verdict, threshold = _verdict(request), FACTS[request.category].pass_threshold
+        passed = None if verdict.verify_score is None else verdict.verify_score > threshold
         made.append(
-            Verified(*rows.response_key(response), verdict.kind, verdict.verify_score, passed, verdict.method, verdict.detail, 0.0)
-        )
+            Verified(
+                *rows.response_key(response), verdict.kind, verdict.verify_score, passed, verdict.method, verdict.detail, 0.0,
+                threshold=threshold,
+            )
+        )  # fmt: skip
     return made
 
 
@@ -88,4 +92,4 @@ def _verdict(request: Request) -> Verdict:
         return Verdict("malformed", 0.0, VERSION, f"no choice is named in {answer[:100]!r}")
     if named != request.reference:
         return Verdict("wrong", 0.0, VERSION, f"got {named}, reference {request.reference}")
-    return Verdict("correct", scale(request.category), VERSION)
+    return Verdict("correct", FACTS[request.category].scale, VERSION)

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stillhouse.errors import BadConfig
-from stillhouse.execution.processes import STAGES
 
 SHUTDOWN_S = 110
 """What torchrun leaves its processes from SIGTERM to SIGKILL, to save a checkpoint: less than a pod is left."""
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """Where the processes of several nodes meet, as seen from one of them."""
+class Rendezvous:
+    """Where the processes of several nodes meet, as one of the nodes sees it."""
 
     nodes: int
     node: str
@@ -25,30 +24,31 @@ class Meeting:
 
 def command(
     stage: str, *, config: Sequence[str], inputs: Mapping[str, str | Sequence[str]], output: str, program: str = "stillhouse",
-    processes: int = 1, meeting: Meeting | None = None,
+    ranks: bool = False, processes: int = 1, rendezvous: Rendezvous | None = None,
 ) -> list[str]:  # fmt: skip
     """``stillhouse STAGE --config … --input NAME=URI … --output URI`` as arguments.
 
-    ``config`` holds the layers, left to right: ``@recipe`` or JSON. An input with several URIs is given several times; one with
-    an empty URI is left out. A training of several ``processes``, one to a GPU, or on several nodes is started by the torchrun
-    beside the program; other stages are one process. Raises BadConfig where one of those is to run on several nodes.
+    ``config`` holds the layers, left to right: ``@recipe`` or JSON. An input with several URIs is repeated; one with an empty URI
+    is left out. ``ranks``: the stage trains over several processes (``stages.REGISTRY``). Then the torchrun beside the program
+    starts ``processes`` of them, one per GPU, on every node of the ``rendezvous``; any other stage is one process. Raises BadConfig
+    for a rendezvous without ranks.
     """
-    named = [(name, [given] if isinstance(given, str) else list(given)) for name, given in inputs.items()]
+    named = [(name, [uris] if isinstance(uris, str) else list(uris)) for name, uris in inputs.items()]
     flags = [flag for name, uris in named for uri in uris if uri for flag in ("--input", f"{name}={uri}")]
     layers = [flag for layer in config for flag in ("--config", layer)]
-    if meeting and stage not in STAGES:
-        msg = f"{stage}: placed on {meeting.nodes} nodes, and only {' and '.join(STAGES)} run on several; give it one"
+    if rendezvous and not ranks:
+        msg = f"{stage}: placed on {rendezvous.nodes} nodes, but it is one process; place it on one"
         raise BadConfig(msg)
-    together = stage in STAGES and (processes > 1 or meeting is not None)
-    start = _torchrun(program, processes, meeting) if together else [program]
+    together = ranks and (processes > 1 or rendezvous is not None)
+    start = _torchrun(program, processes, rendezvous) if together else [program]
     return [*start, stage, *layers, *flags, "--output", output]
 
 
-def _torchrun(program: str, processes: int, meeting: Meeting | None) -> list[str]:
+def _torchrun(program: str, processes: int, rendezvous: Rendezvous | None) -> list[str]:
     """No restarts: a lost process ends them all, and the next try resumes from its checkpoint."""
     where = ["--standalone"]
-    if meeting is not None:
-        where = [f"--nnodes={meeting.nodes}", f"--node-rank={meeting.node}"]
-        where += [f"--master-addr={meeting.address}", f"--master-port={meeting.port}"]
+    if rendezvous is not None:
+        where = [f"--nnodes={rendezvous.nodes}", f"--node-rank={rendezvous.node}"]
+        where += [f"--master-addr={rendezvous.address}", f"--master-port={rendezvous.port}"]
     limits = ["--max-restarts=0", f"--shutdown-timeout={SHUTDOWN_S}"]
     return [str(Path(program).with_name("torchrun")), *where, f"--nproc-per-node={processes}", *limits, "-m", "stillhouse"]

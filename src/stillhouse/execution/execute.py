@@ -40,16 +40,17 @@ def execute(
     output: str,
     shard: Shard | None = None,
     resume: bool = False,
+    ranks: bool = False,
 ) -> Result:
     """Make the stage's output, unless it is there.
 
     ``inputs`` maps an input's name to its artifact URIs; ``latest`` as the URI of ``previous`` is the version published last beside
-    the output, if there is another one. With ``resume`` an earlier try must have left something to go on from. Raises MissingInput
-    where it has not or an input has no manifest, StaleOutput where the output holds another fingerprint's result or another writer
-    publishes first, and whatever the stage raises. A second call with the same config and inputs returns the manifest without
-    running anything.
+    the output, if there is another one. With ``resume`` an earlier try must have left something to go on from. ``ranks``: the stage
+    may run as several processes. Raises MissingInput where it did not or an input has no manifest, StaleOutput where the output
+    holds another fingerprint's result or another writer publishes first, and whatever the stage raises. A second call with the same
+    config and inputs returns the manifest without running anything.
     """
-    if processes.count() > 1 and _word(stage) not in processes.STAGES:
+    if processes.count() > 1 and not ranks:
         msg = f"WORLD_SIZE is {processes.count()}: {_word(stage)} is one process; start it without torchrun"
         raise BadConfig(msg)
     shard = shard or Shard()
@@ -59,10 +60,13 @@ def execute(
     made_of = {key: [link.fingerprint for link in value] for key, value in sorted(links.items()) if value and key != REUSED}
     fingerprint = manifests.fingerprint(_word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)
     if (whole := processes.from_first(lambda: manifests.published(output, fingerprint))) is not None:
+        _make_up(output, whole)
         return Result(whole, skipped=True)
     target = shard.of(output)
     found = processes.from_first(lambda: manifests.published(target, fingerprint))
     claim = Claim(fingerprint=fingerprint, config=settings, inputs=made_of)
+    if found:
+        _make_up(target, found)
     done = found or _make(stage, config, links, claim, output, shard, resume)
     return Result(done if target == output else assemble(output, done, shard.count), skipped=found is not None)
 
@@ -81,6 +85,8 @@ def _make(
     }  # fmt: skip
     with scratch_directory() as scratch, _tracked(name, target, claim.config, links, fingerprint) as run:
         left = processes.from_first(lambda: publishing.claim(target, claim, resume=resume))
+        if run:
+            run.claimed()
         started = datetime.now(UTC)
         finished, fetched = processes.from_leader(lambda: _fetch_all(links, target, left, scratch))
         made = scratch / "output"
@@ -92,8 +98,8 @@ def _make(
             retract_part=lambda path: publishing.retract(made, path, target), **_arguments(stage, fetched),
             **_told(run),
         )  # fmt: skip
-        outputs = stage.run(config, inputs)
-        processes.gathered(None)  # where one rank failed, nothing is published
+        with processes.together():  # where one rank failed, nothing is published and all say the same
+            outputs = stage.run(config, inputs)
         return processes.from_first(lambda: _publish(identity, made, target, outputs, started, run))
 
 
@@ -111,6 +117,19 @@ def _publish(
     if run:
         run.finish(done, [made / each for each in outputs.artifacts])
     return done
+
+
+def _make_up(uri: str, manifest: Manifest) -> None:
+    """Finish the tracked run of a published artifact, if it is not finished; rank 0 does it for all."""
+    if processes.rank():
+        return
+    with scratch_directory() as scratch:
+
+        def fetched(names: Sequence[str]) -> list[Path]:
+            directory = store.store_of(uri).fetch(uri, scratch, names)
+            return [directory / name for name in names]
+
+        tracking.make_up(uri, manifest, fetched)
 
 
 def _told(run: tracking.Run | None) -> dict[str, Any]:

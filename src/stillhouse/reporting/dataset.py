@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stillhouse.artifacts import frames
 from stillhouse.grading import tally
 from stillhouse.selection.composition import Composition
-from stillhouse.selection.decision import Decision, Learnt
+from stillhouse.selection.decision import Selection, SftCandidates
 from stillhouse.vocabulary.rows import Graded
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ class Dataset:
 
 
 def collect(
-    decision: Decision, composition: Composition, dropped: Mapping[str, int], sweep: list[dict[str, Any]], graded: Path | None
+    selection: Selection, composition: Composition, dropped: Mapping[str, int], sweep: list[dict[str, Any]], graded: Path | None
 ) -> Dataset:
     """Count what the page shows."""
-    asked, answered, spreads = [("questions", decision.asked.height)], [], {}
-    if decision.learnt:
-        asked += _questions_left(decision.learnt)
-        answered = _responses_left(decision, dropped)
-        spreads = _spreads(decision.learnt.choices)
+    asked, answered, spreads = [("questions", selection.questions.height)], [], {}
+    if selection.sft:
+        asked += _questions_left(selection.sft)
+        answered = _responses_left(selection.sft, dropped)
+        spreads = _spreads(selection.sft.choices)
     asked.append(("in a split", len(composition.used)))
     return Dataset(
         asked, answered, _pass_rates(graded) if graded else {}, spreads, _shares(composition.table()), _lengths(composition), sweep,
@@ -66,10 +66,10 @@ def collect(
     )  # fmt: skip
 
 
-def _questions_left(learnt: Learnt) -> list[tuple[str, int]]:
+def _questions_left(sft: SftCandidates) -> list[tuple[str, int]]:
     import polars as pl
 
-    made = learnt.choices
+    made = sft.choices
     solved = made.filter(pl.col("reason").is_null() | pl.col("reason").is_in(["easy", "cv_undefined"]))
     return [
         ("with a candidate response", made.height), ("with one that passes", solved.height),
@@ -77,17 +77,14 @@ def _questions_left(learnt: Learnt) -> list[tuple[str, int]]:
     ]  # fmt: skip
 
 
-def _responses_left(decision: Decision, dropped: Mapping[str, int]) -> list[tuple[str, int]]:
+def _responses_left(sft: SftCandidates, dropped: Mapping[str, int]) -> list[tuple[str, int]]:
     """Backwards from the candidates: each step's responses are the next one's and those dropped between them."""
-    if decision.learnt is None:
-        return []
-    learnt = decision.learnt
-    left = [("candidates: with a score", int(learnt.choices["n"].sum()))]
+    left = [("candidates: with a score", int(sft.choices["n"].sum()))]
     steps = (("not screened out", "no_verdict"), ("the teacher's", "screened_out"), ("first-round responses", "other_model"))
     for name, reason in steps:
         left.append((name, left[-1][1] + dropped.get(reason, 0)))
-    kept = learnt.passing.height + int(learnt.failing.sum())
-    return [*reversed(left), ("to questions kept by Algorithm 1", kept), ("that pass", learnt.passing.height)]
+    kept = sft.passing.height + int(sft.failing.sum())
+    return [*reversed(left), ("to questions kept by Algorithm 1", kept), ("that pass", sft.passing.height)]
 
 
 def _pass_rates(graded: Path) -> Counts:

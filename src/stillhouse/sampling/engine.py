@@ -10,7 +10,7 @@ from pydantic import Field
 
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt, asked
-from stillhouse.vocabulary.rows import Message, Question, Response, ResponseKey
+from stillhouse.vocabulary.rows import FinishReason, Message, Question, Response, ResponseKey
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.transcript import ANSWER, END_THINK, THINK, Parsed, parse
 
@@ -65,7 +65,7 @@ class Completion:
     """
 
     text: str
-    finish_reason: str
+    finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
     failure: str = ""

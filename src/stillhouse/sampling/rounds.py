@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from stillhouse.sampling.engine import Request, Sampling
 from stillhouse.vocabulary.prompts import previous_answer_prompt
-from stillhouse.vocabulary.rows import Message, Question, ResponseKey
+from stillhouse.vocabulary.rows import Message, PromptKind, Question, ResponseKey
 
 SeedOf = Callable[[ResponseKey, Sequence[Message]], int]
 
@@ -20,7 +20,7 @@ def ask(
     *head, last = sampling.prompt(question)
     if answer is not None:
         last = {"role": last["role"], "content": previous_answer_prompt(last["content"], answer)}
-    kind = "question" if answer is None else "previous_answer"
+    kind: PromptKind = "question" if answer is None else "previous_answer"
     key: ResponseKey = (question.question_id, model, kind, number, index)
     messages = [*head, last]
     return Request(key, messages, seed_of(key, messages))

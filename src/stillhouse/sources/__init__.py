@@ -1,41 +1,38 @@
-"""Where questions come from: a spec of a kind -> questions, one file per kind."""
+"""Where questions come from: the spec of a source -> its questions; one module per kind of source."""
 
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, Protocol
 
-from pydantic import Field
-
-from stillhouse.sources import arithmetic, file, huggingface, human_eval, reasoning_gym, release, worded
+from stillhouse.sources.config import Spec
 from stillhouse.vocabulary.rows import Dropped, Question
 
-Spec = Annotated[
-    arithmetic.Arithmetic
-    | reasoning_gym.ReasoningGym
-    | worded.Worded
-    | file.File
-    | release.Release
-    | huggingface.HuggingFace
-    | human_eval.HumanEval,
-    Field(discriminator="kind"),
-]
-"""A source in a config: a mapping whose ``kind`` says which."""
-
-SOURCES: dict[str, Callable[[Any], Iterator[Question | Dropped]]] = {
-    "arithmetic": arithmetic.questions,
-    "reasoning_gym": reasoning_gym.questions,
-    "worded": worded.questions,
-    "file": file.questions,
-    "am-1.4m": release.questions,
-    "am-40m": release.questions,
-    "conversations": release.questions,
-    "huggingface": huggingface.questions,
-    "human_eval": human_eval.questions,
+READERS = {
+    "arithmetic": "stillhouse.sources.arithmetic",
+    "reasoning_gym": "stillhouse.sources.reasoning_gym",
+    "worded": "stillhouse.sources.worded",
+    "file": "stillhouse.sources.file",
+    "am-1.4m": "stillhouse.sources.release",
+    "am-40m": "stillhouse.sources.release",
+    "conversations": "stillhouse.sources.release",
+    "huggingface": "stillhouse.sources.huggingface",
+    "human_eval": "stillhouse.sources.human_eval",
 }
+"""Kind of source -> the module whose ``questions`` reads it. Imported on first use: each needs a library of its own."""
+
+
+class SourceReader(Protocol):
+    """Reads one source."""
+
+    def __call__(self, spec: Any, /) -> Iterator[Question | Dropped]:
+        """Yield the source's questions in its own order, and a ``Dropped`` for each row that is not a question."""
+        ...
 
 
 def read(spec: Spec) -> Iterator[Question | Dropped]:
-    """The source's questions in its own order, and what it had to drop, with the reason: ``bad_…`` for a row that is none.
+    """The questions of a source in its own order, and the rows it dropped; reasons of unreadable rows begin with ``bad_``.
 
-    A source that is stored somewhere raises TooManyErrors at its end where more of its rows are bad than its ``max_bad_rate``.
+    A source of stored questions raises TooManyErrors at its end if the share of bad rows is above its ``max_bad_rate``.
     """
-    return SOURCES[spec.kind](spec)
+    reader: SourceReader = import_module(READERS[spec.kind]).questions
+    return reader(spec)

@@ -8,12 +8,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from stillhouse.errors import NothingToDo
 from stillhouse.execution.contract import Outputs, StageInputs
-from stillhouse.grading.config import PassThresholds
 from stillhouse.sampling import planning
 from stillhouse.sampling.adaptive import Adaptive
 from stillhouse.sampling.answering import Answering
 from stillhouse.sampling.engine import Sampling
 from stillhouse.sampling.published_parts import Parts, composition
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS, PassThresholds
 from stillhouse.vocabulary.prompts import SUMMARY_PROMPT
 
 SCHEMA_VERSION = 2
@@ -38,7 +38,7 @@ class Config(Sampling):
     """all: every sample; verified: until one is verified correct (Think Twice §3.3); graded: until the grade is decided (ours)."""
     adaptive: Adaptive = Adaptive()
     """When a grade counts as decided."""
-    pass_thresholds: PassThresholds = PassThresholds()
+    pass_thresholds: PassThresholds = PASS_THRESHOLDS
     """Verify scores above which a response passes, by category; used where until asks for verdicts."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take before its worker is killed."""

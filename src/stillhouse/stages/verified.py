@@ -11,20 +11,19 @@ from pydantic import Field
 from stillhouse.artifacts import tables
 from stillhouse.errors import NothingToDo, TooManyErrors
 from stillhouse.execution.contract import Outputs, StageInputs
-from stillhouse.grading.config import PassThresholds
-from stillhouse.verification import self_test
+from stillhouse.verification import self_test, stated_thresholds
 from stillhouse.verification.counting import cost, counts
 from stillhouse.verification.judges import Judges
 from stillhouse.verification.judging import JudgeConfig
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.reward_model import RewardModelConfig
 from stillhouse.verification.scoring import verdicts
-from stillhouse.verification.verdict import FAILED, KINDS
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.rows import Question, Response, ResponseKey, Verified
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS, PassThresholds
+from stillhouse.vocabulary.rows import FAILED, KINDS, Question, Response, ResponseKey, Verified
 from stillhouse.vocabulary.settings import StageConfig
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PART_RESPONSES = 4096
 """Responses to a published part: what a killed run loses at most."""
 
@@ -34,8 +33,8 @@ class Config(StageConfig):
 
     timeout_s: float = Field(0.9, gt=0)
     """Seconds one answer may take before its worker is killed: a verdict within a second. Code gets its tests' limits besides."""
-    pass_thresholds: PassThresholds = PassThresholds()
-    """Verify scores above which a response passes, by category."""
+    pass_thresholds: PassThresholds = PASS_THRESHOLDS
+    """Verify scores above which a response passes, by category. Written into the rows; all later stages go by them."""
     max_failure_rate: float = Field(0.05, ge=0, le=1)
     """Share of responses the verifier may fail on (timeout or error, after one more try); above it the stage fails."""
     judge: JudgeConfig | None = None
@@ -62,7 +61,9 @@ class Inputs(StageInputs):
 def run(config: Config, inputs: Inputs) -> Outputs:
     """Verify part by part. Raises BadRows for a response to an unknown question, TooManyErrors above a ceiling."""
     questions = {row.question_id: row for row in tables.read(inputs.questions, Question)}
-    previous = _verdicts(inputs, inputs.previous)
+    categories = {question.category for question in questions.values()}
+    stated_thresholds.refuse_others(inputs.uris.get("responses", ()), config.pass_thresholds, categories)
+    previous = _verdicts(inputs, stated_thresholds.if_stated(inputs.previous))
     # What an earlier try of this run finished, too; what the verifier failed on is in neither, and is tried again.
     known = ChainMap(_verdicts(inputs, inputs.finished), previous)
     judges = Judges(config.judge, config.reward_model, second_stage=config.second_stage)

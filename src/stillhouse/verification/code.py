@@ -17,6 +17,7 @@ from stillhouse.verification.code_tests import BadTests, Tests
 from stillhouse.verification.sandbox import programs
 from stillhouse.verification.sandbox.runner import COMPILING, WEAK, Outcome, Sandbox
 from stillhouse.verification.verdict import DETAIL_CHARS, Request, Verdict
+from stillhouse.vocabulary.rows import VerdictKind
 
 METHOD = "sandbox"
 MAX_ANSWER_CHARS = 1_000_000
@@ -222,7 +223,7 @@ def _short(text: str) -> str:
 def _verdict(results: list[Result], method: str) -> Verdict:
     """The share of tests passed; in the detail which failed and how, by number, and what the first of them said."""
     passed = sum(result.kind == PASSED for result in results)
-    kind = "correct" if passed == len(results) else "partial" if passed else "wrong"
+    kind: VerdictKind = "correct" if passed == len(results) else "partial" if passed else "wrong"
     places = {
         each: [place + 1 for place, result in enumerate(results) if result.kind == each]
         for each in Counter(r.kind for r in results)

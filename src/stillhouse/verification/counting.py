@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.verification.scoring import reusable
-from stillhouse.verification.verdict import KINDS
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.rows import Question, ResponseKey, Verified
+from stillhouse.vocabulary.rows import KINDS, Question, ResponseKey, Verified
 
 
 def counts(

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from stillhouse.verification.verdict import DETAIL_CHARS, Request, Verdict, unanswered
+from stillhouse.vocabulary.rows import VerdictKind
 
 METHOD = "if-verifiable"
 
@@ -45,7 +46,7 @@ def verify(request: Request) -> Verdict:
         return Verdict("error", None, method, str(error)[:DETAIL_CHARS])
     missed = [name for name, checker in made if not checker.check_following(request.answer)]
     score = 1 - len(missed) / len(made)
-    kind = "correct" if not missed else "partial" if score else "wrong"
+    kind: VerdictKind = "correct" if not missed else "partial" if score else "wrong"
     return Verdict(kind, score, method, f"not met: {', '.join(missed)}"[:DETAIL_CHARS] if missed else "")
 
 

@@ -13,7 +13,7 @@ from stillhouse.sampling import engine as engines
 from stillhouse.sampling.engine import Engine, Sampling, row_seed
 from stillhouse.verification.verdict import DETAIL_CHARS, Request, Verdict, unanswered
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
-from stillhouse.vocabulary.rows import Message, ResponseKey
+from stillhouse.vocabulary.rows import Message, ResponseKey, VerdictKind
 from stillhouse.vocabulary.transcript import parse
 
 METHOD = "judge"
@@ -84,7 +84,7 @@ def quality(rated: dict[str, float]) -> float:
 
 def verdict(score: float, top: float, method: str, detail: str = "") -> Verdict:
     """The verdict that a score from 0 to ``top`` is."""
-    kind = "correct" if score >= top else "wrong" if score <= 0 else "partial"
+    kind: VerdictKind = "correct" if score >= top else "wrong" if score <= 0 else "partial"
     return Verdict(kind, score, method, detail[:DETAIL_CHARS])
 
 

@@ -5,39 +5,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stillhouse.errors import BadRows
-from stillhouse.grading.config import PassThresholds
 from stillhouse.verification.judges import JUDGES, Judges
 from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.verdict import FAILED, Request, Verdict, held_against
+from stillhouse.verification.verdict import Request, Verdict, held_against
 from stillhouse.vocabulary import ids, rows
-from stillhouse.vocabulary.rows import Question, Response, ResponseKey, Verified
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS, Category
+from stillhouse.vocabulary.rows import FAILED, Question, Response, ResponseKey, Verified
 
 VERSION = "1"
 """Part of what a verdict is known by: raised when a verifier comes to judge otherwise, so that older verdicts are made again."""
 
 
 def verdicts(
-    pool: VerifierPool, questions: Mapping[str, Question], responses: Sequence[Response], thresholds: PassThresholds | None = None,
-    judges: Judges | None = None, previous: Mapping[ResponseKey, Verified] | None = None,
+    pool: VerifierPool, questions: Mapping[str, Question], responses: Sequence[Response],
+    thresholds: Mapping[Category, float] = PASS_THRESHOLDS, judges: Judges | None = None,
+    previous: Mapping[ResponseKey, Verified] | None = None,
 ) -> list[Verified]:  # fmt: skip
     """The verdict on each response, in order. Raises BadRows for a response to an unknown question.
 
     Taken from ``previous`` where key and content are equal; what a verifier failed on is tried once more.
     """
-    judges, limits = judges or Judges(None, None), thresholds or PassThresholds()
+    judges = judges or Judges(None, None)
     keyed = [(rows.response_key(response), request_of(questions, response)) for response in responses]
     ids = [content_id(request, judges.settings(request.category)) for _, request in keyed]
     made: dict[int, Verified] = {}
     for place, (key, request) in enumerate(keyed):
         if (old := reusable(previous or {}, key, ids[place])) is not None:
-            made[place] = replace(old, passed=_passes(request.category, old.verify_score, limits))
+            threshold = thresholds[request.category]
+            made[place] = replace(old, passed=_passes(old.verify_score, threshold), threshold=threshold)
     new = [place for place in range(len(keyed)) if place not in made]
     for place, verdict in zip(new, _judged(pool, judges, [keyed[place] for place in new]), strict=True):
         key, request = keyed[place]
-        passed = _passes(request.category, verdict.verify_score, limits)
+        threshold = thresholds[request.category]
         made[place] = Verified(
-            *key, verdict.kind, verdict.verify_score, passed, verdict.method, verdict.detail, verdict.seconds, ids[place]
-        )
+            *key, verdict.kind, verdict.verify_score, _passes(verdict.verify_score, threshold), verdict.method, verdict.detail,
+            verdict.seconds, ids[place], threshold,
+        )  # fmt: skip
     return [made[place] for place in range(len(keyed))]
 
 
@@ -94,6 +97,6 @@ def reusable(previous: Mapping[ResponseKey, Verified], key: ResponseKey, content
     return old if old is not None and old.content_id == content and old.kind not in FAILED else None
 
 
-def _passes(category: str, score: float | None, thresholds: PassThresholds) -> bool | None:
-    """None where the verifier failed: that says nothing about the response."""
-    return None if score is None else score > getattr(thresholds, category)
+def _passes(score: float | None, threshold: float) -> bool | None:
+    """Whether the score is above the threshold; None where the verifier failed, which says nothing about the response."""
+    return None if score is None else score > threshold

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stillhouse.errors import TooManyErrors
-from stillhouse.grading.config import PassThresholds
 from stillhouse.verification import math
 from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.verdict import FAILED, Verdict, held_against
+from stillhouse.verification.verdict import Verdict, held_against
 from stillhouse.vocabulary import ids
-from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.rows import FAILED, Question
 
 QUESTIONS = 16
 """Questions of a dataset that are looked at: enough to tell a broken verifier from a few odd references."""
@@ -32,7 +32,7 @@ class Probe:
 
 
 def check(
-    pool: VerifierPool, questions: Iterable[Question], thresholds: PassThresholds, max_failure_rate: float
+    pool: VerifierPool, questions: Iterable[Question], thresholds: Mapping[Category, float], max_failure_rate: float
 ) -> dict[str, float]:  # fmt: skip
     """Counts of what was tried and what came out otherwise.
 
@@ -42,12 +42,11 @@ def check(
     for (category, source), sample in sorted(_samples(questions).items()):
         probes = [(question, probe) for question in sample for probe in PROBES[category](question)]
         verdicts = pool.verify(held_against(question, probe.answer) for question, probe in probes)
-        limit: float = getattr(thresholds, category)
         tried: Counter[str] = Counter()
         failed: dict[str, list[str]] = defaultdict(list)
         for (question, probe), verdict in zip(probes, verdicts, strict=True):
             tried[probe.name] += 1
-            if _is_wrong(probe, verdict, limit):
+            if _is_wrong(probe, verdict, thresholds[category]):
                 example = f"{question.question_id} {probe.answer[:60]!r}: {verdict.kind} {verdict.detail[:80]}"
                 failed[probe.name].append(example.strip())
         totals["n_self_test"] += tried.total()
@@ -62,9 +61,9 @@ def check(
     return totals
 
 
-def _samples(questions: Iterable[Question]) -> Mapping[tuple[str, str], Sequence[Question]]:
+def _samples(questions: Iterable[Question]) -> Mapping[tuple[Category, str], Sequence[Question]]:
     """Some questions of every (category, source) that has probes; the same ones every time."""
-    found: dict[tuple[str, str], list[Question]] = defaultdict(list)
+    found: dict[tuple[Category, str], list[Question]] = defaultdict(list)
     for question in questions:
         if question.category in PROBES:
             found[question.category, question.source or ""].append(question)

@@ -4,13 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stillhouse.vocabulary import ids
-from stillhouse.vocabulary.rows import Message, Question
-
-SCORED = ("correct", "partial", "wrong", "no_answer", "malformed", "truncated")
-"""Kinds of verdict that count towards a pass rate."""
-FAILED = ("timeout", "error")
-"""The verifier's own failures: they say nothing about the answer."""
-KINDS = (*SCORED, *FAILED)
+from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.rows import FinishReason, Message, Question, VerdictKind
 
 DETAIL_CHARS = 300
 
@@ -22,17 +17,17 @@ class Request:
     ``test_cases``, ``constraints`` and ``messages`` are the question's columns of these names, ``prompt`` the messages as one text.
     """
 
-    category: str
+    category: Category
     answer: str | None
     reference: str | None
-    finish_reason: str = "stop"
+    finish_reason: FinishReason = "stop"
     test_cases: str | None = None
     constraints: str | None = None
     prompt: str | None = None
     messages: Sequence[Message] = ()
 
 
-def held_against(question: Question, answer: str | None, finish_reason: str = "stop") -> Request:
+def held_against(question: Question, answer: str | None, finish_reason: FinishReason = "stop") -> Request:
     """The request to verify an answer to a question."""
     return Request(
         question.category, answer, question.reference_answer, finish_reason, question.test_cases, question.constraints,
@@ -42,9 +37,9 @@ def held_against(question: Question, answer: str | None, finish_reason: str = "s
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``verify_score`` is on the category's own scale, None if ``kind`` is one of FAILED. ``seconds`` is the time it took."""
+    """``verify_score`` is on the category's own scale, None if ``kind`` is a FailedKind. ``seconds`` is the time it took."""
 
-    kind: str
+    kind: VerdictKind
     verify_score: float | None
     method: str
     detail: str = ""

@@ -1,7 +1,7 @@
 import pytest
 
 from stillhouse.errors import BadConfig
-from stillhouse.execution.command import Meeting, command
+from stillhouse.execution.command import Rendezvous, command
 
 
 def test_command_layers_and_inputs_keep_their_order():
@@ -24,7 +24,7 @@ def test_command_empty_uri_is_left_out():
 
 
 def test_command_training_of_several_processes_is_started_by_the_torchrun_beside_the_program():
-    made = command("sft", config=["@a/sft-1"], inputs={}, output="o", program="/opt/bin/stillhouse", processes=8)
+    made = command("sft", config=["@a/sft-1"], inputs={}, output="o", program="/opt/bin/stillhouse", ranks=True, processes=8)
     assert made == [
         "/opt/bin/torchrun", "--standalone", "--nproc-per-node=8", "--max-restarts=0", "--shutdown-timeout=110",
         "-m", "stillhouse", "sft", "--config", "@a/sft-1", "--output", "o",
@@ -33,5 +33,5 @@ def test_command_training_of_several_processes_is_started_by_the_torchrun_beside
 
 def test_command_other_stages_are_one_process_and_one_node():
     assert command("responses", config=[], inputs={}, output="o", processes=8)[:2] == ["stillhouse", "responses"]
-    with pytest.raises(BadConfig, match="responses: placed on 2 nodes, and only sft and rl run on several"):
-        command("responses", config=[], inputs={}, output="o", meeting=Meeting(2, "0", "a", 1))
+    with pytest.raises(BadConfig, match="responses: placed on 2 nodes, but it is one process; place it on one"):
+        command("responses", config=[], inputs={}, output="o", rendezvous=Rendezvous(2, "0", "a", 1))

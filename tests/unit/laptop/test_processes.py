@@ -15,7 +15,9 @@ import os, signal, subprocess, sys
 pipe, mode = sys.argv[1:]
 if mode == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import signal; print(flush=True); signal.pause()"], stdout=subprocess.PIPE)
+program = "import signal; print(flush=True); signal.pause()"
+titled = {"env": {}} if mode == "titled" else {}  # a title overwrites the environment
+child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, **titled)
 child.stdout.readline()
 with open(pipe, "w") as told:
     told.write(f"{os.getpid()} {os.getsid(0)} {child.pid}")
@@ -29,11 +31,11 @@ def launch(machine, tmp_path):
     """Start a service that has a child; returns its process and its child's once both are there. Ended afterwards."""
     started: list[psutil.Process] = []
 
-    def launched(mode: str = "plain", name: str = "one") -> tuple[psutil.Process, psutil.Process]:
-        pipe = tmp_path / f"{name}.pipe"
-        os.mkfifo(pipe)
-        processes.start(machine, Service(name, [sys.executable, "-c", PROGRAM, str(pipe), mode]))
-        pid, session, child = map(int, pipe.read_text().split())
+    def launched(mode: str = "plain", name: str = "one", pipe: str = "pipe") -> tuple[psutil.Process, psutil.Process]:
+        told = tmp_path / f"{name}.{pipe}"
+        os.mkfifo(told)
+        processes.start(machine, Service(name, [sys.executable, "-c", PROGRAM, str(told), mode]))
+        pid, session, child = map(int, told.read_text().split())
         assert session == pid, "not in a session of its own"
         made = psutil.Process(pid), psutil.Process(child)
         started.extend(made)
@@ -58,6 +60,11 @@ def ended(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
+def session_of(process: psutil.Process, age_s: float = 0.0) -> dict[str, object]:
+    """The session of a service as it is recorded; ``age_s``: how much older its record is."""
+    return {"pid": process.pid, "started": process.create_time() - age_s, "boot": processes._boot()}
+
+
 def record(machine, name: str = "one"):
     return machine.home / "run" / f"{name}.json"
 
@@ -65,7 +72,7 @@ def record(machine, name: str = "one"):
 def test_start_puts_the_pid_on_record_and_the_output_in_the_log(machine, launch):
     process, _ = launch()
     assert processes.find(machine, "one") == process
-    assert json.loads(record(machine).read_text()) == {"pid": process.pid, "started": process.create_time()}
+    assert json.loads(record(machine).read_text()) == [session_of(process)]
     assert machine.log("one").is_file()
 
 
@@ -95,6 +102,47 @@ def test_stop_of_a_killed_service_ends_the_child_it_left(machine, launch):
     assert ended(child)
 
 
+def test_stop_of_a_killed_service_ends_a_child_whose_title_hides_its_environment(machine, launch):
+    """Airflow's LocalExecutor after its scheduler was killed."""
+    process, child = launch("titled")
+    process.kill()
+    process.wait(5)
+    assert processes.TOKEN not in child.environ()
+    assert processes.stop(machine, ["one"]) == []
+    assert ended(child)
+
+
+def test_stop_ends_what_was_left_by_a_service_that_was_killed_and_started_again(machine, launch):
+    process, child = launch("titled")
+    process.kill()
+    process.wait(5)
+    again, its_child = launch("titled", pipe="again")
+    assert not ended(child), "it may have a stage to finish"
+    assert processes.stop(machine, ["one"]) == ["one"]
+    assert all(ended(each) for each in (child, again, its_child))
+
+
+def test_stop_spares_a_session_of_another_boot(machine, launch):
+    process, child = launch("titled")
+    process.kill()
+    process.wait(5)
+    [session] = json.loads(record(machine).read_text())
+    record(machine).write_text(json.dumps([session | {"boot": "before"}]))
+    assert processes.stop(machine, ["one"]) == []
+    assert not ended(child)
+
+
+def test_stop_spares_a_stranger_in_a_session_of_the_same_number(machine, launch, tmp_path):
+    process, child = launch("titled")
+    process.kill()
+    process.wait(5)
+    other = type(machine)("file", tmp_path / "other", machine.ports)
+    (other.home / "run").mkdir(parents=True)
+    record(other).write_text(record(machine).read_text())
+    assert processes.stop(other, ["one"]) == []
+    assert not ended(child), "it runs in another directory"
+
+
 def test_stop_of_another_home_spares_the_service(machine, launch, tmp_path):
     process, child = launch()
     other = type(machine)("file", tmp_path / "other", machine.ports)
@@ -104,8 +152,7 @@ def test_stop_of_another_home_spares_the_service(machine, launch, tmp_path):
 
 
 def test_stop_pid_that_another_process_has_by_now_is_spared(machine, stranger):
-    started = psutil.Process(stranger.pid).create_time()
-    record(machine).write_text(json.dumps({"pid": stranger.pid, "started": started - 100}))
+    record(machine).write_text(json.dumps([session_of(psutil.Process(stranger.pid), age_s=100)]))
     assert processes.find(machine, "one") is None
     assert processes.stop(machine, ["one"]) == []
     assert stranger.poll() is None

@@ -90,7 +90,7 @@ def test_here_takes_recorded_ports_only_while_a_service_runs(monkeypatch, tmp_pa
     process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     try:
         record = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
-        (tmp_path / "file" / "run" / "mlflow.json").write_text(json.dumps(record))
+        (tmp_path / "file" / "run" / "mlflow.json").write_text(json.dumps([record]))
         assert services.here("file").ports["AIRFLOW_PORT"] == 19000
     finally:
         process.kill()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from operators import ranks
-from operators.arguments import arguments
+from operators.command_line import arguments
 from stillhouse import testing
 from stillhouse.artifacts import manifest
 from stillhouse.vocabulary.rows import Selected
@@ -31,7 +31,7 @@ def test_ranks_of_two_nodes_meet_and_train_one_model(tmp_path, monkeypatch):
     monkeypatch.setattr(ranks, "PORT", free_port())
     selected, target = (tmp_path / "selected" / "toy" / "1").as_uri(), (tmp_path / "sft" / "toy" / "1").as_uri()
     testing.publish([testing.selected(each) for each in testing.questions(8)], Selected, selected)
-    words = arguments("sft", CONFIG, "{}", {"selected": selected}, target, program=sys.executable, meeting=ranks.meeting(2))
+    words = arguments("sft", CONFIG, "{}", {"selected": selected}, target, program=sys.executable, rendezvous=ranks.rendezvous(2))
     nodes = []
     for index in ("0", "1"):
         (tmp_path / index).mkdir()

@@ -5,12 +5,13 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import benchmarks, sources, testing
+from stillhouse import benchmarks, testing
 from stillhouse.artifacts import tables
 from stillhouse.artifacts.shards import Shard
 from stillhouse.errors import NothingToDo
 from stillhouse.execution.execute import execute
 from stillhouse.sampling import engine
+from stillhouse.sources import arithmetic
 from stillhouse.stages import questions
 from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.prompts import previous_answer_prompt
@@ -253,7 +254,7 @@ def test_questions_near_duplicates_leave_templates_with_other_numbers_alone(tmp_
 
 def test_questions_rows_a_source_cannot_read_are_dropped_with_their_place(tmp_path, monkeypatch):
     bad = [Dropped(f"pool.jsonl:{line}", "bad_json", "", "{") for line in (3, 8)]
-    monkeypatch.setitem(sources.SOURCES, "arithmetic", lambda spec: iter([*bad, *testing.questions(18)]))
+    monkeypatch.setattr(arithmetic, "questions", lambda spec: iter([*bad, *testing.questions(18)]))
     outputs, kept, dropped = run(tmp_path, sources=[SOURCE])
     assert (len(kept), outputs.dropped, outputs.metrics["n_read"]) == (18, {"bad_json": 2}, 20)
     assert [row["key"] for row in dropped] == ["pool.jsonl:3", "pool.jsonl:8"]

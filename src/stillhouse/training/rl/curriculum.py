@@ -32,6 +32,12 @@ def questions_of(split: str, selected: Path, questions: Path) -> dict[str, Quest
     return {question_id: by_id[question_id] for question_id in chosen}
 
 
+def thresholds_of(split: str, selected: Path) -> dict[str, float]:
+    """The pass threshold of each of the split's questions that was selected by verdicts."""
+    rows = tables.read(selected, Selected)
+    return {row.question_id: row.threshold for row in rows if row.split == split and row.threshold is not None}
+
+
 def levels_of(questions: Mapping[str, Question], graded: Path | None) -> dict[str, int]:
     """The difficulty level of each question that has one; empty without grades."""
     grades = tables.read(graded, Graded) if graded else ()

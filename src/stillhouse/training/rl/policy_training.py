@@ -15,7 +15,7 @@ from stillhouse.training.data.tokens import require_chat_template
 from stillhouse.training.machine import zero
 from stillhouse.training.rl import on_policy, rollout_prompts
 from stillhouse.training.rl.config import RlConfig, RlInputs
-from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, unsolved
+from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
 from stillhouse.training.rl.grpo_trainer import make_trainer
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
 from stillhouse.training.rl.rewards import Rewards
@@ -83,7 +83,7 @@ def _train(
     """Train to the end: the trainer with its weights, and the rewards with their counts."""
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
     with make_scorer(config.reward, config.verify_timeout_s) as scorer:
-        rewards = Rewards(questions, scorer, levels_of(questions, inputs.graded))
+        rewards = Rewards(questions, scorer, levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected))
         trainer = make_trainer(config, inputs, model, tokenizer, prompts, asked, rewards)
         if config.carry_optimizer:
             trainer.add_callback(optimizer.CarriedOptimizer(trainer, inputs.checkpoint))

@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from stillhouse.execution import processes
-from stillhouse.grading.config import PassThresholds
 from stillhouse.training.rl.rollout_scorers import RolloutScorer
 from stillhouse.verification.verdict import Verdict
-from stillhouse.vocabulary.categories import scale
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS, SCALES
 from stillhouse.vocabulary.rows import Question
 
 KEPT_ROLLOUTS = 200
@@ -25,9 +24,15 @@ class Rewards:
     __name__ = "verify_score"
     """TRL names the reward's metrics after the function."""
 
-    def __init__(self, questions: Mapping[str, Question], scorer: RolloutScorer, levels: Mapping[str, int] | None = None) -> None:
-        """``questions``: by question id. ``levels``: the difficulty level of those that have one."""
-        self._questions, self._scorer, self._levels = questions, scorer, levels or {}
+    def __init__(
+        self, questions: Mapping[str, Question], scorer: RolloutScorer, levels: Mapping[str, int] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> None:  # fmt: skip
+        """All by question id. ``levels``: the difficulty level of those that have one.
+
+        ``thresholds``: the pass thresholds of the verdicts; the category's own holds for a question without one.
+        """
+        self._questions, self._scorer, self._levels, self._thresholds = questions, scorer, levels or {}, thresholds or {}
         self._every, self._calls = 1, 0
         self.kinds: Counter[str] = Counter()
         self.outcomes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -80,13 +85,15 @@ class Rewards:
         return {name: sum(values) / len(values) for name, values in by_name.items()}
 
     def _count(self, asked: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
-        thresholds = PassThresholds()
         for question, verdict in zip(asked, verdicts, strict=True):
             self.kinds[verdict.kind] += 1
             if verdict.verify_score is not None:
                 counts = self.outcomes[question.question_id]
                 counts[0] += 1
-                counts[1] += verdict.verify_score > getattr(thresholds, question.category)
+                counts[1] += verdict.verify_score > self._threshold(question)
+
+    def _threshold(self, question: Question) -> float:
+        return self._thresholds.get(question.question_id, PASS_THRESHOLDS[question.category])
 
     def _keep(self, text: str, question: Question, verdict: Verdict, reward: float | None) -> None:
         """Keep the first rollout of a call: of every call at first, of fewer and fewer calls as the run goes on."""
@@ -100,4 +107,4 @@ class Rewards:
 
 
 def _scaled(verdict: Verdict, question: Question) -> float | None:
-    return None if verdict.verify_score is None else verdict.verify_score / scale(question.category)
+    return None if verdict.verify_score is None else verdict.verify_score / SCALES[question.category]

@@ -48,7 +48,7 @@ def run(plan: dict, pids: list[int]) -> None:
     tracking.Untracked.progress, tracking.Untracked.log = progress, log
     stage, said = stages.load(plan["stage"]), {}
     try:
-        execute(stage, stage.Config.model_validate(plan["config"]), plan["inputs"], plan["output"])
+        execute(stage, stage.Config.model_validate(plan["config"]), plan["inputs"], plan["output"], ranks=True)
     except RankLost as error:
         __main__._leave(one_line(error))
     except StillhouseError as error:

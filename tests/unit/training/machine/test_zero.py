@@ -93,7 +93,7 @@ def plan(house, name, stage="sft", config=CONFIG, **more):
 
 def together(plans):
     """Two processes, started as a stage's own command starts them: the exit code and what they said."""
-    words = command.command("sft", config=[], inputs={}, output="", program=sys.executable, processes=2)
+    words = command.command("sft", config=[], inputs={}, output="", program=sys.executable, ranks=True, processes=2)
     driver = [*words[: words.index("-m")], Path(__file__).with_name("rank_driver.py"), json.dumps(plans)]
     variables = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "TQDM_DISABLE": "1"}
     done = subprocess.run(driver, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -12,7 +12,9 @@ from base64 import b64encode
 from typing import Any
 from urllib.parse import urlencode
 
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowFailException
+
+from operators.retries import Outage, passes
 
 EXPERIMENT = "stillhouse"
 TIMEOUT_S = 30
@@ -38,7 +40,10 @@ def experiment() -> str:
 
 
 def call(path: str, body: dict[str, Any] | None = None, unless: str | None = None) -> dict[str, Any]:
-    """One request; empty where it is refused with the error code ``unless``. Raises AirflowException where it fails otherwise."""
+    """One request; empty where it is refused with the error code ``unless``.
+
+    Raises AirflowFailException where it is refused otherwise, Outage where the server does not answer or fails.
+    """
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"} | _login()
     request = urllib.request.Request(f"{server()}/api/2.0/mlflow/{path}", data, headers)
@@ -46,14 +51,14 @@ def call(path: str, body: dict[str, Any] | None = None, unless: str | None = Non
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             return dict(json.load(answer))
     except urllib.error.HTTPError as error:
-        said = " ".join(error.read().decode(errors="replace").split())
-        if unless and unless in said:
+        body = " ".join(error.read().decode(errors="replace").split())
+        if unless and unless in body:
             return {}
-        msg = f"MLflow at {server()} refused {path.partition('?')[0]} ({error.code}): {said[:300]}"
-        raise AirflowException(msg) from error
+        msg = f"MLflow at {server()} refused {path.partition('?')[0]} ({error.code}): {body[:300]}"
+        raise (Outage if passes(error) else AirflowFailException)(msg) from error
     except OSError as error:
         msg = f"MLflow at {server()} did not answer: {error}; check MLFLOW_TRACKING_URI and that the server runs"
-        raise AirflowException(msg) from error
+        raise Outage(msg) from error
 
 
 def _login() -> dict[str, str]:
