@@ -53,6 +53,10 @@ def test_attributes_of_grpo_are_those_it_reads():
     assert "self._metrics = {" in source(GRPOTrainer.__init__)
 
 
+def test_count_of_tokens_is_sfts_own():
+    assert "self._total_train_tokens += " in source(SFTTrainer)
+
+
 def test_names_of_vllm_generation_are_what_it_starts_vllm_by():
     text = source(vllm_generation.VLLMGeneration)
     assert re.search(r"= LLM\(", text)
