@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from stillhouse.errors import EngineFailed
 from stillhouse.execution import environment
 from stillhouse.sampling.replies import BUSY, Failure
+from stillhouse.vocabulary.patience import backoff_s
 
 CONCURRENCY = 64
 START = 8
 """Requests in flight at the start: a rate limit is approached from below."""
-BACKOFF_S = 1.0
-LONGEST_BACKOFF_S = 60.0
 LEAST_TRIES = 3
 """Fewer failures in a row say nothing about the endpoint."""
 
@@ -88,11 +87,6 @@ class Endpoint:
         """Its failures, in a phrase."""
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.failure_kinds.most_common())
         return f"{self.url}: {kinds}; last: {self.last}"
-
-
-def backoff_s(failures: int, spread: float) -> float:
-    """Seconds to wait after so many failures in a row: doubling up to a bound, times 0.5 to 1.5."""
-    return min(LONGEST_BACKOFF_S, BACKOFF_S * 2.0 ** min(failures - 1, 30)) * (0.5 + spread)
 
 
 def endpoints(model: str) -> list[Endpoint]:

@@ -22,9 +22,10 @@ import httpx
 from stillhouse.errors import EngineFailed, nearest
 from stillhouse.execution import environment
 from stillhouse.sampling.config import Sampling
-from stillhouse.sampling.endpoints import Endpoint, backoff_s, endpoints
+from stillhouse.sampling.endpoints import Endpoint, endpoints
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sampling.replies import BUSY, FINAL, Failure, read_error, read_reply
+from stillhouse.vocabulary.patience import backoff_s
 
 TRIES = 6
 """Failures that may be the request's fault, after which it is given up."""

@@ -12,6 +12,7 @@ import httpx
 
 from stillhouse.errors import EngineFailed, one_line
 from stillhouse.sampling.engine import Completion
+from stillhouse.vocabulary.masking import masked, printable
 from stillhouse.vocabulary.text import shortened
 
 BUSY = ("rate_limited", "unavailable", "unreachable")
@@ -114,7 +115,7 @@ def _text(message: Any) -> str | None:
 
 
 def _message(body: bytes) -> str:
-    """The message in an error's JSON, in any of the common forms; else the body itself."""
+    """The message in an error's JSON, in any of the common forms; else the body itself. Servers echo keys: they are masked."""
     try:
         reply = json.loads(body)
     except ValueError:
@@ -122,9 +123,10 @@ def _message(body: bytes) -> str:
     error = reply.get("error", reply) if isinstance(reply, dict) else reply
     if isinstance(error, dict):
         parts = [str(error[name]) for name in ("code", "message", "detail") if error.get(name)]
-        return shortened(" ".join(" ".join(parts).split()), 2 * _SHOWN_CHARS) or _shown(body)
+        return shortened(printable(masked(" ".join(" ".join(parts).split()))), 2 * _SHOWN_CHARS) or _shown(body)
     return _shown(body)
 
 
 def _shown(body: bytes) -> str:
-    return repr(shortened(" ".join(body.decode("utf-8", "replace").split()), _SHOWN_CHARS))
+    text = printable(masked(" ".join(body.decode("utf-8", "replace").split())))
+    return repr(shortened(text, _SHOWN_CHARS))
