@@ -9,6 +9,7 @@ from stillhouse.verification.verdict import Verdict, VerificationRequest, unansw
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.categories import FACTS
 from stillhouse.vocabulary.rows import Question, Response, Verified
+from stillhouse.vocabulary.text import shortened
 
 VERSION = "choices 1"
 """Part of the protocol: raise it when a change could read an answer differently."""
@@ -50,7 +51,7 @@ def _verdict(request: VerificationRequest) -> Verdict:
     answer = str(request.answer).strip()
     named = letter(answer)
     if named is None:
-        return Verdict("malformed", 0.0, VERSION, f"no choice is named in {answer[:100]!r}")
+        return Verdict("malformed", 0.0, VERSION, f"no choice is named in {shortened(answer, 100)!r}")
     if named != request.reference:
         return Verdict("wrong", 0.0, VERSION, f"got {named}, reference {request.reference}")
     return Verdict("correct", FACTS[request.category].scale, VERSION)

@@ -28,8 +28,11 @@ def _pinned_engine(name: str) -> str:
     return extensions.pinned("engines", name, ENGINES)
 
 
-EngineName = Annotated[str, AfterValidator(_pinned_engine), Field(examples=list(ENGINES))]
-"""A built-in engine, or an extension: the name of an entry point in ``stillhouse.engines``, or ``module:attribute``."""
+EngineName = Annotated[str, AfterValidator(_pinned_engine), Field(json_schema_extra={"enum": list(ENGINES)})]
+"""A built-in engine, or an extension: the name of an entry point in ``stillhouse.engines``, or ``module:attribute``.
+
+The JSON schema, and so Airflow's trigger form, offers only built-in engines: which code a run loads is for its recipe to decide.
+"""
 
 JUDGE = "judge"
 """Stands in the table of categories for a language or reward model, where no rule can score answers."""

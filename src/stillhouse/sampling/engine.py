@@ -69,8 +69,8 @@ def load(sampling: Sampling, model: str | Path) -> Engine:
     Raises EngineFailed if the model cannot be loaded or is not served, BadConfig if the engine cannot be imported here.
     """
     engine_type = extensions.load("engines", sampling.engine, ENGINES)
-    if not callable(engine_type):
-        msg = f"engine {sampling.engine}: {engine_type!r} is not a class; name one that is called with a model and a Sampling"
+    if not (isinstance(engine_type, type) and hasattr(engine_type, "sample")):
+        msg = f"engine {sampling.engine}: {engine_type!r} is not a class with a method sample; see {Engine.__module__}.Engine"
         raise BadConfig(msg)
     engine: Engine = engine_type(str(model), sampling)
     return engine

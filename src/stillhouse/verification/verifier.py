@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from stillhouse.errors import BadConfig, BadRows
 from stillhouse.execution import extensions
@@ -21,7 +21,6 @@ class KnownAnswer:
     passes: bool | None
 
 
-@runtime_checkable
 class Verifier(Protocol):
     """A rule that scores answers. Subclass it and write ``verify``; override the other methods if their defaults do not fit.
 
@@ -90,9 +89,9 @@ class LoadedVerifiers:
 
 
 def _load(name: str) -> Verifier:
-    factory = extensions.load("verifiers", name, BUILT_IN)
-    verifier = factory() if callable(factory) else None
-    if not isinstance(verifier, Verifier):
-        msg = f"verifier {name}: {factory!r} is not a Verifier; derive the class from {Verifier.__module__}.{Verifier.__name__}"
+    verifier_type = extensions.load("verifiers", name, BUILT_IN)
+    if not (isinstance(verifier_type, type) and Verifier in verifier_type.__mro__):
+        msg = f"verifier {name}: {verifier_type!r} is not a Verifier; derive a class from {Verifier.__module__}.Verifier"
         raise BadConfig(msg)
+    verifier: Verifier = verifier_type()
     return verifier

@@ -42,9 +42,10 @@ def test_engine_of_the_user_s_own_is_pinned_and_loaded(echo):
     assert [completion.text for _, completion in engine.sample([request])] == ["Hello"]
 
 
-def test_engine_that_cannot_be_called_is_refused(echo):
-    with pytest.raises(BadConfig, match="is not a class; name one that is called with a model and a Sampling"):
-        engines.load(Sampling(engine="echo_engine:nothing"), "model")
+def test_engine_that_is_no_class_with_a_method_sample_is_refused_and_not_called(echo):
+    for name in ("echo_engine:nothing", "runpy:run_path", "subprocess:Popen"):
+        with pytest.raises(BadConfig, match=r"is not a class with a method sample; see stillhouse\.sampling\.engine\.Engine"):
+            engines.load(Sampling(engine=name), "model")
 
 
 def test_engine_unknown_name_is_told_the_nearest():
@@ -61,6 +62,6 @@ def test_responses_config_without_extensions_dumps_no_field_for_them():
     assert ResponsesConfig(model="toy", verifiers={"science": "math"}).model_dump()["verifiers"] == {"science": "math"}
 
 
-def test_engine_field_of_the_trigger_form_stays_one_string():
+def test_engine_in_the_schema_of_trigger_forms_is_built_in():
     schema = Sampling.model_json_schema()["properties"]["engine"]
-    assert (schema["type"], schema["examples"]) == ("string", ["openai", "transformers", "vllm"])
+    assert (schema["type"], schema["enum"]) == ("string", ["openai", "transformers", "vllm"])

@@ -211,7 +211,7 @@ def test_pool_verifier_of_the_user_s_own_scores_in_workers_by_its_own_deadline(p
 
 
 def test_pool_object_that_is_no_verifier_is_refused(patient):
-    with VerifierPool(1, verifiers={"math": "patience:sleep"}) as pool, pytest.raises((BadConfig, TypeError)):
+    with VerifierPool(1, verifiers={"math": "patience:sleep"}) as pool, pytest.raises(BadConfig, match="is not a Verifier"):
         list(pool.verify([ask("7")]))
 
 

@@ -32,7 +32,7 @@ def test_built_in_table_holds_every_verifier_that_the_categories_name_and_all_of
     for category, facts in FACTS.items():
         assert (category in loaded) == (facts.verifier in BUILT_IN)
         if category in loaded:
-            assert isinstance(loaded.of(category), Verifier)
+            assert Verifier in type(loaded.of(category)).__mro__
             assert loaded.of(category) is loaded.of(category)
 
 
@@ -48,7 +48,7 @@ def test_loaded_verifiers_category_that_no_rule_scores_is_refused():
 
 
 def test_loaded_verifiers_class_that_is_no_verifier_is_refused():
-    with pytest.raises(BadConfig, match=r"fractions:Fraction: .* is not a Verifier; derive the class from stillhouse\.verif"):
+    with pytest.raises(BadConfig, match=r"fractions:Fraction: .* is not a Verifier; derive a class from stillhouse\.verif"):
         LoadedVerifiers({"math": "fractions:Fraction"}).of("math")
 
 
