@@ -21,6 +21,7 @@ from typing import Any, Self
 from stillhouse.errors import EngineFailed
 from stillhouse.verification.verdict import Verdict, VerificationRequest
 from stillhouse.verification.verifier import LoadedVerifiers
+from stillhouse.vocabulary.categories import Category
 
 READY_TIMEOUT_S = 120
 """A worker that has not finished its imports by then never will."""
@@ -43,7 +44,7 @@ class _Worker:
     process: "subprocess.Popen[bytes]"
     job: _VerificationJob | None = None
     due: float = 0.0
-    warm: set[str] = field(default_factory=set)
+    warm: set[Category] = field(default_factory=set)
     received: bytearray = field(default_factory=bytearray)
 
     @property
@@ -61,13 +62,13 @@ class _Worker:
 class VerifierPool:
     """A context manager around worker processes. Not for use by two threads at a time."""
 
-    def __init__(self, timeout_s: float, workers: int | None = None, verifiers: Mapping[Any, str] | None = None) -> None:
+    def __init__(self, timeout_s: float, workers: int | None = None, verifiers: Mapping[Category, str] | None = None) -> None:
         """``timeout_s``: seconds from handing an answer to a worker to its verdict. ``workers``: one per usable core if None.
 
         ``verifiers``: extensions by category, in place of the built-in verifiers.
         """
         self._timeout_s = timeout_s
-        self._extensions: dict[str, str] = dict(verifiers or {})
+        self._extensions: dict[Category, str] = dict(verifiers or {})
         self._verifiers = LoadedVerifiers(self._extensions)
         self._limit = workers or len(os.sched_getaffinity(0))
         self._workers: list[_Worker] = []
@@ -86,7 +87,7 @@ class VerifierPool:
         """The verifiers of this process, by category."""
         return self._verifiers
 
-    def extension(self, category: str) -> str:
+    def extension(self, category: Category) -> str:
         """The pinned name of the extension that scores the category; empty if there is none."""
         return self._extensions.get(category, "")
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from stillhouse.errors import BadConfig, BadRows
 from stillhouse.execution import extensions
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
-from stillhouse.vocabulary.categories import FACTS
+from stillhouse.vocabulary.categories import FACTS, Category
 from stillhouse.vocabulary.rows import Question
 
 
@@ -65,17 +65,17 @@ BUILT_IN: Mapping[str, str] = {
 class LoadedVerifiers:
     """The verifiers of this process by category, each loaded when it is first asked for."""
 
-    def __init__(self, extensions_by_category: Mapping[str, str]) -> None:
+    def __init__(self, extensions_by_category: Mapping[Category, str]) -> None:
         """``extensions_by_category``: what stands in place of the table's verifiers, as in the config field ``verifiers``."""
-        by_rule = {str(category): facts.verifier for category, facts in FACTS.items() if facts.verifier in BUILT_IN}
-        self.names: dict[str, str] = by_rule | dict(extensions_by_category)
-        self._loaded: dict[str, Verifier] = {}
+        by_rule = {category: facts.verifier for category, facts in FACTS.items() if facts.verifier in BUILT_IN}
+        self.names: dict[Category, str] = by_rule | dict(extensions_by_category)
+        self._loaded: dict[Category, Verifier] = {}
 
-    def __contains__(self, category: str) -> bool:
+    def __contains__(self, category: Category) -> bool:
         """Whether a rule scores the category's answers."""
         return category in self.names
 
-    def of(self, category: str) -> Verifier:
+    def of(self, category: Category) -> Verifier:
         """The category's verifier.
 
         Raises BadRows for a category that no rule scores, BadConfig for an extension that cannot be loaded or is not a Verifier.

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from stillhouse.errors import BadConfig
 from stillhouse.verification.verdict import Verdict, VerificationRequest
 from stillhouse.verification.verifier import LoadedVerifiers
+from stillhouse.vocabulary.categories import Category
 
 MEMORY_BYTES = 2 * 1024**3
 """Address space of a worker: a power tower must end in a MemoryError, not use up the machine's memory."""
@@ -41,7 +42,7 @@ def main() -> None:
             _send(out, asdict(_verdict(verifiers, request)))
 
 
-def _warmed(verifiers: LoadedVerifiers, category: str) -> dict[str, Any]:
+def _warmed(verifiers: LoadedVerifiers, category: Category) -> dict[str, Any]:
     """Load the category's verifier and the libraries it needs."""
     try:
         verifiers.of(category).warm()

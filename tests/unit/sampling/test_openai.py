@@ -11,6 +11,7 @@ from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.sampling import endpoints, openai
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request, load
+from stillhouse.vocabulary import patience
 from stillhouse.vocabulary.seeds import row_seed
 from tests.endpoint import Reply, answer, endpoint, refusal
 
@@ -19,8 +20,8 @@ SAMPLING = Sampling(engine="openai", temperature=0.7, top_p=0.9, max_tokens=64, 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(endpoints, "BACKOFF_S", 0.01)
-    monkeypatch.setattr(endpoints, "LONGEST_BACKOFF_S", 0.05)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(patience, "LONGEST_PAUSE_S", 0.05)
 
 
 def requests(count):

@@ -96,8 +96,8 @@ def test_second_stage_asks_the_judge_only_where_the_rule_says_wrong(engine):
     ]
     known = {each.question_id: each for each in asked}
     with VerifierPool(20) as pool:
-        found = scoring.verdicts(pool, known, responses, None, Judges(CONFIG, None, second_stage=True))
-        first = scoring.verdicts(pool, known, responses, None, Judges(CONFIG, None))
+        found = scoring.verdicts(pool, known, responses, PASS_THRESHOLDS, Judges(CONFIG, None, second_stage=True))
+        first = scoring.verdicts(pool, known, responses, PASS_THRESHOLDS, Judges(CONFIG, None))
     assert [(row.kind, row.method) for row in found] == [
         ("correct", "exact"),
         ("correct", "exact then judge"),

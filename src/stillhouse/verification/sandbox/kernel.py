@@ -23,6 +23,12 @@ _MOUNT_SETATTR = 442
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 
 
+class _FilterProgram(ctypes.Structure):
+    """``struct sock_fprog`` of linux/filter.h."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
 def syscall(number: int, *arguments: object) -> int:
     """A system call by number."""
     return _checked(_LIBC.syscall(ctypes.c_long(number), *map(_argument, arguments)), f"system call {number}")
@@ -79,12 +85,8 @@ def forbid_new_privileges() -> None:
 
 def filter_system_calls(program: bytes) -> None:
     """Install a seccomp filter of eight-byte BPF instructions. It cannot be removed."""
-
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
-
     mode_filter = 2
-    _prctl(_PR_SET_SECCOMP, mode_filter, ctypes.byref(Program(len(program) // 8, program)))
+    _prctl(_PR_SET_SECCOMP, mode_filter, ctypes.byref(_FilterProgram(len(program) // 8, program)))
 
 
 def keep_capabilities() -> None:
