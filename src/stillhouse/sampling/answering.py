@@ -1,6 +1,5 @@
 """A plan -> its responses: earlier ones are reused and the rest are sampled, with progress and cost."""
 
-import os
 import sys
 import time
 from collections import Counter
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from stillhouse.errors import TooManyErrors
+from stillhouse.execution import environment
 from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Engine, Request, response
@@ -167,8 +167,8 @@ def _duration(seconds: float) -> str:
 
 def _gpus(engine: str) -> int:
     """The number of GPUs: ``STILLHOUSE_GPUS``, since those behind an endpoint cannot be counted from here; else this process's."""
-    if (configured := os.environ.get("STILLHOUSE_GPUS")) is not None:
-        return int(configured)
+    if environment.text("STILLHOUSE_GPUS"):
+        return environment.whole("STILLHOUSE_GPUS", 0, least=0)
     # If torch is not loaded, no model runs in this process.
     torch = sys.modules.get("torch")
     return int(torch.cuda.device_count()) if torch is not None and engine != "openai" else 0

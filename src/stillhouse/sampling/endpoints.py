@@ -6,7 +6,6 @@ Endpoints come from the environment: ``STILLHOUSE_ENDPOINTS`` (comma-separated b
 """
 
 import math
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -119,4 +118,4 @@ def endpoints(model: str) -> list[Endpoint]:
 
 def _listed(variable: str) -> list[str]:
     """The comma-separated items of an environment variable."""
-    return [item.strip() for item in os.environ.get(variable, "").split(",") if item.strip()]
+    return [item.strip() for item in (environment.text(variable) or "").split(",") if item.strip()]

@@ -7,6 +7,7 @@ from stillhouse.artifacts import manifest as manifests
 from stillhouse.errors import TooManyErrors
 from stillhouse.verification.scoring import reusable
 from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.categories import CATEGORIES
 from stillhouse.vocabulary.rows import FAILED, KINDS, Question, ResponseKey, Verified
 
 
@@ -32,7 +33,8 @@ def refuse_failures(metrics: Mapping[str, float], max_failure_rate: float) -> No
     """Raise TooManyErrors if the verifier failed on more than this share of the responses that ``counts`` counted."""
     failed, total = (sum(int(metrics[f"n_{kind}"]) for kind in kinds) for kinds in (FAILED, KINDS))
     if failed > max_failure_rate * total:
-        where = [f"{n:g} {name}" for name, n in metrics.items() if name.startswith("n_by_category") and name.endswith(FAILED)]
+        by_category = [f"n_by_category/{category}/{kind}" for category in CATEGORIES for kind in FAILED]
+        where = [f"{metrics[name]:g} {name}" for name in by_category if name in metrics]
         msg = (
             f"verified: the verifier failed on {failed} of {total} responses ({', '.join(where)}), max_failure_rate "
             f"allows {max_failure_rate:g}; raise timeout_s, or look at kind and detail of those rows"

@@ -4,7 +4,6 @@ The quality score is (coherence + correctness + helpfulness) / 12, each clipped 
 """
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -12,6 +11,7 @@ from typing import Protocol
 import httpx
 
 from stillhouse.errors import EngineFailed, one_line
+from stillhouse.execution import environment
 from stillhouse.verification.config import QUALITY_ATTRIBUTES, RewardModelConfig
 from stillhouse.verification.judging import SHOWN_CHARS, TOP_OF_ATTRIBUTE, quality, verdict
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
@@ -75,7 +75,7 @@ class ServedRater:
 
     def __init__(self, config: RewardModelConfig) -> None:
         self._config = config
-        self._url = os.environ.get(ENDPOINT, "")
+        self._url = environment.text(ENDPOINT) or ""
         if not self._url:
             msg = f"reward model {config.model}: engine endpoint needs {ENDPOINT}, the address of the server; got none"
             raise EngineFailed(msg)

@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import Any
 
 from stillhouse.errors import BadConfig, EngineFailed
+from stillhouse.execution import environment
 from stillhouse.verification.sandbox import programs, visible
 from stillhouse.verification.sandbox.limits import MIB, Limits
 
@@ -76,7 +77,7 @@ class Sandbox:
 
     def __init__(self) -> None:
         """Start the server. Raises EngineFailed if the kernel cannot isolate, BadConfig for a bad STILLHOUSE_ISOLATION."""
-        wanted = os.environ.get("STILLHOUSE_ISOLATION", "")
+        wanted = environment.text("STILLHOUSE_ISOLATION") or ""
         if wanted not in _ATTEMPTS:
             msg = f"STILLHOUSE_ISOLATION={wanted!r} is neither portable nor weak; unset it for the strongest the kernel allows"
             raise BadConfig(msg)
