@@ -22,6 +22,7 @@ from stillhouse.benchmarks.definitions import Benchmark, HubDataset, bare_name, 
 from stillhouse.errors import BadConfig, BadRows, MissingInput, one_line
 from stillhouse.exchange.files import Bad, objects, sha256
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.text import shortened
 
 SUFFIXES = (".jsonl", ".parquet")
 VARIABLE = "STILLHOUSE_BENCHMARKS"
@@ -76,8 +77,9 @@ def _hub_rows(dataset: HubDataset, name: str, commit: str) -> Iterator[DatasetRo
                 rows = datasets.load_dataset(dataset.name, dataset.subset, split=split, revision=commit)
             yield from (DatasetRow(row, split=split) for row in rows)
     except (OSError, ValueError, EOFError, datasets.exceptions.DatasetsError, HTTPError) as error:
+        why = shortened(one_line(error), 300)
         msg = (
-            f"benchmark {name}: {dataset.name} at {commit} cannot be read from the hub ({one_line(error)[:300]}); check commit, "
+            f"benchmark {name}: {dataset.name} at {commit} cannot be read from the hub ({why}); check commit, "
             f"network and HF_TOKEN, or put the rows in {name}.jsonl below {VARIABLE} and write {name}@sha256-DIGEST"
         )
         raise MissingInput(msg) from error

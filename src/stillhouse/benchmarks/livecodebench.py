@@ -16,6 +16,7 @@ from typing import Any
 from stillhouse.benchmarks.adapters import DatasetRow, question
 from stillhouse.errors import BadRows
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.text import shortened
 
 Window = tuple[str, str]
 """First and last month, as ``2024-08``."""
@@ -46,7 +47,7 @@ def _tests(row: DatasetRow) -> dict[str, Any]:
     """The tests in the form of ``rows``: programs by input and output, methods by assertions."""
     cases = [*json.loads(row["public_test_cases"]), *_private(row["private_test_cases"])]
     if not cases:
-        msg = f"LiveCodeBench: a problem has no tests: {row['question_content'][:80]!r}; is the file whole?"
+        msg = f"LiveCodeBench: a problem has no tests: {shortened(row['question_content'], 80)!r}; is the file whole?"
         raise BadRows(msg)
     made: dict[str, Any] = {"fn_name": None, "inputs": [], "outputs": [], "assert_case": [], "language": "python"}
     if cases[0]["testtype"] == "stdin":
