@@ -6,6 +6,7 @@ from stillhouse import testing
 from stillhouse.benchmarks import multiple_choice
 from stillhouse.benchmarks.datasets import Row
 from stillhouse.errors import BadRows
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS
 
 GPQA = {
     "Question": "Which is a noble gas?",
@@ -103,3 +104,4 @@ def test_verdicts_are_on_the_scale_of_the_category(category, answer, finish_reas
     row = replace(testing.response(asked), answer=answer, finish_reason=finish_reason, text="<think>", think=None)
     (made,) = multiple_choice.verdicts({asked.question_id: asked}, [row])
     assert (made.kind, made.verify_score, made.passed, made.method) == (kind, score, passed, "choices 1")
+    assert made.threshold == PASS_THRESHOLDS[category]
