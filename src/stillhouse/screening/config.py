@@ -26,7 +26,7 @@ class ScreenedConfig(StageConfig):
     ngram_tokenizer: str | None = None
     """A tokenizer on the Hugging Face hub that cuts texts into tokens; null cuts them into words. The paper names none."""
     max_ngram_count: int | None = Field(20, ge=1)
-    """How often such a string may occur before responses with it are dropped (DeepDistill §2.5: 20; perhaps the string alone)."""
+    """Occurrences of one string above which all responses with it are dropped (DeepDistill §2.5: 20; perhaps the string alone)."""
     max_perplexity: float | None = Field(None, gt=1)
     """Perplexity of question and response above which the response is dropped (DeepDistill §2.5: 20)."""
     perplexity_model: str | None = None

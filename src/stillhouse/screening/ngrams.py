@@ -33,7 +33,7 @@ def tokenizer(name: str | None) -> Cut:
     from transformers import AutoTokenizer
 
     try:
-        loaded = AutoTokenizer.from_pretrained(name)
+        loaded = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         msg = f"ngram_tokenizer {name}: transformers cannot load it: {one_line(error)}; null takes words"
         raise EngineFailed(msg) from error

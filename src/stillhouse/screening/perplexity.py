@@ -30,8 +30,9 @@ class TransformersScorer:
     def __init__(self, model: str, max_tokens: int) -> None:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(model)
-            loaded = AutoModelForCausalLM.from_pretrained(model, dtype="auto" if self._device == "cuda" else torch.float32)
+            self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+            dtype = "auto" if self._device == "cuda" else torch.float32
+            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False)
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"perplexity model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
             raise EngineFailed(msg) from error
