@@ -31,12 +31,12 @@ def show(console: Console, uri: str, n_rows: int, *, dropped: bool = False) -> N
 
 def _facts(uri: str, manifest: Manifest) -> Iterator[str]:
     size = sum(file.bytes for file in manifest.files.values())
-    finished = f"{manifest.provenance.finished:%Y-%m-%d %H:%M} UTC in {manifest.seconds:.1f} s"
+    made = f"{manifest.provenance.finished:%Y-%m-%d %H:%M} UTC in {manifest.seconds:.1f} s"
     yield f"{manifest.stage} {uri}"
-    yield f"  fingerprint {manifest.fingerprint} · made {finished}"
+    yield f"  fingerprint {manifest.fingerprint} · made {made}"
     yield f"  rows {manifest.rows:,} · files {len(manifest.files):,} · {size:,} bytes"
     if manifest.shards:
-        yield f"  assembled from {len(manifest.shards)} shards"
+        yield f"  put together from {len(manifest.shards)} shards"
     if manifest.dropped:
         yield f"  dropped {', '.join(f'{reason} {count:,}' for reason, count in sorted(manifest.dropped.items()))}"
     for name, links in manifest.inputs.items():
@@ -48,14 +48,14 @@ def _facts(uri: str, manifest: Manifest) -> Iterator[str]:
 
 
 def number(value: float) -> str:
-    """A metric in text: whole numbers to the last digit, others to six significant digits."""
+    """A metric in text: whole numbers, such as counts, to the last digit, others to six."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}"
 
 
 def _rows(uri: str, manifest: Manifest, *, dropped: bool) -> Iterator[dict[str, Any]]:
-    """The rows in order, file by file, so that only the shown ones are fetched."""
-    source = store.store_of(uri)
-    published = set(source.names(uri))
+    """The rows in order, file by file, so that no more is fetched than is shown."""
+    there = store.store_of(uri)
+    published = set(there.names(uri))
     for name in sorted(manifest.files):
         if not Path(name).match("part-*.parquet") or ("dropped" in Path(name).parts) != dropped:
             continue
@@ -63,6 +63,6 @@ def _rows(uri: str, manifest: Manifest, *, dropped: bool) -> Iterator[dict[str, 
             msg = f"{uri}: its manifest lists {name}, which is gone; make the artifact again"
             raise MissingInput(msg)
         with tempfile.TemporaryDirectory(prefix="stillhouse-") as scratch:
-            file = pq.ParquetFile(source.fetch(uri, Path(scratch), [name]) / name)
+            file = pq.ParquetFile(there.fetch(uri, Path(scratch), [name]) / name)
             for batch in file.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()
