@@ -7,32 +7,28 @@ import base64
 import io
 import json
 import pickle
-import re
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from stillhouse.benchmarks.adapters import DatasetRow, question
-from stillhouse.errors import BadRows
+from stillhouse.benchmarks.definitions import livecodebench_window
+from stillhouse.errors import BadConfig, BadRows
 from stillhouse.vocabulary.rows import Question
 
-Window = tuple[str, str]
-"""First and last month, as ``2024-08``."""
-
-_NAME = re.compile(r"livecodebench-(\d\d)(0[1-9]|1[0-2])-(\d\d)(0[1-9]|1[0-2])")
 STDIN = "Write a Python program that reads standard input and writes standard output."
 STARTER = "Complete this Python code:\n```python\n{}\n```"
 
 
-def window(name: str) -> Window | None:
-    """The months of ``livecodebench-YYMM-YYMM``; None for any other name, and for a window that ends before it begins."""
-    match = _NAME.fullmatch(name)
-    months = (f"20{match[1]}-{match[2]}", f"20{match[3]}-{match[4]}") if match else None
-    return months if months and months[0] <= months[1] else None
+def questions(rows: Iterable[DatasetRow], source: str) -> Iterator[Question]:
+    """``question_content``, ``starter_code``, ``contest_date``, ``public_test_cases``, ``private_test_cases``, ``metadata``.
 
-
-def questions(rows: Iterable[DatasetRow], source: str, window: Window) -> Iterator[Question]:
-    """``question_content``, ``starter_code``, ``contest_date``, ``public_test_cases``, ``private_test_cases``, ``metadata``."""
+    ``source`` is the benchmark's bare name, with its window. Raises BadConfig if it names no window.
+    """
+    window = livecodebench_window(source)
+    if window is None:
+        msg = f"LiveCodeBench: expected a window of months, got {source!r}; write livecodebench-YYMM-YYMM"
+        raise BadConfig(msg)
     for row in rows:
         if window[0] <= str(row["contest_date"])[:7] <= window[1]:
             starter = row["starter_code"].strip()
