@@ -18,7 +18,7 @@ from kubernetes_asyncio.client import BatchV1Api, CoreV1Api
 from urllib3.exceptions import HTTPError
 
 from operators import events, pod_outcome, podspec, ranks
-from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
 from operators.links import LINKS
 from operators.placement import GPU
 from operators.retries import Outage
@@ -39,8 +39,8 @@ class StageJob(KubernetesJobOperator):
     operator_extra_links = LINKS
 
     def __init__(
-        self, *, stage: str, recipe: str, target: str, nodes: int, overrides: str = "{}", inputs: Inputs = NO_INPUTS,
-        parent_run: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
+        self, *, stage: str, recipe: Text, target: Text, nodes: int, overrides: Text = "{}", inputs: Inputs = NO_INPUTS,
+        parent_run: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.target = as_template(target)
         processes = int(resources_needed.get(GPU, 1))

@@ -6,7 +6,7 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 
 from operators import events, podspec
-from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
 from operators.links import LINKS
 from operators.placement import GPU
 from operators.pod_outcome import PodOutcome
@@ -28,13 +28,13 @@ class StagePod(KubernetesPodOperator):
     operator_extra_links = LINKS
 
     def __init__(
-        self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",
-        endpoints: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
+        self, *, stage: str, recipe: Text, target: Text, overrides: Text = "{}", inputs: Inputs = NO_INPUTS, parent_run: Text = "",
+        endpoints: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.target = as_template(target)
         run = as_template(parent_run)
         options = podspec.options(stage, resources_needed, run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
-        options["env_vars"] |= {"STILLHOUSE_ENDPOINTS": str(as_template(endpoints))} if endpoints else {}
+        options["env_vars"] |= {"STILLHOUSE_ENDPOINTS": as_template(endpoints)} if endpoints else {}
         options["post_execute"] = events.announce
         processes = int(resources_needed.get(GPU, 1))
         super().__init__(

@@ -103,7 +103,7 @@ def rights() -> dict[str, Any]:
 def variables(parent_run: str, slots: int, image: str) -> dict[str, str]:
     """The stage's environment, without credentials; its manifest names the image."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    own = {"MLFLOW_RUN_ID": str(parent_run), "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
+    own = {"MLFLOW_RUN_ID": parent_run, "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
     cache = MODELS if os.environ.get("STILLHOUSE_MODEL_CACHE") else f"{SCRATCH}/models"
     # The image is read-only: what libraries cache goes to the scratch volume too.
     return passed | own | {"STILLHOUSE_SCRATCH": SCRATCH, "TMPDIR": SCRATCH, "HOME": SCRATCH, "HF_HOME": cache}

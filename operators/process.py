@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from operators import events
-from operators.command_line import NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.command_line import NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
 from operators.links import LINKS
 from operators.placement import GPU
 from operators.retries import Outage
@@ -36,8 +36,8 @@ class StageProcess(BaseOperator):
     operator_extra_links = LINKS
 
     def __init__(
-        self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",
-        endpoints: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", nodes: int = 1,
+        self, *, stage: str, recipe: Text, target: Text, overrides: Text = "{}", inputs: Inputs = NO_INPUTS, parent_run: Text = "",
+        endpoints: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", nodes: int = 1,
         node_selector: Mapping[str, str] = NO_RESOURCES, processes: int = 1, **kwargs: Any,
     ) -> None:  # fmt: skip
         # Image, nodes and all resources but GPUs are for StagePod: a laptop has what it has, in one environment.
