@@ -16,11 +16,11 @@ from operators.templates import as_template
 class StagePod(KubernetesPodOperator):
     """Run ``stillhouse STAGE …`` in a pod without rights: no root, no token, a read-only image, one scratch volume.
 
-    A training on several GPUs has a process to each.
+    A training on several GPUs has one process per GPU.
 
-    Deferred while the pod runs, so that hours of training hold no worker. The pod is gone once the task has ended, in whatever way:
-    its log and last words are in the task's log. A retry carries on with a pod that still runs; else the stage resumes from the
-    parts it published.
+    The task is deferred while the pod runs, so that hours of training hold no worker. However the task ends, the pod is deleted;
+    its log and last words are in the task's log. A retry carries on with a pod that still runs; otherwise the stage resumes from
+    the parts it published.
     """
 
     template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "target")

@@ -20,9 +20,9 @@ from operators.templates import as_template
 from stillhouse.errors import REFUSED, TRY_AGAIN
 
 LAST_WORDS = ("error", "try again")
-"""What a stage's own last line begins with."""
+"""How a stage's own last line begins."""
 KILL_AFTER_S = 5.0
-"""What a stage gets to close its MLflow run and to remove its scratch directory."""
+"""The time a stage has to close its MLflow run and remove its scratch directory."""
 
 
 class StageProcess(BaseOperator):
@@ -92,14 +92,16 @@ class StageProcess(BaseOperator):
 
     def _environment(self) -> dict[str, str]:
         """This process's variables without Airflow's own, plus the parent run and the threads that the slots stand for."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "PYTHONPATH"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "PYTHONPATH"))
+        }
         added = {
             "MLFLOW_RUN_ID": self.parent_run or "",
             "OMP_NUM_THREADS": str(max(1, self.pool_slots // self._processes)),
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
         }
-        return kept | added | ({"STILLHOUSE_ENDPOINTS": self.endpoints} if self.endpoints else {})
+        return inherited | added | ({"STILLHOUSE_ENDPOINTS": self.endpoints} if self.endpoints else {})
 
 
 def _signal_group(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
