@@ -50,7 +50,8 @@ def test_extension_source_makes_questions_and_its_version_is_in_the_manifest(ins
     source = {"kind": "squares", "name": "mine", "license": "CC0-1.0", "settings": {"largest": 9}}
     result = sh.run("questions", {"sources": [source]}, output=tmp_path / "questions" / "squares" / "1")
     assert result.manifest.config["sources"][0]["kind"] == f"squares@{installed}"
-    assert sorted(sh.read(tmp_path / "questions" / "squares" / "1")["reference_answer"], key=int) == [str(n * n) for n in range(1, 10)]
+    references = sh.read(tmp_path / "questions" / "squares" / "1")["reference_answer"]
+    assert sorted(map(int, references)) == [n * n for n in range(1, 10)]
 
 
 def test_extension_engine_and_benchmark_make_a_report(installed, tmp_path):
@@ -66,7 +67,7 @@ def test_extension_engine_answers_questions(installed, tmp_path):
     questions, answers = tmp_path / "questions" / "x" / "1", tmp_path / "responses" / "x" / "1"
     testing.publish(testing.questions(2), Question, str(questions))
     sh.run("responses", {"model": "p", "engine": "parrot", "samples": 1}, inputs={"questions": questions}, output=answers)
-    assert sh.read(answers)["answer"].to_list() == ["What is 0 + 7?", "What is 1 + 7?"]
+    assert sorted(answer.split("\n")[0] for answer in sh.read(answers)["answer"]) == ["What is 0 + 7?", "What is 1 + 7?"]
     assert set(sh.read(answers).columns) == {column.name for column in Response.SCHEMA}
 
 
