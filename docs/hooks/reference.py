@@ -18,7 +18,9 @@ from stillhouse import stages
 from stillhouse.execution.contract import input_names
 
 API_MARK = "<!-- the functions of stillhouse.__all__ -->"
-BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "at least {} items", "max_length": "at most {} items"}
+BOUNDS = {
+    "ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "at least {} items", "max_length": "at most {} items",
+}  # fmt: skip
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -35,7 +37,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def reference() -> str:
     """The config of every stage, then the models nested in them, each once."""
     parts = [
-        "# Config reference\n\nGenerated from the code. A field without a default is required. `stillhouse STAGE --help` shows the same.",
+        "# Config reference\n\nGenerated from the code. A field without a default is required. `stillhouse STAGE --help` shows it too.",
         "`--set field=value` sets one field, `--config @PROFILE/STAGE` starts from a packaged recipe.\n",
     ]
     nested: dict[str, type[BaseModel]] = {}
@@ -73,17 +75,16 @@ def type_name(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
-    if origin is typing.Annotated:
-        return type_name(arguments[0])
     if origin is typing.Literal:
         return " or ".join(f"`{value}`" for value in arguments)
-    if origin in {typing.Union, types.UnionType}:
-        return " or ".join("null" if argument is type(None) else type_name(argument) for argument in arguments)
-    if origin in {tuple, list}:
-        return f"list of {type_name(arguments[0])}"
-    if origin is dict:
-        return f"mapping of {type_name(arguments[0])} to {type_name(arguments[1])}"
-    return getattr(annotation, "__name__", str(annotation))
+    if annotation is type(None):
+        return "null"
+    inner = [type_name(argument) for argument in arguments if isinstance(argument, type) or typing.get_origin(argument)]
+    forms = {
+        typing.Annotated: "{0}", typing.Union: " or ".join(inner), types.UnionType: " or ".join(inner), tuple: "list of {0}",
+        list: "list of {0}", dict: "mapping of {0} to {1}",
+    }  # fmt: skip
+    return forms[origin].format(*inner, "any") if origin in forms and inner else getattr(annotation, "__name__", str(annotation))
 
 
 def default(info: FieldInfo) -> str:
@@ -113,7 +114,9 @@ def api() -> str:
     """Every public function with its signature and docstring, then the public types."""
     members = {name: getattr(stillhouse, name) for name in stillhouse.__all__ if name != "__version__"}
     functions = {name: member for name, member in members.items() if inspect.isfunction(member)}
-    parts = [f"## {name}\n\n```python\n{name}{inspect.signature(member)}\n```\n\n{docstring(member)}" for name, member in functions.items()]
+    parts = [
+        f"## {name}\n\n```python\n{name}{inspect.signature(member)}\n```\n\n{docstring(member)}" for name, member in functions.items()
+    ]
     parts += [f"## {name}\n\n{docstring(member)}{attributes(member)}" for name, member in members.items() if name not in functions]
     return "\n\n".join(parts)
 

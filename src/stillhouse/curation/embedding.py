@@ -26,7 +26,7 @@ def load(model: str) -> "SentenceTransformer":
         from sentence_transformers import SentenceTransformer
 
         path = _packaged() if model == PACKAGED else model
-        return SentenceTransformer(str(path))
+        return SentenceTransformer(str(path), trust_remote_code=False)
     except (ImportError, OSError, ValueError) as error:
         msg = f"embedding model {model}: cannot be loaded ({error}); install the extra `embed`, or give a hub name or a directory"
         raise EngineFailed(msg) from error

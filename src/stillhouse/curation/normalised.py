@@ -80,7 +80,7 @@ def _counter(tokenizer: str | None) -> Callable[[Sequence[Message]], int] | None
     from transformers import AutoTokenizer  # only some images have it
 
     try:
-        loaded = AutoTokenizer.from_pretrained(tokenizer)
+        loaded = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
     except (OSError, ValueError) as error:
         msg = f"tokenizer {tokenizer}: cannot be loaded ({error}); give a hub name or a directory with tokenizer files"
         raise BadConfig(msg) from error

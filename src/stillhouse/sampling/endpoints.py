@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from stillhouse.errors import EngineFailed
 from stillhouse.execution import environment
 from stillhouse.sampling.replies import BUSY, Failure
+from stillhouse.vocabulary.patience import backoff_s
 
 CONCURRENCY = 64
 START = 8
 """Requests in flight to begin with: a rate limit is found from below."""
-BACKOFF_S = 1.0
-LONGEST_BACKOFF_S = 60.0
 LEAST_TRIES = 3
 """Failures in a row that say something of the endpoint: fewer prove nothing."""
 
@@ -88,11 +87,6 @@ class Endpoint:
         """What was tried, in a phrase."""
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.tried.most_common())
         return f"{self.url}: {kinds}; last: {self.last}"
-
-
-def backoff_s(failures: int, spread: float) -> float:
-    """Seconds to wait after so many failures in a row: doubling, bounded, between half and one and a half of that."""
-    return min(LONGEST_BACKOFF_S, BACKOFF_S * 2.0 ** min(failures - 1, 30)) * (0.5 + spread)
 
 
 def endpoints(model: str) -> list[Endpoint]:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from stillhouse.errors import EngineFailed, nearest
 from stillhouse.execution import environment
-from stillhouse.sampling.endpoints import Endpoint, backoff_s, endpoints
+from stillhouse.sampling.endpoints import Endpoint, endpoints
 from stillhouse.sampling.engine import Completion, Request, Sampling
 from stillhouse.sampling.replies import BUSY, FINAL, Failure, read_error, read_reply
+from stillhouse.vocabulary.patience import backoff_s
 
 if TYPE_CHECKING:
     import httpx

@@ -9,6 +9,7 @@ from typing import Any
 
 from stillhouse.errors import EngineFailed, one_line
 from stillhouse.sampling.engine import Completion
+from stillhouse.vocabulary.masking import masked, printable
 
 BUSY = ("rate_limited", "unavailable", "unreachable")
 """The endpoint takes nothing at the moment: says nothing about the request, which waits for as long as it takes."""
@@ -114,7 +115,7 @@ def _text(message: Any) -> str | None:
 
 
 def _message(body: bytes) -> str:
-    """The message in an error's JSON, in any of the forms in use; else the body itself."""
+    """The message in an error's JSON, in any of the forms in use; else the body itself. Servers echo keys: they are masked."""
     try:
         reply = json.loads(body)
     except ValueError:
@@ -122,10 +123,10 @@ def _message(body: bytes) -> str:
     error = reply.get("error", reply) if isinstance(reply, dict) else reply
     if isinstance(error, dict):
         parts = [str(error[name]) for name in ("code", "message", "detail") if error.get(name)]
-        return " ".join(" ".join(parts).split())[: 2 * _SHOWN] or _shown(body)
+        return printable(masked(" ".join(" ".join(parts).split())))[: 2 * _SHOWN] or _shown(body)
     return _shown(body)
 
 
 def _shown(body: bytes) -> str:
-    text = " ".join(body.decode("utf-8", "replace").split())
+    text = printable(masked(" ".join(body.decode("utf-8", "replace").split())))
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

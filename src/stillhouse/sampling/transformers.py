@@ -30,8 +30,9 @@ class TransformersEngine:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
-            self._model = AutoModelForCausalLM.from_pretrained(model, dtype="auto" if torch.cuda.is_available() else torch.float32)
+            self._tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=False)
+            dtype = "auto" if torch.cuda.is_available() else torch.float32
+            self._model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False)
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"model {model}: transformers cannot load it: {one_line(error)}; is it a checkpoint that sft or rl made?"
             raise EngineFailed(msg) from error

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from stillhouse.errors import BadConfig, MissingInput
+from stillhouse.errors import BadConfig, MissingInput, Preempted
 from stillhouse.execution import environment, processes
 from stillhouse.execution.contract import StageInputs
 from stillhouse.training.machine import zero
@@ -158,7 +158,7 @@ def clear(inputs: StageInputs) -> None:
 def preemption() -> Iterator[Callable[[torch.device], bool]]:
     """Defer SIGTERM while the block runs: the yielded function, called by all ranks, says whether any of them received it.
 
-    The block saves and leaves; then KeyboardInterrupt is raised, as SIGTERM does elsewhere.
+    The block saves and leaves; then Preempted is raised, as SIGTERM does elsewhere.
     """
     received: list[int] = []
 
@@ -177,4 +177,4 @@ def preemption() -> Iterator[Callable[[torch.device], bool]]:
         if signal.getsignal(signal.SIGTERM) is note:
             signal.signal(signal.SIGTERM, before)
     if received:
-        raise KeyboardInterrupt
+        raise Preempted

@@ -1,4 +1,4 @@
-"""One training: resume from the newest checkpoint of an earlier try, save and leave on SIGTERM, stop at a loss that is not finite."""
+"""One training: resume from the newest checkpoint of an earlier try, save on SIGTERM, stop at a loss that is not finite."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +14,8 @@ from stillhouse.training import checkpoints, models
 from stillhouse.training.lora import merged
 from stillhouse.training.machine import zero
 
+N_TOKENS = "num_tokens"
+"""What a checkpoint keeps of the tokens trained on: SFTTrainer counts them itself, and forgets them on a resume."""
 SHOWN_CHARS = 120
 """Characters of the batch that the error on a loss that is not finite shows."""
 
@@ -29,13 +31,18 @@ def train(
 ) -> None:
     """Train to the end. ``remember`` returns what to keep with each checkpoint; ``recall`` gets it back on a resume.
 
-    Raises KeyboardInterrupt after SIGTERM: a checkpoint is published first, and the same command resumes from it.
+    Raises Preempted after SIGTERM: a checkpoint is published first, and the same command resumes from it.
     """
     checkpoint = checkpoints.newest(inputs)
     if checkpoint:
+        trainer._total_train_tokens = checkpoint[1].get(N_TOKENS, 0)
         recall(checkpoint[1])
+
+    def with_tokens() -> dict[str, Any]:
+        return remember() | {N_TOKENS: trainer._total_train_tokens}
+
     with checkpoints.preemption() as stopping, processes.peers():
-        trainer.add_callback(checkpoints.PublishCheckpoints(inputs, remember, stopping))
+        trainer.add_callback(checkpoints.PublishCheckpoints(inputs, with_tokens, stopping))
         trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
     checkpoints.clear(inputs)
 

@@ -54,8 +54,8 @@ def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -
 def _from_checkpoint(init: FromCheckpoint, checkpoint: Path, texts: Iterable[str], seed: int) -> Model:
     try:
         with zero.loading():
-            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
-        return model, AutoTokenizer.from_pretrained(checkpoint)
+            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, trust_remote_code=False)
+        return model, AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
     except (OSError, ValueError, SafetensorError) as error:
         msg = f"checkpoint: transformers cannot load it: {one_line(error)}; is the input an sft or rl artifact?"
         raise EngineFailed(msg) from error
@@ -98,9 +98,9 @@ def _from_package(init: FromPackage, checkpoint: None, texts: Iterable[str], see
     gguf = _gguf_files(init)[0]
     directory, name = str(gguf.parent), gguf.name
     model = AutoModelForCausalLM.from_pretrained(
-        directory, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+        directory, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), trust_remote_code=False
     )
-    return model, AutoTokenizer.from_pretrained(directory, gguf_file=name)
+    return model, AutoTokenizer.from_pretrained(directory, gguf_file=name, trust_remote_code=False)
 
 
 def _gguf_files(init: FromPackage) -> list[Path]:

@@ -98,8 +98,10 @@ class LocalRater:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype: Any = "auto" if self._device == "cuda" else torch.float32
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(config.model, padding_side="right", truncation_side="left")
-            self._model = AutoModelForSequenceClassification.from_pretrained(config.model, dtype=dtype)
+            self._tokenizer = AutoTokenizer.from_pretrained(
+                config.model, padding_side="right", truncation_side="left", trust_remote_code=False
+            )
+            self._model = AutoModelForSequenceClassification.from_pretrained(config.model, dtype=dtype, trust_remote_code=False)
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"reward model {config.model}: transformers cannot load it: {one_line(error)}; is it a sequence classifier?"
             raise EngineFailed(msg) from error

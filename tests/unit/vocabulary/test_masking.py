@@ -39,8 +39,8 @@ def test_masked_several_keys_in_one_variable_are_all_replaced():
 @pytest.mark.parametrize(
     "text",
     [
-        "user@host wrote to s3://bucket/questions/toy@2/1", "models:/toy@champion", "hf://ORG/NAME@main", "the bearer token is wrong",
-        "basic arithmetic, step 3", "max_tokens: 16384", "ask-me sk-1", "http://127.0.0.1:9/health?x=1",
+        "user@host wrote to s3://bucket/questions/toy@2/1", "models:/toy@champion", "hf://ORG/NAME@main",
+        "the bearer token is wrong", "basic arithmetic, step 3", "max_tokens: 16384", "ask-me sk-1", "http://127.0.0.1:9/health?x=1",
     ],
 )  # fmt: skip
 def test_masked_text_without_a_secret_is_unchanged(text):

@@ -164,7 +164,7 @@ def _one_thread_per_tokenizer() -> None:
 @cache
 def _saved_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     """Loaded once per worker process."""
-    return AutoTokenizer.from_pretrained(directory)
+    return AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
 
 
 def _in_worker(tokenise: Callable[..., TokenisedPart], tokenizer_directory: Path, job: tuple[int, Path]) -> TokenisedPart:
