@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from laptop import services
 from laptop.airflow import ENDED, Airflow
 from laptop.progress import Line, Watch, error_in, log_of
 from laptop.settings import Laptop
+from laptop.supervision import Supervisor
 from stillhouse.errors import ServiceFailed
 
 ASK_EVERY_S = 1.0
@@ -27,6 +29,8 @@ STATES = {
     "success": "[green]done[/green]", "running": "[cyan]running[/cyan]", "failed": "[red]failed[/red]",
     "upstream_failed": "[red]not reached[/red]", "up_for_retry": "[yellow]tried, again soon[/yellow]",
 }  # fmt: skip
+UNKNOWN = "unknown"
+"""The state of a run while Airflow's API server is started again."""
 SILENT = ("waiting", "scheduled", "queued", "upstream_failed", "skipped")
 """States that are not worth a line of their own."""
 
@@ -46,8 +50,11 @@ def demo(console: Console, laptop: Laptop, dag: str, profile: str, version: str)
             airflow.trigger(run_id, {"profile": profile, "version": version})
             services.start_one(laptop, LATER)
             console.print(f"run [bold]{run_id}[/bold] · {laptop.airflow_url}/dags/{dag}/runs/{run_id}", soft_wrap=True)
-            watch = Watch(laptop, airflow, run_id)
-            succeeded = _follow(console, airflow, watch, run_id) == "success"
+            watch, supervisor = (
+                Watch(laptop, airflow, run_id),
+                Supervisor(laptop, partial(console.print, markup=False, soft_wrap=True)),
+            )
+            succeeded = _follow(console, airflow, watch, run_id, supervisor) == "success"
         if succeeded:
             _summary(console, laptop, ENDS[dag], profile, version)
         else:
@@ -103,13 +110,13 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _follow(console: Console, airflow: Airflow, watch: Watch, run_id: str) -> str:
+def _follow(console: Console, airflow: Airflow, watch: Watch, run_id: str, supervisor: Supervisor) -> str:
     """Show the run until it ends; its last state."""
     show = _live if console.is_terminal else _plain
     with show(console) as update:
         while True:
-            state = airflow.state(run_id)
-            update(watch.lines())
+            state = supervisor.call(lambda: airflow.state(run_id), UNKNOWN)
+            update(supervisor.call(watch.lines, watch.last))
             if state in ENDED:
                 return state
             time.sleep(ASK_EVERY_S)

@@ -44,6 +44,8 @@ class Watch:
         self._order = airflow.order()
         self._experiment = ""
         self._parent = ""
+        self.last: list[Line] = []
+        """What ``lines`` gave last."""
 
     def lines(self) -> list[Line]:
         """Every stage in path order; of the other tasks those that failed."""
@@ -51,7 +53,8 @@ class Watch:
         busy = any(task.state == "running" for task in tasks.values())
         progress = self._progress() if busy else {}
         shown = [tasks[name] for name in self._order if name in tasks and (name not in HIDDEN or tasks[name].state == "failed")]
-        return [Line(task, progress.get(task.name)) for task in shown]
+        self.last = [Line(task, progress.get(task.name)) for task in shown]
+        return self.last
 
     def _progress(self) -> dict[str, Progress]:
         """By task. A tracking server that does not answer costs the bars, not the run."""

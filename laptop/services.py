@@ -1,6 +1,7 @@
 """The laptop's services: Airflow's four processes, MLflow, and SeaweedFS where the store is S3."""
 
 import json
+import secrets
 import shutil
 import socket
 import subprocess
@@ -36,7 +37,7 @@ def services(laptop: Laptop) -> list[Service]:
     """All that run, slowest to start first."""
     airflow, binaries = str(AIRFLOW), Path(sys.executable).parent
     artifacts = "s3://mlflow/artifacts" if laptop.store == "s3" else (laptop.home / "mlflow" / "artifacts").as_uri()
-    made = [
+    others = [
         Service("api-server", [airflow, "api-server", "-H", HOST, "-p", str(laptop.ports["AIRFLOW_PORT"]), "--workers", "1"]),
         Service("dag-processor", [airflow, "dag-processor"]),
         Service("scheduler", [airflow, "scheduler", "-s"]),
@@ -47,7 +48,7 @@ def services(laptop: Laptop) -> list[Service]:
         ),
         Service("triggerer", [airflow, "triggerer", "-s"]),
     ]  # fmt: skip
-    return [Service("s3", _seaweed(laptop, binaries)), *made] if laptop.store == "s3" else made
+    return [Service("s3", _seaweed(laptop, binaries), _seaweed_keys()), *others] if laptop.store == "s3" else others
 
 
 def start(laptop: Laptop, say: Callable[[str], None], without: Collection[str] = ()) -> list[str]:
@@ -91,15 +92,26 @@ def running(laptop: Laptop) -> dict[str, int | None]:
 
 
 def _seaweed(laptop: Laptop, binaries: Path) -> list[str]:
-    """Its other ports follow the S3 port, so that two sets of services do not meet."""
+    """SeaweedFS as an S3 server and nothing else. Its other ports follow the S3 port, so that two sets of services do not meet.
+
+    ``-disableHttp`` leaves master and filer with gRPC, which no web page speaks; the volume server's HTTP carries the S3 server's
+    own requests, signed with ``_seaweed_keys``.
+    """
     first = laptop.ports["S3_PORT"]
     http = {name: first + 1 + index for index, name in enumerate(("master", "volume", "filer", "admin"))}
     flags = [flag for name, port in http.items() for flag in (f"-{name}.port={port}", f"-{name}.port.grpc={port + 10}")]
     return [
         str(binaries / "weed"), "-logtostderr=true", "mini", f"-dir={laptop.home / 's3'}", f"-ip={HOST}", f"-ip.bind={HOST}",
         f"-s3.port={first}", f"-s3.port.grpc={first + 10}", f"-bucket={','.join(BUCKETS)}", "-admin.ui=false", "-webdav=false",
-        "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", *flags,
+        "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-disableHttp", "-s3.allowedOrigins=none",
+        "-filer.allowedOrigins=none", *flags,
     ]  # fmt: skip
+
+
+def _seaweed_keys() -> dict[str, str]:
+    """Keys between the parts of one SeaweedFS, made anew whenever it starts: nobody else needs them."""
+    uses = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
+    return {f"WEED_JWT_{use}_KEY": secrets.token_urlsafe(32) for use in uses}
 
 
 def _check(laptop: Laptop, wanted: Sequence[Service]) -> None:
@@ -169,11 +181,16 @@ def _wait(laptop: Laptop, pending: set[str]) -> None:
             time.sleep(ASK_EVERY_S if pending else 0)
 
 
-def _silent(laptop: Laptop, name: str) -> str:
+def last_line(laptop: Laptop, name: str) -> str:
+    """The last line of a service's log."""
     log = laptop.log(name)
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return f"{name} did not start: {lines[-1].strip() if lines else 'its log is empty'}; read {log}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "its log is empty"
+
+
+def _silent(laptop: Laptop, name: str) -> str:
+    return f"{name} did not start: {last_line(laptop, name)}; read {laptop.log(name)}"
 
 
 def _ready(laptop: Laptop, client: httpx.Client, name: str) -> bool:

@@ -153,6 +153,7 @@ def _failure(pods: Sequence[Any], message: str) -> Exception:
     ended = {_rank(pod): pod for pod in pods if pod_outcome.explain(pod)}
     order = {rank: (not pod_outcome.refused(pod), not pod_outcome.lost(pod), rank) for rank, pod in ended.items()}
     rank = min(order, key=order.__getitem__, default=None)
-    if rank is None:
-        return Outage(f"{message}; {pod_outcome.RESUMES}")
-    return pod_outcome.error(ended[rank], f"rank {rank}: {pod_outcome.explain(ended[rank])}")
+    failure: Exception = Outage(f"{message}; {pod_outcome.RESUMES}")
+    if rank is not None:
+        failure = pod_outcome.error(ended[rank], f"rank {rank}: {pod_outcome.explain(ended[rank])}")
+    return failure

@@ -51,10 +51,10 @@ def call(path: str, body: dict[str, Any] | None = None, unless: str | None = Non
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             return dict(json.load(answer))
     except urllib.error.HTTPError as error:
-        body = " ".join(error.read().decode(errors="replace").split())
-        if unless and unless in body:
+        words = " ".join(error.read().decode(errors="replace").split())
+        if unless and unless in words:
             return {}
-        msg = f"MLflow at {server()} refused {path.partition('?')[0]} ({error.code}): {body[:300]}"
+        msg = f"MLflow at {server()} refused {path.partition('?')[0]} ({error.code}): {words[:300]}"
         raise (Outage if passes(error) else AirflowFailException)(msg) from error
     except OSError as error:
         msg = f"MLflow at {server()} did not answer: {error}; check MLFLOW_TRACKING_URI and that the server runs"

@@ -30,10 +30,12 @@ def s3_environment(tmp_path_factory) -> Iterator[dict[str, str]]:
     command = [
         str(weed), "mini", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-bucket={BUCKET}", "-admin.ui=false",
         "-webdav=false", *(f"-{name}.port={port}" for name, port in ports.items()), "-s3.port.iceberg=0", "-s3.port.lance=0",
-        f"-admin.port={free_port(10_000)}",
+        f"-admin.port={free_port(10_000)}", "-disableHttp",
     ]  # fmt: skip
+    # Closed as `make up STORE=s3` closes it.
+    closed = {f"WEED_JWT_{use}_KEY": f"key-{use}" for use in ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")}
     endpoint = f"http://127.0.0.1:{ports['s3']}"
-    with server(command, keys, directory / "log", lambda: has_bucket(endpoint, keys)):
+    with server(command, keys | closed, directory / "log", lambda: has_bucket(endpoint, keys)):
         yield {**keys, "AWS_ENDPOINT_URL": endpoint}
 
 

@@ -59,10 +59,10 @@ def response(asked: Question, answer: str | None = None, **changes: Any) -> Resp
     return replace(made, **changes)
 
 
-def verified(given: Response, *, passed: bool = True, threshold: float = 0.99, **changes: Any) -> Verified:
+def verified(given: Response, *, passed: bool | None = True, threshold: float = 0.99, **changes: Any) -> Verified:
     """The verdict on a response: right or wrong, or what a ``verify_score`` among the changes means by the threshold."""
     kind: VerdictKind = "correct" if passed else "wrong"
-    row = replace(Verified(*rows.response_key(given), kind, float(passed), passed, "toy", "", 0.01, "", threshold), **changes)
+    row = replace(Verified(*rows.response_key(given), kind, float(passed or 0), passed, "toy", "", 0.01, "", threshold), **changes)
     if "verify_score" not in changes:
         return row
     return replace(row, passed=None if row.verify_score is None else row.verify_score > threshold)

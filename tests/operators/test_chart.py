@@ -91,6 +91,7 @@ def test_objects_are_valid_by_the_strict_schemas(objects, version):
         ("mlflow.enabled=false", "uri"),
         ("models.claim=", "claim"),
         ("stages.pendingSeconds=soon", "pendingSeconds"),
+        ("stages.retrySeconds=0", "retrySeconds"),
         ("stages.train.nodes=9", "stages.train takes 9 GPUs"),
         ("capacity.teacherGpus=8", "leaves 0"),
     ],
@@ -233,3 +234,24 @@ def test_helm_test_runs_a_stage_as_operators_do(objects):
 def test_notes_tell_the_next_command(chart):
     done = helm("install", "house", chart, "--dry-run=client", "--values", chart / "presets" / "kind.yaml")
     assert "helm -n default test house" in done.stdout, done.stderr
+
+
+def test_seaweedfs_is_an_s3_server_alone_whose_parts_share_a_key_made_at_its_start(chart):
+    objects = render(chart, "kind")
+    [container] = pods(objects)["house-store"]["containers"]
+    shell, flag, script, *arguments = container["command"]
+    assert (shell, flag) == ("sh", "-c")
+    assert "-disableHttp" in arguments
+    printed = script.replace("exec weed mini", "env | grep ^WEED_JWT; echo")
+    outputs = [
+        subprocess.run([shell, flag, printed, *arguments], capture_output=True, text=True, check=True).stdout for _ in range(2)
+    ]
+    keys = [dict(line.split("=", 1) for line in output.splitlines() if line.startswith("WEED_JWT")) for output in outputs]
+    assert set(keys[0]) == {f"WEED_JWT_{use}_KEY" for use in ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")}
+    assert len({*keys[0].values(), *keys[1].values()}) == 8
+    assert outputs[0].splitlines()[-1].split() == arguments[1:]
+
+
+def test_tasks_of_the_cluster_are_patient_for_hours(chart):
+    environment = of_kind(render(chart, "cluster"), "ConfigMap")["house-environment"]
+    assert environment["data"]["STILLHOUSE_RETRY_FOR_S"] == "14400"

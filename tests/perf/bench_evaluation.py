@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from stillhouse import benchmarks, testing
+from stillhouse import testing
 from stillhouse.artifacts import tables
+from stillhouse.benchmarks.datasets import questions
 from stillhouse.benchmarks.evaluation import evaluate
 from stillhouse.sampling.engine import Request, load, response
 from stillhouse.stages import report, sft
@@ -28,7 +29,7 @@ def main() -> None:
     config = report.Config(
         benchmarks=(BENCHMARK,), engine="transformers", samples=SAMPLES, max_tokens=64, system_prompt="none", suffix="none"
     )
-    asked = benchmarks.questions(BENCHMARK)
+    asked = questions(BENCHMARK)
     requests = _requests(config, asked)
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)

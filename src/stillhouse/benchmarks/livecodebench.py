@@ -13,8 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from stillhouse.benchmarks.adapters import question
-from stillhouse.benchmarks.datasets import Row
+from stillhouse.benchmarks.adapters import DatasetRow, question
 from stillhouse.errors import BadRows
 from stillhouse.vocabulary.rows import Question
 
@@ -33,7 +32,7 @@ def window(name: str) -> Window | None:
     return months if months and months[0] <= months[1] else None
 
 
-def questions(rows: Iterable[Row], source: str, window: Window) -> Iterator[Question]:
+def questions(rows: Iterable[DatasetRow], source: str, window: Window) -> Iterator[Question]:
     """``question_content``, ``starter_code``, ``contest_date``, ``public_test_cases``, ``private_test_cases``, ``metadata``."""
     for row in rows:
         if window[0] <= str(row["contest_date"])[:7] <= window[1]:
@@ -43,7 +42,7 @@ def questions(rows: Iterable[Row], source: str, window: Window) -> Iterator[Ques
             yield question(f"{row['question_content'].strip()}\n\n{task}", source, category="code", test_cases=cases)
 
 
-def _tests(row: Row) -> dict[str, Any]:
+def _tests(row: DatasetRow) -> dict[str, Any]:
     """The tests in the form of ``rows``: programs by input and output, methods by assertions."""
     cases = [*json.loads(row["public_test_cases"]), *_private(row["private_test_cases"])]
     if not cases:

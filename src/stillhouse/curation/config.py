@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from stillhouse import benchmarks
+from stillhouse.benchmarks.definitions import pinned
 from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.engine import Sampling
 from stillhouse.sources.config import Spec
@@ -130,7 +130,7 @@ class QuestionsConfig(StageConfig):
     """Weight of each imported artifact when sources are interleaved."""
     filters: Filters = Filters()
     """Rules on single questions."""
-    decontaminate: tuple[Annotated[str, AfterValidator(benchmarks.pinned)], ...] = ()
+    decontaminate: tuple[Annotated[str, AfterValidator(pinned)], ...] = ()
     """Benchmarks whose questions are kept out, by name; the revision is filled in."""
     decontamination: Decontamination = Decontamination()
     """How they are found."""

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from stillhouse import benchmarks, sources
+from stillhouse import sources
 from stillhouse.artifacts import tables
+from stillhouse.benchmarks.datasets import questions as benchmark_questions
+from stillhouse.benchmarks.definitions import bare_name
 from stillhouse.curation import contamination, funnel
 from stillhouse.curation.config import QuestionsConfig, QuestionsInputs
 from stillhouse.curation.downsampling import surplus
@@ -33,7 +35,7 @@ class Curated:
 def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
     """Write the questions to ``inputs.output``. Raises NothingToDo without a source, or if no question is left."""
     streams = _streams(config, inputs)
-    by_benchmark = {benchmarks.bare_name(name): benchmarks.questions(name) for name in config.decontaminate}
+    by_benchmark = {bare_name(name): benchmark_questions(name) for name in config.decontaminate}
     benchmark_index = contamination.index(by_benchmark, config.decontamination)
     drops = Drops(inputs.output)
     spool = Spool(inputs.scratch / "spool", config.near_duplicates, config.source_order)

@@ -29,7 +29,9 @@ def grade(config: GradedConfig, inputs: GradedInputs) -> Outputs:
     drops = [frames.dropped(tallied.filter(~has_score), "no_verdict"), frames.dropped(strangers, "unknown_question")]
     dropped = frames.write_dropped(inputs.dropped, drops)
     inputs.progress(grades.height, grades.height, "questions")
-    return Outputs(metrics=levels.metrics(grades, models, roles, config.ddof), dropped=dropped)
+    record = levels.difficulty(grades, models)
+    record.write(inputs.output)
+    return Outputs(metrics=levels.metrics(grades, models, roles, config.ddof, record), dropped=dropped)
 
 
 def _tallied(inputs: GradedInputs, questions: pl.DataFrame) -> tuple[list[str], pl.DataFrame, list[str]]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from stillhouse.artifacts.tables import PART_ROWS
 from stillhouse.grading import model_columns, tally
 from stillhouse.grading.config import PassRateKind, Role
+from stillhouse.grading.difficulty import DifficultyRecord
 from stillhouse.grading.model_columns import Fact
 from stillhouse.vocabulary import seeds
 from stillhouse.vocabulary.categories import Category
@@ -103,20 +104,28 @@ def _model_grades(part: pl.DataFrame, models: Sequence[str]) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, flat, type=list_type)
 
 
-def metrics(
-    grades: pl.DataFrame, models: Sequence[str], roles: Mapping[Role, int | None], ddof: int
-) -> dict[str, float]:  # fmt: skip
-    """Counts by level; by model the histogram of pass rates, the mean CV, and how often the CV only restates the pass rate."""
+def difficulty(grades: pl.DataFrame, models: Sequence[str]) -> DifficultyRecord:
+    """Count the questions by level, and by each model's pass rate."""
     levels = dict(grades.filter(pl.col("discard_reason").is_null()).group_by("level").len().iter_rows())
-    numbers = {f"n_level_{level or 'none'}": float(levels.get(level, 0)) for level in (1, 2, 3, None)}
-    numbers["n_never_solved"] = float(grades.height - sum(levels.values()))
+    return DifficultyRecord(
+        pass_rates={name: tally.histogram(grades[model_columns.name("rate", model)]) for model, name in enumerate(models)},
+        levels={str(level or "none"): levels.get(level, 0) for level in (1, 2, 3, None)},
+    )
+
+
+def metrics(
+    grades: pl.DataFrame, models: Sequence[str], roles: Mapping[Role, int | None], ddof: int, record: DifficultyRecord
+) -> dict[str, float]:
+    """Counts by level; by model the histogram of pass rates, the mean CV, and how often the CV only restates the pass rate."""
+    numbers = {f"n_level_{level}": float(count) for level, count in record.levels.items()}
+    numbers["n_never_solved"] = float(grades.height - sum(record.levels.values()))
     for role, model in roles.items():
         if model is not None:
             # Rules that need this model say nothing about these questions.
             numbers[f"n_without_{role}"] = float(grades[model_columns.name("rate", model)].null_count())
     for model, name in enumerate(models):
         rates, spreads = (grades[model_columns.name(fact, model)] for fact in ("rate", "cv"))
-        numbers |= {f"n_pass_rate/{name}/{rate}": float(count) for rate, count in tally.histogram(rates).items()}
+        numbers |= {f"n_pass_rate/{name}/{rate}": float(count) for rate, count in record.pass_rates[name].items()}
         numbers[f"pass_rate/{name}"] = _mean(rates)
         if spreads.count():
             numbers[f"cv/{name}"] = _mean(spreads)

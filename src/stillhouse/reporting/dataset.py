@@ -3,16 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from stillhouse.artifacts import frames
 from stillhouse.grading import tally
+from stillhouse.reporting import charts
+from stillhouse.reporting.rendering import write_page
 from stillhouse.selection.composition import Composition
 from stillhouse.selection.decision import Selection, SftCandidates
 from stillhouse.vocabulary.rows import Graded
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Counts = dict[str, dict[str, float]]
 """Series -> bin -> count."""
@@ -67,8 +68,6 @@ def collect(
 
 
 def _questions_left(sft: SftCandidates) -> list[tuple[str, int]]:
-    import polars as pl
-
     made = sft.choices
     solved = made.filter(pl.col("reason").is_null() | pl.col("reason").is_in(["easy", "cv_undefined"]))
     return [
@@ -93,9 +92,7 @@ def _pass_rates(graded: Path) -> Counts:
     return {str(model): dict(tally.histogram(rates["pass_rate"])) for (model,), rates in sorted(by_model.items())}
 
 
-def _spreads(choices: "pl.DataFrame") -> Counts:
-    import polars as pl
-
+def _spreads(choices: pl.DataFrame) -> Counts:
     place = (pl.col("cv") / CV_BIN + 1e-9).floor().clip(0, CV_LAST / CV_BIN).cast(pl.Int32)
     found = choices.filter(pl.col("cv").is_not_null()).group_by("category", place=place).len()
     return _filled(found, lambda place: f"{place * CV_BIN:.1f}")
@@ -105,7 +102,7 @@ def _lengths(composition: Composition) -> Counts:
     return _filled(composition.lengths(), lambda place: f"{2**place:,} to {2 ** (place + 1) - 1:,}")
 
 
-def _filled(found: "pl.DataFrame", name: Callable[[int], str]) -> Counts:
+def _filled(found: pl.DataFrame, name: Callable[[int], str]) -> Counts:
     """Rows of series, place and count -> series -> bin -> count, with 0 for places between the first and the last."""
     if not found.height:
         return {}
@@ -117,35 +114,29 @@ def _filled(found: "pl.DataFrame", name: Callable[[int], str]) -> Counts:
     return made
 
 
-def _shares(table: "pl.DataFrame") -> list[dict[str, Any]]:
-    import polars as pl
-
+def _shares(table: pl.DataFrame) -> list[dict[str, Any]]:
     shares = {f"{name}_share": pl.col(name) / pl.col(name).sum().over("split") for name in ("n_examples", "length")}
     return table.with_columns(**shares).fill_nan(None).to_dicts()
 
 
 def write_dataset(path: Path, title: str, dataset: Dataset) -> None:
     """The page."""
-    from stillhouse.reporting import charts
-    from stillhouse.reporting.page import write_page
-
-    found = [("Questions, step by step", "", charts.funnel(dataset.asked))]
+    shown = [("Questions, step by step", "", charts.funnel(dataset.asked))]
     if dataset.answered:
-        found.append(("Responses, step by step", "", charts.funnel(dataset.answered)))
+        shown.append(("Responses, step by step", "", charts.funnel(dataset.answered)))
     if dataset.pass_rates:
-        found.append(("Pass rates", PASS_RATES, charts.bars(dataset.pass_rates, "pass rate", "questions")))
+        shown.append(("Pass rates", PASS_RATES, charts.bars(dataset.pass_rates, "pass rate", "questions")))
     if dataset.spreads:
-        found.append(("Spread of scores", SPREADS, charts.bars(dataset.spreads, "CV from", "questions", stacked=True)))
+        shown.append(("Spread of scores", SPREADS, charts.bars(dataset.spreads, "CV from", "questions", stacked=True)))
     for what, column, note in (("examples", "n_examples", ""), ("length", "length", LENGTHS)):
         counts = _pivot(dataset.composition, "category", "split", column)
-        found.append((f"Composition by {what}", note, charts.bars(counts, "split", what, stacked=True)))
+        shown.append((f"Composition by {what}", note, charts.bars(counts, "split", what, stacked=True)))
     if dataset.lengths:
-        found.append(("Lengths", LENGTHS, charts.bars(dataset.lengths, "length", "examples")))
+        shown.append(("Lengths", LENGTHS, charts.bars(dataset.lengths, "length", "examples")))
     if dataset.sweep:
         counts = _pivot(dataset.sweep, "category", "cv_threshold", "n_responses")
-        found.append(("Responses kept, by CV threshold", SWEEP, charts.lines(counts, "CV threshold", "responses kept")))
-    pieces = [(name, note, charts.html(figure, with_library=place == 0)) for place, (name, note, figure) in enumerate(found)]
-    write_page(path, "dataset.html.j2", title=title, dataset=dataset, charts=pieces)
+        shown.append(("Responses kept, by CV threshold", SWEEP, charts.lines(counts, "CV threshold", "responses kept")))
+    write_page(path, "dataset.html.j2", title=title, dataset=dataset, charts=shown)
 
 
 def _pivot(rows: list[dict[str, Any]], series: str, place: str, count: str) -> dict[str, dict[Any, float]]:

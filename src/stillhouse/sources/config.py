@@ -1,13 +1,27 @@
 """What every source of questions is told: one spec per kind, told apart by ``kind``."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from stillhouse.execution import extensions
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.settings import StageConfig
 
+READERS: dict[str, str] = {
+    "arithmetic": "stillhouse.sources.arithmetic:questions",
+    "reasoning_gym": "stillhouse.sources.reasoning_gym:questions",
+    "worded": "stillhouse.sources.worded:questions",
+    "file": "stillhouse.sources.file:questions",
+    "am-1.4m": "stillhouse.sources.release:questions",
+    "am-40m": "stillhouse.sources.release:questions",
+    "conversations": "stillhouse.sources.release:questions",
+    "huggingface": "stillhouse.sources.huggingface:questions",
+    "human_eval": "stillhouse.sources.human_eval:questions",
+}
+"""Built-in kind of source -> its reader, imported on first use: each needs a library of its own."""
 MAX_DIGITS = 9
 MAX_LINE_BYTES = 16 * 2**20
 """Longest line read by default: longer than any code question with its tests, shorter than a file without line breaks."""
@@ -225,8 +239,44 @@ class HumanEval(SourceSpec):
     """Written to the rows' ``license`` column."""
 
 
+class ExtensionSource(SourceSpec):
+    """A source of your own: an entry point of the group ``stillhouse.sources``, or ``module:attribute``."""
+
+    kind: str
+    """Name of the entry point, or ``module:attribute``; its version is filled in, so that a new version makes new questions."""
+    count: int | None = Field(None, gt=0)
+    """Take only the first ``count`` questions; null takes all."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Passed on to the source."""
+
+    @field_validator("kind")
+    @classmethod
+    def _pinned(cls, kind: str) -> str:
+        return extensions.pinned("sources", kind, READERS)
+
+
+def _tag(value: Any) -> str | None:
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    if not isinstance(kind, str):
+        return None
+    if kind in {"am-1.4m", "am-40m", "conversations"}:
+        return "release"
+    return kind if kind in READERS else "extension"
+
+
 Spec = Annotated[
-    Arithmetic | ReasoningGym | Worded | FileSource | Release | HuggingFace | HumanEval,
-    Field(discriminator="kind"),
+    Annotated[Arithmetic, Tag("arithmetic")]
+    | Annotated[ReasoningGym, Tag("reasoning_gym")]
+    | Annotated[Worded, Tag("worded")]
+    | Annotated[FileSource, Tag("file")]
+    | Annotated[Release, Tag("release")]
+    | Annotated[HuggingFace, Tag("huggingface")]
+    | Annotated[HumanEval, Tag("human_eval")]
+    | Annotated[ExtensionSource, Tag("extension")],
+    Discriminator(
+        _tag,
+        custom_error_type="source_kind",
+        custom_error_message=f"a source needs a kind: {', '.join(READERS)}, an entry point, or module:attribute",
+    ),
 ]
 """A source in a config: a mapping whose ``kind`` names its reader."""

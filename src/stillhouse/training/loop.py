@@ -1,4 +1,4 @@
-"""One training: resume from the newest checkpoint of an earlier try, save and leave on SIGTERM, stop at a loss that is not finite."""
+"""One training: resume from the newest checkpoint of an earlier try, save on SIGTERM, stop at a loss that is not finite."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -38,11 +38,11 @@ def train(
         trainer._total_train_tokens = checkpoint[1].get(N_TOKENS, 0)
         recall(checkpoint[1])
 
-    def kept() -> dict[str, Any]:
+    def with_tokens() -> dict[str, Any]:
         return remember() | {N_TOKENS: trainer._total_train_tokens}
 
     with checkpoints.preemption() as stopping, processes.peers():
-        trainer.add_callback(checkpoints.PublishCheckpoints(inputs, kept, stopping))
+        trainer.add_callback(checkpoints.PublishCheckpoints(inputs, with_tokens, stopping))
         trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
     checkpoints.clear(inputs)
 

@@ -87,7 +87,7 @@ class MeasuredMixin(Trainer):
 
 
 def _gpu_memory() -> dict[str, float]:
-    """Peak memory of tensors on this process's GPU since the last call, in GiB. (MLflow's monitor records its utilisation.)"""
+    """Peak memory of tensors on this process's GPU since the last call, in GiB; MLflow's monitor records its utilisation."""
     if not torch.cuda.is_available():
         return {}
     peak = torch.cuda.max_memory_allocated() / 2**30

@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from stillhouse.benchmarks import livecodebench
-from stillhouse.benchmarks.datasets import Row
+from stillhouse.benchmarks.adapters import DatasetRow
 from stillhouse.errors import BadRows
 
 STDIN = [{"input": "1 2\n", "output": "3\n", "testtype": "stdin"}]
@@ -24,7 +24,7 @@ def row(date="2024-09-01T00:00:00", public=STDIN, private=None, starter="", **ch
         "public_test_cases": json.dumps(public), "private_test_cases": packed(STDIN) if private is None else private,
         "metadata": json.dumps({"func_name": "solve"}),
     }  # fmt: skip
-    return Row(columns | changes)
+    return DatasetRow(columns | changes)
 
 
 def asked(*rows, months=("2024-08", "2025-01")):

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from laptop import demo as demo_module
+from laptop import supervision
 from laptop.airflow import Task
 from laptop.demo import demo
 from laptop.progress import Line, Progress, log_of
@@ -59,6 +60,7 @@ def play(machine, monkeypatch):
     monkeypatch.setattr(demo_module.services, "start", lambda laptop, say, without: calls.append("start") or [])
     monkeypatch.setattr(demo_module.services, "start_one", lambda laptop, name: calls.append(name))
     monkeypatch.setattr(demo_module.services, "stop", lambda laptop: calls.append("stop"))
+    monkeypatch.setattr(supervision.processes, "find", lambda laptop, name: None if name in played.dead else object())
     monkeypatch.setattr(
         demo_module, "_summary", lambda console, laptop, end, profile, version: console.print(f"{end} {profile} {version} table")
     )
@@ -69,7 +71,7 @@ def play(machine, monkeypatch):
         succeeded = demo(console, machine, dag, "toy", "v1")
         return succeeded, console.file.getvalue()
 
-    played.calls, played.before = calls, before
+    played.calls, played.before, played.dead = calls, before, []
     return played
 
 
@@ -111,6 +113,30 @@ def test_demo_plain_failure_prints_task_error_log_and_how_many_were_not_reached(
     assert not any(line.startswith(tuple(ORDER[2:])) for line in lines)
     assert "table" not in said
     assert lines[-1].startswith("failed in ")
+
+
+def test_demo_names_a_service_that_died_and_goes_on(play, machine):
+    machine.log("scheduler").write_text("Killed\n")
+    play.dead.append("scheduler")
+    airflow = Scripted(("running", {}), ("success", dict.fromkeys(ORDER, "success")))
+    real = airflow.state
+
+    def revived(run_id: str) -> str:
+        play.dead.clear()
+        return real(run_id)
+
+    airflow.state = revived
+    succeeded, said = play(airflow)
+    assert succeeded
+    assert said.splitlines().count("scheduler died (Killed): starting it again") == 1
+    assert play.calls.count("scheduler") == 1
+
+
+def test_demo_ends_with_one_line_where_a_service_keeps_dying(play, machine):
+    machine.log("mlflow").write_text("database is locked\n")
+    play.dead.append("mlflow")
+    with pytest.raises(ServiceFailed, match="^mlflow died 4 times: database is locked; read .*mlflow.log$"):
+        play(Scripted(*[("running", {})] * 9))
 
 
 def test_demo_stale_version_says_which_command_makes_another(play, machine, monkeypatch):

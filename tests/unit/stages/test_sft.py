@@ -11,7 +11,7 @@ from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo
 from stillhouse.stages import sft
 from stillhouse.training import models
-from stillhouse.training.config import FromScratch, Lora
+from stillhouse.training.config import FromCheckpoint, FromScratch, Lora
 from stillhouse.training.data import corpus
 from stillhouse.vocabulary.rows import Dropped, Selected
 
@@ -270,15 +270,15 @@ def test_sft_checkpoint_that_was_not_whole_is_not_used_and_is_named(tmp_path, mo
     root = interrupted(tmp_path, examples, lambda: 1 / 0)
     (root / "resume" / "checkpoint-2" / "optimizer.pt").write_bytes(b"torn")
     again = {"selected": examples, "finished": root}
-    with pytest.raises(MissingInput, match="--resume: no whole checkpoint of an earlier try is there; leave it out to start"):
+    with pytest.raises(MissingInput, match="--resume: there is no complete checkpoint of an earlier try; leave it out to start"):
         sft.run(changed(max_steps=4), inputs(tmp_path, "insisting", resume=True, **again))
     steps = []
     sft.run(changed(max_steps=4), inputs(tmp_path, "again", progress=lambda *s: steps.append(s), **again))
     assert steps[0] == (1, 4, "steps")
-    assert "checkpoint-2 of an earlier try is not whole, optimizer.pt is not: it is not used" in capsys.readouterr().err
+    assert "checkpoint-2 of an earlier try is incomplete (optimizer.pt) and is not used" in capsys.readouterr().err
 
 
-def test_sft_loss_that_is_no_number_stops_and_shows_the_batch(tmp_path):
+def test_sft_loss_that_is_not_finite_stops_and_shows_the_batch(tmp_path):
     with pytest.raises(EngineFailed, match=r"the loss is (nan|inf) in step \d+, on a batch that begins .*user.*What is"):
         sft.run(changed(max_steps=40, learning_rate=1e30, warmup_ratio=0), inputs(tmp_path, selected=selected(tmp_path)))
 

@@ -1,10 +1,10 @@
 from dataclasses import replace
 
 from stillhouse import testing
-from stillhouse.grading.config import PassThresholds
 from stillhouse.verification import scoring
 from stillhouse.verification.pool import Request, Verdict
 from stillhouse.vocabulary import rows
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS
 
 ASKED = testing.questions(6)
 
@@ -35,10 +35,11 @@ def test_verdicts_second_failure_stays_and_passes_nothing():
     assert [(row.kind, row.verify_score, row.passed) for row in found] == [("timeout", None, None)]
 
 
-def test_verdicts_threshold_is_strict():
+def test_verdicts_threshold_is_strict_and_written_into_the_row():
     asked = {ASKED[0].question_id: ASKED[0]}
-    made = [scoring.verdicts(Pool(0), asked, [testing.response(ASKED[0])], PassThresholds(math=limit)) for limit in (0.99, 1.0)]
-    assert [rows_[0].passed for rows_ in made] == [True, False]
+    limits = [{**PASS_THRESHOLDS, "math": limit} for limit in (0.99, 1.0)]
+    made = [scoring.verdicts(Pool(0), asked, [testing.response(ASKED[0])], thresholds)[0] for thresholds in limits]
+    assert [(row.passed, row.threshold) for row in made] == [(True, 0.99), (False, 1.0)]
 
 
 def test_verdicts_earlier_failure_is_made_again():

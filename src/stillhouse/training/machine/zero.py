@@ -1,7 +1,8 @@
 """How a model is partitioned over the processes of its training: DeepSpeed's ZeRO 1, 2 or 3, with or without offload to the host.
 
 ZeRO decides where bytes lie and changes no result beyond rounding, so it comes from the environment: ``STILLHOUSE_SHARDING`` names
-one of ``recipes/zero-*.yaml``, or a file in the same format, which is DeepSpeed's own. If unset, every process holds the whole model.
+one of ``recipes/zero-*.yaml``, or a file in the same format, which is DeepSpeed's own. If it is unset, every process holds the
+whole model.
 """
 
 import os
@@ -25,7 +26,7 @@ AUTO = "auto"
 
 
 def settings() -> dict[str, Any] | None:
-    """The chosen DeepSpeed config; None if none is chosen. Raises BadConfig for an unknown name or a file that is no such config."""
+    """The chosen DeepSpeed config; None if none is chosen. Raises BadConfig for an unknown name or a file of another kind."""
     chosen = os.environ.get("STILLHOUSE_SHARDING")
     if not chosen:
         return None

@@ -4,14 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from stillhouse.execution import extensions
 from stillhouse.execution.contract import StageInputs
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
 RolloutEngine = Literal["transformers", "vllm"]
+
+REWARDS = {"verifier": "stillhouse.training.rl.rollout_scorers:VerifierScorer"}
+"""Built-in rewards, by name."""
 
 
 class Plateau(StageConfig):
@@ -56,10 +60,12 @@ class RlConfig(StageConfig):
     """Rollout temperature; the paper gives no value."""
     max_tokens: int = Field(16_384, ge=1)
     """Longest rollout, in tokens (paper: 16k, stage 2 24k)."""
+    reward: str = Field("verifier", json_schema_extra=OMIT_DEFAULT)
+    """What rewards rollouts: the verifiers, or a function of your own, by entry point or as module:attribute."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take; a rollout whose verification fails gets no gradient."""
     engine: RolloutEngine = "transformers"
-    """What writes the rollouts: transformers, or vllm, which is many times as fast and needs the weights copied to it every step."""
+    """What writes the rollouts: transformers, or vllm, many times as fast, which needs the weights copied to it every step."""
     system_prompt: SystemPrompt = "think_answer"
     """Name of the system prompt of the rollouts."""
     suffix: Suffix = "boxed"
@@ -68,6 +74,11 @@ class RlConfig(StageConfig):
     """The same by category, for categories that do not use ``suffix``."""
     seed: int = Field(0, ge=0)
     """Decides the order of the questions and the rollouts."""
+
+    @field_validator("reward")
+    @classmethod
+    def _pin_reward(cls, reward: str) -> str:
+        return extensions.pinned("rewards", reward, REWARDS)
 
 
 @dataclass(frozen=True, kw_only=True)

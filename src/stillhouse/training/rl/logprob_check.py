@@ -1,4 +1,4 @@
-"""The logprob check: before every step, trainer and rollout engine score the same tokens, which shows if both have the same weights.
+"""The logprob check: before every step, trainer and rollout engine score the same tokens, to show that both have the same weights.
 
 An engine with older weights still writes rollouts, and the run still learns, only worse: nothing but a comparison shows it.
 """
@@ -74,7 +74,7 @@ class LogprobCheck:
         self._first, self._start = remembered["first"], remembered["start"]
 
     def check(self, trainer: GRPOTrainer) -> dict[str, float]:
-        """Compare; all ranks. Returns the mean and largest difference, and how far training has moved the log-probabilities, in nats.
+        """Compare; all ranks. Returns the mean and largest difference, and how far training moved the log-probabilities, in nats.
 
         Raises EngineFailed if the weights are not finite. If the action is to stop, it also raises EngineFailed for a mean
         difference beyond the bound, and for one that only older weights explain: it has grown since the first comparison to more

@@ -17,12 +17,13 @@ class RlLoss:
 
 
 LOSSES = {
-    "grpo": RlLoss("DeepSeekMath §4.1.1, eq. 3", "over a rollout's tokens, then over rollouts", {"loss_type": "grpo"}),
-    "dr_grpo": RlLoss("Understanding R1-Zero-Like Training §3.1", "sum over tokens / max_tokens", {"loss_type": "dr_grpo"}),
-    "dapo": RlLoss("DAPO §3.3, eq. 12", "over all tokens of the whole batch", {"loss_type": "dapo"}),
-    "cispo": RlLoss("MiniMax-M1 §3.1", "over all tokens of the whole batch", {"loss_type": "cispo"}),
+    "grpo": RlLoss("DeepSeekMath, arXiv:2402.03300 §4.1.1", "over a rollout's tokens, then over rollouts", {"loss_type": "grpo"}),
+    "dr_grpo": RlLoss(
+        "Understanding R1-Zero-Like Training, arXiv:2503.20783", "their sum over max_tokens", {"loss_type": "dr_grpo"}
+    ),
+    "dapo": RlLoss("DAPO, arXiv:2503.14476 §3.3", "over all tokens of the whole batch", {"loss_type": "dapo"}),
 }
 """By name. To allow another loss, add a row; to give a recipe the choice, RlConfig needs a field."""
 
 DEFAULT_LOSS = "grpo"
-"""The loss of Difficulty-Aware Staged RL (§3.2)."""
+"""The loss of Difficulty-Aware Staged RL (§4.1), which names GRPO and no variant of it."""

@@ -25,6 +25,8 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, GRPOTrainer):
     """Syncs and checks the rollout engine before a step's rollouts, and masks rollouts without a reward."""
 
     _checked_step = -1
+    _last_loaded_step: int
+    """TRL's: the step whose weights vLLM has."""
     _seconds: dict[str, float]
     """Seconds of the current step by part, on this rank."""
     _unverified: torch.Tensor
@@ -51,7 +53,7 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, GRPOTrainer):
         self._unverified = rewards[start : start + len(inputs)].isnan().all(dim=1)
         return rewards
 
-    def _generate_and_score_completions(self, inputs: Any) -> dict[str, torch.Tensor]:
+    def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """The step's batch. TRL gives a rollout without a reward no advantage; here it leaves KL term and entropy bonus too."""
         self._seconds = {}
         batch: dict[str, torch.Tensor] = super()._generate_and_score_completions(inputs)

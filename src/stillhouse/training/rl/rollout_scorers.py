@@ -14,8 +14,8 @@ from stillhouse.execution import extensions, processes
 from stillhouse.training.rl.config import REWARDS
 from stillhouse.verification.pool import Request, VerifierPool
 from stillhouse.verification.verdict import Verdict, held_against
-from stillhouse.vocabulary.categories import scale
-from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.categories import SCALES
+from stillhouse.vocabulary.rows import Question, VerdictKind
 from stillhouse.vocabulary.transcript import END_ANSWER, parse
 
 
@@ -82,12 +82,12 @@ class FunctionScorer:
     def _verdict(self, question: Question, response: str) -> Verdict:
         try:
             reward = float(self._reward(question, response))
-        except Exception as error:  # the user's code may raise anything; a failure is counted, it does not end the run
+        except Exception as error:  # noqa: BLE001 # the user's code may raise anything; a failure is counted, it does not end the run
             return Verdict("error", None, "reward", f"{type(error).__name__}: {one_line(error)}")
         if not math.isfinite(reward):
             return Verdict("error", None, "reward", f"the reward is {reward}, not a finite number")
-        kind = "correct" if reward >= 1 else "partial" if reward > 0 else "wrong"
-        return Verdict(kind, reward * scale(question.category), "reward")
+        kind: VerdictKind = "correct" if reward >= 1 else "partial" if reward > 0 else "wrong"
+        return Verdict(kind, reward * SCALES[question.category], "reward")
 
 
 def make_scorer(reward: str, timeout_s: float) -> RolloutScorer:

@@ -5,7 +5,7 @@ import pytest
 
 from stillhouse.errors import BadConfig
 from stillhouse.training import models
-from stillhouse.training.config import FromScratch
+from stillhouse.training.config import FromCheckpoint, FromScratch
 from stillhouse.training.machine import attention
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=64)
@@ -78,11 +78,11 @@ class Model:
             raise ValueError(f"{name} is\nnot mine")
 
 
-@pytest.mark.parametrize(("refuses", "why"), [(True, "Model cannot use it: .* is not mine"), (False, "Model has eager alone")])
+@pytest.mark.parametrize(("refuses", "why"), [(True, "Model cannot use it: .* is not mine"), (False, "Model supports only eager")])
 def test_attention_that_the_model_cannot_use_is_refused_by_name_or_gone_without(gpu, monkeypatch, capsys, refuses, why):
     monkeypatch.setattr(attention, "find_spec", lambda name: name)
     attention.choose(Model(refuses))
     assert re.fullmatch(f"  without flash attention: {why}\n", capsys.readouterr().err)
     monkeypatch.setenv("STILLHOUSE_ATTENTION", "sdpa")
-    with pytest.raises(BadConfig, match=f"STILLHOUSE_ATTENTION=sdpa: {why}; set it to auto, which takes what there is"):
+    with pytest.raises(BadConfig, match=f"STILLHOUSE_ATTENTION=sdpa: {why}; set it to auto, which takes the best one available"):
         attention.choose(Model(refuses))

@@ -1,0 +1,53 @@
+"""Services that die while a run is followed are named and started again."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
+
+from laptop import processes, services
+from laptop.settings import Laptop
+from stillhouse.errors import ServiceFailed
+
+T = TypeVar("T")
+
+RESTARTS = 3
+
+
+class Supervisor:
+    """Looks after the services that run now."""
+
+    def __init__(self, laptop: Laptop, say: Callable[[str], None]) -> None:
+        self._laptop, self._say = laptop, say
+        self._restarts: Counter[str] = Counter()
+        self._patience = 0.0
+
+    def revive(self) -> bool:
+        """Start what died again. Whether something was started so lately that it may not answer yet.
+
+        Raises ServiceFailed, with the last line of its log, for a service that keeps dying.
+        """
+        for service in services.services(self._laptop):
+            if processes.find(self._laptop, service.name) is None:
+                self._revive(service.name)
+        return time.monotonic() < self._patience
+
+    def call(self, ask: Callable[[], T], otherwise: T) -> T:
+        """The answer; ``otherwise`` where a service that died is being started again. Raises what else fails."""
+        self.revive()
+        try:
+            return ask()
+        except ServiceFailed:
+            if not self.revive():
+                raise
+            return otherwise
+
+    def _revive(self, name: str) -> None:
+        last = services.last_line(self._laptop, name)
+        if self._restarts[name] == RESTARTS:
+            msg = f"{name} died {RESTARTS + 1} times: {last}; read {self._laptop.log(name)}"
+            raise ServiceFailed(msg)
+        self._restarts[name] += 1
+        self._say(f"{name} died ({last}): starting it again")
+        services.start_one(self._laptop, name)
+        self._patience = time.monotonic() + services.READY_WITHIN_S
