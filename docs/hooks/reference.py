@@ -115,7 +115,8 @@ def api() -> str:
     members = {name: getattr(stillhouse, name) for name in stillhouse.__all__ if name != "__version__"}
     functions = {name: member for name, member in members.items() if inspect.isfunction(member)}
     parts = [
-        f"## {name}\n\n```python\n{name}{inspect.signature(member)}\n```\n\n{docstring(member)}" for name, member in functions.items()
+        f"## {name}\n\n```python\n{name}{inspect.signature(member)}\n```\n\n{docstring(member)}"
+        for name, member in functions.items()
     ]
     parts += [f"## {name}\n\n{docstring(member)}{attributes(member)}" for name, member in members.items() if name not in functions]
     return "\n\n".join(parts)
