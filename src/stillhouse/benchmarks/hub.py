@@ -8,6 +8,7 @@ from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of
 from stillhouse.benchmarks.adapters import DatasetRow
 from stillhouse.benchmarks.definitions import VARIABLE, HubDataset
 from stillhouse.errors import MissingInput, one_line
+from stillhouse.vocabulary.text import shortened
 
 
 def hub_rows(dataset: HubDataset, name: str, commit: str) -> Iterator[DatasetRow]:
@@ -21,8 +22,9 @@ def hub_rows(dataset: HubDataset, name: str, commit: str) -> Iterator[DatasetRow
                 rows = datasets.load_dataset(dataset.name, dataset.subset, split=split, revision=commit)
             yield from (DatasetRow(row, split=split) for row in rows)
     except (OSError, ValueError, EOFError, datasets.exceptions.DatasetsError, HTTPError) as error:
+        why = shortened(one_line(error), 300)
         msg = (
-            f"benchmark {name}: {dataset.name} at {commit} cannot be read from the hub ({one_line(error)[:300]}); check commit, "
+            f"benchmark {name}: {dataset.name} at {commit} cannot be read from the hub ({why}); check commit, "
             f"network and HF_TOKEN, or put the rows in {name}.jsonl below {VARIABLE} and write {name}@sha256-DIGEST"
         )
         raise MissingInput(msg) from error

@@ -15,6 +15,7 @@ from stillhouse.benchmarks.adapters import DatasetRow, question
 from stillhouse.benchmarks.definitions import livecodebench_window
 from stillhouse.errors import BadConfig, BadRows
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.text import shortened
 
 STDIN = "Write a Python program that reads standard input and writes standard output."
 STARTER = "Complete this Python code:\n```python\n{}\n```"
@@ -41,7 +42,7 @@ def _tests(row: DatasetRow) -> dict[str, Any]:
     """The tests as ``test_cases`` of a question: programs by input and output, methods by assertions."""
     cases = [*json.loads(row["public_test_cases"]), *_private(row["private_test_cases"])]
     if not cases:
-        msg = f"LiveCodeBench: a problem has no tests: {row['question_content'][:80]!r}; is the file whole?"
+        msg = f"LiveCodeBench: a problem has no tests: {shortened(row['question_content'], 80)!r}; is the file whole?"
         raise BadRows(msg)
     tests: dict[str, Any] = {"fn_name": None, "inputs": [], "outputs": [], "assert_case": [], "language": "python"}
     if cases[0]["testtype"] == "stdin":
