@@ -1,6 +1,5 @@
 """Read artifacts as frames: rows, dropped rows, the outcomes of a report, lineage."""
 
-import json
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +8,7 @@ from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store, tables
 from stillhouse.artifacts.manifest import Link, Manifest
 from stillhouse.artifacts.scratch import scratch_directory
+from stillhouse.benchmarks.outcomes import read_outcomes
 from stillhouse.errors import BadRows, MissingInput
 from stillhouse.exchange import files
 from stillhouse.execution.execute import fetch
@@ -102,12 +102,11 @@ def _rows(uri: str, manifest: Manifest, directory: Path) -> pl.DataFrame:
 
 def _outcomes(directory: Path) -> pl.DataFrame:
     """One row per verified sample of a report."""
-    outcomes = json.loads((directory / "outcomes.json").read_bytes())
     rows = [
-        (benchmark, record["protocol"], int(number), question_id, index, passed)
-        for benchmark, record in outcomes.items()
-        for number, questions in record["rounds"].items()
-        for question_id, samples in questions.items()
+        (name, benchmark.protocol, number, question_id, index, passed)
+        for name, benchmark in read_outcomes(directory.as_uri()).benchmarks.items()
+        for number, result in benchmark.rounds.items()
+        for question_id, samples in result.passed.items()
         for index, passed in enumerate(samples)
     ]
     return pl.DataFrame(rows, OUTCOMES_SCHEMA, orient="row")
