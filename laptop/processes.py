@@ -92,6 +92,12 @@ def find(laptop: Laptop, name: str) -> Any:
     return sessions[0].leader() if sessions else None
 
 
+def end_remains(laptop: Laptop, name: str) -> None:
+    """End what a service that was killed left behind: its workers still listen on its port."""
+    if find(laptop, name) is None:
+        _end({process for session in _sessions(laptop, name) for process in session.members(laptop.home)})
+
+
 def stop(laptop: Laptop, names: Iterable[str]) -> list[str]:
     """End the services and all that they started: SIGTERM to each, then SIGKILL. Returns the names of those that ran."""
     names = list(names)
