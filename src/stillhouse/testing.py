@@ -18,7 +18,19 @@ from stillhouse.execution.contract import Outputs, StageInputs
 from stillhouse.execution.execute import execute
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.vocabulary import ids, rows
-from stillhouse.vocabulary.rows import Dropped, Graded, Message, ModelGrade, Question, Response, Screened, Selected, Verified
+from stillhouse.vocabulary.categories import FACTS
+from stillhouse.vocabulary.rows import (
+    Dropped,
+    Graded,
+    Message,
+    ModelGrade,
+    Question,
+    Response,
+    Screened,
+    Selected,
+    VerdictKind,
+    Verified,
+)
 from stillhouse.vocabulary.settings import StageConfig
 
 
@@ -47,10 +59,13 @@ def response(asked: Question, answer: str | None = None, **changes: Any) -> Resp
     return replace(made, **changes)
 
 
-def verified(given: Response, *, passed: bool = True, **changes: Any) -> Verified:
-    """The verdict on a response."""
-    kind, score = ("correct", 1.0) if passed else ("wrong", 0.0)
-    return replace(Verified(*rows.response_key(given), kind, score, passed, "toy", "", 0.01), **changes)
+def verified(given: Response, *, passed: bool | None = True, threshold: float = 0.99, **changes: Any) -> Verified:
+    """The verdict on a response: right or wrong, or what a ``verify_score`` among the changes means by the threshold."""
+    kind: VerdictKind = "correct" if passed else "wrong"
+    row = replace(Verified(*rows.response_key(given), kind, float(passed or 0), passed, "toy", "", 0.01, "", threshold), **changes)
+    if "verify_score" not in changes:
+        return row
+    return replace(row, passed=None if row.verify_score is None else row.verify_score > threshold)
 
 
 def screened(given: Response, *, kept: bool = True, **changes: Any) -> Screened:
@@ -65,16 +80,17 @@ def graded(asked: Question, pass_rate: float = 0.5, **changes: Any) -> Graded:
         "model": "toy", "n": 4, "pass_rate": pass_rate, "mean_score": pass_rate, "cv": 0.5 if 0 < pass_rate < 1 else None,
         "low": max(0.0, pass_rate - 0.3), "high": min(1.0, pass_rate + 0.3),
     }  # fmt: skip
-    return replace(Graded(asked.question_id, asked.category, [grade]), **changes)
+    return replace(Graded(asked.question_id, asked.category, [grade], threshold=FACTS[asked.category].pass_threshold), **changes)
 
 
 def selected(asked: Question, split: str = "sft_1", **changes: Any) -> Selected:
     """A training example: the question and a whole response to it."""
     messages: list[Message] = [*asked.messages, {"role": "assistant", "content": response(asked).text}]
-    made = Selected(
-        ids.content_id(asked.question_id, split, "full"), asked.question_id, split, "full", messages, asked.category, "toy"
-    )
-    return replace(made, **changes)
+    example = Selected(
+        ids.content_id(asked.question_id, split, "full"), asked.question_id, split, "full", messages, asked.category, "toy",
+        threshold=FACTS[asked.category].pass_threshold,
+    )  # fmt: skip
+    return replace(example, **changes)
 
 
 def right_answer(request: Request) -> str:

@@ -78,7 +78,8 @@ def test_retrain_next_night_samples_and_verifies_what_is_new_alone(home, nights)
 def test_retrain_next_nights_model_is_held_against_the_champion_before(home, nights):
     directory, uri = home
     decision = json.loads((directory / "store" / "registry" / "toy" / NIGHTS[1] / "decision.json").read_bytes())
-    assert (decision["version"], decision["against"]) == ("2", "1")
-    assert set(decision["evidence"]) == {"arithmetic-toy/round_1", "arithmetic-toy/round_2"}
+    gate = decision["decision"]
+    assert (decision["model_version"], gate["against"]) == ("2", "1")
+    assert {(item["benchmark"], item["number"]) for item in gate["evidence"]} == {("arithmetic-toy", 1), ("arithmetic-toy", 2)}
     tags = call(uri, f"model-versions/get?name={decision['model']}&version=2")["model_version"]["tags"]
-    assert {tag["key"]: tag["value"] for tag in tags}["rank"] == decision["rank"]
+    assert {tag["key"]: tag["value"] for tag in tags}["rank"] == gate["rank"]

@@ -29,7 +29,8 @@ def test_answer_study_toy_ends_in_a_comparison_of_three_students(home, study):
     made = directory / "store" / "comparison" / "toy-study" / VERSION
     record = json.loads((made / "comparison.json").read_bytes())
     assert (record["against"], list(record["differences"])) == ("original", ["answer", "summary"])
-    assert set(record["differences"]["answer"]) == {"arithmetic-toy/round_1", "arithmetic-toy/round_2"}
+    compared = [(item["benchmark"], item["number"]) for item in record["differences"]["answer"]]
+    assert compared == [("arithmetic-toy", 1), ("arithmetic-toy", 2)]
     page = (made / "comparison.html").read_text(encoding="utf-8")
     assert "Comparison with original" in page
 
@@ -59,8 +60,8 @@ def test_evaluate_maps_reports_of_a_checkpoint_over_benchmarks(home, study):
     assert {name for name in made["tasks"] if name.startswith("report/")} == {"report/0", "report/1"}
     for benchmark in ("arithmetic-toy", "word-problems"):
         output = directory / "store" / "report" / f"toy-answer-toy-{benchmark}" / "e1"
-        assert list(json.loads((output / "outcomes.json").read_bytes())) == [benchmark]
-        assert (output / "report.html").stat().st_size > 100_000
+        assert list(json.loads((output / "outcomes.json").read_bytes())["benchmarks"]) == [benchmark]
+        assert (output / "report.html").stat().st_size > 10_000
     runs = call(uri, "runs/search", {"experiment_ids": ["0", "1"], "filter": "tags.stage = 'report'", "max_results": 50})["runs"]
     names = {metric["key"] for run in runs for metric in run["data"].get("metrics", [])}
     assert any(name.startswith("word-problems/") and name.endswith("/round_1/pass_at_1") for name in names)

@@ -16,12 +16,13 @@ from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import tables
 from stillhouse.errors import EngineFailed
 from stillhouse.execution.execute import execute
-from stillhouse.sampling.engine import Request, Sampling, load
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Request, load
 from stillhouse.stages import responses, rl, screened, sft
 from stillhouse.training import models
-from stillhouse.training.models import FromScratch
-from stillhouse.training.rl.logprob_check import asked_of_server, by_trainer, pairs
-from stillhouse.training.rl.rollout_prompts import Prompt
+from stillhouse.training.config import FromCheckpoint, FromScratch
+from stillhouse.training.rl.logprob_check import by_server, by_trainer, pairs
+from stillhouse.training.rl.rollout_prompts import RolloutPrompt
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Question, Response, Screened, Selected
 from tests.conftest import answers, free_port, server
@@ -182,24 +183,24 @@ def test_vllm_writes_rollouts_in_the_trainers_process_with_the_trained_weights(a
     assert metrics["train/sampling/sampling_logp_difference/max"] < 1e-4, "TRL's own comparison, of the rollouts"
 
 
-def test_vllm_that_is_not_handed_the_weights_stops_the_run(artifacts):
-    deaf = "from stillhouse.training import sampler\nsampler._reload = lambda trainer: None"
+def test_vllm_without_weight_sync_stops_the_run(artifacts):
+    deaf = "from stillhouse.training.rl import rollout_engine\nrollout_engine._reload = lambda trainer: None"
     done = trained(artifacts, "stale", deaf)
     assert done.returncode != 0
-    assert "error: rollouts: the sampler has not the trained weights" in done.stderr, done.stderr[-4000:]
+    assert "error: rollouts: the rollout engine does not have the trained weights" in done.stderr, done.stderr[-4000:]
     assert not (output(artifacts, "stale") / "manifest.json").exists()
 
 
-def test_vllm_served_scores_the_probe_as_the_trainer_does(artifacts, endpoint):
+def test_vllm_served_scores_tokens_as_the_trainer_does(artifacts, endpoint):
     import requests
     from accelerate import Accelerator
 
-    model, tokenizer = models.load(models.FromCheckpoint(), artifacts / "sft" / "tiny" / "1", (), 0)
-    prompts = {each.question_id: Prompt(each, each.messages, 0) for each in testing.questions(4)}
+    model, tokenizer = models.load(FromCheckpoint(), artifacts / "sft" / "tiny" / "1", (), 0)
+    prompts = {each.question_id: RolloutPrompt(each, each.messages, 0) for each in testing.questions(4)}
     probed = pairs(prompts, tokenizer)
     client = SimpleNamespace(model="tiny", base_url=endpoint.removesuffix("/v1"), session=requests.Session())
     trainer = SimpleNamespace(model=model, accelerator=Accelerator(cpu=True))
-    assert asked_of_server(client, probed) == pytest.approx(by_trainer(trainer, probed), abs=1e-4)
+    assert by_server(client, probed) == pytest.approx(by_trainer(trainer, probed), abs=1e-4)
 
 
 @pytest.fixture
@@ -208,11 +209,11 @@ def served(artifacts, endpoint, tmp_path):
     return {"STILLHOUSE_ROLLOUT_SERVER": endpoint.removesuffix("/v1"), "STILLHOUSE_ROLLOUT_WEIGHTS": str(tmp_path)}
 
 
-def test_vllm_server_that_is_not_handed_the_weights_stops_the_run(artifacts, served):
-    deaf = "from stillhouse.training import handover\nhandover.hand_over = lambda trainer, through: None"
+def test_vllm_server_without_weight_sync_stops_the_run(artifacts, served):
+    deaf = "from stillhouse.training.rl import weight_sync\nweight_sync.sync_through = lambda trainer, shared: None"
     done = trained(artifacts, "served-stale", deaf, **served)
     assert done.returncode != 0
-    assert "error: rollouts: the sampler has not the trained weights" in done.stderr, done.stderr[-4000:]
+    assert "error: rollouts: the rollout engine does not have the trained weights" in done.stderr, done.stderr[-4000:]
 
 
 def test_vllm_server_writes_rollouts_with_the_trained_weights(artifacts, served, tmp_path):

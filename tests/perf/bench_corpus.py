@@ -19,7 +19,7 @@ from stillhouse.artifacts import tables
 from stillhouse.artifacts.tables import Parts
 from stillhouse.stages import sft
 from stillhouse.training import models
-from stillhouse.training.models import FromScratch
+from stillhouse.training.config import FromScratch
 from stillhouse.vocabulary.rows import Selected
 from tests.perf.measure import table
 

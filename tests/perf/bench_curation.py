@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stillhouse.artifacts import tables
-from stillhouse.curation.near import NearDuplicates
+from stillhouse.curation.config import NearDuplicates
 from stillhouse.stages import questions
 from stillhouse.vocabulary.rows import Question
 from tests.perf.measure import peak_gib, table, timed

@@ -13,15 +13,15 @@ from itertools import islice
 
 from stillhouse import testing
 from stillhouse.curation import contamination
-from stillhouse.curation.contamination import Decontamination
-from stillhouse.curation.normalised import Reading, reader
+from stillhouse.curation.config import Decontamination
+from stillhouse.curation.normalised import NormalisedQuestion, normaliser
 from stillhouse.sources import arithmetic
-from stillhouse.sources.arithmetic import Arithmetic
+from stillhouse.sources.config import Arithmetic
 from stillhouse.vocabulary.rows import Question
 from tests.perf.measure import table
 
 N_CLEAN = 20_000
-READ = reader(None)
+READ = normaliser(None)
 
 
 def main() -> None:
@@ -82,8 +82,8 @@ def _random(exam: Sequence[Question]) -> list[Question]:
     return [testing.question(" ".join(rng.choices(words, k=60))) for _ in range(N_CLEAN - 2000)]
 
 
-Rule = Callable[[Reading], bool]
-"""Whether a question is dropped. Readings are made beforehand: the stage makes them anyway."""
+Rule = Callable[[NormalisedQuestion], bool]
+"""Whether a question is dropped. Questions are normalised beforehand: the stage does it anyway."""
 
 
 def _found(rule: Rule, questions: Sequence[Question]) -> float:
@@ -91,7 +91,7 @@ def _found(rule: Rule, questions: Sequence[Question]) -> float:
     return sum(map(rule, map(READ, questions))) / len(questions)
 
 
-def _cpu_s(rule: Rule, readings: Sequence[Reading]) -> float:
+def _cpu_s(rule: Rule, readings: Sequence[NormalisedQuestion]) -> float:
     """CPU seconds, the least of five runs."""
     seconds = []
     for _ in range(5):
@@ -112,5 +112,5 @@ def _eight_grams(exam: Sequence[Question]) -> Rule:
 
 
 def _ours(exam: Sequence[Question]) -> Rule:
-    exams = contamination.index({"exam": exam}, Decontamination())
-    return lambda reading: bool(exams.matches(reading))
+    benchmark_index = contamination.index({"exam": exam}, Decontamination())
+    return lambda question: bool(benchmark_index.matches(question))

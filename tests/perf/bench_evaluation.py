@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from stillhouse import benchmarks, testing
+from stillhouse import testing
 from stillhouse.artifacts import tables
+from stillhouse.benchmarks.datasets import questions
 from stillhouse.benchmarks.evaluation import evaluate
 from stillhouse.sampling.engine import Request, load, response
 from stillhouse.stages import report, sft
-from stillhouse.stages.verified import verdicts
-from stillhouse.training.models import FromScratch
+from stillhouse.training.config import FromScratch
 from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.scoring import verdicts
 from stillhouse.vocabulary.rows import Question, Selected
 from tests.perf.measure import table, timed
 
@@ -28,7 +29,7 @@ def main() -> None:
     config = report.Config(
         benchmarks=(BENCHMARK,), engine="transformers", samples=SAMPLES, max_tokens=64, system_prompt="none", suffix="none"
     )
-    asked = benchmarks.questions(BENCHMARK)
+    asked = questions(BENCHMARK)
     requests = _requests(config, asked)
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)

@@ -141,7 +141,7 @@ def stage_against_vllm() -> None:
 
 def make_model(directory: Path) -> None:
     from stillhouse.stages import sft
-    from stillhouse.training.models import FromScratch
+    from stillhouse.training.config import FromScratch
     from stillhouse.vocabulary.rows import Selected
 
     tables.write(directory / "selected", [testing.selected(each) for each in testing.questions(20)], Selected)

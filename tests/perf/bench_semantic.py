@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from stillhouse.curation import embedding
-from stillhouse.curation.embedding import SemanticDuplicates
+from stillhouse.curation.config import SemanticDuplicates
 from tests.perf.measure import peak_gib, table, timed
 
 N_ROWS = int(os.environ.get("STILLHOUSE_BENCH_ROWS", "100_000"))

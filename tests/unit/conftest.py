@@ -6,7 +6,7 @@ import pytest
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.stages import sft
-from stillhouse.training.models import FromScratch
+from stillhouse.training.config import FromScratch
 from stillhouse.vocabulary.rows import Selected
 
 ENVIRONMENT = {

@@ -1,12 +1,17 @@
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stillhouse import testing
+from stillhouse.errors import Preempted
 from stillhouse.stages import DATA_PATH
 from stillhouse.vocabulary.rows import Question, Response
 
@@ -30,7 +35,7 @@ def error_of(*arguments: object, cwd: Path | None = None) -> str:
 
 def test_help_lists_every_stage_with_its_first_line():
     text = stillhouse("--help").stdout
-    tools = ("export", "import", "lineage", "rollback", "show", "summary")
+    tools = ("export", "import", "lineage", "rollback", "show", "summary", "sync")
     assert [name for name in (*DATA_PATH, *tools) if f" {name} " not in text] == []
 
 
@@ -39,7 +44,7 @@ def test_store_out_of_reach_is_one_line_and_exit_code_75(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
     done = stillhouse("show", "s3://house/questions/mine/1", rc=75, cwd=tmp_path)
-    assert done.stderr.startswith("error: s3://house/questions/mine/1")
+    assert done.stderr.startswith("try again: s3://house/questions/mine/1")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -170,32 +175,115 @@ def test_lineage_artifact_that_is_gone_is_marked(tmp_path):
     assert f"questions ← {uri} · gone from the store" in stillhouse("lineage", f"{tmp_path}/screened/toy/1").stdout
 
 
-def test_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def raising(tmp_path, monkeypatch, capsys):
+    """Runs a stage whose work raises an error: what is said on standard error, and the exit code."""
     from stillhouse import __main__
     from stillhouse.execution import execute
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    def run(error: BaseException | Callable[[], None]) -> tuple[str, int]:
+        def work(*_: object, **__: object) -> None:
+            if isinstance(error, BaseException):
+                raise error
+            error()
 
-    monkeypatch.setattr(execute, "execute", full)
-    monkeypatch.setattr(sys, "argv", ["stillhouse", "verified", "--output", str(tmp_path)])
-    with pytest.raises(SystemExit, match="1"):
-        __main__.main()
-    assert "No space left on device; free some room, or set STILLHOUSE_SCRATCH" in capsys.readouterr().err
+        monkeypatch.setattr(execute, "execute", work)
+        monkeypatch.setattr(sys, "argv", ["stillhouse", "verified", "--output", str(tmp_path)])
+        for stream in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, stream, getattr(sys, stream))  # main wraps them
+        with pytest.raises(SystemExit) as ended:
+            __main__.main()
+        return capsys.readouterr().err, ended.value.code
+
+    before = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, before)
 
 
-def test_interrupted_says_that_it_can_go_on(tmp_path, monkeypatch, capsys):
-    from stillhouse import __main__
-    from stillhouse.execution import execute
+class SafetensorError(Exception):
+    """As safetensors' own."""
 
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(execute, "execute", interrupt)
-    monkeypatch.setattr(sys, "argv", ["stillhouse", "verified", "--output", str(tmp_path)])
-    with pytest.raises(SystemExit, match="^75$"):
-        __main__.main()
-    assert "run the same command again to go on" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        OSError(122, "Disk quota exceeded"),
+        OSError("Error writing bytes to file. Detail: [errno 28] No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError(
+            "[enforce fail at inline_container.cc:862] . PytorchStreamWriter failed writing file data/3: file write failed"
+        ),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_full_disk_is_one_line_whoever_meets_it(raising, error):
+    said, code = raising(error)
+    assert len(said.splitlines()) == 1
+    assert said.startswith("error: ")
+    assert "; free some room, or set STILLHOUSE_SCRATCH" in said
+    assert code == 1
+
+
+def test_full_disk_behind_another_error_is_told(raising):
+    error = RuntimeError("could not save")
+    error.__cause__ = OSError(28, "No space left on device")
+    assert "could not save; free some room" in raising(error)[0]
+
+
+@pytest.mark.parametrize(("error", "word"), [(KeyboardInterrupt(), "stopped by the user"), (Preempted(), "preempted (SIGTERM)")])
+def test_interrupted_says_by_what_and_that_it_can_go_on(raising, error, word):
+    said, code = raising(error)
+    assert said == f"try again: {word}; a finished part is kept, run the same command again to go on\n"
+    assert code == 75
+
+
+def test_sigterm_is_told_as_preemption(raising):
+    said, code = raising(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert (said[:30], code) == ("try again: preempted (SIGTERM)", 75)
+
+
+def test_version_is_the_installed_one():
+    from importlib.metadata import version
+
+    assert stillhouse("--version").stdout == f"stillhouse {version('stillhouse')}\n"
+
+
+def test_sync_without_a_server_says_what_to_set():
+    done = stillhouse("sync", rc=75)
+    assert "sync needs an MLflow server, and MLFLOW_TRACKING_URI is not set" in done.stderr
+
+
+def obeyed(text: str) -> list[str]:
+    """The characters that a terminal would obey."""
+    return [char for char in text if unicodedata.category(char) in {"Cc", "Cf"} and char not in "\n\t"]
+
+
+def test_escape_sequences_of_rows_and_columns_never_reach_the_terminal(tmp_path):
+    question = {
+        "question_id": "q1", "category": "math", "messages": [{"role": "user", "content": "1 + 1? \x9b31m \u202e"}],
+        "reference_answer": "2",
+    }  # fmt: skip
+    response = {"question_id": "q1", "model": "large\x1b[31m", "sample_index": 0, "text": "<answer>\\boxed{2}</answer>"}
+    wrong = {"w": question | {"category": "math\x1b]0;PWNED\x07"}, "c": question | {"x\x1b[31m": "1"}}
+    for name, row in ({"q": question, "r": response} | wrong).items():
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    commands = {
+        "q": ["import", "q.jsonl", "--as", "questions", "-o", "o/questions/x/1"],
+        "r": ["import", "r.jsonl", "--as", "responses", "-o", "o/responses/x/1"],
+        "w": ["import", "w.jsonl", "--as", "questions", "-o", "o/questions/w/1"],
+        "c": ["import", "c.jsonl", "--as", "questions", "-o", "o/questions/c/1"],
+        "v": ["verified", "-i", "questions=o/questions/x/1", "-i", "responses=o/responses/x/1", "-o", "o/verified/x/1"],
+        "s": ["show", "o/questions/x/1"],
+        "t": ["show", "o/verified/x/1"],
+    }
+    told = {}
+    for name, command in commands.items():
+        done = subprocess.run([PROGRAM, *command], capture_output=True, text=True, cwd=tmp_path)
+        told[name] = done.stdout + done.stderr
+    assert {name: obeyed(text) for name, text in told.items()} == {name: [] for name in commands}
+    assert r"large\x1b[31m" in told["v"]
+    assert r"x\x1b[31m" in told["c"]
 
 
 def test_error_reaches_the_termination_log(tmp_path, monkeypatch, capsys):

@@ -64,6 +64,11 @@ def join(uri: str, *names: str) -> str:
     return "/".join((uri.rstrip("/"), *names))
 
 
+def artifact_name(uri: str) -> str:
+    """``laptop-anneal`` of ``…/sft/laptop-anneal/demo``."""
+    return uri.split("/")[-2]
+
+
 def local_path(uri: str) -> Path:
     """The path a ``file://`` URI names."""
     return Path(unquote(urlsplit(uri).path))

@@ -1,120 +1,132 @@
-"""Benchmarks that others publish: their rows from the Hugging Face hub, or from a file of one's own in the same columns.
+"""The questions of a benchmark: generated here, or read from the Hugging Face hub or from a file with the hub's columns.
 
-``DATA`` names the content, because a name on the hub does not: a commit of the data set (40 hex digits), or ``sha256-`` and the
-first 12 or more digits of a file's hash. A file is ``{STILLHOUSE_BENCHMARKS}/{name}.jsonl`` or ``.parquet``, a directory or an
-``s3://`` prefix; a benchmark that reads several splits has one file with a further column, ``split``.
+A file is ``{STILLHOUSE_BENCHMARKS}/{name}.jsonl`` or ``.parquet``; the variable names a directory or an ``s3://`` prefix. For a
+data set with several splits, the one file has an extra column, ``split``.
 """
 
-import json
-import os
-import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
+import datasets
 
+# The hub's client raises the errors of its HTTP library under this name.
+from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+from stillhouse import sources
 from stillhouse.artifacts import store
 from stillhouse.artifacts.scratch import scratch_directory
+from stillhouse.benchmarks import adapters, livecodebench
+from stillhouse.benchmarks.adapters import DatasetRow
+from stillhouse.benchmarks.definitions import AdapterName, Benchmark, HubDataset, bare_name, definition, pinned
 from stillhouse.errors import BadConfig, BadRows, MissingInput, one_line
-from stillhouse.exchange.files import sha256
+from stillhouse.exchange.files import Bad, objects, sha256
+from stillhouse.execution import environment
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.text import shortened
 
-DATA = re.compile(r"[0-9a-f]{40}|sha256-[0-9a-f]{12,64}")
 SUFFIXES = (".jsonl", ".parquet")
 VARIABLE = "STILLHOUSE_BENCHMARKS"
+MAX_LINE_BYTES = 2**30
+"""Longest line read: the hidden tests of one LiveCodeBench problem take many megabytes."""
+
+DatasetAdapter = Callable[[Iterable[DatasetRow], str], Iterator[Question]]
+"""``adapter(rows, name)`` yields the questions of the benchmark ``name``, which goes into their ``source`` column."""
+
+ADAPTERS: dict[AdapterName, DatasetAdapter] = {
+    "problems": adapters.problems,
+    "gsm8k": adapters.gsm8k,
+    "ifeval": adapters.ifeval,
+    "gpqa": adapters.gpqa,
+    "mmlu": adapters.mmlu,
+    "livecodebench": livecodebench.questions,
+}
 
 
-class Row(dict[str, Any]):
-    """One published row; a column that it lacks raises BadRows."""
+def questions(name: str) -> list[Question]:
+    """The benchmark's questions, without worked responses.
 
-    def __missing__(self, column: str) -> Any:
-        msg = f"a published row has no column {column!r}, it has {', '.join(self)}; is this the data set's own form?"
-        raise BadRows(msg)
-
-
-@dataclass(frozen=True)
-class Published:
-    """Where the rows lie, and ``form(rows, source)``: how they become questions."""
-
-    hub: str
-    """Name of the data set on the hub."""
-    form: Callable[[Iterable[Row], str], Iterator[Question]]
-    subset: str | None = None
-    splits: tuple[str, ...] = ("test",)
-    files: str | None = None
-    """Where the data set's own loader is a program, which is not run: its files of JSON lines."""
+    Raises BadConfig with the nearest name on a typo, and for a published benchmark without its data's pin; MissingInput if the data
+    cannot be reached; BadRows if it has other columns.
+    """
+    try:
+        full = pinned(name)
+    except ValueError as error:
+        raise BadConfig(str(error)) from error
+    return [replace(row, original_response=None) for row in _rows(definition(full), full) if isinstance(row, Question)]
 
 
-def read(source: Published, name: str, data: str) -> Iterator[Question]:
-    """The questions. Raises BadConfig without ``data``, MissingInput where it cannot be reached, BadRows for other columns."""
+def _rows(benchmark: Benchmark, full: str) -> Iterable[object]:
+    """Questions, and the rows that a generated source dropped."""
+    if isinstance(benchmark.source, HubDataset):
+        return read(benchmark.source, bare_name(full), full.partition(":")[2])
+    if callable(benchmark.source):
+        return benchmark.source()
+    return sources.read(benchmark.source)
+
+
+def read(dataset: HubDataset, name: str, data: str) -> Iterator[Question]:
+    """The questions of a published data set at the commit or digest ``data``.
+
+    Raises BadConfig without ``data``, MissingInput if it cannot be reached, BadRows if the columns differ from the hub's.
+    """
     if not data:
         msg = (
-            f"benchmark {name} is published by others and its content has to be named: {name}@COMMIT of {source.hub} on the "
+            f"benchmark {name} is published by others and its data has no pin; write {name}@COMMIT of {dataset.name} on the "
             f"Hugging Face hub, or {name}@sha256-DIGEST of {name}.jsonl below {VARIABLE}"
         )
         raise BadConfig(msg)
-    rows = _file_rows(name, data) if data.startswith("sha256-") else _hub_rows(source, name, data)
-    yield from source.form(rows, name)
+    rows = _file_rows(name, data) if data.startswith("sha256-") else _hub_rows(dataset, name, data)
+    yield from ADAPTERS[dataset.adapter](rows, name)
 
 
-def _hub_rows(source: Published, name: str, commit: str) -> Iterator[Row]:
-    import datasets
-
-    # Of whichever library it speaks HTTP with.
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
-
+def _hub_rows(dataset: HubDataset, name: str, commit: str) -> Iterator[DatasetRow]:
     try:
-        for split in source.splits:
-            if source.files:
-                path = f"hf://datasets/{source.hub}@{commit}/{source.files}"
-                found = datasets.load_dataset("json", data_files=path, split="train", streaming=True)
+        for split in dataset.splits:
+            if dataset.files:
+                path = f"hf://datasets/{dataset.name}@{commit}/{dataset.files}"
+                rows = datasets.load_dataset("json", data_files=path, split="train", streaming=True)
             else:
-                found = datasets.load_dataset(source.hub, source.subset, split=split, revision=commit)
-            yield from (Row(row, split=split) for row in found)
+                rows = datasets.load_dataset(dataset.name, dataset.subset, split=split, revision=commit)
+            yield from (DatasetRow(row, split=split) for row in rows)
     except (OSError, ValueError, EOFError, datasets.exceptions.DatasetsError, HTTPError) as error:
+        why = shortened(one_line(error), 300)
         msg = (
-            f"benchmark {name}: {source.hub} at {commit} cannot be read from the hub ({one_line(error)[:300]}); check commit, "
+            f"benchmark {name}: {dataset.name} at {commit} cannot be read from the hub ({why}); check commit, "
             f"network and HF_TOKEN, or put the rows in {name}.jsonl below {VARIABLE} and write {name}@sha256-DIGEST"
         )
         raise MissingInput(msg) from error
 
 
-def _file_rows(name: str, data: str) -> Iterator[Row]:
-    root = os.environ.get(VARIABLE)
+def _file_rows(name: str, data: str) -> Iterator[DatasetRow]:
+    root = environment.text(VARIABLE)
     if not root:
-        msg = f"benchmark {name}@{data}: {VARIABLE} is not set; let it name the directory or s3:// prefix that holds {name}.jsonl"
+        msg = f"benchmark {name}@{data}: {VARIABLE} is not set; set it to the directory or s3:// prefix that holds {name}.jsonl"
         raise MissingInput(msg)
-    wanted = [f"{name}{suffix}" for suffix in SUFFIXES]
-    there = store.store_of(root)
-    found = [each for each in there.names(root) if each in wanted]
-    if not found:
-        msg = f"benchmark {name}@{data}: neither {' nor '.join(wanted)} lies below {root}; put it there, or name a hub commit"
+    candidates = [f"{name}{suffix}" for suffix in SUFFIXES]
+    root_store = store.store_of(root)
+    files = [file for file in root_store.names(root) if file in candidates]
+    if not files:
+        msg = f"benchmark {name}@{data}: no {' or '.join(candidates)} below {root}; put it there, or name a commit on the hub"
         raise MissingInput(msg)
     with scratch_directory() as scratch:
-        path = there.fetch(root, scratch, found[:1]) / found[0]
-        _check(name, data.removeprefix("sha256-"), path)
-        yield from _parquet(path) if path.suffix == ".parquet" else _lines(path)
+        path = root_store.fetch(root, scratch, files[:1]) / files[0]
+        _check_digest(name, data.removeprefix("sha256-"), path)
+        yield from _published_rows(path)
 
 
-def _check(name: str, digest: str, path: Path) -> None:
-    found = sha256(path)
-    if not found.startswith(digest):
-        msg = f"benchmark {name}: {path.name} has sha256 {found}, sha256-{digest} is named; restore the file, or name this one"
+def _check_digest(name: str, digest: str, path: Path) -> None:
+    actual = sha256(path)
+    if not actual.startswith(digest):
+        msg = (
+            f"benchmark {name}: {path.name} has sha256 {actual}, the config pins sha256-{digest}; restore the file, or pin this one"
+        )
         raise BadConfig(msg)
 
 
-def _parquet(path: Path) -> Iterator[Row]:
-    for batch in pq.ParquetFile(path).iter_batches():
-        yield from map(Row, batch.to_pylist())
-
-
-def _lines(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield Row(json.loads(line))
-            except (TypeError, ValueError) as error:
-                msg = f"{path.name} line {number}: not an object in JSON ({error}); correct it"
-                raise BadRows(msg) from error
+def _published_rows(path: Path) -> Iterator[DatasetRow]:
+    for number, row in objects(path, MAX_LINE_BYTES):
+        if isinstance(row, Bad):
+            msg = f"{path.name} line {number}: not a JSON object ({row.detail}); correct the line"
+            raise BadRows(msg)
+        yield DatasetRow(row)

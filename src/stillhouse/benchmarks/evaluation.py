@@ -1,11 +1,16 @@
-"""A model on a benchmark: rounds of answers, chain by chain, each verified."""
+"""A model on a benchmark: rounds of responses, chain by chain, each verified.
+
+A chain is one sample of one question through all rounds.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stillhouse.sampling.engine import Engine, Sampling, response, row_seed
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Engine, response
 from stillhouse.sampling.rounds import ask_all
 from stillhouse.vocabulary.rows import Message, Question, Response, ResponseKey, Verified
+from stillhouse.vocabulary.seeds import row_seed
 
 Verify = Callable[[Mapping[str, Question], Sequence[Response]], list[Verified]]
 """Questions by id, and responses -> the verdict on each response, in order."""
@@ -13,19 +18,19 @@ Verify = Callable[[Mapping[str, Question], Sequence[Response]], list[Verified]]
 
 @dataclass
 class Evaluation:
-    """All rounds of one model on one benchmark, in the order they were asked."""
+    """All rounds of one model on one benchmark, in the order in which they were sampled."""
 
     questions: Sequence[Question]
     responses: list[Response] = field(default_factory=list)
     verified: list[Verified] = field(default_factory=list)
 
     def outcomes(self, number: int) -> dict[str, list[bool]]:
-        """Round -> question id -> passed, by sample. Samples the verifier failed on are left out, never counted as wrong."""
-        found: dict[str, list[bool]] = {question.question_id: [] for question in self.questions}
+        """Question id -> whether each sample passed in the round. Samples that the verifier failed on are left out, not wrong."""
+        passed: dict[str, list[bool]] = {question.question_id: [] for question in self.questions}
         for row in self.verified:
             if row.round == number and row.passed is not None:
-                found[row.question_id].append(row.passed)
-        return {question: passed for question, passed in found.items() if passed}
+                passed[row.question_id].append(row.passed)
+        return {question: samples for question, samples in passed.items() if samples}
 
     def tokens(self, number: int) -> float:
         """Mean completion tokens of a response in the round."""
@@ -33,33 +38,33 @@ class Evaluation:
         return sum(lengths) / len(lengths)
 
     def stop_ratio(self, number: int) -> float:
-        """Share of the round's responses that ended by themselves (DeepDistill, Fig. 5)."""
-        ended = [row.finish_reason == "stop" for row in self.responses if row.round == number]
-        return sum(ended) / len(ended)
+        """Share of the round's responses that the model ended by itself (DeepDistill, Fig. 5)."""
+        stopped = [row.finish_reason == "stop" for row in self.responses if row.round == number]
+        return sum(stopped) / len(stopped)
 
 
 def evaluate(
     engine: Engine, verify: Verify, sampling: Sampling, model: str, questions: Sequence[Question], samples: int, rounds: int,
     progress: Callable[[int, int], None],
 ) -> Evaluation:  # fmt: skip
-    """Ask every question ``samples`` times in each of ``rounds`` rounds, and verify the answers."""
-    result = Evaluation(questions)
+    """Sample ``samples`` responses to every question in each of ``rounds`` rounds, and verify them."""
+    evaluation = Evaluation(questions)
     by_id = {question.question_id: question for question in questions}
     answers: dict[tuple[str, int], str | None] = {}
     total = len(questions) * samples * rounds
 
     def seed_of(key: ResponseKey, messages: Sequence[Message]) -> int:
-        # The model's name stays out of the seed: two checkpoints are compared on equal random numbers.
+        # Leave the model's name out of the seed: two checkpoints are compared on equal random numbers.
         return row_seed(sampling.seed, (key[0], *key[3:]))
 
     for number in range(1, rounds + 1):
-        made = []
+        responses = []
         requests = list(ask_all(sampling, model, questions, samples, number, answers, seed_of))
         for request, completion in engine.sample(requests):
-            made.append(response(sampling, request, completion))
-            progress(len(result.responses) + len(made), total)
-        made.sort(key=lambda row: (row.question_id, row.sample_index))
-        result.responses += made
-        result.verified += verify(by_id, made)
-        answers = {(row.question_id, row.sample_index): row.answer for row in made}
-    return result
+            responses.append(response(sampling, request, completion))
+            progress(len(evaluation.responses) + len(responses), total)
+        responses.sort(key=lambda row: (row.question_id, row.sample_index))
+        evaluation.responses += responses
+        evaluation.verified += verify(by_id, responses)
+        answers = {(row.question_id, row.sample_index): row.answer for row in responses}
+    return evaluation

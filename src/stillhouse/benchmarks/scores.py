@@ -1,75 +1,62 @@
-"""An evaluation -> what is reported of it: pass@1 and pass@k with intervals, stop ratio and length, by round."""
+"""An evaluation -> what a report says about it: pass@1 and pass@k with intervals, stop ratio and length, by round."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from stillhouse.benchmarks.evaluation import Evaluation
-from stillhouse.benchmarks.intervals import Interval, pass_at_1, pass_at_k
-from stillhouse.benchmarks.protocol import Protocol
-from stillhouse.benchmarks.trajectories import Step, step
-
-
-@dataclass(frozen=True)
-class RoundScore:
-    """One round of one model on one benchmark."""
-
-    pass_at_1: Interval
-    pass_at_k: dict[int, Interval]
-    """For k = 2, 4, 8 … as far as every question has as many verified samples."""
-    tokens: float
-    stop_ratio: float
+from stillhouse.benchmarks.intervals import pass_at_1, pass_at_k
+from stillhouse.benchmarks.outcomes import BenchmarkOutcome, EvaluationProtocol, RoundOutcome
+from stillhouse.benchmarks.trajectories import round_step
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One model on one benchmark, and all that is said of it."""
+    """One model on one benchmark: its rows, and their outcome."""
 
     name: str
-    protocol: Protocol
     evaluation: Evaluation
-    scores: dict[int, RoundScore]
-    """By round."""
-    steps: list[Step]
-    """From round to round."""
+    outcome: BenchmarkOutcome
 
     def metrics(self) -> dict[str, float]:
-        """Names and numbers for MLflow. The protocol's id is in the name, so that only equal ones share a chart."""
-        prefix = f"{self.name}/{self.protocol.id[:8]}"
-        made: dict[str, float] = {}
-        for number, score in self.scores.items():
-            passed = score.pass_at_1
-            numbers = {"pass_at_1": passed.mean, "low": passed.low, "high": passed.high}
-            numbers |= {"tokens": score.tokens, "stop_ratio": score.stop_ratio}
-            numbers |= {f"pass_at_{k}": interval.mean for k, interval in score.pass_at_k.items()}
-            made |= {f"{prefix}/round_{number}/{name}": value for name, value in numbers.items()}
-        for each in self.steps:
-            flips = {"wrong_to_correct": float(each.wrong_to_correct), "correct_to_wrong": float(each.correct_to_wrong)}
-            made |= {f"{prefix}/round_{each.number}/{name}": value for name, value in flips.items()}
-            if each.tokens_per_point is not None:
-                made[f"{prefix}/round_{each.number}/tokens_per_point"] = each.tokens_per_point
-        made[f"{prefix}/n_unverified"] = sum(row.passed is None for row in self.evaluation.verified)
-        return made
-
-    def record(self) -> dict[str, Any]:
-        """What a comparison needs, ready for JSON: the protocol, which samples of which question passed, the scores."""
-        return {
-            "protocol": self.protocol.id,
-            "settings": self.protocol.model_dump(mode="json"),
-            "rounds": {str(number): self.evaluation.outcomes(number) for number in self.scores},
-            "scores": {str(number): asdict(score) for number, score in self.scores.items()},
-            "steps": [asdict(each) for each in self.steps],
-        }
+        """Names and values for MLflow. The protocol's id is in the name, so that only equal protocols share a chart."""
+        prefix = f"{self.name}/{self.outcome.protocol[:8]}"
+        values: dict[str, float] = {}
+        for number, result in self.outcome.rounds.items():
+            interval = result.pass_at_1
+            of_round = {"pass_at_1": interval.mean, "low": interval.low, "high": interval.high}
+            of_round |= {"tokens": result.tokens, "stop_ratio": result.stop_ratio}
+            of_round |= {f"pass_at_{k}": several.mean for k, several in result.pass_at_k.items()}
+            values |= {f"{prefix}/round_{number}/{name}": value for name, value in of_round.items()}
+        for step in self.outcome.steps:
+            flips = {"wrong_to_correct": float(step.wrong_to_correct), "correct_to_wrong": float(step.correct_to_wrong)}
+            values |= {f"{prefix}/round_{step.number}/{name}": value for name, value in flips.items()}
+            if step.tokens_per_point is not None:
+                values[f"{prefix}/round_{step.number}/tokens_per_point"] = step.tokens_per_point
+        values[f"{prefix}/n_unverified"] = self.outcome.n_unverified
+        return values
 
 
-def measure(name: str, protocol: Protocol, evaluation: Evaluation) -> Measured:
-    """Score every round. Raises NothingToDo where the verifier failed on all of a round's answers."""
-    rounds = sorted({row.round for row in evaluation.responses})
-    steps = [found for number in rounds[1:] if (found := step(evaluation, number))]
-    return Measured(name, protocol, evaluation, {number: _score(evaluation, number) for number in rounds}, steps)
+def measure(name: str, protocol: EvaluationProtocol, evaluation: Evaluation) -> Measured:
+    """Score every round. Raises NothingToDo if the verifier failed on all responses of a round."""
+    numbers = sorted({row.round for row in evaluation.responses})
+    outcome = BenchmarkOutcome(
+        protocol=protocol.id,
+        settings=protocol,
+        n_questions=len(evaluation.questions),
+        n_unverified=sum(row.passed is None for row in evaluation.verified),
+        rounds={number: _round_outcome(evaluation, number) for number in numbers},
+        steps=[step for number in numbers[1:] if (step := round_step(evaluation, number))],
+    )
+    return Measured(name, evaluation, outcome)
 
 
-def _score(evaluation: Evaluation, number: int) -> RoundScore:
-    outcomes = list(evaluation.outcomes(number).values())
-    fewest = min((len(each) for each in outcomes), default=0)
-    several = {k: pass_at_k(outcomes, k) for k in (2**power for power in range(1, fewest.bit_length())) if k <= fewest}
-    return RoundScore(pass_at_1(outcomes), several, evaluation.tokens(number), evaluation.stop_ratio(number))
+def _round_outcome(evaluation: Evaluation, number: int) -> RoundOutcome:
+    passed = evaluation.outcomes(number)
+    outcomes = list(passed.values())
+    fewest = min((len(samples) for samples in outcomes), default=0)
+    return RoundOutcome(
+        passed=passed,
+        pass_at_1=pass_at_1(outcomes),
+        pass_at_k={k: pass_at_k(outcomes, k) for k in (2**power for power in range(1, fewest.bit_length())) if k <= fewest},
+        tokens=evaluation.tokens(number),
+        stop_ratio=evaluation.stop_ratio(number),
+    )

@@ -1,1 +1,1 @@
-"""Raw questions -> questions worth answering: interleaving, exact duplicates, contamination."""
+"""Curate raw questions: mix sources, apply rules, remove duplicates and contamination, label."""

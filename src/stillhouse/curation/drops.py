@@ -1,4 +1,4 @@
-"""What was read and dropped, and what benchmarks ask too: counts, and the rows themselves, written as they come."""
+"""What was read, what was dropped, and which questions match a benchmark: counts, and the rows, written as they come."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,8 +9,8 @@ from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Dropped, Question
 
 
-class Ledger:
-    """The books of one run. Only rows of the run's own shard are entered."""
+class Drops:
+    """Counts and writes the drops of one run; only rows of the run's own shard."""
 
     def __init__(self, output: Path) -> None:
         self.read: Counter[str] = Counter()
@@ -19,32 +19,32 @@ class Ledger:
         self.dropped: Counter[str] = Counter()
         """Rows by reason."""
         self.pairs = Parts(output / "contamination", Match, "pairs")
-        """The evidence on contamination."""
+        """The evidence of contamination."""
         self._rows = Parts(output / "dropped", Dropped)
 
-    def refuse(self, row: Dropped) -> None:
-        """Enter a row that its source dropped."""
+    def add_refused(self, row: Dropped) -> None:
+        """Add a row that its source dropped."""
         self._refused += 1
-        self._drop(row)
+        self._add(row)
 
-    def drop_question(self, question: Question, reason: str, detail: str) -> None:
-        """Enter a question that is not passed on."""
-        self._drop(rows.dropped(question, reason, detail))
+    def add_question(self, question: Question, reason: str, detail: str) -> None:
+        """Add a question that is not passed on."""
+        self._add(rows.dropped(question, reason, detail))
 
     @property
     def n_read(self) -> int:
-        """All rows, those that sources refused among them."""
+        """All rows read, including those that sources dropped."""
         return self.read.total() + self._refused
 
-    def note(self, match: Match) -> None:
-        """Enter a pair of questions that were taken for one."""
+    def add_match(self, match: Match) -> None:
+        """Add a question that matches a benchmark question."""
         self.pairs.add(match)
 
     def close(self) -> None:
-        """Write what is left to write."""
+        """Write the remaining rows."""
         self._rows.flush()
         self.pairs.flush()
 
-    def _drop(self, row: Dropped) -> None:
+    def _add(self, row: Dropped) -> None:
         self.dropped[row.reason] += 1
         self._rows.add(row)

@@ -1,180 +1,172 @@
-"""Which of the questions in the pool stay: one of each group of duplicates, none that a benchmark asks, not more than wanted.
+"""Decide which spooled questions stay: one per group of duplicates, none that a benchmark asks, at most ``max_questions``.
 
-The priority within a group is declared, so that what stays does not hang on the order of the input: a question that can be
+The priority within a group is declared, so that the result does not depend on the order of the input: a question that can be
 verified (it has a reference answer, tests or constraints) before one that cannot, then the rank of its source, then the longer
-text, then the lower id. Rows of one id are one question: of these the first in the stream stays.
+text, then the lower id. Rows of one id are the same question: the first in the stream stays.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from stillhouse.curation import embedding, near
-from stillhouse.curation.contamination import Exams, Match
-from stillhouse.curation.embedding import SemanticDuplicates
-from stillhouse.curation.normalised import asked
-from stillhouse.curation.spool import Columns, Pool
+from stillhouse.curation.config import SemanticDuplicates
+from stillhouse.curation.contamination import BenchmarkIndex, Match
+from stillhouse.curation.normalised import user_text
+from stillhouse.curation.spool import Spool, SpoolColumns
 from stillhouse.curation.words import words
 from stillhouse.vocabulary.ids import normalise
 from stillhouse.vocabulary.rows import Question
 
-if TYPE_CHECKING:
-    import numpy as np
-
 STAY = 0
 REASONS = ("", "duplicate", "near_duplicate", "contaminated", "semantic_duplicate", "surplus")
-"""What a verdict stands for, in the order in which questions are asked."""
+"""Names of the reason codes, in the order in which the checks run."""
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """One verdict to each question of the pool."""
+class Decisions:
+    """One decision per spooled question; every array is (n_questions,)."""
 
-    reasons: "np.ndarray[Any, Any]"
-    """Place in ``REASONS``; ``STAY`` for a question that stays."""
-    representatives: "np.ndarray[Any, Any]"
-    """For a duplicate the place of the question kept in its stead."""
-    similarities: "np.ndarray[Any, Any]"
-    """How like it that one is."""
-    ids: "np.ndarray[Any, Any]"
-    """The question_id of each, as a number."""
+    reasons: npt.NDArray[np.uint8]
+    """Index into ``REASONS``; ``STAY`` for a question that stays."""
+    representatives: npt.NDArray[np.int64]
+    """For a duplicate, the row of the question kept instead."""
+    similarities: npt.NDArray[np.float32]
+    """For a duplicate, its similarity to that question."""
+    ids: npt.NDArray[np.uint64]
+    """The question_id as a number."""
     contaminated: dict[int, str]
-    """What embeddings found of a question that a benchmark asks too, by place."""
+    """The evidence by embeddings that a benchmark asks the question too, by row."""
     max_questions: int | None
 
-    def reason(self, place: int) -> tuple[str, str]:
+    def reason(self, row: int) -> tuple[str, str]:
         """Why the question does not stay, as reason and detail."""
-        name = REASONS[self.reasons[place]]
+        name = REASONS[self.reasons[row]]
         if name == "contaminated":
-            return name, self.contaminated[place]
+            return name, self.contaminated[row]
         if name == "surplus":
             return name, f"max_questions is {self.max_questions}"
-        representative = int(self.ids[self.representatives[place]])
-        return name, f"kept instead: {representative:016x}, similarity {self.similarities[place]:.3f}"
+        representative = int(self.ids[self.representatives[row]])
+        return name, f"kept instead: {representative:016x}, similarity {self.similarities[row]:.3f}"
 
-    def staying(self, order: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-        """Those of the places in ``order`` that stay so far."""
-        staying: np.ndarray[Any, Any] = order[self.reasons[order] == STAY]
+    def staying(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The rows in ``order`` that stay so far."""
+        staying: npt.NDArray[np.int64] = order[self.reasons[order] == STAY]
         return staying
 
-    def drop(self, reason: str, found: Iterable[tuple[int, int, float]]) -> None:
-        """Enter duplicates: (place, place of the one kept, similarity)."""
+    def drop(self, reason: str, duplicates: Iterable[tuple[int, int, float]]) -> None:
+        """Drop duplicates: (row, row of the question kept, similarity)."""
         code = REASONS.index(reason)
-        for place, representative, similarity in found:
-            self.reasons[place], self.representatives[place], self.similarities[place] = code, representative, similarity
+        for row, representative, similarity in duplicates:
+            self.reasons[row], self.representatives[row], self.similarities[row] = code, representative, similarity
 
 
-def priority(columns: Columns) -> "np.ndarray[Any, Any]":
-    """The places of all questions, those to keep first."""
-    import numpy as np
-
-    place = np.arange(len(columns.ids))
-    return np.lexsort((place, columns.ids, -columns.lengths.astype(np.int64), columns.ranks, 1 - columns.references))
+def priority(columns: SpoolColumns) -> npt.NDArray[np.int64]:
+    """The rows of all questions (n_questions,), preferred ones first."""
+    row = np.arange(len(columns.ids))
+    return np.lexsort((row, columns.ids, -columns.lengths.astype(np.int64), columns.ranks, 1 - columns.references))
 
 
-def _undecided(columns: Columns, max_questions: int | None) -> Verdicts:
-    """Verdicts by which all stay."""
-    import numpy as np
-
+def _undecided(columns: SpoolColumns, max_questions: int | None) -> Decisions:
+    """Decisions by which all questions stay."""
     size = len(columns.ids)
-    return Verdicts(
+    return Decisions(
         np.zeros(size, np.uint8), np.zeros(size, np.int64), np.zeros(size, np.float32), columns.ids, {}, max_questions
     )  # fmt: skip
 
 
 def decide(
-    pool: Pool, exams: Exams, semantic: SemanticDuplicates | None, model: str, max_questions: int | None,
-    note: Callable[[Match], None],
-) -> Verdicts:  # fmt: skip
-    """The verdict on every question of the pool; ``note`` is told of what embeddings find in benchmarks."""
-    columns = pool.columns()
-    verdicts, order = _undecided(columns, max_questions), priority(columns)
-    _drop_equal(verdicts, columns, order)
-    if pool.signatures:
-        staying = verdicts.staying(order)
-        verdicts.drop("near_duplicate", near.duplicates(pool.signatures, columns.templates, staying))
-    if semantic or (exams.entries and exams.config.min_similarity):
-        for match in _by_meaning(pool, verdicts, exams, semantic, model, order):
-            note(match)
+    spool: Spool, benchmark_index: BenchmarkIndex, semantic: SemanticDuplicates | None, model: str, max_questions: int | None,
+    add_match: Callable[[Match], None],
+) -> Decisions:  # fmt: skip
+    """Decide on every spooled question. ``add_match`` is called with each match that embeddings find in a benchmark."""
+    columns = spool.columns()
+    decisions, order = _undecided(columns, max_questions), priority(columns)
+    _drop_equal(decisions, columns, order)
+    if spool.signatures:
+        staying = decisions.staying(order)
+        decisions.drop("near_duplicate", near.duplicates(spool.signatures, columns.templates, staying))
+    if semantic or (benchmark_index.entries and benchmark_index.config.min_similarity):
+        for match in _by_meaning(spool, decisions, benchmark_index, semantic, model, order):
+            add_match(match)
     if max_questions is not None:
-        in_stream = (verdicts.reasons == STAY).nonzero()[0]
-        verdicts.reasons[in_stream[max_questions:]] = REASONS.index("surplus")
-    return verdicts
+        in_stream = (decisions.reasons == STAY).nonzero()[0]
+        decisions.reasons[in_stream[max_questions:]] = REASONS.index("surplus")
+    return decisions
 
 
-def _drop_equal(verdicts: Verdicts, columns: Columns, order: "np.ndarray[Any, Any]") -> None:
-    """Of the questions with one normalised prompt all but the first in ``order``."""
-    import numpy as np
-
+def _drop_equal(decisions: Decisions, columns: SpoolColumns, order: npt.NDArray[np.int64]) -> None:
+    """Among questions with equal normalised prompts, drop all but the first in ``order``."""
     _, firsts, numbers = np.unique(columns.prompts[order], return_index=True, return_inverse=True)
     representatives = order[firsts][numbers]
     gone = representatives != order
-    verdicts.reasons[order[gone]] = REASONS.index("duplicate")
-    verdicts.representatives[order[gone]] = representatives[gone]
-    verdicts.similarities[order[gone]] = 1.0
+    decisions.reasons[order[gone]] = REASONS.index("duplicate")
+    decisions.representatives[order[gone]] = representatives[gone]
+    decisions.similarities[order[gone]] = 1.0
 
 
 def _by_meaning(
-    pool: Pool, verdicts: Verdicts, exams: Exams, semantic: SemanticDuplicates | None, model: str, order: "np.ndarray[Any, Any]"
-) -> Iterator[Match]:
+    spool: Spool, decisions: Decisions, benchmark_index: BenchmarkIndex, semantic: SemanticDuplicates | None, model: str,
+    order: npt.NDArray[np.int64],
+) -> Iterator[Match]:  # fmt: skip
     """Embed what stays so far; drop what a benchmark asks, then semantic duplicates. Yields the matches with benchmarks."""
-    import numpy as np
-
-    loaded, columns = embedding.load(model), pool.columns()
-    examined = embedding.embed(loaded, [entry.text for entry in exams.entries]) if exams.entries else None
-    places: list[int] = []
-    vectors = []
-    for batch, questions in _staying(pool, verdicts):
-        made = embedding.embed(loaded, [asked(question.messages) for question in questions])
+    loaded, columns = embedding.load(model), spool.columns()
+    entries = benchmark_index.entries
+    benchmark_vectors = embedding.embed(loaded, [entry.text for entry in entries]) if entries else None
+    rows: list[int] = []
+    blocks = []
+    for batch, questions in _staying(spool, decisions):
+        vectors = embedding.embed(loaded, [user_text(question.messages) for question in questions])
         if semantic:
-            vectors.append(made)
-            places.extend(batch)
-        if exams.config.min_similarity and examined is not None:
-            yield from _alike(questions, batch, made @ examined.T, exams, verdicts, columns.owned)
-    if semantic and vectors:
-        _drop_semantic(verdicts, np.concatenate(vectors), np.asarray(places), columns, semantic, order)
+            blocks.append(vectors)
+            rows.extend(batch)
+        if (least := benchmark_index.config.min_similarity) and benchmark_vectors is not None:
+            similar = vectors @ benchmark_vectors.T
+            pairs = [(row, entry, float(similar[row, entry])) for row, entry in np.argwhere(similar > least).tolist()]
+            yield from _matches(questions, batch, pairs, benchmark_index, decisions, columns.owned)
+    if semantic and blocks:
+        _drop_semantic(decisions, np.concatenate(blocks), np.asarray(rows), columns, semantic, order)
 
 
-def _staying(pool: Pool, verdicts: Verdicts) -> Iterator[tuple[list[int], list[Question]]]:
-    """What stays so far, a batch at a time: places and questions."""
-    import numpy as np
-
-    for start, table in pool.tables():
-        here = np.flatnonzero(verdicts.reasons[start : start + table.num_rows] == STAY)
+def _staying(spool: Spool, decisions: Decisions) -> Iterator[tuple[list[int], list[Question]]]:
+    """The questions that stay so far with their rows, a batch at a time."""
+    for start, table in spool.tables():
+        here = np.flatnonzero(decisions.reasons[start : start + table.num_rows] == STAY)
         for batch in np.array_split(here, max(len(here) // embedding.BLOCK, 1)):
             if len(batch):
                 yield (batch + start).tolist(), [Question(**values) for values in table.take(batch).to_pylist()]
 
 
-def _alike(
-    questions: Sequence[Question], places: Sequence[int], similarities: "np.ndarray[Any, Any]", exams: Exams, verdicts: Verdicts,
-    owned: "np.ndarray[Any, Any]",
+def _matches(
+    questions: Sequence[Question], rows: Sequence[int], pairs: Sequence[tuple[int, int, float]], benchmark_index: BenchmarkIndex,
+    decisions: Decisions, owned: npt.NDArray[np.uint8],
 ) -> Iterator[Match]:  # fmt: skip
-    """This shard's pairs of a question and a benchmark's question that embeddings take for one; those not allowed are dropped."""
-    import numpy as np
+    """Drop the questions that embeddings match to a benchmark, unless allowed; yield this shard's matches.
 
-    for row, entry in np.argwhere(similarities > exams.config.min_similarity).tolist():
-        question = questions[row]
-        if exams.one_template(words(normalise(asked(question.messages))), entry):
+    ``pairs``: (number of the question, number of the benchmark question, similarity).
+    """
+    for number, entry, similarity in pairs:
+        question, row = questions[number], rows[number]
+        if benchmark_index.is_other_instance(words(normalise(user_text(question.messages))), entry):
             continue
-        match = exams.match(question, entry, "embedding", float(similarities[row, entry]))
+        match = benchmark_index.match(question, entry, "embedding", similarity)
         if not match.allowed:
-            verdicts.reasons[places[row]] = REASONS.index("contaminated")
-            verdicts.contaminated[places[row]] = match.summary
-        if owned[places[row]]:
+            decisions.reasons[row] = REASONS.index("contaminated")
+            decisions.contaminated[row] = match.summary
+        if owned[row]:
             yield match
 
 
 def _drop_semantic(
-    verdicts: Verdicts, vectors: "np.ndarray[Any, Any]", places: "np.ndarray[Any, Any]", columns: Columns,
-    config: SemanticDuplicates, order: "np.ndarray[Any, Any]",
+    decisions: Decisions, vectors: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], columns: SpoolColumns,
+    config: SemanticDuplicates, order: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Semantic duplicates among the questions at ``places``, one vector each, that stay so far."""
-    import numpy as np
-
-    row_of = np.full(len(order), -1)
-    row_of[places] = np.arange(len(places))
-    staying = verdicts.staying(order)
+    """Drop semantic duplicates among the questions that stay so far; ``vectors`` are the embeddings of ``rows``."""
+    position = np.full(len(order), -1)
+    position[rows] = np.arange(len(rows))
+    staying = decisions.staying(order)
     groups = None if config.same_template else columns.templates[staying]
-    found = embedding.duplicates(vectors[row_of[staying]], groups, config)
-    verdicts.drop("semantic_duplicate", ((int(staying[row]), int(staying[other]), score) for row, other, score in found))
+    duplicates = embedding.duplicates(vectors[position[staying]], groups, config)
+    decisions.drop("semantic_duplicate", ((int(staying[row]), int(staying[other]), score) for row, other, score in duplicates))

@@ -1,65 +1,66 @@
-"""The first pass: every row of the sources is read and judged on its own; what passes is put aside in the pool."""
+"""The first pass: read every row of the sources, judge it on its own, and put what passes into the spool."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from stillhouse.artifacts.shards import Shard
-from stillhouse.curation.contamination import Exams
-from stillhouse.curation.drops import Ledger
-from stillhouse.curation.filters import Filters, broken
-from stillhouse.curation.normalised import Reading
-from stillhouse.curation.spool import Pool
+from stillhouse.curation.config import Filters
+from stillhouse.curation.contamination import BenchmarkIndex
+from stillhouse.curation.drops import Drops
+from stillhouse.curation.filters import broken_rule
+from stillhouse.curation.normalised import NormalisedQuestion
+from stillhouse.curation.spool import Spool
 from stillhouse.vocabulary.rows import Dropped, Question
 
 PROGRESS_EVERY = 500
 
 
 @dataclass(frozen=True)
-class Intake:
+class FirstPass:
     """What the first pass works with."""
 
-    read: Callable[[Question], Reading]
+    normalise: Callable[[Question], NormalisedQuestion]
     filters: Filters
-    exams: Exams
+    benchmark_index: BenchmarkIndex
     shard: Shard
-    whole: bool
-    """Whether questions of other shards are put aside too, because deciding needs to see them."""
-    pool: Pool
-    ledger: Ledger
+    sees_all: bool
+    """Whether questions of other shards are spooled too, because deciding on this shard requires them."""
+    spool: Spool
+    drops: Drops
 
     def take(self, row: Question | Dropped) -> None:
-        """Judge one row. A question belongs to the shard of its normalised prompt, so that equal ones are in one shard."""
+        """Judge one row. The normalised prompt decides a question's shard, so that equal questions share a shard."""
         if isinstance(row, Dropped):
             if self.shard.holds(row.key):
-                self.ledger.refuse(row)
+                self.drops.add_refused(row)
             return
-        reading = self.read(row)
-        owned = self.shard.holds(reading.prompt)
-        if not (owned or self.whole):
+        normalised = self.normalise(row)
+        owned = self.shard.holds(normalised.prompt)
+        if not (owned or self.sees_all):
             return
-        reason = broken(reading, self.filters) or self._contaminated(reading, owned=owned)
+        reason = broken_rule(normalised, self.filters) or self._contaminated(normalised, owned=owned)
         if owned:
-            self.ledger.read[row.source or "none"] += 1
+            self.drops.read[row.source or "none"] += 1
             if reason:
-                self.ledger.drop_question(reading.question, *reason)
+                self.drops.add_question(normalised.question, *reason)
         if reason is None:
-            self.pool.add(reading, owned=owned)
+            self.spool.add(normalised, owned=owned)
 
-    def _contaminated(self, reading: Reading, *, owned: bool) -> tuple[str, str] | None:
-        found = self.exams.matches(reading)
-        for match in found if owned else ():
-            self.ledger.note(match)
-        return next((("contaminated", match.summary) for match in found if not match.allowed), None)
+    def _contaminated(self, normalised: NormalisedQuestion, *, owned: bool) -> tuple[str, str] | None:
+        matches = self.benchmark_index.matches(normalised)
+        for match in matches if owned else ():
+            self.drops.add_match(match)
+        return next((("contaminated", match.summary) for match in matches if not match.allowed), None)
 
 
 def take_all(
-    intake: Intake, stream: Iterator[Question | Dropped], total: int, progress: Callable[[float, float, str], None]
+    first_pass: FirstPass, stream: Iterator[Question | Dropped], total: int, progress: Callable[[float, float, str], None]
 ) -> None:
-    """Take the whole stream, of about ``total`` rows."""
-    done = 0
-    for done, row in enumerate(stream, start=1):
-        intake.take(row)
-        if done % PROGRESS_EVERY == 0:
-            progress(done, max(done, total), "questions")
-    progress(done, max(done, total), "questions")
-    intake.pool.close()
+    """Take the whole stream of about ``total`` rows, and close the spool."""
+    n_taken = 0
+    for n_taken, row in enumerate(stream, start=1):
+        first_pass.take(row)
+        if n_taken % PROGRESS_EVERY == 0:
+            progress(n_taken, max(n_taken, total), "questions")
+    progress(n_taken, max(n_taken, total), "questions")
+    first_pass.spool.close()

@@ -1,4 +1,4 @@
-"""Several streams of questions -> one, mixed by weight."""
+"""Mix several streams of questions into one, by weight."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,8 @@ def interleave(streams: Sequence[tuple[float, Iterator[T]]], seed: int) -> Itera
     rng = random.Random(seed)
     live = list(streams)
     while live:
-        place = rng.choices(range(len(live)), weights=[weight for weight, _ in live])[0]
+        number = rng.choices(range(len(live)), weights=[weight for weight, _ in live])[0]
         try:
-            yield next(live[place][1])
+            yield next(live[number][1])
         except StopIteration:
-            del live[place]
+            del live[number]

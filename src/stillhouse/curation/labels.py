@@ -1,7 +1,7 @@
-"""Labels that a model gives: category, difficulty in five levels, and whether a question is complete.
+"""Ask a model to label questions: category, difficulty in five levels, completeness.
 
 The 1.4M report (§2.1.2, §2.1.3) has Qwen2.5-7B-Instruct name the category and an unnamed model the difficulty; DeepDistill (Fig. 6)
-has an unnamed model find incomplete questions. None prints its prompt: these are ours.
+has an unnamed model find incomplete questions. Neither prints its prompt: these are ours.
 """
 
 import re
@@ -9,28 +9,25 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import cast
 
-from pydantic import Field
-
+from stillhouse.curation.config import Label, ModelLabels
 from stillhouse.curation.filters import has_reference
-from stillhouse.curation.normalised import asked
+from stillhouse.curation.normalised import user_text
 from stillhouse.errors import TooManyErrors
 from stillhouse.sampling import engine as engines
-from stillhouse.sampling.engine import Engine, Request, Sampling, row_seed
+from stillhouse.sampling.engine import Engine, Request
 from stillhouse.vocabulary.categories import CATEGORIES
-from stillhouse.vocabulary.rows import Question
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.rows import PromptKind, Question, ResponseKey
+from stillhouse.vocabulary.seeds import row_seed
 from stillhouse.vocabulary.transcript import END_THINK
 
 DIFFICULTIES = ("very_easy", "easy", "medium", "hard", "very_hard")
 
-Label = Literal["category", "difficulty", "completeness"]
-
 ANSWERS: dict[Label, tuple[str, ...]] = {
     "category": CATEGORIES, "difficulty": DIFFICULTIES, "completeness": ("complete", "incomplete"),
 }  # fmt: skip
-"""What may be answered."""
+"""The words that a model may answer with, by label."""
 
 _FRAME = (
     "Below is a task that a user gave to an assistant. Do not solve it. {what}\n\n<task>\n{question}\n</task>\n\n"
@@ -55,26 +52,12 @@ PROMPTS: dict[Label, str] = {
         "a figure, file or text that is not there, or asks nothing (incomplete)."
     ),
 }
-"""What is asked of the task, by label."""
-
-
-class ModelLabels(StageConfig):
-    """Which labels to ask a model for."""
-
-    model: str
-    """The model: a checkpoint directory, or a name that the engine knows."""
-    sampling: Sampling = Sampling(temperature=0, max_tokens=1024, system_prompt="none", suffix="none")
-    """How it is sampled. The papers give no value."""
-    asked: tuple[Label, ...] = ("category", "difficulty")
-    """The labels. ``category`` is asked of questions whose source says ``other``, the rest of all; a question judged incomplete is
-    dropped."""
-    max_unlabelled: float = Field(0.1, ge=0, le=1)
-    """Share of answers that may name no label, or several, before the stage fails; such questions keep what they had."""
+"""The question about the task, by label."""
 
 
 @dataclass
 class Labelled:
-    """Questions with their labels, those found incomplete apart, and counts under metric names."""
+    """Labelled questions, incomplete questions, and counts by metric name."""
 
     questions: list[Question]
     incomplete: list[Question]
@@ -82,7 +65,7 @@ class Labelled:
 
 
 def labeller(config: ModelLabels | None) -> Callable[[Sequence[Question]], Labelled] | None:
-    """Load the model; what is returned asks it for every label of every question it is given. Raises EngineFailed."""
+    """Load the model and return a function that labels questions; None without a config. Raises EngineFailed."""
     return partial(ask, config, engines.load(config.sampling, config.model)) if config else None
 
 
@@ -90,24 +73,24 @@ def ask(config: ModelLabels, engine: Engine, questions: Sequence[Question]) -> L
     """Ask the model for every label of every question."""
     answers = _answers(config, engine, questions)
     counts = Counter(f"n_asked/{label}" for _, label in answers)
-    counts.update(f"n_unlabelled/{label}" for (_, label), given in answers.items() if given is None)
-    done = Labelled([], [], counts)
+    counts.update(f"n_unlabelled/{label}" for (_, label), answer in answers.items() if answer is None)
+    labelled = Labelled([], [], counts)
     for question in questions:
-        given = {label: answers.get((question.question_id, label)) for label in config.asked}
-        if given.get("completeness") == "incomplete":
-            done.incomplete.append(question)
+        own = {label: answers.get((question.question_id, label)) for label in config.asked}
+        if own.get("completeness") == "incomplete":
+            labelled.incomplete.append(question)
             continue
-        category = given.get("category") or question.category
+        category = next((name for name in CATEGORIES if name == own.get("category")), question.category)
         if not has_reference(category, question):
             counts["n_label_without_reference"] += 1
             category = question.category
-        difficulty = given.get("difficulty") or question.difficulty_label
-        done.questions.append(replace(question, category=category, difficulty_label=difficulty))
-    return done
+        difficulty = own.get("difficulty") or question.difficulty_label
+        labelled.questions.append(replace(question, category=category, difficulty_label=difficulty))
+    return labelled
 
 
 def refuse_unlabelled(config: ModelLabels, counts: Counter[str]) -> None:
-    """Raise TooManyErrors where more answers named no label than the ceiling allows."""
+    """Raise TooManyErrors if more answers named no label than ``max_unlabelled`` allows."""
     for label in config.asked:
         n_asked, n_failed = counts[f"n_asked/{label}"], counts[f"n_unlabelled/{label}"]
         if n_failed > config.max_unlabelled * n_asked:
@@ -119,7 +102,7 @@ def refuse_unlabelled(config: ModelLabels, counts: Counter[str]) -> None:
 
 
 def _answers(config: ModelLabels, engine: Engine, questions: Sequence[Question]) -> dict[tuple[str, Label], str | None]:
-    """The model's answers by question and label; None where it named no label."""
+    """The model's answers by question and label; None if it named no label."""
     requests = [
         _request(config, question, label)
         for question in questions
@@ -129,26 +112,27 @@ def _answers(config: ModelLabels, engine: Engine, questions: Sequence[Question])
     answers: dict[tuple[str, Label], str | None] = {}
     for request, completion in engine.sample(requests):
         question_id, _, kind, _, _ = request.key
-        label = next(each for each in config.asked if kind == _kind(each))
+        label = next(label for label in config.asked if kind == _kind(label))
         answers[question_id, label] = parse(label, completion.text)
     return answers
 
 
 def _kind(label: Label) -> str:
-    """What the key of a request has for its kind of prompt."""
+    """The kind of prompt in the key of a request."""
     return f"label_{label}"
 
 
 def _request(config: ModelLabels, question: Question, label: Label) -> Request:
-    key = (question.question_id, config.model, _kind(label), 1, 0)
-    content = _FRAME.format(what=PROMPTS[label], question=asked(question.messages), answers=", ".join(ANSWERS[label]))
+    # Prompt kinds of our own: no row is made of these completions.
+    key: ResponseKey = (question.question_id, config.model, cast("PromptKind", _kind(label)), 1, 0)
+    content = _FRAME.format(what=PROMPTS[label], question=user_text(question.messages), answers=", ".join(ANSWERS[label]))
     return Request(key, [{"role": "user", "content": content}], row_seed(config.sampling.seed, key))
 
 
 def parse(label: Label, text: str) -> str | None:
-    """The one label that the answer names, after any thinking; None where it names none or several."""
+    """The one label that the answer names after any thinking; None if it names none or several."""
     answer = re.sub(r"[\s_-]+", "_", text.rpartition(END_THINK)[2].lower())
     # Longest first: "very_easy" is not "easy", "incomplete" not "complete".
     names = "|".join(sorted(ANSWERS[label], key=len, reverse=True))
-    found = set(re.findall(rf"(?<![a-z])(?:{names})(?![a-z])", answer))
-    return found.pop() if len(found) == 1 else None
+    named = set(re.findall(rf"(?<![a-z])(?:{names})(?![a-z])", answer))
+    return named.pop() if len(named) == 1 else None

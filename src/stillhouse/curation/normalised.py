@@ -1,18 +1,16 @@
-"""A source's row -> a reading: the question with its own id, language and length, and what the rules look at."""
+"""Normalise a source's row: set the question's id, language and length, and keep what the rules look at."""
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from stillhouse.curation.words import words
 from stillhouse.errors import BadConfig
 from stillhouse.vocabulary.ids import normalise, prompt_id, prompt_text
 from stillhouse.vocabulary.rows import Message, Question
-
-if TYPE_CHECKING:
-    from py3langid.langid import LanguageIdentifier
 
 ENGLISH = frozenset((
     "and", "are", "at", "by", "can", "does", "each", "find", "following", "for", "from", "given", "has", "have", "how", "if", "is",
@@ -21,69 +19,69 @@ ENGLISH = frozenset((
 ))  # fmt: skip
 """Frequent words of English."""
 ENGLISH_WORDS = 5
-"""So many different words of ``ENGLISH`` make a text English without a closer look, which takes ten times as long."""
+"""A text with this many different words of ``ENGLISH`` is English; asking the model would take ten times as long."""
 LANGUAGE_CHARACTERS = 256
-"""How much of a question its language is told from: more makes no difference but takes longer."""
+"""How much of a question is used to detect its language: more makes no difference but takes longer."""
 LANGUAGE_CONFIDENCE = 0.2
-"""Below it a language is not told: "Solve for x." would be Norwegian. Ours; the papers say nothing of it."""
+"""Confidence below which the language stays unknown: "Solve for x." would be Norwegian. Ours; the papers give no value."""
 _FORMULA = re.compile(r"\$[^$]*\$|\\[a-z]+|```.*?(?:```|$)|https?://\S+", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """One question as it was read. ``prompt`` is normalised; ``words`` are those of the prompt, its roles among them."""
+class NormalisedQuestion:
+    """A question with its id, language and length set."""
 
     question: Question
     prompt: str
+    """The normalised prompt: ``ids.normalise`` of all turns with their roles."""
     words: list[str]
+    """The words of the prompt, roles included."""
 
 
-def asked(messages: Sequence[Message]) -> str:
+def user_text(messages: Sequence[Message]) -> str:
     """What the user says in the conversation."""
     return "\n".join(message["content"] for message in messages if message["role"] == "user")
 
 
-def reader(tokenizer: str | None) -> Callable[[Question], Reading]:
-    """What makes a reading of a row: ``n_tokens`` is counted by the tokenizer of that name, or in words where it is None."""
+def normaliser(tokenizer: str | None) -> Callable[[Question], NormalisedQuestion]:
+    """A function that normalises a row; ``n_tokens`` is counted by the tokenizer of this name, or in words if it is None."""
     count = _counter(tokenizer)
 
-    def read(row: Question) -> Reading:
+    def normalised(row: Question) -> NormalisedQuestion:
         prompt = normalise(prompt_text(row.messages))
-        found = words(prompt)
-        made = replace(
-            row, question_id=prompt_id(prompt, row.reference_answer), language=row.language or language(row.messages, found),
+        prompt_words = words(prompt)
+        question = replace(
+            row, question_id=prompt_id(prompt, row.reference_answer), language=row.language or language(row.messages, prompt_words),
             # The role of each message is one word of the prompt.
-            n_tokens=count(row.messages) if count else len(found) - len(row.messages),
+            n_tokens=count(row.messages) if count else len(prompt_words) - len(row.messages),
         )  # fmt: skip
-        return Reading(made, prompt, found)
+        return NormalisedQuestion(question, prompt, prompt_words)
 
-    return read
+    return normalised
 
 
-def language(messages: Sequence[Message], found: Sequence[str]) -> str | None:
-    """The ISO 639-1 code of the language that the user speaks, by py3langid; None where it cannot be told. ``found``: all words."""
-    if len(ENGLISH.intersection(found)) >= ENGLISH_WORDS:
+def language(messages: Sequence[Message], prompt_words: Sequence[str]) -> str | None:
+    """The ISO 639-1 code of the user's language, by py3langid; None if it cannot be detected. ``prompt_words``: all words."""
+    if len(ENGLISH.intersection(prompt_words)) >= ENGLISH_WORDS:
         return "en"
-    code, confidence = _identifier().classify(_FORMULA.sub(" ", asked(messages)[:LANGUAGE_CHARACTERS]))
+    code, confidence = _identifier().classify(_FORMULA.sub(" ", user_text(messages)[:LANGUAGE_CHARACTERS]))
     return str(code) if confidence >= LANGUAGE_CONFIDENCE and code != "zxx" else None
 
 
 @cache
-def _identifier() -> "LanguageIdentifier":
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
+def _identifier() -> LanguageIdentifier:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def _counter(tokenizer: str | None) -> Callable[[Sequence[Message]], int] | None:
-    """Counts a conversation's tokens. Raises BadConfig where there is no such tokenizer."""
+    """A function that counts a conversation's tokens. Raises BadConfig if the tokenizer cannot be loaded."""
     if tokenizer is None:
         return None
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer  # only some images have it
 
     try:
-        loaded = AutoTokenizer.from_pretrained(tokenizer)
+        loaded = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
     except (OSError, ValueError) as error:
         msg = f"tokenizer {tokenizer}: cannot be loaded ({error}); give a hub name or a directory with tokenizer files"
         raise BadConfig(msg) from error
-    return lambda messages: sum(len(loaded.encode(each["content"], add_special_tokens=False)) for each in messages)
+    return lambda messages: sum(len(loaded.encode(turn["content"], add_special_tokens=False)) for turn in messages)

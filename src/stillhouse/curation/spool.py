@@ -1,84 +1,81 @@
-"""The questions that pass the rules, put aside on disk, with what deciding between them takes in memory: 40 bytes to a question."""
+"""Questions that passed the rules, spooled to disk; what deciding between them requires stays in memory: 40 bytes per question."""
 
 import hashlib
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stillhouse.artifacts.tables import Parts
-from stillhouse.curation.near import NearDuplicates, Signatures
-from stillhouse.curation.normalised import Reading
+from stillhouse.curation.config import NearDuplicates
+from stillhouse.curation.near import DedupSignatures
+from stillhouse.curation.normalised import NormalisedQuestion
 from stillhouse.curation.words import quantities
 from stillhouse.vocabulary.rows import Question
 
-if TYPE_CHECKING:
-    import numpy as np
-
 
 @dataclass(frozen=True)
-class Columns:
-    """What is known of each question in the pool, in the order of the stream."""
+class SpoolColumns:
+    """What is known of each question in the spool, in the order of the stream; every array is (n_questions,)."""
 
-    ids: "np.ndarray[Any, Any]"
+    ids: npt.NDArray[np.uint64]
     """question_id as a number."""
-    prompts: "np.ndarray[Any, Any]"
+    prompts: npt.NDArray[np.uint64]
     """Hash of the normalised prompt."""
-    templates: "np.ndarray[Any, Any]"
+    templates: npt.NDArray[np.uint64]
     """Hash of the prompt's numbers and operators in order."""
-    lengths: "np.ndarray[Any, Any]"
+    lengths: npt.NDArray[np.uint32]
     """Characters of the prompt."""
-    ranks: "np.ndarray[Any, Any]"
-    """Place of the source in the declared order."""
-    references: "np.ndarray[Any, Any]"
-    """1 where there is something to verify by."""
-    owned: "np.ndarray[Any, Any]"
-    """1 where the question is of this shard."""
+    ranks: npt.NDArray[np.uint16]
+    """Rank of the source in the declared order."""
+    references: npt.NDArray[np.uint8]
+    """1 if the question can be verified."""
+    owned: npt.NDArray[np.uint8]
+    """1 if the question belongs to this shard."""
 
 
-class Pool:
-    """Questions put aside. ``close`` before asking for ``columns`` or ``tables``."""
+class Spool:
+    """Questions on disk. Call ``close`` before ``columns`` or ``tables``."""
 
     def __init__(self, directory: Path, near: NearDuplicates | None, source_order: Sequence[str]) -> None:
         self._ranks = {name: rank for rank, name in enumerate(source_order)}
         self._arrays = {"ids": array("Q"), "prompts": array("Q"), "templates": array("Q"), "lengths": array("I")}
         self._arrays |= {"ranks": array("H"), "references": array("B"), "owned": array("B")}
         self._parts = Parts(directory, Question)
-        self.signatures = Signatures(directory / "signatures", near) if near else None
+        self.signatures = DedupSignatures(directory / "signatures", near) if near else None
 
-    def add(self, reading: Reading, *, owned: bool) -> None:
-        """Put one question aside."""
-        question = reading.question
+    def add(self, normalised: NormalisedQuestion, *, owned: bool) -> None:
+        """Add one question."""
+        question = normalised.question
         values = {
-            "ids": int(question.question_id, 16), "prompts": _hash(reading.prompt), "lengths": len(reading.prompt),
-            "templates": _hash(" ".join(quantities(reading.words))), "owned": owned,
+            "ids": int(question.question_id, 16), "prompts": _hash(normalised.prompt), "lengths": len(normalised.prompt),
+            "templates": _hash(" ".join(quantities(normalised.words))), "owned": owned,
             "ranks": self._ranks.get(question.source or "", len(self._ranks)),
             "references": bool(question.reference_answer or question.test_cases or question.constraints),
         }  # fmt: skip
         for name, value in values.items():
             self._arrays[name].append(value)
         if self.signatures:
-            self.signatures.add(reading.words)
+            self.signatures.add(normalised.words)
         self._parts.add(question)
 
     def close(self) -> None:
-        """Write what is left to write."""
+        """Write the remaining questions."""
         self._parts.flush()
         if self.signatures:
             self.signatures.close()
 
-    def columns(self) -> Columns:
+    def columns(self) -> SpoolColumns:
         """The columns as arrays."""
-        import numpy as np
-
-        return Columns(**{name: np.frombuffer(column, dtype=column.typecode) for name, column in self._arrays.items()})
+        return SpoolColumns(**{name: np.frombuffer(column, dtype=column.typecode) for name, column in self._arrays.items()})
 
     def tables(self) -> Iterator[tuple[int, pa.Table]]:
-        """The questions part by part, each with the place of its first question."""
+        """The questions part by part, each with the row number of its first question."""
         start = 0
         for path in self._parts.paths:
             table = pq.read_table(path, schema=Question.SCHEMA)

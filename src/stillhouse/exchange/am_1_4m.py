@@ -1,7 +1,7 @@
 """The messages of AM-DeepSeek-R1-Distilled-1.4M: the question's turns with its reference or tests, the response with its parts.
 
-The schema has no category: without the caller's word a question with tests is code, one with a reference math, another of several
-turns multi_turn, the rest other. Who answered is the response's ``source``.
+The schema has no category. Unless the caller gives one, a question with tests is code, one with a reference math, one of several
+user turns multi_turn, any other ``other``. The response's ``source`` is the model that answered.
 """
 
 import json
@@ -10,106 +10,112 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from stillhouse.exchange import record, turns
+from stillhouse.exchange import record as records
+from stillhouse.exchange import turns
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Lenient, Record, Text
+from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import Message
 
 NAME = "am-1.4m"
-LOST = ("category", "constraints", "sampling_id", "verify_score", "perplexity", "pass_rates", *record.NOWHERE)
-"""Fields of a record that have no place here."""
+LOST = ("category", "constraints", "sampling_id", "verify_score", "perplexity", "pass_rates", *records.NOWHERE)
+"""Fields of a record that the schema has no column for."""
 
 
-class Tests(Lenient):
-    """Tests of a code question: Python that asserts, and the function it calls."""
+class PythonTests(Lenient):
+    """Tests of a code question: Python assertions, and the function they call."""
 
     test_code: Text = None
     test_entry_point: Text = None
 
 
-class Info(Lenient):
-    """What is known of a turn; all columns on every turn, null where they do not apply."""
+class Am14mInfo(Lenient):
+    """Facts about a turn; every turn has all columns, null if they do not apply."""
 
     source: Text = None
     reference_answer: Text = None
-    test_case: Tests | str | None = None
+    test_case: PythonTests | str | None = None
     think_content: Text = None
     answer_content: Text = None
 
 
-class Turn(Lenient):
+class Am14mTurn(Lenient):
     """One message."""
 
     role: str
     content: str
-    info: Info | None = None
+    info: Am14mInfo | None = None
 
 
-class Row(Lenient):
+class Am14mRow(Lenient):
     """One line."""
 
-    messages: Annotated[list[Turn], Field(min_length=1)]
+    messages: Annotated[list[Am14mTurn], Field(min_length=1)]
 
 
 def columns(rated: Collection[str]) -> list[Feature]:
     """The columns with their types; pass rates have none."""
-    return features(Row)
+    return features(Am14mRow)
 
 
-def decode(given: Mapping[str, Any], category: Text = None) -> Record:
+def decode(values: Mapping[str, Any], category: Category | None = None) -> Record:
     """The record of one row. Raises ValidationError, or Unfit."""
-    row = Row.model_validate(given)
-    asked, text = turns.split([Message(role=turn.role, content=turn.content) for turn in row.messages])
-    asking = row.messages[: len(asked)]
+    row = Am14mRow.model_validate(values)
+    question, text = turns.split([Message(role=turn.role, content=turn.content) for turn in row.messages])
+    question_turns = row.messages[: len(question)]
     info = row.messages[-1].info if text is not None else None
-    think, answer = turns.told_apart(info, text) if text is not None else (None, None)
-    reference, tests = turns.latest(asking, "reference_answer"), _test_cases(turns.latest(asking, "test_case"))
+    think, answer = turns.think_and_answer(info, text) if text is not None else (None, None)
+    reference, tests = turns.latest(question_turns, "reference_answer"), _test_cases(turns.latest(question_turns, "test_case"))
     return Record(
-        asked, category or _category(asked, reference, tests), turns.latest(asking, "source"), reference, tests, None, {}, text,
-        think, answer, record.model_of(info.source if info else None), ignored=tuple(record.unknown(row)),
+        question, category or _category(question, reference, tests), turns.latest(question_turns, "source"), reference, tests,
+        None, {}, text, think, answer, records.model_of(info.source if info else None), ignored=tuple(records.unknown(row)),
     )  # fmt: skip
 
 
-def encode(made: Record) -> dict[str, Any]:
+def encode(record: Record) -> dict[str, Any]:
     """The row of one record."""
-    said = [(each, Info()) for each in made.messages]
-    question = Info(source=made.source, reference_answer=made.reference_answer, test_case=_tests(made.test_cases))
-    said[-1] = (said[-1][0], question)
-    if made.text is not None:
-        response = Info(source=record.model_word(made.model), think_content=made.think, answer_content=made.answer)
-        said.append((Message(role="assistant", content=made.text), response))
-    return {"messages": [{"role": each["role"], "content": each["content"], "info": info.model_dump()} for each, info in said]}
+    turns_with_info = [(message, Am14mInfo()) for message in record.messages]
+    question = Am14mInfo(source=record.source, reference_answer=record.reference_answer, test_case=_tests(record.test_cases))
+    turns_with_info[-1] = (turns_with_info[-1][0], question)
+    if record.text is not None:
+        response = Am14mInfo(source=records.model_word(record.model), think_content=record.think, answer_content=record.answer)
+        turns_with_info.append((Message(role="assistant", content=record.text), response))
+    return {
+        "messages": [
+            {"role": message["role"], "content": message["content"], "info": info.model_dump()} for message, info in turns_with_info
+        ]
+    }
 
 
-def _category(asked: list[Message], reference: Text, tests: Text) -> str:
+def _category(question: list[Message], reference: Text, tests: Text) -> Category:
     if tests is not None:
         return "code"
     if reference is not None:
         return "math"
-    return "multi_turn" if sum(each["role"] == "user" for each in asked) > 1 else "other"
+    return "multi_turn" if sum(message["role"] == "user" for message in question) > 1 else "other"
 
 
-def _test_cases(given: Tests | str | None) -> Text:
-    """Our ``test_cases`` for a release's tests, which its card shows as a structure and types as a text."""
-    if isinstance(given, str):
-        loaded = _loaded(given)
-        given = Tests.model_validate(loaded) if "test_code" in loaded else Tests(test_code=given)
-    if given is None or given.test_code is None:
+def _test_cases(tests: PythonTests | str | None) -> Text:
+    """Our ``test_cases`` for a release's tests: its card shows a structure but declares a text."""
+    if isinstance(tests, str):
+        loaded = _loaded(tests)
+        tests = PythonTests.model_validate(loaded) if "test_code" in loaded else PythonTests(test_code=tests)
+    if tests is None or tests.test_code is None:
         return None
-    if given.test_entry_point is None and "call_type" in _loaded(given.test_code):
-        return given.test_code
-    return _asserted(given.test_code, given.test_entry_point)
+    if tests.test_entry_point is None and "call_type" in _loaded(tests.test_code):
+        return tests.test_code
+    return _asserted(tests.test_code, tests.test_entry_point)
 
 
-def _tests(test_cases: Text) -> Tests | None:
-    """A release's tests for ours: ``test_code`` is Python where ours are one assertion, else our JSON itself."""
+def _tests(test_cases: Text) -> PythonTests | None:
+    """A release's tests for ours: one Python assertion as ``test_code``, anything else as our JSON."""
     if test_cases is None:
         return None
     loaded = _loaded(test_cases)
     cases, entry_point = loaded.get("assert_case"), loaded.get("fn_name")
     if isinstance(cases, list) and len(cases) == 1 and test_cases == _asserted(cases[0], entry_point):
-        return Tests(test_code=cases[0], test_entry_point=entry_point)
-    return Tests(test_code=test_cases)
+        return PythonTests(test_code=cases[0], test_entry_point=entry_point)
+    return PythonTests(test_code=test_cases)
 
 
 def _asserted(code: str, entry_point: Text) -> str:
@@ -120,7 +126,7 @@ def _asserted(code: str, entry_point: Text) -> str:
 
 
 def _loaded(text: str) -> dict[str, Any]:
-    """The object a JSON text holds, empty for any other text."""
+    """The object in a JSON text; empty for any other text."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a release holds -> its dataset card: the YAML header that Hugging Face reads, counts, licences, lineage."""
+"""Write a release's dataset card: the YAML header that Hugging Face reads, counts, licences, lineage."""
 
 import re
 from collections import Counter
@@ -18,19 +18,19 @@ SIZES = {
 }  # fmt: skip
 """Upper bound of each size category of Hugging Face."""
 NOTHING: tuple[object, ...] = (None, {}, IMPORTED)
-"""What a field holds that says nothing."""
+"""Values that carry no information."""
 SHOWN = 30
-"""Values of a column that the card lists; the rest is summed up."""
+"""Values per column that the card lists; the rest is summed up."""
 KNOWN_LICENSES = {"apache-2.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "cc0-1.0", "mit", "odc-by"}
 """Licences that Hugging Face knows by this name."""
 
 
 @dataclass
-class Tally:
-    """Counts of what went by."""
+class ReleaseTally:
+    """Counts over the exported records."""
 
     losable: Collection[str]
-    """Fields that the release has no place for."""
+    """Fields of a record that the release has no column for."""
     columns: dict[str, Counter[str]] = field(
         default_factory=lambda: {name: Counter() for name in ("category", "source", "model", "license", "language")}
     )
@@ -40,7 +40,7 @@ class Tally:
     rows: int = 0
 
     def counted(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Pass the records on, and count them."""
+        """Pass the records through, and count them."""
         for record in records:
             self.rows += 1
             for name, counts in self.columns.items():
@@ -52,12 +52,12 @@ class Tally:
 
     @property
     def lost(self) -> dict[str, int]:
-        """Field that the release has no place for -> records that say something there; of those that do."""
+        """Lost field -> number of records that had a value in it; only fields with any."""
         return {name: self.filled[name] for name in self.losable if self.filled[name]}
 
 
-def render(name: str, form: str, sha256: str, size: int, tally: Tally, uris: Sequence[str]) -> str:
-    """The card of the file ``name``. It depends on the release and the artifacts alone: no clock, no machine."""
+def render(name: str, form: str, sha256: str, size: int, tally: ReleaseTally, uris: Sequence[str]) -> str:
+    """The card of the file ``name``. It depends only on the release and the artifacts, not on clock or machine."""
     parts = [
         f"---\n{yaml.safe_dump(_header(name, form, tally), sort_keys=False, allow_unicode=True)}---\n",
         f"# {store.absolute(uris[0]).rsplit('/', 2)[-2]}\n",
@@ -72,14 +72,14 @@ def render(name: str, form: str, sha256: str, size: int, tally: Tally, uris: Seq
     return "\n".join(parts)
 
 
-def _header(name: str, form: str, tally: Tally) -> dict[str, object]:
-    licenses = sorted(each for each in tally.columns["license"] if each != "not stated")
-    one = licenses[0].lower() if len(licenses) == 1 and len(tally.columns["license"]) == 1 else ""
+def _header(name: str, form: str, tally: ReleaseTally) -> dict[str, object]:
+    licenses = sorted(name for name in tally.columns["license"] if name != "not stated")
+    single = licenses[0].lower() if len(licenses) == 1 and len(tally.columns["license"]) == 1 else ""
     slug = re.sub(r"[^a-z0-9.]+", "-", " and ".join(licenses).lower()).strip("-")
     other = {"license": "other", "license_name": slug or "not-stated"}
-    languages = sorted(each for each in tally.columns["language"] if each != "not stated")
+    languages = sorted(code for code in tally.columns["language"] if code != "not stated")
     return {
-        **({"license": one} if one in KNOWN_LICENSES else other), **({"language": languages} if languages else {}),
+        **({"license": single} if single in KNOWN_LICENSES else other), **({"language": languages} if languages else {}),
         "task_categories": ["text-generation"],
         "size_categories": [next((word for bound, word in SIZES.items() if tally.rows < bound), "100M<n<1B")],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": name}]}],
@@ -100,15 +100,15 @@ def _cell(text: str) -> str:
 
 
 def _losses(form: str, lost: Mapping[str, int]) -> str:
-    said = ", ".join(f"{name} ({count:,} rows)" for name, count in lost.items()) or "nothing that was there"
+    columns = ", ".join(f"{name} ({count:,} rows)" for name, count in lost.items()) or "nothing that had a value"
     return (
-        f"The schema `{form}` has no column for: {said}. Ids follow from the questions when it is imported again; of a response\n"
-        "its seed, finish reason and token counts, of a training example its split, mode and CV are not part of a release.\n"
+        f"The schema `{form}` has no column for: {columns}. An import computes ids from the questions. A release has no\n"
+        "seed, finish reason or token counts of a response, and no split, mode or CV of a training example.\n"
     )
 
 
 def _lineage(uris: Sequence[str]) -> Iterator[str]:
-    """What the artifacts were made of; by stage, name and version: where they lie is no one else's business."""
+    """What the artifacts were made of, by stage, name and version; their location stays private."""
     seen = set()
     for depth, _, link, manifest in chain.from_iterable(map(manifests.lineage, uris)):
         if link not in seen:

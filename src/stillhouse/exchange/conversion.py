@@ -1,4 +1,4 @@
-"""Records of a release -> rows of the path, with the ids and numbers that a release does not have."""
+"""Convert records of a release into rows of the path, adding the ids and numbers that a release lacks."""
 
 import json
 from collections import Counter
@@ -7,12 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stillhouse.exchange.record import Record
-from stillhouse.grading import config
 from stillhouse.vocabulary import ids
-from stillhouse.vocabulary.rows import Graded, ModelGrade, Question, Response, ResponseKey, Screened, Verified, response_key
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS
+from stillhouse.vocabulary.rows import (
+    Graded,
+    ModelGrade,
+    Question,
+    Response,
+    ResponseKey,
+    Screened,
+    VerdictKind,
+    Verified,
+    response_key,
+)
+from stillhouse.vocabulary.statistics import wilson_interval
 
 METHOD = "release"
-"""The ``method`` of a verdict that a release came with."""
+"""The ``method`` of a verdict that came with a release."""
 RELEASED_SAMPLES = 4
 """Responses of each model behind a released pass rate (DeepDistill §2.3)."""
 
@@ -25,14 +36,14 @@ def question_of(record: Record, question_id: str, license_name: str | None) -> Q
     )  # fmt: skip
 
 
-def says_something(name: str, record: Record) -> bool:
-    """Whether a row of this artifact has anything from the release: verdicts without any score are not worth an artifact."""
+def has_content(name: str, record: Record) -> bool:
+    """Whether a row of this artifact holds anything from the release: verdicts without a score do not make an artifact."""
     return {"verified": record.verify_score, "screened": record.perplexity}.get(name, record) is not None
 
 
 @dataclass
 class Conversion:
-    """What has to be remembered from record to record: some 200 bytes a question, 100 a question and model."""
+    """State kept from record to record: about 200 bytes per question, 100 per question and model."""
 
     license: str | None = None
     contents: dict[int, int] = field(default_factory=dict)
@@ -41,21 +52,21 @@ class Conversion:
     """Hash of question and model -> responses so far."""
 
     def rows_of(self, record: Record) -> Iterator[tuple[str, Any]]:
-        """The record's rows, each with the name of its artifact. A question alone that was there before has none."""
+        """The record's rows, each with the name of its artifact; none for a repeated question without a response."""
         question_id, is_new = self._question_id(record)
         if is_new:
             yield "questions", question_of(record, question_id, self.license)
             if record.pass_rates:
                 yield "graded", graded(record, question_id)
         if record.text is not None:
-            made = self._response(record, question_id, record.text)
-            key = response_key(made)
-            yield "responses", made
+            response = self._response(record, question_id, record.text)
+            key = response_key(response)
+            yield "responses", response
             yield "verified", verified(record, key)
             yield "screened", screened(record, key)
 
     def _question_id(self, record: Record) -> tuple[str, bool]:
-        """The question's id, and whether it is new: questions that differ in any column keep apart, the first as it is."""
+        """The question's id, and whether it is new. Questions that differ in any column get different ids."""
         plain = ids.question_id(record.messages, record.reference_answer)
         turns = tuple((turn["role"], turn["content"]) for turn in record.messages)
         columns = (
@@ -70,9 +81,9 @@ class Conversion:
         return question_id, is_new
 
     def _response(self, record: Record, question_id: str, text: str) -> Response:
-        place = hash((question_id, record.model))
-        index = self.samples[place]
-        self.samples[place] += 1
+        sampled = hash((question_id, record.model))
+        index = self.samples[sampled]
+        self.samples[sampled] += 1
         return Response(
             question_id, record.model, "question", 1, index, text, record.think, record.answer, "stop", prompt_tokens=0,
             completion_tokens=0, seed=0, sampling_id=record.sampling_id,
@@ -80,18 +91,17 @@ class Conversion:
 
 
 def verified(record: Record, key: ResponseKey) -> Verified:
-    """The verdict a response was released with; of kind ``error`` where the release has no score for it."""
-    score, limits = record.verify_score, config.PassThresholds()
+    """The verdict a response was released with, by the category's own threshold; kind ``error`` if the release has no score."""
+    score, threshold = record.verify_score, PASS_THRESHOLDS[record.category]
     if score is None:
-        detail = "released without a score"
-        return Verified(*key, kind="error", verify_score=None, passed=None, method=METHOD, detail=detail, seconds=0.0)
-    passed = score > getattr(limits, record.category)
-    kind = "correct" if passed else "partial" if score > 0 else "wrong"
-    return Verified(*key, kind=kind, verify_score=score, passed=passed, method=METHOD, detail="", seconds=0.0)
+        return Verified(*key, "error", None, passed=None, method=METHOD, detail="released without a score", seconds=0.0)
+    passed = score > threshold
+    kind: VerdictKind = "correct" if passed else "partial" if score > 0 else "wrong"
+    return Verified(*key, kind, score, passed=passed, method=METHOD, detail="", seconds=0.0, threshold=threshold)
 
 
 def screened(record: Record, key: ResponseKey) -> Screened:
-    """The screening a response was released after: its perplexity is the release's, of repetition it had none to be dropped for."""
+    """The screening before the release: it kept the response, so repetition is 0; the perplexity is the release's."""
     whole = record.think is not None and record.answer is not None
     return Screened(
         *key, perplexity=record.perplexity, longest_repeat=0, frequent_ngrams=0, structure_ok=whole, kept=True, reason=None
@@ -99,12 +109,12 @@ def screened(record: Record, key: ResponseKey) -> Screened:
 
 
 def graded(record: Record, question_id: str) -> Graded:
-    """The released pass rates of a question, without a level: which model has which role is a stage's config.
+    """The released pass rates of a question, without a level: a stage's config decides which model has which role.
 
-    A release says neither scores nor their spread: the mean score is the pass rate, as its card defines it, the CV unknown.
+    A release has neither scores nor their spread: the mean score is the pass rate, as its card defines it; the CV is unknown.
     """
-    made: list[ModelGrade] = []
+    grades: list[ModelGrade] = []
     for model, rate in sorted(record.pass_rates.items()):
-        low, high = config.wilson_interval(rate, RELEASED_SAMPLES)
-        made.append(ModelGrade(model=model, n=RELEASED_SAMPLES, pass_rate=rate, mean_score=rate, cv=None, low=low, high=high))
-    return Graded(question_id, record.category, made)
+        low, high = wilson_interval(rate, RELEASED_SAMPLES)
+        grades.append(ModelGrade(model=model, n=RELEASED_SAMPLES, pass_rate=rate, mean_score=rate, cv=None, low=low, high=high))
+    return Graded(question_id, record.category, grades)

@@ -1,4 +1,4 @@
-"""Artifacts -> a release: one file of JSON lines in a public schema, and its dataset card beside it."""
+"""Export artifacts as a release: one JSON Lines file in a public schema, with its dataset card beside it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and its digest."""
+    """The written file: its rows and digest."""
 
     rows: int
     sha256: str
     lost: dict[str, int]
-    """Columns that the schema has no place for -> rows that had a value there."""
+    """Columns that the schema lacks -> rows that had a value in them."""
 
 
 def export(uris: Sequence[str], form: str, output: str, splits: Collection[str] = ()) -> Exported:
-    """Write what the artifacts at ``uris`` hold, with all that those they were made of know, to the file ``output``.
+    """Write the artifacts at ``uris``, joined to everything they were made of, to the file ``output``.
 
-    Both files appear whole or not at all. The same again changes nothing. Raises BadConfig, MissingInput, BadRows, NothingToDo for
-    a release without rows, StaleOutput where another file or another card lies there.
+    Both files appear whole or not at all; a second, equal export changes nothing. Raises BadConfig, MissingInput, BadRows,
+    NothingToDo for a release without rows, StaleOutput if a different file or card is already there.
     """
     if form not in SCHEMAS:
         msg = f"--as {form}: no such schema; {nearest(form, SCHEMAS, 'schemas')}"
@@ -36,15 +36,15 @@ def export(uris: Sequence[str], form: str, output: str, splits: Collection[str] 
     target = store.absolute(output)
     directory, _, name = target.rpartition("/")
     if target.startswith("file://") and store.local_path(target).is_dir():
-        msg = f"--output {output}: a directory; name a file in it, such as {name}/{form}.jsonl.zst"
+        msg = f"--output {output}: is a directory; name a file in it, for example {name}/{form}.jsonl.zst"
         raise BadConfig(msg)
-    found = joined.artifacts(uris)
-    if splits and not found["selected"]:
-        msg = f"--split {next(iter(splits))}: none of the artifacts is a selected; leave --split out"
+    links_by_stage = joined.artifacts(uris)
+    if splits and not links_by_stage["selected"]:
+        msg = f"--split {next(iter(splits))}: no selected artifact was given; leave --split out"
         raise BadConfig(msg)
     with scratch_directory() as scratch:
-        fetched = {stage: [fetch(stage, link, scratch) for link in links] for stage, links in found.items()}
-        tally = card.Tally(SCHEMAS[form].LOST)
+        fetched = {stage: [fetch(stage, link, scratch) for link in links] for stage, links in links_by_stage.items()}
+        tally = card.ReleaseTally(SCHEMAS[form].LOST)
         path = scratch / name
         count = writing.write(path, map(SCHEMAS[form].encode, tally.counted(joined.records(fetched, splits))))
         if not count:
@@ -53,18 +53,18 @@ def export(uris: Sequence[str], form: str, output: str, splits: Collection[str] 
             raise NothingToDo(msg)
         digest = files.sha256(path)
         (scratch / CARD).write_text(card.render(name, form, digest, path.stat().st_size, tally, uris), encoding="utf-8")
-        for made in (path, scratch / CARD):
-            _refuse_other(made, directory, scratch)
-        for made in (path, scratch / CARD):
-            store.store_of(directory).upload(made, store.join(directory, made.name))
+        for written in (path, scratch / CARD):
+            _refuse_other(written, directory, scratch)
+        for written in (path, scratch / CARD):
+            store.store_of(directory).upload(written, store.join(directory, written.name))
     return Exported(count, digest, tally.lost)
 
 
-def _refuse_other(made: Path, directory: str, scratch: Path) -> None:
-    """Raise StaleOutput where a file of this name and other content lies in the directory."""
-    there = store.store_of(directory)
-    if made.name in there.names(directory):
-        old = there.fetch(directory, scratch / "old", [made.name]) / made.name
-        if files.sha256(old) != files.sha256(made):
-            msg = f"{store.join(directory, made.name)}: another file lies there; nothing was overwritten: choose another directory"
+def _refuse_other(written: Path, directory: str, scratch: Path) -> None:
+    """Raise StaleOutput if the directory has a file of this name with other content."""
+    target = store.store_of(directory)
+    if written.name in target.names(directory):
+        old = target.fetch(directory, scratch / "old", [written.name]) / written.name
+        if files.sha256(old) != files.sha256(written):
+            msg = f"{store.join(directory, written.name)}: another file is there; nothing was overwritten, choose another place"
             raise StaleOutput(msg)

@@ -1,6 +1,6 @@
-"""A schema's row -> the column types that Hugging Face reads off a dataset card.
+"""Derive from a schema's row the column types that Hugging Face reads from a dataset card.
 
-Without them its loader takes the types from the first megabytes, and fails on a file whose tests or scores begin later.
+Without them its loader infers types from the first megabytes, and fails on a file whose tests or scores begin later.
 """
 
 import typing
@@ -12,12 +12,12 @@ Feature = dict[str, Any]
 
 
 def features(row: type[BaseModel]) -> list[Feature]:
-    """The columns of a row or of a structure in it."""
+    """The columns of a row, or of a structure in it."""
     return [{"name": info.alias or name, **_type(info.annotation)} for name, info in row.model_fields.items()]
 
 
 def _type(annotation: Any) -> Feature:
-    """A column's type: a structure where it may be one, else a list of structures, a number or a text."""
+    """A column's type: a structure if it may be one, else a list of structures, a number or a text."""
     kinds = [kind for kind in _kinds(annotation) if kind is not type(None)]
     for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -30,9 +30,9 @@ def _type(annotation: Any) -> Feature:
 
 
 def _kinds(annotation: Any) -> list[Any]:
-    """What a column may be, unions and annotations taken apart."""
+    """The types a column may have, with unions and annotations resolved."""
     if hasattr(annotation, "__metadata__"):
         return _kinds(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in {typing.Union, typing.get_origin(int | None)}:
-        return [kind for each in typing.get_args(annotation) for kind in _kinds(each)]
+        return [kind for member in typing.get_args(annotation) for kind in _kinds(member)]
     return [annotation]

@@ -1,6 +1,6 @@
-"""A file of rows -> one object to a row: JSON lines, plain, .gz or .zst, or Parquet; a line that is no row is a value.
+"""Read a file of rows, one object per row: JSON Lines, plain, .gz or .zst, or Parquet. A bad line is a value, not an error.
 
-Memory is bounded by one line or one batch of a row group, whatever the file holds: a longer line is skipped without being held.
+Memory is bounded by one line or one batch of a row group, whatever the file holds: an overlong line is skipped, never held.
 """
 
 import hashlib
@@ -18,25 +18,27 @@ from pydantic_core import from_json, to_json
 
 from stillhouse.artifacts import store
 from stillhouse.artifacts.scratch import scratch_directory
-from stillhouse.errors import BadConfig, MissingInput, TooManyErrors
+from stillhouse.errors import BadConfig, BadRows, MissingInput, TooManyErrors
 from stillhouse.vocabulary.rows import Dropped
 
 COMPRESSIONS = {".zst": "zstd", ".gz": "gzip"}
 LINES = (".jsonl", ".ndjson", ".json")
 PARQUET = ".parquet"
 MAX_LINE_BYTES = 16 * 2**20
-"""Longest line that is read: above what code questions with their tests take, below what a file without line ends would."""
+"""Longest line read by default: longer than any code question with its tests, shorter than a file without line breaks."""
 CHUNK_BYTES = 2**16
-"""What is read at once, and so what is lost at most where a compressed file is cut off."""
+"""Bytes read at once, and so the most that is lost if a compressed file is cut off."""
+FREE_BYTES, MAX_EXPANSION = 64 * 2**20, 500
+"""What a compressed file may expand to: so many bytes in any case, beyond them so many times its own size; text takes up to 50."""
 BATCH_ROWS = 256
 SHOWN_CHARS = 1000
-"""Of a bad line, what its dropped row keeps."""
+"""Characters of a bad line that its dropped row keeps."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A line that is no row: ``reason`` begins with ``bad_``, ``text`` is the line's beginning."""
+    """A line that is not a row: ``reason`` begins with ``bad_``, ``text`` is the line's beginning."""
 
     reason: str
     detail: str
@@ -54,9 +56,9 @@ def holds_lines(name: str) -> bool:
 
 
 def check_name(name: str) -> None:
-    """Raise BadConfig for a file name whose end does not say what the file holds."""
+    """Raise BadConfig for a file name whose suffix does not tell its format."""
     if not holds_lines(name) and Path(name).suffix != PARQUET:
-        msg = f"{name}: what it holds is told by its end; name it .jsonl, .jsonl.zst, .jsonl.gz or .parquet"
+        msg = f"{name}: the suffix tells the format; name it .jsonl, .jsonl.zst, .jsonl.gz or .parquet"
         raise BadConfig(msg)
 
 
@@ -64,24 +66,24 @@ def check_name(name: str) -> None:
 def local(uri: str) -> Iterator[Path]:
     """The file at a path, ``file://`` or ``s3://`` URI on this machine. Raises BadConfig, MissingInput."""
     check_name(uri)
-    whole = store.absolute(uri)
-    if whole.startswith("file://"):
-        path = store.local_path(whole)
+    absolute = store.absolute(uri)
+    if absolute.startswith("file://"):
+        path = store.local_path(absolute)
         if not path.is_file():
             msg = f"{uri}: {'a directory' if path.is_dir() else 'no such file'}; give one file of rows"
             raise MissingInput(msg)
         yield path
         return
-    directory, _, name = whole.rpartition("/")
-    if name not in store.store_of(whole).names(directory):
+    directory, _, name = absolute.rpartition("/")
+    if name not in store.store_of(absolute).names(directory):
         msg = f"{uri}: no such file; give one file of rows"
         raise MissingInput(msg)
     with scratch_directory() as fetched:
-        yield store.store_of(whole).fetch(directory, fetched, [name]) / name
+        yield store.store_of(absolute).fetch(directory, fetched, [name]) / name
 
 
 def sha256(path: Path) -> str:
-    """The digest of a file, in hex. Raises MissingInput where it cannot be read."""
+    """The digest of a file, in hex. Raises MissingInput if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -94,19 +96,19 @@ def objects(path: Path, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[
     """The file's rows by line or row number, from 1. Blank lines are skipped; a file without rows is one Bad.
 
     Reasons: ``bad_json``, ``bad_utf8``, ``bad_type`` (JSON, but no object), ``bad_line_length``, ``bad_file`` (cut off or damaged:
-    nothing of it is read from there on), ``bad_file_empty``.
+    the rest is not read), ``bad_file_empty``.
     """
-    found = False
+    has_rows = False
     from_lines = ((number, _object(line)) for number, line in lines(path, max_line_bytes))
     for number, row in _parquet_rows(path) if path.suffix == PARQUET else from_lines:
-        found = True
+        has_rows = True
         yield number, row
-    if not found:
+    if not has_rows:
         yield 1, Bad("bad_file_empty", "the file has no row")
 
 
 def shown(row: bytes | Object) -> str:
-    """The beginning of a line or an object, for the dropped row."""
+    """The beginning of a line or an object, for its dropped row."""
     text = row if isinstance(row, bytes) else to_json(row, fallback=str)
     return text[:SHOWN_CHARS].decode(errors="replace")
 
@@ -114,9 +116,9 @@ def shown(row: bytes | Object) -> str:
 def bounded(
     rows: Iterable[tuple[int, T | Bad]], place: str, max_bad_rate: float, count: int | None = None
 ) -> Iterator[T | Dropped]:  # fmt: skip
-    """The rows, at most ``count``; bad ones as dropped rows keyed ``place:number``.
+    """The rows, at most ``count``; bad ones as dropped rows with the key ``place:number``.
 
-    Raises TooManyErrors at the end where more than ``max_bad_rate`` of what was read is bad.
+    Raises TooManyErrors at the end if the share of bad rows is above ``max_bad_rate``.
     """
     reasons, first, good = Counter[str](), "", 0
     for number, row in rows:
@@ -131,21 +133,23 @@ def bounded(
                 break
     bad = reasons.total()
     if bad > max_bad_rate * (good + bad):
-        said = ", ".join(f"{reason} {each}" for reason, each in sorted(reasons.items()))
+        by_reason = ", ".join(f"{reason} {n}" for reason, n in sorted(reasons.items()))
         msg = (
-            f"{place}: {bad} of {good + bad} rows are bad ({said}; first {first}), max_bad_rate allows {max_bad_rate:g}; "
+            f"{place}: {bad} of {good + bad} rows are bad ({by_reason}; first {first}), max_bad_rate allows {max_bad_rate:g}; "
             "correct the file, or raise max_bad_rate"
         )
         raise TooManyErrors(msg)
 
 
 def lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, bytes | Bad]]:
-    """The lines that are not blank, by number."""
+    """The non-blank lines, by number. Raises BadRows for a compressed file that expands as no file of rows does."""
     held: list[bytes] = []
-    size, number = 0, 1
+    size, number, expanded = 0, 1, 0
     with _open(path) as file:
         try:
             while chunk := file.read(CHUNK_BYTES):
+                expanded += len(chunk)
+                _require_rows(path, expanded)
                 *ended, rest = chunk.split(b"\n")
                 for piece in ended:
                     yield from _line(number, [*held, piece], size + len(piece), max_bytes)
@@ -153,7 +157,7 @@ def lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, by
                 size += len(rest)
                 held = [*held, rest] if size <= max_bytes else held[:1] or [rest[:SHOWN_CHARS]]
         except OSError as error:
-            yield number, Bad("bad_file", f"{error}: what follows could not be read")
+            yield number, Bad("bad_file", f"{error}: the rest could not be read")
             return
     yield from _line(number, held, size, max_bytes)
 
@@ -167,6 +171,16 @@ def _line(number: int, pieces: list[bytes], size: int, max_bytes: int) -> Iterat
         line = line.removeprefix(BYTE_ORDER_MARK)
     if line := line.strip():
         yield number, line
+
+
+def _require_rows(path: Path, expanded: int) -> None:
+    """Raise BadRows for a compression bomb: a few kilobytes that would keep this process busy for hours."""
+    if path.suffix in COMPRESSIONS and expanded > FREE_BYTES and expanded > MAX_EXPANSION * path.stat().st_size:
+        msg = (
+            f"{path.name}: {path.stat().st_size:,} bytes expand to more than {expanded:,}, over {MAX_EXPANSION} times as many: "
+            "no file of rows does; if it is one, give it uncompressed"
+        )
+        raise BadRows(msg)
 
 
 def _open(path: Path) -> BinaryIO:
@@ -204,15 +218,15 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, Object | Bad]]:
                 yield number, row
                 number += 1
     except (OSError, pa.ArrowException) as error:
-        yield number, Bad("bad_file", f"{' '.join(str(error).split())}: what follows could not be read")
+        yield number, Bad("bad_file", f"{' '.join(str(error).split())}: the rest could not be read")
 
 
 def _batch_rows(batch: Any) -> list[Object | Bad]:
-    """A batch's rows; Parquet does not promise that its texts are UTF-8."""
+    """A batch's rows; Parquet does not guarantee that its texts are UTF-8."""
     try:
         rows: list[Object | Bad] = batch.to_pylist()
     except UnicodeDecodeError as error:
         if len(batch) == 1:
             return [Bad("bad_utf8", f"{error.reason} at byte {error.start}")]
-        return [row for place in range(len(batch)) for row in _batch_rows(batch.slice(place, 1))]
+        return [row for index in range(len(batch)) for row in _batch_rows(batch.slice(index, 1))]
     return rows

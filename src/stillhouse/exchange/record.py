@@ -1,4 +1,4 @@
-"""What one row of a release says: a question, and mostly a response to it; the middle between our rows and the public schemas."""
+"""One row of a release, between our rows and the public schemas: a question, and usually a response to it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,44 +7,40 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stillhouse.vocabulary.categories import FACTS, Category
 from stillhouse.vocabulary.rows import Message
 from stillhouse.vocabulary.transcript import parse
 
 Text = str | None
 Number = Annotated[float, Field(allow_inf_nan=False)] | None
 Json = str | dict[str, Any] | list[Any] | None
-"""JSON as a text, as releases have it, or as itself."""
+"""JSON as text, as releases have it, or as a value."""
 
-CATEGORY_WORDS = {
-    "math": "math", "code": "code", "science": "science", "instruction_following": "instruction follow",
-    "multi_turn": "multi-turn", "other": "other",
-}  # fmt: skip
-"""Our category -> the releases' word for it. ``multi-turn`` is ours: the 40M release puts those under ``other``."""
-CATEGORIES = {word: category for category, word in CATEGORY_WORDS.items()} | {
-    "if": "instruction_following", "instruction following": "instruction_following",
-    "instruction_following": "instruction_following", "multi_turn": "multi_turn", "multiturn": "multi_turn",
-}  # fmt: skip
+CATEGORY_WORDS: dict[Category, str] = {category: facts.release_words[0] for category, facts in FACTS.items()}
+"""Our category -> the word that we export."""
+RELEASE_CATEGORIES: dict[str, Category] = {word: category for category, facts in FACTS.items() for word in facts.release_words}
+"""Word of a release, in lower case -> our category."""
 NOWHERE = ("license", "language", "difficulty_label", "original_response")
-"""Columns of a question that no schema has a place for: a release's card counts them."""
+"""Columns of a question that no schema has a column for; a release's card counts them."""
 UNNAMED = "unknown"
-"""The ``model`` of a response whose release does not say who answered."""
+"""The ``model`` of a response whose release does not name it."""
 IMPORTED = "imported"
 """The ``sampling_id`` of a response whose release does not say where it came from."""
 OUR_SAMPLING = "stillhouse:"
 
 
 class Lenient(BaseModel):
-    """Part of a release's row: known columns are strict, others are counted, see ``unknown``."""
+    """Part of a release's row: known columns are strict, others are only counted, see ``unknown``."""
 
     model_config = ConfigDict(extra="allow", strict=True, populate_by_name=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of a release. Without ``text`` it is a question alone, and what follows says nothing."""
+    """One row of a release. Without ``text`` it is only a question, and the response fields keep their defaults."""
 
     messages: list[Message]
-    category: str
+    category: Category
     source: str | None = None
     reference_answer: str | None = None
     test_cases: str | None = None
@@ -63,11 +59,11 @@ class Record:
     difficulty_label: str | None = None
     original_response: str | None = None
     ignored: tuple[str, ...] = ()
-    """Columns of the row that the schema does not have."""
+    """Columns of the row that are not in the schema."""
 
 
 class Unfit(Exception):
-    """A row that has the right columns but not their meaning. ``reason`` is what it is dropped for."""
+    """A row with the right columns but values that make no sense. ``reason`` is why it is dropped."""
 
     def __init__(self, detail: str, reason: str = "bad_value") -> None:
         super().__init__(detail)
@@ -75,27 +71,27 @@ class Unfit(Exception):
 
 
 def parsed(text: str) -> tuple[Text, Text]:
-    """A response's thinking and answer, where the schema does not tell them apart."""
-    made = parse(text)
-    return made.think, made.answer
+    """A response's thinking and answer, for schemas that keep them in one text."""
+    transcript = parse(text)
+    return transcript.think, transcript.answer
 
 
-def category_of(word: Text, fixed: Text) -> str:
-    """Our category for a release's word; ``fixed`` is the caller's and wins. Raises Unfit for a word that none has."""
-    found = fixed or CATEGORIES.get((word or "").strip().lower())
-    if found is None:
-        msg = f"category {word!r} is none of {', '.join(CATEGORIES)}"
+def category_of(word: Text, fixed: Category | None) -> Category:
+    """Our category for a release's word; ``fixed``, the caller's choice, wins. Raises Unfit for an unknown word."""
+    category = fixed or RELEASE_CATEGORIES.get((word or "").strip().lower())
+    if category is None:
+        msg = f"category {word!r} is not one of {', '.join(RELEASE_CATEGORIES)}"
         raise Unfit(msg)
-    return found
+    return category
 
 
 def json_text(value: Json) -> Text:
-    """JSON as a text: a text stays what it is."""
+    """JSON as text; a text is returned unchanged."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def sampling_of(answer_source: Text) -> str:
-    """The ``sampling_id`` that keeps a release's word on where a response came from; ``answer_source_of`` gives it back."""
+    """A ``sampling_id`` that keeps a release's ``answer_source``; ``answer_source_of`` reverses it."""
     if answer_source is None:
         return IMPORTED
     ours = answer_source.removeprefix(OUR_SAMPLING)
@@ -105,11 +101,11 @@ def sampling_of(answer_source: Text) -> str:
 
 
 def answer_source_of(sampling_id: str) -> Text:
-    """The release's word on where a response came from; of our own sampling its id."""
+    """A release's ``answer_source``: the one it was imported with, or our own sampling id."""
     if sampling_id == IMPORTED:
         return None
-    given = sampling_id.removeprefix(f"{IMPORTED}:")
-    return given if given != sampling_id else OUR_SAMPLING + sampling_id
+    original = sampling_id.removeprefix(f"{IMPORTED}:")
+    return original if original != sampling_id else OUR_SAMPLING + sampling_id
 
 
 def model_of(word: Text) -> str:
@@ -118,14 +114,14 @@ def model_of(word: Text) -> str:
 
 
 def model_word(model: str) -> Text:
-    """The release's word for a model; None where the release it came from had none."""
+    """The release's word for a model; None if the release it came from did not name it."""
     return None if model == UNNAMED else model
 
 
 def unknown(part: BaseModel, where: str = "") -> Iterator[str]:
-    """The columns of a row that its schema does not have, dotted."""
+    """The columns of a row that are not in its schema, as dotted paths."""
     yield from (f"{where}{name}" for name in part.model_extra or ())
     for name, value in vars(part).items():
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, BaseModel):
-                yield from unknown(each, f"{where}{name}.")
+        for nested in value if isinstance(value, list) else [value]:
+            if isinstance(nested, BaseModel):
+                yield from unknown(nested, f"{where}{name}.")

@@ -1,6 +1,6 @@
-"""What the two schemas of conversations share: turns with an info each.
+"""Turns with an ``info`` each, as both schemas of conversations have them.
 
-The last turn is the response if it is the assistant's; the turns before it are the question.
+The last turn is the response if the assistant speaks it; the turns before it are the question.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from stillhouse.vocabulary.rows import Message
 ROLES = ("system", "user", "assistant", "tool")
 
 
-class Turn(Protocol):
+class TurnWithInfo(Protocol):
     """A turn of either schema."""
 
     info: Any
@@ -22,24 +22,24 @@ def split(messages: Sequence[Message]) -> tuple[list[Message], str | None]:
     """The question, and the response to it if there is one. Raises Unfit for a conversation without a question."""
     for message in messages:
         if message["role"] not in ROLES:
-            msg = f"role {message['role']!r} is none of {', '.join(ROLES)}"
+            msg = f"role {message['role']!r} is not one of {', '.join(ROLES)}"
             raise Unfit(msg)
     answered = bool(messages) and messages[-1]["role"] == "assistant"
-    asked = list(messages[:-1]) if answered else list(messages)
-    if not asked:
-        msg = "no turn that asks"
+    question = list(messages[:-1]) if answered else list(messages)
+    if not question:
+        msg = "no turn before the assistant's: no question"
         raise Unfit(msg)
-    return asked, messages[-1]["content"] if answered else None
+    return question, messages[-1]["content"] if answered else None
 
 
-def latest(turns: Sequence[Turn], name: str) -> Any:
+def latest(turns: Sequence[TurnWithInfo], name: str) -> Any:
     """The value of an info column in the last turn that has one."""
     values = (getattr(turn.info, name) for turn in reversed(turns) if turn.info is not None)
     return next((value for value in values if value is not None), None)
 
 
-def told_apart(info: Any, text: str) -> tuple[str | None, str | None]:
-    """The response's thinking and answer as its info has them; parsed where the info does not say."""
-    said = {} if info is None else {name: getattr(info, name) for name in info.model_fields_set}
+def think_and_answer(info: Any, text: str) -> tuple[str | None, str | None]:
+    """The response's thinking and answer from its info; parsed from the text if the info lacks them."""
+    columns = {} if info is None else {name: getattr(info, name) for name in info.model_fields_set}
     think, answer = parsed(text)
-    return said.get("think_content", think), said.get("answer_content", answer)
+    return columns.get("think_content", think), columns.get("answer_content", answer)

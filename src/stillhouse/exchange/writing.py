@@ -1,4 +1,4 @@
-"""Objects -> a file of JSON lines, whole or not at all, compressed as its name says; equal objects give equal bytes."""
+"""Write objects to a JSON Lines file, compressed as its name says; equal objects give equal bytes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,18 +12,18 @@ from stillhouse.exchange.files import COMPRESSIONS, holds_lines
 
 
 def check_name(name: str) -> None:
-    """Raise BadConfig for an output name that is no file of JSON lines."""
+    """Raise BadConfig if the output name is not that of a JSON Lines file."""
     if not holds_lines(name):
-        msg = f"--output {name}: not a file of JSON lines; name it FILE.jsonl.zst, FILE.jsonl.gz or FILE.jsonl"
+        msg = f"--output {name}: not a JSON Lines file; name it FILE.jsonl.zst, FILE.jsonl.gz or FILE.jsonl"
         raise BadConfig(msg)
 
 
-def write(path: Path, made: Iterable[dict[str, Any]]) -> int:
-    """Write one line to an object, and return how many there were."""
+def write(path: Path, objects: Iterable[dict[str, Any]]) -> int:
+    """Write one line per object, and return the number of lines."""
     compression = COMPRESSIONS.get(path.suffix)
     count = 0
     with pa.OSFile(str(path), "wb") as raw, pa.CompressedOutputStream(raw, compression) if compression else raw as out:
-        for each in made:
-            out.write(to_json(each) + b"\n")
+        for value in objects:
+            out.write(to_json(value) + b"\n")
             count += 1
     return count

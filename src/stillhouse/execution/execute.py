@@ -60,10 +60,13 @@ def execute(
     made_of = {key: [link.fingerprint for link in value] for key, value in sorted(links.items()) if value and key != REUSED}
     fingerprint = manifests.fingerprint(_word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)
     if (whole := processes.from_first(lambda: manifests.published(output, fingerprint))) is not None:
+        _make_up(output, whole)
         return Result(whole, skipped=True)
     target = shard.of(output)
     found = processes.from_first(lambda: manifests.published(target, fingerprint))
     claim = Claim(fingerprint=fingerprint, config=settings, inputs=made_of)
+    if found:
+        _make_up(target, found)
     done = found or _make(stage, config, links, claim, output, shard, resume)
     return Result(done if target == output else assemble(output, done, shard.count), skipped=found is not None)
 
@@ -82,6 +85,8 @@ def _make(
     }  # fmt: skip
     with scratch_directory() as scratch, _tracked(name, target, claim.config, links, fingerprint) as run:
         left = processes.from_first(lambda: publishing.claim(target, claim, resume=resume))
+        if run:
+            run.claimed()
         started = datetime.now(UTC)
         finished, fetched = processes.from_leader(lambda: _fetch_all(links, target, left, scratch))
         made = scratch / "output"
@@ -93,8 +98,8 @@ def _make(
             retract_part=lambda path: publishing.retract(made, path, target), **_arguments(stage, fetched),
             **_told(run),
         )  # fmt: skip
-        outputs = stage.run(config, inputs)
-        processes.gathered(None)  # where one rank failed, nothing is published
+        with processes.together():  # where one rank failed, nothing is published and all say the same
+            outputs = stage.run(config, inputs)
         return processes.from_first(lambda: _publish(identity, made, target, outputs, started, run))
 
 
@@ -112,6 +117,19 @@ def _publish(
     if run:
         run.finish(done, [made / each for each in outputs.artifacts])
     return done
+
+
+def _make_up(uri: str, manifest: Manifest) -> None:
+    """Finish the tracked run of a published artifact, if it is not finished; rank 0 does it for all."""
+    if processes.rank():
+        return
+    with scratch_directory() as scratch:
+
+        def fetched(names: Sequence[str]) -> list[Path]:
+            directory = store.store_of(uri).fetch(uri, scratch, names)
+            return [directory / name for name in names]
+
+        tracking.make_up(uri, manifest, fetched)
 
 
 def _told(run: tracking.Run | None) -> dict[str, Any]:

@@ -1,7 +1,11 @@
-"""The processes of one training: torchrun starts one per GPU and names each by its rank. Without torchrun there is one, rank 0.
+"""The processes of one training: torchrun starts one per GPU and gives each a rank. Without torchrun there is one, rank 0.
 
-They talk over the key-value store that torchrun keeps: it is there before any GPU is touched, and waits as long as an upload takes.
-What is said to be for *all ranks* must be called by all of them, in the same order.
+They exchange values over the key-value store that torchrun keeps: it exists before any GPU is touched, and waits as long as an
+upload takes. A function marked *all ranks* must be called by all of them, in the same order.
+
+Ranks share what one of them cleans up: the first rank of a node fetches the inputs and builds the corpus in its scratch directory,
+and the others read them there. So no rank may clean up before all have left the work: ``together`` holds each one at the end of its
+block, also the one that failed, and then raises the same error on all.
 """
 
 import itertools
@@ -12,16 +16,46 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from stillhouse.errors import RankLost, one_line
+from stillhouse import errors
+from stillhouse.errors import RankLost, StillhouseError, one_line
+from stillhouse.vocabulary.text import shortened
 
 T = TypeVar("T")
 
 POLL_S = 0.02
-_calls = itertools.count()
-_put_before: list[str] = []
-"""Keys that this rank has put, and that are still there."""
+LEAVE_S = 60.0
+"""How long a rank that failed waits for the others to leave the block: some may be in a collective call that nobody answers now."""
+
+
+class _Failure(NamedTuple):
+    """The error of one rank, in a form that any rank can read."""
+
+    kind: str
+    """Name of the class; empty for what is no StillhouseError."""
+    message: str
+    rank: int
+
+
+class _Position:
+    """Where this rank is in the sequence of calls that all ranks make: it names the keys."""
+
+    def __init__(self) -> None:
+        self.block, self.calls = 0, itertools.count()
+        self.own_keys: list[str] = []
+        """Keys this rank has put that are still in the store."""
+
+    def next_call(self) -> str:
+        """The key of the next call."""
+        return f"{self.block}/{next(self.calls)}"
+
+    def next_block(self) -> None:
+        """Ranks may have failed at different calls: all begin to count anew."""
+        self.block, self.calls = self.block + 1, itertools.count()
+
+
+_position = _Position()
 
 
 def count() -> int:
@@ -30,7 +64,7 @@ def count() -> int:
 
 
 def rank() -> int:
-    """Which of them this one is; rank 0 claims, tracks and publishes for all."""
+    """The rank of this process; rank 0 claims, tracks and publishes for all."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -40,12 +74,12 @@ def share_of_cores() -> int:
 
 
 def from_first(make: Callable[[], T]) -> T:
-    """What ``make`` gives on rank 0, which alone calls it; all ranks."""
+    """The value of ``make`` on rank 0, which alone calls it. An error it raises is raised on every rank; all ranks."""
     return _from(0, make)
 
 
 def from_leader(make: Callable[[], T]) -> T:
-    """What ``make`` gives on this node's first rank, which alone calls it: nodes share no disk; all ranks."""
+    """The value of ``make`` on this node's first rank, which alone calls it: nodes share no disk. Errors likewise; all ranks."""
     return _from(rank() - int(os.environ.get("LOCAL_RANK", "0")), make)
 
 
@@ -53,11 +87,35 @@ def gathered(value: T) -> list[T]:
     """Every rank's value, in the order of ranks, once all have come here; all ranks."""
     if count() == 1:
         return [value]
-    call, read_by_all = next(_calls), list(_put_before)
+    call, read_by_all = _position.next_call(), list(_position.own_keys)
     _put(f"{call}/{rank()}", value)
-    found = [_get(f"{call}/{each}") for each in range(count())]
-    _remove(read_by_all)  # whoever has come to this call has read what was said in earlier ones
-    return found
+    values = [_get(f"{call}/{number}") for number in range(count())]
+    _remove(read_by_all)  # a rank that has come to this call has read the keys of earlier ones
+    return values
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """A block that all ranks leave together, whether it ends well or not; all ranks.
+
+    Where it raises on one rank, the same error is raised on all of them, in the words of the rank that raised it. A rank that
+    failed waits for the others at most ``LEAVE_S``.
+    """
+    if count() == 1:
+        yield
+        return
+    own: Exception | None = None
+    try:
+        yield
+    except RankLost as error:  # nobody is left to wait for, but others may wait for this rank
+        _put(f"{_position.block}/left/{rank()}", _failure(error))
+        raise
+    except Exception as error:  # noqa: BLE001 - raised again below, once the other ranks know it
+        own = error
+    failures = _failures(own)
+    _position.next_block()
+    if failures:
+        _raise(failures, own)
 
 
 def any_of(flag: bool, device: Any) -> bool:
@@ -71,9 +129,9 @@ def combined(numbers: Sequence[float], device: Any, how: Literal["sum", "max"]) 
         return list(numbers)
     import torch
 
-    found = torch.tensor(numbers, device=device, dtype=torch.float64)
-    torch.distributed.all_reduce(found, {"sum": torch.distributed.ReduceOp.SUM, "max": torch.distributed.ReduceOp.MAX}[how])
-    return [float(each) for each in found]
+    tensor = torch.tensor(numbers, device=device, dtype=torch.float64)
+    torch.distributed.all_reduce(tensor, {"sum": torch.distributed.ReduceOp.SUM, "max": torch.distributed.ReduceOp.MAX}[how])
+    return [float(number) for number in tensor]
 
 
 @contextmanager
@@ -84,8 +142,9 @@ def peers() -> Iterator[None]:
     except RuntimeError as error:
         if count() == 1 or not _broken(error):
             raise
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes from torchrun, and would only disturb the way out
-        msg = f"the other ranks are gone ({one_line(error)[:90]}); one said why; checkpoints are kept, the next try goes on"
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it next, and it would only disturb the way out
+        why = shortened(one_line(error), 90)
+        msg = f"the other ranks are gone ({why}); one said why; checkpoints are kept, the next try goes on"
         raise RankLost(msg) from error
 
 
@@ -98,34 +157,92 @@ def _broken(error: RuntimeError) -> bool:
 def _from(source: int, make: Callable[[], T]) -> T:
     if count() == 1:
         return make()
-    key = f"{next(_calls)}/{source}"
+    key = f"{_position.next_call()}/{source}"
     if rank() != source:
-        found: T = _get(key)
-        return found
-    made = make()
-    _put(key, made)
-    return made
+        received: T | _Failure = _get(key)
+        if isinstance(received, _Failure):
+            raise _error(received)
+        return received
+    try:
+        value = make()
+    except StillhouseError as error:
+        _put(key, _failure(error))
+        raise
+    _put(key, value)
+    return value
+
+
+def _failures(own: Exception | None) -> list[_Failure]:
+    """The errors of all ranks that failed in the block, once every rank has left it or the wait for them is over."""
+    _put(f"{_position.block}/left/{rank()}", _failure(own) if own else None)
+    missing = [number for number in range(count()) if number != rank()]
+    failures = [_failure(own)] if own else []
+    until = time.monotonic() + LEAVE_S if own else None
+    while missing and (until is None or time.monotonic() < until):
+        left = [number for number in missing if _is_there(f"{_position.block}/left/{number}")]
+        failures += [failure for number in left if (failure := _read(f"{_position.block}/left/{number}"))]
+        missing = [number for number in missing if number not in left]
+        if failures and until is None:
+            until = time.monotonic() + LEAVE_S
+        if missing and not left:
+            time.sleep(POLL_S)
+    return failures
+
+
+def _raise(failures: Sequence[_Failure], own: Exception | None) -> None:
+    """Raise the same error on every rank: a refusal before a crash, a crash before its consequences, then the lowest rank's."""
+    order = {"": 1, RankLost.__name__: 2}
+    first = min(failures, key=lambda failure: (order.get(failure.kind, 0), failure.rank))
+    if own is not None and first.rank == rank():
+        raise own
+    raise _error(first) from own
+
+
+def _failure(error: Exception) -> _Failure:
+    return _Failure(type(error).__name__ if isinstance(error, StillhouseError) else "", one_line(error), rank())
+
+
+def _error(failure: _Failure) -> StillhouseError:
+    """The error of another rank, as it raised it; what is no error of ours is that rank's to show with its traceback."""
+    kind = getattr(errors, failure.kind, None) if failure.kind else None
+    if isinstance(kind, type) and issubclass(kind, StillhouseError):
+        return kind(failure.message)
+    return RankLost(f"rank {failure.rank} failed: {failure.message}")
 
 
 def _put(key: str, value: object) -> None:
     with peers():
         _store().set(key, pickle.dumps(value))
-    _put_before.append(key)
+    _position.own_keys.append(key)
 
 
 def _remove(keys: list[str]) -> None:
-    """A run of weeks would fill rank 0's memory otherwise: the store forgets nothing by itself."""
+    """Delete keys that all have read: the store forgets nothing by itself, and a run of weeks would fill rank 0's memory."""
     with peers():
         for key in keys:
             _store().delete_key(key)
-            _put_before.remove(key)
+            _position.own_keys.remove(key)
 
 
 def _get(key: str) -> Any:
-    """Wait for the key. torchrun ends this process where the one that should set it is gone."""
+    """Wait for the key. Raises a failure of the rank that should put it; torchrun ends this process if that one is gone."""
+    source = key.rpartition("/")[2]
+    left = f"{_position.block}/left/{source}"
+    while not _is_there(key):
+        if _is_there(left) and not _is_there(key):
+            failure = _read(left)
+            raise _error(failure or _Failure("", "it left before this rank", int(source)))
+        time.sleep(POLL_S)
+    return _read(key)
+
+
+def _is_there(key: str) -> bool:
     with peers():
-        while not _store().check([key]):
-            time.sleep(POLL_S)
+        return bool(_store().check([key]))
+
+
+def _read(key: str) -> Any:
+    with peers():
         return pickle.loads(_store().get(key))
 
 

@@ -2,17 +2,21 @@
 
 import sys
 
+from stillhouse.vocabulary.masking import printable
+
 CELLS = 24
 
 
 def show(done: float, total: float, unit: str) -> None:
     """Print the line."""
     share = done / max(total, 1)
-    line = f"{done:,.0f} of {total:,.0f} {unit} ({share:.0%})"
+    line = printable(f"{done:,.0f} of {total:,.0f} {unit} ({share:.0%})")
     if not sys.stderr.isatty():
         print(f"  {line}", file=sys.stderr, flush=True)
         return
     filled = round(CELLS * min(share, 1))
     cells = "█" * filled + "░" * (CELLS - filled)
-    # The last line may have been longer: what is left of it is erased.
-    print(f"\r  {cells} {line}\x1b[K", end="" if done < total else "\n", file=sys.stderr, flush=True)
+    # The last line may have been longer: the escape sequence erases its rest.
+    sys.stderr.write(f"\r  {cells} {line}\x1b[K")
+    sys.stderr.write("" if done < total else "\n")
+    sys.stderr.flush()

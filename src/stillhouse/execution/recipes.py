@@ -39,10 +39,14 @@ def resolve(config_type: type[C], layers: Sequence[str], settings: Sequence[str]
         for part in reversed(name.split(".")):
             value = {part: value}
         _merge(merged, value)
+    return resolve_values(config_type, merged, ", ".join(layer for layer in layers if layer.startswith("@")) or "config")
+
+
+def resolve_values(config_type: type[C], values: Mapping[str, Any], source: str = "config") -> C:
+    """The config of these values by field. Raises BadConfig, which names ``source``."""
     try:
-        return config_type.model_validate(merged)
+        return config_type.model_validate(values)
     except ValidationError as error:
-        source = ", ".join(layer for layer in layers if layer.startswith("@")) or "config"
         problems = "; ".join(_problem(config_type, each) for each in error.errors(include_url=False))
         msg = f"{source}: {problems}"
         raise BadConfig(msg) from error

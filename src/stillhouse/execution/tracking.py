@@ -1,297 +1,235 @@
-"""MLflow: one run per executed stage, nested under the DAG run's. The only module that imports mlflow.
+"""MLflow: one run per executed stage, nested under the DAG run's. Tracking never stops a stage.
 
 Where ``MLFLOW_TRACKING_URI`` is not set, runs go nowhere. ``MLFLOW_RUN_ID`` names the parent run, ``MLFLOW_EXPERIMENT_NAME`` the
-experiment (default ``stillhouse``).
+experiment (default ``stillhouse``). Everything a run says goes to a spool on disk first; a thread sends it in order. When the stage
+ends, it waits ``STILLHOUSE_TRACKING_PATIENCE_S`` for the rest; what has not arrived by then is sent by the next stage on the same
+machine or by ``stillhouse sync``. Only a server that refuses the credentials stops a stage, before it begins.
 """
 
-import json
 import os
-import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from stillhouse.errors import TrackingFailed
-from stillhouse.execution import progress_bar
+from stillhouse.errors import Preempted, one_line
+from stillhouse.execution import environment, mlflow_runs, spool
+from stillhouse.execution.delivery import Delivery, deliver_abandoned
+from stillhouse.execution.mlflow_models import register, require_server, set_alias, set_version_tag, tags_of
+from stillhouse.execution.mlflow_runs import Away, Denied, Refused, refusal
+from stillhouse.execution.spool import Record, Spool
+from stillhouse.execution.tracked_run import TABLE, Run, Tracked, Untracked, milliseconds, now_ms, say
+from stillhouse.vocabulary.masking import masked
+from stillhouse.vocabulary.text import shortened
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from stillhouse.artifacts.manifest import Link, Manifest
 
+__all__ = [
+    "TABLE", "Run", "Tracked", "Untracked", "make_up", "register", "require_server", "run", "set_alias", "set_version_tag", "sync",
+    "tags_of",
+]  # fmt: skip
+
 EXPERIMENT = "stillhouse"
-PROGRESS_EVERY_S = 2.0
-LOG_EVERY_S = 1.0
-BATCH_METRICS = 1000
-"""Most metrics that MLflow takes in one request."""
-_REFUSED = re.compile(r"[^\w./ :-]")  # by MLflow, in names of metrics: models may be called anything
-TABLE = ".table.json"
-"""How the name of an artifact ends that MLflow shows as a table: {"columns": [...], "data": [[...], ...]}."""
-SYSTEM_METRICS_EVERY_S = 5
-INPUT_TRIES = 5
-
-
-class Run(Protocol):
-    """Where a stage's numbers go while it runs."""
-
-    id: str | None
-
-    def progress(self, done: float, total: float, unit: str) -> None:
-        """How far the stage is."""
-
-    def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Numbers over time."""
-
-    def finish(self, manifest: "Manifest", artifacts: Sequence[Path]) -> None:
-        """The published result."""
-
-
-class Untracked:
-    """A run that shows its progress on standard error, and is kept nowhere."""
-
-    id: str | None = None
-
-    def __init__(self) -> None:
-        self._shown = 0.0
-
-    def progress(self, done: float, total: float, unit: str) -> None:
-        """Print a line at most every ``PROGRESS_EVERY_S``; on a terminal with a bar, over the last one."""
-        now = time.monotonic()
-        if now - self._shown < PROGRESS_EVERY_S and done < total:
-            return
-        self._shown = now
-        progress_bar.show(done, total, unit)
-
-    def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Nothing: there is no server."""
-
-    def finish(self, manifest: "Manifest", artifacts: Sequence[Path]) -> None:
-        """Nothing: the manifest is the record."""
-
-
-class Tracked(Untracked):
-    """A run on the MLflow server. Progress is kept as the metrics ``progress/done`` and ``progress/total``."""
-
-    def __init__(self, client: "MlflowClient", run_id: str) -> None:
-        super().__init__()
-        self.id = run_id
-        self._client = client
-        self._sent = 0.0
-        self._waiting: list[Any] = []
-        self._flushed = 0.0
-
-    def progress(self, done: float, total: float, unit: str) -> None:
-        """Print, and send to the server at most every ``PROGRESS_EVERY_S``."""
-        super().progress(done, total, unit)
-        now = time.monotonic()
-        if now - self._sent >= PROGRESS_EVERY_S or done >= total:
-            self._sent = now
-            self.log({"progress/done": done, "progress/total": total})
-
-    def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Send, with what came less than ``LOG_EVERY_S`` before. MLflow refuses numbers that are not finite: left out."""
-        import math
-
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        finite = {_REFUSED.sub("_", name): float(value) for name, value in metrics.items() if math.isfinite(value)}
-        self._waiting += [Metric(name, value, now, step or 0) for name, value in finite.items()]
-        if time.monotonic() - self._flushed >= LOG_EVERY_S:
-            # A server that restarts must not end a training: what waits is sent later, and at the end it has to be there.
-            with suppress(TrackingFailed):
-                self.flush()
-
-    def flush(self) -> None:
-        """Send what waits, in as few requests as the server takes."""
-        self._flushed = time.monotonic()
-        with _translated():
-            while self._waiting:
-                self._client.log_batch(str(self.id), metrics=self._waiting[:BATCH_METRICS])
-                del self._waiting[:BATCH_METRICS]
-
-    def finish(self, manifest: "Manifest", artifacts: Sequence[Path]) -> None:
-        """Log the result's numbers, its rows and drops, and the files worth a look."""
-        counts = {"n_rows": float(manifest.rows)} | {f"dropped/{reason}": float(n) for reason, n in manifest.dropped.items()}
-        self.log(counts | dict(manifest.metrics))
-        with _translated():
-            for path in artifacts:
-                self._client.log_artifact(str(self.id), str(path))
-            tables = [{"path": path.name, "type": "table"} for path in artifacts if path.name.endswith(TABLE)]
-            if tables:
-                self._client.set_tag(str(self.id), "mlflow.loggedArtifacts", json.dumps(tables))
-            self._client.log_text(str(self.id), manifest.model_dump_json(indent=1), "manifest.json")
+START_S = 10.0
+"""Seconds that a stage waits for its run's id before it begins without."""
+PATIENCE_S = 30.0
+"""Default of ``STILLHOUSE_TRACKING_PATIENCE_S``."""
+FAILED_PATIENCE_S = 10.0
+"""The same for a stage that failed: a preempted pod has little time."""
+PARAM_CHARS = 6000
+SYSTEM_METRICS_EVERY_S = 5.0
 
 
 @contextmanager
 def run(stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Sequence["Link"]], fingerprint: str) -> Iterator[Run]:
-    """The MLflow run of one stage: FINISHED when the block ends, FAILED with the error as a tag when it raises."""
+    """The MLflow run of one stage: FINISHED when the block ends, FAILED with the error as a tag when it raises.
+
+    A stage that was preempted has its run KILLED. Raises TrackingRefused before the block where the server refuses the credentials.
+    """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         yield Untracked()
         return
-    with _translated():
-        client = _client()
-        name = f"{stage}/{uri.rpartition(f'/{stage}/')[2]}"
-        run_id = _create(client, name, {"stage": stage, "uri": uri, "fingerprint": fingerprint})
-        _describe(client, run_id, config, links)
-        monitor = _system_metrics(run_id)
-    tracked = Tracked(client, run_id)
-    try:
-        yield tracked
-    except BaseException as error:
-        monitor.finish()
-        # A server that is gone must not hide the error that the user has to read.
-        with suppress(TrackingFailed), _translated():
-            tracked.flush()
-            client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:5000])
-            client.set_terminated(run_id, "FAILED")
-        raise
-    monitor.finish()
-    with _translated():
-        tracked.flush()
-        client.set_terminated(run_id, "FINISHED")
-
-
-def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Mapping[str, str], description: str = "") -> str:
-    """Register a checkpoint as a new version of the model ``name``. Returns the version.
-
-    On S3 the version points at the artifact itself; a server only accepts local files through the run that logged them, so
-    there the checkpoint is logged to the run first.
-    """
-    from mlflow.exceptions import RestException
-
-    with _translated():
-        client = _client()
-        try:
-            client.create_registered_model(name)
-        except RestException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        source = uri
-        if uri.startswith("file://"):
-            client.log_artifacts(str(run_id), str(checkpoint), "checkpoint")
-            source = f"runs:/{run_id}/checkpoint"
-        made = client.create_model_version(name, source, run_id, tags=dict(tags), description=description or None)
-        return str(made.version)
-
-
-def set_alias(name: str, alias: str, version: str) -> None:
-    """Point an alias of the model at a version."""
-    with _translated():
-        _client().set_registered_model_alias(name, alias, version)
-
-
-def set_version_tag(name: str, version: str, key: str, value: str) -> None:
-    """Tag a version of the model."""
-    with _translated():
-        _client().set_model_version_tag(name, version, key, value)
-
-
-def tags_of(name: str, alias: str, version: str = "") -> tuple[str, dict[str, str]] | None:
-    """The version an alias points at, or the named one, and its tags; None if it, the alias or the model does not exist."""
-    from mlflow.exceptions import RestException
-
-    with _translated():
-        client = _client()
-        try:
-            found = client.get_model_version(name, version) if version else client.get_model_version_by_alias(name, alias)
-        except RestException as error:
-            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                return None
-            raise
-        return str(found.version), dict(found.tags)
-
-
-def require_server(what: str) -> None:
-    """Raise TrackingFailed where no MLflow server is named."""
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        msg = f"{what} needs an MLflow server, and MLFLOW_TRACKING_URI is not set; `make up` starts one and prints its URL"
-        raise TrackingFailed(msg)
-
-
-def _client() -> "MlflowClient":
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-    from mlflow import MlflowClient
-
-    return MlflowClient()
-
-
-def _create(client: "MlflowClient", name: str, tags: Mapping[str, str]) -> str:
-    """A run named after the artifact, below the parent run the orchestrator opened, if it did."""
-    experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    experiment_id = _experiment_id(client, experiment)
-    parent = {"mlflow.parentRunId": os.environ["MLFLOW_RUN_ID"]} if os.environ.get("MLFLOW_RUN_ID") else {}
-    made = client.create_run(experiment_id, run_name=name, tags={**tags, **parent, "mlflow.source.name": "stillhouse"})
-    return str(made.info.run_id)
-
-
-def _experiment_id(client: "MlflowClient", name: str) -> str:
-    """The experiment of that name, made if it is not there; another run may be making it just now."""
-    from mlflow.exceptions import RestException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(client.create_experiment(name))
-        except RestException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            found = client.get_experiment_by_name(name)
-    return str(found.experiment_id)
-
-
-def _describe(client: "MlflowClient", run_id: str, config: Mapping[str, Any], links: Mapping[str, Sequence["Link"]]) -> None:
-    """Log the config as params and the inputs as datasets."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
-    params = [Param(name, str(value)[:6000]) for name, value in config.items()]
-    client.log_batch(run_id, params=params)
-    datasets = [
-        DatasetInput(
-            Dataset(name=f"{name}/{link.uri.split('/')[-2]}", digest=link.fingerprint, source_type="stillhouse", source=link.uri),
-            [InputTag("mlflow.data.context", name)],
-        )
-        for name, given in links.items()
-        for link in given
-    ]
-    if datasets:
-        _log_inputs(client, run_id, datasets)
-
-
-def _log_inputs(client: "MlflowClient", run_id: str, datasets: Sequence[Any]) -> None:
-    """Log the datasets. Two runs that name a dataset for the first time at once collide in the server; the next try finds it."""
-    from mlflow.exceptions import MlflowException
-
-    for attempt in range(1, INPUT_TRIES + 1):
-        try:
-            client.log_inputs(run_id, datasets)
-        except MlflowException as error:
-            if "unique" not in str(error).lower() or attempt == INPUT_TRIES:
-                raise
-            time.sleep(0.2 * attempt)
-        else:
+    patience_s = environment.number("STILLHOUSE_TRACKING_PATIENCE_S", PATIENCE_S)
+    header = _header(f"{stage}/{uri.rpartition(f'/{stage}/')[2]}", {"stage": stage, "uri": uri, "fingerprint": fingerprint})
+    with _sent(header, uri, patience_s) as tracked:
+        if tracked is None:
+            yield Untracked()
             return
+        _describe(tracked, config, links)
+        with _system_metrics(tracked):
+            yield tracked
 
 
-def _system_metrics(run_id: str) -> Any:
-    """CPU, memory, disk and GPU use of this machine, sent while the stage runs."""
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+def make_up(uri: str, manifest: "Manifest", fetch: Callable[[Sequence[str]], Sequence[Path]]) -> None:
+    """Finish the run of an artifact that is published, where a server or a process went away before it was.
 
-    monitor = SystemMetricsMonitor(run_id, sampling_interval=SYSTEM_METRICS_EVERY_S, samples_before_logging=1)
-    monitor.start()
-    return monitor
+    ``fetch`` gives local copies of files of the artifact. One request where the run is finished; nothing where no server is named
+    or it does not answer: then the next try makes up for it.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return
+    try:
+        run_id, status = _run_of(uri, manifest)
+    except (Away, Refused):
+        return
+    if status in {"FINISHED", None}:
+        return
+    files = fetch(_worth_a_look(manifest))
+    patience_s = environment.number("STILLHOUSE_TRACKING_PATIENCE_S", PATIENCE_S)
+    with _sent(_header("", {}) | {"run_id": run_id}, uri, patience_s, milliseconds(manifest)) as tracked:
+        if tracked is not None:
+            tracked.finish(manifest, files)
+
+
+def sync() -> tuple[int, int]:
+    """Send what earlier stages on this machine could not. Returns how many runs are complete now and how many still wait.
+
+    Raises TrackingRefused where the server refuses the credentials.
+    """
+    require_server("sync")
+    try:
+        return deliver_abandoned(mlflow_runs.Server(), mlflow_runs.address())
+    except Denied as error:
+        raise refusal(error) from error
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn a refusing or absent server into a TrackingFailed that names it."""
-    from mlflow.exceptions import MlflowException
+def _sent(header: Record, output: str, patience_s: float, ended_at: int | None = None) -> Iterator[Tracked | None]:
+    """A run whose spool is sent while the block runs and after; None where this disk takes no spool. Raises TrackingRefused."""
+    server, address = mlflow_runs.Server(), mlflow_runs.address()
+    try:
+        own = Spool(spool.directory() / f"{header['execution']}.jsonl", header)
+    except OSError as error:
+        say(f"tracking: {one_line(error)}; this run is not tracked")
+        yield None
+        return
+    delivery = Delivery(own, server, address)
+    delivery.start()
+    delivery.wait_for_run(START_S)
+    if delivery.denied:
+        delivery.finish(0)
+        own.remove()
+        raise refusal(delivery.denied)
+    tracked = Tracked(own, output)
+    stop_others = _send_abandoned(address)
+    try:
+        yield tracked
+    except BaseException as error:
+        status, values = _end_of(error)
+        tracked.record({"kind": "tags", "values": values})
+        tracked.record({"kind": "end", "status": status, "at": now_ms()})
+        _close(own, delivery, min(patience_s, FAILED_PATIENCE_S))
+        raise
+    else:
+        tracked.record({"kind": "end", "status": "FINISHED", "at": ended_at or now_ms()})
+        _close(own, delivery, patience_s)
+    finally:
+        stop_others()
 
+
+def _close(own: Spool, delivery: Delivery, patience_s: float) -> None:
+    """Wait for the rest, and say in a line what did not arrive."""
+    if delivery.finish(patience_s):
+        own.remove()
+    else:
+        own.close()
+        rest = f"{own.last - own.sent_to} records wait in {own.path}"
+        say(f"MLflow does not answer: {rest}; the next stage on this machine sends them, or `stillhouse sync`")
+    if own.n_thinned:
+        say(f"tracking: {own.n_thinned:,} of the oldest metrics were thinned to keep the spool below {own.limit_bytes:,} bytes")
+    if delivery.refused:
+        say(f"MLflow refused {len(delivery.refused)} records; first {shortened(one_line(RuntimeError(delivery.refused[0])), 300)}")
+
+
+def _send_abandoned(address: str) -> Callable[[], None]:
+    """Send what earlier stages left, beside the running one. Returns what stops it."""
+    stopping = threading.Event()
+
+    def send() -> None:
+        try:
+            deliver_abandoned(mlflow_runs.Server(), address, stopping.is_set)
+        except (Denied, OSError) as error:
+            say(f"tracking: {one_line(error)}; run `stillhouse sync` later")
+
+    thread = threading.Thread(target=send, name="tracking-abandoned", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        stopping.set()
+        thread.join(1.0)
+
+    return stop
+
+
+def _end_of(error: BaseException) -> tuple[str, dict[str, str]]:
+    """Status and tags of a run whose stage raised."""
+    if isinstance(error, Preempted):
+        return "KILLED", {"error": "preempted by SIGTERM; the next try goes on", "stillhouse.preempted": "true"}
+    if isinstance(error, KeyboardInterrupt):
+        return "FAILED", {"error": "stopped by the user"}
+    return "FAILED", {"error": f"{type(error).__name__}: {one_line(error)}"[:5000]}
+
+
+def _header(name: str, tags: Mapping[str, str]) -> Record:
+    """What a run is, as far as the server has to know to create it; it lies below the parent run of the orchestrator, if any."""
+    parent = os.environ.get("MLFLOW_RUN_ID")
+    more = {"mlflow.source.name": "stillhouse", mlflow_runs.OWNER_TAG: mlflow_runs.owner()}
+    more |= {mlflow_runs.OUTPUT_TAG: tags["uri"]} if "uri" in tags else {}
+    more |= {"mlflow.parentRunId": parent} if parent else {}
+    return {
+        "kind": "run", "execution": uuid.uuid4().hex, "server": mlflow_runs.address(), "name": name, "start": now_ms(),
+        "experiment": os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT),
+        "tags": {key: masked(value) for key, value in (dict(tags) | more).items()},
+    }  # fmt: skip
+
+
+def _describe(tracked: Tracked, config: Mapping[str, Any], links: Mapping[str, Sequence["Link"]]) -> None:
+    """Record the config as params and the inputs as datasets."""
+    if config:
+        tracked.record({"kind": "params", "values": {name: masked(str(value))[:PARAM_CHARS] for name, value in config.items()}})
+    datasets = [
+        {"name": f"{name}/{link.uri.split('/')[-2]}", "digest": link.fingerprint, "source": masked(link.uri), "context": name}
+        for name, several in links.items()
+        for link in several
+    ]
+    if datasets:
+        tracked.record({"kind": "inputs", "datasets": datasets})
+
+
+@contextmanager
+def _system_metrics(tracked: Tracked) -> Iterator[None]:
+    """CPU, memory, disk and GPU use of this machine, recorded while the block runs."""
+    sample, stopping = mlflow_runs.system_sampler(), threading.Event()
+
+    def record() -> None:
+        step = 0
+        while not stopping.wait(SYSTEM_METRICS_EVERY_S):
+            tracked.log({f"system/{name}": value for name, value in sample().items()}, step)
+            step += 1
+
+    thread = threading.Thread(target=record, name="system-metrics", daemon=True)
+    thread.start()
     try:
         yield
-    except MlflowException as error:
-        server = os.environ.get("MLFLOW_TRACKING_URI")
-        msg = f"MLflow at {server}: {error}; check MLFLOW_TRACKING_URI and that the server runs (`make up`)"
-        raise TrackingFailed(msg) from error
+    finally:
+        stopping.set()
+        thread.join(1.0)
+
+
+def _run_of(uri: str, manifest: "Manifest") -> tuple[str, str | None]:
+    """Id and status of the run that made an artifact, by its manifest or, where that names none, by the run's tags."""
+    server, run_id = mlflow_runs.Server(), manifest.provenance.mlflow_run_id
+    if run_id:
+        return run_id, server.status(run_id)
+    experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    return server.status_of_artifact(experiment, uri, manifest.fingerprint) or ("", None)
+
+
+def _worth_a_look(manifest: "Manifest") -> list[str]:
+    """The files that a stage shows in MLflow: pages, tables, and of artifacts that are no model the JSON beside them."""
+    is_model = any(name.endswith(".safetensors") for name in manifest.files)
+    endings = (".html", TABLE) if is_model else (".html", ".json")
+    return sorted(name for name in manifest.files if name.endswith(endings))

@@ -1,70 +1,133 @@
-"""Outcomes of a candidate and of the champion -> which of the two is to be used, and why.
+"""Outcomes of a candidate and of the champion -> the candidate's rank, and why.
 
-A benchmark's margin is the loss that may not go unseen. Where the paired 95 % interval of the difference lies tells three cases
-apart: wholly above -margin the candidate is no worse, wholly below it is worse, and across it the benchmark cannot tell.
+A benchmark's margin is the loss in pass@1 that still counts as no worse. The paired 95 % interval of the difference decides: wholly
+above -margin the candidate is no worse, wholly below it is worse, and across it the benchmark cannot tell.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
+from stillhouse.artifacts import store
+from stillhouse.artifacts.records import VersionedRecord
 from stillhouse.benchmarks.intervals import Interval
-from stillhouse.benchmarks.paired import OutcomesByName, differences
+from stillhouse.benchmarks.outcomes import OUTCOMES, Outcomes, read_outcomes
+from stillhouse.benchmarks.paired import PairedDifference, differences
+from stillhouse.errors import MissingInput
+from stillhouse.registry.config import CANDIDATE, CHALLENGER, CHAMPION, REPLACES, Rank, RegistryConfig, Version
 
-CANDIDATE, CHALLENGER, CHAMPION = "candidate", "challenger", "champion"
-"""Ranks, and the aliases of the registered versions that hold them. Every version is a candidate first."""
-NO_WORSE, WORSE, OPEN = "no worse", "worse", "cannot tell"
+Finding = Literal["no worse", "worse", "cannot tell"]
 
 
 @dataclass(frozen=True)
-class Decision:
-    """``evidence``: by benchmark and round mean, low, high, margin and what they say."""
+class Evidence:
+    """What one benchmark in one round says about the candidate."""
 
-    rank: str
+    benchmark: str
+    number: int
+    """Of the round, from 1."""
+    difference: Interval
+    """pass@1 of the candidate minus the champion's, paired."""
+    margin: float
+    finding: Finding
+
+    @property
+    def name(self) -> str:
+        """``BENCHMARK/round_N``."""
+        return f"{self.benchmark}/round_{self.number}"
+
+    def __str__(self) -> str:
+        """``+0.012 [-0.010, +0.034], margin 0.025: no worse``."""
+        interval = self.difference
+        return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}], margin {self.margin:g}: {self.finding}"
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """The candidate's rank, why it has it, and the evidence."""
+
+    rank: Rank
     why: str
-    against: str | None
-    evidence: dict[str, dict[str, Any]]
+    against: str | None = None
+    """Version of the champion; None if there was no champion."""
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def description(self) -> str:
         """The decision and its evidence in a few lines."""
-        return "\n".join([f"{self.rank}: {self.why}", *(f"{name}: {line(each)}" for name, each in self.evidence.items())])
+        return "\n".join([f"{self.rank}: {self.why}", *(f"{evidence.name}: {evidence}" for evidence in self.evidence)])
+
+
+class DecisionRecord(VersionedRecord):
+    """``decision.json``: what the gate decided about a registered version."""
+
+    FILE: ClassVar[str] = "decision.json"
+
+    version: Literal[1] = 1
+    model: str
+    """Name of the registered model."""
+    model_version: str
+    decision: GateDecision
 
 
 def decide(
-    ours: OutcomesByName, champion: OutcomesByName | None, version: str | None, margins: Mapping[str, float], margin: float
-) -> Decision:
-    """The candidate's rank against the champion ``version``; ``margins`` by benchmark, ``margin`` for those it does not name.
+    ours: Outcomes, champion: Outcomes | None, version: str | None, margins: Mapping[str, float], margin: float
+) -> GateDecision:
+    """The candidate's rank against the champion ``version``; ``margins`` by benchmark, ``margin`` for all others.
 
-    champion: no worse on every benchmark and round the champion was measured on, and on the mean over them no loss, so that a
-    row of small losses cannot add up unseen. challenger: worse on none, but not proven. candidate: worse, or not measured.
+    champion: no worse on every benchmark and round that the champion was measured on, and no loss on the mean over them, so that
+    many small losses cannot add up unseen. challenger: worse on none, but not proven. candidate: worse, or not measured.
     """
     if champion is None:
-        return Decision(CHAMPION, "there was no champion", None, {})
-    found = differences(ours, champion)
-    evidence = {name: _judged(each, margins.get(name.partition("/")[0], margin)) for name, each in found.items()}
-    missing = sorted({f"{name}/round_{number}" for name, given in champion.items() for number in given["rounds"]} - found.keys())
-    said = {verdict: [name for name, each in evidence.items() if each["says"] == verdict] for verdict in (WORSE, OPEN)}
-    mean = sum(each.mean for each in found.values()) / max(len(found), 1)
-    rank, why = CHAMPION, f"no benchmark is worse than champion version {version} by its margin"
-    if said[WORSE]:
-        rank, why = CANDIDATE, f"worse than champion version {version} on {', '.join(said[WORSE])}"
+        return GateDecision(CHAMPION, "there was no champion")
+    paired = differences(ours, champion)
+    evidence = tuple(_judged(difference, margins.get(difference.benchmark, margin)) for difference in paired)
+    worse, unclear = ([item.name for item in evidence if item.finding == finding] for finding in ("worse", "cannot tell"))
+    measured = {(difference.benchmark, difference.number) for difference in paired}
+    missing = [f"{name}/round_{number}" for name, number in _rounds(champion) if (name, number) not in measured]
+    mean = sum(difference.interval.mean for difference in paired) / max(len(paired), 1)
+    rank: Rank = CHAMPION
+    why = f"no benchmark is worse than champion version {version} by its margin"
+    if worse:
+        rank, why = CANDIDATE, f"worse than champion version {version} on {', '.join(worse)}"
     elif missing:
-        remedy = "measure the champion as the candidate was, and set its version's tag `report` to that artifact"
+        remedy = "measure the champion as the candidate was measured, and set its version's tag `report` to that artifact"
         rank, why = CANDIDATE, f"not measured under the protocol of champion version {version} on {', '.join(missing)}: {remedy}"
-    elif said[OPEN]:
-        lost = ", ".join(said[OPEN])
-        rank, why = CHALLENGER, f"a loss beyond the margin to champion version {version} cannot be ruled out on {lost}"
+    elif unclear:
+        names = ", ".join(unclear)
+        rank, why = CHALLENGER, f"a loss beyond the margin to champion version {version} cannot be ruled out on {names}"
     elif mean < 0:
         rank, why = CHALLENGER, f"within the margins of champion version {version}, but {mean:+.3f} on the mean over all"
-    return Decision(rank, why, version, evidence)
+    return GateDecision(rank, why, version, evidence)
 
 
-def line(judged: Mapping[str, Any]) -> str:
-    """``+0.012 [-0.010, +0.034], margin 0.025: no worse``."""
-    return "{mean:+.3f} [{low:+.3f}, {high:+.3f}], margin {margin:g}: {says}".format(**judged)
+def decide_rank(config: RegistryConfig, report: str, champion: Version | None) -> GateDecision:
+    """The rank of the candidate whose report lies at the URI ``report``. Raises MissingInput if the champion's report is gone."""
+    ours = read_outcomes(report)
+    if champion is None:
+        return decide(ours, None, None, config.margins, config.margin)
+    version, tags = champion
+    champion_report = tags.get("report", "")
+    if not champion_report or store.store_of(champion_report).read(store.join(champion_report, OUTCOMES)) is None:
+        gone = f"champion version {version}: its report {champion_report or '(no tag)'} is gone"
+        msg = f"{gone}; move the alias `champion` by hand, or restore the report"
+        raise MissingInput(msg)
+    return decide(ours, read_outcomes(champion_report), version, config.margins, config.margin)
 
 
-def _judged(difference: Interval, margin: float) -> dict[str, Any]:
-    says = NO_WORSE if difference.low >= -margin else WORSE if difference.high < -margin else OPEN
-    return {**asdict(difference), "margin": margin, "says": says}
+def decision_tags(decision: GateDecision) -> dict[str, str]:
+    """The decision and its evidence, as tags of the version."""
+    evidence = {f"gate/{item.name}": str(item) for item in decision.evidence}
+    replaces = {REPLACES: decision.against} if decision.rank == CHAMPION and decision.against else {}
+    return {"rank": decision.rank, "decision": decision.why, **evidence, **replaces}
+
+
+def _rounds(outcomes: Outcomes) -> list[tuple[str, int]]:
+    """Benchmark and round of all that was measured, sorted."""
+    return sorted((name, number) for name, outcome in outcomes.benchmarks.items() for number in outcome.rounds)
+
+
+def _judged(difference: PairedDifference, margin: float) -> Evidence:
+    interval = difference.interval
+    finding: Finding = "no worse" if interval.low >= -margin else "worse" if interval.high < -margin else "cannot tell"
+    return Evidence(difference.benchmark, difference.number, interval, margin, finding)

@@ -1,21 +1,14 @@
-"""The champion of a registered model: back to the one before it, by one command."""
+"""The aliases of a registered model: set them by rank, and move the champion back by one command."""
 
 from datetime import UTC, datetime
 
 from stillhouse.errors import MissingInput
 from stillhouse.execution import tracking
-from stillhouse.registry.gate import CANDIDATE, CHAMPION
-
-REPLACES = "replaces"
-"""Tag of a version that became champion: the version that was champion before it."""
-
-
-Version = tuple[str, dict[str, str]]
-"""A version's number, and its tags."""
+from stillhouse.registry.config import CANDIDATE, CHAMPION, RANKS, REPLACES, Rank, Version
 
 
 def earlier_try(model: str, report: str, fingerprint: str) -> tuple[str | None, Version | None]:
-    """The version that an earlier try registered, if it came so far, and the champion from before it."""
+    """The version that an earlier try registered, if it got that far, and the champion from before it."""
     candidate, champion = (tracking.tags_of(model, alias) for alias in (CANDIDATE, CHAMPION))
     if candidate is None or (candidate[1].get("report"), candidate[1].get("fingerprint")) != (report, fingerprint):
         return None, champion
@@ -25,15 +18,23 @@ def earlier_try(model: str, report: str, fingerprint: str) -> tuple[str | None, 
     return candidate[0], champion
 
 
-def rollback(model: str, version: str | None = None) -> tuple[str, str]:
-    """Move the alias ``champion`` to the champion before, or to ``version``. Returns the versions it moved from and to.
+def set_aliases(model: str, version: str, rank: Rank) -> None:
+    """Point the alias of the rank, and of every rank below it, at the version."""
+    for alias in RANKS[: RANKS.index(rank) + 1]:
+        tracking.set_alias(model, alias, version)
 
-    Raises MissingInput where there is no champion, or none before it.
+
+def rollback(model: str, version: str | None = None) -> tuple[str, str]:
+    """Move the alias ``champion`` to the previous champion, or to ``version``. Returns the versions it moved from and to.
+
+    Raises MissingInput if there is no champion, or no version to move to.
     """
     tracking.require_server("rollback")
     current = tracking.tags_of(model, CHAMPION)
     if current is None:
-        msg = f"model {model} has no alias {CHAMPION}; nothing to roll back: check the name against MLflow's registered models"
+        msg = (
+            f"model {model} has no alias {CHAMPION}, so there is nothing to roll back; check the name in MLflow's registered models"
+        )
         raise MissingInput(msg)
     replaced, tags = current
     target = version or tags.get(REPLACES)
@@ -49,17 +50,17 @@ def rollback(model: str, version: str | None = None) -> tuple[str, str]:
 
 
 def artifact(uri: str) -> str:
-    """The checkpoint of ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``; any other URI as it is.
+    """The checkpoint behind ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``; any other URI is returned as it is.
 
-    Raises MissingInput for a version or alias that is not there or was not registered by this system.
+    Raises MissingInput if there is no such version or alias, or ``stillhouse registry`` did not register it.
     """
     if not uri.startswith("models:/"):
         return uri
-    named, _, alias = uri.removeprefix("models:/").partition("@")
-    name, _, version = named.partition("/")
+    path, _, alias = uri.removeprefix("models:/").partition("@")
+    name, _, version = path.partition("/")
     tracking.require_server("a models:/ URI")
-    found = tracking.tags_of(name, alias, version)
-    if found is None or not found[1].get("checkpoint"):
-        msg = f"{uri}: no such version, or it was not registered by `stillhouse registry`; write models:/NAME/VERSION"
+    registered = tracking.tags_of(name, alias, version)
+    if registered is None or not registered[1].get("checkpoint"):
+        msg = f"{uri}: no such version, or `stillhouse registry` did not register it; write models:/NAME/VERSION"
         raise MissingInput(msg)
-    return found[1]["checkpoint"]
+    return registered[1]["checkpoint"]

@@ -1,175 +1,235 @@
-"""Charts as self-contained pieces of a page: figures in the JSON of plotly.js, which the browser draws.
+"""The charts of our pages: points with intervals, bars, lines and histograms, as inline SVG."""
 
-Plotly's Python classes are not used: they check what plotly.js takes, and take longer to load than a page to be made.
-"""
+from collections.abc import Iterator, Mapping, Sequence
 
-import json
-from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.metadata import distribution
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from markupsafe import Markup
 
-if TYPE_CHECKING:
-    from stillhouse.benchmarks.intervals import Interval
-    from stillhouse.benchmarks.trajectories import Step
-    from stillhouse.reporting.summary import Score, Summary
+from stillhouse.benchmarks.intervals import Interval
+from stillhouse.benchmarks.outcomes import Score
+from stillhouse.benchmarks.paired import PairedDifference
+from stillhouse.benchmarks.trajectories import RoundStep, TrajectoryGroup
+from stillhouse.reporting import svg
+from stillhouse.reporting.svg import WIDTH, Format, Scale
 
-Figure = dict[str, Any]
-"""``data`` and ``layout``, see plotly.js's figure reference."""
-Part = dict[str, Any]
+TOP, RIGHT = 14.0, 24.0
+AXIS = 46.0
+"""Room below a plot for ticks and the axis' title."""
+ROW = 34.0
+"""Height of a row of points."""
+BAR_ROW = 26.0
+PLOT_HEIGHT = 230.0
+"""Of a chart with upright bars or lines."""
+GROUP_SHARE = 0.78
+"""Share of a bin's width that its bars fill."""
 
-BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9822b", "#3d9a6b", "#8a94a3"
-SERIES = (BLUE, ORANGE, GREEN, GREY, "#a05195", "#c9b037")
-DOWNWARD = {"autorange": "reversed"}
-GRID = {"gridcolor": "rgba(130,140,155,.22)", "zeroline": False, "automargin": True, "ticks": ""}
-
-
-def html(figure: Figure, *, with_library: bool) -> str:
-    """The chart as a ``div`` and its script; the first one on a page carries plotly.js with it, so that the page works offline."""
-    library = f"<script>{_library()}</script>\n" if with_library else ""
-    # No text in a figure may end the script that it stands in.
-    data, layout = (json.dumps(figure[part]).replace("<", "\\u003c") for part in ("data", "layout"))
-    draw = f"Plotly.newPlot(document.currentScript.previousElementSibling, {data}, {layout}, "
-    return f"{library}<div></div><script>{draw}{{displayModeBar: false, responsive: true}})</script>"
+Counts = Mapping[str, Mapping[str, float]]
+"""Series -> bin -> count."""
 
 
-@cache
-def _library() -> str:
-    """The text of plotly.js, which the package plotly ships."""
-    shipped = distribution("plotly").locate_file("plotly/package_data/plotly.min.js")
-    return Path(str(shipped)).read_text(encoding="utf-8")
+def ladder(scores: Sequence[Score]) -> Markup:
+    """pass@1 of every checkpoint with its 95 % interval, in the order of training; one colour per round."""
+    numbers = sorted({score.number for score in scores})
+    rows = list(dict.fromkeys((score.label, score.benchmark) for score in scores))
+    points = [
+        (rows.index((score.label, score.benchmark)), numbers.index(score.number), score.measured, f"round {score.number}")
+        for score in scores
+    ]
+    labels = [f"{label} · {benchmark}" for label, benchmark in rows]
+    legend = [f"round {number}" for number in numbers]
+    return _intervals(labels, points, (0.0, 1.0), "{:.0%}".format, "{:.3f}", "pass@1 (95 % interval)", legend)
 
 
-def ladder(scores: "Sequence[Score]") -> Figure:
-    """pass@1 of every checkpoint with its 95 % interval, in the order of training."""
-    traces = []
-    for color, number in zip(SERIES * 2, sorted({score.number for score in scores}), strict=False):
-        shown = [score for score in scores if score.number == number]
-        names = [f"{score.label}<br>{score.benchmark}" for score in shown]
-        hover = "%{y}<br>pass@1 %{x:.3f}<extra></extra>"
-        traces.append(_points([score.measured for score in shown], names, color, hover) | {"name": f"round {number}"})
-    rows = len({(score.label, score.benchmark) for score in scores})
-    across = {"range": [0, 1], "title": _title("pass@1 (95 % interval)"), "tickformat": ".0%"}
-    return _figure(traces, 130 + 46 * rows, across, DOWNWARD)
+def paired(compared: Mapping[str, Sequence[PairedDifference]]) -> Markup:
+    """Differences in pass@1 with their paired intervals; one colour per checkpoint."""
+    rows = [(index, label, difference) for index, (label, listed) in enumerate(compared.items()) for difference in listed]
+    widest = max((abs(end) for _, _, item in rows for end in (item.interval.low, item.interval.high)), default=0.0)
+    reach = svg.rounded_up(max(widest, 0.01))
+    points = [(index, series, item.interval, label) for index, (series, label, item) in enumerate(rows)]
+    labels = [f"{label} · {item.name}" for _, label, item in rows]
+    return _intervals(labels, points, (-reach, reach), _signed_percent, "{:+.3f}", "difference in pass@1 (95 % interval)", [])
 
 
-def hesitation(steps: "Sequence[Step]") -> Figure:
+def _intervals(
+    labels: Sequence[str], points: Sequence[tuple[int, int, Interval, str]], ends: tuple[float, float], tick: Format, value: str,
+    title: str, legend: Sequence[str],
+) -> Markup:  # fmt: skip
+    """Points with intervals, row by row; ``points``: row, series, interval, what a tooltip calls it."""
+    left, height = 12 + svg.text_width(labels), max(1, len(labels)) * ROW
+    scale = Scale(*ends, left, WIDTH - RIGHT)
+    marks = list(_value_axis(scale, TOP, TOP + height, tick, title))
+    if ends[0] < 0:
+        marks.append(svg.line(scale(0), TOP, scale(0), TOP + height, "zero"))
+    middles = [TOP + (row + 0.5) * ROW for row in range(len(labels))]
+    marks += [svg.text(left - 8, y + 4, label, "end") for y, label in zip(middles, labels, strict=True)]
+    several = max(1, len(legend))
+    for row, series, interval, name in points:
+        # Rounds of one checkpoint lie close to each other: spread them over the row.
+        y = middles[row] + (series - (several - 1) / 2) * min(7.0, 24 / several) * (several > 1)
+        mean, low, high = (value.format(number) for number in (interval.mean, interval.low, interval.high))
+        marks.append(svg.line(scale(interval.low), y, scale(interval.high), y, f"bound {svg.color(series)}"))
+        marks.append(svg.dot(scale(interval.mean), y, series, f"{labels[row]}, {name}: {mean} ({low} to {high})"))
+    return svg.figure(TOP + height + AXIS, title, marks, legend)
+
+
+def hesitation(steps: Sequence[RoundStep]) -> Markup:
     """Mean count of hesitation words in a response, before and after, by trajectory (Think Twice, Figs 3 and 4)."""
-    places = _before_and_after(steps)
-    traces = [
-        _bars(places, [count for step in steps for group in step.groups for count in group.words[word]], color, word)
-        for color, word in zip(SERIES, steps[0].groups[0].words, strict=False)
-    ]
-    return _figure(traces, 380, {}, {"title": _title("words in a response"), "rangemode": "nonnegative"})
+    words = list(steps[0].groups[0].words)
+    counts = {
+        word: {
+            f"{name} R{number}": count
+            for name, step, group in _trajectories(steps)
+            for number, count in zip((step.number - 1, step.number), group.words[word], strict=True)
+        }
+        for word in words
+    }
+    return bars(counts, "trajectory and round", "words in a response", tabulated=False)
 
 
-def lengths(steps: "Sequence[Step]") -> Figure:
+def lengths(steps: Sequence[RoundStep]) -> Markup:
     """Mean tokens of a response, before and after, by trajectory (Think Twice, Fig. 5)."""
-    heights = [count for step in steps for group in step.groups for count in group.tokens]
-    bars = _bars(_before_and_after(steps), heights, [BLUE, ORANGE] * (len(heights) // 2))
-    return _figure([bars], 340, {}, {"title": _title("tokens of a response")})
+    counts = {
+        side: {name: group.tokens[index] for name, _, group in _trajectories(steps)}
+        for index, side in enumerate(("before", "after"))
+    }
+    return bars(counts, "trajectory", "tokens of a response", tabulated=False)
 
 
-def _before_and_after(steps: "Sequence[Step]") -> list[list[str]]:
-    """Two levels of an axis: the trajectory (and which rounds, if there are several steps), then the round."""
-    pairs = [(step, group) for step in steps for group in step.groups]
-    names = [group.name if len(steps) == 1 else f"{group.name}, to R{step.number}" for step, group in pairs]
-    return [
-        [name for name in names for _ in (0, 1)],
-        [f"R{number}" for step, _ in pairs for number in (step.number - 1, step.number)],
-    ]
+def _trajectories(steps: Sequence[RoundStep]) -> list[tuple[str, RoundStep, TrajectoryGroup]]:
+    """The name of each group, with its round if there are several steps; its step; the group."""
+    several = len(steps) > 1
+    return [(f"{group.name} to R{step.number}" if several else group.name, step, group) for step in steps for group in step.groups]
 
 
-def paired(compared: "Mapping[str, Mapping[str, Interval]]") -> Figure:
-    """Differences in pass@1 with their paired intervals, a series to a checkpoint."""
-    traces = [
-        _points(list(found.values()), [f"{label}<br>{name}" for name in found], color, "%{y}<br>%{x:+.3f}<extra></extra>")
-        for color, (label, found) in zip(SERIES * 4, compared.items(), strict=False)
-    ]
-    none = {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "y domain", "line": {"color": GREY, "dash": "dot"}}
-    across = {"title": _title("difference in pass@1 (95 % interval)"), "tickformat": "+.0%"}
-    return _figure(traces, 130 + 46 * sum(map(len, compared.values())), across, DOWNWARD, showlegend=False, shapes=[none])
+def pass_rates(counts: Mapping[str, Mapping[str, int]]) -> Markup:
+    """Questions by pass rate, one series per model (like DeepDistill's Fig. 8)."""
+    rates = sorted({rate for series in counts.values() for rate in series}, key=float)
+    ordered = {model: {rate: float(series.get(rate, 0)) for rate in rates} for model, series in counts.items()}
+    return bars(ordered, "pass rate", "questions")
 
 
-def pass_rates(summary: "Summary") -> Figure:
-    """Questions by pass rate, one series to a model (like DeepDistill's Fig. 8)."""
-    counts = {model: {rate: counts[rate] for rate in sorted(counts, key=float)} for model, counts in summary.pass_rates.items()}
-    every = sorted({rate for found in counts.values() for rate in found}, key=float)
-    return _binned(counts, every, "pass rate", "questions")
+def bars(counts: Counts, x: str, y: str, *, stacked: bool = False, tabulated: bool = True) -> Markup:
+    """Upright bars by series and bin, bins in the order in which they first come; the numbers are in a table below."""
+    bins = list(dict.fromkeys(name for series in counts.values() for name in series))
+    tops = [sum(series.get(name, 0.0) for series in counts.values()) for name in bins] if stacked else []
+    tops += [value for series in counts.values() for value in series.values()]
+    left, slope = 66.0, _slope(bins, (WIDTH - 66 - RIGHT) / max(len(bins), 1))
+    scale = Scale(0.0, svg.rounded_up(max(tops, default=0.0)), TOP + PLOT_HEIGHT, TOP)
+    band = (WIDTH - left - RIGHT) / max(len(bins), 1)
+    marks = [*_upright_axis(scale, left, number, y), *_bin_axis(bins, left, band, slope, x)]
+    marks += _stacked(counts, bins, left, band, scale) if stacked else _grouped(counts, bins, left, band, scale)
+    legend = list(counts) if len(counts) > 1 else []
+    shown = svg.figure(TOP + PLOT_HEIGHT + AXIS + slope, f"{y} by {x}", marks, legend)
+    rows = [[name, *(number(series.get(name, 0.0)) for series in counts.values())] for name in bins]
+    return shown + svg.table([x, *counts], rows) if tabulated else shown
 
 
-def bars(counts: "Mapping[str, Mapping[str, float]]", x: str, y: str, *, stacked: bool = False) -> Figure:
-    """Counts by series and bin, bins in the order in which they first come."""
-    every = list(dict.fromkeys(name for values in counts.values() for name in values))
-    return _binned(counts, every, x, y, barmode="stack" if stacked else "group", showlegend=len(counts) > 1)
+def _grouped(counts: Counts, bins: Sequence[str], left: float, band: float, scale: Scale) -> Iterator[Markup]:
+    """The series side by side in every bin."""
+    width = band * GROUP_SHARE / max(len(counts), 1)
+    for series, (label, values) in enumerate(counts.items()):
+        for index, name in enumerate(bins):
+            if value := values.get(name, 0.0):
+                x = left + index * band + band * (1 - GROUP_SHARE) / 2 + series * width
+                tooltip = f"{label}, {name}: {number(value)}"
+                yield svg.bar(x, scale(value), max(width - 1, 1), scale(0) - scale(value), series, tooltip)
 
 
-def lines(points: "Mapping[str, Mapping[float, float]]", x: str, y: str) -> Figure:
-    """One line to a series; the y axis is logarithmic, as series of very different sizes are to be compared."""
-    traces = [
-        {"type": "scatter", "mode": "lines+markers", "x": list(values), "y": list(values.values()), "name": series,
-         "line": {"color": color}}
-        for color, (series, values) in zip(SERIES * 4, points.items(), strict=False)
-    ]  # fmt: skip
-    return _figure(traces, 380, {"title": _title(x)}, {"title": _title(y), "type": "log"})
+def _stacked(counts: Counts, bins: Sequence[str], left: float, band: float, scale: Scale) -> Iterator[Markup]:
+    """The series on top of each other in every bin."""
+    for index, name in enumerate(bins):
+        below, x = 0.0, left + index * band + band * (1 - GROUP_SHARE) / 2
+        for series, (label, values) in enumerate(counts.items()):
+            if value := values.get(name, 0.0):
+                bottom, top = scale(below), scale(below + value)
+                yield svg.bar(x, top, band * GROUP_SHARE, bottom - top, series, f"{label}, {name}: {number(value)}")
+                below += value
 
 
-def funnel(steps: "Sequence[tuple[str, int]]") -> Figure:
+def lines(points: Mapping[str, Mapping[float, float]], x: str, y: str) -> Markup:
+    """One line per series over a logarithmic y axis, for series of very different sizes; zeros are left out."""
+    across = [x_value for values in points.values() for x_value in values]
+    up = [value for values in points.values() for value in values.values() if value > 0] or [1.0]
+    left, bottom = 66.0, TOP + PLOT_HEIGHT
+    x_scale = Scale(min(across), max(across), left + 12, WIDTH - RIGHT - 12)
+    y_scale = Scale(min(up) / 1.3, max(up) * 1.3, bottom, TOP, logarithmic=True)
+    marks = [*_upright_axis(y_scale, left, number, y), *_value_axis(x_scale, bottom, bottom, "{:g}".format, x)]
+    for series, (label, values) in enumerate(points.items()):
+        shown = [(x_value, y_value) for x_value, y_value in values.items() if y_value > 0]
+        marks.append(svg.path([(x_scale(x_value), y_scale(y_value)) for x_value, y_value in shown], series))
+        marks += [
+            svg.dot(x_scale(x_value), y_scale(y_value), series, f"{label}, {x} {x_value:g}: {number(y_value)}", 4)
+            for x_value, y_value in shown
+        ]
+    return svg.figure(bottom + AXIS, f"{y} by {x}", marks, list(points))
+
+
+def funnel(steps: Sequence[tuple[str, float]]) -> Markup:
     """How many are left after each step, with their share of the first."""
     first = max(steps[0][1], 1)
-    texts = [f"{count:,} · {count / first:.1%}" for _, count in steps]
-    return _figure([_lying(steps) | {"text": texts, "textposition": "auto"}], 90 + 34 * len(steps), {}, DOWNWARD)
+    return _lying([(name, count, f"{count:,.0f} · {count / first:.1%}") for name, count in steps], "left after each step")
 
 
-def stage_seconds(summary: "Summary") -> Figure:
-    """Wall time of every stage."""
-    return ranked([(hop.label, hop.seconds) for hop in summary.hops], "seconds")
+def ranked(values: Sequence[tuple[str, float]], title: str) -> Markup:
+    """One bar per label, from the top."""
+    return _lying([(name, value, number(value)) for name, value in values], title)
 
 
-def ranked(values: Sequence[tuple[str, float]], title: str) -> Figure:
-    """One bar to a label, from the top."""
-    return _figure([_lying(values)], 90 + 24 * len(values), {"title": _title(title)}, DOWNWARD | {"type": "category"})
+def _lying(rows: Sequence[tuple[str, float, str]], title: str) -> Markup:
+    """Horizontal bars, each with its value written beside it; ``rows``: label, value, how it is written."""
+    left = 12 + svg.text_width(name for name, _, _ in rows)
+    room = svg.text_width(written for _, _, written in rows) + 12
+    scale = Scale(0.0, max((value for _, value, _ in rows), default=0.0) or 1.0, left, WIDTH - room)
+    marks = []
+    for index, (name, value, written) in enumerate(rows):
+        y = TOP + index * BAR_ROW
+        marks += [
+            svg.text(left - 8, y + 15, name, "end"),
+            svg.bar(left, y + 2, scale(value) - left, BAR_ROW - 7, 0, f"{name}: {written}"),
+            svg.text(scale(value) + 6, y + 15, written, "start"),
+        ]
+    bottom = TOP + len(rows) * BAR_ROW
+    return svg.figure(bottom + 22, title, [*marks, svg.text((left + WIDTH - room) / 2, bottom + 14, title, kind="soft")])
 
 
-def _binned(counts: "Mapping[str, Mapping[str, float]]", every: Sequence[str], x: str, y: str, **layout: Any) -> Figure:
-    """Upright bars. ``every`` bin is named: left to itself, plotly puts one that only the second series has behind the first's."""
-    traces = [
-        _bars(list(values), list(values.values()), color, series)
-        for color, (series, values) in zip(SERIES * 4, counts.items(), strict=False)
-    ]
-    across = {"title": _title(x), "type": "category", "categoryorder": "array", "categoryarray": list(every)}
-    return _figure(traces, 340, across, {"title": _title(y)}, **layout)
+def _value_axis(scale: Scale, top: float, bottom: float, written: Format, title: str) -> Iterator[Markup]:
+    """The horizontal axis of values: a grid line and a label per tick, and the title below."""
+    for tick in scale.ticks:
+        yield svg.line(scale(tick), top, scale(tick), bottom, "grid")
+        yield svg.text(scale(tick), bottom + 18, written(tick))
+    yield svg.text((scale.start + scale.end) / 2, bottom + 38, title, kind="soft")
 
 
-def _bars(x: Sequence[Any], heights: Sequence[float], color: str | Sequence[str], name: str | None = None) -> Part:
-    return {"type": "bar", "x": x, "y": heights, "marker": {"color": color}} | ({"name": name} if name else {})
+def _upright_axis(scale: Scale, left: float, written: Format, title: str) -> Iterator[Markup]:
+    """The vertical axis of values, its title beside it from bottom to top."""
+    for tick in scale.ticks:
+        yield svg.line(left, scale(tick), WIDTH - RIGHT, scale(tick), "grid")
+        yield svg.text(left - 8, scale(tick) + 4, written(tick), "end")
+    middle = (scale.start + scale.end) / 2
+    yield Markup('<text x="14" y="{:.1f}" text-anchor="middle" transform="rotate(-90 14 {:.1f})">{}</text>').format(
+        middle, middle, title
+    )
 
 
-def _lying(values: Sequence[tuple[str, float]]) -> Part:
-    lengths, names = [value for _, value in values], [name for name, _ in values]
-    return {"type": "bar", "orientation": "h", "x": lengths, "y": names, "marker": {"color": BLUE}}
+def _bin_axis(bins: Sequence[str], left: float, band: float, slope: float, title: str) -> Iterator[Markup]:
+    """The horizontal axis of bins, their names tilted if they would run into each other."""
+    bottom = TOP + PLOT_HEIGHT
+    yield svg.line(left, bottom, WIDTH - RIGHT, bottom, "grid")
+    for index, name in enumerate(bins):
+        x = left + (index + 0.5) * band
+        yield svg.tilted(x + 4, bottom + 14, name) if slope else svg.text(x, bottom + 18, name)
+    yield svg.text((left + WIDTH - RIGHT) / 2, bottom + 38 + slope, title, kind="soft")
 
 
-def _points(measured: "Sequence[Interval]", names: Sequence[str], color: str, hover: str) -> Part:
-    """Points with their intervals, one under the other."""
-    above, below = [each.high - each.mean for each in measured], [each.mean - each.low for each in measured]
-    return {
-        "type": "scatter", "mode": "markers", "x": [each.mean for each in measured], "y": names,
-        "error_x": {"type": "data", "symmetric": False, "thickness": 2, "array": above, "arrayminus": below},
-        "marker": {"size": 11, "color": color}, "hovertemplate": hover,
-    }  # fmt: skip
+def _slope(bins: Sequence[str], band: float) -> float:
+    """Room below the axis for tilted names; 0 if they fit side by side."""
+    widest = svg.text_width(bins)
+    return 0.0 if widest + 6 <= band else 0.6 * widest
 
 
-def _title(text: str) -> Part:
-    return {"text": text, "standoff": 15}
+def _signed_percent(value: float) -> str:
+    return f"{value:+.0%}" if value else "0%"
 
 
-def _figure(traces: Sequence[Part], height: int, x: Part, y: Part, **layout: Any) -> Figure:
-    """In the one style of all charts; the page gives the background, light or dark."""
-    style = {
-        "height": height, "margin": {"l": 10, "r": 20, "t": 50, "b": 40}, "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)", "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#7a8594"},
-        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02}, "hovermode": "closest", "autotypenumbers": "strict",
-    }  # fmt: skip
-    return {"data": list(traces), "layout": style | {"xaxis": GRID | x, "yaxis": GRID | y} | layout}
+def number(value: float) -> str:
+    """Whole numbers with their thousands apart, others to three digits."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"

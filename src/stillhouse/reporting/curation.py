@@ -1,4 +1,4 @@
-"""The page of one curation: the funnel by rule, what the questions are made of, and every pair that a benchmark kept out."""
+"""The page of one curation: the funnel by rule, the questions' composition, and the pairs that benchmarks kept out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -8,29 +8,29 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from stillhouse.curation.funnel import ordered
-from stillhouse.reporting import charts, page
+from stillhouse.reporting import charts
+from stillhouse.reporting.rendering import write_page
 
 PAGE = "curation.html"
 PAIRS_SHOWN = 200
-"""Pairs on the page; all of them lie in the table beside it."""
+"""Pairs on the page; the table beside it has all of them."""
 
 
 def write_curation(output: Path, metrics: Mapping[str, float], dropped: Mapping[str, int], pairs: Sequence[Path]) -> str:
-    """Write the page from the stage's own counts, and the tables of matched pairs. Returns its name."""
+    """Write the page from the stage's counts and the tables of matched pairs; returns the file's name."""
     funnel = _funnel(metrics, dropped)
-    counted = [("What is left, rule by rule", funnel), *_composition(metrics), ("Tokens, up to", _lengths(metrics))]
-    figures = [(title, charts.ranked(list(counts.items()), "questions")) for title, counts in counted if counts]
-    shown = [(title, charts.html(figure, with_library=not place)) for place, (title, figure) in enumerate(figures)]
-    page.write_page(
+    counted = [("Questions left after each rule", funnel), *_composition(metrics), ("Tokens, up to", _lengths(metrics))]
+    shown = [(title, charts.ranked(list(counts.items()), "questions")) for title, counts in counted if counts]
+    write_page(
         output / PAGE, "curation.html.j2", title="Questions", n_read=int(metrics["n_read"]), n_kept=int(metrics.get("n_kept", 0)),
         dropped={reason: dropped[reason] for reason in ordered(dropped) if dropped.get(reason)}, charts=shown,
-        pairs=list(islice(_pairs(pairs), PAIRS_SHOWN)), n_pairs=sum(pq.read_metadata(each).num_rows for each in pairs),
+        pairs=list(islice(_pairs(pairs), PAIRS_SHOWN)), n_pairs=sum(pq.read_metadata(path).num_rows for path in pairs),
     )  # fmt: skip
     return PAGE
 
 
 def _funnel(metrics: Mapping[str, float], dropped: Mapping[str, int]) -> dict[str, float]:
-    """Questions left after each rule that dropped any."""
+    """Questions left after each rule that dropped some."""
     left = {reason: metrics[f"n_left/{reason}"] for reason in ordered(dropped) if dropped.get(reason)}
     return {"read": metrics["n_read"], **left}
 

@@ -1,66 +1,79 @@
 """Reports of several seeds -> Markdown: pass@1 of every checkpoint, and what each gained on another, in paired intervals."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from stillhouse.artifacts.store import join, store_of
-from stillhouse.benchmarks.paired import OutcomesByName, differences
-from stillhouse.stages.report import OUTCOMES
+from stillhouse.benchmarks.outcomes import BenchmarkOutcome, Outcomes, RoundOutcome, read_outcomes
+from stillhouse.benchmarks.paired import differences
 
-Seeds = Mapping[int, Mapping[str, OutcomesByName]]
-"""Seed -> checkpoint -> what its report wrote down; of one benchmark, in one round."""
+Seeds = Mapping[int, Mapping[str, Outcomes]]
+"""Seed -> checkpoint -> its report's outcomes; one benchmark and one round each."""
 Pairs = Mapping[str, tuple[str, str]]
-"""Title -> two checkpoints, the first of which is held against the second."""
+"""Title -> two checkpoints; the first is compared with the second."""
 
 
-def outcomes(report: str) -> OutcomesByName:
-    """What the report at a URI wrote down."""
-    return dict(json.loads(store_of(report).read(join(report, OUTCOMES)) or b"{}"))
+def outcomes(report: str) -> Outcomes:
+    """What the report at a URI measured."""
+    return read_outcomes(report)
 
 
 def scores(seeds: Seeds, checkpoints: Sequence[str]) -> str:
-    """pass@1: a line to each checkpoint, a column to each seed."""
-    lines = [[name, *(f"{_score(measured[name]):.3f}" for measured in seeds.values())] for name in checkpoints]
+    """pass@1: one line per checkpoint, one column per seed."""
+    lines = [[name, *(f"{_pass_at_1(reports[name]):.3f}" for reports in seeds.values())] for name in checkpoints]
     return _table(["checkpoint", *(f"seed {seed}" for seed in seeds)], lines)
 
 
 def gains(seeds: Seeds, pairs: Pairs) -> str:
-    """Differences in points with their intervals; the last column has all seeds' samples to a question. ○: the interval holds 0."""
+    """Differences in points with their intervals; the last column pools all seeds' samples by question. ○: the interval holds 0."""
     columns = [*seeds.values(), _pooled(seeds.values())]
-    lines = [[title, *(_difference(each[ours], each[theirs]) for each in columns)] for title, (ours, theirs) in pairs.items()]
+    lines = [
+        [title, *(_difference(reports[ours], reports[theirs]) for reports in columns)] for title, (ours, theirs) in pairs.items()
+    ]
     return _table(["", *(f"seed {seed}" for seed in seeds), "all seeds"], lines)
 
 
 def chart(seeds: Seeds, checkpoints: Sequence[str]) -> str:
-    """pass@1 along the checkpoints, one line to a seed, in Mermaid, which code hosts draw."""
-    lines = [f"  line [{', '.join(f'{_score(measured[name]):.3f}' for name in checkpoints)}]" for measured in seeds.values()]
+    """pass@1 along the checkpoints, one line per seed, as a Mermaid chart, which code hosts draw."""
+    lines = [f"  line [{', '.join(f'{_pass_at_1(reports[name]):.3f}' for name in checkpoints)}]" for reports in seeds.values()]
     axes = [f"  x-axis [{', '.join(checkpoints)}]", '  y-axis "held-out pass@1" 0 --> 1']
     return "\n".join(["```mermaid", "xychart-beta", *axes, *lines, "```\n"])
 
 
-def _score(measured: OutcomesByName) -> float:
-    (only,) = measured.values()
-    return float(only["scores"]["1"]["pass_at_1"]["mean"])
+def _pass_at_1(report: Outcomes) -> float:
+    (outcome,) = report.benchmarks.values()
+    return outcome.rounds[1].pass_at_1.mean
 
 
-def _difference(ours: OutcomesByName, theirs: OutcomesByName) -> str:
+def _difference(ours: Outcomes, theirs: Outcomes) -> str:
     """``+4.1 (+2.0 to +6.2)``."""
-    (found,) = differences(ours, theirs).values()
-    mark = " ○" if found.low <= 0 <= found.high else ""
-    return f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f}){mark}"
+    (difference,) = differences(ours, theirs)
+    interval = difference.interval
+    mark = " ○" if interval.low <= 0 <= interval.high else ""
+    return f"{100 * interval.mean:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f}){mark}"
 
 
-def _pooled(every: Iterable[Mapping[str, OutcomesByName]]) -> dict[str, OutcomesByName]:
-    """All seeds as one."""
-    pooled: dict[str, Any] = {}
-    for measured in every:
-        for checkpoint, benchmarks in measured.items():
-            for name, each in benchmarks.items():
-                into = pooled.setdefault(checkpoint, {}).setdefault(name, {"protocol": each["protocol"], "rounds": {"1": {}}})
-                for question, samples in each["rounds"]["1"].items():
-                    into["rounds"]["1"].setdefault(question, []).extend(samples)
-    return pooled
+def _pooled(seeds: Iterable[Mapping[str, Outcomes]]) -> dict[str, Outcomes]:
+    """All seeds as one: each question has the samples of all of them. Scores stay those of the first seed."""
+    by_checkpoint: dict[str, list[Outcomes]] = {}
+    for reports in seeds:
+        for checkpoint, report in reports.items():
+            by_checkpoint.setdefault(checkpoint, []).append(report)
+    return {checkpoint: _pooled_outcomes(reports) for checkpoint, reports in by_checkpoint.items()}
+
+
+def _pooled_outcomes(reports: Sequence[Outcomes]) -> Outcomes:
+    pooled: dict[str, BenchmarkOutcome] = {}
+    for name, first in reports[0].benchmarks.items():
+        rounds = [report.benchmarks[name].rounds[1] for report in reports]
+        pooled[name] = first.model_copy(update={"rounds": {1: _pooled_round(rounds)}})
+    return Outcomes(benchmarks=pooled)
+
+
+def _pooled_round(rounds: Sequence[RoundOutcome]) -> RoundOutcome:
+    passed: dict[str, list[bool]] = {}
+    for result in rounds:
+        for question, samples in result.passed.items():
+            passed.setdefault(question, []).extend(samples)
+    return rounds[0].model_copy(update={"passed": passed})
 
 
 def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

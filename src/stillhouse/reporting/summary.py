@@ -1,17 +1,22 @@
-"""What a run did, gathered from manifests alone: rows and drops by stage, difficulty, pass@1 of every checkpoint."""
+"""What a run did, gathered from its manifests and records: rows and drops by stage, difficulty, pass@1 of every checkpoint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import PurePosixPath
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import records
 from stillhouse.artifacts.manifest import Manifest
-from stillhouse.benchmarks.intervals import Interval
-from stillhouse.stages import DATA_PATH
+from stillhouse.artifacts.store import artifact_name
+from stillhouse.benchmarks.outcomes import Score, read_outcomes, scores
+from stillhouse.benchmarks.paired import ComparisonRecord
+from stillhouse.grading.difficulty import DifficultyRecord, added
+from stillhouse.vocabulary.stage_names import STAGE_NAMES
 
 
 @dataclass(frozen=True)
@@ -21,25 +26,9 @@ class Hop:
     label: str
     uri: str
     rows: int | None
+    """Rows passed on; None for artifacts without rows, such as checkpoints."""
     dropped: dict[str, int]
     seconds: float
-
-
-@dataclass(frozen=True)
-class Score:
-    """pass@1 of one checkpoint on one benchmark in one round."""
-
-    label: str
-    benchmark: str
-    number: int
-    measured: Interval
-    questions: int
-    tokens: float
-    """Mean tokens of a response."""
-    stop_ratio: float
-    """Share of responses that ended by themselves."""
-    protocol: str = ""
-    """The first digits of its id: scores compare where they are equal."""
 
 
 @dataclass(frozen=True)
@@ -47,40 +36,44 @@ class Summary:
     """A run, in the order of the path."""
 
     hops: list[Hop] = field(default_factory=list)
-    pass_rates: dict[str, dict[str, int]] = field(default_factory=dict)
+    pass_rates: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Model -> pass rate -> questions."""
-    levels: dict[str, int] = field(default_factory=dict)
+    levels: Mapping[str, int] = field(default_factory=dict)
     """Difficulty level -> questions."""
     scores: list[Score] = field(default_factory=list)
 
 
 def collect(uris: Sequence[str]) -> Summary:
-    """Gather all that the artifacts at ``uris`` were made of. Reports count where they are among ``uris`` or below one."""
-    found: dict[str, Manifest] = {}
+    """Summarise the lineage of the artifacts at ``uris``. Reports count if they are among ``uris`` or in their lineage.
+
+    Raises MissingInput or BadRows if the record of a report or of graded questions is gone, or another release wrote it.
+    """
+    lineage: dict[str, Manifest] = {}
     for uri in uris:
-        found |= {link: manifest for _, _, link, manifest in manifests.lineage(uri) if manifest is not None}
-    ordered = sorted(found.items(), key=lambda item: (DATA_PATH.index(item[1].stage), item[1].provenance.finished))
-    summary = Summary([_hop(uri, manifest) for uri, manifest in ordered])
-    for _, manifest in ordered:
-        if manifest.stage == "graded":
-            _add_grades(summary, manifest)
-    reports = [item for item in ordered if item[1].stage == "report"]
-    # Reports are made side by side and end in any order; their checkpoints were made one after the other.
-    for uri, manifest in sorted(reports, key=lambda item: _trained(found, item[1])):
-        summary.scores.extend(_scores(uri, manifest))
-    return summary
+        lineage |= {link: manifest for _, _, link, manifest in manifests.lineage(uri) if manifest is not None}
+    path = sorted(lineage.items(), key=lambda item: (_stage_place(item[1]), item[1].provenance.finished))
+    difficulty = added([record for uri, manifest in path for record in _difficulty(uri, manifest)])
+    reports = [(uri, manifest) for uri, manifest in path if manifest.stage == "report"]
+    # Reports are made side by side and end in any order; sort them as their checkpoints were made.
+    reports.sort(key=lambda item: _trained_at(lineage, item[1]))
+    return Summary(
+        hops=[_hop(uri, manifest) for uri, manifest in path],
+        pass_rates=difficulty.pass_rates,
+        levels=difficulty.levels,
+        scores=[score for uri, _ in reports for score in scores(artifact_name(uri), read_outcomes(uri))],
+    )
 
 
-def _trained(found: Mapping[str, Manifest], report: Manifest) -> datetime:
-    """When the checkpoint of a report was made; when the report was, where that is not known."""
+def _stage_place(manifest: Manifest) -> int:
+    """The stage's place in the path; the last one for a stage that this release does not know."""
+    return STAGE_NAMES.index(manifest.stage) if manifest.stage in STAGE_NAMES else len(STAGE_NAMES)
+
+
+def _trained_at(lineage: Mapping[str, Manifest], report: Manifest) -> datetime:
+    """When the report's checkpoint was made; if that is unknown, when the report was."""
     links = report.inputs.get("checkpoint", [])
-    checkpoint = found.get(links[0].uri) if links else None
+    checkpoint = lineage.get(links[0].uri) if links else None
     return (checkpoint or report).provenance.finished
-
-
-def artifact_name(uri: str) -> str:
-    """``laptop-anneal`` of ``…/sft/laptop-anneal/demo``."""
-    return uri.split("/")[-2]
 
 
 def _hop(uri: str, manifest: Manifest) -> Hop:
@@ -88,40 +81,20 @@ def _hop(uri: str, manifest: Manifest) -> Hop:
 
 
 def _rows(manifest: Manifest) -> int | None:
-    """Rows passed on; of a report its verified answers; None for what has no rows: checkpoints and registrations."""
+    """Rows passed on; for a report its verified responses; None for artifacts without rows: checkpoints and registrations."""
     if manifest.stage == "report":
         return sum(file.rows or 0 for name, file in manifest.files.items() if "/verified/" in name)
     return manifest.rows if any(file.rows is not None for file in manifest.files.values()) else None
 
 
-def _add_grades(summary: Summary, manifest: Manifest) -> None:
-    """Read the histograms from metric names: ``n_pass_rate/MODEL/RATE`` (MODEL may have slashes) and ``n_level_LEVEL``."""
-    for name, value in manifest.metrics.items():
-        if name.startswith("n_pass_rate/"):
-            model, _, rate = name.removeprefix("n_pass_rate/").rpartition("/")
-            summary.pass_rates.setdefault(model, {})[rate] = int(value)
-        elif name.startswith("n_level_"):
-            summary.levels[name.removeprefix("n_level_")] = int(value)
-
-
-def _scores(uri: str, manifest: Manifest) -> list[Score]:
-    """One score for every metric ``BENCHMARK/PROTOCOL/round_N/pass_at_1``."""
-    scores = []
-    for name, value in manifest.metrics.items():
-        prefix, _, what = name.rpartition("/")
-        if what != "pass_at_1":
-            continue
-        benchmark, protocol, of_round = prefix.split("/")
-        low, high, tokens, stopped = (manifest.metrics[f"{prefix}/{each}"] for each in ("low", "high", "tokens", "stop_ratio"))
-        questions = manifest.files[f"{benchmark}/questions/part-00000.parquet"].rows or 0
-        number = int(of_round.removeprefix("round_"))
-        interval = Interval(value, low, high)
-        scores.append(Score(artifact_name(uri), benchmark, number, interval, questions, tokens, stopped, protocol))
-    return scores
+def _difficulty(uri: str, manifest: Manifest) -> list[DifficultyRecord]:
+    """The record of graded questions, or one per shard; none for other stages and for artifacts older than the record."""
+    names = [name for name in manifest.files if PurePosixPath(name).name == DifficultyRecord.FILE]
+    return [records.read(DifficultyRecord, uri, name) for name in names] if manifest.stage == "graded" else []
 
 
 def print_summary(console: Console, uri: str) -> None:
-    """Print the run that the artifact at ``uri`` is the end of. Raises MissingInput if nothing is published there."""
+    """Print the run that ended in the artifact at ``uri``. Raises MissingInput if nothing is published there."""
     manifest = manifests.load(uri)
     summary = collect([uri])
     console.print(_hops_table(summary.hops))
@@ -130,13 +103,22 @@ def print_summary(console: Console, uri: str) -> None:
     if summary.scores:
         console.print(_scores_table(summary.scores))
     if manifest.stage == "comparison":
-        console.print(_differences_table(manifest))
+        console.print(_differences_table(records.read(ComparisonRecord, uri)))
+
+
+def _table(title: str, columns: Mapping[str, JustifyMethod]) -> Table:
+    # Pad one side only: the widest table fits a terminal of 80 columns.
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for name, justify in columns.items():
+        table.add_column(name, justify=justify)
+    return table
 
 
 def _hops_table(hops: list[Hop]) -> Table:
     table = Table(title="rows by stage", title_justify="left", box=box.SIMPLE)
-    for name, justify in (("stage", "left"), ("rows", "right"), ("dropped", "right"), ("why", "left"), ("seconds", "right")):
-        table.add_column(name, justify=justify, no_wrap=name == "stage")  # type: ignore[arg-type]
+    columns: dict[str, JustifyMethod] = {"stage": "left", "rows": "right", "dropped": "right", "why": "left", "seconds": "right"}
+    for name, justify in columns.items():
+        table.add_column(name, justify=justify, no_wrap=name == "stage")
     for hop in hops:
         why = " · ".join(f"{reason} {count:,}" for reason, count in hop.dropped.items())
         rows = "–" if hop.rows is None else f"{hop.rows:,}"
@@ -145,7 +127,7 @@ def _hops_table(hops: list[Hop]) -> Table:
 
 
 def _pass_rate_table(summary: Summary) -> Table:
-    """The difficulty histogram: questions by pass rate, with a bar to the largest count."""
+    """The difficulty histogram: questions by pass rate, with bars scaled to the largest count."""
     levels = " · ".join(f"level {level}: {count:,}" for level, count in summary.levels.items())
     table = Table(title=f"difficulty: questions by pass rate   {levels}", title_justify="left", box=box.SIMPLE)
     rates = sorted({rate for counts in summary.pass_rates.values() for rate in counts}, key=float)
@@ -160,10 +142,9 @@ def _pass_rate_table(summary: Summary) -> Table:
 
 
 def _scores_table(scores: list[Score]) -> Table:
-    # Padded on one side alone: a terminal of 80 columns holds it.
-    table = Table(title="pass@1 with its 95 % interval", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for name in ("checkpoint", "benchmark", "round", "pass@1", "interval", "tokens", "stopped"):
-        table.add_column(name, justify="left" if name in {"checkpoint", "benchmark"} else "right")
+    columns: dict[str, JustifyMethod] = {"checkpoint": "left", "benchmark": "left"}
+    columns |= dict.fromkeys(("round", "pass@1", "interval", "tokens", "stopped"), "right")
+    table = _table("pass@1 with its 95 % interval", columns)
     for score in scores:
         measured = score.measured
         table.add_row(
@@ -173,15 +154,13 @@ def _scores_table(scores: list[Score]) -> Table:
     return table
 
 
-def _differences_table(comparison: Manifest) -> Table:
-    """Read from the metrics ``LABEL/BENCHMARK/round_N/mean``, ``low`` and ``high``."""
-    table = Table(title="pass@1 against the first report, paired", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for name in ("report", "benchmark", "round", "difference", "interval"):
-        table.add_column(name, justify="left" if name in {"report", "benchmark"} else "right")
-    for name, mean in comparison.metrics.items():
-        prefix, _, what = name.rpartition("/")
-        if what == "mean":
-            label, benchmark, of_round = prefix.split("/")
-            low, high = (comparison.metrics[f"{prefix}/{end}"] for end in ("low", "high"))
-            table.add_row(label, benchmark, of_round.removeprefix("round_"), f"{mean:+.3f}", f"{low:+.3f} – {high:+.3f}")
+def _differences_table(comparison: ComparisonRecord) -> Table:
+    columns: dict[str, JustifyMethod] = {"report": "left", "benchmark": "left"}
+    columns |= dict.fromkeys(("round", "difference", "interval"), "right")
+    table = _table("pass@1 against the first report, paired", columns)
+    for label, differences in comparison.differences.items():
+        for difference in differences:
+            interval = difference.interval
+            bounds = f"{interval.low:+.3f} – {interval.high:+.3f}"
+            table.add_row(label, difference.benchmark, str(difference.number), f"{interval.mean:+.3f}", bounds)
     return table

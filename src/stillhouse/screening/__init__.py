@@ -1,1 +1,1 @@
-"""Responses -> which of them are fit to learn from, whatever their score."""
+"""Responses -> the responses that are fit to train on, whatever their score."""

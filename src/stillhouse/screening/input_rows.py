@@ -1,4 +1,4 @@
-"""What screening reads of its inputs: the columns it needs and no others."""
+"""The columns of its inputs that screening needs, without the others."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from stillhouse.artifacts import tables
-from stillhouse.screening.rules import Asked
+from stillhouse.screening.rules import QuestionForm
 from stillhouse.screening.structure import turns
 from stillhouse.vocabulary.ids import prompt_text
 from stillhouse.vocabulary.rows import Question, Response
@@ -20,16 +20,20 @@ def texts(responses: Iterable[Path]) -> Iterator[str]:
             yield text
 
 
-def asked(questions: Path, *, with_prompts: bool) -> dict[str, Asked]:
-    """What the rules need of each question. Without prompts, questions of as many turns share it: millions are to fit in memory."""
-    made: dict[str, Asked] = {}
-    shared: dict[int, Asked] = {}
+def question_forms(questions: Path, *, with_prompts: bool) -> dict[str, QuestionForm]:
+    """What the rules need of each question, by id.
+
+    Without prompts, questions with the same number of turns share one object, so that millions of them fit into memory.
+    """
+    forms: dict[str, QuestionForm] = {}
+    shared: dict[int, QuestionForm] = {}
     for question_id, messages in _columns(questions, Question, "question_id", "messages"):
         n_turns = turns(messages)
-        made[question_id] = (
-            Asked(n_turns, prompt_text(messages)) if with_prompts else shared.setdefault(n_turns, Asked(n_turns, ""))
-        )
-    return made
+        if with_prompts:
+            forms[question_id] = QuestionForm(n_turns, prompt_text(messages))
+        else:
+            forms[question_id] = shared.setdefault(n_turns, QuestionForm(n_turns, ""))
+    return forms
 
 
 def _columns(directory: Path, row_type: type[Any], *names: str) -> Iterator[Sequence[Any]]:

@@ -1,39 +1,39 @@
-"""Strings of tokens that occur often over a whole set of responses (DeepDistill §2.5: 20 tokens, more than 20 times).
+"""Strings of tokens that occur often across a whole set of responses (DeepDistill §2.5: 20 tokens, more than 20 times).
 
-Two passes over the texts and exact counts in bounded memory: the first pass hashes every n-gram and, once the hashes fill their
-share of memory, moves them to files by hash; the files are then counted one by one. The second pass asks for the frequent ones.
-The report names no tokenizer: ours are words, what lies between white space, or a tokenizer by name.
+Two passes over the texts give exact counts in bounded memory. The first pass hashes every n-gram; once the hashes fill their share
+of memory, it moves them to files by hash, and then counts the files one by one. The second pass looks up the frequent n-grams. The
+report names no tokenizer: ours cuts into words at white space, or is a tokenizer by name.
 """
 
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from stillhouse.errors import EngineFailed, one_line
-from stillhouse.screening.tokenise import Cut, Tokens, batches, tokens
+from stillhouse.screening.tokenise import Cut, TokenizedTexts, batches, tokens
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
-    Hashes = np.ndarray[Any, np.dtype[np.uint64]]
+Hashes = npt.NDArray[np.uint64]
+"""Hashes of n-grams, (n_ngrams,)."""
 
 SPILL = 1 << 24
-"""Hashes that are held before they go to files: 128 MiB."""
+"""Hashes held in memory before they go to files: 128 MiB."""
 FILES = 256
-"""Files the hashes go to: a set of eight billion n-grams makes files of as many bytes as are held."""
+"""Number of files of hashes: with eight billion n-grams a file is about as large as the hashes held in memory."""
 _BASE = 0x9E3779B97F4A7C15
 
 
 def tokenizer(name: str | None) -> Cut:
-    """How texts are cut: by a tokenizer on the Hugging Face hub, or into words. Raises EngineFailed if it cannot be loaded."""
+    """The function that cuts texts: a tokenizer on the Hugging Face hub, or words. Raises EngineFailed if it cannot be loaded."""
     if name is None:
         return str.split
+    # Not at the top: the worker image, which cuts into words, has no transformers.
     from transformers import AutoTokenizer
 
     try:
-        loaded = AutoTokenizer.from_pretrained(name)
+        loaded = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         msg = f"ngram_tokenizer {name}: transformers cannot load it: {one_line(error)}; null takes words"
         raise EngineFailed(msg) from error
@@ -42,12 +42,10 @@ def tokenizer(name: str | None) -> Cut:
 
 
 class Ngrams:
-    """The n-grams of a set of texts: ``add`` every text, ``count`` them once, then ask ``frequent`` of each."""
+    """The n-grams of a set of texts: ``add`` every text, ``count`` once, then look up ``frequent`` n-grams."""
 
     def __init__(self, n: int, max_count: int, cut: Cut, scratch: Path, spill: int = SPILL) -> None:
-        """An n-gram of ``n`` tokens is frequent if it occurs more than ``max_count`` times; ``scratch`` takes the files."""
-        import numpy as np
-
+        """An n-gram of ``n`` tokens is frequent if it occurs more than ``max_count`` times; files of hashes go to ``scratch``."""
         self.cut = cut
         self._n, self._max_count = n, max_count
         self._scratch, self._spill = scratch, spill
@@ -57,73 +55,63 @@ class Ngrams:
         self._frequent: dict[int, int] = {}
         self._sorted = np.empty(0, np.uint64)
         self.texts: dict[str, int] = {}
-        """The frequent strings that were met, and how often each occurs."""
+        """The frequent strings that were looked up, with their counts."""
 
-    def add(self, made: Tokens) -> None:
-        """Note the texts' n-grams, every occurrence."""
-        hashes, _ = self._hashes(made)
+    def add(self, texts: TokenizedTexts) -> None:
+        """Note every occurrence of the texts' n-grams."""
+        hashes, _ = self._hashes(texts)
         self._waiting.append(hashes)
         self._held += len(hashes)
         if self._held >= self._spill:
             self._move_to_files()
 
     def count(self) -> None:
-        """Count what was added."""
-        import numpy as np
-
+        """Count the n-grams that were added."""
         if any(self._scratch.glob("*.hashes")):
             self._move_to_files()
-        # Listed now: what was moved last may have made a file more.
+        # Listed only now: the last move may have created another file.
         files = sorted(self._scratch.glob("*.hashes"))
         for part in (np.fromfile(path, np.uint64) for path in files) if files else [self._all_waiting()]:
-            found, counts = np.unique(part, return_counts=True)
+            hashes, counts = np.unique(part, return_counts=True)
             often = counts > self._max_count
-            self._frequent |= dict(zip(found[often].tolist(), counts[often].tolist(), strict=True))
+            self._frequent |= dict(zip(hashes[often].tolist(), counts[often].tolist(), strict=True))
         self._waiting = []
         self._sorted = np.sort(np.array(list(self._frequent), np.uint64))
         for path in files:
             path.unlink()
 
-    def frequent(self, made: Tokens) -> list[list[str]]:
-        """The frequent n-grams of each text, in its order, one for every place where one begins."""
-        import numpy as np
-
-        found: list[list[str]] = [[] for _ in made.by_text]
+    def frequent(self, texts: TokenizedTexts) -> list[list[str]]:
+        """The frequent n-grams of each text, in order, one per occurrence."""
+        strings: list[list[str]] = [[] for _ in texts.by_text]
         if not len(self._sorted):
-            return found
-        hashes, places = self._hashes(made)
-        at = np.searchsorted(self._sorted, hashes)
-        hits = np.flatnonzero(self._sorted[np.minimum(at, len(self._sorted) - 1)] == hashes)
-        texts = np.searchsorted(made.starts, places[hits], side="right") - 1
-        for each, place, text in zip(hashes[hits].tolist(), places[hits].tolist(), texts.tolist(), strict=True):
-            start = place - int(made.starts[text])
-            found[text].append(" ".join(made.by_text[text][start : start + self._n]))
-            self.texts[found[text][-1]] = self._frequent[each]
-        return found
+            return strings
+        hashes, first_tokens = self._hashes(texts)
+        nearest = np.minimum(np.searchsorted(self._sorted, hashes), len(self._sorted) - 1)
+        hits = np.flatnonzero(self._sorted[nearest] == hashes)
+        of_text = np.searchsorted(texts.starts, first_tokens[hits], side="right") - 1
+        for ngram, token, text in zip(hashes[hits].tolist(), first_tokens[hits].tolist(), of_text.tolist(), strict=True):
+            start = token - int(texts.starts[text])
+            strings[text].append(" ".join(texts.by_text[text][start : start + self._n]))
+            self.texts[strings[text][-1]] = self._frequent[ngram]
+        return strings
 
-    def _hashes(self, made: Tokens) -> "tuple[Hashes, Array]":
-        """A polynomial hash of every n-gram, modulo 2^64, and where it begins.
+    def _hashes(self, texts: TokenizedTexts) -> tuple[Hashes, npt.NDArray[np.int64]]:
+        """A polynomial hash of every n-gram, modulo 2^64, and the index of its first token; both (n_ngrams,).
 
-        From running sums over all texts: two of them differ by the n-gram's terms alone.
+        From running sums over all texts: two of them differ by exactly the terms of the n-gram between them.
         """
-        import numpy as np
-
-        numbers = made.numbers.view(np.uint64)
+        numbers = texts.numbers.view(np.uint64)
         if len(numbers) > len(self._powers):
             self._powers, self._inverses = (_powers(base, 2 * len(numbers)) for base in (_BASE, pow(_BASE, -1, 1 << 64)))
         sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(numbers * self._powers[: len(numbers)], dtype=np.uint64)])
-        ends = np.repeat(made.starts[1:], np.diff(made.starts))
-        places = np.flatnonzero(ends - np.arange(len(numbers)) >= self._n)
-        return (sums[places + self._n] - sums[places]) * self._inverses[places], places
+        ends = np.repeat(texts.starts[1:], np.diff(texts.starts))
+        first_tokens = np.flatnonzero(ends - np.arange(len(numbers)) >= self._n)
+        return (sums[first_tokens + self._n] - sums[first_tokens]) * self._inverses[first_tokens], first_tokens
 
-    def _all_waiting(self) -> "Hashes":
-        import numpy as np
-
+    def _all_waiting(self) -> Hashes:
         return np.concatenate(self._waiting) if self._waiting else np.empty(0, np.uint64)
 
     def _move_to_files(self) -> None:
-        import numpy as np
-
         hashes = np.sort(self._all_waiting())
         edges = np.searchsorted(hashes >> np.uint64(56), np.arange(FILES + 1))
         for number, (start, end) in enumerate(pairwise(edges)):
@@ -133,16 +121,14 @@ class Ngrams:
         self._waiting, self._held = [], 0
 
 
-def _powers(base: int, n: int) -> "Hashes":
-    """The first ``n`` powers, modulo 2^64."""
-    import numpy as np
-
-    made: Hashes = np.multiply.accumulate(np.concatenate([np.ones(1, np.uint64), np.full(n - 1, base, np.uint64)]))
-    return made
+def _powers(base: int, n: int) -> Hashes:
+    """The first ``n`` powers of the base, modulo 2^64."""
+    powers: Hashes = np.multiply.accumulate(np.concatenate([np.ones(1, np.uint64), np.full(n - 1, base, np.uint64)]))
+    return powers
 
 
 def counted(texts: Iterable[str], ngrams: Ngrams) -> Ngrams:
-    """The first pass over all texts."""
+    """The first pass: the counted n-grams of all texts."""
     for batch in batches(texts, str):
         ngrams.add(tokens(batch, ngrams.cut))
     ngrams.count()

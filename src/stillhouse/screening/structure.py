@@ -1,4 +1,4 @@
-"""The form of a training conversation: turns that alternate, thinking and answer that are there (DeepDistill §2.5)."""
+"""The form of a training conversation: alternating turns, with thinking and an answer (DeepDistill §2.5)."""
 
 from collections.abc import Collection
 
@@ -6,17 +6,17 @@ from stillhouse.vocabulary.rows import Message, Response
 
 
 def turns(messages: Collection[Message]) -> int:
-    """Turns of a question, system messages not counted."""
+    """The number of a question's turns, without system messages."""
     return sum(message["role"] != "system" for message in messages)
 
 
-def structure_flaws(asked_turns: int, response: Response) -> list[str]:
-    """What is wrong with the form: ``odd_turns``, ``no_think``, ``no_answer``.
+def structure_flaws(question_turns: int, response: Response) -> list[str]:
+    """The flaws of the form: ``odd_turns``, ``no_think``, ``no_answer``.
 
-    The turns of question and response together are even in number.
+    Question and response together must have an even number of turns.
     """
-    found = {
-        "odd_turns": (asked_turns + 1) % 2 == 1, "no_think": not (response.think or "").strip(),
+    is_flawed = {
+        "odd_turns": (question_turns + 1) % 2 == 1, "no_think": not (response.think or "").strip(),
         "no_answer": not (response.answer or "").strip(),
     }  # fmt: skip
-    return [flaw for flaw, there in found.items() if there]
+    return [flaw for flaw, flawed in is_flawed.items() if flawed]

@@ -1,141 +1,159 @@
-"""Which responses selection may choose from, and why questions and responses are left over."""
+"""The responses that a selection may choose from, and the records of those it may not."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
 
 from stillhouse.artifacts import frames
 from stillhouse.errors import BadRows
 from stillhouse.grading.keys import Keys, Part, Seen
-from stillhouse.grading.tally import Tally
+from stillhouse.grading.tally import VERDICT_COLUMNS, ScoreTally
+from stillhouse.grading.thresholds import StatedThresholds
 from stillhouse.vocabulary.rows import Response, Screened, Verified
 
-if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
-
-    Array = np.ndarray[Any, Any]
-
-
-KINDS = {"question": "int32", "model": "int32", "sample": "int32", "place": "int64", "value": "float64"}
-"""What is held of each of the teacher's rows."""
+Arrays = dict[str, npt.NDArray[Any]]
+"""Columns by name, all of shape (n_rows,)."""
+KEY: dict[str, type[np.generic]] = {"question": np.int32, "model": np.int32, "sample": np.int32}
+ROW: dict[str, type[np.generic]] = {"row": np.int64}
+VALUES: dict[str, type[np.generic]] = {"verify_score": np.float64, "passed": np.bool_, "kept": np.bool_}
+"""The columns that a pool holds, with their dtypes."""
 
 
 @dataclass(frozen=True)
-class Pool:
-    """The teacher's first-round responses by column, in the order of the responses. All are numbers: no string to a row."""
+class ResponsePool:
+    """The teacher's first-round responses by column, in the order of the responses; no string is held per row.
 
-    ids: "pl.Series"
+    All arrays are (n_responses,).
+    """
+
+    ids: pl.Series
     """Of all questions."""
     models: list[str]
-    question: "Array"
-    """Place among the questions."""
-    model: "Array"
-    """Place among the models."""
-    sample: "Array"
-    place: "Array"
-    """Place among all responses."""
-    score: "Array"
+    question: npt.NDArray[np.int32]
+    """Index in ``ids``."""
+    model: npt.NDArray[np.int32]
+    """Index in ``models``."""
+    sample: npt.NDArray[np.int32]
+    row: npt.NDArray[np.int64]
+    """Index among all responses."""
+    score: npt.NDArray[np.float64]
     """NaN where the verifier failed."""
-    rejected: "Array"
-    """Whether screening turned the response down."""
+    passed: npt.NDArray[np.bool_]
+    rejected: npt.NDArray[np.bool_]
+    """Whether screening rejected the response."""
     others: Counter[tuple[str, str, int]]
-    """All other responses by model, prompt_kind and round."""
+    """Numbers of all other responses, by model, prompt_kind and round."""
 
     @property
-    def candidates(self) -> "Array":
+    def is_candidate(self) -> npt.NDArray[np.bool_]:
         """Whether a response has a score and was kept by screening."""
-        import numpy as np
-
         return ~self.rejected & ~np.isnan(self.score)
 
-    def tally(self, limits: "Array") -> Tally:
-        """The candidates' scores summed up, of all models at once."""
-        made, at = Tally(limits), self.candidates
-        made.add(self.question[at], self.score[at])
-        return made
+    def tally(self) -> ScoreTally:
+        """The tally of the candidates, all models together."""
+        tally, rows = ScoreTally(len(self.ids)), self.is_candidate
+        tally.add(self.question[rows], self.score[rows], self.passed[rows])
+        return tally
 
-    def drops(self, *, with_summaries: bool) -> "Iterator[pl.DataFrame]":
+    def drops(self, *, with_summaries: bool) -> Iterator[pl.DataFrame]:
         """The records of responses that are no candidates.
 
-        One record to a model for what its name decides: ``other_model``, ``further_round``, and ``summary`` unless in use. By
-        question: ``screened_out``, and ``no_verdict`` where the verifier failed.
+        One record per model for ``other_model``, ``further_round`` and, unless summaries are used, ``summary``. One record per
+        question and model for ``screened_out``, and for ``no_verdict`` where the verifier failed.
         """
-        import numpy as np
-        import polars as pl
-
-        made = [
-            (f"*/{model}/{kind}/{number}/*", _reason(kind, number), n) for (model, kind, number), n in sorted(self.others.items())
+        counts = [
+            (f"*/{model}/{kind}/{round_number}/*", _reason(kind, round_number), n)
+            for (model, kind, round_number), n in sorted(self.others.items())
             if not (kind == "summary" and with_summaries)
-        ]  # fmt: skip
-        whole = pl.DataFrame(made, {"question_id": pl.String, "reason": pl.String, "n": pl.Int64}, orient="row")
-        yield frames.dropped(whole, pl.col("reason"))
-        yield self.left(self.rejected, "screened_out")
-        yield self.left(~self.rejected & np.isnan(self.score), "no_verdict")
+        ]
+        records = pl.DataFrame(counts, {"question_id": pl.String, "reason": pl.String, "n": pl.Int64}, orient="row")
+        yield frames.dropped(records, pl.col("reason"))
+        yield self.dropped(self.rejected, "screened_out")
+        yield self.dropped(~self.rejected & np.isnan(self.score), "no_verdict")
 
-    def left(self, rows: "Array", reason: str) -> "pl.DataFrame":
-        """The records of these responses: one to a question and model, with the samples in its key."""
-        import polars as pl
-
-        columns = {name: getattr(self, name)[rows] for name in ("question", "model", "sample")}
+    def dropped(self, rows: npt.NDArray[np.bool_], reason: str) -> pl.DataFrame:
+        """The records of these responses: one per question and model, with the samples in its key."""
+        columns = {"question": self.question[rows], "model": self.model[rows], "sample": self.sample[rows]}
         samples = pl.col("sample").cast(pl.String).str.join(",")
-        found = pl.DataFrame(columns).group_by("question", "model", maintain_order=True).agg(samples, n=pl.len())
-        names = pl.Series(self.models, dtype=pl.String)[found["model"]].alias("model")
-        found = found.with_columns(self.ids[found["question"]].alias("id"), names)
-        return frames.dropped(found.select("n", question_id=pl.format("{}/{}/question/1/{}", "id", "model", "sample")), reason)
+        records = pl.DataFrame(columns).group_by("question", "model", maintain_order=True).agg(samples, n=pl.len())
+        names = pl.Series(self.models, dtype=pl.String)[records["model"]].alias("model")
+        records = records.with_columns(self.ids[records["question"]].alias("id"), names)
+        return frames.dropped(records.select("n", question_id=pl.format("{}/{}/question/1/{}", "id", "model", "sample")), reason)
 
 
-def _reason(kind: str, number: int) -> str:
+def _reason(kind: str, round_number: int) -> str:
     if kind == "summary":
         return "summary"
-    return "other_model" if kind == "question" and number == 1 else "further_round"
+    return "other_model" if kind == "question" and round_number == 1 else "further_round"
 
 
-def pool(ids: "pl.Series", responses: Sequence[Path], verified: Path, screened: Path | None, teacher: str | None) -> Pool:
-    """The candidates among the responses.
+def response_pool(
+    ids: pl.Series, responses: Sequence[Path], verified: Path, screened: Path | None, teacher: str | None, stated: StatedThresholds
+) -> ResponsePool:  # fmt: skip
+    """Read the responses with their verdicts and screenings; ``stated`` collects the thresholds of the verdicts.
 
-    Raises BadRows for a response to a question that is not there, and for a first-round one without a verdict or a screening.
+    Raises BadRows for a response to an unknown question, for a first-round response without a verdict or a screening, and for a
+    second threshold of a category.
     """
-    import numpy as np
-
-    keys, others = Keys(ids), Counter[tuple[str, str, int]]()
-    asked, mine = _read(keys, responses, Response, None, teacher, others)
-    judged, verdicts = _read(keys, verified, Verified, "verify_score", teacher)
-    _refuse_unlike(asked, judged, "verified", keys)
-    score, rejected = _beside(mine, verdicts), np.zeros(len(mine["sample"]), bool)
+    keys = Keys(ids)
+    sampled, mine, others = _read_responses(keys, responses, teacher)
+    judged, verdicts = _read_rows(keys, verified, Verified, VERDICT_COLUMNS, teacher, stated)
+    _refuse_unlike(sampled, judged, "verified", keys)
+    order = _order(mine, verdicts)
+    score, passed = verdicts["verify_score"][order], verdicts["passed"][order]
+    rejected = np.zeros(len(score), bool)
     if screened is not None:
-        looked_at, screenings = _read(keys, screened, Screened, "kept", teacher)
-        _refuse_unlike(asked, looked_at, "screened", keys)
-        rejected = ~_beside(mine, screenings).astype(bool)
-    return Pool(ids, keys.models, **mine, score=score, rejected=rejected, others=others)
+        looked_at, screenings = _read_rows(keys, screened, Screened, ("kept",), teacher)
+        _refuse_unlike(sampled, looked_at, "screened", keys)
+        rejected = ~screenings["kept"][_order(mine, screenings)]
+    return ResponsePool(ids, keys.models, **mine, score=score, passed=passed, rejected=rejected, others=others)
 
 
-def _read(
-    keys: Keys, directories: Path | Sequence[Path], row_type: type[Any], value: str | None, teacher: str | None,
-    others: Counter[tuple[str, str, int]] | None = None,
-) -> "tuple[Seen, dict[str, Array]]":  # fmt: skip
-    """All keys, and the columns of the teacher's rows. ``others``, of responses, counts the rest and refuses unknown questions."""
-    import numpy as np
-
-    names = ("question", "model", "sample", "place" if value is None else "value")
-    seen, parts = Seen(len(keys.ids)), [{name: np.empty(0, KINDS[name]) for name in names}]
-    for part in keys.read(directories, row_type, value):
+def _read_responses(
+    keys: Keys, directories: Sequence[Path], teacher: str | None
+) -> tuple[Seen, Arrays, Counter[tuple[str, str, int]]]:
+    """All keys, the columns of the teacher's responses, and counts of all others. Raises BadRows for an unknown question."""
+    seen, parts, others = Seen(len(keys.ids)), [_empty(KEY | ROW)], Counter[tuple[str, str, int]]()
+    for part in keys.read(directories, Response):
         seen.add(part)
-        mine = np.full(len(part.model), fill_value=True) if teacher is None else part.model == keys.number(teacher)
-        parts.append({name: getattr(part, name)[mine].astype(KINDS[name]) for name in names})
-        if others is not None:
-            _count_others(part, mine, keys, others)
-    return seen, {name: np.concatenate([part[name] for part in parts]) for name in names}
+        mine = _is_teacher(part, keys, teacher)
+        parts.append({**_key(part, mine), "row": part.row[mine]})
+        _count_others(part, mine, keys, others)
+    return seen, _joined(parts), others
 
 
-def _count_others(part: Part, mine: "Array", keys: Keys, others: Counter[tuple[str, str, int]]) -> None:
-    import numpy as np
+def _read_rows(
+    keys: Keys, directory: Path, row_type: type[Any], columns: Sequence[str], teacher: str | None,
+    stated: StatedThresholds | None = None,
+) -> tuple[Seen, Arrays]:  # fmt: skip
+    """All keys of verdicts or screenings, and the columns of those on the teacher's responses."""
+    held = {name: VALUES[name] for name in columns if name in VALUES}
+    seen, parts = Seen(len(keys.ids)), [_empty(KEY | held)]
+    for part in keys.read(directory, row_type, columns):
+        seen.add(part)
+        if stated is not None:
+            stated.add("verified", part.question, part.values["threshold"])
+        mine = _is_teacher(part, keys, teacher)
+        parts.append({**_key(part, mine), **{name: part.values[name][mine] for name in held}})
+    return seen, _joined(parts)
 
+
+def _is_teacher(part: Part, keys: Keys, teacher: str | None) -> npt.NDArray[np.bool_]:
+    return np.full(len(part.model), fill_value=True) if teacher is None else part.model == keys.number(teacher)
+
+
+def _count_others(part: Part, mine: npt.NDArray[np.bool_], keys: Keys, others: Counter[tuple[str, str, int]]) -> None:
     if part.unknown:
-        others_too = f" ({len(part.unknown)} such)"
-        msg = f"responses: {part.unknown[0]}{others_too} is not in the questions input; give the questions that were answered"
+        msg = (
+            f"responses: question {part.unknown[0]} (one of {len(part.unknown)}) is not in the questions input; pass the questions "
+            "that were answered"
+        )
         raise BadRows(msg)
     others.update(part.later)
     for model, n in enumerate(np.bincount(part.model[~mine]).tolist()):
@@ -143,45 +161,39 @@ def _count_others(part: Part, mine: "Array", keys: Keys, others: Counter[tuple[s
             others[keys.models[model], "question", 1] += n
 
 
-def _refuse_unlike(asked: Seen, found: Seen, name: str, keys: Keys) -> None:
-    """Raise BadRows where a response is not among what was found of it, and where a key is there twice."""
-    if asked.has_duplicates or found.has_duplicates:
-        msg = f"responses or {name}: some key is there twice; give each artifact, and each of its parts, once"
+def _empty(dtypes: Mapping[str, type[np.generic]]) -> Arrays:
+    return {name: np.empty(0, dtype) for name, dtype in dtypes.items()}
+
+
+def _key(part: Part, rows: npt.NDArray[np.bool_]) -> Arrays:
+    return {"question": part.question[rows], "model": part.model[rows], "sample": part.sample[rows]}
+
+
+def _joined(parts: Sequence[Arrays]) -> Arrays:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _refuse_unlike(sampled: Seen, seen: Seen, name: str, keys: Keys) -> None:
+    """Raise BadRows where a response is missing from the artifact with this name, or where a key stands twice."""
+    if sampled.has_duplicates or seen.has_duplicates:
+        msg = f"responses or {name}: duplicate key; pass each artifact, and each of its parts, once"
         raise BadRows(msg)
-    missing = asked.missing_from(found)
+    missing = sampled.missing_from(seen)
     if missing is not None:
         model, question, sample = missing
         where = f"{keys.ids[question]}/{keys.models[model]}/question/1/{sample}"
-        msg = f"response {where} is not in the {name} input; give the {name} artifact that was made of these responses"
+        msg = f"response {where} is not in the {name} input; pass the {name} artifact that was made of these responses"
         raise BadRows(msg)
 
 
-def _beside(mine: "dict[str, Array]", found: "dict[str, Array]") -> "Array":
-    """The value of each response. Rows mostly come in the responses' order; others are looked up by key."""
-    import numpy as np
-
-    if all(np.array_equal(mine[name], found[name]) for name in ("question", "model", "sample")):
-        return found["value"]
-    n_questions, n_samples = (max(each[name].max(initial=0) for each in (mine, found)) + 1 for name in ("question", "sample"))
-    wanted, there = (
-        (each["model"].astype(np.int64) * n_questions + each["question"]) * n_samples + each["sample"] for each in (mine, found)
+def _order(mine: Arrays, rows: Arrays) -> slice | npt.NDArray[np.int64]:
+    """The index of each response's row among ``rows``. They mostly have one order; rows in another are looked up by key."""
+    if all(np.array_equal(mine[name], rows[name]) for name in KEY):
+        return slice(None)
+    n_questions, n_samples = (max(side[name].max(initial=0) for side in (mine, rows)) + 1 for name in ("question", "sample"))
+    wanted, present = (
+        (side["model"].astype(np.int64) * n_questions + side["question"]) * n_samples + side["sample"] for side in (mine, rows)
     )
-    order = np.argsort(there)
-    return found["value"][order[np.searchsorted(there, wanted, sorter=order)]]  # type: ignore[no-any-return]
-
-
-def left_over(
-    questions: "pl.DataFrame", used: "pl.Series", choices: "pl.DataFrame | None", grades: "pl.DataFrame | None"
-) -> "pl.DataFrame":  # fmt: skip
-    """The records of questions no split took: never solved, turned down by Algorithm 1, or in no split's terms."""
-    import polars as pl
-
-    reasons: list[str | pl.Expr] = [pl.lit("not_selected")]
-    if choices is not None:
-        found = choices.select("question", "reason", tried=True)
-        questions = questions.join(found, on="question", how="left", maintain_order="left")
-        reasons = ["reason", pl.when(pl.col("tried").is_null()).then(pl.lit("no_response")), *reasons]
-    if grades is not None:
-        questions = questions.hstack(grades.select("discard_reason"))
-        reasons = ["discard_reason", *reasons]
-    return frames.dropped(questions.filter(~pl.col("question").is_in(used.implode())), pl.coalesce(reasons))
+    sorter = np.argsort(present)
+    order: npt.NDArray[np.int64] = sorter[np.searchsorted(present, wanted, sorter=sorter)]
+    return order

@@ -1,121 +1,94 @@
-"""Algorithm 1 of DeepDistill (§3), its annealing selection, and the sizes of splits. Pure functions.
+"""The config and the inputs of ``selected``."""
 
-``choices`` does the same to columns; these say what it has to come to.
-"""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated
+from pydantic import Field, model_validator
 
-from pydantic import Field
-
-from stillhouse.grading.config import CvThresholds, PassThresholds, coefficient_of_variation, pass_rate, scale
-from stillhouse.vocabulary.categories import Category
-from stillhouse.vocabulary.seeds import draw
+from stillhouse.execution.contract import StageInputs
+from stillhouse.vocabulary.categories import CV_THRESHOLDS, Category, filled
+from stillhouse.vocabulary.rows import Mode
 from stillhouse.vocabulary.settings import StageConfig
 
-EASY_KEPT = ("multi_turn", "other")
-"""Categories whose easy questions stay with a probability; those of all others are dropped."""
+Levels = tuple[Literal[1, 2, 3], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """One response to a question that may be chosen: whose it is, which of its samples, and its verify score."""
+class AlgorithmRules(StageConfig):
+    """The settings of Algorithm 1 (DeepDistill §3) and of the annealing selection (§3.2)."""
 
-    model: str
-    sample_index: int
-    score: float
-
-
-class Rules(StageConfig):
-    """What Algorithm 1 and the annealing selection are run with."""
-
-    pass_thresholds: PassThresholds = PassThresholds()
-    """Verify scores above which a response passes, by category."""
-    cv_thresholds: CvThresholds = CvThresholds()
-    """CV above which a question is challenging, by category."""
+    cv_thresholds: Annotated[dict[Category, Annotated[float, Field(ge=0)]], filled(CV_THRESHOLDS)] = CV_THRESHOLDS
+    """CV above which a question is challenging, by category (DeepDistill: 0.05 in v1 and v2, by category and unnamed in v3)."""
     ddof: int = Field(1, ge=0, le=1)
     """1: the deviation of the paper's worked examples (DeepDistill §3); 0: its printed formula."""
     easy_keep_probability: float = Field(0.5, ge=0, le=1)
-    """Probability of an easy multi_turn or other question to stay; easy ones of other categories are dropped."""
+    """Probability that an easy multi_turn or other question stays; easy questions of other categories are dropped."""
     anneal_threshold: float = Field(0.99, ge=0, lt=1)
-    """Score, over its scale's top, above which a response may be chosen for annealing."""
+    """Score, divided by its scale's top, above which a response may be chosen for annealing."""
     anneal_questions: int | None = Field(None, ge=1)
-    """Questions of the highest CV to take for annealing (DeepDistill: nearly 200,000); null takes all challenging ones."""
+    """How many questions of the highest CV to take for annealing (DeepDistill: nearly 200,000); null takes all challenging ones."""
     seed: int = 0
     """Decides which easy questions stay, and which response of a question is annealed on."""
 
 
-class Limits(StageConfig):
-    """How large a split is, and how its categories are mixed. What is cut is decided by rank: CV for annealing, else a draw."""
+class SplitLimits(StageConfig):
+    """The size of a split and the mix of its categories. The rank decides what is cut: the CV for annealing, else a draw."""
 
     size: int | None = Field(None, ge=1)
     """Most examples; null takes all."""
     caps: dict[Category, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     """Most examples of a category (DeepDistill Fig. 3: 20,000 of science, 10,000 of instruction_following)."""
     mix: dict[Category, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    """Weights of categories, such as {math: 2.1, code: 1} (Staged RL §4.4): others are left out. Empty: as they come."""
+    """Weights of categories, such as {math: 2.1, code: 1} (Staged RL §4.4): others are left out. Empty: no mixing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What is chosen of one question's responses. ``reason`` says why nothing is; ``challenging``: CV above its threshold."""
+class SelectedConfig(AlgorithmRules):
+    """The splits to make, and how their examples are chosen."""
 
-    category: str
-    chosen: tuple[Scored, ...]
-    cv: float | None
-    pass_rate: float
-    challenging: bool = False
-    reason: str | None = None
+    sft_split: str | None = "sft_1"
+    """Split of Algorithm 1 (DeepDistill §3); null makes none."""
+    anneal_split: str | None = "anneal"
+    """Split of the annealing selection (DeepDistill §3.2); null makes none."""
+    rl_splits: dict[str, Levels | dict[Category, Levels]] = Field(default_factory=dict)
+    """RL splits: the difficulty levels whose questions each takes (Staged RL §4.1: level 2, then level 3), of all categories or by
+    category (§4.4: level 1 of math with level 3 of code)."""
+    original_splits: dict[str, str] = Field(default_factory=dict)
+    """Splits trained on the responses questions came with: the source each takes."""
+    limits: dict[str, SplitLimits] = Field(default_factory=dict)
+    """Sizes, caps and mixes by split."""
+    teacher: str | None = None
+    """Model whose responses are trained on (DeepDistill: R1 alone); null takes all models'."""
+    mode: Mode = "full"
+    """What is trained on: full, the whole response; answer, its answer alone; summary, a summary of its thinking before its answer;
+    original, the response the question came with (Leveraging Reasoning Model Answers §2.2)."""
+    summariser: str | None = None
+    """Model whose summaries are used; null uses every model's, and each response must then have exactly one."""
+    summary_separator: str = "\n\n"
+    """Text between summary and answer; the paper gives no value."""
 
+    @property
+    def splits(self) -> list[str]:
+        """The names of all splits."""
+        return [name for name in (self.sft_split, self.anneal_split, *self.rl_splits, *self.original_splits) if name]
 
-def stage_1(question_id: str, category: str, scored: Sequence[Scored], rules: Rules) -> Choice:
-    """Algorithm 1 for one question with at least one scored response.
-
-    Dropped: ``below_threshold`` (no response passes), ``easy`` (the scores vary too little), ``cv_undefined`` (too few responses to
-    say). A challenging question keeps its passing responses. So does an easy one that stays: the paper leaves that open.
-    """
-    scores = [each.score for each in scored]
-    threshold: float = getattr(rules.pass_thresholds, category)
-    cv, rate = coefficient_of_variation(scores, rules.ddof), pass_rate(scores, threshold)
-    passing = tuple(each for each in scored if each.score > threshold)
-    if not passing:
-        return Choice(category, (), cv, rate, reason="below_threshold")
-    if cv is None:
-        return Choice(category, (), cv, rate, reason="cv_undefined")
-    if cv > getattr(rules.cv_thresholds, category):
-        return Choice(category, passing, cv, rate, challenging=True)
-    if category in EASY_KEPT and draw(rules.seed, "easy", question_id) < rules.easy_keep_probability:
-        return Choice(category, passing, cv, rate)
-    return Choice(category, (), cv, rate, reason="easy")
-
-
-def annealing(choices: Mapping[str, Choice], rules: Rules) -> dict[str, Choice]:
-    """Question -> its choice for the annealing stage (§3.2): the highest CVs first, one random response to a question.
-
-    Only challenging questions with a response whose score over its scale's top is above the rules' threshold. Equal CVs, which
-    binary scores have all the time, are put in a seeded order.
-    """
-    best: dict[str, Choice] = {}
-    for question_id, choice in choices.items():
-        good = [each for each in choice.chosen if each.score / scale(choice.category) > rules.anneal_threshold]
-        if choice.challenging and good:
-            best[question_id] = replace(choice, chosen=(_first_drawn(question_id, good, rules.seed),))
-    ordered = sorted(best, key=lambda each: (-(best[each].cv or 0), draw(rules.seed, "order", each), each))
-    return {each: best[each] for each in ordered[: rules.anneal_questions]}
+    @model_validator(mode="after")
+    def _distinct_splits(self) -> "SelectedConfig":
+        names = self.splits
+        if len(set(names)) < len(names) or not names:
+            msg = f"name at least one split, and give each a name of its own: {', '.join(names) or 'none'}"
+            raise ValueError(msg)
+        if unknown := sorted(set(self.limits) - set(names)):
+            msg = f"limits of {unknown[0]}: no split has that name; splits: {', '.join(names)}"
+            raise ValueError(msg)
+        return self
 
 
-def _first_drawn(question_id: str, scored: Sequence[Scored], seed: int) -> Scored:
-    return min(scored, key=lambda each: draw(seed, "anneal", question_id, each.model, str(each.sample_index)))
+@dataclass(frozen=True, kw_only=True)
+class SelectedInputs(StageInputs):
+    """Questions; responses with verdicts and screenings to learn from; grades for RL levels."""
 
-
-def quotas(available: Mapping[str, int], limits: Limits) -> dict[str, int]:
-    """How many examples of each category a split takes of those available. Size alone is no quota: it cuts the whole ranking."""
-    capped = {category: min(count, limits.caps.get(category, count)) for category, count in available.items()}  # type: ignore[call-overload]
-    if not limits.mix:
-        return capped
-    unit = min(capped.get(category, 0) / weight for category, weight in limits.mix.items())
-    if limits.size is not None:
-        unit = min(unit, limits.size / sum(limits.mix.values()))
-    # The scarcest category's quota is a whole number that division and multiplication may miss by a hair.
-    return {category: int(unit * weight + 1e-9) for category, weight in limits.mix.items()}
+    questions: Path
+    responses: tuple[Path, ...] = ()
+    verified: Path | None = None
+    screened: Path | None = None
+    graded: Path | None = None

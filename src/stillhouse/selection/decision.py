@@ -1,139 +1,157 @@
-"""All that is known of the questions -> a decision: what every split is made of, and what becomes of the rest. No text is read."""
+"""Questions, verdicts and grades -> a selection: the rows of every split, and the reasons for the rest. No text is read."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
 
 from stillhouse.artifacts import frames
-from stillhouse.errors import BadRows, NothingToDo
+from stillhouse.errors import NothingToDo
 from stillhouse.grading import tally
-from stillhouse.selection import algorithm_1, candidates, splits
-from stillhouse.selection.candidates import Pool
+from stillhouse.grading.thresholds import StatedThresholds
+from stillhouse.selection import algorithm_1, splits
+from stillhouse.selection.candidates import ResponsePool, response_pool
 from stillhouse.selection.composition import Composition
-from stillhouse.selection.splits import Mode, Plan, Split
-from stillhouse.vocabulary.rows import Graded
-
-if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
-
-    Array = np.ndarray[Any, Any]
+from stillhouse.selection.config import SelectedConfig, SelectedInputs
+from stillhouse.selection.context import Context
+from stillhouse.selection.splits import Split
+from stillhouse.vocabulary.rows import Graded, Mode
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What is learnt from responses: none of this is there for a selection that is made of questions alone."""
+class SftCandidates:
+    """What Algorithm 1 says of the responses; a selection of questions alone has none."""
 
-    pool: Pool
-    choices: "pl.DataFrame"
+    pool: ResponsePool
+    choices: pl.DataFrame
     """Algorithm 1 by question."""
-    passing: "pl.DataFrame"
-    """Passing responses to the questions it keeps, with their places among all responses and, as ``row``, in the pool."""
-    failing: "Array"
-    """Which of the pool are the other responses to these questions."""
+    passing: pl.DataFrame
+    """Passing responses to the questions it keeps: ``row`` among all responses, ``pool_index`` in the pool."""
+    failing: npt.NDArray[np.bool_]
+    """Which responses of the pool are the others to these questions, (n_responses,)."""
 
-    def not_selected(self, made: Sequence[Split]) -> "Array":
-        """Which of the pool pass, and are in no split."""
-        import numpy as np
-
+    def not_selected(self, chosen: Sequence[Split]) -> npt.NDArray[np.bool_]:
+        """Which responses of the pool pass but are in no split, (n_responses,)."""
         left = np.zeros(len(self.pool.sample), bool)
-        left[self.passing["row"].to_numpy()] = True
-        for split in made:
-            if "row" in split.rows.columns:
-                left[split.rows["row"].to_numpy()] = False
+        left[self.passing["pool_index"].to_numpy()] = True
+        for split in chosen:
+            if "pool_index" in split.rows.columns:
+                left[split.rows["pool_index"].to_numpy()] = False
         return left
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Splits, in the order of the config, and what they were decided from."""
+class Selection:
+    """The splits, in the order of the config, and what they were decided from."""
 
-    asked: "pl.DataFrame"
-    grades: "pl.DataFrame | None"
-    """Level and discard_reason of every question, in the questions' order; null where it was not graded."""
-    learnt: Learnt | None
+    questions: pl.DataFrame
+    grades: pl.DataFrame | None
+    """Level and discard_reason of every question, in the order of the questions; null for a question without a grade."""
+    sft: SftCandidates | None
     splits: list[Split]
 
-    def drops(self, mode: Mode, made: Composition) -> "Iterator[pl.DataFrame]":
-        """The records of the responses and questions that no example was made of."""
-        if self.learnt is not None:
-            pool = self.learnt.pool
+    def drops(self, mode: Mode, composition: Composition) -> Iterator[pl.DataFrame]:
+        """The records of the responses and questions that became no example."""
+        if self.sft is not None:
+            pool = self.sft.pool
             yield from pool.drops(with_summaries=mode == "summary")
-            yield pool.left(self.learnt.failing, "not_passing")
-            yield pool.left(self.learnt.not_selected(self.splits), "not_selected")
-        yield made.missing()
-        yield candidates.left_over(self.asked, made.used, self.learnt.choices if self.learnt else None, self.grades)
+            yield pool.dropped(self.sft.failing, "not_passing")
+            yield pool.dropped(self.sft.not_selected(self.splits), "not_selected")
+        yield composition.missing()
+        yield self._unused_questions(composition.used)
+
+    def _unused_questions(self, used: pl.Series) -> pl.DataFrame:
+        """The records of questions in no split: never solved, rejected by Algorithm 1, or outside every split's terms."""
+        questions, reasons = self.questions, [pl.lit("not_selected")]
+        if self.sft is not None:
+            tried = self.sft.choices.select("question", "reason", tried=True)
+            questions = questions.join(tried, on="question", how="left", maintain_order="left")
+            reasons = [pl.col("reason"), pl.when(pl.col("tried").is_null()).then(pl.lit("no_response")), *reasons]
+        if self.grades is not None:
+            questions = questions.hstack(self.grades.select("discard_reason"))
+            reasons = [pl.col("discard_reason"), *reasons]
+        return frames.dropped(questions.filter(~pl.col("question").is_in(used.implode())), pl.coalesce(reasons))
 
     def outcomes(self) -> Counter[str]:
-        """Questions by what Algorithm 1 said of them."""
-        import polars as pl
-
-        if self.learnt is None:
+        """Questions by the outcome of Algorithm 1."""
+        if self.sft is None:
             return Counter()
         kept = pl.when(pl.col("challenging")).then(pl.lit("challenging")).otherwise(pl.lit("easy_kept"))
         outcome = pl.coalesce("reason", kept).alias("outcome")
-        return Counter(dict(self.learnt.choices.group_by(outcome).len().sort("outcome").iter_rows()))
+        return Counter(dict(self.sft.choices.group_by(outcome).len().sort("outcome").iter_rows()))
 
 
-def decide(
-    plan: Plan, questions: Path, responses: Sequence[Path], verified: Path | None, screened: Path | None, graded: Path | None
-) -> Decision:
-    """Choose. Raises BadRows for rows that do not belong together, NothingToDo for a split that would be empty."""
-    import polars as pl
+def decide(config: SelectedConfig, inputs: SelectedInputs) -> Selection:
+    """Choose the rows of every split.
 
+    Raises BadRows for rows that do not belong together, among them verdicts and grades by different pass thresholds, and
+    NothingToDo for a split that would be empty.
+    """
     has_original = pl.col("original_response").is_not_null()
-    asked = tally.asked(questions, source=pl.col("source"), has_original=has_original).with_row_index("question")
-    levels = _levels(asked, graded) if graded else None
-    learnt = None
-    made = splits.of_questions(plan, asked, levels)
-    if verified is not None and responses:
-        pool = candidates.pool(asked["question_id"], responses, verified, screened, plan.teacher)
-        learnt = _learn(plan, asked, levels, pool)
-        made = [*splits.of_responses(plan, learnt.passing), *made]
-    decision = Decision(asked, levels, learnt, made)
-    for split in made:
+    columns = {"source": pl.col("source"), "has_original": has_original}
+    questions = tally.question_table(inputs.questions, **columns).with_row_index("question")
+    stated = StatedThresholds(questions["category"])
+    grades = _grades(questions, inputs.graded, stated) if inputs.graded else None
+    pool = None
+    if inputs.verified is not None and inputs.responses:
+        ids = questions["question_id"]
+        pool = response_pool(ids, inputs.responses, inputs.verified, inputs.screened, config.teacher, stated)
+    context = Context(config, config.limits, stated.by_category)
+    sft = None if pool is None else _sft_candidates(context, questions, grades, pool)
+    chosen = [] if sft is None else splits.of_responses(config, context, sft.passing)
+    selection = Selection(questions, grades, sft, [*chosen, *splits.of_questions(config, context, questions, grades)])
+    for split in selection.splits:
         if not split.rows.height:
-            msg = f"selected: split {split.name} would be empty: {_why_empty(plan, split.name, decision)}"
+            msg = f"selected: split {split.name} would be empty: {_why_empty(config, split.name, selection)}"
             raise NothingToDo(msg)
-    return decision
+    return selection
 
 
-def _levels(asked: "pl.DataFrame", graded: Path) -> "pl.DataFrame":
-    """Level and discard_reason of every question. Raises BadRows for a question that is graded twice."""
-    import polars as pl
-
-    found = frames.scan(graded, Graded, ("question_id", "level", "discard_reason")).collect()
-    if not found["question_id"].equals(asked["question_id"]):
-        if found["question_id"].n_unique() < found.height:
-            twice = found.filter(pl.col("question_id").is_duplicated())["question_id"][0]
-            msg = f"graded: {twice} is there twice; give one artifact, and each of its parts once"
-            raise BadRows(msg)
-        found = asked.select("question_id").join(found, on="question_id", how="left", maintain_order="left")
-    return found.select("level", "discard_reason")
+def _grades(questions: pl.DataFrame, graded: Path, stated: StatedThresholds) -> pl.DataFrame:
+    """Level and discard_reason of every question; ``stated`` takes the thresholds. Raises BadRows for a duplicate question."""
+    grades = frames.scan(graded, Graded, ("question_id", "level", "discard_reason", "threshold")).collect()
+    if not grades["question_id"].equals(questions["question_id"]):
+        tally.refuse_duplicate_question("graded", grades["question_id"])
+        grades = questions.select("question_id").join(grades, on="question_id", how="left", maintain_order="left")
+    stated.add("graded", questions["question"].to_numpy(), grades["threshold"].to_numpy())
+    return grades.select("level", "discard_reason")
 
 
-def _learn(plan: Plan, asked: "pl.DataFrame", levels: "pl.DataFrame | None", pool: Pool) -> Learnt:
-    import polars as pl
+def _sft_candidates(context: Context, questions: pl.DataFrame, grades: pl.DataFrame | None, pool: ResponsePool) -> SftCandidates:
+    discard_reason = pl.lit(None, pl.String).alias("discard_reason") if grades is None else grades["discard_reason"]
+    choices = algorithm_1.choose(questions.with_columns(*pool.tally().columns(0), discard_reason), context)
+    kept = choices.filter(pl.col("reason").is_null()).select("question", "category", "pass_rate", "cv", "challenging")
+    kept_index = np.full(len(pool.ids), -1)
+    kept_index[kept["question"].to_numpy()] = np.arange(kept.height)
+    candidates = (kept_index[pool.question] >= 0) & pool.is_candidate
+    pool_index = np.flatnonzero(candidates & pool.passed)
+    passing = _responses(pool, pool_index).hstack(kept.drop("question")[pl.Series(kept_index[pool.question[pool_index]])])
+    return SftCandidates(pool, choices, passing, candidates & ~pool.passed)
 
-    limits = tally.limits(plan.pass_thresholds, asked)
-    discarded = pl.lit(None, pl.String).alias("discard_reason") if levels is None else levels["discard_reason"]
-    tallied = asked.with_columns(*pool.tally(limits).columns(0), discarded)
-    chosen = algorithm_1.choose(tallied, plan)
-    passing, failing = splits.passing(pool, chosen, limits)
-    return Learnt(pool, chosen, passing, failing)
+
+def _responses(pool: ResponsePool, pool_index: npt.NDArray[np.int64]) -> pl.DataFrame:
+    """The responses at these indices of the pool, as a frame."""
+    question = pl.Series("question", pool.question[pool_index].astype(np.uint32))
+    return pl.DataFrame([
+        pool.ids[question].alias("question_id"), pl.Series("model", pool.models, pl.String)[pl.Series(pool.model[pool_index])],
+        pl.Series("sample_index", pool.sample[pool_index]), pl.Series("verify_score", pool.score[pool_index]),
+        pl.Series("row", pool.row[pool_index]), question,
+    ]).with_columns(prompt_kind=pl.lit("question"), round=pl.lit(1, pl.Int32), pool_index=pl.Series(pool_index))  # fmt: skip
 
 
-def _why_empty(plan: Plan, name: str, decision: Decision) -> str:
-    limits = f", limits {plan.limits[name].model_dump(mode='json')}" if name in plan.limits else ""
-    if name in plan.rl_splits:
-        there: dict[int, int] = {}
-        if decision.grades is not None:
-            there = dict(decision.grades.drop_nulls("level").group_by("level").len().sort("level").iter_rows())
-        wanted = plan.rl_splits[name]
-        return f"levels {wanted} are wanted{limits}, there are {there}; ask for other levels or for more questions"
-    if name in plan.original_splits:
-        sources = sorted(map(str, decision.asked.filter("has_original")["source"].unique()))
-        return f"source {plan.original_splits[name]!r} is wanted{limits}, responses came with {', '.join(sources) or 'none'}"
-    return f"Algorithm 1 says {dict(decision.outcomes())}{limits}; check teacher, thresholds"
+def _why_empty(config: SelectedConfig, name: str, selection: Selection) -> str:
+    limits = f", limits {config.limits[name].model_dump(mode='json')}" if name in config.limits else ""
+    if name in config.rl_splits:
+        counts: dict[int, int] = {}
+        if selection.grades is not None:
+            counts = dict(selection.grades.drop_nulls("level").group_by("level").len().sort("level").iter_rows())
+        wanted = config.rl_splits[name]
+        return f"it takes levels {wanted}{limits}, and the questions by level are {counts}; take other levels, or more questions"
+    if name in config.original_splits:
+        sources = sorted(map(str, selection.questions.filter("has_original")["source"].unique()))
+        return f"it takes source {config.original_splits[name]!r}{limits}, and responses come with {', '.join(sources) or 'none'}"
+    return f"the outcomes of Algorithm 1 are {dict(selection.outcomes())}{limits}; check teacher and thresholds"

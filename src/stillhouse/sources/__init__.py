@@ -1,41 +1,40 @@
-"""Where questions come from: a spec of a kind -> questions, one file per kind."""
+"""Where questions come from: the spec of a source -> its questions; one module per kind of source."""
 
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Any, Protocol, cast
 
-from pydantic import Field
-
-from stillhouse.sources import arithmetic, file, huggingface, human_eval, reasoning_gym, release, worded
+from stillhouse.errors import BadRows
+from stillhouse.execution import extensions
+from stillhouse.sources.config import READERS, ExtensionSource, Spec
 from stillhouse.vocabulary.rows import Dropped, Question
 
-Spec = Annotated[
-    arithmetic.Arithmetic
-    | reasoning_gym.ReasoningGym
-    | worded.Worded
-    | file.File
-    | release.Release
-    | huggingface.HuggingFace
-    | human_eval.HumanEval,
-    Field(discriminator="kind"),
-]
-"""A source in a config: a mapping whose ``kind`` says which."""
 
-SOURCES: dict[str, Callable[[Any], Iterator[Question | Dropped]]] = {
-    "arithmetic": arithmetic.questions,
-    "reasoning_gym": reasoning_gym.questions,
-    "worded": worded.questions,
-    "file": file.questions,
-    "am-1.4m": release.questions,
-    "am-40m": release.questions,
-    "conversations": release.questions,
-    "huggingface": huggingface.questions,
-    "human_eval": human_eval.questions,
-}
+class SourceReader(Protocol):
+    """Reads one source: a function of its spec, or any other callable. An extension gets an ``ExtensionSource``."""
+
+    def __call__(self, spec: Any, /) -> Iterator[Question | Dropped]:
+        """Yield the source's questions in its own order, and a ``Dropped`` for each row that is not a question."""
+        ...
 
 
 def read(spec: Spec) -> Iterator[Question | Dropped]:
-    """The source's questions in its own order, and what it had to drop, with the reason: ``bad_…`` for a row that is none.
+    """The questions of a source in its own order, and the rows it dropped; reasons of unreadable rows begin with ``bad_``.
 
-    A source that is stored somewhere raises TooManyErrors at its end where more of its rows are bad than its ``max_bad_rate``.
+    A source of stored questions raises TooManyErrors at its end if the share of bad rows is above its ``max_bad_rate``. Raises
+    BadConfig if an extension cannot be loaded.
     """
-    return SOURCES[spec.kind](spec)
+    reader = cast("SourceReader", extensions.load("sources", spec.kind, READERS))
+    return _checked(spec, reader(spec)) if isinstance(spec, ExtensionSource) else reader(spec)
+
+
+def _checked(spec: ExtensionSource, rows: Iterator[object]) -> Iterator[Question | Dropped]:
+    """At most ``count`` questions. Raises BadRows for anything but a Question or a Dropped."""
+    n_questions = 0
+    for row in rows:
+        if n_questions == spec.count:
+            return
+        if not isinstance(row, Question | Dropped):
+            msg = f"source {spec.name}: {spec.kind} yielded {type(row).__name__}; yield Question or Dropped rows"
+            raise BadRows(msg)
+        n_questions += isinstance(row, Question)
+        yield row

@@ -6,51 +6,17 @@ subtraction's a-b-borrow=digit with "!" where it borrows, a multiplication's a*b
 """
 
 import random
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
-
-from pydantic import Field, field_validator
 
 from stillhouse.errors import BadConfig
-from stillhouse.sources.spec import GeneratedSpec
+from stillhouse.sources.config import Arithmetic
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.prompts import previous_answer_prompt
 from stillhouse.vocabulary.rows import Message, Question
 
-MAX_DIGITS = 9
 DISTINCT_TRIES = 2000
 """Draws in a row that may repeat earlier questions before a ``distinct`` source is taken to be exhausted."""
-
-
-class Arithmetic(GeneratedSpec):
-    """Arithmetic questions with traces that can be made to err."""
-
-    kind: Literal["arithmetic"] = "arithmetic"
-    families: dict[str, float] = Field(min_length=1)
-    """Weight of each family: add-N, sub-N or mul-N, where N is the number of digits (1 to 9)."""
-    slip_rate: float = Field(0, ge=0, le=1)
-    """Probability of each step of a trace to be off by one, as an unreliable author's; what follows builds on the slip."""
-    reanswer_share: float = Field(0, ge=0, le=1)
-    """Share of questions that show a previous answer, right or wrong half the time each, and ask again (Think Twice §2)."""
-    summary_share: float = Field(0, ge=0, le=1)
-    """Share of rows that show a trace and are answered by the results of its steps alone: what a small summariser learns from."""
-    distinct: bool = False
-    """Draw again instead of asking the same thing twice. Small families run out: add-1 has 81 questions, sub-1 45, mul-1 72."""
-
-    @field_validator("families")
-    @classmethod
-    def _known(cls, families: dict[str, float]) -> dict[str, float]:
-        for name, weight in families.items():
-            found = re.fullmatch(r"(add|sub|mul)-([1-9])", name)
-            if not found:
-                msg = f"{name}: no such family; use add-N, sub-N or mul-N with N digits, 1 to {MAX_DIGITS}"
-                raise ValueError(msg)
-            if weight <= 0:
-                msg = f"{name}: a weight is greater than 0"
-                raise ValueError(msg)
-        return families
 
 
 @dataclass(frozen=True)

@@ -2,73 +2,19 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, Self
-
-from pydantic import Field, model_validator
+from typing import Any
 
 from stillhouse.exchange import turns
 from stillhouse.exchange.conversations import ROLES
 from stillhouse.exchange.files import Bad, Object, shown
 from stillhouse.exchange.record import Unfit
-from stillhouse.sources.spec import StoredSpec
+from stillhouse.sources.config import ColumnPaths, MappedSpec
 from stillhouse.vocabulary.categories import CATEGORIES, Category
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
-from stillhouse.vocabulary.settings import StageConfig
 
 MISSING = object()
 MAYBE = "?"
-
-
-class Columns(StageConfig):
-    """Where a row keeps what: dotted paths such as ``info.reference_answer`` or ``messages.0.content``.
-
-    A column that is named here has to be there in every row, be it null; one whose path ends in ``?`` may be missing.
-    """
-
-    prompt: str | None = None
-    """The question as a text: one turn of the user."""
-    messages: str | None = None
-    """The question as turns, ``role`` and ``content`` or ``from`` and ``value``; a last turn of the assistant is a response."""
-    reference_answer: str | None = None
-    """The reference; a number is taken as its text."""
-    test_cases: str | None = None
-    """Tests, as JSON or the text of it (see design: ``call_type``, ``inputs``, …)."""
-    constraints: str | None = None
-    """Constraints, as JSON or the text of it (IFEval's form)."""
-    original_response: str | None = None
-    """The response the question comes with."""
-    category: str | None = None
-    """What ``categories`` turns into our category."""
-    language: str | None = None
-    """The language's code."""
-    difficulty_label: str | None = None
-    """How hard the data set says it is."""
-
-    @model_validator(mode="after")
-    def _one_prompt(self) -> Self:
-        if (self.prompt is None) == (self.messages is None):
-            msg = "either prompt or messages says where the question is"
-            raise ValueError(msg)
-        return self
-
-
-class MappedSpec(StoredSpec):
-    """A source whose rows have columns of their own."""
-
-    columns: Columns
-    """Where a row keeps what a question needs."""
-    category: Category | None = None
-    """The category of all its questions, unless ``columns.category`` tells."""
-    categories: dict[str, Category] = Field(default_factory=dict)
-    """What ``columns.category`` says -> our category; our own names need no entry."""
-
-    @model_validator(mode="after")
-    def _one_category(self) -> Self:
-        if (self.category is None) == (self.columns.category is None):
-            msg = "either category or columns.category says what the questions are"
-            raise ValueError(msg)
-        return self
 
 
 def questions(spec: MappedSpec, rows: Iterable[tuple[int, Object | Bad]]) -> Iterator[tuple[int, Question | Bad]]:
@@ -95,7 +41,7 @@ def _question(spec: MappedSpec, row: Object) -> Question:
     )  # fmt: skip
 
 
-def _messages(columns: Columns, row: Object) -> tuple[list[Message], str | None]:
+def _messages(columns: ColumnPaths, row: Object) -> tuple[list[Message], str | None]:
     if columns.prompt is not None:
         return [{"role": "user", "content": _required(columns.prompt, _text(row, columns.prompt))}], None
     path = str(columns.messages)
@@ -113,10 +59,10 @@ def _turn(path: str, given: Any) -> Message:
     return {"role": ROLES.get(role, role), "content": content}
 
 
-def _category(spec: MappedSpec, row: Object) -> str:
+def _category(spec: MappedSpec, row: Object) -> Category:
     path = str(spec.columns.category)
     word: str = _required(path, _text(row, path))
-    known = {name: name for name in CATEGORIES} | spec.categories
+    known: dict[str, Category] = {name: name for name in CATEGORIES} | spec.categories
     if word not in known:
         msg = f"{path}: {word!r} is no category of ours and not in categories"
         raise Unfit(msg)

@@ -2,48 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, Self, TypeVar
-
-from pydantic import Field, model_validator
+from typing import TypeVar
 
 from stillhouse.errors import BadConfig
 from stillhouse.exchange import files
 from stillhouse.exchange.files import Bad, bounded
 from stillhouse.sources import columns
-from stillhouse.sources.columns import MappedSpec
-from stillhouse.sources.spec import StoredSpec
+from stillhouse.sources.config import FileSource, PinnedSpec
 from stillhouse.vocabulary.rows import Dropped, Question
 
 T = TypeVar("T")
 
 
-class PinnedSpec(StoredSpec):
-    """A source that is one file, and what says that its content is still the same: a path alone says nothing."""
-
-    path: str
-    """A path, ``file://`` or ``s3://`` URI that ends in .jsonl, .jsonl.zst, .jsonl.gz or .parquet."""
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
-    """The file's digest; another content is refused."""
-    revision: str | None = None
-    """In place of a digest, a name that whoever changes the file raises: nothing else tells old questions from new ones."""
-    max_line_bytes: int = Field(files.MAX_LINE_BYTES, ge=1)
-    """Longest line of a file of JSON lines; a longer one is dropped without being held."""
-
-    @model_validator(mode="after")
-    def _pinned(self) -> Self:
-        if (self.sha256 is None) == (self.revision is None):
-            msg = "the file is pinned by one of sha256 and revision"
-            raise ValueError(msg)
-        return self
-
-
-class File(PinnedSpec, MappedSpec):
-    """A file whose columns are mapped."""
-
-    kind: Literal["file"] = "file"
-
-
-def questions(spec: File) -> Iterator[Question | Dropped]:
+def questions(spec: FileSource) -> Iterator[Question | Dropped]:
     """The file's questions in its order. Raises BadConfig, MissingInput, TooManyErrors."""
     return stored(spec, lambda path: columns.questions(spec, files.objects(path, spec.max_line_bytes)))
 

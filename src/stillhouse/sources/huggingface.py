@@ -1,39 +1,16 @@
 """Questions from a data set of the Hugging Face hub, or from a folder in its form, by the ``datasets`` library."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, field_validator
+import datasets
+from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of httpx or requests, whichever the hub client uses
 
 from stillhouse.errors import MissingInput
 from stillhouse.exchange.files import Bad, Object, bounded
 from stillhouse.sources import columns
-from stillhouse.sources.columns import MappedSpec
+from stillhouse.sources.config import HuggingFace
 from stillhouse.vocabulary.rows import Dropped, Question
-
-BRANCHES = ("main", "master")
-
-
-class HuggingFace(MappedSpec):
-    """A split of a data set."""
-
-    kind: Literal["huggingface"] = "huggingface"
-    dataset: str
-    """The data set's name on the hub, or a folder."""
-    revision: str = Field(min_length=1)
-    """The commit or tag to read. Of a folder, a name that whoever changes it raises."""
-    subset: str | None = None
-    """The data set's configuration, where it has several."""
-    split: str = "train"
-    """The split to read."""
-
-    @field_validator("revision")
-    @classmethod
-    def _fixed(cls, revision: str) -> str:
-        if revision in BRANCHES:
-            msg = f"{revision} is a branch, and branches move; name a commit or a tag"
-            raise ValueError(msg)
-        return revision
 
 
 def questions(spec: HuggingFace) -> Iterator[Question | Dropped]:
@@ -43,11 +20,6 @@ def questions(spec: HuggingFace) -> Iterator[Question | Dropped]:
 
 
 def _rows(spec: HuggingFace, place: str) -> Iterator[tuple[int, Object | Bad]]:
-    import datasets
-
-    # Of whichever library the hub's client speaks HTTP with.
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
-
     number = 0
     try:
         for number, row in enumerate(_open(spec), start=1):
@@ -62,6 +34,4 @@ def _rows(spec: HuggingFace, place: str) -> Iterator[tuple[int, Object | Bad]]:
 
 
 def _open(spec: HuggingFace) -> Any:
-    import datasets
-
     return datasets.load_dataset(spec.dataset, spec.subset, split=spec.split, revision=spec.revision, streaming=True)

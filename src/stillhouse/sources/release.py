@@ -3,23 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from stillhouse.exchange.conversion import question_of
 from stillhouse.exchange.files import Bad
 from stillhouse.exchange.importing import records
-from stillhouse.sources.file import PinnedSpec, stored
-from stillhouse.vocabulary.categories import Category
+from stillhouse.sources.config import Release
+from stillhouse.sources.file import stored
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Dropped, Question
-
-
-class Release(PinnedSpec):
-    """A file of a release. Its own word on where a question is from goes; ``stillhouse import`` keeps it."""
-
-    kind: Literal["am-1.4m", "am-40m", "conversations"]
-    category: Category | None = None
-    """Category of all questions; null takes the release's, or, where the schema has none, what references and tests tell."""
 
 
 def questions(spec: Release) -> Iterator[Question | Dropped]:

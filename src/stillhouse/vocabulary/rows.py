@@ -1,14 +1,30 @@
 """The rows that flow from stage to stage, in path order, with their Parquet schema.
 
-Column names and types are the contract between stages, and between releases. Every artifact keeps its rows in ``part-*.parquet``
-(zstd) beside the manifest; rows a stage dropped lie in ``dropped/`` with their reason.
+Column names and types are the contract between stages and between releases. An artifact keeps its rows in ``part-*.parquet``
+(zstd) beside the manifest, and the rows that its stage dropped in ``dropped/`` with the reason.
 """
 
 import json
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Protocol, TypedDict
+from typing import Any, ClassVar, Literal, Protocol, TypedDict, get_args
 
 import pyarrow as pa
+
+from stillhouse.vocabulary.categories import Category
+
+PromptKind = Literal["question", "previous_answer", "summary"]
+FinishReason = Literal["stop", "length", "error"]
+Mode = Literal["full", "answer", "summary", "original"]
+"""What an example trains on: the whole response, its answer, a summary of its thinking, or the response the question came with."""
+ScoredKind = Literal["correct", "partial", "wrong", "no_answer", "malformed", "truncated"]
+FailedKind = Literal["timeout", "error"]
+VerdictKind = ScoredKind | FailedKind
+
+SCORED: tuple[ScoredKind, ...] = get_args(ScoredKind)
+"""Kinds of verdict that count towards a pass rate."""
+FAILED: tuple[FailedKind, ...] = get_args(FailedKind)
+"""The verifier's own failures: they say nothing about the answer."""
+KINDS: tuple[VerdictKind, ...] = (*SCORED, *FAILED)
 
 
 class Message(TypedDict):
@@ -19,7 +35,7 @@ class Message(TypedDict):
 
 
 class Row(Protocol):
-    """What every row type has: a dataclass with a Parquet schema and the columns that identify it."""
+    """A row type: a dataclass with a Parquet schema and the names of its key columns."""
 
     SCHEMA: ClassVar[pa.Schema]
     KEY: ClassVar[tuple[str, ...]]
@@ -28,8 +44,8 @@ class Row(Protocol):
 
 def _schema(**columns: pa.DataType | tuple[pa.DataType, bool]) -> pa.Schema:
     """A schema; a bare type is required, ``(type, True)`` is nullable."""
-    made = [(name, kind if isinstance(kind, tuple) else (kind, False)) for name, kind in columns.items()]
-    return pa.schema([pa.field(name, kind, nullable=nullable) for name, (kind, nullable) in made])
+    typed = [(name, kind if isinstance(kind, tuple) else (kind, False)) for name, kind in columns.items()]
+    return pa.schema([pa.field(name, kind, nullable=nullable) for name, (kind, nullable) in typed])
 
 
 _TEXT, _MAYBE_TEXT = pa.string(), (pa.string(), True)
@@ -39,7 +55,7 @@ _RESPONSE_KEY = {"question_id": _TEXT, "model": _TEXT, "prompt_kind": _TEXT, "ro
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question, with what it takes to verify an answer to it."""
+    """One question, with everything a verifier needs to score an answer."""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
         question_id=_TEXT, category=_TEXT, messages=_MESSAGES, reference_answer=_MAYBE_TEXT, test_cases=_MAYBE_TEXT,
@@ -49,7 +65,7 @@ class Question:
     KEY: ClassVar[tuple[str, ...]] = ("question_id",)
 
     question_id: str
-    category: str
+    category: Category
     messages: list[Message]
     reference_answer: str | None = None
     test_cases: str | None = None
@@ -64,13 +80,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """What joins a response to its verdict and its screening."""
+    """The key that joins a response to its verdict and its screening."""
 
     KEY: ClassVar[tuple[str, ...]] = tuple(_RESPONSE_KEY)
 
     question_id: str
     model: str
-    prompt_kind: str
+    prompt_kind: PromptKind
     round: int
     sample_index: int
 
@@ -86,7 +102,7 @@ class Response(Keyed):
     text: str
     think: str | None
     answer: str | None
-    finish_reason: str
+    finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
     seed: int
@@ -95,27 +111,30 @@ class Response(Keyed):
 
 @dataclass(frozen=True, slots=True)
 class Verified(Keyed):
-    """The verdict on one response. ``verify_score`` is on the category's own scale (papers: DeepDistill §2.4.1).
+    """The verdict on one response.
 
-    ``content_id`` names what was judged: a later run takes the verdict over where it is the same.
+    ``verify_score`` and ``threshold`` are on the category's own scale (DeepDistill §2.4.1); ``passed`` says whether the score is
+    above the threshold, and later stages go by it. Score and ``passed`` are null where the verifier failed. ``content_id`` names
+    the judged content: a later run takes over the verdict on equal content.
     """
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
         **_RESPONSE_KEY, kind=_TEXT, verify_score=(pa.float64(), True), passed=(pa.bool_(), True), method=_TEXT,
-        detail=_TEXT, seconds=pa.float64(), content_id=_TEXT,
+        detail=_TEXT, seconds=pa.float64(), content_id=_TEXT, threshold=(pa.float64(), True),
     )  # fmt: skip
-    kind: str
+    kind: VerdictKind
     verify_score: float | None
     passed: bool | None
     method: str
     detail: str
     seconds: float
     content_id: str = ""
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Screened(Keyed):
-    """What the quality rules found in one response, and whether it is kept for training."""
+    """The measurements of the quality rules on one response, and whether training may use it."""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
         **_RESPONSE_KEY, perplexity=(pa.float64(), True), longest_repeat=pa.int32(), frequent_ngrams=pa.int32(),
@@ -134,7 +153,7 @@ _GRADES = pa.list_(pa.struct([("model", pa.string()), ("n", pa.int32()), *_RATES
 
 
 class ModelGrade(TypedDict):
-    """How one model did on one question: ``low`` and ``high`` bound the pass rate."""
+    """One model's results on one question; ``low`` and ``high`` bound the pass rate."""
 
     model: str
     n: int
@@ -147,49 +166,52 @@ class ModelGrade(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """The difficulty of one question, as measured by the models that answered it."""
+    """The difficulty of one question, measured by the models that answered it; ``threshold`` is that of its verdicts."""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
-        question_id=_TEXT, category=_TEXT, models=_GRADES, level=(pa.int8(), True), discard_reason=_MAYBE_TEXT
-    )
+        question_id=_TEXT, category=_TEXT, models=_GRADES, level=(pa.int8(), True), discard_reason=_MAYBE_TEXT,
+        threshold=(pa.float64(), True),
+    )  # fmt: skip
     KEY: ClassVar[tuple[str, ...]] = ("question_id",)
 
     question_id: str
-    category: str
+    category: Category
     models: list[ModelGrade]
     level: int | None = None
     discard_reason: str | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """One training example. ``split`` names the training stage that uses it."""
+    """One training example. ``split`` names its training stage; ``threshold`` is that of the verdicts on its question."""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
         example_id=_TEXT, question_id=_TEXT, split=_TEXT, mode=_TEXT, messages=_MESSAGES, category=_TEXT,
         model=_MAYBE_TEXT, verify_score=(pa.float64(), True), cv=(pa.float64(), True), pass_rate=(pa.float64(), True),
-        n_tokens=(pa.int32(), True),
+        n_tokens=(pa.int32(), True), threshold=(pa.float64(), True),
     )  # fmt: skip
     KEY: ClassVar[tuple[str, ...]] = ("example_id",)
 
     example_id: str
     question_id: str
     split: str
-    mode: str
+    mode: Mode
     messages: list[Message]
-    category: str
+    category: Category
     model: str | None = None
     verify_score: float | None = None
     cv: float | None = None
     pass_rate: float | None = None
     n_tokens: int | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A row that a stage did not pass on: its key, why, and the row as JSON; empty where the stage's input has it by that key.
+    """A row that a stage did not pass on: its key, the reason, and the row as JSON (empty if the stage's input has that key).
 
-    One record may stand for ``n`` rows: ``*`` in its key is whatever stands there, and commas part the sample indices.
+    One record may stand for ``n`` rows: ``*`` in its key matches anything, and commas separate sample indices.
     """
 
     SCHEMA: ClassVar[pa.Schema] = _schema(key=_TEXT, reason=_TEXT, detail=_TEXT, row=_TEXT, n=pa.int32())
@@ -207,16 +229,16 @@ ROW_TYPES: dict[str, type[Row]] = {
     "selected": Selected,
 }  # fmt: skip
 
-ResponseKey = tuple[str, str, str, int, int]
+ResponseKey = tuple[str, str, PromptKind, int, int]
 
 
 def response_key(row: Keyed) -> ResponseKey:
-    """(question_id, model, prompt_kind, round, sample_index): what joins a response to its verdict and screening."""
+    """(question_id, model, prompt_kind, round, sample_index): the key that joins a response to its verdict and screening."""
     return row.question_id, row.model, row.prompt_kind, row.round, row.sample_index
 
 
 def dropped(row: Any, reason: str, detail: str = "") -> Dropped:
     """The record of a dropped row; ``row`` is a row dataclass."""
     values = {column.name: getattr(row, column.name) for column in fields(row)}
-    made = json.dumps(values, ensure_ascii=False, default=str)
-    return Dropped("/".join(str(values[name]) for name in row.KEY), reason, detail, made)
+    as_json = json.dumps(values, ensure_ascii=False, default=str)
+    return Dropped("/".join(str(values[name]) for name in row.KEY), reason, detail, as_json)

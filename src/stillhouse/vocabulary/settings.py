@@ -1,9 +1,27 @@
 """The base of every config: what changes a result, and nothing else."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic.config import JsonDict
+
+OMIT_DEFAULT: JsonDict = {"omit_default": True}
+"""Marks a field, as ``Field(..., json_schema_extra=OMIT_DEFAULT)``, that is dumped only if it differs from its default.
+
+A field that names an extension is marked, so that configs without one keep the fingerprints they had before the field existed.
+"""
 
 
 class StageConfig(BaseModel):
     """What changes a stage's result, and nothing else: no hardware, no URI, no credential."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_serializer(mode="wrap")
+    def _without_marked_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        for name, field in type(self).model_fields.items():
+            marked = isinstance(field.json_schema_extra, dict) and "omit_default" in field.json_schema_extra
+            if marked and getattr(self, name) == field.get_default(call_default_factory=True):
+                values.pop(name, None)
+        return values

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stillhouse import benchmarks
 from stillhouse.artifacts import store
-from stillhouse.benchmarks import adapters, datasets
-from stillhouse.benchmarks.datasets import Published
+from stillhouse.benchmarks import datasets
+from stillhouse.benchmarks.datasets import questions
+from stillhouse.benchmarks.definitions import BENCHMARKS, HubDataset
 from stillhouse.errors import BadConfig, BadRows, MissingInput
 
 COMMIT = "0123456789" * 4
@@ -32,63 +32,63 @@ def texts(asked):
 
 def test_file_of_json_lines_is_read_by_its_digest(root):
     (root / "aime-2024.jsonl").write_bytes(AIME)
-    assert texts(benchmarks.questions(f"aime-2024@{digest(AIME)}")) == [("Find x.", "204"), ("Find é.", "33")]
+    assert texts(questions(f"aime-2024@{digest(AIME)}")) == [("Find x.", "204"), ("Find é.", "33")]
 
 
 @pytest.mark.s3
 def test_file_on_s3_is_read_as_one_on_disk(s3_root, monkeypatch):
     store.store_of(s3_root).write(f"{s3_root}/benchmarks/aime-2024.jsonl", AIME)
     monkeypatch.setenv("STILLHOUSE_BENCHMARKS", f"{s3_root}/benchmarks")
-    assert texts(benchmarks.questions(f"aime-2024@{digest(AIME)}")) == [("Find x.", "204"), ("Find é.", "33")]
+    assert texts(questions(f"aime-2024@{digest(AIME)}")) == [("Find x.", "204"), ("Find é.", "33")]
 
 
 def test_file_of_parquet_is_read_too(root):
     pq.write_table(pa.Table.from_pylist(ROWS), root / "math-500.parquet")
     name = f"math-500@{digest((root / 'math-500.parquet').read_bytes())}"
-    assert texts(benchmarks.questions(name)) == [("Find x.", "204"), ("Find é.", "33")]
+    assert texts(questions(name)) == [("Find x.", "204"), ("Find é.", "33")]
 
 
 def test_file_changed_since_it_was_named_is_refused(root):
     (root / "aime-2024.jsonl").write_bytes(AIME + b"\n")
-    with pytest.raises(BadConfig, match=r"aime-2024\.jsonl has sha256 [0-9a-f]{64}, sha256-[0-9a-f]{12} is named"):
-        benchmarks.questions(f"aime-2024@{digest(AIME)}")
+    with pytest.raises(BadConfig, match=r"aime-2024\.jsonl has sha256 [0-9a-f]{64}, the config pins sha256-[0-9a-f]{12}"):
+        questions(f"aime-2024@{digest(AIME)}")
 
 
 def test_file_that_is_not_there_says_where_it_should_lie(root):
-    with pytest.raises(MissingInput, match=r"neither aime-2024\.jsonl nor aime-2024\.parquet lies below"):
-        benchmarks.questions(f"aime-2024@{digest(AIME)}")
+    with pytest.raises(MissingInput, match=r"no aime-2024\.jsonl or aime-2024\.parquet below"):
+        questions(f"aime-2024@{digest(AIME)}")
 
 
 def test_file_without_a_directory_names_the_variable(monkeypatch):
     monkeypatch.delenv("STILLHOUSE_BENCHMARKS", raising=False)
     with pytest.raises(MissingInput, match="STILLHOUSE_BENCHMARKS is not set"):
-        benchmarks.questions(f"aime-2024@{digest(AIME)}")
+        questions(f"aime-2024@{digest(AIME)}")
 
 
 @pytest.mark.parametrize("line", [b"[1, 2]\n", b"nothing\n"])
 def test_file_with_a_line_that_is_no_object_names_the_line(root, line):
     data = AIME + line
     (root / "aime-2024.jsonl").write_bytes(data)
-    with pytest.raises(BadRows, match=r"aime-2024\.jsonl line 3: not an object"):
-        benchmarks.questions(f"aime-2024@{digest(data)}")
+    with pytest.raises(BadRows, match=r"aime-2024\.jsonl line 3: not a JSON object"):
+        questions(f"aime-2024@{digest(data)}")
 
 
 def test_file_with_other_columns_names_the_missing_one(root):
     data = b'{"question": "Find x."}\n'
     (root / "aime-2024.jsonl").write_bytes(data)
-    with pytest.raises(BadRows, match="no column 'problem', it has question"):
-        benchmarks.questions(f"aime-2024@{digest(data)}")
+    with pytest.raises(BadRows, match="no column 'problem' in a published row, got question"):
+        questions(f"aime-2024@{digest(data)}")
 
 
 def test_published_benchmark_without_data_says_what_to_write():
     with pytest.raises(BadConfig, match="gpqa-diamond@COMMIT of Idavidrein/gpqa"):
-        benchmarks.questions("gpqa-diamond")
+        questions("gpqa-diamond")
 
 
 def test_hub_that_cannot_be_reached_says_what_else_there_is(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(MissingInput, match=r"HuggingFaceH4/aime_2024 at 0123.* cannot be read .*aime-2024@sha256-DIGEST"):
-        benchmarks.questions(f"aime-2024@{COMMIT}")
+        questions(f"aime-2024@{COMMIT}")
 
 
 def test_hub_data_set_is_read_split_by_split(tmp_path, monkeypatch):
@@ -98,14 +98,13 @@ def test_hub_data_set_is_read_split_by_split(tmp_path, monkeypatch):
     folder.mkdir()
     for split, row in zip(("dev", "test"), ROWS, strict=True):
         (folder / f"{split}.jsonl").write_text(json.dumps(row))
-    seen = []
-
-    def form(rows, source):
-        for row in rows:
-            seen.append(row["split"])
-            yield adapters.question(row["problem"], source, reference=row["answer"])
-
     split_names = {"dev": "validation", "test": "test"}  # as the library calls a file named dev
-    source = Published(str(folder), form, splits=tuple(split_names.values()))
+    source = HubDataset(str(folder), "problems", splits=tuple(split_names.values()))
     assert texts(datasets.read(source, "mine", COMMIT)) == [("Find x.", "204"), ("Find é.", "33")]
-    assert seen == ["validation", "test"]
+    swapped = HubDataset(str(folder), "problems", splits=("test", "validation"))
+    assert texts(datasets.read(swapped, "mine", COMMIT)) == [("Find é.", "33"), ("Find x.", "204")]
+
+
+def test_adapters_are_there_for_every_published_benchmark():
+    published = [benchmark.source for benchmark in BENCHMARKS.values() if isinstance(benchmark.source, HubDataset)]
+    assert {source.adapter for source in published} | {"livecodebench"} == datasets.ADAPTERS.keys()

@@ -126,7 +126,7 @@ def test_pass_at_1_no_questions_is_refused():
 
 
 def test_pass_at_1_question_without_samples_is_named():
-    with pytest.raises(BadRows, match=r"question 1 has no sample \(1 such of 2\)"):
+    with pytest.raises(BadRows, match=r"question 1 has no sample \(1 of 2 have none\)"):
         pass_at_1([[True], []])
 
 

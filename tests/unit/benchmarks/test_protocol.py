@@ -4,13 +4,13 @@ import platform
 import pytest
 
 from stillhouse import testing
+from stillhouse.benchmarks.config import ReportConfig
 from stillhouse.benchmarks.protocol import protocol
-from stillhouse.stages import report
 from stillhouse.verification import scoring
 from stillhouse.vocabulary import prompts
 from tests.endpoint import endpoint
 
-CONFIG = report.Config(benchmarks=("arithmetic-toy",), engine="transformers", samples=2, system_prompt="none", suffix="none")
+CONFIG = ReportConfig(benchmarks=("arithmetic-toy",), engine="transformers", samples=2, system_prompt="none", suffix="none")
 ASKED = testing.questions(2)
 
 

@@ -12,8 +12,9 @@ import zlib
 
 import pytest
 
-from stillhouse import benchmarks, testing
+from stillhouse import testing
 from stillhouse.artifacts import tables
+from stillhouse.benchmarks.datasets import questions
 from stillhouse.errors import MissingInput
 from stillhouse.execution.execute import execute
 from stillhouse.sampling import engine as engines
@@ -189,7 +190,7 @@ def test_benchmark_as_questions_gets_the_same_verdicts_from_responses_and_verifi
     full = named(name, published)
     output, _ = measure(tmp_path, monkeypatch, full, answer)
     asked = (tmp_path / "questions" / "toy" / "1").as_uri()
-    testing.publish(benchmarks.questions(full), Question, asked)
+    testing.publish(questions(full), Question, asked)
     sampled, scored = ((tmp_path / stage / "toy" / "1").as_uri() for stage in ("responses", "verified"))
     execute(responses, responses.Config(model="candidate", samples=1, **PLAIN), {"questions": [asked]}, sampled)
     execute(verified, verified.Config(self_test=False), {"questions": [asked], "responses": [sampled]}, scored)
@@ -209,7 +210,7 @@ def test_report_on_a_hub_that_cannot_be_reached_says_what_else_there_is(tmp_path
 
 def test_hub_that_refuses_the_connection_is_an_error_in_one_line():
     """In a process of its own, which is not told to stay offline: what the hub's client raises differs."""
-    script = f"from stillhouse import benchmarks\nbenchmarks.questions('{WINDOW}@{COMMIT}')"
+    script = f"from stillhouse.benchmarks.datasets import questions\nquestions('{WINDOW}@{COMMIT}')"
     environment = {key: value for key, value in os.environ.items() if key not in {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"}}
     environment |= {"HF_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)

@@ -4,11 +4,11 @@ from hypothesis import strategies as st
 
 from stillhouse import testing
 from stillhouse.curation import contamination
-from stillhouse.curation.contamination import Decontamination
-from stillhouse.curation.normalised import reader
+from stillhouse.curation.config import Decontamination
+from stillhouse.curation.normalised import normaliser
 from stillhouse.vocabulary.prompts import previous_answer_prompt
 
-READ = reader(None)
+NORMALISE = normaliser(None)
 TRAIN = (
     "A train leaves the station at noon, travelling north at 60 miles per hour. Two hours later a second train leaves the same "
     "station on a parallel track, travelling north at 90 miles per hour. How many hours after noon does it catch up?"
@@ -19,8 +19,8 @@ OTHER_WORDS = ("surely", "perhaps", "indeed", "rather", "hence")
 
 
 def matches(text, **config):
-    exams = contamination.index({"exam": EXAM}, Decontamination(**config))
-    return exams.matches(READ(testing.question(text) if isinstance(text, str) else text))
+    benchmark_index = contamination.index({"exam": EXAM}, Decontamination(**config))
+    return benchmark_index.matches(NORMALISE(testing.question(text) if isinstance(text, str) else text))
 
 
 def methods(text, **config):
@@ -99,7 +99,7 @@ def test_matches_evidence_has_both_texts_and_the_score():
 
 @pytest.mark.parametrize("prefix", ["", "exam/"])
 def test_matches_allowed_pair_stays_in_the_evidence(prefix):
-    made = READ(testing.question(TRAIN)).question
+    made = NORMALISE(testing.question(TRAIN)).question
     (match,) = matches(TRAIN, allowed=(f"{prefix}{made.question_id}",))
     assert match.allowed
     assert not matches(TRAIN, allowed=(f"other/{made.question_id}",))[0].allowed
@@ -114,8 +114,8 @@ def test_matches_one_turn_of_a_conversation_is_exact():
 
 
 def test_index_question_of_marks_alone_matches_nothing():
-    exams = contamination.index({"exam": [testing.question("?!")]}, Decontamination())
-    assert exams.matches(READ(testing.question("..."))) == []
+    benchmark_index = contamination.index({"exam": [testing.question("?!")]}, Decontamination())
+    assert benchmark_index.matches(NORMALISE(testing.question("..."))) == []
 
 
 LETTERS = st.sampled_from("abcdefgh")
@@ -123,11 +123,11 @@ LETTERS = st.sampled_from("abcdefgh")
 
 @given(st.lists(LETTERS, min_size=8, max_size=20), st.lists(LETTERS, min_size=3, max_size=30))
 def test_matches_rare_runs_find_what_comparing_all_runs_finds(asked, given_words):
-    exams = contamination.index({"exam": [testing.question(" ".join(asked))]}, Decontamination())
+    benchmark_index = contamination.index({"exam": [testing.question(" ".join(asked))]}, Decontamination())
     runs = set(zip(asked, asked[1:], asked[2:], strict=False))
-    words = READ(testing.question(" ".join(given_words))).words
+    words = NORMALISE(testing.question(" ".join(given_words))).words
     share = len(runs & set(zip(words, words[1:], words[2:], strict=False))) / len(runs)
-    assert bool(exams.matches(READ(testing.question(" ".join(given_words))))) == (share >= 0.5)
+    assert bool(benchmark_index.matches(NORMALISE(testing.question(" ".join(given_words))))) == (share >= 0.5)
 
 
 @given(st.text(max_size=60), st.text(max_size=20))

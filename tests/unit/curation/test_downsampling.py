@@ -2,7 +2,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from stillhouse import testing
-from stillhouse.curation.downsampling import Shares, surplus
+from stillhouse.curation.config import Shares
+from stillhouse.curation.downsampling import surplus
 
 
 def kept(shares, seed, questions):

@@ -1,16 +1,16 @@
 from stillhouse import testing
 from stillhouse.curation.duplicates import priority
-from stillhouse.curation.normalised import reader
-from stillhouse.curation.spool import Pool
+from stillhouse.curation.normalised import normaliser
+from stillhouse.curation.spool import Spool
 
 
 def ranked(tmp_path, given, source_order=()):
     """The questions' texts, those to keep first."""
-    pool = Pool(tmp_path, None, source_order)
+    spool = Spool(tmp_path, None, source_order)
     for question in given:
-        pool.add(reader(None)(question), owned=True)
-    pool.close()
-    return [given[place].messages[0]["content"] for place in priority(pool.columns())]
+        spool.add(normaliser(None)(question), owned=True)
+    spool.close()
+    return [given[place].messages[0]["content"] for place in priority(spool.columns())]
 
 
 def test_priority_reference_then_source_then_length(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from stillhouse.curation import embedding
-from stillhouse.curation.embedding import SemanticDuplicates
+from stillhouse.curation.config import SemanticDuplicates
 from stillhouse.errors import EngineFailed
 
 

@@ -2,14 +2,15 @@ import pytest
 from pydantic import ValidationError
 
 from stillhouse import testing
-from stillhouse.curation.filters import RULES, Filters, broken
-from stillhouse.curation.normalised import reader
+from stillhouse.curation.config import Filters
+from stillhouse.curation.filters import RULES, broken_rule
+from stillhouse.curation.normalised import normaliser
 
-READ = reader(None)
+NORMALISE = normaliser(None)
 
 
 def rule_of(text, reference="2", filters=None, **changes):
-    found = broken(READ(testing.question(text, reference, **changes)), filters or Filters())
+    found = broken_rule(NORMALISE(testing.question(text, reference, **changes)), filters or Filters())
     return found and found[0]
 
 

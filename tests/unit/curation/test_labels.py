@@ -4,7 +4,7 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.curation import labels
-from stillhouse.curation.labels import ModelLabels
+from stillhouse.curation.config import ModelLabels
 from stillhouse.errors import TooManyErrors
 
 

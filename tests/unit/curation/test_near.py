@@ -3,7 +3,8 @@ import random
 import pytest
 from pydantic import ValidationError
 
-from stillhouse.curation.near import NearDuplicates, Signatures, duplicates
+from stillhouse.curation.config import NearDuplicates
+from stillhouse.curation.near import DedupSignatures, duplicates
 
 WORDS = [f"word{number}" for number in range(2000)]
 
@@ -20,7 +21,7 @@ def changed(words, places):
 def found(tmp_path, given, templates=None, order=None, **config):
     import numpy as np
 
-    signatures = Signatures(tmp_path / "signatures", NearDuplicates(**config))
+    signatures = DedupSignatures(tmp_path / "signatures", NearDuplicates(**config))
     for words in given:
         signatures.add(words)
     signatures.close()

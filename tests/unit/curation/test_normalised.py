@@ -1,7 +1,7 @@
 import pytest
 
 from stillhouse import testing
-from stillhouse.curation.normalised import reader
+from stillhouse.curation.normalised import normaliser
 from stillhouse.errors import BadConfig
 from stillhouse.vocabulary import ids
 
@@ -16,29 +16,29 @@ from stillhouse.vocabulary import ids
         ("Solve for x.", None),
     ],
 )
-def test_reader_language_is_told_where_it_can_be(text, language):
-    assert reader(None)(testing.question(text, language=None)).question.language == language
+def test_normaliser_language_is_told_where_it_can_be(text, language):
+    assert normaliser(None)(testing.question(text, language=None)).question.language == language
 
 
-def test_reader_keeps_the_language_that_the_source_says():
-    assert reader(None)(testing.question("Was ist das?", language="nl")).question.language == "nl"
+def test_normaliser_keeps_the_language_that_the_source_says():
+    assert normaliser(None)(testing.question("Was ist das?", language="nl")).question.language == "nl"
 
 
-def test_reader_counts_words_of_all_turns_without_their_roles():
+def test_normaliser_counts_words_of_all_turns_without_their_roles():
     messages = [{"role": "user", "content": "What is 1,000 + 1?"}, {"role": "assistant", "content": "It is 1001."}]
-    made = reader(None)(testing.question(messages=messages)).question
+    made = normaliser(None)(testing.question(messages=messages)).question
     assert made.n_tokens == 5 + 3
     assert made.question_id == ids.question_id(messages, "2")
 
 
-def test_reader_named_tokenizer_counts_its_own_tokens(checkpoint):
+def test_normaliser_named_tokenizer_counts_its_own_tokens(checkpoint):
     from transformers import AutoTokenizer
 
     text = "What is 17 + 4?"
     expected = len(AutoTokenizer.from_pretrained(checkpoint).encode(text, add_special_tokens=False))
-    assert reader(str(checkpoint))(testing.question(text)).question.n_tokens == expected
+    assert normaliser(str(checkpoint))(testing.question(text)).question.n_tokens == expected
 
 
-def test_reader_unknown_tokenizer_is_refused(tmp_path):
+def test_normaliser_unknown_tokenizer_is_refused(tmp_path):
     with pytest.raises(BadConfig, match="give a hub name or a directory"):
-        reader(str(tmp_path))
+        normaliser(str(tmp_path))

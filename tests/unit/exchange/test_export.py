@@ -165,7 +165,7 @@ def test_export_folder_is_a_data_set_that_hugging_face_loads(tmp_path, monkeypat
 def test_export_again_changes_nothing_and_another_file_is_not_overwritten(root, tmp_path):
     first = export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/out.jsonl")
     assert export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/out.jsonl") == first
-    with pytest.raises(StaleOutput, match="out.jsonl: another file lies there"):
+    with pytest.raises(StaleOutput, match="out.jsonl: another file is there"):
         export([f"{root}/selected/toy/1"], "conversations", f"{tmp_path}/out.jsonl")
     with pytest.raises(StaleOutput, match="README.md: another file"):
         export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/other.jsonl")
@@ -180,7 +180,7 @@ def test_export_again_changes_nothing_and_another_file_is_not_overwritten(root, 
         (["selected"], "am-40m", "folder.jsonl", [], BadConfig, "a directory"),
         (["selected"], "am-40m", "out.jsonl", ["sft_9"], NothingToDo, "no row to export in split sft_9"),
         (["responses", "questions"], "am-40m", "out.jsonl", ["sft_1"], BadConfig, "leave --split out"),
-        (["responses"], "am-40m", "out.jsonl", [], BadRows, "in no questions artifact"),
+        (["responses"], "am-40m", "out.jsonl", [], BadRows, "not in any questions artifact"),
         (["nowhere"], "am-40m", "out.jsonl", [], MissingInput, "nothing is published there"),
         (["sft"], "am-40m", "out.jsonl", [], BadConfig, "is a sft artifact; export selected"),
     ],
@@ -207,5 +207,5 @@ def test_export_origin_that_was_made_anew_is_refused(tmp_path):
     execute(screened, screened.Config(), inputs, f"{tmp_path}/screened/x/1")
     manifest = tmp_path / "questions" / "x" / "1" / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "fingerprint": "0" * 16}))
-    with pytest.raises(StaleOutput, match="export what belongs together"):
+    with pytest.raises(StaleOutput, match="export one run"):
         export([f"{tmp_path}/screened/x/1"], "am-40m", f"{tmp_path}/out/out.jsonl")

@@ -11,7 +11,7 @@ def test_features_texts_numbers_and_json_of_the_flat_rows():
 
 
 def test_features_turns_are_a_list_of_structures_under_their_written_names():
-    system, turns = features(conversations.Row)
+    system, turns = features(conversations.ConversationRow)
     assert system == {"name": "system", "dtype": "string"}
     assert [each["name"] for each in turns["list"]] == ["from", "value", "info"]
 

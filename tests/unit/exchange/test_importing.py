@@ -94,7 +94,7 @@ def test_import_release_bad_rows_are_dropped_with_file_line_and_reason(tmp_path)
         ("release.jsonl:5", "bad_column"),
     ]  # fmt: skip
     assert made["questions"].dropped == {"bad_json": 1, "bad_utf8": 1, "bad_value": 1, "bad_column": 1}
-    assert "'?' is none of math" in dropped[2]["detail"]
+    assert "'?' is not one of math" in dropped[2]["detail"]
     assert dropped[3]["detail"] == "question: missing"
 
 
@@ -106,7 +106,7 @@ def test_import_release_above_the_ceiling_fails_and_publishes_nothing(tmp_path, 
 
 
 def test_import_release_without_any_row_is_refused_whatever_the_ceiling(tmp_path):
-    with pytest.raises(NothingToDo, match="no row of am-40m, dropped: {'bad_json': 1}"):
+    with pytest.raises(NothingToDo, match="no row in the schema am-40m; dropped: {'bad_json': 1}"):
         publish(tmp_path, b"{", max_bad_rate=1)
 
 

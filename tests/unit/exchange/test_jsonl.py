@@ -124,7 +124,7 @@ def test_import_many_bad_lines_five_are_shown_and_all_are_counted(tmp_path):
 
 
 def test_import_empty_file_is_refused(tmp_path):
-    assert "no rows" in refusal(tmp_path, b"")
+    assert "the file is empty" in refusal(tmp_path, b"")
 
 
 def test_import_corrected_file_after_a_refusal_succeeds(tmp_path):
@@ -139,7 +139,7 @@ def test_import_no_such_file_is_missing(tmp_path):
 
 @pytest.mark.parametrize("name", [".", "rows.csv", "rows.parquet"])
 def test_import_file_of_another_format_is_refused(tmp_path, name):
-    with pytest.raises(BadConfig, match="questions are imported from JSON lines"):
+    with pytest.raises(BadConfig, match="questions are imported from JSON Lines"):
         import_file(str(tmp_path / name), "questions", output_of(tmp_path))
 
 

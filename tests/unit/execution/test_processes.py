@@ -1,9 +1,10 @@
-import itertools
 import pickle
+import threading
 
 import pytest
 from torch.distributed import HashStore
 
+from stillhouse.errors import BadConfig, MissingInput, RankLost
 from stillhouse.execution import processes
 
 
@@ -13,22 +14,101 @@ def store(monkeypatch):
     made = HashStore()
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(processes, "_store", lambda: made)
-    monkeypatch.setattr(processes, "_calls", itertools.count())
-    monkeypatch.setattr(processes, "_put_before", [])
+    monkeypatch.setattr(processes, "_position", processes._Position())
     return made
 
 
 def test_gathered_values_are_removed_once_all_have_read_them(store):
     for call in (0, 2):
-        store.set(f"{call}/1", pickle.dumps(f"theirs {call}"))
+        store.set(f"0/{call}/1", pickle.dumps(f"theirs {call}"))
     assert processes.gathered("mine 0") == ["mine 0", "theirs 0"]
-    assert store.check(["0/0"])  # the other rank may not have read it yet
+    assert store.check(["0/0/0"])  # the other rank may not have read it yet
     assert processes.from_first(lambda: "said") == "said"
     assert processes.gathered("mine 2") == ["mine 2", "theirs 2"]
-    assert [store.check([key]) for key in ("0/0", "1/0", "2/0")] == [False, False, True]
+    assert [store.check([key]) for key in ("0/0/0", "0/1/0", "0/2/0")] == [False, False, True]
 
 
 def test_gathered_of_one_process_is_its_value_and_needs_no_store(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert processes.gathered("mine") == ["mine"]
     assert processes.from_first(lambda: "said") == "said"
+
+
+def leaves(store, block: int, failure: processes._Failure | None = None) -> None:
+    """The other rank leaves a block."""
+    store.set(f"{block}/left/1", pickle.dumps(failure))
+
+
+def test_together_all_leave_well_and_the_next_block_counts_anew(store):
+    leaves(store, 0)
+    with processes.together():
+        processes.from_first(lambda: "said")
+    assert processes.from_first(lambda: "more") == "more"
+    assert store.check(["0/left/0", "1/0/0"])
+
+
+def test_together_refusal_of_another_rank_is_raised_here_in_its_words(store):
+    leaves(store, 0, processes._Failure("BadConfig", "batch_size 3 cannot be shared", 1))
+    with pytest.raises(BadConfig, match="^batch_size 3 cannot be shared$"), processes.together():
+        pass
+
+
+def test_together_own_consequence_of_anothers_refusal_gives_way_to_it(store):
+    leaves(store, 0, processes._Failure("BadConfig", "batch_size 3 cannot be shared", 1))
+    with pytest.raises(BadConfig, match="^batch_size 3 cannot be shared$") as caught, processes.together():
+        raise FileNotFoundError("inputs/x")
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+def test_together_rank_that_failed_does_not_leave_before_the_others(store):
+    refusal, left = BadConfig("batch_size 3"), threading.Event()
+
+    def other() -> None:
+        while not store.check(["0/left/0"]):
+            pass
+        left.set()  # only now, and after the refusal is known
+        leaves(store, 0, processes._Failure("BadConfig", "batch_size 3", 1))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with pytest.raises(BadConfig) as caught, processes.together():
+        raise refusal
+    thread.join()
+    assert left.is_set()
+    assert caught.value is refusal
+
+
+def test_together_rank_that_never_leaves_is_waited_for_a_while_alone(store, monkeypatch):
+    monkeypatch.setattr(processes, "LEAVE_S", 0.05)
+    with pytest.raises(BadConfig, match="batch_size 3"), processes.together():
+        raise BadConfig("batch_size 3")
+
+
+def test_together_error_of_another_rank_that_is_not_ours_names_the_rank(store):
+    leaves(store, 0, processes._Failure("", "CUDA out of memory", 1))
+    with pytest.raises(RankLost, match="^rank 1 failed: CUDA out of memory$"), processes.together():
+        pass
+
+
+def test_together_lost_rank_is_not_waited_for(store):
+    with pytest.raises(RankLost, match="gone"), processes.together():
+        raise RankLost("the other ranks are gone")
+    assert pickle.loads(store.get("0/left/0")).message == "the other ranks are gone"  # who waits for this rank learns it
+
+
+def test_gathered_waiting_for_a_rank_that_failed_raises_its_error(store):
+    leaves(store, 0, processes._Failure("MissingInput", "no such split", 1))
+    with pytest.raises(MissingInput, match="^no such split$"):
+        processes.gathered("mine")
+
+
+def test_from_first_error_is_shared(store, monkeypatch):
+    def refuse() -> str:
+        raise MissingInput("nothing is published there")
+
+    with pytest.raises(MissingInput, match="nothing is published there"):
+        processes.from_first(refuse)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(processes, "_position", processes._Position())
+    with pytest.raises(MissingInput, match="^nothing is published there$"):
+        processes.from_first(lambda: pytest.fail("rank 1 does not call it"))

@@ -2,15 +2,18 @@ import io
 import json
 import math
 import os
+import socket
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from stillhouse import testing
 from stillhouse.artifacts.manifest import Link
-from stillhouse.errors import NothingToDo, TrackingFailed
-from stillhouse.execution import tracking
+from stillhouse.errors import NothingToDo, Preempted, TrackingFailed, TrackingRefused
+from stillhouse.execution import mlflow_runs, tracked_run, tracking
 from stillhouse.execution.execute import execute
 from stillhouse.vocabulary.rows import Question
 from tests.unit import toy_stage
@@ -19,14 +22,9 @@ pytestmark = pytest.mark.timeout(120)
 LINKS = {"questions": [Link(uri="file:///root/questions/toy/1", fingerprint="f1")]}
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-
-
 def runs_of(mlflow) -> list:
     experiment = mlflow.get_experiment_by_name(os.environ["MLFLOW_EXPERIMENT_NAME"])
-    return mlflow.search_runs([experiment.experiment_id])
+    return mlflow.search_runs([experiment.experiment_id]) if experiment else []
 
 
 def test_run_no_server_named_is_untracked(tmp_path, monkeypatch, capsys):
@@ -43,7 +41,7 @@ def test_progress_on_a_terminal_is_a_bar_drawn_over_the_last_one(monkeypatch):
             return True
 
     monkeypatch.setattr(sys, "stderr", screen := Terminal())
-    monkeypatch.setattr(tracking, "PROGRESS_EVERY_S", 0)
+    monkeypatch.setattr(tracked_run, "PROGRESS_EVERY_S", 0)
     run = tracking.Untracked()
     run.progress(6, 24, "responses · 9 tokens/s")
     run.progress(24, 24, "responses")
@@ -86,21 +84,6 @@ def test_run_metric_of_a_model_that_may_be_called_anything_is_kept(mlflow):
     with tracking.run("verified", "file:///root/verified/toy/1", {}, {}, "f") as run:
         run.log({"accuracy/gpt-4o (2024), v1@b": 0.5})
     assert mlflow.get_run(run.id).data.metrics["accuracy/gpt-4o _2024__ v1_b"] == 0.5
-
-
-def test_run_server_that_is_away_for_a_moment_ends_no_stage_and_loses_no_number(mlflow, monkeypatch):
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    def refuse(*_, **__):
-        raise MlflowException("restarting")
-
-    with tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
-        with monkeypatch.context() as away:
-            away.setattr(MlflowClient, "log_batch", refuse)
-            run.log({"loss": 0.5}, 1)
-        run.log({"loss": 0.25}, 2)
-    assert [each.value for each in mlflow.get_metric_history(run.id, "loss")] == [0.5, 0.25]
 
 
 def test_run_artifact_that_is_a_table_is_shown_as_one(mlflow, tmp_path):
@@ -190,25 +173,182 @@ def test_tags_of_no_such_model_or_alias_is_none(mlflow, name):
     assert tracking.tags_of(name, "champion") is None
 
 
-def test_run_no_server_at_the_address_is_one_error(monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+@pytest.fixture
+def spooled(monkeypatch, tmp_path):
+    """No server at the address, and little patience: what a run says stays in this directory."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://svc:h0rse-Battery@127.0.0.1:9")
+    monkeypatch.setenv("STILLHOUSE_SPOOL", str(tmp_path / "spool"))
+    monkeypatch.setenv("STILLHOUSE_TRACKING_PATIENCE_S", "0.1")
+    return tmp_path / "spool"
+
+
+def test_run_server_away_from_start_to_end_the_block_runs_and_its_numbers_wait(spooled, capsys):
+    with tracking.run("sft", "file:///root/sft/toy/1", {"lr": 1}, LINKS, "f") as run:
+        run.log({"loss": 0.5}, 1)
+    assert run.id is None
+    said = capsys.readouterr().err
+    assert "records wait in" in said
+    assert "`stillhouse sync`" in said
+    assert "h0rse" not in said + "".join(path.read_text() for path in spooled.glob("*.jsonl"))
+
+
+def test_run_server_away_the_block_error_is_what_is_raised(spooled):
+    with pytest.raises(NothingToDo, match="the reason"), tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f"):
+        raise NothingToDo("the reason")
+
+
+def test_run_disk_that_takes_no_spool_costs_the_run_not_the_stage(spooled, capsys):
+    spooled.write_text("a file where the directory should be")
+    with tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+        run.log({"loss": 0.5}, 1)
+    assert "this run is not tracked" in capsys.readouterr().err
+
+
+def test_sync_what_was_kept_while_the_server_was_away_arrives_in_order_and_once(mlflow, mlflow_server, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_TRACKING_PATIENCE_S", "0.1")
+    with monkeypatch.context() as outage:
+        outage.setattr(mlflow_runs.Server, "create", unreachable)
+        with tracking.run("sft", "file:///root/sft/toy/1", {"lr": 1}, LINKS, "f") as run:
+            for step in range(50):
+                run.log({"loss": 1 / (step + 1)}, step)
+    assert runs_of(mlflow) == []
+    assert tracking.sync() == (1, 0)
+    made = runs_of(mlflow)[0]
+    assert (made.info.status, made.data.params, made.info.run_name) == ("FINISHED", {"lr": "1"}, "sft/toy/1")
+    history = mlflow.get_metric_history(made.info.run_id, "loss")
+    assert [(each.step, each.value) for each in history] == [(step, 1 / (step + 1)) for step in range(50)]
+    assert tracking.sync() == (0, 0)
+    assert len(runs_of(mlflow)) == 1
+
+
+def test_run_next_stage_on_the_machine_sends_what_an_earlier_one_left(mlflow, monkeypatch):
+    with monkeypatch.context() as outage:
+        outage.setenv("STILLHOUSE_TRACKING_PATIENCE_S", "0.1")
+        outage.setattr(mlflow_runs.Server, "create", unreachable)
+        with tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+            run.log({"loss": 0.5}, 1)
+    with tracking.run("rl", "file:///root/rl/toy/1", {}, {}, "f"):
+        waited(lambda: len([each for each in runs_of(mlflow) if each.info.status == "FINISHED"]) == 1)
+    assert sorted(each.info.run_name for each in runs_of(mlflow)) == ["rl/toy/1", "sft/toy/1"]
+
+
+def test_send_reply_that_was_lost_doubles_nothing(mlflow):
+    with tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+        pass
+    server = mlflow_runs.Server()
+    record = {"kind": "metrics", "at": 1_700_000_000_000, "step": 3, "values": {"loss": 0.5}}
+    for _ in range(3):
+        server.send(run.id, [record], None)
+    assert [(each.step, each.value) for each in mlflow.get_metric_history(run.id, "loss")] == [(3, 0.5)]
+
+
+def test_create_reply_that_was_lost_finds_the_run_instead_of_making_another(mlflow):
+    header = {"execution": "e1", "experiment": os.environ["MLFLOW_EXPERIMENT_NAME"], "name": "n", "start": 1, "tags": {}}
+    server = mlflow_runs.Server()
+    assert server.create(header, again=True) == server.create(header, again=True)
+    assert len(runs_of(mlflow)) == 1
+
+
+def test_claimed_runs_of_killed_tries_of_the_output_are_closed_and_others_left(mlflow, monkeypatch):
+    experiment = mlflow.create_experiment(os.environ["MLFLOW_EXPERIMENT_NAME"])
+
+    def left_running(output: str, owner: str) -> str:
+        tags = {mlflow_runs.OUTPUT_TAG: output, mlflow_runs.OWNER_TAG: owner}
+        return mlflow.create_run(experiment, tags=tags).info.run_id
+
+    output = "file:///root/sft/toy/1"
+    killed_here, pod_gone = (left_running(output, owner) for owner in (f"{socket.gethostname()}:99999999:1", "pod-a:7:1"))
+    alive, other = left_running(output, mlflow_runs.owner()), left_running("file:///root/sft/toy/2", "pod-a:7:1")
+    with tracking.run("sft", output, {}, {}, "f") as run:
+        run.claimed()
+    status = {run_id: mlflow.get_run(run_id).info.status for run_id in (killed_here, pod_gone, alive, other, run.id)}
+    assert list(status.values()) == ["KILLED", "KILLED", "RUNNING", "RUNNING", "FINISHED"]
+    assert mlflow.get_run(killed_here).data.tags["error"] == f"killed: run {run.id} took over its output"
+
+
+def test_run_preempted_is_killed_and_says_so(mlflow):
+    with pytest.raises(Preempted), tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+        raise Preempted
+    made = mlflow.get_run(run.id)
+    assert (made.info.status, made.data.tags["stillhouse.preempted"]) == ("KILLED", "true")
+    assert made.data.tags["error"].startswith("preempted by SIGTERM")
+
+
+def test_run_credentials_refused_is_an_error_before_the_block(spooled, monkeypatch):
+    def denied(*_: object, **__: object) -> str:
+        raise mlflow_runs.Denied("401: who are you")
+
+    monkeypatch.setattr(mlflow_runs.Server, "create", denied)
     with (
-        pytest.raises(TrackingFailed, match=r"MLflow at http://127.0.0.1:9: .*check MLFLOW_TRACKING_URI"),
+        pytest.raises(TrackingRefused, match=r"MLflow at http://\*\*\*@127.0.0.1:9 refuses this process: 401") as caught,
         tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f"),
     ):
         pytest.fail("the block must not run")
+    assert caught.value.exit_code == 1
+    assert list(spooled.iterdir()) == []
 
 
-def test_run_server_goes_away_the_block_error_is_what_is_raised(mlflow, monkeypatch):
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
+def published_untold(mlflow, monkeypatch, tmp_path) -> tuple:
+    """An artifact whose run heard nothing after the manifest was published, as when process or server are killed there."""
+    questions = (tmp_path / "questions" / "toy" / "1").as_uri()
+    testing.publish(testing.questions(3), Question, questions)
+    arguments = (toy_stage, toy_stage.Config(), {"questions": [questions]}, f"{tmp_path}/toy_stage/toy/1")
 
-    def gone(*_: object, **__: object) -> None:
-        raise MlflowException("connection refused")
+    def killed(*_: object) -> None:
+        raise ZeroDivisionError
 
-    monkeypatch.setattr(MlflowClient, "set_tag", gone)
-    with pytest.raises(NothingToDo), tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f"):
-        raise NothingToDo("the reason")
+    with monkeypatch.context() as fault:
+        fault.setattr(tracking.Tracked, "finish", killed)
+        with pytest.raises(ZeroDivisionError):
+            execute(*arguments)
+    return arguments
+
+
+def test_execute_skipped_makes_up_for_a_run_that_was_never_finished(mlflow, monkeypatch, tmp_path):
+    arguments = published_untold(mlflow, monkeypatch, tmp_path)
+    result = execute(*arguments)
+    assert result.skipped
+    made = mlflow.get_run(result.manifest.provenance.mlflow_run_id)
+    assert made.info.status == "FINISHED"
+    assert made.data.metrics.items() >= {"n_rows": 3, "dropped/toy": 1, "n_made": 3}.items()
+    assert "manifest.json" in [each.path for each in mlflow.list_artifacts(made.info.run_id)]
+    assert len(runs_of(mlflow)) == 2
+
+
+def test_execute_skipped_finished_run_costs_one_request(mlflow, monkeypatch, tmp_path):
+    execute(*published_untold(mlflow, monkeypatch, tmp_path))
+    before = {each.info.run_id: each.info.end_time for each in runs_of(mlflow)}
+    requests = []
+    ask = mlflow_runs.Server.status
+    monkeypatch.setattr(mlflow_runs.Server, "status", lambda self, run_id: requests.append(run_id) or ask(self, run_id))
+    monkeypatch.setattr(mlflow_runs.Server, "send", unreachable)
+    uri = (tmp_path / "questions" / "toy" / "1").as_uri()
+    testing.publish(testing.questions(3), Question, uri)
+    assert len(requests) == 1
+    assert {each.info.run_id: each.info.end_time for each in runs_of(mlflow)} == before
+
+
+def test_make_up_shows_pages_and_tables_of_a_model_and_not_its_json(mlflow, tmp_path):
+    names = ["model.safetensors", "config.json", "rollouts.table.json", "page.html"]
+    uri = (tmp_path / "rl" / "toy" / "1").as_uri()
+    made = testing.publish_files(dict.fromkeys(names, b"{}"), "rl", uri)
+    mlflow.update_run(made.provenance.mlflow_run_id, status="RUNNING")
+    testing.publish_files(dict.fromkeys(names, b"{}"), "rl", uri)
+    shown = {each.path for each in mlflow.list_artifacts(made.provenance.mlflow_run_id)}
+    assert shown == {"manifest.json", "rollouts.table.json", "page.html"}
+    assert mlflow.get_run(made.provenance.mlflow_run_id).info.status == "FINISHED"
+
+
+def unreachable(*_: object, **__: object) -> str:
+    raise mlflow_runs.Away("connection refused")
+
+
+def waited(ready) -> None:
+    """Until another thread has done it; fails after a while."""
+    until = time.monotonic() + 30
+    while not ready():
+        assert time.monotonic() < until
+        threading.Event().wait(0.05)
 
 
 def test_require_server_none_named_says_how_to_start_one():

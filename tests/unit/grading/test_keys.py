@@ -16,13 +16,13 @@ IDS = pl.Series([each.question_id for each in ASKED])
 
 
 def read(path, made, part_rows, monkeypatch, ids=IDS):
-    """What is read of verdicts on these responses, as (question, model, sample, place, score)."""
+    """What is read of verdicts on these responses, as (question, model, sample, row, score)."""
     monkeypatch.setattr(tables, "PART_ROWS", part_rows)
     tables.write(path, [testing.verified(each, passed=each.sample_index == 0) for each in made], Verified)
     numbers = Keys(ids)
-    found = list(numbers.read(path, Verified, "verify_score"))
-    names = ("question", "sample", "place", "value")
-    columns = [np.concatenate([getattr(part, name) for part in found]).tolist() for name in names]
+    found = list(numbers.read(path, Verified, ("verify_score",)))
+    columns = [np.concatenate([getattr(part, name) for part in found]).tolist() for name in ("question", "sample", "row")]
+    columns.append(np.concatenate([part.values["verify_score"] for part in found]).tolist())
     models = [numbers.models[model] for part in found for model in part.model]
     return list(zip(columns[0], models, *columns[1:], strict=True)), found, numbers
 
@@ -56,14 +56,23 @@ def test_read_tells_unknown_questions_and_later_rounds_apart(tmp_path, monkeypat
 
 def test_read_part_without_rows_is_no_part(tmp_path):
     tables.write(tmp_path, [], Verified)
-    assert [len(part.sample) for part in Keys(IDS).read(tmp_path, Verified, "verify_score")] in ([], [0])
+    assert [len(part.sample) for part in Keys(IDS).read(tmp_path, Verified, ("verify_score",))] in ([], [0])
 
 
-def test_read_without_a_value_takes_responses(tmp_path):
+def test_read_without_values_takes_responses(tmp_path):
     tables.write(tmp_path, [testing.response(each) for each in ASKED], Response)
     (part,) = Keys(IDS).read(tmp_path, Response)
-    assert part.value is None
+    assert part.values == {}
     assert part.question.tolist() == list(range(9))
+
+
+def test_read_nulls_of_numbers_are_nan_and_of_booleans_false(tmp_path):
+    response = testing.response(ASKED[0])
+    failed = testing.verified(response, sample_index=1, kind="timeout", verify_score=None)
+    tables.write(tmp_path, [testing.verified(response), failed], Verified)
+    (part,) = Keys(IDS).read(tmp_path, Verified, ("verify_score", "passed"))
+    assert part.values["passed"].tolist() == [True, False]
+    assert np.isnan(part.values["verify_score"]).tolist() == [False, True]
 
 
 def seen(*met):

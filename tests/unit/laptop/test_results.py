@@ -7,7 +7,9 @@ import pytest
 
 from laptop import results as module
 from laptop.results import ABLATIONS, BASE, BEGIN, END, REPORTS, STEPS, House, Run, page, results
+from stillhouse.benchmarks.outcomes import Outcomes
 from stillhouse.errors import ServiceFailed
+from tests.unit.benchmarks.outcome_records import benchmark_outcome, round_outcome
 
 PROGRAM = """#!/bin/sh
 line="$(printf '%s\t' "$@")"
@@ -19,11 +21,10 @@ if [ "$1" = "{broken}" ]; then echo "first line"; echo "no room left"; exit 1; f
 """
 
 
-def outcomes(*passed: int, of: int = 4) -> dict:
-    """A report's: how many of ``of`` samples of each question passed."""
-    rounds = {f"q{place}": [True] * n + [False] * (of - n) for place, n in enumerate(passed)}
-    mean = sum(passed) / of / len(passed)
-    return {"arithmetic-1k": {"protocol": "p", "rounds": {"1": rounds}, "scores": {"1": {"pass_at_1": {"mean": mean}}}}}
+def outcomes(*passed: int, of: int = 4) -> Outcomes:
+    """A report's outcomes: how many of ``of`` samples of each question passed."""
+    result = round_outcome({f"q{place}": [True] * n + [False] * (of - n) for place, n in enumerate(passed)})
+    return Outcomes(benchmarks={"arithmetic-1k": benchmark_outcome({1: result})})
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def program(tmp_path, monkeypatch):
 
     def install(broken: str = "none", slow: str = "none"):
         path = tmp_path / "stillhouse"
-        path.write_text(PROGRAM.format(told=told, outcomes=json.dumps(outcomes(1, 2)), broken=broken, slow=slow))
+        path.write_text(PROGRAM.format(told=told, outcomes=outcomes(1, 2).model_dump_json(), broken=broken, slow=slow))
         path.chmod(0o755)
         monkeypatch.setenv("STILLHOUSE_PROGRAM", str(path))
         return lambda: [line.rstrip("\t").split("\t") for line in told.read_text().splitlines()]

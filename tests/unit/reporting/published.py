@@ -3,22 +3,29 @@
 from datetime import UTC, datetime, timedelta
 
 from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import store
 from stillhouse.artifacts.manifest import File, Link, Manifest, Provenance
+from stillhouse.benchmarks.intervals import Interval
+from stillhouse.benchmarks.outcomes import Outcomes
+from stillhouse.grading.difficulty import DifficultyRecord
+from tests.unit.benchmarks.outcome_records import benchmark_outcome, round_outcome
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 
 
-def publish(root, stage, name, minute, inputs=(), rows=10, dropped=None, metrics=None, files=None) -> str:
+def publish(root, stage, name, minute, inputs=(), rows=10, dropped=None, files=None, records=()) -> str:
     """An artifact that took a minute and was finished ``minute`` minutes into the run; ``inputs`` are (name, uri) pairs."""
     uri = f"{root.as_uri()}/{stage}/{name}/demo"
     links: dict[str, list[Link]] = {}
     for key, each in inputs:
         links.setdefault(key, []).append(Link(uri=each, fingerprint=manifests.load(each).fingerprint))
     finished = START + timedelta(minutes=minute)
-    listed = files or {"part-00000.parquet": rows}
+    listed = (files or {"part-00000.parquet": rows}) | {record.FILE: None for record in records}
+    for record in records:
+        store.store_of(uri).write(f"{uri}/{record.FILE}", record.model_dump_json().encode())
     manifest = Manifest(
         stage=stage, version="demo", fingerprint=f"{abs(hash(uri)):016x}"[:16], config={}, inputs=links,
-        files={path: File(sha256="0", bytes=1, rows=count) for path, count in listed.items()}, metrics=metrics or {},
+        files={path: File(sha256="0", bytes=1, rows=count) for path, count in listed.items()}, metrics={},
         dropped=dropped or {},
         provenance=Provenance(
             commit="c", image="", argv=[], started=finished - timedelta(minutes=1), finished=finished, host="h", mlflow_run_id=None
@@ -30,24 +37,25 @@ def publish(root, stage, name, minute, inputs=(), rows=10, dropped=None, metrics
 
 def publish_report(root, name, minute, checkpoint, scores) -> str:
     """A report of benchmark ``arithmetic`` on 25 questions; ``scores`` by round: (mean, low, high)."""
-    metrics = {}
-    for number, (mean, low, high) in enumerate(scores, start=1):
-        numbers = {"pass_at_1": mean, "low": low, "high": high, "tokens": 12.5, "stop_ratio": 0.75}
-        metrics |= {f"arithmetic/0a1b2c3d/round_{number}/{name}": value for name, value in numbers.items()}
-    metrics |= {"arithmetic/0a1b2c3d/round_2/wrong_to_correct": 3.0, "arithmetic/0a1b2c3d/n_unverified": 0.0}
+    rounds = {
+        number: round_outcome({}, Interval(*score), tokens=12.5).model_copy(update={"stop_ratio": 0.75})
+        for number, score in enumerate(scores, start=1)
+    }
+    outcomes = Outcomes(benchmarks={"arithmetic": benchmark_outcome(rounds, "0a1b2c3d4e5f6789", n_questions=25)})
     files = {"arithmetic/questions/part-00000.parquet": 25, "arithmetic/responses/part-00000.parquet": 50, "report.html": None}
-    return publish(root, "report", name, minute, [("checkpoint", checkpoint)], metrics=metrics, files=files)
+    return publish(
+        root, "report", name, minute, [("checkpoint", checkpoint)] if checkpoint else [], files=files, records=[outcomes]
+    )
 
 
 def publish_run(root) -> tuple[str, str, list[str]]:
     """Questions to a report of two checkpoints: the last report's URI, its checkpoint's, and the other reports'."""
     questions = publish(root, "questions", "toy", 1, rows=100, dropped={"duplicate": 7, "contaminated": 2})
-    metrics = {
-        "n_level_1": 60.0, "n_level_2": 30.0, "n_level_3": 10.0, "n_never_solved": 4.0, "pass_rate/small": 0.4,
-        "n_pass_rate/small/0": 40.0, "n_pass_rate/small/0.5": 20.0, "n_pass_rate/small/1": 40.0,
-        "n_pass_rate/hub/Large-7B/0.25": 10.0, "n_pass_rate/hub/Large-7B/1": 90.0,
-    }  # fmt: skip
-    graded = publish(root, "graded", "toy", 2, [("questions", questions)], rows=96, metrics=metrics)
+    difficulty = DifficultyRecord(
+        pass_rates={"small": {"0": 40, "0.5": 20, "1": 40}, "hub/Large-7B": {"0.25": 10, "1": 90}},
+        levels={"1": 60, "2": 30, "3": 10},
+    )
+    graded = publish(root, "graded", "toy", 2, [("questions", questions)], rows=96, records=[difficulty])
     selected = publish(root, "selected", "toy", 3, [("graded", graded), ("questions", questions)], rows=80)
     base = publish(root, "sft", "toy-base", 4, rows=0, files={"model.safetensors": None})
     trained = publish(root, "sft", "toy-1", 5, [("selected", selected), ("checkpoint", base)], files={"model.safetensors": None})

@@ -1,11 +1,12 @@
+from stillhouse.benchmarks.outcomes import Outcomes
 from stillhouse.reporting import gains
+from tests.unit.benchmarks.outcome_records import benchmark_outcome, round_outcome
 
 
-def measured(*passed: int, of: int = 4) -> dict:
-    """A report's: how many of ``of`` samples of each question passed."""
-    rounds = {f"q{place}": [True] * n + [False] * (of - n) for place, n in enumerate(passed)}
-    mean = sum(passed) / of / len(passed)
-    return {"arithmetic-1k": {"protocol": "p", "rounds": {"1": rounds}, "scores": {"1": {"pass_at_1": {"mean": mean}}}}}
+def measured(*passed: int, of: int = 4) -> Outcomes:
+    """A report's outcomes: how many of ``of`` samples of each question passed."""
+    result = round_outcome({f"q{place}": [True] * n + [False] * (of - n) for place, n in enumerate(passed)})
+    return Outcomes(benchmarks={"arithmetic-1k": benchmark_outcome({1: result})})
 
 
 def cells(table: str, title: str) -> list[str]:
@@ -47,5 +48,6 @@ def test_chart_has_a_line_to_each_seed():
 
 
 def test_outcomes_are_those_the_report_wrote(tmp_path):
-    (tmp_path / "outcomes.json").write_text('{"arithmetic-1k": {"protocol": "p"}}')
-    assert gains.outcomes(tmp_path.as_uri()) == {"arithmetic-1k": {"protocol": "p"}}
+    written = measured(1, 2)
+    written.write(tmp_path)
+    assert gains.outcomes(tmp_path.as_uri()) == written

@@ -2,14 +2,17 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 from stillhouse import testing
+from stillhouse.benchmarks.compared_reports import ComparedReports
+from stillhouse.benchmarks.config import ReportConfig
 from stillhouse.benchmarks.evaluation import Evaluation
 from stillhouse.benchmarks.intervals import Interval
+from stillhouse.benchmarks.paired import ComparisonRecord, PairedDifference
 from stillhouse.benchmarks.protocol import protocol
 from stillhouse.benchmarks.scores import measure
-from stillhouse.reporting import charts
+from stillhouse.registry.gate import DecisionRecord, Evidence, GateDecision
 from stillhouse.reporting.page import write_comparison, write_report, write_run
-from stillhouse.reporting.summary import Hop, Score, Summary, collect
-from stillhouse.stages.report import Config
+from stillhouse.reporting.summary import Summary, collect
+from tests.unit.benchmarks.outcome_records import outcomes
 from tests.unit.reporting.published import publish_run
 
 
@@ -53,7 +56,7 @@ def evaluation(n=3, rounds=2, **changes):
 
 
 def measured(name="arithmetic-toy", **changes):
-    config = Config(benchmarks=("arithmetic-toy",), rounds=2, samples=1, engine="transformers")
+    config = ReportConfig(benchmarks=("arithmetic-toy",), rounds=2, samples=1, engine="transformers")
     made = evaluation(**changes)
     return measure(name, protocol(config, "arithmetic-toy@1", made.questions), made)
 
@@ -94,7 +97,7 @@ def test_report_page_cuts_the_middle_out_of_a_long_response(tmp_path):
     write_report(tmp_path / "r.html", "toy", [measured(think=f"begin{'x' * 50_000}end")])
     text = page(tmp_path / "r.html").text
     assert "begin" in text
-    assert "[… 44,008 characters …]" in text
+    assert "[… 44,008 characters left out …]" in text
     assert "xend" in text
 
 
@@ -121,28 +124,27 @@ def test_report_page_sets_the_papers_trajectories_beside_those_measured(tmp_path
     assert "3 I-C" not in text, "only rounds that were measured here"
 
 
-def scores(*rates):
-    intervals = [Interval(rate, rate - 0.1, rate + 0.1) for rate in rates]
-    return [Score(f"m{place}", "arithmetic", 1, interval, 9, 5.0, 0.5, "p1") for place, interval in enumerate(intervals)]
-
-
 def test_comparison_page_is_self_contained_and_says_what_differs(tmp_path):
-    compared = {"m1": {"arithmetic/round_1": Interval(0.2, 0.1, 0.3)}, "m2": {}}
-    write_comparison(tmp_path / "c.html", scores(0.4, 0.6, 0.5), {}, "m0", compared)
+    reports = {
+        label: outcomes(passed, protocol=protocol)
+        for label, passed, protocol in (("m0", 80, "p1"), ("m1", 120, "p1"), ("m2", 9, "p2"))
+    }
+    record = ComparisonRecord(
+        against="m0", differences={"m1": [PairedDifference("arithmetic", 1, Interval(0.2, 0.1, 0.3))], "m2": []}
+    )  # fmt: skip
+    write_comparison(tmp_path / "c.html", ComparedReports(record, reports, []), {})
     made = page(tmp_path / "c.html")
     assert made.fetched == []
-    for said in ("with m0", "m1 arithmetic/round_1 +0.200 +0.100 – +0.300", "m2 measured under other protocols", "50.0 %"):
+    for said in ("with m0", "m1 arithmetic/round_1 +0.200 +0.100 – +0.300", "m2 measured under other protocols", "87.5 %"):
         assert said in made.text
 
 
 def test_run_page_is_self_contained_and_says_why(tmp_path):
     last, trained, others = publish_run(tmp_path)
-    decision = {
-        "rank": "candidate", "why": "worse than champion version 3 on arithmetic/round_1", "against": "3", "model": "toy",
-        "version": "4",
-        "evidence": {"arithmetic/round_1": {"mean": -0.2, "low": -0.3, "high": -0.1, "margin": 0.025, "says": "worse"}},
-    }  # fmt: skip
-    write_run(tmp_path / "run.html", collect([last, trained, *others]), decision)
+    evidence = Evidence("arithmetic", 1, Interval(-0.2, -0.3, -0.1), 0.025, "worse")
+    decision = GateDecision("candidate", "worse than champion version 3 on arithmetic/round_1", "3", (evidence,))
+    record = DecisionRecord(model="toy", model_version="4", decision=decision)
+    write_run(tmp_path / "run.html", collect([last, trained, *others]), record)
     made = page(tmp_path / "run.html")
     assert made.fetched == []
     for said in (
@@ -153,44 +155,14 @@ def test_run_page_is_self_contained_and_says_why(tmp_path):
 
 
 def test_run_page_without_reports_or_grades_still_has_its_stages(tmp_path):
-    decision = {"rank": "champion", "why": "there was no champion", "against": None, "model": "toy", "version": "1", "evidence": {}}
-    write_run(tmp_path / "run.html", Summary(), decision)
+    record = DecisionRecord(model="toy", model_version="1", decision=GateDecision("champion", "there was no champion"))
+    write_run(tmp_path / "run.html", Summary(), record)
     assert "Promoted to champion : there was no champion" in page(tmp_path / "run.html").text
 
 
-def test_ladder_has_every_round_of_eight_in_a_color_and_its_interval():
-    scores = [Score("toy", "arithmetic", number, Interval(0.5, 0.375, 0.75), 9, 1.0, 1.0) for number in range(1, 9)]
-    traces = charts.ladder(scores)["data"]
-    assert [trace["name"] for trace in traces] == [f"round {number}" for number in range(1, 9)]
-    assert (traces[0]["error_x"]["array"], traces[0]["error_x"]["arrayminus"]) == ([0.25], [0.125])
-
-
-def test_pass_rates_axis_is_in_the_order_of_the_rates(tmp_path):
-    summary = Summary(pass_rates={"small": {"0": 1, "1": 2}, "large": {"0.5": 3, "1": 4}})
-    assert charts.pass_rates(summary)["layout"]["xaxis"]["categoryarray"] == ["0", "0.5", "1"]
-
-
-def _every_chart():
-    summary = Summary(pass_rates={"small": {"0": 1}}, hops=[Hop("sft toy", "uri", 1, {}, 2.0)], scores=scores(0.5))
-    steps = measured().steps
-    return [
-        charts.ladder(summary.scores), charts.hesitation(steps), charts.lengths(steps), charts.pass_rates(summary),
-        charts.paired({"m1": {"arithmetic/round_1": Interval(0.2, 0.1, 0.3)}}), charts.stage_seconds(summary),
-        charts.bars({"a": {"x": 1}}, "x", "y"), charts.lines({"a": {0.1: 2}}, "x", "y"), charts.funnel([("all", 4), ("kept", 2)]),
-    ]  # fmt: skip
-
-
-def test_charts_are_what_plotlys_own_classes_accept():
-    import plotly.graph_objects as go
-
-    for figure in _every_chart():
-        made = go.Figure(figure)
-        assert made.to_plotly_json()["data"][0]["type"] == figure["data"][0]["type"]
-        assert made.layout.xaxis.title.text == figure["layout"]["xaxis"].get("title", {}).get("text")
-
-
-def test_chart_with_markup_in_a_name_ends_no_script():
-    nasty = "</script><script>alert(1)</script>"
-    made = charts.html(charts.ranked([(nasty, 1.0)], "seconds"), with_library=False)
-    assert made.count("</script>") == 1
-    assert "\\u003c/script>" in made
+def test_pages_are_small_and_draw_their_charts_without_a_script(tmp_path):
+    write_report(tmp_path / "report.html", "toy-base", [measured("aime-2024")])
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(text) < 100_000
+    assert text.count("<svg") == 3
+    assert text.count("<script>") == 1, "the filter of samples"

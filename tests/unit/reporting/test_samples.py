@@ -2,6 +2,7 @@ from dataclasses import replace
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
+from stillhouse.benchmarks.evaluation import Evaluation
 from stillhouse.reporting.samples import CHAINS_SHOWN, SAMPLES_SHOWN, chains_shown, of_evaluation, of_reports
 from stillhouse.vocabulary.rows import Question, Response, Verified
 
@@ -31,19 +32,19 @@ def published(path, asked, passed, **given):
 
 def test_samples_of_an_evaluation_are_first_chains_whole_and_wrong_ones_first():
     responses, verified = judged(ASKED, lambda place: place != 2, rounds=2, samples=3)
-    made = of_evaluation("arithmetic", ASKED, responses, verified, CHAINS_SHOWN)
+    made = of_evaluation("arithmetic", Evaluation(ASKED, responses, verified), CHAINS_SHOWN)
     assert len(made) == 4 * 2
-    assert [(each["question"], each["number"], each["kind"]) for each in made[:2]] == [
+    assert [(each.question, each.number, each.kind) for each in made[:2]] == [
         ("What is 2 + 7?", 1, "wrong"), ("What is 2 + 7?", 2, "wrong")
     ]  # fmt: skip
-    assert {each["kind"] for each in made[2:]} == {"correct"}
-    assert {each["label"] for each in made} == {""}
+    assert {each.kind for each in made[2:]} == {"correct"}
+    assert {each.label for each in made} == {""}
 
 
 def test_samples_of_an_evaluation_are_so_many_and_no_more():
     asked = testing.questions(3 * CHAINS_SHOWN)
-    made = of_evaluation("arithmetic", asked, *judged(asked, lambda place: place % 3 == 0), CHAINS_SHOWN)
-    assert [each["kind"] for each in made] == ["wrong"] * CHAINS_SHOWN + ["correct"] * CHAINS_SHOWN
+    made = of_evaluation("arithmetic", Evaluation(asked, *judged(asked, lambda place: place % 3 == 0)), CHAINS_SHOWN)
+    assert [each.kind for each in made] == ["wrong"] * CHAINS_SHOWN + ["correct"] * CHAINS_SHOWN
 
 
 def test_samples_of_many_benchmarks_rounds_or_checkpoints_are_fewer_of_each():
@@ -57,21 +58,21 @@ def test_samples_of_reports_stand_side_by_side_and_unlike_verdicts_come_first(tm
     before = published(tmp_path / "before", ASKED, lambda place: place < 2, rounds=2)
     after = published(tmp_path / "after", ASKED, lambda place: place < 3, rounds=2)
     made = of_reports("arithmetic", {"before": before, "after": after}, CHAINS_SHOWN)
-    assert [(each["question"], each["label"], each["kind"]) for each in made[:2]] == [
+    assert [(each.question, each.label, each.kind) for each in made[:2]] == [
         ("What is 2 + 7?", "before", "wrong"), ("What is 2 + 7?", "after", "correct")
     ]  # fmt: skip
     assert len(made) == 2 * 4
-    assert {each["number"] for each in made} == {2}, "how the chain ended"
+    assert {each.number for each in made} == {2}, "how the chain ended"
 
 
 def test_samples_of_reports_are_of_questions_that_all_have(tmp_path):
     one, two = published(tmp_path / "1", ASKED, lambda _: True), published(tmp_path / "2", ASKED[1:], lambda _: True)
     made = of_reports("arithmetic", {"one": one, "two": two}, CHAINS_SHOWN)
-    assert {each["question"] for each in made} == {each.messages[0]["content"] for each in ASKED[1:]}
+    assert {each.question for each in made} == {each.messages[0]["content"] for each in ASKED[1:]}
 
 
 def test_samples_long_text_loses_its_middle():
     responses, verified = judged(ASKED[:1], lambda _: True)
     responses[0] = replace(responses[0], think="x" * 10_000)
-    (made,) = of_evaluation("arithmetic", ASKED, responses, verified, CHAINS_SHOWN)
-    assert "[… 4,000 characters …]" in made["think"]
+    (made,) = of_evaluation("arithmetic", Evaluation(ASKED, responses, verified), CHAINS_SHOWN)
+    assert "[… 4,000 characters left out …]" in made.think

@@ -3,9 +3,14 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from stillhouse import stages
 from stillhouse.benchmarks.intervals import Interval
-from stillhouse.errors import MissingInput
-from stillhouse.reporting.summary import Score, artifact_name, collect, print_summary
+from stillhouse.benchmarks.outcomes import Score
+from stillhouse.benchmarks.paired import ComparisonRecord, PairedDifference
+from stillhouse.errors import BadRows, MissingInput
+from stillhouse.grading.difficulty import DifficultyRecord, added
+from stillhouse.reporting.summary import collect, print_summary
+from stillhouse.vocabulary.stage_names import STAGE_NAMES
 from tests.unit.reporting.published import publish, publish_report, publish_run
 
 
@@ -37,9 +42,7 @@ def test_collect_scores_in_the_order_of_training_not_of_reporting(tmp_path):
 
 
 def test_collect_report_of_a_model_on_the_hub_has_no_checkpoint(tmp_path):
-    numbers = {"pass_at_1": 0.5, "low": 0.4, "high": 0.6, "tokens": 3, "stop_ratio": 1}
-    metrics = {f"arithmetic/0a1b2c3d/round_1/{name}": value for name, value in numbers.items()}
-    uri = publish(tmp_path, "report", "hub", 1, files={"arithmetic/questions/part-00000.parquet": 9}, metrics=metrics)
+    uri = publish_report(tmp_path, "hub", 1, None, [(0.5, 0.4, 0.6)])
     assert [score.label for score in collect([uri]).scores] == ["hub"]
 
 
@@ -54,8 +57,30 @@ def test_collect_goes_on_where_an_early_artifact_is_gone(tmp_path):
     assert collect([last, trained]).hops[0].label == "graded toy"
 
 
-def test_artifact_name_is_the_folder_above_the_version():
-    assert artifact_name("s3://b/root/sft/laptop-anneal/2026-11-24") == "laptop-anneal"
+def test_collect_graded_in_shards_adds_their_counts(tmp_path):
+    shards = [
+        DifficultyRecord(pass_rates={"small": {"0": 1}}, levels={"1": 2, "none": 1}),
+        DifficultyRecord(pass_rates={"small": {"0": 2, "1": 3}, "large": {"1": 4}}, levels={"1": 5}),
+    ]
+    uri = publish(tmp_path, "graded", "toy", 1, files={f"shards/{index}-of-2/difficulty.json": None for index in (0, 1)})
+    for index, record in enumerate(shards):
+        directory = tmp_path / "graded" / "toy" / "demo" / "shards" / f"{index}-of-2"
+        directory.mkdir(parents=True)
+        record.write(directory)
+    summary = collect([uri])
+    assert summary.pass_rates == {"small": {"0": 3, "1": 3}, "large": {"1": 4}} == added(shards).pass_rates
+    assert summary.levels == {"1": 7, "none": 1}
+
+
+def test_collect_report_of_another_release_is_one_clear_error(tmp_path):
+    last, _, _ = publish_run(tmp_path)
+    (tmp_path / "report" / "toy-1" / "demo" / "outcomes.json").write_text('{"arithmetic": {}}')
+    with pytest.raises(BadRows, match="toy-1/demo/outcomes.json has no record version, this release reads 1"):
+        collect([last])
+
+
+def test_stage_names_are_in_the_order_of_the_path():
+    assert STAGE_NAMES == stages.DATA_PATH
 
 
 def test_print_summary_shows_rows_difficulty_and_scores(tmp_path):
@@ -77,11 +102,12 @@ def test_print_summary_shows_rows_difficulty_and_scores(tmp_path):
 
 def test_print_summary_of_a_comparison_shows_paired_differences(tmp_path):
     last, _, others = publish_run(tmp_path)
-    measured = {"mean": 0.2, "low": 0.1, "high": 0.3}
-    metrics = {f"answer/arithmetic/round_2/{name}": value for name, value in measured.items()}
+    record = ComparisonRecord(
+        against="original", differences={"answer": [PairedDifference("arithmetic", 2, Interval(0.2, 0.1, 0.3))]}
+    )  # fmt: skip
     inputs = [("reports", each) for each in (*others, last)]
     console = Console(record=True, width=160, file=StringIO())
-    print_summary(console, publish(tmp_path, "comparison", "toy-study", 10, inputs, metrics=metrics))
+    print_summary(console, publish(tmp_path, "comparison", "toy-study", 10, inputs, records=[record]))
     lines = [line.split() for line in console.export_text().splitlines()]
     assert ["answer", "arithmetic", "2", "+0.200", "+0.100", "–", "+0.300"] in lines
 

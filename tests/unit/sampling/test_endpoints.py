@@ -1,8 +1,6 @@
 """How an endpoint's requests in flight follow what it says; the whole engine is tested in ``test_openai.py``."""
 
-import pytest
-
-from stillhouse.sampling.endpoints import LONGEST_BACKOFF_S, START, Endpoint, backoff_s
+from stillhouse.sampling.endpoints import START, Endpoint
 from stillhouse.sampling.replies import Failure
 
 LIMITED = Failure("rate_limited", "HTTP 429")
@@ -82,10 +80,3 @@ def test_endpoint_history_names_what_was_tried():
     for kind in ("unreachable", "unreachable", "server_error"):
         endpoint.failed(Failure(kind, f"it was {kind}"), sent=0, now=0, spread=0)
     assert endpoint.history() == "http://a/v1: 2 unreachable, 1 server_error; last: it was server_error"
-
-
-@pytest.mark.parametrize(
-    ("failures", "spread", "expected"), [(1, 0.0, 0.5), (1, 0.5, 1.0), (3, 0.5, 4.0), (500, 0.5, LONGEST_BACKOFF_S)]
-)
-def test_backoff_doubles_is_bounded_and_spread(failures, spread, expected):
-    assert backoff_s(failures, spread) == expected

@@ -3,8 +3,9 @@ from types import SimpleNamespace
 import pytest
 
 from stillhouse import testing
+from stillhouse.screening.config import ScreenedConfig
 from stillhouse.screening.ngrams import Ngrams, counted
-from stillhouse.screening.rules import Asked, Rules, screen
+from stillhouse.screening.rules import QuestionForm, screen
 
 GOOD = testing.response(testing.question())
 STUCK = testing.response(testing.question(), text="wait " * 9)
@@ -12,7 +13,7 @@ ODD = testing.response(testing.question(), "", think=None)
 
 
 def screened(rules, response=GOOD, turns=1, ngrams=None, scorer=None):
-    (made,) = screen(rules, [Asked(turns, "question")], [response], ngrams, scorer)
+    (made,) = screen(rules, [QuestionForm(turns, "question")], [response], ngrams, scorer)
     return made.row.reason, made.detail
 
 
@@ -25,20 +26,20 @@ def screened(rules, response=GOOD, turns=1, ngrams=None, scorer=None):
     ],
 )
 def test_screen_every_rule_explains_its_drop_and_can_be_switched_off(response, turns, explained, off):
-    assert screened(Rules(), response, turns) == explained
-    assert screened(Rules(**off), response, turns) == (None, "")
+    assert screened(ScreenedConfig(), response, turns) == explained
+    assert screened(ScreenedConfig(**off), response, turns) == (None, "")
 
 
 def test_screen_frequent_string_is_named(tmp_path):
     ngrams = counted([GOOD.text] * 3, Ngrams(2, 2, str.split, tmp_path))
-    assert screened(Rules(), ngrams=ngrams) == ("frequent_ngrams", "<think>It must")
+    assert screened(ScreenedConfig(), ngrams=ngrams) == ("frequent_ngrams", "<think>It must")
 
 
 @pytest.mark.parametrize(("value", "explained"), [(20.0, (None, "")), (20.1, ("perplexity", "20.1")), (None, (None, ""))])
 def test_screen_perplexity_is_asked_of_what_is_else_kept_and_compared_strictly(value, explained):
     asked = []
     scorer = SimpleNamespace(perplexities=lambda texts: [value] * len(asked.extend(texts) or texts))
-    rules = Rules(max_perplexity=20)
+    rules = ScreenedConfig(max_perplexity=20)
     assert screened(rules, scorer=scorer) == explained
     assert screened(rules, STUCK, scorer=scorer)[0] == "repetition"
     assert asked == [f"question\n{GOOD.text}"]

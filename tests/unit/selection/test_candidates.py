@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
+from stillhouse.grading.thresholds import StatedThresholds
 from stillhouse.selection import candidates
 from stillhouse.vocabulary.rows import Response, Screened, Verified, response_key
 
@@ -19,6 +20,12 @@ RESPONSES = st.lists(
         prompt_kind=st.sampled_from(["question", "question", "summary"]), round=st.sampled_from([1, 1, 2]),
     ), unique_by=response_key, max_size=25,
 )  # fmt: skip
+
+
+def expected(outcomes, response):
+    """Whether it passed, and whether it was kept."""
+    score, kept = outcomes[response_key(response)]
+    return score == 1, kept
 
 
 @settings(max_examples=40, deadline=None)
@@ -33,15 +40,17 @@ def test_pool_is_the_join_by_key_whatever_the_order_and_the_parts_of_its_inputs(
             there, (made[:cut], made[cut:], verified, screened), (Response, Response, Verified, Screened), strict=True
         ):
             tables.write(path, part, kind)
-        pool = candidates.pool(IDS, there[:2], there[2], there[3], teacher)
-    columns = (pool.question, pool.model, pool.sample, pool.place, pool.score, pool.rejected)
+        stated = StatedThresholds(pl.Series(["math"] * len(ASKED)))
+        pool = candidates.response_pool(IDS, there[:2], there[2], there[3], teacher, stated)
+    columns = (pool.question, pool.model, pool.sample, pool.row, pool.score, pool.passed, pool.rejected)
     found = [
-        (IDS[q], pool.models[m], sample, place, None if math.isnan(score) else score, not rejected)
-        for q, m, sample, place, score, rejected in zip(*(each.tolist() for each in columns), strict=True)
+        (IDS[q], pool.models[m], sample, row, None if math.isnan(score) else score, passed, not rejected)
+        for q, m, sample, row, score, passed, rejected in zip(*(each.tolist() for each in columns), strict=True)
     ]
     assert found == [
-        (each.question_id, each.model, each.sample_index, place, *outcomes[response_key(each)]) for place, each in enumerate(made)
+        (each.question_id, each.model, each.sample_index, row, outcomes[response_key(each)][0], *expected(outcomes, each))
+        for row, each in enumerate(made)
         if (each.prompt_kind, each.round) == ("question", 1) and teacher in (None, each.model)
     ]  # fmt: skip
     dropped = sum(int(record["n"].sum()) for record in pool.drops(with_summaries=False))
-    assert dropped + int(pool.candidates.sum()) == len(made)
+    assert dropped + int(pool.is_candidate.sum()) == len(made)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from stillhouse import sources
 from stillhouse.errors import BadConfig
-from stillhouse.sources.arithmetic import Arithmetic
+from stillhouse.sources.config import Arithmetic
 from stillhouse.vocabulary.ids import question_id
 
 ALL = {f"{operation}-{digits}": 1.0 for operation in ("add", "sub", "mul") for digits in (1, 2, 3, 4)}

@@ -4,7 +4,7 @@ import pytest
 
 from stillhouse.exchange.files import Bad
 from stillhouse.sources import columns
-from stillhouse.sources.columns import MappedSpec
+from stillhouse.sources.config import MappedSpec
 from stillhouse.vocabulary.rows import Question
 
 

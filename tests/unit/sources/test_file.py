@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from stillhouse import sources
 from stillhouse.errors import BadConfig, MissingInput, TooManyErrors
-from stillhouse.sources.file import File
+from stillhouse.sources.config import FileSource
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Dropped, Question
 
@@ -23,7 +23,7 @@ def packed(*rows):
 
 def spec(path, **changes):
     settings = {"name": "mine", "license": "MIT", "category": "math", "columns": COLUMNS, "revision": "1", "path": str(path)}
-    return File(**settings | changes)
+    return FileSource(**settings | changes)
 
 
 def read(directory, *rows, **changes):
@@ -107,13 +107,13 @@ def test_file_missing_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"revision": None}, "pinned by one of sha256 and revision"),
-        ({"sha256": "0" * 64}, "pinned by one of sha256 and revision"),
+        ({"revision": None}, "exactly one of sha256 and revision"),
+        ({"sha256": "0" * 64}, "exactly one of sha256 and revision"),
         ({"sha256": "abc", "revision": None}, "sha256"),
-        ({"category": None}, "either category or columns.category"),
-        ({"columns": {**COLUMNS, "category": "c"}}, "either category or columns.category"),
-        ({"columns": {}}, "either prompt or messages"),
-        ({"columns": {"prompt": "a", "messages": "b"}}, "either prompt or messages"),
+        ({"category": None}, "exactly one of category and columns.category"),
+        ({"columns": {**COLUMNS, "category": "c"}}, "exactly one of category and columns.category"),
+        ({"columns": {}}, "exactly one of prompt and messages"),
+        ({"columns": {"prompt": "a", "messages": "b"}}, "exactly one of prompt and messages"),
         ({"category": "maths"}, "category"),
         ({"count": 0}, "count"),
     ],

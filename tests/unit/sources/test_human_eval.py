@@ -6,7 +6,7 @@ import pytest
 
 from stillhouse import sources
 from stillhouse.errors import BadConfig
-from stillhouse.sources.human_eval import HumanEval
+from stillhouse.sources.config import HumanEval
 from stillhouse.vocabulary.ids import question_id
 
 

@@ -3,7 +3,7 @@ import pytest
 from stillhouse import sources
 from stillhouse.errors import BadConfig
 from stillhouse.sources import reasoning_gym
-from stillhouse.sources.reasoning_gym import ReasoningGym
+from stillhouse.sources.config import ReasoningGym
 from stillhouse.vocabulary.rows import Dropped, Question
 
 

@@ -2,6 +2,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from stillhouse import sources
+from stillhouse.sources.config import Spec
 
 STORED = {"name": "n", "license": "MIT", "path": "x.jsonl", "revision": "1"}
 MAPPED = {"columns": {"prompt": "q"}, "category": "math"}
@@ -19,10 +20,10 @@ SPECS = {
 
 
 def parsed(given):
-    return TypeAdapter(sources.Spec).validate_python(given)
+    return TypeAdapter(Spec).validate_python(given)
 
 
-@pytest.mark.parametrize("kind", sources.SOURCES)
+@pytest.mark.parametrize("kind", sources.READERS)
 def test_spec_of_every_source_is_told_by_its_kind_and_has_a_license_and_a_weight(kind):
     spec = parsed({"kind": kind, **SPECS[kind]})
     assert (spec.kind, spec.name, spec.weight) == (kind, "n", 1)
@@ -36,7 +37,7 @@ def test_spec_of_what_others_wrote_needs_its_license(kind):
         parsed({"kind": kind, **{name: value for name, value in SPECS[kind].items() if name != "license"}})
 
 
-@pytest.mark.parametrize("kind", sources.SOURCES)
+@pytest.mark.parametrize("kind", sources.READERS)
 def test_spec_every_field_says_what_it_is(kind):
     fields = type(parsed({"kind": kind, **SPECS[kind]})).model_fields
     assert [name for name, info in fields.items() if name != "kind" and not info.description] == []

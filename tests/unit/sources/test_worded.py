@@ -5,7 +5,7 @@ import pytest
 from stillhouse import sources
 from stillhouse.errors import BadConfig
 from stillhouse.sources import worded
-from stillhouse.sources.worded import LARGEST_RESULT, Worded
+from stillhouse.sources.config import LARGEST_RESULT, Worded
 
 
 def made(count: int = 300, **settings):

@@ -6,10 +6,13 @@ from pydantic import ValidationError
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
+from stillhouse.benchmarks.intervals import Interval
+from stillhouse.benchmarks.outcomes import OUTCOMES, Outcomes
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.execution.execute import execute
 from stillhouse.stages import comparison
 from stillhouse.vocabulary import rows
+from tests.unit.benchmarks.outcome_records import benchmark_outcome, round_outcome
 
 ASKED = testing.questions(50)
 
@@ -17,16 +20,10 @@ ASKED = testing.questions(50)
 def report(tmp_path, name, passed, protocol="p1", n=50):
     """A report of ``n`` questions, the first ``passed`` of which are answered rightly."""
     rate = passed / n
-    measured = {
-        "protocol": f"{protocol:0<16}",
-        "settings": {"samples": 1, "sampling": {"temperature": 0.6, "top_p": 0.95, "max_tokens": 64}},
-        "rounds": {"1": {f"q{index:02}": [index < passed] for index in range(n)}},
-        "scores": {
-            "1": {"pass_at_1": {"mean": rate, "low": rate, "high": rate}, "pass_at_k": {}, "tokens": 5.0, "stop_ratio": 0.875}
-        },
-    }
+    result = round_outcome({f"q{index:02}": [index < passed] for index in range(n)}, Interval(rate, rate, rate))
+    measured = Outcomes(benchmarks={"arithmetic": benchmark_outcome({1: result}, f"{protocol:0<16}")})
     uri = (tmp_path / "report" / name / "1").as_uri()
-    files = {"outcomes.json": json.dumps({"arithmetic": measured}).encode()}
+    files = {OUTCOMES: measured.model_dump_json().encode()}
     answered = [testing.response(each, None if index < passed else "0") for index, each in enumerate(ASKED[:n])]
     judged = [testing.verified(each, passed=index < passed) for index, each in enumerate(answered)]
     for kind, made in (("questions", ASKED[:n]), ("responses", answered), ("verified", judged)):
@@ -101,5 +98,5 @@ def test_comparison_of_one_report_is_refused(tmp_path):
 def test_comparison_names_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(BadConfig, match="2 reports and the names a"):
         compare(tmp_path, report(tmp_path, "a", 20), report(tmp_path, "b", 20), labels=("a",))
-    with pytest.raises(ValidationError, match="give each its own"):
+    with pytest.raises(ValidationError, match="give each report its own"):
         comparison.Config(labels=("a", "a"))

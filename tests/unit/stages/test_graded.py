@@ -8,11 +8,11 @@ from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
 from stillhouse.execution.execute import Shard
-from stillhouse.grading import config as grading
 from stillhouse.stages import graded
 from stillhouse.vocabulary import seeds
-from stillhouse.vocabulary.categories import CATEGORIES
+from stillhouse.vocabulary.categories import CATEGORIES, FACTS
 from stillhouse.vocabulary.rows import Graded, Question, Verified, response_key
+from tests.oracles import grading as oracle
 
 ASKED = testing.questions(4)
 ROLES = {"small": "s", "medium": "m", "reference": "r", "strongest": "r"}
@@ -157,10 +157,27 @@ def test_graded_without_verdicts_is_refused(tmp_path):
         run(tmp_path, [])
 
 
+def test_graded_goes_by_what_the_verdicts_passed_and_writes_their_threshold(tmp_path):
+    made = [
+        testing.verified(testing.response(ASKED[0], model=model, sample_index=at), verify_score=0.6, threshold=0.5)
+        for model in "smr" for at in range(4)
+    ]  # fmt: skip
+    _, (row,) = run(tmp_path, made)
+    assert [grade["pass_rate"] for grade in row.models] == [1.0] * 3
+    assert row.threshold == 0.5
+
+
+def test_graded_two_thresholds_of_one_category_are_refused_with_both(tmp_path):
+    made = verdicts(ASKED[0], s=[1], m=[1], r=[1])
+    with pytest.raises(BadRows, match=r"verified: math questions have pass threshold 0.99, but 0.5 in verified"):
+        run(tmp_path, [*made, testing.verified(testing.response(ASKED[1], model="s"), threshold=0.5)])
+
+
 OF_EVERY_CATEGORY = [replace(each, category=category) for each, category in zip(testing.questions(6), CATEGORIES, strict=True)]
 SCORED = st.builds(
     lambda asked, share, **key: testing.verified(
-        testing.response(asked, **key), verify_score=None if share is None else share * grading.scale(asked.category)
+        testing.response(asked, **key), verify_score=None if share is None else share * FACTS[asked.category].scale,
+        threshold=FACTS[asked.category].pass_threshold,
     ),
     st.sampled_from(OF_EVERY_CATEGORY), st.sampled_from([None, 0.0, 0.0, 0.5, 1.0, 1.0]), model=st.sampled_from("smr"),
     sample_index=st.sampled_from([0, 1, 2, 70]), round=st.sampled_from([1, 1, 1, 2]),
@@ -169,7 +186,7 @@ SCORED = st.builds(
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(SCORED, unique_by=response_key, max_size=60), st.sampled_from(["indicator", "mean_score"]), st.integers(0, 1))
-def test_graded_rows_in_any_order_come_to_what_the_pure_functions_say(tmp_path, made, kind, ddof):
+def test_graded_rows_in_any_order_agree_with_the_oracle(tmp_path, made, kind, ddof):
     roles = [testing.verified(testing.response(OF_EVERY_CATEGORY[0], model=model, sample_index=9)) for model in "smr"]
     scores = {}
     for each in (*made, *roles):
@@ -180,13 +197,12 @@ def test_graded_rows_in_any_order_come_to_what_the_pure_functions_say(tmp_path, 
     assert outputs.dropped.total() == len(OF_EVERY_CATEGORY) - len(found)
     config = graded.Config(**ROLES)
     for row in found:
-        limit, top = getattr(config.pass_thresholds, row.category), grading.scale(row.category)
-        expected = [grading.grade(model, each, limit, ddof, kind, top) for model, each in sorted(scores[row.question_id].items())]
+        limit, top = FACTS[row.category].pass_threshold, FACTS[row.category].scale
+        expected = [oracle.grade(model, each, limit, ddof, kind, top) for model, each in sorted(scores[row.question_id].items())]
         assert row.models == [pytest.approx(each, abs=1e-6) for each in expected]
         rates = {each["model"]: each["pass_rate"] for each in expected}
-        share = getattr(config.solved_share, row.category, config.solved_share.other)
-        keep = seeds.draw(config.seed, "level", row.question_id) < share
+        keep = seeds.draw(config.seed, "level", row.question_id) < config.solved_share[row.category]
         never = rates.get("r") == 0
         assert row.discard_reason == ("never_solved" if never else None)
         by_role = {"small": rates.get("s"), "medium": rates.get("m"), "reference": rates.get("r")}
-        assert row.level == (None if never else grading.level(by_role, keep))
+        assert row.level == (None if never else oracle.level(by_role, keep))

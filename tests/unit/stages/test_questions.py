@@ -5,12 +5,14 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import benchmarks, sources, testing
+from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.artifacts.shards import Shard
+from stillhouse.benchmarks.datasets import questions as benchmark_questions
 from stillhouse.errors import NothingToDo
 from stillhouse.execution.execute import execute
 from stillhouse.sampling import engine
+from stillhouse.sources import arithmetic
 from stillhouse.stages import questions
 from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.prompts import previous_answer_prompt
@@ -46,7 +48,7 @@ def test_questions_duplicates_are_dropped_and_counted(tmp_path):
 
 
 def test_questions_planted_contamination_never_passes(tmp_path):
-    planted = benchmarks.questions("arithmetic")
+    planted = benchmark_questions("arithmetic")
     disguised = [
         testing.question(previous_answer_prompt(row.messages[0]["content"].upper(), "1"), row.reference_answer) for row in planted
     ]
@@ -59,7 +61,7 @@ def test_questions_planted_contamination_never_passes(tmp_path):
 
 def test_questions_generated_pool_is_disjoint_from_the_benchmark(tmp_path):
     _, kept, _ = run(tmp_path, sources=[{**SOURCE, "count": 3000, "reanswer_share": 0.3}], decontaminate=["arithmetic"])
-    asked = {row.messages[0]["content"] for row in benchmarks.questions("arithmetic")}
+    asked = {row.messages[0]["content"] for row in benchmark_questions("arithmetic")}
     assert kept
     assert not [row for row in kept if row.messages[0]["content"].partition("\n")[0] in asked]
 
@@ -129,7 +131,7 @@ EXAM = [testing.question(TRAIN, "6"), testing.question("Name the capital of Fran
 @pytest.fixture
 def exam(monkeypatch):
     """A benchmark of two questions under the name of one that is there."""
-    monkeypatch.setattr(benchmarks, "questions", lambda name: EXAM)
+    monkeypatch.setattr("stillhouse.curation.curate.benchmark_questions", lambda name: EXAM)
     return ["arithmetic"]
 
 
@@ -253,7 +255,7 @@ def test_questions_near_duplicates_leave_templates_with_other_numbers_alone(tmp_
 
 def test_questions_rows_a_source_cannot_read_are_dropped_with_their_place(tmp_path, monkeypatch):
     bad = [Dropped(f"pool.jsonl:{line}", "bad_json", "", "{") for line in (3, 8)]
-    monkeypatch.setitem(sources.SOURCES, "arithmetic", lambda spec: iter([*bad, *testing.questions(18)]))
+    monkeypatch.setattr(arithmetic, "questions", lambda spec: iter([*bad, *testing.questions(18)]))
     outputs, kept, dropped = run(tmp_path, sources=[SOURCE])
     assert (len(kept), outputs.dropped, outputs.metrics["n_read"]) == (18, {"bad_json": 2}, 20)
     assert [row["key"] for row in dropped] == ["pool.jsonl:3", "pool.jsonl:8"]

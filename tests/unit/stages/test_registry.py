@@ -5,24 +5,21 @@ import pytest
 from pydantic import ValidationError
 
 from stillhouse import testing
+from stillhouse.benchmarks.outcomes import OUTCOMES
 from stillhouse.errors import MissingInput, TrackingFailed
 from stillhouse.execution import tracking
 from stillhouse.execution.execute import execute
+from stillhouse.registry.gate import decide_rank
 from stillhouse.stages import registry
+from tests.unit.benchmarks.outcome_records import outcomes
 from tests.unit.reporting.published import publish, publish_report
 
 CONFIG = registry.Config(model_name="toy")
 
 
-def outcomes(passed, benchmark="arithmetic", protocol="p1", number="1", n=200):
-    """A report's outcomes: of ``n`` questions the first ``passed`` are answered rightly, once each."""
-    return {benchmark: {"protocol": protocol, "rounds": {number: {f"q{index:03}": [index < passed] for index in range(n)}}}}
-
-
-def report(tmp_path, name, *measured):
+def report(tmp_path, name, measured):
     uri = (tmp_path / "report" / name / "1").as_uri()
-    files = {"outcomes.json": json.dumps({key: value for each in measured for key, value in each.items()}).encode()}
-    testing.publish_files(files, "report", uri)
+    testing.publish_files({OUTCOMES: measured.model_dump_json().encode()}, "report", uri)
     return uri
 
 
@@ -30,7 +27,7 @@ def report(tmp_path, name, *measured):
 def test_decide_champion_whose_report_is_gone_says_what_to_do(tmp_path, tags):
     report(tmp_path, "candidate", outcomes(1))
     with pytest.raises(MissingInput, match="champion version 3: its report .* is gone; move the alias"):
-        registry._decide(CONFIG, tmp_path / "report" / "candidate" / "1", ("3", tags), tmp_path)
+        decide_rank(CONFIG, (tmp_path / "report" / "candidate" / "1").as_uri(), ("3", tags))
 
 
 class Models:
@@ -77,7 +74,7 @@ def test_registry_first_model_becomes_champion_with_tags_and_pages(tmp_path, mod
     assert tags["decision"] == "there was no champion"
     assert manifest.metrics == {"promoted": 1, "version": 1}
     decision = json.loads((output / "decision.json").read_bytes())
-    assert (decision["rank"], decision["model"], decision["version"]) == ("champion", "toy", "1")
+    assert (decision["decision"]["rank"], decision["model"], decision["model_version"]) == ("champion", "toy", "1")
     assert "Promoted to champion" in (output / "report.html").read_text(encoding="utf-8")
 
 
@@ -143,7 +140,7 @@ def test_registry_page_has_the_scores_of_the_other_reports(tmp_path, models):
     earlier = publish_report(tmp_path, "toy-base", 3, base, [(0.125, 0.1, 0.2)])
     scratch = tmp_path / "scratch"
     (scratch / "output").mkdir(parents=True)
-    (scratch / "outcomes.json").write_text("{}")
+    outcomes(1).write(scratch)
     uris = {
         "report": [publish_report(tmp_path, "toy-1", 4, trained, [(0.875, 0.8, 0.9)])],
         "checkpoint": [trained],

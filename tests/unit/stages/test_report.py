@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
+from stillhouse.benchmarks.datasets import questions as benchmark_questions
+from stillhouse.benchmarks.outcomes import read_outcomes
 from stillhouse.benchmarks.protocol import protocol
 from stillhouse.errors import EngineFailed
 from stillhouse.execution.execute import execute
@@ -37,8 +39,8 @@ def test_report_of_a_tiny_model_has_rows_outcomes_metrics_and_a_page(tmp_path, c
     testing.publish_files({path.name: path.read_bytes() for path in checkpoint.iterdir() if path.is_file()}, "sft", given)
     output = tmp_path / "report" / "toy-base" / "1"
     manifest = execute(report, CONFIG, {"checkpoint": [given]}, output.as_uri()).manifest
-    outcomes = json.loads((output / "outcomes.json").read_bytes())["arithmetic-toy"]
-    measured = f"arithmetic-toy/{outcomes['protocol'][:8]}"
+    outcomes = read_outcomes(output.as_uri()).benchmarks["arithmetic-toy"]
+    measured = f"arithmetic-toy/{outcomes.protocol[:8]}"
     prefixes = [f"{measured}/round_{number}" for number in (1, 2)]
     assert set(manifest.metrics) - {f"{measured}/round_2/tokens_per_point"} == {
         *(f"{prefix}/{name}" for prefix in prefixes for name in ("pass_at_1", "pass_at_2", "low", "high", "tokens", "stop_ratio")),
@@ -48,11 +50,11 @@ def test_report_of_a_tiny_model_has_rows_outcomes_metrics_and_a_page(tmp_path, c
         low, mean, high = (manifest.metrics[f"{prefix}/{name}"] for name in ("low", "pass_at_1", "high"))
         assert 0 <= low <= mean <= high <= 1
     questions = list(tables.read(output / "arithmetic-toy" / "questions", Question))
-    assert outcomes["protocol"] == protocol(CONFIG, "arithmetic-toy@1", questions).id
-    assert outcomes["settings"]["samples"] == 2
-    assert outcomes["scores"]["1"]["tokens"] == manifest.metrics[f"{prefixes[0]}/tokens"]
-    assert set(outcomes["rounds"]["1"]) == {each.question_id for each in questions}
-    shares = [sum(passed) / len(passed) for passed in outcomes["rounds"]["1"].values()]
+    assert outcomes.protocol == protocol(CONFIG, "arithmetic-toy@1", questions).id
+    assert outcomes.settings.samples == 2
+    assert outcomes.rounds[1].tokens == manifest.metrics[f"{prefixes[0]}/tokens"]
+    assert set(outcomes.rounds[1].passed) == {each.question_id for each in questions}
+    shares = [sum(passed) / len(passed) for passed in outcomes.rounds[1].passed.values()]
     assert manifest.metrics[f"{prefixes[0]}/pass_at_1"] == pytest.approx(sum(shares) / len(shares))
     responses = list(tables.read(output / "arithmetic-toy" / "responses", Response))
     verified = list(tables.read(output / "arithmetic-toy" / "verified", Verified))
@@ -68,9 +70,7 @@ def test_report_of_a_perfect_model_is_1_and_counts_progress_over_benchmarks(tmp_
         question = request.messages[-1]["content"].partition("\n")[0]
         return f"<think>easy</think><answer>{known[question]}</answer>"
 
-    from stillhouse import benchmarks
-
-    known = {each.messages[-1]["content"]: each.reference_answer for each in benchmarks.questions("arithmetic-toy")}
+    known = {each.messages[-1]["content"]: each.reference_answer for each in benchmark_questions("arithmetic-toy")}
     monkeypatch.setattr(engines, "load", lambda sampling, model: testing.ScriptedEngine(answer))
     seen = []
     (tmp_path / "scratch").mkdir()

@@ -407,7 +407,7 @@ def test_responses_until_verified_taken_over_in_pieces_asks_nothing_again(tmp_pa
 def test_responses_until_verified_of_what_only_a_judge_can_score_is_refused_before_it_costs(tmp_path, engine):
     asked = testing.question("Why is the sky blue?", "Rayleigh scattering", category="science")
     testing.publish([asked], Question, f"{tmp_path}/questions/toy/1")
-    with pytest.raises(BadConfig, match="needs verdicts by rule, science has none"):
+    with pytest.raises(BadConfig, match="needs verdicts by rule, and no rule scores science"):
         run(tmp_path, config=changed(until="verified"))
     assert engine.asked == []
 
@@ -526,10 +526,10 @@ def test_responses_progress_says_tokens_a_second_and_the_time_left(tmp_path, eng
 
 CHILD = """
 import sys
-from stillhouse.sampling import parts
+from stillhouse.sampling import published_parts
 from stillhouse.execution.execute import execute
 from stillhouse.stages import responses
-parts.PART_RESPONSES = 8
+published_parts.PART_RESPONSES = 8
 execute(responses, responses.Config.model_validate_json(sys.argv[1]), {"questions": [sys.argv[2]]}, sys.argv[3])
 """
 

@@ -11,7 +11,8 @@ from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, NothingToDo
 from stillhouse.stages import rl
-from stillhouse.training.rl.curriculum import Plateau
+from stillhouse.training.config import FromCheckpoint
+from stillhouse.training.rl.config import Plateau
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict
 from stillhouse.vocabulary.rows import Dropped, Graded, Question, Selected
@@ -183,7 +184,7 @@ def test_rl_carried_optimizer_of_another_architecture_is_refused(tmp_path, check
     shutil.copytree(checkpoint, other)
     moments = {f"{name}.{moment}": torch.zeros(3) for name in weights(checkpoint) for moment in ("exp_avg", "exp_avg_sq")}
     save_file(moments | {"step": torch.tensor(1.0)}, other / "optimizer.safetensors")
-    with pytest.raises(BadConfig, match="carry_optimizer: optimizer.safetensors is of a model with other weights"):
+    with pytest.raises(BadConfig, match="carry_optimizer: optimizer.safetensors belongs to a model with other weights"):
         rl.run(CONFIG.model_copy(update={"carry_optimizer": True}), inputs(tmp_path, other, testing.questions(4)))
 
 
@@ -222,7 +223,7 @@ def vllm(checkpoint, monkeypatch):
     from tests.unit.training import fake_vllm
 
     installed = fake_vllm.install(monkeypatch)
-    monkeypatch.setattr(installed, "model", models.load(models.FromCheckpoint(), checkpoint, (), 0)[0])
+    monkeypatch.setattr(installed, "model", models.load(FromCheckpoint(), checkpoint, (), 0)[0])
     return installed
 
 
@@ -236,12 +237,12 @@ def test_rl_vllm_writes_the_rollouts_with_the_trained_weights(tmp_path, checkpoi
     assert max(apart) < 1e-5
 
 
-def test_rl_sampler_that_keeps_older_weights_stops_the_run(tmp_path, checkpoint, vllm, monkeypatch):
+def test_rl_engine_that_keeps_older_weights_stops_the_run(tmp_path, checkpoint, vllm, monkeypatch):
     monkeypatch.setattr(vllm, "deaf", True)
     monkeypatch.setenv("STILLHOUSE_PROBE_BOUND", "100")
     steps = []
     given = inputs(tmp_path, checkpoint, testing.questions(4), progress=lambda done, *_: steps.append(done))
-    with pytest.raises(EngineFailed, match="the sampler has not the trained weights"):
+    with pytest.raises(EngineFailed, match="the rollout engine does not have the trained weights"):
         rl.run(CONFIG.model_copy(update={"engine": "vllm", "steps": 9}), given)
     assert steps == [1], "found at the first sync after a step"
 
@@ -266,6 +267,24 @@ def test_rl_verifier_that_always_fails_moves_no_weight(tmp_path, checkpoint, mon
     assert json.loads((given.output / "outcomes.json").read_text()) == {}
 
 
+def test_rl_reward_of_ones_own_is_trained_on_and_its_failures_leave_the_loss(tmp_path, checkpoint, monkeypatch):
+    (tmp_path / "house_rewards.py").write_text(
+        "def brevity(question, response):\n"
+        "    assert question.reference_answer\n"
+        "    return 1 / len(response) if len(response) % 2 else float('nan')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = rl.Config.model_validate(CONFIG.model_dump() | {"reward": "house_rewards:brevity"})
+    given = inputs(tmp_path, checkpoint, testing.questions(4))
+    outputs = rl.run(config, given)
+    rollouts = json.loads((given.output / "rollouts.table.json").read_text())
+    texts, rewards = ([row[rollouts["columns"].index(name)] for row in rollouts["data"]] for name in ("text", "reward"))
+    assert rewards == [1 / len(text) if len(text) % 2 else None for text in texts]
+    kinds = {name: value for name, value in outputs.metrics.items() if name.startswith("n_rollouts_")}
+    assert sum(kinds.values()) == 2 * 2 * 4
+    assert set(kinds) <= {"n_rollouts_error", "n_rollouts_partial", "n_rollouts_correct"}
+
+
 def test_rl_reward_that_never_moves_is_said(tmp_path, checkpoint, monkeypatch, capsys):
     monkeypatch.setattr(VerifierPool, "verify", lambda self, requests: (Verdict("wrong", 0.0, "toy") for _ in requests))
     monkeypatch.setenv("STILLHOUSE_CONSTANT_STEPS", "2")
@@ -282,7 +301,9 @@ def test_rl_question_that_leaves_no_room_for_a_rollout_goes_to_dropped(tmp_path,
     (row,) = tables.read(given.dropped.rename(tmp_path / "looked-at"), Dropped)
     assert (row.key, row.reason) == (long.question_id, "too_long")
     assert outputs.metrics["n_questions"] == 1
-    with pytest.raises(NothingToDo, match="after none of 2 questions 999 tokens fit the model's 128; lower max_tokens"):
+    with pytest.raises(
+        NothingToDo, match="no question of 2 leaves room for 999 tokens in the model's context of 128; lower max_tokens"
+    ):
         rl.run(CONFIG.model_copy(update={"max_tokens": 999}), dataclasses.replace(given, scratch=tmp_path))
 
 
@@ -303,13 +324,13 @@ def test_rl_checkpoint_of_another_architecture_is_refused(tmp_path, checkpoint):
     assert "\n" not in str(caught.value)
 
 
-def test_rl_weights_that_are_no_numbers_stop_the_run_before_they_write_rollouts(tmp_path, checkpoint):
+def test_rl_weights_that_are_not_finite_stop_the_run_before_they_write_rollouts(tmp_path, checkpoint):
     config = CONFIG.model_copy(update={"steps": 9, "learning_rate": 1e30})
-    with pytest.raises(EngineFailed, match=r"the weights are no numbers after step \d; lower learning_rate"):
+    with pytest.raises(EngineFailed, match=r"the weights are not finite after step \d; lower learning_rate"):
         rl.run(config, inputs(tmp_path, checkpoint, testing.questions(4)))
 
 
-def test_rl_loss_that_is_no_number_stops_and_names_the_batch(tmp_path, checkpoint, monkeypatch):
+def test_rl_loss_that_is_not_finite_stops_and_names_the_batch(tmp_path, checkpoint, monkeypatch):
     from trl import GRPOTrainer
 
     original = GRPOTrainer._compute_loss
@@ -325,7 +346,9 @@ def test_rl_split_without_questions_is_refused(tmp_path, checkpoint):
 
 def test_rl_question_that_is_not_among_the_questions_is_named(tmp_path, checkpoint):
     stranger = testing.question("What is 9 + 9?", "18")
-    with pytest.raises(NothingToDo, match=f"question {stranger.question_id} .1 such. of split 'rl_1'"):
+    with pytest.raises(
+        NothingToDo, match=f"1 questions of split 'rl_1' are not in the questions input, the first is {stranger.question_id}"
+    ):
         rl.run(CONFIG, inputs(tmp_path, checkpoint, [stranger]))
 
 

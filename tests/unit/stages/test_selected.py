@@ -132,9 +132,9 @@ def test_selected_example_ids_are_unique_and_stable(tmp_path):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"rl_splits": {"rl_9": [3]}}, "split rl_9 would be empty: levels"),
+        ({"rl_splits": {"rl_9": [3]}}, "split rl_9 would be empty: it takes levels"),
         ({"original_splits": {"base": "pol"}}, "split base .*'pol'"),
-        ({"cv_thresholds": {"math": 9}}, "split sft_1 would be empty: Algorithm 1"),
+        ({"cv_thresholds": {"math": 9}}, "split sft_1 would be empty: the outcomes of Algorithm 1"),
     ],
 )  # fmt: skip
 def test_selected_empty_split_is_refused_with_its_name_and_why(tmp_path, config, message):
@@ -177,7 +177,7 @@ def test_selected_verdicts_beyond_the_responses_given_do_not_matter(tmp_path):
 def test_selected_responses_given_twice_are_refused(tmp_path):
     given = Rows()
     given.responses += given.responses[:1]
-    with pytest.raises(BadRows, match="there twice"):
+    with pytest.raises(BadRows, match="duplicate key"):
         run(tmp_path, given)
 
 
@@ -185,7 +185,7 @@ def test_selected_responses_given_twice_are_refused(tmp_path):
 def test_selected_two_rows_for_one_key_are_refused(tmp_path, name):
     given = Rows()
     getattr(given, name).append(getattr(given, name)[2])
-    with pytest.raises(BadRows, match=f"responses or {name}: some key is there twice"):
+    with pytest.raises(BadRows, match=f"responses or {name}: duplicate key"):
         run(tmp_path, given)
 
 
@@ -198,7 +198,7 @@ def test_selected_verdicts_on_questions_that_were_not_asked_do_not_matter(tmp_pa
 def test_selected_response_to_an_unknown_question_is_refused(tmp_path):
     given = Rows()
     given.questions = given.questions[1:]
-    with pytest.raises(BadRows, match=f"{MIXED.question_id} .* not in the questions input"):
+    with pytest.raises(BadRows, match=f"question {MIXED.question_id} .* not in the questions input"):
         run(tmp_path, given)
 
 
@@ -309,6 +309,33 @@ def test_selected_publishes_the_sweep_and_a_page(tmp_path):
     assert list(outputs.artifacts) == ["dataset.html", "sweep.json"]
     assert [row["n_responses"] for row in sweep if row["category"] == "math"] == [40] * 21
     assert "What was selected" in (scratch / "output" / "dataset.html").read_text(encoding="utf-8")
+
+
+def test_selected_keeps_what_the_verdicts_passed_and_writes_their_threshold(tmp_path):
+    given = Rows()
+    given.verified = [
+        testing.verified(each, verify_score=0.6 if verdict.passed else 0.1, threshold=0.5)
+        for each, verdict in zip(given.responses, given.verified, strict=True)
+    ]
+    given.graded = [testing.graded(MIXED, level=1, threshold=0.5)]
+    _, made = run(tmp_path, given, rl_splits={"rl_1": [1]}, anneal_split=None)
+    assert [(row.split, row.verify_score, row.threshold) for row in made] == [
+        *[("sft_1", 0.6, 0.5)] * 2, ("rl_1", None, 0.5)
+    ]  # fmt: skip
+
+
+def test_selected_grades_by_another_threshold_than_the_verdicts_are_refused_with_both(tmp_path):
+    given = Rows()
+    given.graded = [testing.graded(MIXED, level=1, threshold=0.5)]
+    with pytest.raises(BadRows, match=r"verified: math questions have pass threshold 0.99, but 0.5 in graded"):
+        run(tmp_path, given)
+
+
+def test_selected_question_of_a_category_without_verdicts_has_no_threshold(tmp_path):
+    given = Rows()
+    given.questions = [testing.question("a", "1", source="y", original_response="ra")]
+    _, (row,) = run(tmp_path, given, **CORPUS, original_splits={"base": "y"}, leave_out=["responses", "verified", "graded"])
+    assert row.threshold is None
 
 
 def test_selected_shard_is_refused(tmp_path):

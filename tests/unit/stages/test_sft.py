@@ -11,9 +11,8 @@ from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo
 from stillhouse.stages import sft
 from stillhouse.training import models
+from stillhouse.training.config import FromCheckpoint, FromScratch, Lora
 from stillhouse.training.data import corpus
-from stillhouse.training.lora import Lora
-from stillhouse.training.models import FromScratch
 from stillhouse.vocabulary.rows import Dropped, Selected
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
@@ -141,7 +140,7 @@ def test_sft_from_a_checkpoint_goes_on_from_its_weights(tmp_path, checkpoint):
     import torch
 
     given = inputs(tmp_path, checkpoint=checkpoint)
-    sft.run(changed(init=models.FromCheckpoint(), max_steps=0), given)
+    sft.run(changed(init=FromCheckpoint(), max_steps=0), given)
     found, before = weights(given.output), weights(checkpoint)
     assert found.keys() == before.keys()
     assert all(torch.equal(found[name], before[name]) for name in found)
@@ -151,7 +150,7 @@ def test_sft_init_and_checkpoint_must_fit(tmp_path, checkpoint):
     with pytest.raises(BadConfig, match="a checkpoint was given"):
         sft.run(CONFIG, inputs(tmp_path, "one", selected=selected(tmp_path), checkpoint=checkpoint))
     with pytest.raises(BadConfig, match="none was given"):
-        sft.run(changed(init=models.FromCheckpoint()), inputs(tmp_path, "two", selected=selected(tmp_path)))
+        sft.run(changed(init=FromCheckpoint()), inputs(tmp_path, "two", selected=selected(tmp_path)))
 
 
 def test_sft_without_examples_is_refused(tmp_path):
@@ -185,7 +184,7 @@ def test_sft_tokenizer_without_chat_template_is_refused(tmp_path, checkpoint):
     shutil.copytree(checkpoint, bare)
     (bare / "chat_template.jinja").unlink()
     with pytest.raises(EngineFailed, match="its tokenizer has no chat template; add one"):
-        sft.run(changed(init=models.FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=bare))
+        sft.run(changed(init=FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=bare))
 
 
 def test_sft_checkpoint_of_another_architecture_is_refused(tmp_path, checkpoint):
@@ -193,7 +192,7 @@ def test_sft_checkpoint_of_another_architecture_is_refused(tmp_path, checkpoint)
     shutil.copytree(checkpoint, other)
     (other / "config.json").write_text(json.dumps({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}))
     with pytest.raises(EngineFailed, match="transformers cannot load it"):
-        sft.run(changed(init=models.FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=other))
+        sft.run(changed(init=FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=other))
 
 
 def test_sft_suffix_follows_the_category(tmp_path):
@@ -260,7 +259,8 @@ def test_sft_ended_in_the_middle_goes_on_to_the_same_weights(tmp_path, monkeypat
     outputs = [sft.run(changed(max_steps=11, packing=packing), each) for each in (resumed, whole)]
     assert steps[0] == int(kept[-1]) + 1
     assert all(torch.equal(weights(resumed.output)[name], value) for name, value in weights(whole.output).items())
-    assert outputs[0].metrics["train/loss"] == outputs[1].metrics["train/loss"]
+    counts = {name for name in outputs[1].metrics if name.startswith("n_")} | {"train/loss", "train/num_tokens"}
+    assert {name: outputs[0].metrics[name] for name in counts} == {name: outputs[1].metrics[name] for name in counts}
     assert not (resumed.output / "resume").exists()
 
 
@@ -270,15 +270,15 @@ def test_sft_checkpoint_that_was_not_whole_is_not_used_and_is_named(tmp_path, mo
     root = interrupted(tmp_path, examples, lambda: 1 / 0)
     (root / "resume" / "checkpoint-2" / "optimizer.pt").write_bytes(b"torn")
     again = {"selected": examples, "finished": root}
-    with pytest.raises(MissingInput, match="--resume: no whole checkpoint of an earlier try is there; leave it out to start"):
+    with pytest.raises(MissingInput, match="--resume: there is no complete checkpoint of an earlier try; leave it out to start"):
         sft.run(changed(max_steps=4), inputs(tmp_path, "insisting", resume=True, **again))
     steps = []
     sft.run(changed(max_steps=4), inputs(tmp_path, "again", progress=lambda *s: steps.append(s), **again))
     assert steps[0] == (1, 4, "steps")
-    assert "checkpoint-2 of an earlier try is not whole, optimizer.pt is not: it is not used" in capsys.readouterr().err
+    assert "checkpoint-2 of an earlier try is incomplete (optimizer.pt) and is not used" in capsys.readouterr().err
 
 
-def test_sft_loss_that_is_no_number_stops_and_shows_the_batch(tmp_path):
+def test_sft_loss_that_is_not_finite_stops_and_shows_the_batch(tmp_path):
     with pytest.raises(EngineFailed, match=r"the loss is (nan|inf) in step \d+, on a batch that begins .*user.*What is"):
         sft.run(changed(max_steps=40, learning_rate=1e30, warmup_ratio=0), inputs(tmp_path, selected=selected(tmp_path)))
 
@@ -299,7 +299,7 @@ def test_sft_lora_changes_the_weights_and_leaves_a_plain_checkpoint(tmp_path, ch
     import torch
 
     given = inputs(tmp_path, selected=selected(tmp_path), checkpoint=checkpoint)
-    sft.run(changed(init=models.FromCheckpoint(), lora=Lora(rank=2, alpha=4)), given)
+    sft.run(changed(init=FromCheckpoint(), lora=Lora(rank=2, alpha=4)), given)
     found, before = weights(given.output), weights(checkpoint)
     assert found.keys() == before.keys()
     moved = {name for name in found if not torch.equal(found[name], before[name])}
@@ -309,6 +309,6 @@ def test_sft_lora_changes_the_weights_and_leaves_a_plain_checkpoint(tmp_path, ch
 
 def test_sft_no_step_on_given_weights_needs_no_example_of_its_split(tmp_path, checkpoint):
     given = inputs(tmp_path, selected=selected(tmp_path), checkpoint=checkpoint)
-    outputs = sft.run(changed(init=models.FromCheckpoint(), max_steps=0, split="of another model"), given)
+    outputs = sft.run(changed(init=FromCheckpoint(), max_steps=0, split="of another model"), given)
     assert outputs.metrics == {"n_parameters": outputs.metrics["n_parameters"]}
     assert weights(given.output).keys() == weights(checkpoint).keys()

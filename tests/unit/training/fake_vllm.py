@@ -1,4 +1,4 @@
-"""A vLLM that is a copy of the model: what TRL and the probe ask of ``vllm.LLM``, on any machine."""
+"""A vLLM that is a copy of the model: what TRL and the logprob check ask of ``vllm.LLM``, on any machine."""
 
 import copy
 import importlib.machinery

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.training import models
-from stillhouse.training.models import FromCheckpoint, FromPackage, FromScratch
+from stillhouse.training.config import FromCheckpoint, FromPackage, FromScratch
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
 TEXTS = (

@@ -4,9 +4,11 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.errors import TooManyErrors
-from stillhouse.grading.config import PassThresholds
 from stillhouse.verification import self_test
-from stillhouse.verification.pool import Verdict, VerifierPool
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.verdict import Verdict
+from stillhouse.verification.verifier import LoadedVerifiers
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS
 
 ASKED = testing.questions(20)
 CODING = testing.question("Sort", "print(1)", category="code", test_cases='{"language": "python"}')
@@ -17,6 +19,7 @@ class Always:
 
     def __init__(self, kind, score):
         self.kind, self.score, self.asked = kind, score, []
+        self.verifiers = LoadedVerifiers({})
 
     def verify(self, requests):
         for request in requests:
@@ -28,14 +31,14 @@ class Always:
 @pytest.mark.parametrize(("kind", "score"), [("correct", 1.0), ("wrong", 0.0), ("timeout", None)])
 def test_check_verifier_that_says_the_same_to_all_is_refused_with_examples(asked, kind, score):
     with pytest.raises(TooManyErrors, match=f"judged wrongly for .*{asked[0].category} questions.*: {kind} so it is"):
-        self_test.check(Always(kind, score), asked, PassThresholds(), 0.25)
+        self_test.check(Always(kind, score), asked, PASS_THRESHOLDS, 0.25)
 
 
 def test_check_good_verifier_passes_on_every_spelling_of_references():
     references = ["5", "-0.5", "\\frac{1}{2}", "(1,2)", "\\{1, 2\\}", "$7$", "1,234", "\\sqrt{2}", "10\\%", "x^2+1"]
     asked = [testing.question(f"Question {number}", reference) for number, reference in enumerate(references)]
     with VerifierPool(20, workers=1) as pool:
-        totals = self_test.check(pool, asked, PassThresholds(), 0)
+        totals = self_test.check(pool, asked, PASS_THRESHOLDS, 0)
     assert totals == {"n_self_test": 30, "n_self_test_failed": 0}
 
 
@@ -43,7 +46,7 @@ def test_check_looks_at_a_sample_of_every_source_and_at_the_same_one_every_time(
     many = [replace(each, source=source) for source in ("one", "two") for each in ASKED]
     pool, again = Always("wrong", 0.0), Always("wrong", 0.0)
     for each, asked in ((pool, many), (again, many[::-1])):
-        self_test.check(each, asked, PassThresholds(), 1)
+        self_test.check(each, asked, PASS_THRESHOLDS, 1)
     assert len(pool.asked) == 2 * 3 * self_test.QUESTIONS
     assert {request.prompt for request in pool.asked} == {request.prompt for request in again.asked}
 
@@ -53,12 +56,12 @@ def test_check_constraints_that_cannot_be_verified_are_found():
         "Write", None, category="instruction_following", constraints='{"instruction_id_list": ["no:such"], "kwargs": [{}]}'
     )
     with VerifierPool(20, workers=1) as pool, pytest.raises(TooManyErrors, match="unknown constraint id 'no:such'"):
-        self_test.check(pool, [asked], PassThresholds(), 0.25)
+        self_test.check(pool, [asked], PASS_THRESHOLDS, 0.25)
 
 
 def test_check_leaves_out_what_models_judge():
     pool = Always("wrong", 0.0)
-    assert self_test.check(pool, [testing.question(category="science")], PassThresholds(), 0) == {
+    assert self_test.check(pool, [testing.question(category="science")], PASS_THRESHOLDS, 0) == {
         "n_self_test": 0,
         "n_self_test_failed": 0,
     }

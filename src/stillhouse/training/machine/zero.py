@@ -1,7 +1,8 @@
-"""How a model is cut over the processes of its training: DeepSpeed's ZeRO 1, 2 or 3, with or without offload to the host.
+"""How a model is partitioned over the processes of its training: DeepSpeed's ZeRO 1, 2 or 3, with or without offload to the host.
 
-Sharding decides where bytes lie and no result beyond rounding, so it comes from the environment: ``STILLHOUSE_SHARDING`` names one
-of ``recipes/zero-*.yaml``, or a file in the same format, DeepSpeed's own. Unset, every process holds the whole model.
+ZeRO decides where bytes lie and changes no result beyond rounding, so it comes from the environment: ``STILLHOUSE_SHARDING`` names
+one of ``recipes/zero-*.yaml``, or a file in the same format, which is DeepSpeed's own. If it is unset, every process holds the
+whole model.
 """
 
 import os
@@ -11,57 +12,74 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
+from transformers import PreTrainedModel, Trainer
+from transformers.integrations import HfDeepSpeedConfig
 
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import processes
 from stillhouse.execution.recipes import RECIPES
 
 AUTO = "auto"
-"""What the trainer fills in of a DeepSpeed config: batches, precision, clipping."""
+"""A value in a DeepSpeed config that the trainer fills in: batch sizes, precision, clipping."""
 
 
 def settings() -> dict[str, Any] | None:
-    """The chosen DeepSpeed config, None where none is. Raises BadConfig for a name or a file that is none."""
+    """The chosen DeepSpeed config; None if none is chosen. Raises BadConfig for an unknown name or a file of another kind."""
     chosen = os.environ.get("STILLHOUSE_SHARDING")
     if not chosen:
         return None
     known = {path.stem: path for path in RECIPES.glob("zero-*.yaml")}
     path = known.get(chosen, Path(chosen))
-    found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    if not isinstance(found, dict) or "zero_optimization" not in found:
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not isinstance(config, dict) or "zero_optimization" not in config:
         msg = f"STILLHOUSE_SHARDING={chosen}: neither a DeepSpeed config nor a known name; {nearest(chosen, known, 'names')}"
         raise BadConfig(msg)
-    return found
+    return config
 
 
 def stage() -> int:
-    """What is cut: 0 nothing, 1 the optimizer's state, 2 gradients too, 3 weights too."""
+    """ZeRO's level: it partitions nothing (0), the optimizer state (1), gradients too (2), weights too (3)."""
     return int((settings() or {"zero_optimization": {"stage": 0}})["zero_optimization"]["stage"])
 
 
-def prepare() -> None:
-    """Say what DeepSpeed reads of the environment when it is imported: the device; without torchrun, that it is alone."""
-    import torch
+@contextmanager
+def environment() -> Iterator[None]:
+    """Set what DeepSpeed reads from the environment while the block trains: the device, and that a single process is alone.
 
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    if settings() is None:
-        return
-    from deepspeed import ops
+    The variables get their earlier values back at the end; torchrun's are left as they are.
+    """
+    variables = {} if torch.cuda.is_available() else {"DS_ACCELERATOR": "cpu"}
+    if settings() is not None:
+        _do_not_compile_shared_memory()
+        variables |= {} if "RANK" in os.environ else _alone()
+    added = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
-    ops.__compatible_ops__["deepspeed_shm_comm"] = False  # on CPUs it would be compiled in every first run, for minutes
-    if "RANK" not in os.environ:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            alone = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": probe.getsockname()[1]}
-        os.environ.update({name: str(value) for name, value in alone.items()})
+
+def _do_not_compile_shared_memory() -> None:
+    """On CPUs DeepSpeed would otherwise compile this operation for minutes in the first run on every machine."""
+    from deepspeed import ops  # not installed in every environment that trains
+
+    ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def _alone() -> dict[str, str]:
+    """What torchrun would set for a single process."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    return {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
 def arguments() -> dict[str, Any]:
-    """Trainer arguments: how processes work together, and what DeepSpeed does if it is asked for."""
-    import torch
-
+    """Trainer arguments: how processes communicate, and the DeepSpeed config if one is chosen."""
     chosen = settings()
     if not chosen and processes.count() == 1:
         return {}
@@ -71,32 +89,29 @@ def arguments() -> dict[str, Any]:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """While weights are read: each process keeps its own share alone where ZeRO 3 cuts them, so that none holds them all."""
+    """While the block reads weights under ZeRO 3, each process keeps its own share, so that none holds them all."""
     if stage() != 3:
         yield
         return
-    import torch
-    from transformers.integrations import HfDeepSpeedConfig
-
     known = {name: value for name, value in (settings() or {}).items() if value != AUTO and name != "bf16"}
     bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     kept = HfDeepSpeedConfig(known | {"train_micro_batch_size_per_gpu": 1, "bf16": {"enabled": bf16}})
     yield
-    del kept  # transformers looks at it for as long as it lives
+    del kept  # transformers uses it for as long as it lives
 
 
-def n_parameters(model: Any) -> int:
-    """The parameters of the whole model, also where this process holds a share of each."""
-    return sum(getattr(each, "ds_numel", each.numel()) for each in model.parameters())
+def n_parameters(model: PreTrainedModel) -> int:
+    """The number of parameters of the whole model, even if this process holds a share of each."""
+    return sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in model.parameters())
 
 
-def weights(trainer: Any) -> dict[str, Any] | None:
-    """The trained weights that ZeRO 3 had cut, whole, on rank 0; None where the model has them itself; all ranks."""
+def weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
+    """Under ZeRO 3 the whole trained weights by name, on rank 0; None if the model itself has them. All ranks call."""
     return trainer.accelerator.get_state_dict(trainer.model_wrapped) if stage() == 3 else None
 
 
 def require_whole_weights(field: str) -> None:
-    """Raise BadConfig for a field of the config that cannot be had where weights are cut."""
+    """Raise BadConfig, naming a config field that does not work with partitioned weights."""
     if stage() == 3:
         msg = f"{field}: not with STILLHOUSE_SHARDING={os.environ['STILLHOUSE_SHARDING']}; choose zero-2, which keeps weights whole"
         raise BadConfig(msg)

@@ -1,109 +1,133 @@
-"""TRL's GRPOTrainer, with what the rl stage promises of every step.
+"""TRL's GRPOTrainer with the guarantees of the rl stage for every step.
 
-The sampler is proven to have the weights, a rollout that could not be verified is out of the loss, and a step says where its
-seconds went.
+The rollout engine has the trained weights, a rollout that could not be verified stays out of the loss, and the logs say how the
+step's time is spent.
 """
 
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+from trl import GRPOTrainer
+
 from stillhouse.execution import processes
-from stillhouse.training.rl.logprob_check import Probe
+from stillhouse.training.loop import FiniteLossMixin
+from stillhouse.training.progress import MeasuredMixin
+from stillhouse.training.rl.logprob_check import LogprobCheck
 from stillhouse.training.rl.rewards import Rewards
 
 
-def proven(trainer_class: Any, probe: Probe) -> Any:
-    """The trainer class, with the promises."""
-    logging.getLogger("trl.trainer.grpo_trainer").addFilter(_not_about_unverified)
+class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, GRPOTrainer):
+    """Syncs and checks the rollout engine before a step's rollouts, and masks rollouts without a reward."""
 
-    class Proven(trainer_class):  # type: ignore[misc]
-        """Checks the sampler at every sync, and masks what has no reward."""
+    _checked_step = -1
+    _last_loaded_step: int
+    """TRL's: the step whose weights vLLM has."""
+    _seconds: dict[str, float]
+    """Seconds of the current step by part, on this rank."""
+    _unverified: torch.Tensor
+    """Which of this rank's rollouts have no reward: bool, shape (rollouts,)."""
 
-        _probed_step = -1
-        _seconds: dict[str, float]
+    def __init__(self, *, logprob_check: LogprobCheck, **arguments: Any) -> None:
+        """``logprob_check``: compares trainer and rollout engine. ``arguments``: GRPOTrainer's."""
+        self.logprob_check = logprob_check
+        super().__init__(**arguments)
 
-        def _generate_single_turn(self, *given: Any, **named: Any) -> Any:
-            """Rollouts of one batch, by a sampler that has just been proven to have the weights."""
-            if self._probed_step != self.state.global_step:
-                _prove(self, probe)
-                self._probed_step = self.state.global_step
-            with _clock(self, "rollout"):
-                return super()._generate_single_turn(*given, **named)
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        """Rollouts of one batch, by an engine that was just shown to have the trained weights."""
+        if self._checked_step != self.state.global_step:
+            self._sync_and_check()
+            self._checked_step = self.state.global_step
+        with self._timed("rollout"):
+            return super()._generate_single_turn(*args, **kwargs)
 
-        def _calculate_rewards(self, *given: Any, **named: Any) -> Any:
-            """Rewards of all ranks, NaN where there is none; this rank's are remembered."""
-            with _clock(self, "verify"):
-                rewards = super()._calculate_rewards(*given, **named)
-            start = self.accelerator.process_index * len(given[0])
-            self._unverified = rewards[start : start + len(given[0])].isnan().all(dim=1)
-            return rewards
+    def _calculate_rewards(self, inputs: Sequence[Mapping[str, Any]], *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Rewards of all ranks, shape (rollouts, 1), NaN for none; remembers which of this rank's have none."""
+        with self._timed("verify"):
+            rewards: torch.Tensor = super()._calculate_rewards(inputs, *args, **kwargs)
+        start = self.accelerator.process_index * len(inputs)
+        self._unverified = rewards[start : start + len(inputs)].isnan().all(dim=1)
+        return rewards
 
-        def _generate_and_score_completions(self, inputs: Any) -> Any:
-            """The step's batch. A rollout without a reward has no advantage; here it leaves KL term and entropy bonus too."""
-            self._seconds = {}
-            made = super()._generate_and_score_completions(inputs)
-            slowest = processes.combined(list(self._seconds.values()), self.accelerator.device, "max")
-            padded, places = processes.combined(padding(made, self.processing_class.pad_token_id), self.accelerator.device, "sum")
-            _note(self, dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": padded / places})
-            made["completion_mask"] = made["completion_mask"] * (~self._unverified).unsqueeze(1)
-            return made
+    def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """The step's batch. TRL gives a rollout without a reward no advantage; here it leaves KL term and entropy bonus too."""
+        self._seconds = {}
+        batch: dict[str, torch.Tensor] = super()._generate_and_score_completions(inputs)
+        slowest = processes.combined(list(self._seconds.values()), self.accelerator.device, "max")
+        n_padding, n_tokens = processes.combined(
+            padding(batch, self.processing_class.pad_token_id), self.accelerator.device, "sum"
+        )  # fmt: skip
+        self._log_with_step(dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": n_padding / n_tokens})
+        batch["completion_mask"] = batch["completion_mask"] * (~self._unverified).unsqueeze(1)
+        return batch
 
-    Proven.__name__ = trainer_class.__name__
-    return Proven
+    def _sync_and_check(self) -> None:
+        """Copy the weights to vLLM and compare. TRL would sync afterwards, but sees that it was done for this step."""
+        if self.use_vllm and self._last_loaded_step != self.state.global_step:
+            with self._timed("sync"):
+                self.vllm_generation.sync_weights()
+            self._last_loaded_step = self.state.global_step
+        with self._timed("probe"):
+            self._log_with_step(self.logprob_check.check(self))
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        """Note the seconds that the block takes on this rank."""
+        begin = time.perf_counter()
+        yield
+        self._seconds[f"seconds/{part}"] = time.perf_counter() - begin
+
+    def _log_with_step(self, metrics: Mapping[str, float]) -> None:
+        """Add metrics to those that TRL logs for the step."""
+        for name, value in metrics.items():
+            self._metrics["train" if self.model.training else "eval"][name].append(value)
 
 
-def memory(rewards: Rewards, probe: Probe) -> tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], None]]:
-    """What a checkpoint keeps of both, and how they get it back."""
+def memory(rewards: Rewards, check: LogprobCheck) -> tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], None]]:
+    """What a checkpoint keeps of both, as ``remember`` and ``recall`` for ``loop.train``."""
 
     def recall(remembered: dict[str, Any]) -> None:
         rewards.recall(remembered["rewards"])
-        probe.recall(remembered["probe"])
+        check.recall(remembered["probe"])
 
-    return lambda: {"rewards": rewards.remember(), "probe": probe.remember()}, recall
+    return lambda: {"rewards": rewards.remember(), "probe": check.remember()}, recall
 
 
-def table(rollouts: Sequence[dict[str, Any]]) -> str:
-    """Sample rollouts in the form that MLflow shows as a table."""
+def table(rollouts: Sequence[Mapping[str, Any]]) -> str:
+    """Sample rollouts in the format that MLflow shows as a table."""
     columns = list(rollouts[0]) if rollouts else []
-    return json.dumps({"columns": columns, "data": [[each[name] for name in columns] for each in rollouts]}, ensure_ascii=False)
+    data = [[rollout[name] for name in columns] for rollout in rollouts]
+    return json.dumps({"columns": columns, "data": data}, ensure_ascii=False)
 
 
-def _prove(trainer: Any, probe: Probe) -> None:
-    """Hand the weights over and compare; TRL, which would do the first after, sees that it was done."""
-    if trainer.use_vllm and trainer._last_loaded_step != trainer.state.global_step:
-        with _clock(trainer, "sync"):
-            trainer.vllm_generation.sync_weights()
-        trainer._last_loaded_step = trainer.state.global_step
-    with _clock(trainer, "probe"):
-        _note(trainer, probe.check(trainer))
+def padding(batch: Mapping[str, torch.Tensor], pad: int) -> tuple[int, int]:
+    """The number of padding tokens in the batch, and of all tokens; rollouts out of the loss do not count as padding.
+
+    ``prompt_ids``, ``prompt_mask``, ``completion_ids`` and ``completion_mask``: int64, shape (rollouts, tokens).
+    """
+    written = batch["completion_mask"].bool() | (batch["completion_ids"] != pad)
+    n_written = int(batch["prompt_mask"].sum()) + int(written.sum())
+    n_tokens = int(batch["prompt_ids"].numel()) + int(batch["completion_ids"].numel())
+    return n_tokens - n_written, n_tokens
 
 
 @contextmanager
-def _clock(trainer: Any, part: str) -> Iterator[None]:
-    """Note the seconds that the block takes on this rank."""
-    begun = time.perf_counter()
-    yield
-    trainer._seconds[f"seconds/{part}"] = time.perf_counter() - begun
+def unverified_warnings_silenced() -> Iterator[None]:
+    """Silence TRL's warning about a rollout without a reward while the block trains.
+
+    TRL prints the texts of every batch with one; the metric ``verifier_failures`` counts them.
+    """
+    logger = logging.getLogger("trl.trainer.grpo_trainer")
+    logger.addFilter(_is_not_about_unverified)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_not_about_unverified)
 
 
-def _note(trainer: Any, numbers: dict[str, float]) -> None:
-    """Log numbers with the step's."""
-    for name, value in numbers.items():
-        trainer._metrics["train" if trainer.model.training else "eval"][name].append(value)
-
-
-def padding(batch: Any, pad: int) -> tuple[int, int]:
-    """How many of the batch's places are padding, and how many there are; rollouts out of the loss are no padding."""
-    written = batch["completion_mask"].bool() | (batch["completion_ids"] != pad)
-    n_tokens = int(batch["prompt_mask"].sum()) + int(written.sum())
-    n_places = int(batch["prompt_ids"].numel()) + int(batch["completion_ids"].numel())
-    return n_places - n_tokens, n_places
-
-
-def _not_about_unverified(record: logging.LogRecord) -> bool:
-    """TRL warns, with all its texts, of every batch that has a rollout without reward: the metric verifier_failures counts them."""
+def _is_not_about_unverified(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("All reward functions returned None")

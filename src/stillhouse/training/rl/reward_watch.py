@@ -1,72 +1,76 @@
-"""What is said, and done, about a reward that no longer rises, or does not move at all."""
+"""Callbacks for a reward that plateaus or is constant."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from stillhouse.execution import environment
+from stillhouse.execution.contract import StageInputs
 from stillhouse.training.rl import curriculum
-
-if TYPE_CHECKING:
-    from stillhouse.execution.contract import StageInputs
+from stillhouse.training.rl.config import Plateau
 
 CONSTANT_STEPS = 20
-"""Steps of the very same reward after which the run says so; the papers give no value."""
+"""Steps with exactly the same reward after which the run warns; the papers give no value."""
 
 
-def rewards(state: Any) -> list[float]:
-    """The mean reward of every step so far, without steps in which nothing could be verified. It survives a restart."""
+def step_rewards(state: TrainerState) -> list[float]:
+    """The mean reward of every step so far, restarts included, without steps in which nothing could be verified."""
     return [entry["reward"] for entry in state.log_history if entry.get("reward") is not None]
 
 
-def plateau(window: int, least_gain: float, inputs: "StageInputs") -> Any:
-    """A ``TrainerCallback`` that ends the stage once the reward has stopped rising."""
-    from transformers import TrainerCallback
+class StopAtPlateau(TrainerCallback):
+    """Ends the stage once the reward has stopped rising."""
 
-    class Plateau(TrainerCallback):  # type: ignore[misc]
-        """Looks at the last two windows."""
+    def __init__(self, plateau: Plateau, inputs: StageInputs) -> None:
+        """``plateau``: what counts as one."""
+        self._plateau, self._inputs = plateau, inputs
 
-        def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            """Whenever the trainer logs: every step, and a summary at the end."""
-            if not control.should_training_stop and curriculum.plateaued(rewards(state), window, least_gain):
-                control.should_training_stop = True
-                inputs.log({"train/plateau_step": state.global_step}, state.global_step)
-
-    return Plateau()
-
-
-def constant_reward(inputs: "StageInputs") -> Any:
-    """A ``TrainerCallback`` that says so when the reward was the same in so many steps, and again after as many more.
-
-    ``STILLHOUSE_CONSTANT_STEPS`` says how many. Raises BadConfig for fewer than two.
-    """
-    from transformers import TrainerCallback
-
-    steps = environment.whole("STILLHOUSE_CONSTANT_STEPS", CONSTANT_STEPS, least=2)
-
-    class Constant(TrainerCallback):  # type: ignore[misc]
-        """Counts equal rewards from the end."""
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-            """Whenever the trainer logs: every step, and a summary without a reward at the end."""
-            if (logs or {}).get("reward") is None:
-                return
-            n = equal_at_the_end(rewards(state))
-            inputs.log({"train/reward_constant_steps": n}, state.global_step)
-            if n % steps == 0 and state.is_world_process_zero:
-                print(
-                    f"warning: the reward was {rewards(state)[-1]:g} in each of the last {n} steps: nothing is learnt from it; "
-                    "look at the sample rollouts, and at the verifier's counts",
-                    file=sys.stderr, flush=True,
-                )  # fmt: skip
-
-    return Constant()
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Whenever the trainer logs: every step, and a summary at the end."""
+        if control.should_training_stop:
+            return
+        if curriculum.plateaued(step_rewards(state), self._plateau.window, self._plateau.least_gain):
+            control.should_training_stop = True
+            self._inputs.log({"train/plateau_step": state.global_step}, state.global_step)
 
 
-def equal_at_the_end(numbers: list[float]) -> int:
-    """How many of the last numbers are the same; 1 where the last two differ."""
+class WarnOfConstantReward(TrainerCallback):
+    """Warns when the reward was the same in ``STILLHOUSE_CONSTANT_STEPS`` steps, and again after as many more."""
+
+    def __init__(self, inputs: StageInputs) -> None:
+        """Raises BadConfig for fewer than two steps."""
+        self._steps = environment.whole("STILLHOUSE_CONSTANT_STEPS", CONSTANT_STEPS, least=2)
+        self._inputs = inputs
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Whenever the trainer logs: every step, and a summary without a reward at the end."""
+        if (logs or {}).get("reward") is None:
+            return
+        rewards = step_rewards(state)
+        n = equal_at_the_end(rewards)
+        self._inputs.log({"train/reward_constant_steps": n}, state.global_step)
+        if n % self._steps == 0 and state.is_world_process_zero:
+            print(
+                f"warning: the reward was {rewards[-1]:g} in each of the last {n} steps, so nothing is learnt from it; "
+                "look at the sample rollouts, and at the verifier's counts",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+
+
+def equal_at_the_end(numbers: Sequence[float]) -> int:
+    """How many of the last numbers are equal; 1 if the last two differ, 0 without numbers."""
     n = 0
-    for each in reversed(numbers):
-        if each != numbers[-1]:
+    for number in reversed(numbers):
+        if number != numbers[-1]:
             break
         n += 1
     return n

@@ -1,23 +1,22 @@
-"""Questions -> the prompts of rollouts, and which of them the model has room for."""
+"""Questions -> the prompts of rollouts; questions that leave the model no room for a rollout are dropped."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stillhouse.artifacts import tables
 from stillhouse.errors import NothingToDo
 from stillhouse.training.rl import curriculum
+from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.prompts import asked
 from stillhouse.vocabulary.rows import Dropped, Message, Question
 
-if TYPE_CHECKING:
-    from stillhouse.stages.rl import Config, Inputs
-
 
 @dataclass(frozen=True)
-class Prompt:
-    """What is asked of the model, and its length in tokens."""
+class RolloutPrompt:
+    """A question, the messages that ask it, and their length in tokens."""
 
     question: Question
     messages: list[Message]
@@ -25,38 +24,50 @@ class Prompt:
 
 
 def prompts(
-    config: "Config", inputs: "Inputs", questions: Mapping[str, Question], model: Any, tokenizer: Any
-) -> tuple[dict[str, Prompt], dict[str, int]]:
-    """The prompts by question id, and the counts of those dropped: a rollout of ``max_tokens`` would not fit the model after them.
+    config: RlConfig,
+    inputs: RlInputs,
+    questions: Mapping[str, Question],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+) -> tuple[dict[str, RolloutPrompt], dict[str, int]]:
+    """The prompts by question id, and drops by reason: a prompt is dropped if ``max_tokens`` after it exceed the model's context.
 
-    Raises NothingToDo where none is left.
+    Raises NothingToDo if no prompt remains.
     """
     context = getattr(model.config, "max_position_embeddings", None)
-    made = {each: _prompt(config, question, tokenizer) for each, question in questions.items()}
-    fits = {each: prompt for each, prompt in made.items() if context is None or prompt.n_tokens + config.max_tokens <= context}
-    if not fits:
-        msg = f"rl: after none of {len(made)} questions {config.max_tokens} tokens fit the model's {context}; lower max_tokens"
+    by_id = {question_id: _prompt(config, question, tokenizer) for question_id, question in questions.items()}
+    fitting = {
+        question_id: prompt
+        for question_id, prompt in by_id.items()
+        if context is None or prompt.n_tokens + config.max_tokens <= context
+    }
+    if not fitting:
+        msg = (
+            f"rl: no question of {len(by_id)} leaves room for {config.max_tokens} tokens in the model's context of {context}; "
+            "lower max_tokens"
+        )
         raise NothingToDo(msg)
-    long = [prompt for each, prompt in made.items() if each not in fits]
-    if not long:
-        return fits, {}
-    tables.write(inputs.dropped, [rows.dropped(each.question, "too_long", f"{each.n_tokens} tokens") for each in long], Dropped)
-    return fits, {"too_long": len(long)}
+    too_long = [prompt for question_id, prompt in by_id.items() if question_id not in fitting]
+    if not too_long:
+        return fitting, {}
+    dropped = [rows.dropped(prompt.question, "too_long", f"{prompt.n_tokens} tokens") for prompt in too_long]
+    tables.write(inputs.dropped, dropped, Dropped)
+    return fitting, {"too_long": len(too_long)}
 
 
-def order(config: "Config", prompts: Mapping[str, Prompt], asked_before: Mapping[str, int]) -> list[str]:
+def question_order(config: RlConfig, prompts: Mapping[str, RolloutPrompt], asked_before: Mapping[str, int]) -> list[str]:
     """The question ids of every step, one step after the other."""
     by_category: dict[str, list[str]] = {}
-    for each, prompt in prompts.items():
-        by_category.setdefault(prompt.question.category, []).append(each)
+    for question_id, prompt in prompts.items():
+        by_category.setdefault(prompt.question.category, []).append(question_id)
     return curriculum.order(by_category, config.mix, config.prompts_per_step, config.steps, config.seed, asked_before)
 
 
-def _prompt(config: "Config", question: Question, tokenizer: Any) -> Prompt:
+def _prompt(config: RlConfig, question: Question, tokenizer: PreTrainedTokenizerBase) -> RolloutPrompt:
     messages = asked(question.messages, question.category, config.system_prompt, config.suffix, config.suffixes)
-    return Prompt(question, messages, len(tokens(tokenizer, messages)))
+    return RolloutPrompt(question, messages, len(token_ids(tokenizer, messages)))
 
 
-def tokens(tokenizer: Any, messages: list[Message]) -> list[int]:
-    """The prompt as the model reads it."""
+def token_ids(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
+    """The prompt's tokens as the model reads them."""
     return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])

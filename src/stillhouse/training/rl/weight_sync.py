@@ -1,6 +1,6 @@
-"""Trained weights to a vLLM server through a directory that both see: where no NCCL connects them, such as without GPUs.
+"""Weight sync to a vLLM server through a shared directory, for machines that no NCCL connects, such as those without GPUs.
 
-A GPU's own way is faster, and TRL's; it is taken unless ``STILLHOUSE_ROLLOUT_WEIGHTS`` names the directory.
+TRL's own sync between GPUs is faster; it is used unless ``STILLHOUSE_ROLLOUT_WEIGHTS`` names the directory.
 """
 
 import os
@@ -9,6 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import save_file
+from trl import GRPOTrainer
+
 from stillhouse.errors import BadConfig
 from stillhouse.execution import processes
 from stillhouse.training.machine import zero
@@ -16,7 +20,7 @@ from stillhouse.training.rl import rollout_server
 
 
 def directory() -> Path | None:
-    """The directory, None where none is named. Raises BadConfig for one that is not there."""
+    """The shared directory; None if the environment names none. Raises BadConfig if it does not exist."""
     named = os.environ.get("STILLHOUSE_ROLLOUT_WEIGHTS")
     if named and not Path(named).is_dir():
         msg = f"STILLHOUSE_ROLLOUT_WEIGHTS={named}: no directory; name one that trainer and server both have, under the same path"
@@ -24,32 +28,30 @@ def directory() -> Path | None:
     return Path(named).resolve() if named else None
 
 
-def hand_over(trainer: Any, through: Path) -> None:
-    """Write the weights, and have the server read them, which then forgets what it has cached; all ranks.
+def sync_through(trainer: GRPOTrainer, shared: Path) -> None:
+    """Write the weights, have the server load them and reset its prefix cache, and remove the files; all ranks.
 
-    The files are gone afterwards. Raises EngineFailed where the server does not take them.
+    Raises EngineFailed if the server does not take them.
     """
-    from safetensors.torch import save_file
-
     weights = zero.weights(trainer) or trainer.accelerator.unwrap_model(trainer.model).state_dict()
     if processes.rank() == 0:
-        with tempfile.TemporaryDirectory(prefix="weights-", dir=through) as made:
-            Path(made).chmod(0o755)  # the server may run as another user
-            save_file(_apart(weights), Path(made) / "model.safetensors")
-            _tell(trainer, "collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": made}})
-        _tell(trainer, "reset_prefix_cache", {})
+        with tempfile.TemporaryDirectory(prefix="weights-", dir=shared) as subdirectory:
+            Path(subdirectory).chmod(0o755)  # the server may run as another user
+            save_file(_separate(weights), Path(subdirectory) / "model.safetensors")
+            _ask(trainer, "collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": subdirectory}})
+        _ask(trainer, "reset_prefix_cache", {})
     trainer.accelerator.wait_for_everyone()
 
 
-def _apart(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """All weights, each in memory of its own: a tied output head has to be named, or vLLM on a CPU keeps its old one."""
+def _separate(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """All weights, none sharing memory: a tied output head has to be named, or vLLM on a CPU keeps its old one."""
     seen: set[int] = set()
-    made = {}
+    separate = {}
     for name, value in weights.items():
-        made[name] = value.clone() if value.data_ptr() in seen else value.contiguous()
+        separate[name] = value.clone() if value.data_ptr() in seen else value.contiguous()
         seen.add(value.data_ptr())
-    return made
+    return separate
 
 
-def _tell(trainer: Any, route: str, body: dict[str, Any]) -> None:
+def _ask(trainer: GRPOTrainer, route: str, body: dict[str, Any]) -> None:
     rollout_server.ask(trainer.vllm_generation.vllm_client, route, body, "take weights", "took the weights")

@@ -1,33 +1,58 @@
 """TRL's SFTTrainer from the config of the sft stage."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import SFTConfig, SFTTrainer
+
+from stillhouse.execution.contract import StageInputs
 from stillhouse.training import checkpoints
-from stillhouse.training.data.batches import filled, passes
+from stillhouse.training.data.batches import WholeBatchesMixin, passes
 from stillhouse.training.data.corpus import Corpus
-from stillhouse.training.data.packing import isolation_required, packs
-from stillhouse.training.loop import guarded
+from stillhouse.training.data.packing import Document, RequireIsolation, packs
+from stillhouse.training.loop import FiniteLossMixin
+from stillhouse.training.lora import peft_config
 from stillhouse.training.machine import liger, zero
-from stillhouse.training.progress import attach, machine_arguments, measured
+from stillhouse.training.progress import MeasuredMixin, attach, machine_arguments
+from stillhouse.training.sft.config import SftConfig
 
-if TYPE_CHECKING:
-    from stillhouse.stages.sft import Config, Inputs
-
-PROBED = 3
-"""Documents that are looked at for leaks between packed ones."""
+N_CHECKED = 3
+"""Documents that are checked for leaks between packed ones."""
 
 
-def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any, corpus: Corpus) -> Any:
+class CorpusSftTrainer(MeasuredMixin, FiniteLossMixin, WholeBatchesMixin, SFTTrainer):
+    """TRL's trainer on rows that are tokenised already, with the checks and measurements of the sft stage."""
+
+    def __init__(self, *, rows_per_step: int, **arguments: Any) -> None:
+        """``rows_per_step``: of all processes together. ``arguments``: SFTTrainer's."""
+        self.rows_per_step = rows_per_step
+        super().__init__(**arguments)
+
+
+def make_trainer(
+    config: SftConfig, inputs: StageInputs, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus
+) -> CorpusSftTrainer:
     """A trainer on the examples.
 
-    ``STILLHOUSE_MICRO_BATCH`` bounds the sequences to one forward pass; gradients add up to the config's batch size. Training
-    raises EngineFailed where documents of a pack would see each other.
+    ``STILLHOUSE_MICRO_BATCH`` bounds the sequences in one forward pass; gradients add up to the config's batch size. Training
+    raises EngineFailed if documents of a pack see each other.
     """
-    from trl import SFTConfig, SFTTrainer
-
     if config.lora:
         zero.require_whole_weights("lora")
+    trainer = CorpusSftTrainer(
+        rows_per_step=config.batch_size, model=model, args=_arguments(config, inputs), train_dataset=dataset(config, corpus),
+        processing_class=tokenizer, peft_config=peft_config(config.lora) if config.lora else None,
+    )  # fmt: skip
+    if config.packing:
+        trainer.add_callback(RequireIsolation(trainer, shortest(corpus, N_CHECKED)))
+    attach(trainer, inputs)
+    return trainer
+
+
+def _arguments(config: SftConfig, inputs: StageInputs) -> SFTConfig:
     micro_batch, accumulation = passes(config.batch_size)
     arguments = SFTConfig(
         learning_rate=config.learning_rate, lr_scheduler_type="cosine", warmup_steps=config.warmup_ratio,
@@ -38,42 +63,33 @@ def make_trainer(config: "Config", inputs: "Inputs", model: Any, tokenizer: Any,
         **liger.arguments(), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
-    trainer = measured(guarded(filled(SFTTrainer, config.batch_size)))(
-        model=model, args=arguments, train_dataset=dataset(config, corpus), processing_class=tokenizer,
-        peft_config=config.lora.peft() if config.lora else None,
-    )  # fmt: skip
-    if config.packing:
-        trainer.add_callback(isolation_required(trainer, shortest(corpus, PROBED)))
-    return attach(trainer, inputs)
+    return arguments
 
 
-def dataset(config: "Config", corpus: Corpus) -> Any:
-    """Numbers of examples, or of packs, whose tokens are fetched when a row is asked for: TRL takes nothing but its own type."""
-    import numpy as np
-    from datasets import Dataset
-
+def dataset(config: SftConfig, corpus: Corpus) -> Dataset:
+    """A dataset of example or pack numbers that fetches their tokens on access, since TRL accepts only a ``Dataset``."""
     if not config.packing:
-        return _fetched(Dataset, len(corpus), corpus.__getitem__)
+        return _fetching(len(corpus), corpus.__getitem__)
     pack_of = packs(corpus.lengths, config.max_length)
     order, borders = np.argsort(pack_of, kind="stable"), np.concatenate(([0], np.cumsum(np.bincount(pack_of))))
-    return _fetched(Dataset, len(borders) - 1, lambda pack: corpus.joined(order[borders[pack] : borders[pack + 1]].tolist()))
+    return _fetching(len(borders) - 1, lambda pack: corpus.joined(order[borders[pack] : borders[pack + 1]].tolist()))
 
 
-def _fetched(dataset_class: Any, n: int, row: Callable[[int], dict[str, Any]]) -> Any:
+def _fetching(n: int, row_of: Callable[[int], dict[str, Any]]) -> Dataset:
     def fetch(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-        found = [row(number) for number in batch["number"]]
-        return {name: [each[name] for each in found] for name in found[0]}
+        rows = [row_of(number) for number in batch["number"]]
+        return {name: [row[name] for row in rows] for name in rows[0]}
 
-    return dataset_class.from_dict({"number": range(n)}).with_transform(fetch)
+    return Dataset.from_dict({"number": range(n)}).with_transform(fetch)
 
 
-def shortest(corpus: Corpus, n: int) -> list[dict[str, Any]]:
-    """The shortest examples."""
+def shortest(corpus: Corpus, n: int) -> list[Document]:
+    """The ``n`` shortest examples."""
     return [corpus[number] for number in corpus.lengths.argsort(kind="stable")[:n].tolist()]
 
 
-def sequences(trainer: Any, config: "Config", corpus: Corpus) -> dict[str, float]:
-    """How many there are to train on; of packs also how full they are, as a share of their room."""
+def sequence_metrics(trainer: CorpusSftTrainer, config: SftConfig, corpus: Corpus) -> dict[str, float]:
+    """The number of training sequences; with packing also their fill, as a share of their room."""
     n = len(trainer.train_dataset)
-    full = {"packing_efficiency": int(corpus.lengths.sum()) / (n * config.max_length)} if config.packing else {}
-    return {"n_sequences": n} | full
+    fill = {"packing_efficiency": int(corpus.lengths.sum()) / (n * config.max_length)} if config.packing else {}
+    return {"n_sequences": n} | fill

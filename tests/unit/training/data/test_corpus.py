@@ -10,10 +10,10 @@ from stillhouse.artifacts import tables
 from stillhouse.errors import EngineFailed
 from stillhouse.stages import sft
 from stillhouse.training import models
+from stillhouse.training.config import FromScratch
 from stillhouse.training.data import corpus
 from stillhouse.training.data.corpus import Corpus, assemble, write_part
-from stillhouse.training.data.tokens import IGNORED, Tokens
-from stillhouse.training.models import FromScratch
+from stillhouse.training.data.tokens import IGNORED, TokenisedExample
 from stillhouse.vocabulary.rows import Dropped, Selected
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
@@ -49,7 +49,11 @@ def texts(found, tokenizer):
 
 
 def test_corpus_gives_back_what_was_written_part_after_part(tmp_path):
-    given = [[Tokens([7, 8, 9], [(1, 3)]), Tokens([5], [(0, 1)])], [], [Tokens([1, 2, 3, 4], [(0, 1), (2, 4)])]]
+    given = [
+        [TokenisedExample([7, 8, 9], [(1, 3)]), TokenisedExample([5], [(0, 1)])],
+        [],
+        [TokenisedExample([1, 2, 3, 4], [(0, 1), (2, 4)])],
+    ]
     assemble(tmp_path, [write_part(tmp_path, number, each) for number, each in enumerate(given)])
     found = Corpus(tmp_path)
     assert (len(found), found.lengths.tolist()) == (3, [3, 1, 4])
@@ -113,7 +117,7 @@ def test_corpus_that_is_left_midway_ends_its_processes(tmp_path, tokenizer, monk
 
 
 def test_corpus_is_pickled_by_its_place(tmp_path):
-    assemble(tmp_path, [write_part(tmp_path, 0, [Tokens([7] * 50_000, [(0, 1)])])])
+    assemble(tmp_path, [write_part(tmp_path, 0, [TokenisedExample([7] * 50_000, [(0, 1)])])])
     pickled = pickle.dumps(Corpus(tmp_path))
     assert len(pickled) < 1000
     assert len(pickle.loads(pickled)[0]["input_ids"]) == 50_000

@@ -10,11 +10,11 @@ from stillhouse import testing
 from stillhouse.errors import EngineFailed
 from stillhouse.stages import sft
 from stillhouse.training import models
+from stillhouse.training.config import FromScratch
 from stillhouse.training.data.corpus import Corpus, assemble, write_part
 from stillhouse.training.data.packing import LARGEST_DIFFERENCE, difference, packs, require_isolation
-from stillhouse.training.data.tokens import Tokens, tokenised
+from stillhouse.training.data.tokens import TokenisedExample, tokenised
 from stillhouse.training.machine import attention
-from stillhouse.training.models import FromScratch
 from stillhouse.training.sft.sft_trainer import make_trainer
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=2, heads=2, vocabulary=300, context=256)
@@ -111,7 +111,7 @@ def test_packs_of_lengths_like_the_papers_leave_a_thousandth_at_most():
 def test_packs_keep_every_example_whole_with_its_labels(tmp_path):
     model, tokenizer = models.load(TINY, None, ["What is 1 + 1?"], 0)
     lengths = enumerate([3, 5, 2, 4, 1, 5])
-    given = [Tokens([10 * number + place for place in range(length)], [(0, length)]) for number, length in lengths]
+    given = [TokenisedExample([10 * number + place for place in range(length)], [(0, length)]) for number, length in lengths]
     config = sft.Config(init=TINY, max_steps=1, batch_size=2, max_length=8, packing=True)
     made = make_trainer(config, sft.Inputs(scratch=tmp_path), model, tokenizer, corpus_of(tmp_path, given)).train_dataset
     found = []

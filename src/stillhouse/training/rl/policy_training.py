@@ -1,0 +1,99 @@
+"""The rl stage's work: choose questions, train by GRPO, and write the checkpoint with what a further stage needs."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from stillhouse.execution.contract import Outputs
+from stillhouse.execution.tracking import TABLE
+from stillhouse.training import loop, models, optimizer, progress
+from stillhouse.training.config import FromCheckpoint
+from stillhouse.training.data.tokens import require_chat_template
+from stillhouse.training.machine import zero
+from stillhouse.training.rl import on_policy, rollout_prompts
+from stillhouse.training.rl.config import RlConfig, RlInputs
+from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
+from stillhouse.training.rl.grpo_trainer import make_trainer
+from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
+from stillhouse.training.rl.rewards import Rewards
+from stillhouse.training.rl.rollout_prompts import RolloutPrompt
+from stillhouse.training.rl.rollout_scorers import make_scorer
+from stillhouse.vocabulary.rows import Question
+
+ROLLOUTS = f"rollouts{TABLE}"
+"""Beside the weights: sample rollouts, as MLflow shows them."""
+
+
+@dataclass(frozen=True)
+class QuestionPool:
+    """The questions a stage may ask, and how it came to them."""
+
+    questions: dict[str, Question]
+    """By question id."""
+    times_asked: dict[str, int]
+    """How often the stages before asked each question."""
+    n_asked_before: int
+    n_solved_before: int
+
+
+def run(config: RlConfig, inputs: RlInputs) -> Outputs:
+    """Train, and write the checkpoint, sample rollouts, and how often each question was asked and solved."""
+    if config.carry_optimizer:
+        optimizer.require(inputs.checkpoint)
+    pool = _question_pool(config, inputs)
+    with zero.environment():
+        model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed)
+        require_chat_template(tokenizer)
+        prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, tokenizer)
+        asked = rollout_prompts.question_order(config, prompts, pool.times_asked)
+        trainer, rewards = _train(config, inputs, model, tokenizer, prompts, asked)
+        loop.save(trainer, tokenizer, inputs.output)
+        if config.keep_optimizer:
+            optimizer.save(trainer, inputs.output)
+    n_steps = trainer.state.global_step
+    _write_records(inputs, rewards, Counter(pool.times_asked) + Counter(asked[: n_steps * config.prompts_per_step]))
+    sizes = {
+        "n_questions": len(prompts), "n_asked_before": pool.n_asked_before, "n_solved_before": pool.n_solved_before,
+        "n_steps": n_steps,
+    }  # fmt: skip
+    carried = {"n_steps_carried": optimizer.steps(inputs.checkpoint)} if config.carry_optimizer else {}
+    kinds = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
+    metrics = sizes | carried | kinds | progress.final_numbers(trainer)
+    return Outputs(metrics=metrics, dropped=dropped, artifacts=[ROLLOUTS])
+
+
+def _question_pool(config: RlConfig, inputs: RlInputs) -> QuestionPool:
+    questions, before = questions_of(config.split, inputs.selected, inputs.questions), asked_before(inputs.checkpoint)
+    remaining = unsolved(questions, inputs.checkpoint) if config.drop_solved else questions
+    n_asked_before = sum(question_id in before for question_id in questions)
+    return QuestionPool(remaining, before, n_asked_before, len(questions) - len(remaining))
+
+
+def _train(
+    config: RlConfig,
+    inputs: RlInputs,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Mapping[str, RolloutPrompt],
+    asked: Sequence[str],
+) -> tuple[OnPolicyGrpoTrainer, Rewards]:
+    """Train to the end: the trainer with its weights, and the rewards with their counts."""
+    questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
+    with make_scorer(config.reward, config.verify_timeout_s) as scorer:
+        rewards = Rewards(questions, scorer, levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected))
+        trainer = make_trainer(config, inputs, model, tokenizer, prompts, asked, rewards)
+        if config.carry_optimizer:
+            trainer.add_callback(optimizer.CarriedOptimizer(trainer, inputs.checkpoint))
+        with on_policy.unverified_warnings_silenced():
+            loop.train(trainer, inputs, *on_policy.memory(rewards, trainer.logprob_check))
+    return trainer, rewards
+
+
+def _write_records(inputs: RlInputs, rewards: Rewards, times_asked: Mapping[str, int]) -> None:
+    """Write what a further stage needs to know of this one, and the sample rollouts."""
+    (inputs.output / OUTCOMES).write_text(json.dumps(rewards.outcomes), encoding="utf-8")
+    (inputs.output / ASKED).write_text(json.dumps(times_asked), encoding="utf-8")
+    (inputs.output / ROLLOUTS).write_text(on_policy.table(rewards.rollouts), encoding="utf-8")
