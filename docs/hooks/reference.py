@@ -37,7 +37,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def reference() -> str:
     """The config of every stage, then the models nested in them, each once."""
     parts = [
-        "# Config reference\n\nGenerated from the code. A field without a default is required. `stillhouse STAGE --help` shows it too.",
+        "# Config reference\n\nGenerated from the code. `stillhouse STAGE --help` shows the same.",
         "`--set field=value` sets one field, `--config @PROFILE/STAGE` starts from a packaged recipe.\n",
     ]
     nested: dict[str, type[BaseModel]] = {}
@@ -115,7 +115,8 @@ def api() -> str:
     members = {name: getattr(stillhouse, name) for name in stillhouse.__all__ if name != "__version__"}
     functions = {name: member for name, member in members.items() if inspect.isfunction(member)}
     parts = [
-        f"## {name}\n\n```python\n{name}{inspect.signature(member)}\n```\n\n{docstring(member)}" for name, member in functions.items()
+        f"## {name}\n\n```python\n{name}{inspect.signature(member)}\n```\n\n{docstring(member)}"
+        for name, member in functions.items()
     ]
     parts += [f"## {name}\n\n{docstring(member)}{attributes(member)}" for name, member in members.items() if name not in functions]
     return "\n\n".join(parts)
