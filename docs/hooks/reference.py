@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ import stillhouse
 from stillhouse import stages
 from stillhouse.execution.contract import input_names
 
+LONGEST_DEFAULT = 70
+"""Characters of a default that the table shows."""
 API_MARK = "<!-- the functions of stillhouse.__all__ -->"
 BOUNDS = {
     "ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "at least {} items", "max_length": "at most {} items",
@@ -54,7 +57,13 @@ def table(model: type[BaseModel]) -> str:
     """One row per field: name, type, default, bounds, description."""
     rows = ["| field | type | default | bounds | |", "|---|---|---|---|---|"]
     for name, info in model.model_fields.items():
-        cells = [f"`{name}`", type_name(info.annotation), default(info), bounds(info), " ".join((info.description or "").split())]
+        cells = [
+            f"`{name}`",
+            type_name(info.annotation),
+            default(info),
+            bounds(info),
+            " ".join((info.description or "").split()).replace("<", "&lt;"),
+        ]
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(rows)
 
@@ -95,7 +104,8 @@ def default(info: FieldInfo) -> str:
     if isinstance(value, BaseModel):
         return "its defaults"
     words = {None: "null", True: "true", False: "false"}
-    return f"`{words[value] if isinstance(value, bool | None) else list(value) if isinstance(value, tuple) else value}`"
+    text = words[value] if isinstance(value, bool | None) else str(list(value) if isinstance(value, tuple) else value) or '""'
+    return f"`{textwrap.shorten(text, LONGEST_DEFAULT, placeholder=' …')}`"
 
 
 def bounds(info: FieldInfo) -> str:
