@@ -1,7 +1,7 @@
 """What to learn from: the response a question came with, a teacher's answer alone, or a summary of its thinking and the answer.
 
 One question set, three ways to answer it (Leveraging Reasoning Model Answers §2.2), one SFT each from the same weights with the
-same seeds and steps, and one page that compares them. What retrain made under the same version is taken over.
+same seeds and steps, and one page that compares them. Artifacts that retrain made under the same version are reused.
 """
 
 from airflow.sdk import DAG, Param, TaskGroup
@@ -52,8 +52,8 @@ with DAG(
     with TaskGroup("variants", prefix_group_id=False, tooltip="The same questions with other answers: one student each"):
         reports = []
         for variant in VARIANTS:
-            given = [responses, summarised] if variant == "summary" else responses
-            selected = stage(f"selected-{variant}", questions=questions, responses=given, verified=verified)
+            answers = [responses, summarised] if variant == "summary" else responses
+            selected = stage(f"selected-{variant}", questions=questions, responses=answers, verified=verified)
             student = stage(f"sft-{variant}", recipe="sft-study", selected=selected, checkpoint=base)
             reports.append(stage(f"report-{variant}", recipe="report", checkpoint=student, outlets=[REPORT]))
 

@@ -1,4 +1,4 @@
-"""A checkpoint -> reports: one benchmark to a task, side by side, each over all rounds of thinking."""
+"""A checkpoint -> reports: one task per benchmark, side by side, each over all rounds of thinking."""
 
 from airflow.sdk import DAG, Param
 

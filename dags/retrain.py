@@ -1,6 +1,6 @@
 """The whole path, nightly: questions -> … -> a registered model.
 
-A stage is given the stages it reads from: that is at once its inputs and its place in the graph.
+Each stage is passed the stages it reads: they are its inputs and its upstream tasks.
 """
 
 import os
@@ -49,7 +49,7 @@ with DAG(
         lessons = stage("selected-corpus", questions=corpus)
         base = stage("sft-base", selected=lessons, outlets=[CHECKPOINT], priority=150)
         # What takes longest starts first; the student before the smallest teacher, whose responses come soon enough.
-        teachers = {size: stage(f"sft-{size}", selected=lessons, priority=100 * place) for place, size in enumerate(SIZES, 1)}
+        teachers = {size: stage(f"sft-{size}", selected=lessons, priority=100 * rank) for rank, size in enumerate(SIZES, 1)}
 
     with TaskGroup("distil", prefix_group_id=False, tooltip="Responses, verified, screened, graded by difficulty, selected"):
         questions = stage("questions", outlets=[QUESTIONS])

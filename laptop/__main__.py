@@ -61,17 +61,17 @@ def main() -> None:
     parser.add_argument("--profile", choices=PROFILES, default="laptop", help="whose recipes `demo` runs")
     parser.add_argument("--version", default="demo", help="the artifacts' version; an earlier one skips what is unchanged")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="stages of `results` at a time")
-    given = parser.parse_args()
+    options = parser.parse_args()
     # Ended by a supervisor or by `make`: the same clean way out as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        laptop = services.here(given.store)
+        laptop = services.here(options.store)
         commands: dict[str, Callable[[Laptop], bool]] = {
             "up": up, "down": down, "status": status,
-            "demo": partial(demo, out, dag=given.dag, profile=given.profile, version=given.version),
-            "results": partial(results, partial(out.print, markup=False, soft_wrap=True), jobs=given.jobs),
+            "demo": partial(demo, out, dag=options.dag, profile=options.profile, version=options.version),
+            "results": partial(results, partial(out.print, markup=False, soft_wrap=True), jobs=options.jobs),
         }  # fmt: skip
-        succeeded = commands[given.command](laptop)
+        succeeded = commands[options.command](laptop)
     except StillhouseError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)

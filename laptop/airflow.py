@@ -27,7 +27,7 @@ class Task:
 
 
 class Airflow:
-    """A client with a token, for one DAG. Every call raises ServiceFailed with the server's words where it refuses."""
+    """A client with a token, for one DAG. Every call raises ServiceFailed with the server's words if it refuses."""
 
     def __init__(self, laptop: Laptop, dag: str) -> None:
         self.dag = dag
@@ -61,8 +61,8 @@ class Airflow:
 
     def unfinished(self) -> list[str]:
         """Runs of the DAG that have not ended, by id."""
-        found = self._call("GET", f"/api/v2/dags/{self.dag}/dagRuns?state=running&state=queued&limit=100")["dag_runs"]
-        return [each["dag_run_id"] for each in found]
+        runs = self._call("GET", f"/api/v2/dags/{self.dag}/dagRuns?state=running&state=queued&limit=100")["dag_runs"]
+        return [run["dag_run_id"] for run in runs]
 
     def give_up(self, run_id: str) -> None:
         """Mark a run failed; Airflow ends its running tasks."""
@@ -78,14 +78,14 @@ class Airflow:
 
     def tasks(self, run_id: str) -> list[Task]:
         """The run's tasks, in no order."""
-        found = self._call("GET", f"/api/v2/dags/{self.dag}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
-        return [Task(each["task_id"], each["state"] or "waiting", each["duration"] or 0.0, each["try_number"]) for each in found]
+        tasks = self._call("GET", f"/api/v2/dags/{self.dag}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
+        return [Task(task["task_id"], task["state"] or "waiting", task["duration"] or 0.0, task["try_number"]) for task in tasks]
 
     def order(self) -> list[str]:
-        """The DAG's tasks, each after those it waits for."""
-        found = self._call("GET", f"/api/v2/dags/{self.dag}/tasks")["tasks"]
-        waiting = {each["task_id"]: 0 for each in found}
-        after = {each["task_id"]: each["downstream_task_ids"] for each in found}
+        """The DAG's tasks, in topological order."""
+        tasks = self._call("GET", f"/api/v2/dags/{self.dag}/tasks")["tasks"]
+        waiting = {task["task_id"]: 0 for task in tasks}
+        after = {task["task_id"]: task["downstream_task_ids"] for task in tasks}
         for names in after.values():
             for name in names:
                 waiting[name] += 1
@@ -109,7 +109,7 @@ class Airflow:
         return dict(answer.json()) if answer.content else {}
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
-        """One request. A question that a busy server left open or failed on is asked again; an order is given once."""
+        """Make one request. A GET is repeated if a busy server does not answer or fails; any other request is made once."""
         tries = TRIES if method == "GET" else 1
         while True:
             tries -= 1

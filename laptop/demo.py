@@ -64,7 +64,7 @@ def demo(console: Console, laptop: Laptop, dag: str, profile: str, version: str)
 
 
 def prepare(laptop: Laptop, dag: str, since: str) -> Airflow:
-    """What a fresh Airflow needs before a run: the pool, and the DAG read from its file."""
+    """Give a fresh Airflow what a run needs: the pool, and the DAG read from its file."""
     airflow = Airflow(laptop, dag)
     airflow.make_pool("cpu", max(2, os.cpu_count() or 1))  # a task of two slots would wait for ever in a pool of one
     airflow.wait_for_dag(since)
@@ -73,7 +73,7 @@ def prepare(laptop: Laptop, dag: str, since: str) -> Airflow:
 
 @contextmanager
 def _services(console: Console, laptop: Laptop, dag: str) -> Iterator[tuple[Airflow, bool]]:
-    """The services, and whether this block started them; then it stops them too, also when they came up half."""
+    """The services, and whether this block started them; if so it stops them, even if only some came up."""
     before = any(services.running(laptop).values())
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     try:
@@ -88,11 +88,11 @@ def _services(console: Console, laptop: Laptop, dag: str) -> Iterator[tuple[Airf
 
 @contextmanager
 def _given_up_on_error(airflow: Airflow, run_id: str) -> Iterator[None]:
-    """Leave no run behind that nobody waits for: Ctrl-C ends its stages too."""
+    """On an error or Ctrl-C, end the run and its stages: nobody waits for them."""
     try:
         yield
     except (KeyboardInterrupt, ServiceFailed):
-        # Where Airflow itself is gone, what was caught says more than that it cannot be told.
+        # If Airflow itself is gone, the first error says more than a second one.
         with _undisturbed(), suppress(ServiceFailed):
             if run_id in airflow.unfinished():
                 airflow.give_up(run_id)
@@ -150,7 +150,7 @@ def _table(lines: list[Line], rows: int) -> Any:
     folded = done[: len(lines) - rows + 1] if len(lines) > rows else []
     if folded:
         table.add_row(f"{len(folded)} stages", STATES["success"], "", "", _clock(sum(line.task.seconds for line in folded)))
-    for line in (each for each in lines if each not in folded):
+    for line in (line for line in lines if line not in folded):
         task, progress = line.task, line.progress
         bar = ProgressBar(total=1.0, completed=progress.share, width=24) if progress else ""
         count = f"{progress.done:,.0f} of {progress.total:,.0f}" if progress and progress.total else ""
@@ -163,7 +163,7 @@ def _table(lines: list[Line], rows: int) -> Any:
 def _plain(console: Console) -> Iterator[Any]:
     """A line for every change of state, and for progress now and then; one for all stages that were not reached."""
     states: dict[str, str] = {}
-    said: dict[str, float] = {}
+    printed: dict[str, float] = {}
     last: list[Line] = []
 
     def update(lines: list[Line]) -> None:
@@ -171,10 +171,10 @@ def _plain(console: Console) -> Iterator[Any]:
         for line in lines:
             name, state, now = line.task.name, line.task.state, time.monotonic()
             if states.get(name, "waiting") != state and state not in SILENT:
-                states[name], said[name] = state, now
+                states[name], printed[name] = state, now
                 console.print(f"{name:18} {STATES.get(state, state)}{f' in {_clock(line.task.seconds)}' if state in ENDED else ''}")
-            elif line.progress and line.progress.total and now - said.get(name, now) >= SAY_EVERY_S:
-                said[name] = now
+            elif line.progress and line.progress.total and now - printed.get(name, now) >= SAY_EVERY_S:
+                printed[name] = now
                 progress = line.progress
                 console.print(f"{name:18} {progress.done:,.0f} of {progress.total:,.0f} ({progress.share:.0%})")
 

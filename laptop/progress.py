@@ -68,13 +68,13 @@ class Watch:
             answer = self._mlflow.get("/experiments/get-by-name", params={"experiment_name": EXPERIMENT}).raise_for_status()
             self._experiment = answer.json()["experiment"]["experiment_id"]
         if not self._parent:
-            found = self._search(f"tags.`airflow.run_id` = '{self._run_id}'")
-            if not found:
+            parents = self._search(f"tags.`airflow.run_id` = '{self._run_id}'")
+            if not parents:
                 return []
-            self._parent = found[0]["info"]["run_id"]
-        found = self._search(f"tags.`mlflow.parentRunId` = '{self._parent}' and attributes.status = 'RUNNING'")
+            self._parent = parents[0]["info"]["run_id"]
+        runs = self._search(f"tags.`mlflow.parentRunId` = '{self._parent}' and attributes.status = 'RUNNING'")
         # Newest first; a run that was cut off stays RUNNING and must not hide the task's next try.
-        return [(_task_of(run), _progress_of(run)) for run in reversed(found)]
+        return [(_task_of(run), _progress_of(run)) for run in reversed(runs)]
 
     def _search(self, condition: str) -> list[dict]:  # type: ignore[type-arg]
         body = {"experiment_ids": [self._experiment], "filter": condition, "max_results": 50}

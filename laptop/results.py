@@ -48,7 +48,7 @@ STEPS = (
     Step("rl-1", "results/rl-1", after="anneal"),
     Step("rl-2", "results/rl-2", after="rl-1"),
 )
-"""The path: what is shown to rise from one to the next."""
+"""The path: each checkpoint goes on from the one before."""
 ABLATIONS = (
     Step("rl-level-1", "results/rl-level-1", after="anneal"),
     Step("rl-level-3", "results/rl-level-3", after="anneal"),
@@ -58,7 +58,7 @@ CONTRASTS = {
     "level 1 against level 3 data": ("rl-level-1", "rl-level-3"),
     "staged against single-stage": ("rl-2", "rl-single"),
 }
-"""What the ablations are held against."""
+"""What each ablation is compared with."""
 REPORTS = {
     "report": "At temperature 1.0, as the rollouts are sampled",
     "report-cool": "At temperature 0.6 and top_p 0.95, as the papers measure",
@@ -68,7 +68,7 @@ REPORTS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What one seed has come to: its checkpoints' URIs, and by checkpoint what its reports say."""
+    """One seed's checkpoints by URI, and by checkpoint what its reports say."""
 
     seed: int
     checkpoints: dict[str, str]
@@ -77,7 +77,7 @@ class Run:
 
 @dataclass(frozen=True)
 class House:
-    """Where the artifacts lie, who is told of each, and what was started to make them."""
+    """Where the artifacts lie, who is told of each, and the stages that were started."""
 
     laptop: Laptop
     say: Callable[[str], None]
@@ -95,8 +95,8 @@ class House:
             process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, env=environment)
         self.running.append(process)
         if process.wait():
-            said = log.read_text(encoding="utf-8").strip().splitlines() or ["nothing"]
-            msg = f"{stage} {name} failed: {said[-1]}; its log is {log}"
+            lines = log.read_text(encoding="utf-8").strip().splitlines() or ["its log is empty"]
+            msg = f"{stage} {name} failed: {lines[-1]}; its log is {log}"
             raise ServiceFailed(msg)
         self.say(f"  {stage:9} {name:22} {time.monotonic() - started:6.1f} s")
         return target
@@ -123,7 +123,7 @@ def results(say: Callable[[str], None], laptop: Laptop, jobs: int) -> bool:
 
 @contextmanager
 def _stopped_on_error(house: House) -> Iterator[None]:
-    """Leave no stage behind that nobody waits for. One that trains saves what it has, and the next try goes on from there."""
+    """On an error, end all running stages. A training saves a checkpoint, and the next try goes on from it."""
     try:
         yield
     except BaseException:
@@ -156,24 +156,25 @@ def _data(house: House) -> tuple[str, dict[str, dict[str, str]]]:
 def _go_on(house: House, inputs: Mapping[str, dict[str, str]], run: Run, steps: Sequence[Step]) -> None:
     """Make and measure further checkpoints of one seed."""
     for step in steps:
-        name, given = f"{step.name}-seed-{run.seed}", inputs[step.stage] | {"checkpoint": run.checkpoints[step.after]}
-        run.checkpoints[step.name] = house.make(step.stage, f"results-{name}", step.recipe, seed=run.seed, **given)
+        name, read = f"{step.name}-seed-{run.seed}", inputs[step.stage] | {"checkpoint": run.checkpoints[step.after]}
+        run.checkpoints[step.name] = house.make(step.stage, f"results-{name}", step.recipe, seed=run.seed, **read)
         run.measured[step.name] = _measured(house, name, run.checkpoints[step.name])
 
 
 def _measured(house: House, name: str, checkpoint: str) -> dict[str, Any]:
     """What the reports say of a checkpoint, by recipe: all are asked the same questions with the same random numbers."""
-    said = {}
+    outcomes = {}
     for recipe in REPORTS:
         report = house.make("report", f"results-{name}{recipe.removeprefix('report')}", f"results/{recipe}", checkpoint=checkpoint)
-        said[recipe] = gains.outcomes(report)
-    return said
+        outcomes[recipe] = gains.outcomes(report)
+    return outcomes
 
 
 def page(runs: Sequence[Run], steps: Sequence[Step]) -> str:
     """Tables and chart in Markdown, of the checkpoints that ``steps`` have made."""
     by_recipe = {
-        recipe: {run.seed: {name: said[recipe] for name, said in run.measured.items()} for run in runs} for recipe in REPORTS
+        recipe: {run.seed: {name: outcomes[recipe] for name, outcomes in run.measured.items()} for run in runs}
+        for recipe in REPORTS
     }
     return "\n".join(_section(title, by_recipe[recipe], steps) for recipe, title in REPORTS.items())
 

@@ -27,14 +27,14 @@ S3_OFFSETS = (0, 1, 2, 3, 4, 10, 11, 12, 13, 14)
 
 
 def here(store: str) -> Laptop:
-    """This checkout's services: with the ports they were started with while any runs, else as the environment says now."""
+    """This checkout's services: while any runs, with the ports they were started with; else as the environment says now."""
     laptop = Laptop.here(store)
     started = laptop.as_started()
     return started if any(running(started).values()) else laptop
 
 
 def services(laptop: Laptop) -> list[Service]:
-    """All that run, slowest to start first."""
+    """All services, the slowest to start first."""
     airflow, binaries = str(AIRFLOW), Path(sys.executable).parent
     artifacts = "s3://mlflow/artifacts" if laptop.store == "s3" else (laptop.home / "mlflow" / "artifacts").as_uri()
     others = [
@@ -52,22 +52,22 @@ def services(laptop: Laptop) -> list[Service]:
 
 
 def start(laptop: Laptop, say: Callable[[str], None], without: Collection[str] = ()) -> list[str]:
-    """Start what does not run yet, and wait until all answer. Returns what was started. Raises ServiceFailed."""
-    asked = [service for service in services(laptop) if service.name not in without]
-    wanted = [service for service in asked if processes.find(laptop, service.name) is None]
-    if wanted:
-        _check(laptop, wanted)
+    """Start what does not run yet, and wait until all answer. Returns the names of those started. Raises ServiceFailed."""
+    all_services = [service for service in services(laptop) if service.name not in without]
+    missing = [service for service in all_services if processes.find(laptop, service.name) is None]
+    if missing:
+        _check(laptop, missing)
         _prepare(laptop)
-        early = [service for service in wanted if service.name in {"mlflow", "s3"}]
+        early = [service for service in missing if service.name in {"mlflow", "s3"}]
         for service in early:
             processes.start(laptop, service)
         _migrate(laptop, say)
-        say(f"starting {', '.join(service.name for service in wanted)}")
-        for service in wanted:
+        say(f"starting {', '.join(service.name for service in missing)}")
+        for service in missing:
             if service not in early:
                 processes.start(laptop, service)
-    _wait(laptop, {service.name for service in asked})
-    return [service.name for service in wanted]
+    _wait(laptop, {service.name for service in all_services})
+    return [service.name for service in missing]
 
 
 def start_one(laptop: Laptop, name: str) -> None:
@@ -87,8 +87,8 @@ def stop(laptop: Laptop) -> list[str]:
 
 def running(laptop: Laptop) -> dict[str, int | None]:
     """The pid of each service, None for one that does not run."""
-    found = {service.name: processes.find(laptop, service.name) for service in services(laptop)}
-    return {name: process.pid if process else None for name, process in found.items()}
+    by_name = {service.name: processes.find(laptop, service.name) for service in services(laptop)}
+    return {name: process.pid if process else None for name, process in by_name.items()}
 
 
 def _seaweed(laptop: Laptop, binaries: Path) -> list[str]:
@@ -114,20 +114,20 @@ def _seaweed_keys() -> dict[str, str]:
     return {f"WEED_JWT_{use}_KEY": secrets.token_urlsafe(32) for use in uses}
 
 
-def _check(laptop: Laptop, wanted: Sequence[Service]) -> None:
-    """Refuse early, with what to do, what would fail late and in a log."""
+def _check(laptop: Laptop, missing: Sequence[Service]) -> None:
+    """Raise ServiceFailed for what would otherwise fail later, in a log."""
     if not AIRFLOW.is_file():
-        msg = f"{AIRFLOW} is not there: run `make venv` first"
+        msg = f"{AIRFLOW} does not exist: run `make venv` first"
         raise ServiceFailed(msg)
     laptop.home.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(laptop.home).free
     if free < NEEDS_BYTES:
         msg = f"{laptop.home}: {free / 1024**3:.1f} GiB free, 2 GiB needed; make room, or set STILLHOUSE_HOME to another disk"
         raise ServiceFailed(msg)
-    for service in wanted:
+    for service in missing:
         name = LISTENS.get(service.name)
         first = laptop.ports[name] if name else 0
-        taken = [first + each for each in (S3_OFFSETS if service.name == "s3" else (0,)) if name and _taken(first + each)]
+        taken = [first + offset for offset in (S3_OFFSETS if service.name == "s3" else (0,)) if name and _taken(first + offset)]
         if taken:
             msg = f"port {taken[0]} is in use, {service.name} needs it; stop what listens there, or set {name} to another port"
             raise ServiceFailed(msg)
@@ -151,12 +151,12 @@ def _prepare(laptop: Laptop) -> None:
 
 
 def _migrate(laptop: Laptop, say: Callable[[str], None]) -> None:
-    """Make Airflow's tables once; the marker is written when they are whole."""
+    """Create Airflow's tables once; the marker is written when they are complete."""
     done = laptop.airflow_home / "migrated"
     if done.is_file():
         return
     for left in laptop.airflow_home.glob("airflow.db*"):
-        # Cut off while it was made: half of its tables would be taken for all of them.
+        # A migration that was cut off left half of the tables; Airflow would take them for all.
         left.unlink()
     say("making Airflow's database (once)")
     log = laptop.log("migrate")

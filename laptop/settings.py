@@ -32,7 +32,7 @@ class Laptop:
 
     @classmethod
     def here(cls, store: str) -> "Laptop":
-        """The one of this checkout, or below ``STILLHOUSE_HOME``; ports from the environment. Raises ServiceFailed."""
+        """The services of this checkout, or below ``STILLHOUSE_HOME``; ports from the environment. Raises ServiceFailed."""
         home = Path(os.environ.get("STILLHOUSE_HOME") or CHECKOUT / ".stillhouse").absolute() / store
         ports = {name: _port(name, default) for name, default in PORTS.items()}
         for name, other in itertools.combinations(ports, 2):
@@ -42,7 +42,7 @@ class Laptop:
         return cls(store, home, ports)
 
     def as_started(self) -> "Laptop":
-        """The same with the ports that its services were started with, where that is on record."""
+        """The same with the recorded ports of its running services, if there is a record."""
         recorded = self.home / "ports.json"
         return replace(self, ports=json.loads(recorded.read_text(encoding="utf-8"))) if recorded.is_file() else self
 
@@ -77,17 +77,17 @@ class Laptop:
 
     @cached_property
     def secrets(self) -> dict[str, str]:
-        """Passwords and keys, made once, readable by their owner only."""
+        """Passwords and keys, generated once, readable by their owner only."""
         path = self.home / "secrets.json"
         if not path.is_file():
             names = ("admin_password", "jwt_secret", "session_secret", "s3_access_key", "s3_secret_key")
-            made = {name: secrets.token_urlsafe(16) for name in names}
-            made["fernet_key"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-            write_private(path, json.dumps(made))
+            values = {name: secrets.token_urlsafe(16) for name in names}
+            values["fernet_key"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+            write_private(path, json.dumps(values))
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
     def store_environment(self) -> dict[str, str]:
-        """What the store needs: nothing for files, endpoint and keys for S3."""
+        """The store's variables: none for files, endpoint and keys for S3."""
         if self.store == "file":
             return {}
         return {
@@ -96,9 +96,9 @@ class Laptop:
         }  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        """Of the services and, through Airflow, of the stages."""
+        """The environment of the services and, through Airflow, of the stages."""
         foreign = ("AIRFLOW", "PYTHON", "MLFLOW", "VIRTUAL_ENV", *(("AWS_",) if self.store == "s3" else ()))
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         own = {
             "STILLHOUSE_RUNNER": "process",
             "STILLHOUSE_SCHEDULE": "",
@@ -110,7 +110,7 @@ class Laptop:
             "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
             "PYTHONPATH": str(CHECKOUT),
         }  # fmt: skip
-        return kept | own | self.store_environment() | self._airflow()
+        return inherited | own | self.store_environment() | self._airflow()
 
     def _airflow(self) -> dict[str, str]:
         """Airflow's settings: SQLite, LocalExecutor, one user; short sleeps, since every hop of the path waits for them."""
@@ -137,7 +137,7 @@ def program() -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, from its first byte on, and that is there whole or not at all."""
+    """Write a file atomically that only its owner can read, from its first byte on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, unfinished = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:

@@ -12,6 +12,7 @@ from stillhouse.errors import ServiceFailed
 T = TypeVar("T")
 
 RESTARTS = 3
+LINE_CHARS = 200
 
 
 class Supervisor:
@@ -43,11 +44,11 @@ class Supervisor:
             return otherwise
 
     def _revive(self, name: str) -> None:
-        last = services.last_line(self._laptop, name)
+        log = self._laptop.log(name)
         if self._restarts[name] == RESTARTS:
-            msg = f"{name} died {RESTARTS + 1} times: {last}; read {self._laptop.log(name)}"
+            msg = f"{name} died {RESTARTS + 1} times: {services.last_line(self._laptop, name)[:LINE_CHARS]}; read {log}"
             raise ServiceFailed(msg)
         self._restarts[name] += 1
-        self._say(f"{name} died ({last}): starting it again")
+        self._say(f"{name} died, its log is {log}: starting it again")
         services.start_one(self._laptop, name)
         self._patience = time.monotonic() + services.READY_WITHIN_S

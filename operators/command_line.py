@@ -8,7 +8,8 @@ from operators.templates import Template, as_template
 from stillhouse import stages
 from stillhouse.execution.command import command
 
-Inputs = Mapping[str, str | Sequence[str]]
+Text = str | Template
+Inputs = Mapping[str, Text | Sequence[Text]]
 NO_INPUTS: Inputs = MappingProxyType({})
 NO_RESOURCES: Mapping[str, str] = MappingProxyType({})
 DOLLAR = "$$"
@@ -16,19 +17,19 @@ DOLLAR = "$$"
 
 
 def arguments(
-    stage: str, recipe: str, overrides: str, inputs: Inputs, target: str, *, dollar: str = "$", **launch: Any
+    stage: str, recipe: Text, overrides: Text, inputs: Inputs, target: Text, *, dollar: str = "$", **launch: Any
 ) -> list[str]:
     """``stillhouse STAGE …``: the recipe, then what the trigger form overrides.
 
-    A ``Template`` is rendered; every other string arrives at the stage as it is. ``dollar`` is written for each dollar sign in one.
+    A ``Template`` is rendered; every string arrives at the stage as it is. ``dollar`` is written for each dollar sign in one.
     ``launch``: ``program``, ``processes`` and ``rendezvous`` of ``command``.
     """
 
-    def quoted(text: str) -> Template:
-        return text if isinstance(text, Template) else as_template(text.replace("$", dollar))
+    def quoted(value: Text) -> str:
+        return as_template(value if isinstance(value, Template) else value.replace("$", dollar))
 
     layers = [quoted(layer) for layer in ([recipe] if overrides == "{}" else [recipe, overrides])]
-    uris = {name: [quoted(uri) for uri in ([given] if isinstance(given, str) else given)] for name, given in inputs.items()}
+    listed = {name: [uris] if isinstance(uris, Text) else uris for name, uris in inputs.items()}
+    quoted_inputs = {name: [quoted(uri) for uri in uris] for name, uris in listed.items()}
     ranks = stages.entry_of(stage).ranks
-    # Kubernetes' client writes YAML, which knows no class of ours.
-    return [str(word) for word in command(stage, config=layers, inputs=uris, output=quoted(target), ranks=ranks, **launch)]
+    return command(stage, config=layers, inputs=quoted_inputs, output=quoted(target), ranks=ranks, **launch)

@@ -14,14 +14,19 @@ REPORT = Asset("report")
 
 
 def announce(context: Any, result: Any = None) -> Iterator[Metadata]:
-    """An operator's ``post_execute``: read the manifest of its ``target``, and say so in the event of every outlet.
+    """An operator's ``post_execute``: read the manifest at its ``target`` and put its facts into the event of every outlet.
 
-    Raises MissingInput where the stage ended well and yet published nothing.
+    Raises MissingInput if the stage ended well but published nothing.
     """
     task = context["task"]
     if not task.outlets:
         return
-    found = manifest.load(task.target, "target")
+    published = manifest.load(task.target, "target")
     for asset in task.outlets:
-        facts = {"uri": task.target, "fingerprint": found.fingerprint, "version": found.version, "metrics": dict(found.metrics)}
+        facts = {
+            "uri": task.target,
+            "fingerprint": published.fingerprint,
+            "version": published.version,
+            "metrics": dict(published.metrics),
+        }
         yield Metadata(asset, extra=facts)

@@ -18,7 +18,7 @@ from kubernetes_asyncio.client import BatchV1Api, CoreV1Api
 from urllib3.exceptions import HTTPError
 
 from operators import events, pod_outcome, podspec, ranks
-from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
 from operators.links import LINKS
 from operators.placement import GPU
 from operators.retries import Outage
@@ -30,8 +30,8 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 class StageJob(KubernetesJobOperator):
     """Run ``stillhouse STAGE …`` on ``nodes`` nodes; the arguments, the pods' rights and the ends are StagePod's.
 
-    All pods start or none is of use: with a Kueue queue the Job is admitted as a whole. The first pod that fails ends the Job. The
-    Job is gone once the task has ended. Rank 0's log is carried on into the task's while it runs, the other ranks' when it ended.
+    With a Kueue queue the Job is admitted as a whole. The first pod that fails ends the Job. The Job is deleted when the task ends.
+    The task's log follows rank 0 while it runs, and gets the other ranks' logs at the end.
     """
 
     template_fields: Sequence[str] = (*KubernetesJobOperator.template_fields, "target")
@@ -39,8 +39,8 @@ class StageJob(KubernetesJobOperator):
     operator_extra_links = LINKS
 
     def __init__(
-        self, *, stage: str, recipe: str, target: str, nodes: int, overrides: str = "{}", inputs: Inputs = NO_INPUTS,
-        parent_run: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
+        self, *, stage: str, recipe: Text, target: Text, nodes: int, overrides: Text = "{}", inputs: Inputs = NO_INPUTS,
+        parent_run: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.target = as_template(target)
         processes = int(resources_needed.get(GPU, 1))
@@ -60,7 +60,7 @@ class StageJob(KubernetesJobOperator):
         )  # fmt: skip
 
     def execute(self, context: Any) -> None:
-        """Start the Job, or carry on with the one that an earlier try left running, and wait for its end without a worker."""
+        """Start the Job, or carry on with one that an earlier try left running, and defer until it ends."""
         request = self.build_job_request_obj(context)
         request.metadata.labels = request.metadata.labels | self._get_ti_pod_labels(context, include_try_number=False)
         with pod_outcome.refusals():
@@ -74,7 +74,7 @@ class StageJob(KubernetesJobOperator):
         self.defer(trigger=trigger, method_name="execute_complete")
 
     def execute_complete(self, context: Any, event: dict[str, Any], **_: Any) -> None:
-        """Log what the ranks said and delete the Job; raise the words of the rank that failed, as StagePod does."""
+        """Log what the ranks wrote, delete the Job, and raise the failure of the rank that says most."""
         name, namespace = event["name"], event["namespace"]
         pods = self.client.list_namespaced_pod(namespace, label_selector=f"batch.kubernetes.io/job-name={name}").items
         try:
@@ -86,7 +86,7 @@ class StageJob(KubernetesJobOperator):
             raise _failure(pods, event["message"])
 
     def _write_rank(self, pod: Any, since: Any) -> None:
-        """Its log. That of a lost node or of a container that never began cannot be read: the Job's end matters more."""
+        """Log what the rank wrote. The log of a lost node or of a container that never started cannot be read."""
         self.log.info("rank %d, %s:", _rank(pod), pod.metadata.name)
         try:
             self._write_logs(pod, since_time=since)
@@ -95,22 +95,22 @@ class StageJob(KubernetesJobOperator):
 
     def _left_running(self, namespace: str, context: Any) -> k8s.V1Job | None:
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)
-        found = self.job_client.list_namespaced_job(namespace, label_selector=selector).items
-        kept = [job for job in found if not (job.metadata.deletion_timestamp or self.hook.is_job_failed(job))]
-        return next(iter(kept), None)
+        jobs = self.job_client.list_namespaced_job(namespace, label_selector=selector).items
+        running = [job for job in jobs if not (job.metadata.deletion_timestamp or self.hook.is_job_failed(job))]
+        return next(iter(running), None)
 
 
 class StageJobTrigger(KubernetesJobTrigger):
-    """Waits for a Job's end and carries rank 0's log on; a task that is marked or cleared takes the Job and its pods along."""
+    """Waits for the end of a Job and follows rank 0's log; marking or clearing the task deletes the Job and its pods."""
 
     read_until: Any = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Under this module's name: the provider's trigger leaves the Job."""
+        """Under this module's name: the provider's trigger would leave the Job running."""
         return "operators.job.StageJobTrigger", super().serialize()[1]
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """How the Job ended, and until when rank 0's log was carried on."""
+        """How the Job ended, and up to when rank 0's log was read."""
         following = asyncio.create_task(self._follow())
         try:
             async for event in super().run():
@@ -119,14 +119,14 @@ class StageJobTrigger(KubernetesJobTrigger):
             following.cancel()
 
     async def _follow(self) -> None:
-        """Log what rank 0 said since the last time, again and again. What cannot be read now is read at the end."""
+        """Log what rank 0 wrote since the last look. What cannot be read now is read at the end."""
         manager = AsyncPodManager(self.hook, callbacks=[])
         first = f"batch.kubernetes.io/job-name={self.job_name},{INDEX}=0"
         while True:
             with suppress(AsyncApiException, ClientError, KubernetesApiError, TimeoutError):
                 async with self.hook.get_conn() as connection:
-                    found = await CoreV1Api(connection).list_namespaced_pod(self.job_namespace, label_selector=first)
-                for pod in [pod for pod in found.items if pod.status.phase not in {None, "Pending"}]:
+                    pods = await CoreV1Api(connection).list_namespaced_pod(self.job_namespace, label_selector=first)
+                for pod in [pod for pod in pods.items if pod.status.phase not in {None, "Pending"}]:
                     self.read_until = await manager.fetch_container_logs_before_current_sec(
                         pod, container_name=self.base_container_name, since_time=self.read_until
                     )

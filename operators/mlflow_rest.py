@@ -1,7 +1,7 @@
 """The few calls to MLflow's REST API that the control side makes, without mlflow.
 
 ``MLFLOW_TRACKING_URI`` names the server, ``MLFLOW_TRACKING_USERNAME`` and ``…_PASSWORD`` log in. ``STILLHOUSE_MLFLOW_URL`` is the
-address that people's browsers reach it by, where that is another one.
+address by which browsers reach it, if that differs.
 """
 
 import json
@@ -21,28 +21,28 @@ TIMEOUT_S = 30
 
 
 def server() -> str:
-    """Its address; empty where there is none."""
+    """The server's address; empty if nothing is tracked."""
     return os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
 
 
 def pages() -> str:
-    """Its address for browsers."""
+    """The server's address for browsers."""
     return os.environ.get("STILLHOUSE_MLFLOW_URL", "").rstrip("/") or server()
 
 
 def experiment() -> str:
-    """The id of the experiment ``MLFLOW_EXPERIMENT_NAME``; made if there is none."""
+    """The id of the experiment ``MLFLOW_EXPERIMENT_NAME``; created if it does not exist."""
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    made = call("experiments/create", {"name": name}, unless="RESOURCE_ALREADY_EXISTS")
-    if made:
-        return str(made["experiment_id"])
+    created = call("experiments/create", {"name": name}, unless="RESOURCE_ALREADY_EXISTS")
+    if created:
+        return str(created["experiment_id"])
     return str(call(f"experiments/get-by-name?{urlencode({'experiment_name': name})}")["experiment"]["experiment_id"])
 
 
 def call(path: str, body: dict[str, Any] | None = None, unless: str | None = None) -> dict[str, Any]:
-    """One request; empty where it is refused with the error code ``unless``.
+    """Make one request. Returns an empty answer if the server refuses with the error code ``unless``.
 
-    Raises AirflowFailException where it is refused otherwise, Outage where the server does not answer or fails.
+    Raises AirflowFailException for any other refusal, Outage if the server does not answer or fails.
     """
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"} | _login()

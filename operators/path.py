@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from operators import parent
+from operators.command_line import Text
 from operators.placement import cpu, model
 from operators.stage import operator_of
 from operators.templates import Template
@@ -11,7 +12,7 @@ from stillhouse import stages
 
 
 def stage(
-    name: str, *, recipe: str = "", overrides: str = "{}", outlets: Sequence[Any] = (), priority: int = 1, cores: int = 1,
+    name: str, *, recipe: str = "", overrides: Text = "{}", outlets: Sequence[Any] = (), priority: int = 1, cores: int = 1,
     reuse: bool = False, **inputs: Any,
 ) -> Any:  # fmt: skip
     """The task that makes the artifact ``name`` by ``{profile}/{recipe}`` from ``inputs``, each one task or a list of them.
@@ -25,7 +26,7 @@ def stage(
     previous = {"previous": "latest"} if reuse else {}
     task = operator_of(where)(
         task_id=name, stage=entry.name, recipe=Template(f"@{{{{ params.profile }}}}/{recipe}"), overrides=overrides,
-        inputs={key: [source.target for source in tasks] for key, tasks in sources.items()} | previous,
+        inputs={key: [Template(source.target) for source in tasks] for key, tasks in sources.items()} | previous,
         target=Template(f"{{{{ artifact('{name}') }}}}"), parent_run=parent.RUN_ID, outlets=list(outlets), priority_weight=priority,
         **where,
     )  # fmt: skip

@@ -15,7 +15,7 @@ PENDING_S = 12 * 3600
 
 
 def cpu(n: int = 1, image: str = "worker") -> dict[str, Any]:
-    """``n`` cores and the slots of the pool ``cpu`` that stand for them; ``image`` is a directory of ``images/``."""
+    """``n`` cores, and as many slots of the pool ``cpu``; ``image`` is a directory of ``images/``."""
     resources = {"cpu": str(n), "memory": f"{n * MEMORY_PER_CPU_GI}Gi"}
     return {"pool": "cpu", "pool_slots": n, "resources_needed": resources, "image": _image(image)} | _nodes("cpu")
 
@@ -28,11 +28,10 @@ def gpu(n: int = 1, image: str = "train", nodes: int = 1) -> dict[str, Any]:
 
 
 def model(image: str, cores: int = 1, *, trains: bool = False) -> dict[str, Any]:
-    """Where a stage runs that loads a model: a GPU on a cluster, ``cores`` where stages are child processes.
+    """Where a stage that loads a model runs: on a GPU of a cluster, or on ``cores`` if stages are child processes.
 
-    What trains takes ``STILLHOUSE_TRAIN_GPUS`` GPUs of each of ``STILLHOUSE_TRAIN_NODES`` nodes; where stages are child processes,
-    as many processes of this machine. ``STILLHOUSE_MODELS_ON=cpu`` is a cluster without GPUs: the image ``train`` has what runs
-    small models on cores.
+    A training takes ``STILLHOUSE_TRAIN_GPUS`` GPUs on each of ``STILLHOUSE_TRAIN_NODES`` nodes, or as many child processes.
+    ``STILLHOUSE_MODELS_ON=cpu`` means a cluster without GPUs: the image ``train`` runs small models on cores.
     """
     gpus = int(os.environ.get("STILLHOUSE_TRAIN_GPUS", "1")) if trains else 1
     nodes = int(os.environ.get("STILLHOUSE_TRAIN_NODES", "1")) if trains else 1
@@ -43,7 +42,7 @@ def model(image: str, cores: int = 1, *, trains: bool = False) -> dict[str, Any]
 
 def pairs(text: str) -> dict[str, str]:
     """``a=1,b=2`` as a mapping: how a variable of the environment names node labels."""
-    return dict(each.strip().split("=", 1) for each in text.split(",") if "=" in each)
+    return dict(pair.strip().split("=", 1) for pair in text.split(",") if "=" in pair)
 
 
 def pending_s() -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 
 from operators import events, podspec
-from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
 from operators.links import LINKS
 from operators.placement import GPU
 from operators.pod_outcome import PodOutcome
@@ -16,11 +16,11 @@ from operators.templates import as_template
 class StagePod(KubernetesPodOperator):
     """Run ``stillhouse STAGE …`` in a pod without rights: no root, no token, a read-only image, one scratch volume.
 
-    A training on several GPUs has a process to each.
+    A training on several GPUs has one process per GPU.
 
-    Deferred while the pod runs, so that hours of training hold no worker. The pod is gone once the task has ended, in whatever way:
-    its log and last words are in the task's log. A retry carries on with a pod that still runs; else the stage resumes from the
-    parts it published.
+    The task is deferred while the pod runs, so that hours of training hold no worker. However the task ends, the pod is deleted;
+    its log and last words are in the task's log. A retry carries on with a pod that still runs; otherwise the stage resumes from
+    the parts it published.
     """
 
     template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "target")
@@ -28,13 +28,13 @@ class StagePod(KubernetesPodOperator):
     operator_extra_links = LINKS
 
     def __init__(
-        self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",
-        endpoints: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
+        self, *, stage: str, recipe: Text, target: Text, overrides: Text = "{}", inputs: Inputs = NO_INPUTS, parent_run: Text = "",
+        endpoints: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.target = as_template(target)
         run = as_template(parent_run)
         options = podspec.options(stage, resources_needed, run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
-        options["env_vars"] |= {"STILLHOUSE_ENDPOINTS": str(as_template(endpoints))} if endpoints else {}
+        options["env_vars"] |= {"STILLHOUSE_ENDPOINTS": as_template(endpoints)} if endpoints else {}
         options["post_execute"] = events.announce
         processes = int(resources_needed.get(GPU, 1))
         super().__init__(

@@ -1,4 +1,4 @@
-"""What every pod of a stage looks like: rights, volumes, variables, labels.
+"""What every pod of a stage looks like: rights, volumes, environment, labels.
 
 Read from the environment that the chart gives to Airflow:
 
@@ -9,7 +9,7 @@ Read from the environment that the chart gives to Airflow:
     STILLHOUSE_SCRATCH_SIZE     the scratch volume's limit          STILLHOUSE_PENDING_S        how long a pod may wait for a node
     STILLHOUSE_CPU_SHARE        of its cores that a pod reserves
 
-What is not set is left to the cluster.
+The cluster decides what is not set.
 """
 
 import os
@@ -28,12 +28,13 @@ PASSED_ON = (
     "STILLHOUSE_ROLLOUT_WEIGHTS", "STILLHOUSE_ROLLOUT_TENSOR_PARALLEL", "STILLHOUSE_ROLLOUT_MEMORY",
     "STILLHOUSE_TENSOR_PARALLEL", "STILLHOUSE_MAX_MODEL_LEN", "STILLHOUSE_CONCURRENCY", "STILLHOUSE_OUTAGE_S",
     "STILLHOUSE_REQUEST_TIMEOUT_S", "STILLHOUSE_BATCH_ROWS", "STILLHOUSE_GPUS", "STILLHOUSE_ISOLATION",
+    "STILLHOUSE_SPOOL", "STILLHOUSE_TRACKING_PATIENCE_S",
 )  # fmt: skip
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
 USER = 10001
 SELECTOR = {"app.kubernetes.io/part-of": "stillhouse", "app.kubernetes.io/component": "stage"}
-"""The labels of every pod and job that a stage's task made: network policies and the reaper go by them."""
+"""The labels of every pod and job of a stage: network policies and the reaper select by them."""
 OWNER = {
     "stillhouse/dag-id": "{{ ti.dag_id }}",
     "stillhouse/task-id": "{{ ti.task_id }}",
@@ -42,17 +43,17 @@ OWNER = {
 }
 """Annotations that name the task instance. Airflow's own labels are cut and hashed, from which no task can be told."""
 GRACE_S = 120
-"""From SIGTERM to SIGKILL: what a stage gets on preemption to finish its part, close its MLflow run and remove its scratch."""
+"""From SIGTERM to SIGKILL: the time a preempted stage has to finish its part, close its MLflow run and remove its scratch."""
 STARTUP_S = 1800
 """How long images may take to be pulled: those with CUDA have several gigabytes."""
 LOGGED_EVERY_S = 10
-"""How often the log of a running pod is carried on into the task's."""
+"""How often the task's log follows that of a running pod."""
 
 
 def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: int, image: str = "") -> dict[str, Any]:
     """Arguments of a pod operator that a DAG may override."""
     volumes, mounts = _volumes(resources)
-    given = {
+    deployment = {
         "namespace": os.environ.get("STILLHOUSE_NAMESPACE"),
         "service_account_name": os.environ.get("STILLHOUSE_SERVICE_ACCOUNT"),
         "image_pull_policy": os.environ.get("STILLHOUSE_PULL_POLICY"),
@@ -60,11 +61,11 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "image_pull_secrets": _references("STILLHOUSE_PULL_SECRET"),
         "env_from": _secrets(),
     }
-    return {name: value for name, value in given.items() if value} | {
+    return {name: value for name, value in deployment.items() if value} | {
         "name": f"stage-{stage}",
         "labels": labels(stage),
         "annotations": OWNER | {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
-        "env_vars": variables(parent_run, slots, image),
+        "env_vars": environment(parent_run, slots, image),
         "container_resources": k8s.V1ResourceRequirements(requests=_reserved(resources), limits=dict(resources)),
         "volumes": volumes,
         "volume_mounts": mounts,
@@ -100,33 +101,33 @@ def rights() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def variables(parent_run: str, slots: int, image: str) -> dict[str, str]:
+def environment(parent_run: str, slots: int, image: str) -> dict[str, str]:
     """The stage's environment, without credentials; its manifest names the image."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    own = {"MLFLOW_RUN_ID": str(parent_run), "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
+    own = {"MLFLOW_RUN_ID": parent_run, "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
     cache = MODELS if os.environ.get("STILLHOUSE_MODEL_CACHE") else f"{SCRATCH}/models"
     # The image is read-only: what libraries cache goes to the scratch volume too.
     return passed | own | {"STILLHOUSE_SCRATCH": SCRATCH, "TMPDIR": SCRATCH, "HOME": SCRATCH, "HF_HOME": cache}
 
 
 def _reserved(resources: Mapping[str, str]) -> dict[str, str]:
-    """All that the pod may use, but for cores where ``STILLHOUSE_CPU_SHARE`` is below 1: then stages share those of a node."""
+    """What the pod reserves: all it may use; with ``STILLHOUSE_CPU_SHARE`` below 1 only that share of its cores."""
     share = float(os.environ.get("STILLHOUSE_CPU_SHARE", "1"))
     cores = {"cpu": f"{round(1000 * float(resources['cpu']) * share)}m"} if share < 1 and "cpu" in resources else {}
     return dict(resources) | cores
 
 
 def _volumes(resources: Mapping[str, str]) -> tuple[list[k8s.V1Volume], list[k8s.V1VolumeMount]]:
-    """Scratch, and where they are asked for the model cache and the shared memory that NCCL and data loaders need."""
+    """Scratch; the model cache if the chart has one; on GPUs the shared memory that NCCL and data loaders need."""
     scratch = k8s.V1EmptyDirVolumeSource(size_limit=os.environ.get("STILLHOUSE_SCRATCH_SIZE"))
-    made = {"scratch": (SCRATCH, {"empty_dir": scratch})}
+    mounted = {"scratch": (SCRATCH, {"empty_dir": scratch})}
     claim = os.environ.get("STILLHOUSE_MODEL_CACHE")
     if claim:
-        made["models"] = (MODELS, {"persistent_volume_claim": k8s.V1PersistentVolumeClaimVolumeSource(claim_name=claim)})
+        mounted["models"] = (MODELS, {"persistent_volume_claim": k8s.V1PersistentVolumeClaimVolumeSource(claim_name=claim)})
     if GPU in resources:
-        made["shared-memory"] = (SHARED_MEMORY, {"empty_dir": k8s.V1EmptyDirVolumeSource(medium="Memory")})
-    volumes = [k8s.V1Volume(name=name, **source) for name, (_, source) in made.items()]
-    return volumes, [k8s.V1VolumeMount(name=name, mount_path=path) for name, (path, _) in made.items()]
+        mounted["shared-memory"] = (SHARED_MEMORY, {"empty_dir": k8s.V1EmptyDirVolumeSource(medium="Memory")})
+    volumes = [k8s.V1Volume(name=name, **source) for name, (_, source) in mounted.items()]
+    return volumes, [k8s.V1VolumeMount(name=name, mount_path=path) for name, (path, _) in mounted.items()]
 
 
 def _references(variable: str) -> list[k8s.V1LocalObjectReference]:

@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from operators import events
-from operators.command_line import NO_INPUTS, NO_RESOURCES, Inputs, arguments
+from operators.command_line import NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
 from operators.links import LINKS
 from operators.placement import GPU
 from operators.retries import Outage
@@ -20,9 +20,9 @@ from operators.templates import as_template
 from stillhouse.errors import REFUSED, TRY_AGAIN
 
 LAST_WORDS = ("error", "try again")
-"""What a stage's own last line begins with."""
+"""How a stage's own last line begins."""
 KILL_AFTER_S = 5.0
-"""What a stage gets to close its MLflow run and to remove its scratch directory."""
+"""The time a stage has to close its MLflow run and remove its scratch directory."""
 
 
 class StageProcess(BaseOperator):
@@ -36,8 +36,8 @@ class StageProcess(BaseOperator):
     operator_extra_links = LINKS
 
     def __init__(
-        self, *, stage: str, recipe: str, target: str, overrides: str = "{}", inputs: Inputs = NO_INPUTS, parent_run: str = "",
-        endpoints: str = "", resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", nodes: int = 1,
+        self, *, stage: str, recipe: Text, target: Text, overrides: Text = "{}", inputs: Inputs = NO_INPUTS, parent_run: Text = "",
+        endpoints: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", nodes: int = 1,
         node_selector: Mapping[str, str] = NO_RESOURCES, processes: int = 1, **kwargs: Any,
     ) -> None:  # fmt: skip
         # Image, nodes and all resources but GPUs are for StagePod: a laptop has what it has, in one environment.
@@ -92,14 +92,16 @@ class StageProcess(BaseOperator):
 
     def _environment(self) -> dict[str, str]:
         """This process's variables without Airflow's own, plus the parent run and the threads that the slots stand for."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "PYTHONPATH"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "PYTHONPATH"))
+        }
         added = {
             "MLFLOW_RUN_ID": self.parent_run or "",
             "OMP_NUM_THREADS": str(max(1, self.pool_slots // self._processes)),
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
         }
-        return kept | added | ({"STILLHOUSE_ENDPOINTS": self.endpoints} if self.endpoints else {})
+        return inherited | added | ({"STILLHOUSE_ENDPOINTS": self.endpoints} if self.endpoints else {})
 
 
 def _signal_group(process: "subprocess.Popen[str]", number: signal.Signals) -> None:

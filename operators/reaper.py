@@ -1,6 +1,6 @@
 """Delete what stages left on the cluster once no living task owns it: after a killed scheduler, a lost triggerer, a deleted run.
 
-A task that ends deletes its own pod; this is for the ends that nobody saw. The owner is read from annotations (``podspec.OWNER``).
+A task that ends deletes its own pod; the reaper is for the ends that nobody saw. Annotations name the owner (``podspec.OWNER``).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,16 +20,16 @@ States = Callable[[str, str], Mapping[str, str | None]]
 def reap(clients: Mapping[str, Any], namespace: str, states: States) -> list[str]:
     """Delete every orphan; returns the names. ``clients`` has the APIs ``core``, ``batch`` and ``apps``."""
     known = cache(states)
-    # All that there is before any state: what a task makes in between would be held against a state from before it began.
+    # List all objects before any state is read: an object younger than the states would look like an orphan.
     owned = list(_owned(clients, namespace))
-    doomed = [each for each in owned if not _alive(each[1], known)]
-    return [f"{kind} {body.metadata.name}" for kind, body, delete in doomed if _deleted(delete, body, namespace)]
+    orphans = [(kind, body, delete) for kind, body, delete in owned if not _alive(body, known)]
+    return [f"{kind} {body.metadata.name}" for kind, body, delete in orphans if _deleted(delete, body, namespace)]
 
 
 def _owned(clients: Mapping[str, Any], namespace: str) -> Iterator[tuple[str, Any, Callable[..., Any]]]:
-    """Everything that stages and teachers made and that is not on its way out, with what deletes it.
+    """Everything of stages and teachers that is not being deleted yet, with the call that deletes it.
 
-    Jobs and deployments take their pods along.
+    Jobs and deployments delete their pods.
     """
     core, batch, apps = clients["core"], clients["batch"], clients["apps"]
     kinds = [
@@ -55,7 +55,7 @@ def _alive(body: Any, states: States) -> bool:
 
 
 def _deleted(delete: Callable[..., Any], body: Any, namespace: str) -> bool:
-    """Delete it with all it owns; False where it went by itself in the meantime."""
+    """Delete the object with all it owns; False if it was gone already."""
     from kubernetes.client.exceptions import ApiException
 
     try:

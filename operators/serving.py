@@ -1,4 +1,4 @@
-"""The Kubernetes objects of a teacher: made, asked after, deleted."""
+"""The Kubernetes objects of a teacher: created, checked, deleted."""
 
 import hashlib
 import os
@@ -43,7 +43,7 @@ def objects(unique: str, settings: Mapping[str, Any], owner: Mapping[str, str]) 
 
 
 def make(unique: str, settings: Mapping[str, Any], owner: Mapping[str, str]) -> None:
-    """Make both; what is there already stays."""
+    """Create both, unless they exist."""
     hook, namespace = _cluster()
     deployment, service = objects(unique, settings, owner)
     _unless(EXISTS, hook.core_v1_client.create_namespaced_service, namespace, service)
@@ -53,8 +53,8 @@ def make(unique: str, settings: Mapping[str, Any], owner: Mapping[str, str]) -> 
 def ready(unique: str) -> bool:
     """Whether every replica answers its health check, so that vLLM has loaded the model."""
     hook, namespace = _cluster()
-    found = hook.apps_v1_client.read_namespaced_deployment(unique, namespace)
-    return bool((found.status.ready_replicas or 0) >= found.spec.replicas)
+    deployment = hook.apps_v1_client.read_namespaced_deployment(unique, namespace)
+    return bool((deployment.status.ready_replicas or 0) >= deployment.spec.replicas)
 
 
 def delete(unique: str) -> None:
@@ -88,7 +88,7 @@ def _cluster() -> tuple[Any, str]:
 
 
 def _unless(status: int, call: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-    """Call; an answer of ``status`` says that it was done before."""
+    """Make the call; an answer of ``status`` means that it was made before."""
     try:
         call(*arguments, **options)
     except ApiException as error:

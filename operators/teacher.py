@@ -1,10 +1,10 @@
-"""A teacher as a service: one vLLM deployment that several stages of a run ask, made before the first and deleted after the last.
+"""A teacher as a service: one vLLM deployment for several stages of a run, created before the first and deleted after the last.
 
     teacher = serve("qwq-32b", model="Qwen/QwQ-32B", gpus=2, replicas=4)
     teacher.ready >> [responses, report] >> teacher.stop
 
-Stages with ``engine: openai`` are given ``endpoints=teacher.endpoints``. The teacher goes after a failure too, and with the reaper
-where its run is gone. Where stages are processes nothing is made: ``STILLHOUSE_ENDPOINTS`` of the environment holds.
+Pass ``endpoints=teacher.endpoints`` to stages with ``engine: openai``. The teacher is deleted after a failure too, and by the
+reaper if its run is gone. If stages are processes no teacher is created: ``STILLHOUSE_ENDPOINTS`` names what they ask.
 """
 
 import os
@@ -49,7 +49,7 @@ def serve(name: str, model: str, *, gpus: int = 1, replicas: int = 1, arguments:
 
 
 def _start(word: str, settings: dict[str, Any], stop_id: str) -> None:
-    """Make the deployment and its service; a second try finds them there."""
+    """Create the deployment and its service; a second try finds them."""
     if _served_elsewhere():
         return
     from operators import serving
@@ -69,7 +69,7 @@ def _ready(word: str, name: str) -> PokeReturnValue:
 
 
 def _stop(word: str) -> None:
-    """Delete what was made; nothing there is well too."""
+    """Delete both, if they exist."""
     if _served_elsewhere():
         return
     from operators import serving

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from stillhouse.sampling.config import Sampling
-from stillhouse.verification.verifier import Verifier
-
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sources.config import ExtensionSource
 from stillhouse.verification.verdict import Verdict, VerificationRequest
+from stillhouse.verification.verifier import Verifier
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
 

@@ -1,7 +1,7 @@
 """On a GPU: SFT tokens/s and MFU, a GRPO step and its split, each against bare TRL in one run. ``pytest -s tests/gpu``.
 
-Speed is printed, and asserted as a ratio alone; run on an idle GPU with ``stillhouse[worker,train]`` installed, and vLLM beside it
-to measure rollouts by it.
+Speeds are printed; only their ratio is asserted. Run on an idle GPU with ``stillhouse[worker,train]`` installed, and with vLLM
+to measure its rollouts.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ from tests.perf.measure import table
 
 AIM = 0.97
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
-"""Of bf16 matrix products without sparsity, by the makers' data sheets."""
+"""Of bf16 matrix products without sparsity, from the makers' data sheets."""
 
 pytestmark = [
     pytest.mark.gpu,

@@ -16,7 +16,8 @@ from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import tables
 from stillhouse.errors import EngineFailed
 from stillhouse.execution.execute import execute
-from stillhouse.sampling.engine import Request, Sampling, load
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Request, load
 from stillhouse.stages import responses, rl, screened, sft
 from stillhouse.training import models
 from stillhouse.training.config import FromCheckpoint, FromScratch

@@ -61,12 +61,14 @@ def test_form_value_within_bounds_or_none_is_taken(field, value):
 
 def test_overrides_hold_only_what_was_set_with_its_type():
     params = dict.fromkeys(params_of("t", Config)) | {"t__rate": 1e-5, "t__flag": False, "t__kind": "b"}
-    rendered = Environment(autoescape=False).from_string(overrides_of("t", Config)).render(params=params)
+    rendered = Environment(autoescape=False).from_string(str(overrides_of("t", Config))).render(params=params)
     assert json.loads(rendered) == {"rate": 1e-5, "flag": False, "kind": "b"}
 
 
 def test_overrides_of_an_untouched_form_are_empty():
     rendered = (
-        Environment(autoescape=False).from_string(overrides_of("t", Config)).render(params=dict.fromkeys(params_of("t", Config)))
+        Environment(autoescape=False)
+        .from_string(str(overrides_of("t", Config)))
+        .render(params=dict.fromkeys(params_of("t", Config)))
     )
     assert json.loads(rendered) == {}

@@ -31,7 +31,6 @@ def test_text_as_a_template_renders_to_itself(text):
 
 
 def test_template_of_our_own_is_rendered():
-    assert as_template(Template("{{ x }}")) == "{{ x }}"
     assert SandboxedEnvironment().from_string(as_template(Template("{{ x }}"))).render(x=1) == "1"
 
 

@@ -12,9 +12,9 @@ from stillhouse.benchmarks.datasets import questions
 from stillhouse.benchmarks.evaluation import evaluate
 from stillhouse.sampling.engine import Request, load, response
 from stillhouse.stages import report, sft
-from stillhouse.stages.verified import verdicts
 from stillhouse.training.config import FromScratch
 from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.scoring import verdicts
 from stillhouse.vocabulary.rows import Question, Selected
 from tests.perf.measure import table, timed
 

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from stillhouse.artifacts import frames, tables
 from stillhouse.grading import levels, tally
-from stillhouse.grading.config import PassThresholds, SolvedShares
 from stillhouse.grading.keys import Keys, Seen
+from stillhouse.grading.thresholds import StatedThresholds
 from stillhouse.selection import decision
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS, SOLVED_SHARES
 from stillhouse.vocabulary.rows import Question, Response, Verified
 from tests.perf.measure import Measured, measured, table
 
@@ -86,13 +87,16 @@ def _answers(asked, model, row_type):
     score = (rng.random((asked.height, SAMPLES)).argsort(axis=1) < passed[:, None]).astype(float)
     score[(asked["category"] == "science").to_numpy()] *= 5
     samples = asked.select(pl.col("question_id").repeat_by(SAMPLES).explode())
+    threshold = asked["category"].replace_strict(PASS_THRESHOLDS, return_dtype=pl.Float64).to_numpy().repeat(SAMPLES)
     made = samples.with_columns(
         model=pl.lit(model), prompt_kind=pl.lit("question"), round=pl.lit(1, pl.Int32),
         sample_index=pl.Series(np.tile(np.arange(SAMPLES, dtype=np.int32), asked.height)), verify_score=pl.Series(score.ravel()),
     )  # fmt: skip
     if row_type is Verified:
         unset = {"method": pl.lit("bench"), "detail": pl.lit(""), "seconds": pl.lit(0.0), "content_id": pl.lit("")}
-        return made.with_columns(kind=pl.lit("correct"), passed=pl.col("verify_score") > 0.5, **unset)
+        return made.with_columns(
+            kind=pl.lit("correct"), passed=pl.col("verify_score") > 0.5, threshold=pl.Series(threshold), **unset
+        )
     text = pl.format("<think>{}</think><answer>{}</answer>", "sample_index", "verify_score")
     numbers = {"prompt_tokens": pl.lit(9, pl.Int32), "completion_tokens": pl.lit(12, pl.Int32), "seed": pl.lit(0, pl.Int64)}
     fixed = {"think": "x", "answer": "y", "finish_reason": "stop", "sampling_id": "bench"}
@@ -132,10 +136,10 @@ def our_group_by(directory: Path) -> None:
 
 
 def _tallied(directory: Path):
-    asked = tally.asked(directory / "questions")
+    asked = tally.question_table(directory / "questions")
     keys = Keys(asked["question_id"])
-    verdicts = keys.read(directory / "verified", Verified, "verify_score")
-    found, _ = tally.tally(verdicts, Seen(asked.height), tally.limits(PassThresholds(), asked))
+    verdicts = keys.read(directory / "verified", Verified, tally.VERDICT_COLUMNS)
+    found, _ = tally.tally_by_model(verdicts, asked.height, Seen(asked.height), StatedThresholds(asked["category"]))
     return asked, {keys.models[number]: each for number, each in found.items()}
 
 
@@ -145,8 +149,8 @@ def level(directory: Path) -> None:
     models = sorted(found)
     columns = [column for place, model in enumerate(models) for column in found[model].columns(place)]
     roles = {"small": "1.5b", "medium": "7b", "reference": "7b", "strongest": "r1"}
-    book = levels.grade(asked.with_columns(columns), len(models), "indicator", 1)
-    levels.place_levels(book, {role: models.index(name) for role, name in roles.items()}, SolvedShares(), 0)
+    grades = levels.grades_table(asked.with_columns(columns), len(models), "indicator", 1)
+    levels.with_levels(grades, {role: models.index(name) for role, name in roles.items()}, SOLVED_SHARES, 0)
 
 
 def grade(directory: Path) -> None:
@@ -160,8 +164,7 @@ def grade(directory: Path) -> None:
 
 def decide(directory: Path) -> None:
     """Selection without its texts: Algorithm 1, annealing and RL levels, checked and joined by key."""
-    responses, graded = (directory / "responses",), directory / "graded" / "output"
-    decision.decide(_selection(), directory / "questions", responses, directory / "verified", None, graded)
+    decision.decide(_selection(), _selected_inputs(directory, directory))
 
 
 def select(directory: Path) -> None:
@@ -170,11 +173,16 @@ def select(directory: Path) -> None:
 
     scratch = directory / "selected"
     scratch.mkdir()
-    inputs = selected.Inputs(
+    selected.run(_selection(), _selected_inputs(directory, scratch))
+
+
+def _selected_inputs(directory: Path, scratch: Path):
+    from stillhouse.stages import selected
+
+    return selected.Inputs(
         scratch=scratch, questions=directory / "questions", responses=(directory / "responses",), verified=directory / "verified",
         graded=directory / "graded" / "output",
     )  # fmt: skip
-    selected.run(_selection(), inputs)
 
 
 def _selection():

@@ -10,7 +10,8 @@ from multiprocessing import get_context
 
 from stillhouse.stages.verified import Config
 from stillhouse.verification import math
-from stillhouse.verification.pool import Request, VerifierPool
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.verdict import VerificationRequest
 from tests.perf.measure import table, timed
 
 PER_KIND = 150
@@ -69,14 +70,14 @@ MIXED = tuple(KINDS)[:6]
 """The kinds, in equal shares, of the mixed set."""
 
 
-def requests(kind: str, count: int = PER_KIND) -> list[Request]:
+def requests(kind: str, count: int = PER_KIND) -> list[VerificationRequest]:
     """A third written as the reference is, a third otherwise and right, a third wrong."""
     draw = random.Random(kind)
     drawn = (KINDS[kind](draw) for _ in range(count))
-    return [Request("math", PROSE % made[number % 3], made[0]) for number, made in enumerate(drawn)]
+    return [VerificationRequest("math", PROSE % made[number % 3], made[0]) for number, made in enumerate(drawn)]
 
 
-def alone(request: Request) -> bool:
+def alone(request: VerificationRequest) -> bool:
     """math-verify as its users call it, its own time limit included."""
     from math_verify import parse, verify
 
@@ -86,11 +87,11 @@ def alone(request: Request) -> bool:
 def warm() -> None:
     """Load math-verify in this process, without its words about time limits."""
     logging.disable(logging.CRITICAL)
-    math.warm()
-    alone(Request("math", "\\boxed{1}", "2"))
+    math.MathVerifier().warm()
+    alone(VerificationRequest("math", "\\boxed{1}", "2"))
 
 
-def measure(workers: int, sets: dict[str, list[Request]]) -> None:
+def measure(workers: int, sets: dict[str, list[VerificationRequest]]) -> None:
     """Both verifiers on the same answers: how fast, and whether they ever disagree."""
     rows = []
     with ProcessPoolExecutor(workers, get_context("spawn"), warm) as peers, VerifierPool(20, workers) as pool:
@@ -112,8 +113,8 @@ def hostile(timeout_s: float) -> None:
     rows = []
     with VerifierPool(timeout_s, 1) as pool:
         for name, answer in HOSTILE.items():
-            list(pool.verify([Request("math", "\\boxed{m=7}", "7")]))
-            request = Request("math", f"\\boxed{{{answer or '9' * 10**9}}}", "7")
+            list(pool.verify([VerificationRequest("math", "\\boxed{m=7}", "7")]))
+            request = VerificationRequest("math", f"\\boxed{{{answer or '9' * 10**9}}}", "7")
             with timed() as timing:
                 (verdict,) = pool.verify([request])
             rows.append([name, timing.seconds, verdict.kind, str(verdict.verify_score)])
@@ -124,8 +125,8 @@ def burst(workers: int, timeout_s: float) -> None:
     """2,000 right answers at once, with some hostile ones among them: none may come out as 0."""
     makers, draw = list(KINDS.values()), random.Random(0)
     drawn = (makers[number % len(makers)](draw) for number in range(2000))
-    right = [Request("math", PROSE % otherwise, reference) for reference, otherwise, _ in drawn]
-    bad = [Request("math", f"\\boxed{{{HOSTILE[name]}}}", "7") for name in ("power tower", "factorial", "binomial")]
+    right = [VerificationRequest("math", PROSE % otherwise, reference) for reference, otherwise, _ in drawn]
+    bad = [VerificationRequest("math", f"\\boxed{{{HOSTILE[name]}}}", "7") for name in ("power tower", "factorial", "binomial")]
     started = time.perf_counter()
     with VerifierPool(timeout_s, workers) as pool:
         verdicts = list(pool.verify([*right[:500], *bad, *right[500:]]))
@@ -140,7 +141,9 @@ def burst(workers: int, timeout_s: float) -> None:
 def main() -> None:
     workers, timeout_s = len(os.sched_getaffinity(0)), Config().timeout_s
     by_kind = {kind: requests(kind) for kind in KINDS}
-    mixed: Sequence[Request] = [each[number] for number in range(PER_KIND) for each in (by_kind[kind] for kind in MIXED)]
+    mixed: Sequence[VerificationRequest] = [
+        each[number] for number in range(PER_KIND) for each in (by_kind[kind] for kind in MIXED)
+    ]
     a_tenth = [*mixed, *by_kind["left to math-verify"][: len(mixed) // 9]]
     random.Random(0).shuffle(a_tenth)
     measure(workers, {**by_kind, "mixed: the first six": list(mixed), "mixed, and a tenth left to math-verify": a_tenth})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.sandbox.runner import PORTABLE, Sandbox
-from stillhouse.verification.verdict import Request
+from stillhouse.verification.verdict import VerificationRequest
 from tests.perf.measure import best_of, table, timed
 
 PYTHON = str(Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
@@ -91,7 +91,9 @@ def problems() -> None:
     inputs = [f"100 {' '.join(str(seed * number * 7919 % 1009) for number in range(1, 101))}" for seed in range(1, TESTS + 1)]
     outputs = [printed(SOLUTION, text) for text in inputs]
     tests = json.dumps({"call_type": "std", "inputs": inputs, "outputs": outputs})
-    asked = [Request("code", f"```python\n{SOLUTION}# {number}\n```", None, test_cases=tests) for number in range(PROBLEMS)]
+    asked = [
+        VerificationRequest("code", f"```python\n{SOLUTION}# {number}\n```", None, test_cases=tests) for number in range(PROBLEMS)
+    ]
     with VerifierPool(10) as pool:
         list(pool.verify(asked[: 4 * CORES]))
         with timed() as ours:

@@ -1,4 +1,7 @@
-"""The sft and rl stages, and bare TRL on the same rows with the same settings: what they cost, for CPUs and for GPUs."""
+"""The cost of the sft and rl stages, and of bare TRL on the same rows with the same settings, on CPUs and GPUs.
+
+Libraries are imported in functions, since they read what ``quiet`` sets when they are imported.
+"""
 
 import json
 import os
@@ -12,7 +15,6 @@ from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.stages import rl, sft
 from stillhouse.training.config import FromCheckpoint, FromScratch
-from stillhouse.training.rl import rollout_engine
 from stillhouse.vocabulary.rows import Question, Selected
 
 PROMPTS = {"system_prompt": "none", "suffix": "none"}
@@ -20,13 +22,13 @@ PROMPTS = {"system_prompt": "none", "suffix": "none"}
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a comparison is."""
+    """The size of a comparison."""
 
     init: FromScratch
     sft: sft.Config
     rl: rl.Config
     thought_words: int
-    """Length of what is thought in an example."""
+    """Words of thinking in an example."""
 
 
 CPU = Scale(  # the model of the laptop profile
@@ -41,7 +43,7 @@ GPU = Scale(
     rl.Config(steps=6, group_size=16, prompts_per_step=8, max_tokens=512, **PROMPTS),
     thought_words=700,
 )
-"""A model of 0.9B parameters with random weights: how fast it is trained does not depend on them."""
+"""A model of 0.9B parameters with random weights; its speed in training does not depend on them."""
 
 
 def with_engine(scale: Scale, engine: str) -> Scale:
@@ -51,31 +53,31 @@ def with_engine(scale: Scale, engine: str) -> Scale:
 
 @dataclass
 class Cost:
-    """What steps cost, the first aside, in which much is made once: seconds of wall and of CPU each, and tokens in all steps."""
+    """Wall and CPU seconds per step, without the first step, which also sets up, and tokens in all steps."""
 
     tokens: float = 0.0
     last: dict[str, float] = field(default_factory=dict)
-    """What was logged of the last step."""
+    """Metrics logged for the last step."""
     ends: list[tuple[float, float]] = field(default_factory=list)
-    """Wall and CPU clock when each step ended."""
+    """Wall and CPU clock at the end of each step."""
 
     def end(self) -> None:
-        """A step has ended."""
+        """Note the end of a step."""
         self.ends.append((time.perf_counter(), time.process_time()))
 
     @property
     def step_s(self) -> float:
-        """Wall seconds a step."""
+        """Wall seconds per step."""
         return (self.ends[-1][0] - self.ends[0][0]) / (len(self.ends) - 1)
 
     @property
     def step_cpu_s(self) -> float:
-        """Seconds of this process's CPU time a step."""
+        """CPU seconds of this process per step."""
         return (self.ends[-1][1] - self.ends[0][1]) / (len(self.ends) - 1)
 
     @property
     def step_tokens(self) -> float:
-        """Tokens a step."""
+        """Tokens per step."""
         return self.tokens / len(self.ends)
 
 
@@ -133,6 +135,8 @@ def trl_rl(directory: Path, scale: Scale) -> Cost:
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
+    from stillhouse.training.rl import rollout_engine
+
     config = scale.rl
     model, tokenizer = _model(directory)
     batch = config.prompts_per_step * config.group_size
@@ -176,7 +180,7 @@ def _of_trainer(trainer: Any) -> Cost:
     cost = Cost()
 
     class Clock(TrainerCallback):
-        """Tells the cost of every step's end."""
+        """Notes the end of every step."""
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             cost.end()
@@ -204,7 +208,7 @@ def _passes(batch: int) -> tuple[int, int]:
 
 
 def _machine(directory: Path, batch: int) -> dict[str, Any]:
-    """What both sides are told of the machine."""
+    """Trainer arguments about the machine, for both sides."""
     from stillhouse.training.progress import machine_arguments
 
     rows_each, accumulation = _passes(batch)
@@ -215,19 +219,19 @@ def _machine(directory: Path, batch: int) -> dict[str, Any]:
 
 
 def n_parameters(directory: Path) -> int:
-    """Of the prepared checkpoint."""
+    """The number of parameters of the prepared checkpoint."""
     return int(_model(directory)[0].num_parameters())
 
 
 def flops_per_token(directory: Path, scale: Scale) -> float:
-    """Floating-point operations to train on a token: 6 to a parameter, and attention (PaLM, App. B)."""
+    """Floating-point operations per trained token: 6 per parameter, and attention (PaLM, App. B)."""
     config = json.loads((directory / "initial" / "output" / "config.json").read_text())
     attention = 12 * config["num_hidden_layers"] * config["hidden_size"] * scale.sft.max_length
     return 6.0 * n_parameters(directory) + attention
 
 
 def quiet() -> None:
-    """No bars and no hub."""
+    """Turn off progress bars and the hub."""
     os.environ.update({"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"})
     from transformers.utils import logging
 

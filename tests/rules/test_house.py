@@ -93,7 +93,7 @@ def test_counts_are_told_by_their_type_not_by_the_start_of_a_name(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_environment_is_read_where_it_may_be(path):
-    """Everything else asks ``execution.environment``, which says what a variable may hold. Setting a library's variable is no reading."""
+    """Everything else asks ``execution.environment``, which checks what a variable holds."""
     reads = set()
     for node in ast.walk(tree(path)):
         called = isinstance(node, ast.Call) and ast.unparse(node.func)

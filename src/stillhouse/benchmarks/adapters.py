@@ -13,6 +13,7 @@ from stillhouse.errors import BadRows
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
+from stillhouse.vocabulary.text import ending
 
 LETTERS = "ABCDEFGHIJ"
 CHOICE_ORDER_SEED = 0
@@ -40,7 +41,7 @@ def gsm8k(rows: Iterable[DatasetRow], source: str) -> Iterator[Question]:
     for row in rows:
         _, mark, result = row["answer"].rpartition("####")
         if not mark:
-            msg = f"benchmark {source}: an answer has no #### before its result: {row['answer'][-80:]!r}; is this GSM8K?"
+            msg = f"benchmark {source}: an answer has no #### before its result: {ending(row['answer'], 80)!r}; is this GSM8K?"
             raise BadRows(msg)
         yield question(row["question"], source, reference=result.strip().replace(",", ""))
 

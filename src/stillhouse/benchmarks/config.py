@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator
 from stillhouse.benchmarks.definitions import bare_name, pinned
 from stillhouse.benchmarks.published_results import known_model
 from stillhouse.execution.contract import StageInputs
-from stillhouse.sampling.engine import Sampling
+from stillhouse.sampling.config import Sampling
 from stillhouse.vocabulary.settings import StageConfig
 
 

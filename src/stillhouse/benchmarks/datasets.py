@@ -4,8 +4,7 @@ A file is ``{STILLHOUSE_BENCHMARKS}/{name}.jsonl`` or ``.parquet``; the variable
 data set with several splits, the one file has an extra column, ``split``.
 """
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,16 +16,31 @@ from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 from stillhouse import sources
 from stillhouse.artifacts import store
 from stillhouse.artifacts.scratch import scratch_directory
+from stillhouse.benchmarks import adapters, livecodebench
 from stillhouse.benchmarks.adapters import DatasetRow
-from stillhouse.benchmarks.definitions import Benchmark, HubDataset, bare_name, definition, pinned
+from stillhouse.benchmarks.definitions import AdapterName, Benchmark, HubDataset, bare_name, definition, pinned
 from stillhouse.errors import BadConfig, BadRows, MissingInput, one_line
 from stillhouse.exchange.files import Bad, objects, sha256
+from stillhouse.execution import environment
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.text import shortened
 
 SUFFIXES = (".jsonl", ".parquet")
 VARIABLE = "STILLHOUSE_BENCHMARKS"
 MAX_LINE_BYTES = 2**30
 """Longest line read: the hidden tests of one LiveCodeBench problem take many megabytes."""
+
+DatasetAdapter = Callable[[Iterable[DatasetRow], str], Iterator[Question]]
+"""``adapter(rows, name)`` yields the questions of the benchmark ``name``, which goes into their ``source`` column."""
+
+ADAPTERS: dict[AdapterName, DatasetAdapter] = {
+    "problems": adapters.problems,
+    "gsm8k": adapters.gsm8k,
+    "ifeval": adapters.ifeval,
+    "gpqa": adapters.gpqa,
+    "mmlu": adapters.mmlu,
+    "livecodebench": livecodebench.questions,
+}
 
 
 def questions(name: str) -> list[Question]:
@@ -63,7 +77,7 @@ def read(dataset: HubDataset, name: str, data: str) -> Iterator[Question]:
         )
         raise BadConfig(msg)
     rows = _file_rows(name, data) if data.startswith("sha256-") else _hub_rows(dataset, name, data)
-    yield from dataset.adapter(rows, name)
+    yield from ADAPTERS[dataset.adapter](rows, name)
 
 
 def _hub_rows(dataset: HubDataset, name: str, commit: str) -> Iterator[DatasetRow]:
@@ -76,15 +90,16 @@ def _hub_rows(dataset: HubDataset, name: str, commit: str) -> Iterator[DatasetRo
                 rows = datasets.load_dataset(dataset.name, dataset.subset, split=split, revision=commit)
             yield from (DatasetRow(row, split=split) for row in rows)
     except (OSError, ValueError, EOFError, datasets.exceptions.DatasetsError, HTTPError) as error:
+        why = shortened(one_line(error), 300)
         msg = (
-            f"benchmark {name}: {dataset.name} at {commit} cannot be read from the hub ({one_line(error)[:300]}); check commit, "
+            f"benchmark {name}: {dataset.name} at {commit} cannot be read from the hub ({why}); check commit, "
             f"network and HF_TOKEN, or put the rows in {name}.jsonl below {VARIABLE} and write {name}@sha256-DIGEST"
         )
         raise MissingInput(msg) from error
 
 
 def _file_rows(name: str, data: str) -> Iterator[DatasetRow]:
-    root = os.environ.get(VARIABLE)
+    root = environment.text(VARIABLE)
     if not root:
         msg = f"benchmark {name}@{data}: {VARIABLE} is not set; set it to the directory or s3:// prefix that holds {name}.jsonl"
         raise MissingInput(msg)

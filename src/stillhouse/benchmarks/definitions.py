@@ -7,18 +7,21 @@ entry point or as ``module:attribute``, and pinned as ``NAME@VERSION``.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
-from stillhouse.benchmarks import adapters, livecodebench
 from stillhouse.errors import BadConfig
 from stillhouse.execution import extensions
 from stillhouse.sources.config import Arithmetic, HumanEval, Spec, Worded
 from stillhouse.vocabulary.rows import Question
 
+AdapterName = Literal["problems", "gsm8k", "ifeval", "gpqa", "mmlu", "livecodebench"]
+Window = tuple[str, str]
+"""First and last month, as ``2024-08``."""
+
 DATA = re.compile(r"[0-9a-f]{40}|sha256-[0-9a-f]{12,64}")
+LIVECODEBENCH = re.compile(r"livecodebench-(\d\d)(0[1-9]|1[0-2])-(\d\d)(0[1-9]|1[0-2])")
 
 
 class BenchmarkQuestions(Protocol):
@@ -31,11 +34,10 @@ class BenchmarkQuestions(Protocol):
 
 @dataclass(frozen=True)
 class HubDataset:
-    """A data set on the Hugging Face hub, and the adapter that turns its rows into questions."""
+    """A data set on the Hugging Face hub, and the adapter (see ``datasets.ADAPTERS``) that turns its rows into questions."""
 
     name: str
-    adapter: Callable[[Iterable[adapters.DatasetRow], str], Iterator[Question]]
-    """``adapter(rows, source)`` yields the questions; ``source`` goes into their ``source`` column."""
+    adapter: AdapterName
     subset: str | None = None
     splits: tuple[str, ...] = ("test",)
     files: str | None = None
@@ -70,15 +72,15 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "word-problems": Benchmark(2, Worded(name="word-problems benchmark", count=60, seed=20_240_003, distinct=True)),
     "humaneval": Benchmark("1.0.3", HumanEval(name="humaneval benchmark", version="1.0.3")),
-    "aime-2024": Benchmark(1, HubDataset("HuggingFaceH4/aime_2024", adapters.problems, splits=("train",))),
-    "aime-2025": Benchmark(1, HubDataset("math-ai/aime25", adapters.problems)),
-    "math-500": Benchmark(1, HubDataset("HuggingFaceH4/MATH-500", adapters.problems)),
-    "gsm8k": Benchmark(1, HubDataset("openai/gsm8k", adapters.gsm8k, subset="main")),
-    "ifeval": Benchmark(1, HubDataset("google/IFEval", adapters.ifeval, splits=("train",))),
+    "aime-2024": Benchmark(1, HubDataset("HuggingFaceH4/aime_2024", "problems", splits=("train",))),
+    "aime-2025": Benchmark(1, HubDataset("math-ai/aime25", "problems")),
+    "math-500": Benchmark(1, HubDataset("HuggingFaceH4/MATH-500", "problems")),
+    "gsm8k": Benchmark(1, HubDataset("openai/gsm8k", "gsm8k", subset="main")),
+    "ifeval": Benchmark(1, HubDataset("google/IFEval", "ifeval", splits=("train",))),
     "gpqa-diamond": Benchmark(
-        1, HubDataset("Idavidrein/gpqa", adapters.gpqa, subset="gpqa_diamond", splits=("train",)), multiple_choice=True
+        1, HubDataset("Idavidrein/gpqa", "gpqa", subset="gpqa_diamond", splits=("train",)), multiple_choice=True
     ),
-    "mmlu": Benchmark(1, HubDataset("cais/mmlu", adapters.mmlu, subset="all", splits=("dev", "test")), multiple_choice=True),
+    "mmlu": Benchmark(1, HubDataset("cais/mmlu", "mmlu", subset="all", splits=("dev", "test")), multiple_choice=True),
 }  # fmt: skip
 """The built-in benchmarks, by name; ``livecodebench-YYMM-YYMM`` is one too, for any window of months."""
 
@@ -94,9 +96,8 @@ def definition(name: str) -> Benchmark:
 def _built_in(name: str) -> Benchmark | None:
     """The benchmark of this release; None for another name."""
     bare = bare_name(name)
-    if window := livecodebench.window(bare):
-        adapter = partial(livecodebench.questions, window=window)
-        return Benchmark(1, HubDataset("livecodebench/code_generation_lite", adapter, files="test*.jsonl"))
+    if livecodebench_window(bare):
+        return Benchmark(1, HubDataset("livecodebench/code_generation_lite", "livecodebench", files="test*.jsonl"))
     return BENCHMARKS.get(bare)
 
 
@@ -111,6 +112,13 @@ def _extension(name: str) -> Benchmark:
         )
         raise BadConfig(msg)
     return benchmark
+
+
+def livecodebench_window(name: str) -> Window | None:
+    """The months of ``livecodebench-YYMM-YYMM``; None for any other name, and for a window that ends before it begins."""
+    match = LIVECODEBENCH.fullmatch(name)
+    months = (f"20{match[1]}-{match[2]}", f"20{match[3]}-{match[4]}") if match else None
+    return months if months and months[0] <= months[1] else None
 
 
 def bare_name(name: str) -> str:

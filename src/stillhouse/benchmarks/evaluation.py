@@ -6,9 +6,11 @@ A chain is one sample of one question through all rounds.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stillhouse.sampling.engine import Engine, Sampling, response, row_seed
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Engine, response
 from stillhouse.sampling.rounds import ask_all
 from stillhouse.vocabulary.rows import Message, Question, Response, ResponseKey, Verified
+from stillhouse.vocabulary.seeds import row_seed
 
 Verify = Callable[[Mapping[str, Question], Sequence[Response]], list[Verified]]
 """Questions by id, and responses -> the verdict on each response, in order."""

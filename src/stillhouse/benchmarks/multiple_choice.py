@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 
 from stillhouse.benchmarks.adapters import LETTERS
 from stillhouse.verification.scoring import request_of
-from stillhouse.verification.verdict import Request, Verdict, unanswered
+from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.categories import FACTS
 from stillhouse.vocabulary.rows import Question, Response, Verified
+from stillhouse.vocabulary.text import shortened
 
 VERSION = "choices 1"
 """Part of the protocol: raise it when a change could read an answer differently."""
@@ -44,13 +45,13 @@ def verdicts(questions: Mapping[str, Question], responses: Sequence[Response]) -
     return verified
 
 
-def _verdict(request: Request) -> Verdict:
+def _verdict(request: VerificationRequest) -> Verdict:
     if no_answer := unanswered(request, VERSION):
         return no_answer
     answer = str(request.answer).strip()
     named = letter(answer)
     if named is None:
-        return Verdict("malformed", 0.0, VERSION, f"no choice is named in {answer[:100]!r}")
+        return Verdict("malformed", 0.0, VERSION, f"no choice is named in {shortened(answer, 100)!r}")
     if named != request.reference:
         return Verdict("wrong", 0.0, VERSION, f"got {named}, reference {request.reference}")
     return Verdict("correct", FACTS[request.category].scale, VERSION)

@@ -8,7 +8,7 @@ from stillhouse.benchmarks import multiple_choice
 from stillhouse.benchmarks.config import ReportConfig
 from stillhouse.benchmarks.definitions import definition
 from stillhouse.benchmarks.outcomes import EvaluationProtocol
-from stillhouse.sampling.engine import Sampling
+from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.openai import releases
 from stillhouse.sampling.rounds import ask
 from stillhouse.verification import scoring

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from stillhouse.benchmarks.definitions import pinned
 from stillhouse.execution.contract import StageInputs
-from stillhouse.sampling.engine import Sampling
+from stillhouse.sampling.config import Sampling
 from stillhouse.sources.config import Spec
 from stillhouse.vocabulary.settings import StageConfig
 

@@ -1,8 +1,8 @@
 """Keep fewer questions of a label: whether a question stays depends on the seed and its id alone."""
 
 from stillhouse.curation.config import LABEL_COLUMNS, Shares
-from stillhouse.sampling.engine import row_seed
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.seeds import row_seed
 
 
 def surplus(shares: Shares, seed: int, question: Question) -> str | None:

@@ -16,9 +16,10 @@ from stillhouse.curation.filters import has_reference
 from stillhouse.curation.normalised import user_text
 from stillhouse.errors import TooManyErrors
 from stillhouse.sampling import engine as engines
-from stillhouse.sampling.engine import Engine, Request, row_seed
+from stillhouse.sampling.engine import Engine, Request
 from stillhouse.vocabulary.categories import CATEGORIES
 from stillhouse.vocabulary.rows import PromptKind, Question, ResponseKey
+from stillhouse.vocabulary.seeds import row_seed
 from stillhouse.vocabulary.transcript import END_THINK
 
 DIFFICULTIES = ("very_easy", "easy", "medium", "hard", "very_hard")

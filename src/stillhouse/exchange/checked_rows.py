@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from stillhouse.exchange import refusal
 from stillhouse.exchange.files import Bad, Object
-from stillhouse.vocabulary import categories, ids
+from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.rows import Question, Response, Row, Verified
 from stillhouse.vocabulary.transcript import parse
 
@@ -37,12 +37,7 @@ class ImportedTurn(BaseModel):
     content: str
 
 
-TYPES: dict[str, Any] = {
-    "category": categories.Category,
-    "messages": Annotated[list[ImportedTurn], Field(min_length=1)],
-    "prompt_kind": Literal["question", "previous_answer", "summary"],
-    "finish_reason": Literal["stop", "length", "error"],
-}
+TYPES: dict[str, Any] = {"messages": Annotated[list[ImportedTurn], Field(min_length=1)]}
 """Columns that accept fewer values than their type."""
 LOWEST = {"round": 1, "sample_index": 0}
 BITS = {pa.int32(): 31, pa.int64(): 63}

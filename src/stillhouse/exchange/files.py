@@ -18,7 +18,7 @@ from pydantic_core import from_json, to_json
 
 from stillhouse.artifacts import store
 from stillhouse.artifacts.scratch import scratch_directory
-from stillhouse.errors import BadConfig, MissingInput, TooManyErrors
+from stillhouse.errors import BadConfig, BadRows, MissingInput, TooManyErrors
 from stillhouse.vocabulary.rows import Dropped
 
 COMPRESSIONS = {".zst": "zstd", ".gz": "gzip"}
@@ -28,6 +28,8 @@ MAX_LINE_BYTES = 16 * 2**20
 """Longest line read by default: longer than any code question with its tests, shorter than a file without line breaks."""
 CHUNK_BYTES = 2**16
 """Bytes read at once, and so the most that is lost if a compressed file is cut off."""
+FREE_BYTES, MAX_EXPANSION = 64 * 2**20, 500
+"""What a compressed file may expand to: so many bytes in any case, beyond them so many times its own size; text takes up to 50."""
 BATCH_ROWS = 256
 SHOWN_CHARS = 1000
 """Characters of a bad line that its dropped row keeps."""
@@ -140,12 +142,14 @@ def bounded(
 
 
 def lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, bytes | Bad]]:
-    """The non-blank lines, by number."""
+    """The non-blank lines, by number. Raises BadRows for a compressed file that expands as no file of rows does."""
     held: list[bytes] = []
-    size, number = 0, 1
+    size, number, expanded = 0, 1, 0
     with _open(path) as file:
         try:
             while chunk := file.read(CHUNK_BYTES):
+                expanded += len(chunk)
+                _require_rows(path, expanded)
                 *ended, rest = chunk.split(b"\n")
                 for piece in ended:
                     yield from _line(number, [*held, piece], size + len(piece), max_bytes)
@@ -167,6 +171,16 @@ def _line(number: int, pieces: list[bytes], size: int, max_bytes: int) -> Iterat
         line = line.removeprefix(BYTE_ORDER_MARK)
     if line := line.strip():
         yield number, line
+
+
+def _require_rows(path: Path, expanded: int) -> None:
+    """Raise BadRows for a compression bomb: a few kilobytes that would keep this process busy for hours."""
+    if path.suffix in COMPRESSIONS and expanded > FREE_BYTES and expanded > MAX_EXPANSION * path.stat().st_size:
+        msg = (
+            f"{path.name}: {path.stat().st_size:,} bytes expand to more than {expanded:,}, over {MAX_EXPANSION} times as many: "
+            "no file of rows does; if it is one, give it uncompressed"
+        )
+        raise BadRows(msg)
 
 
 def _open(path: Path) -> BinaryIO:

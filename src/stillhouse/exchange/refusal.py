@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stillhouse.exchange.files import Bad, Object, shown
+from stillhouse.vocabulary.text import shortened
 
 
 def describe(error: ValidationError) -> str:
@@ -25,7 +26,7 @@ def describe(error: ValidationError) -> str:
 
 def _short(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"
+    return shortened(text, 40)
 
 
 def bad(error: ValidationError, row: Object) -> Bad:

@@ -13,6 +13,7 @@ from stillhouse.errors import one_line
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused
 from stillhouse.execution.spool import Record, Spool, abandoned
 from stillhouse.vocabulary.patience import backoff_s
+from stillhouse.vocabulary.text import shortened
 
 GATHER_S = 1.0
 """How long the thread lets records gather before it sends them together."""
@@ -156,5 +157,5 @@ class Delivery(threading.Thread):
         """Say once that the server is away, after it has been away for a moment."""
         if seconds >= SAID_AFTER_S and not self._said:
             self._said = True
-            what = f"MLflow at {self._address} does not answer ({one_line(error)[:200]})"
+            what = f"MLflow at {self._address} does not answer ({shortened(one_line(error), 200)})"
             print(f"  {what}; the stage goes on, and its numbers wait on this disk", file=sys.stderr, flush=True)

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from stillhouse import errors
 from stillhouse.errors import RankLost, StillhouseError, one_line
+from stillhouse.vocabulary.text import shortened
 
 T = TypeVar("T")
 
@@ -142,7 +143,8 @@ def peers() -> Iterator[None]:
         if count() == 1 or not _broken(error):
             raise
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it next, and it would only disturb the way out
-        msg = f"the other ranks are gone ({one_line(error)[:90]}); one said why; checkpoints are kept, the next try goes on"
+        why = shortened(one_line(error), 90)
+        msg = f"the other ranks are gone ({why}); one said why; checkpoints are kept, the next try goes on"
         raise RankLost(msg) from error
 
 

@@ -22,6 +22,7 @@ from stillhouse.execution.mlflow_runs import Away, Denied, Refused, refusal
 from stillhouse.execution.spool import Record, Spool
 from stillhouse.execution.tracked_run import TABLE, Run, Tracked, Untracked, milliseconds, now_ms, say
 from stillhouse.vocabulary.masking import masked
+from stillhouse.vocabulary.text import shortened
 
 if TYPE_CHECKING:
     from stillhouse.artifacts.manifest import Link, Manifest
@@ -140,7 +141,7 @@ def _close(own: Spool, delivery: Delivery, patience_s: float) -> None:
     if own.n_thinned:
         say(f"tracking: {own.n_thinned:,} of the oldest metrics were thinned to keep the spool below {own.limit_bytes:,} bytes")
     if delivery.refused:
-        say(f"MLflow refused {len(delivery.refused)} records; first {one_line(RuntimeError(delivery.refused[0]))[:300]}")
+        say(f"MLflow refused {len(delivery.refused)} records; first {shortened(one_line(RuntimeError(delivery.refused[0])), 300)}")
 
 
 def _send_abandoned(address: str) -> Callable[[], None]:

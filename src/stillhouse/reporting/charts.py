@@ -7,7 +7,7 @@ from markupsafe import Markup
 from stillhouse.benchmarks.intervals import Interval
 from stillhouse.benchmarks.outcomes import Score
 from stillhouse.benchmarks.paired import PairedDifference
-from stillhouse.benchmarks.trajectories import RoundStep
+from stillhouse.benchmarks.trajectories import RoundStep, TrajectoryGroup
 from stillhouse.reporting import svg
 from stillhouse.reporting.svg import WIDTH, Format, Scale
 
@@ -36,27 +36,27 @@ def ladder(scores: Sequence[Score]) -> Markup:
     ]
     labels = [f"{label} · {benchmark}" for label, benchmark in rows]
     legend = [f"round {number}" for number in numbers]
-    return _intervals(labels, points, (0.0, 1.0), "{:.0%}", "{:.3f}", "pass@1 (95 % interval)", legend)
+    return _intervals(labels, points, (0.0, 1.0), "{:.0%}".format, "{:.3f}", "pass@1 (95 % interval)", legend)
 
 
 def paired(compared: Mapping[str, Sequence[PairedDifference]]) -> Markup:
     """Differences in pass@1 with their paired intervals; one colour per checkpoint."""
-    rows = [(place, label, difference) for place, (label, listed) in enumerate(compared.items()) for difference in listed]
+    rows = [(index, label, difference) for index, (label, listed) in enumerate(compared.items()) for difference in listed]
     widest = max((abs(end) for _, _, item in rows for end in (item.interval.low, item.interval.high)), default=0.0)
     reach = svg.rounded_up(max(widest, 0.01))
-    points = [(place, series, item.interval, label) for place, (series, label, item) in enumerate(rows)]
+    points = [(index, series, item.interval, label) for index, (series, label, item) in enumerate(rows)]
     labels = [f"{label} · {item.name}" for _, label, item in rows]
-    return _intervals(labels, points, (-reach, reach), "{:+.0%}", "{:+.3f}", "difference in pass@1 (95 % interval)", [])
+    return _intervals(labels, points, (-reach, reach), _signed_percent, "{:+.3f}", "difference in pass@1 (95 % interval)", [])
 
 
 def _intervals(
-    labels: Sequence[str], points: Sequence[tuple[int, int, Interval, str]], ends: tuple[float, float], tick: str, value: str,
+    labels: Sequence[str], points: Sequence[tuple[int, int, Interval, str]], ends: tuple[float, float], tick: Format, value: str,
     title: str, legend: Sequence[str],
 ) -> Markup:  # fmt: skip
     """Points with intervals, row by row; ``points``: row, series, interval, what a tooltip calls it."""
     left, height = 12 + svg.text_width(labels), max(1, len(labels)) * ROW
     scale = Scale(*ends, left, WIDTH - RIGHT)
-    marks = list(_value_axis(scale, TOP, TOP + height, tick.format, title))
+    marks = list(_value_axis(scale, TOP, TOP + height, tick, title))
     if ends[0] < 0:
         marks.append(svg.line(scale(0), TOP, scale(0), TOP + height, "zero"))
     middles = [TOP + (row + 0.5) * ROW for row in range(len(labels))]
@@ -74,24 +74,30 @@ def _intervals(
 def hesitation(steps: Sequence[RoundStep]) -> Markup:
     """Mean count of hesitation words in a response, before and after, by trajectory (Think Twice, Figs 3 and 4)."""
     words = list(steps[0].groups[0].words)
-    counts = {word: _before_and_after(steps, [group.words[word] for step in steps for group in step.groups]) for word in words}
+    counts = {
+        word: {
+            f"{name} R{number}": count
+            for name, step, group in _trajectories(steps)
+            for number, count in zip((step.number - 1, step.number), group.words[word], strict=True)
+        }
+        for word in words
+    }
     return bars(counts, "trajectory and round", "words in a response", tabulated=False)
 
 
 def lengths(steps: Sequence[RoundStep]) -> Markup:
     """Mean tokens of a response, before and after, by trajectory (Think Twice, Fig. 5)."""
-    tokens = _before_and_after(steps, [group.tokens for step in steps for group in step.groups])
-    return bars({"tokens": tokens}, "trajectory and round", "tokens of a response", tabulated=False)
-
-
-def _before_and_after(steps: Sequence[RoundStep], pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """Trajectory and round -> value."""
-    groups = [(step, group) for step in steps for group in step.groups]
-    return {
-        f"{group.name} R{number}": value
-        for (step, group), pair in zip(groups, pairs, strict=True)
-        for number, value in zip((step.number - 1, step.number), pair, strict=True)
+    counts = {
+        side: {name: group.tokens[index] for name, _, group in _trajectories(steps)}
+        for index, side in enumerate(("before", "after"))
     }
+    return bars(counts, "trajectory", "tokens of a response", tabulated=False)
+
+
+def _trajectories(steps: Sequence[RoundStep]) -> list[tuple[str, RoundStep, TrajectoryGroup]]:
+    """The name of each group, with its round if there are several steps; its step; the group."""
+    several = len(steps) > 1
+    return [(f"{group.name} to R{step.number}" if several else group.name, step, group) for step in steps for group in step.groups]
 
 
 def pass_rates(counts: Mapping[str, Mapping[str, int]]) -> Markup:
@@ -121,17 +127,17 @@ def _grouped(counts: Counts, bins: Sequence[str], left: float, band: float, scal
     """The series side by side in every bin."""
     width = band * GROUP_SHARE / max(len(counts), 1)
     for series, (label, values) in enumerate(counts.items()):
-        for place, name in enumerate(bins):
+        for index, name in enumerate(bins):
             if value := values.get(name, 0.0):
-                x = left + place * band + band * (1 - GROUP_SHARE) / 2 + series * width
+                x = left + index * band + band * (1 - GROUP_SHARE) / 2 + series * width
                 tooltip = f"{label}, {name}: {number(value)}"
                 yield svg.bar(x, scale(value), max(width - 1, 1), scale(0) - scale(value), series, tooltip)
 
 
 def _stacked(counts: Counts, bins: Sequence[str], left: float, band: float, scale: Scale) -> Iterator[Markup]:
     """The series on top of each other in every bin."""
-    for place, name in enumerate(bins):
-        below, x = 0.0, left + place * band + band * (1 - GROUP_SHARE) / 2
+    for index, name in enumerate(bins):
+        below, x = 0.0, left + index * band + band * (1 - GROUP_SHARE) / 2
         for series, (label, values) in enumerate(counts.items()):
             if value := values.get(name, 0.0):
                 bottom, top = scale(below), scale(below + value)
@@ -141,18 +147,18 @@ def _stacked(counts: Counts, bins: Sequence[str], left: float, band: float, scal
 
 def lines(points: Mapping[str, Mapping[float, float]], x: str, y: str) -> Markup:
     """One line per series over a logarithmic y axis, for series of very different sizes; zeros are left out."""
-    across = [place for values in points.values() for place in values]
+    across = [x_value for values in points.values() for x_value in values]
     up = [value for values in points.values() for value in values.values() if value > 0] or [1.0]
     left, bottom = 66.0, TOP + PLOT_HEIGHT
     x_scale = Scale(min(across), max(across), left + 12, WIDTH - RIGHT - 12)
     y_scale = Scale(min(up) / 1.3, max(up) * 1.3, bottom, TOP, logarithmic=True)
     marks = [*_upright_axis(y_scale, left, number, y), *_value_axis(x_scale, bottom, bottom, "{:g}".format, x)]
     for series, (label, values) in enumerate(points.items()):
-        places = [(place, value) for place, value in values.items() if value > 0]
-        marks.append(svg.path([(x_scale(place), y_scale(value)) for place, value in places], series))
+        shown = [(x_value, y_value) for x_value, y_value in values.items() if y_value > 0]
+        marks.append(svg.path([(x_scale(x_value), y_scale(y_value)) for x_value, y_value in shown], series))
         marks += [
-            svg.dot(x_scale(place), y_scale(value), series, f"{label}, {x} {place:g}: {number(value)}", 4)
-            for place, value in places
+            svg.dot(x_scale(x_value), y_scale(y_value), series, f"{label}, {x} {x_value:g}: {number(y_value)}", 4)
+            for x_value, y_value in shown
         ]
     return svg.figure(bottom + AXIS, f"{y} by {x}", marks, list(points))
 
@@ -174,8 +180,8 @@ def _lying(rows: Sequence[tuple[str, float, str]], title: str) -> Markup:
     room = svg.text_width(written for _, _, written in rows) + 12
     scale = Scale(0.0, max((value for _, value, _ in rows), default=0.0) or 1.0, left, WIDTH - room)
     marks = []
-    for place, (name, value, written) in enumerate(rows):
-        y = TOP + place * BAR_ROW
+    for index, (name, value, written) in enumerate(rows):
+        y = TOP + index * BAR_ROW
         marks += [
             svg.text(left - 8, y + 15, name, "end"),
             svg.bar(left, y + 2, scale(value) - left, BAR_ROW - 7, 0, f"{name}: {written}"),
@@ -208,8 +214,8 @@ def _bin_axis(bins: Sequence[str], left: float, band: float, slope: float, title
     """The horizontal axis of bins, their names tilted if they would run into each other."""
     bottom = TOP + PLOT_HEIGHT
     yield svg.line(left, bottom, WIDTH - RIGHT, bottom, "grid")
-    for place, name in enumerate(bins):
-        x = left + (place + 0.5) * band
+    for index, name in enumerate(bins):
+        x = left + (index + 0.5) * band
         yield svg.tilted(x + 4, bottom + 14, name) if slope else svg.text(x, bottom + 18, name)
     yield svg.text((left + WIDTH - RIGHT) / 2, bottom + 38 + slope, title, kind="soft")
 
@@ -218,6 +224,10 @@ def _slope(bins: Sequence[str], band: float) -> float:
     """Room below the axis for tilted names; 0 if they fit side by side."""
     widest = svg.text_width(bins)
     return 0.0 if widest + 6 <= band else 0.6 * widest
+
+
+def _signed_percent(value: float) -> str:
+    return f"{value:+.0%}" if value else "0%"
 
 
 def number(value: float) -> str:

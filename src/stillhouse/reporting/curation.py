@@ -30,7 +30,7 @@ def write_curation(output: Path, metrics: Mapping[str, float], dropped: Mapping[
 
 
 def _funnel(metrics: Mapping[str, float], dropped: Mapping[str, int]) -> dict[str, float]:
-    """Questions left after each rule that dropped any."""
+    """Questions left after each rule that dropped some."""
     left = {reason: metrics[f"n_left/{reason}"] for reason in ordered(dropped) if dropped.get(reason)}
     return {"read": metrics["n_read"], **left}
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 from stillhouse.artifacts import tables
 from stillhouse.benchmarks.evaluation import Evaluation
 from stillhouse.vocabulary.rows import Question, Response, Verified
+from stillhouse.vocabulary.text import excerpt
 
 CHAINS_SHOWN = 30
 """Wrong chains per benchmark, and as many right ones; fewer if a page would hold too many."""
@@ -97,20 +98,12 @@ def _last_rounds(rows: Iterable[KeyedRow]) -> dict[str, KeyedRow]:
 
 def _sample(name: str, label: str, question: Question, response: Response, verdict: Verified) -> Sample:
     return Sample(
-        benchmark=name, label=label, number=response.round, question=_cut(question.messages[-1]["content"]),
+        benchmark=name, label=label, number=response.round, question=excerpt(question.messages[-1]["content"], TEXT_CHARS),
         reference=question.reference_answer, think=_cut_if_any(response.think), answer=_cut_if_any(response.answer),
-        text=_cut(response.text), kind=verdict.kind, detail=verdict.detail, tokens=response.completion_tokens,
+        text=excerpt(response.text, TEXT_CHARS), kind=verdict.kind, detail=verdict.detail, tokens=response.completion_tokens,
         finish_reason=response.finish_reason,
     )  # fmt: skip
 
 
 def _cut_if_any(text: str | None) -> str | None:
-    return None if text is None else _cut(text)
-
-
-def _cut(text: str) -> str:
-    """The text without its middle, if it is too long for the page."""
-    if len(text) <= TEXT_CHARS:
-        return text
-    half = TEXT_CHARS // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters …]\n{text[-half:]}"
+    return None if text is None else excerpt(text, TEXT_CHARS)

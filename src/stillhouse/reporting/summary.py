@@ -65,7 +65,7 @@ def collect(uris: Sequence[str]) -> Summary:
 
 
 def _stage_place(manifest: Manifest) -> int:
-    """The stage's place in the path; behind all others for a stage that another release made."""
+    """The stage's place in the path; the last one for a stage that this release does not know."""
     return STAGE_NAMES.index(manifest.stage) if manifest.stage in STAGE_NAMES else len(STAGE_NAMES)
 
 

@@ -114,14 +114,14 @@ def dot(x: float, y: float, series: int, tooltip: str, radius: float = 5.0) -> M
 
 def path(points: Sequence[tuple[float, float]], series: int) -> Markup:
     """A line through points."""
-    places = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return Markup('<polyline points="{}" class="line {}"/>').format(places, color(series))
+    corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return Markup('<polyline points="{}" class="line {}"/>').format(corners, color(series))
 
 
 def figure(height: float, name: str, marks: Iterable[Markup], legend: Sequence[str] = ()) -> Markup:
     """The chart as a piece of a page. ``name`` says to a screen reader what it shows; ``legend`` names the series, in order."""
     names = Markup("").join(
-        Markup('<span><i class="{}"></i>{}</span>').format(color(place), series) for place, series in enumerate(legend)
+        Markup('<span><i class="{}"></i>{}</span>').format(color(index), series) for index, series in enumerate(legend)
     )
     key = Markup('<figcaption class="legend">{}</figcaption>').format(names) if legend else Markup("")
     drawing = Markup('<svg viewBox="0 0 {:g} {:.0f}" role="img" aria-label="{}">{}</svg>').format(

@@ -1,1 +1,1 @@
-"""How responses are asked for: prompts, engines, and the parser of what comes back."""
+"""Sampling: what to ask each model, the engines that answer, and how responses reach the disk."""

@@ -1,41 +1,43 @@
-"""A plan -> its responses: what was made before is taken over, the rest is asked for, with its progress and its cost."""
+"""A plan -> its responses: earlier ones are reused and the rest are sampled, with progress and cost."""
 
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Self
 
 from stillhouse.errors import TooManyErrors
+from stillhouse.execution import environment
 from stillhouse.execution.contract import StageInputs
-from stillhouse.sampling.engine import Engine, Request, Sampling, response
-from stillhouse.sampling.plan import Plan
-from stillhouse.sampling.published_parts import Earlier, Parts
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Engine, Request, response
+from stillhouse.sampling.plan import SamplingPlan
+from stillhouse.sampling.published_parts import EarlierResponses, PublishedParts
 from stillhouse.vocabulary.rows import ResponseKey
 
 LOG_EVERY_S = 10.0
 
 
 class Answering:
-    """The answers of one or more models, one after the other. ``max_failure_rate``: share of requests that may be given up."""
+    """Samples one model after another. ``max_failure_rate``: share of requests that may be given up."""
 
-    def __init__(self, inputs: StageInputs, parts: Parts, previous: Path | None, max_failure_rate: float) -> None:
+    def __init__(self, inputs: StageInputs, parts: PublishedParts, previous: Path | None, max_failure_rate: float) -> None:
         self._inputs, self._parts, self._max_failure_rate = inputs, parts, max_failure_rate
-        self._previous = Earlier(previous)
+        self._previous = EarlierResponses(previous)
         self.total = 0
         self._clock = Meter(inputs)
         self._reused = 0
         self._retried: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
 
-    def run(self, plan: Plan, sampling: Sampling, sampling_id: str, load: Callable[[], Engine]) -> None:
-        """Carry out a plan; the model is loaded when the first request is there. Raises TooManyErrors above the ceiling."""
+    def run(self, plan: SamplingPlan, sampling: Sampling, sampling_id: str, load: Callable[[], Engine]) -> None:
+        """Carry out a plan; the model is loaded at the first request. Raises TooManyErrors above ``max_failure_rate``."""
         before, engine = self.total, None
         while True:
             self.total = before + plan.total()
-            self._take_over(plan, sampling_id)
+            self._reuse(plan, sampling_id)
             missing = self._missing(plan)
             first = next(missing, None)
             self._report()
@@ -50,8 +52,8 @@ class Answering:
         self._parts.drops += plan.drops()
         self._report()
 
-    def _take_over(self, plan: Plan, sampling_id: str) -> None:
-        """Find the wave's responses in the parts of an earlier try, and in an earlier output; the latter are kept as new rows."""
+    def _reuse(self, plan: SamplingPlan, sampling_id: str) -> None:
+        """Take the wave's responses from parts of an earlier attempt and from an earlier output; the latter become new rows."""
         if not self._previous.keys() and not (plan.learns and self._parts.done):
             return
         known: set[ResponseKey] = set()
@@ -69,10 +71,10 @@ class Answering:
             if plan.learns:
                 plan.note(row)
 
-    def _missing(self, plan: Plan) -> Iterator[Request]:
+    def _missing(self, plan: SamplingPlan) -> Iterator[Request]:
         return (request for request in plan.wave() if request.key not in self._parts.done)
 
-    def _ask(self, plan: Plan, requests: Iterator[Request], sampling: Sampling, sampling_id: str, engine: Engine) -> None:
+    def _ask(self, plan: SamplingPlan, requests: Iterator[Request], sampling: Sampling, sampling_id: str, engine: Engine) -> None:
         for request, completion in engine.sample(requests):
             row = response(sampling, request, completion, sampling_id)
             self._retried.update(completion.retried)
@@ -91,16 +93,16 @@ class Answering:
         self._clock.report(len(self._parts.done), max(self.total, len(self._parts.done)), self._parts.failures.total())
 
     def _refuse_too_many(self, last: str) -> None:
-        lost = self._parts.failures
-        if lost.total() > self._max_failure_rate * self.total:
+        failures = self._parts.failures
+        if failures.total() > self._max_failure_rate * self.total:
             msg = (
-                f"responses: {lost.total()} of {self.total} requests were given up ({dict(lost)}; last: {last}), max_failure_rate "
-                f"allows {self._max_failure_rate:g}; what was sampled is kept: set right what they say, or raise the ceiling"
+                f"responses: {failures.total()} of {self.total} requests were given up ({dict(failures)}; last: {last}), "
+                f"max_failure_rate allows {self._max_failure_rate:g}; the sampled responses are kept: fix the cause, or raise it"
             )
             raise TooManyErrors(msg)
 
     def metrics(self, engine: str) -> dict[str, float]:
-        """What was asked for in this run, what it cost, and what went wrong on the way."""
+        """Counts of this run: sampled, reused, failed and retried requests, and their cost."""
         counts = {"n_sampled": self._clock.rows, "n_reused": self._reused, **self._counts}
         counts |= {f"n_failed/{kind}": count for kind, count in sorted(self._parts.failures.items())}
         counts |= {f"n_retried/{kind}": count for kind, count in sorted(self._retried.items())}
@@ -108,7 +110,7 @@ class Answering:
 
 
 class Meter:
-    """Counts rows, tokens and the seconds spent in sampling; a context manager around the latter."""
+    """Counts rows and tokens, and the seconds spent inside its ``with`` block."""
 
     def __init__(self, inputs: StageInputs) -> None:
         self._inputs = inputs
@@ -117,7 +119,7 @@ class Meter:
         self._started: float | None = None
         self._logged = time.monotonic()
 
-    def __enter__(self) -> "Meter":
+    def __enter__(self) -> Self:
         self._started = time.monotonic()
         return self
 
@@ -126,16 +128,16 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Spent so far."""
+        """Seconds spent so far."""
         return self._seconds + (time.monotonic() - self._started if self._started is not None else 0.0)
 
     def count(self, tokens: int) -> None:
-        """One more response."""
+        """Count one more response."""
         self.rows += 1
         self.tokens += tokens
 
     def report(self, done: int, total: int, failed: int) -> None:
-        """Say how far it is: rows, tokens a second and the time that the rest takes at the pace so far."""
+        """Report progress: rows, tokens per second, and the remaining time at this pace."""
         if not self.rows:
             self._inputs.progress(done, total, "responses")
             return
@@ -146,7 +148,7 @@ class Meter:
             self._inputs.log({"tokens_per_s": rate, "left_s": left_s, "failed": failed}, done)
 
     def cost(self, engine: str, n_correct: float) -> dict[str, float]:
-        """Tokens, seconds and (where there are GPUs) GPU-seconds to a response, and to one verified correct."""
+        """Tokens, seconds and (with GPUs) GPU-seconds per response, and per response verified correct."""
         if not self.rows:
             return {}
         spent = {"tokens": float(self.tokens), "seconds": self.seconds}
@@ -164,9 +166,9 @@ def _duration(seconds: float) -> str:
 
 
 def _gpus(engine: str) -> int:
-    """GPUs that answer: ``STILLHOUSE_GPUS``, as those behind an endpoint cannot be seen from here; else those of this process."""
-    if (named := os.environ.get("STILLHOUSE_GPUS")) is not None:
-        return int(named)
-    # Not loaded: then no model was, here.
+    """The number of GPUs: ``STILLHOUSE_GPUS``, since those behind an endpoint cannot be counted from here; else this process's."""
+    if environment.text("STILLHOUSE_GPUS"):
+        return environment.whole("STILLHOUSE_GPUS", 0, least=0)
+    # If torch is not loaded, no model runs in this process.
     torch = sys.modules.get("torch")
     return int(torch.cuda.device_count()) if torch is not None and engine != "openai" else 0

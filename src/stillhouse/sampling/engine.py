@@ -1,55 +1,20 @@
-"""The seam between stages and models: requests in, completions out, one row's result independent of the others."""
+"""The seam between stages and models: requests in, completions out, each row's result independent of the others."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-from pydantic import Field
-
-from stillhouse.vocabulary.categories import Category
-from stillhouse.vocabulary.prompts import Suffix, SystemPrompt, asked
-from stillhouse.vocabulary.rows import FinishReason, Message, Question, Response, ResponseKey
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.errors import BadConfig
+from stillhouse.execution import extensions
+from stillhouse.sampling.config import ENGINES, Sampling
+from stillhouse.vocabulary.rows import FinishReason, Message, Response, ResponseKey
 from stillhouse.vocabulary.transcript import ANSWER, END_THINK, THINK, Parsed, parse
-
-EngineName = Literal["openai", "transformers", "vllm"]
-
-
-class Sampling(StageConfig):
-    """How a model is sampled. Part of the config of every stage that samples."""
-
-    engine: EngineName = "vllm"
-    """What runs the model: vllm in this process, openai for a served one (STILLHOUSE_ENDPOINTS), transformers without vllm."""
-    temperature: float = Field(0.6, ge=0)
-    """Sampling temperature; 0 is greedy. The papers evaluate at 0.6; for distillation the papers give no value."""
-    top_p: float = Field(0.95, gt=0, le=1)
-    """Nucleus: the smallest set of tokens whose mass reaches this is sampled from."""
-    max_tokens: int = Field(32_768, ge=1)
-    """Longest response, in tokens; a response cut here has finish_reason `length`."""
-    system_prompt: SystemPrompt = "think_answer"
-    """The system prompt, by name."""
-    suffix: Suffix = "boxed"
-    """What follows each question, by name."""
-    suffixes: dict[Category, Suffix] = Field(default_factory=dict)
-    """What follows the questions of a category instead, such as ``{code: python}``."""
-    seed: int = Field(0, ge=0)
-    """With a response's key it decides that response's random numbers."""
-
-    @property
-    def sampling_id(self) -> str:
-        """Names these settings in the rows: sixteen hex digits."""
-        return hashlib.sha256(self.model_dump_json(include=set(Sampling.model_fields)).encode()).hexdigest()[:16]
-
-    def prompt(self, question: Question) -> list[Message]:
-        """The conversation that asks a question, with the system prompt and the suffix of its category."""
-        return asked(question.messages, question.category, self.system_prompt, self.suffix, self.suffixes)
 
 
 @dataclass(frozen=True)
 class Request:
-    """One response to be sampled."""
+    """One response to sample."""
 
     key: ResponseKey
     messages: Sequence[Message]
@@ -60,7 +25,7 @@ class Request:
 class Completion:
     """What a model wrote. ``finish_reason``: stop, length or error.
 
-    An error is a value too: ``failure`` names its kind, ``detail`` says more. ``retried`` are the kinds of the tries that failed
+    An error is a value too: ``failure`` names its kind, ``detail`` explains it. ``retried`` lists the kinds of the failed tries
     before this one.
     """
 
@@ -74,31 +39,17 @@ class Completion:
 
 
 class Engine(Protocol):
-    """A loaded model."""
+    """A loaded model. An engine of your own is a class with this method, constructed with a model's name and a Sampling."""
 
     def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
         """A completion for every request, in any order; equal requests get equal completions.
 
-        Requests are read as there is room for them, completions handed on as they come: neither has to fit in memory.
+        Requests are read as capacity allows and completions are yielded as they finish: neither has to fit in memory.
         """
 
 
-ENGINES: dict[EngineName, tuple[str, str]] = {
-    "openai": ("stillhouse.sampling.openai", "OpenAIEngine"),
-    "transformers": ("stillhouse.sampling.transformers", "TransformersEngine"),
-    "vllm": ("stillhouse.sampling.vllm", "VllmEngine"),
-}
-"""Where each engine lives: its module is imported only when it is used."""
-
-
-def row_seed(seed: int, key: Iterable[object]) -> int:
-    """The seed of one response, 0 <= seed < 2**62: from its key, so that neither order nor sharding changes it."""
-    text = "/".join(str(part) for part in (seed, *key))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 2
-
-
 def response(sampling: Sampling, request: Request, completion: Completion, sampling_id: str | None = None) -> Response:
-    """The row of one completion, with its thinking and answer told apart; ``sampling_id`` where not the settings alone name it."""
+    """The row of one completion, split into thinking and answer; ``sampling_id`` if more than the settings decides the response."""
     question_id, model, prompt_kind, number, sample_index = request.key
     parsed = parse(completion.text)
     if prompt_kind == "summary" and not any(tag in completion.text for tag in (THINK, END_THINK, ANSWER)):
@@ -113,12 +64,13 @@ def response(sampling: Sampling, request: Request, completion: Completion, sampl
 
 
 def load(sampling: Sampling, model: str | Path) -> Engine:
-    """Load a model (a checkpoint directory, or a name: on the Hugging Face hub, or at an endpoint) in the config's engine.
+    """Load a model in the config's engine: a checkpoint directory, a name on the Hugging Face hub, or a name at an endpoint.
 
-    Raises EngineFailed if the engine is not installed, or the model cannot be loaded or is not served.
+    Raises EngineFailed if the model cannot be loaded or is not served, BadConfig if the engine cannot be imported here.
     """
-    from importlib import import_module
-
-    module, name = ENGINES[sampling.engine]
-    engine: Engine = getattr(import_module(module), name)(str(model), sampling)
+    engine_type = extensions.load("engines", sampling.engine, ENGINES)
+    if not (isinstance(engine_type, type) and hasattr(engine_type, "sample")):
+        msg = f"engine {sampling.engine}: {engine_type!r} is not a class with a method sample; see {Engine.__module__}.Engine"
+        raise BadConfig(msg)
+    engine: Engine = engine_type(str(model), sampling)
     return engine

@@ -1,8 +1,8 @@
 """Sampling from any OpenAI-compatible endpoint over HTTP: many requests at once, as many as the endpoints take.
 
-An event loop in a thread of its own sends requests and sorts what comes back, so that no deadline passes while the stage writes.
-A request waits out an endpoint that is busy or gone for as long as ``STILLHOUSE_OUTAGE_S``; a reply that may be the request's own
-fault is asked for again a bounded number of times, at another endpoint where there is one.
+An event loop in its own thread sends requests and handles replies, so that no deadline passes while the stage writes. While an
+endpoint is busy or gone, requests wait for up to ``STILLHOUSE_OUTAGE_S``; after a failure that may be the request's own fault, it
+is sent again a bounded number of times, to another endpoint if there is one.
 """
 
 import asyncio
@@ -15,30 +15,30 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
+
+import httpx
 
 from stillhouse.errors import EngineFailed, nearest
 from stillhouse.execution import environment
+from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.endpoints import Endpoint, endpoints
-from stillhouse.sampling.engine import Completion, Request, Sampling
+from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sampling.replies import BUSY, FINAL, Failure, read_error, read_reply
 from stillhouse.vocabulary.patience import backoff_s
 
-if TYPE_CHECKING:
-    import httpx
-
 TRIES = 6
-"""Tries that may be the request's fault, before it is given up."""
+"""Failures that may be the request's fault, after which it is given up."""
 CONNECT_S = 10
 OUTAGE_S = 300
 """Default of ``STILLHOUSE_OUTAGE_S``: seconds without an answer from any endpoint after which the stage fails."""
 REQUEST_TIMEOUT_S = 3600
-"""Default of ``STILLHOUSE_REQUEST_TIMEOUT_S``: seconds to a whole response; 32,768 tokens at 10 a second are not ready before."""
+"""Default of ``STILLHOUSE_REQUEST_TIMEOUT_S``: seconds per response; 32,768 tokens at 10 per second take nearly that long."""
 
 
 @dataclass(eq=False)
-class _Job:
-    """One request on its way."""
+class _SamplingJob:
+    """One request in progress."""
 
     request: Request
     ready_at: float = -math.inf
@@ -47,7 +47,7 @@ class _Job:
 
 
 class OpenAIEngine:
-    """A model by the name its endpoints know it by."""
+    """A model, by the name it has at its endpoints."""
 
     def __init__(self, model: str, sampling: Sampling) -> None:
         self._model, self._sampling = model, sampling
@@ -56,7 +56,7 @@ class OpenAIEngine:
         self._endpoints = _serving(model, endpoints(model))
 
     def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
-        """See Engine. Raises EngineFailed where an endpoint refuses the key or the model, or none answers any more."""
+        """See Engine. Raises EngineFailed if an endpoint refuses the key or the model, or no endpoint answers any more."""
         source, n_open = iter(requests), 0
         ahead = 2 * sum(endpoint.most for endpoint in self._endpoints)
         with _Exchange(self) as exchange:
@@ -69,17 +69,17 @@ class OpenAIEngine:
                 yield exchange.get()
                 n_open -= 1
 
-    async def attempt(self, client: "httpx.AsyncClient", endpoint: Endpoint, request: Request) -> Completion | Failure:
+    async def attempt(self, client: httpx.AsyncClient, endpoint: Endpoint, request: Request) -> Completion | Failure:
         """One try of one request at one endpoint."""
-        given = self._sampling
+        settings = self._sampling
         body = {
-            "model": self._model, "messages": list(request.messages), "temperature": given.temperature, "top_p": given.top_p,
-            "max_tokens": given.max_tokens, "seed": request.seed,
+            "model": self._model, "messages": list(request.messages), "temperature": settings.temperature,
+            "top_p": settings.top_p, "max_tokens": settings.max_tokens, "seed": request.seed,
         }  # fmt: skip
         try:
             async with asyncio.timeout(self._timeout_s):
                 reply = await client.post(f"{endpoint.url}/chat/completions", json=body, headers=_headers(endpoint))
-        except Exception as error:  # noqa: BLE001 - sorted there, and raised again where it is none of the network's
+        except Exception as error:  # noqa: BLE001 - read_error raises all but network errors again
             return read_error(error)
         try:
             return read_reply(reply.status_code, reply.headers, reply.content)
@@ -88,32 +88,30 @@ class OpenAIEngine:
             raise EngineFailed(msg) from error
 
     async def serve(self, exchange: "_Exchange") -> None:
-        """Send what is put into the exchange and put back what comes, until cancelled."""
-        import httpx
-
+        """Send the requests put into the exchange and put back their completions, until cancelled."""
         unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         async with httpx.AsyncClient(timeout=httpx.Timeout(None, connect=CONNECT_S), limits=unlimited) as client:
-            running: dict[asyncio.Task[Completion | Failure], tuple[_Job, Endpoint, float]] = {}
+            running: dict[asyncio.Task[Completion | Failure], tuple[_SamplingJob, Endpoint, float]] = {}
             woken = asyncio.ensure_future(exchange.woken())
             try:
                 while True:
                     wait_s = self._launch(client, exchange.waiting, running)
                     done, _ = await asyncio.wait({*running, woken}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-                    for task in [each for each in running if each in done]:
+                    for task in [task for task in running if task in done]:
                         job, endpoint, sent = running.pop(task)
                         endpoint.in_flight -= 1
                         self._settle(exchange, job, endpoint, sent, task.result())
                     if woken in done:
                         woken = asyncio.ensure_future(exchange.woken())
             finally:
-                for each in (woken, *running):
-                    each.cancel()
+                for unfinished in (woken, *running):
+                    unfinished.cancel()
                 await asyncio.gather(woken, *running, return_exceptions=True)
                 for _, endpoint, _ in running.values():
                     endpoint.in_flight -= 1
 
-    def _launch(self, client: "httpx.AsyncClient", waiting: deque[_Job], running: dict[Any, Any]) -> float | None:
-        """Send what can be sent now. Returns the seconds after which more can be, None if only a reply changes that."""
+    def _launch(self, client: httpx.AsyncClient, waiting: deque[_SamplingJob], running: dict[Any, Any]) -> float | None:
+        """Send whatever can be sent now. Returns the seconds until more can be sent, None if that depends on a reply."""
         now = time.monotonic()
         for _ in range(len(waiting)):
             job = waiting.popleft()
@@ -125,20 +123,22 @@ class OpenAIEngine:
             running[asyncio.ensure_future(self.attempt(client, endpoint, job.request))] = job, endpoint, now
         if not waiting:
             return None
-        moments = [job.ready_at for job in waiting if job.ready_at > now] + [each.paused_until for each in self._endpoints]
+        moments = [job.ready_at for job in waiting if job.ready_at > now] + [endpoint.paused_until for endpoint in self._endpoints]
         later = [moment for moment in moments if moment > now]
         return min(later) - now if later else None
 
-    def _free(self, job: _Job, now: float) -> Endpoint | None:
-        """Where to send it now, the least busy first; not where it just failed, if another endpoint answers, though busy itself."""
+    def _free(self, job: _SamplingJob, now: float) -> Endpoint | None:
+        """The least busy endpoint to send it to now; not the one it just failed at, as long as another endpoint answers."""
         if job.ready_at > now:
             return None
-        elsewhere = [each for each in self._endpoints if job.last not in {None, each} and not each.failures]
-        free = [each for each in elsewhere or self._endpoints if each.free(now)]
-        return min(free, key=lambda each: (each is job.last, each.in_flight / each.limit), default=None)
+        others = [endpoint for endpoint in self._endpoints if job.last not in {None, endpoint} and not endpoint.failures]
+        free = [endpoint for endpoint in others or self._endpoints if endpoint.free(now)]
+        return min(free, key=lambda endpoint: (endpoint is job.last, endpoint.in_flight / endpoint.limit), default=None)
 
-    def _settle(self, exchange: "_Exchange", job: _Job, endpoint: Endpoint, sent: float, result: Completion | Failure) -> None:
-        """Hand on a completion or a request given up; put back one to be tried again. Raises EngineFailed where none can be."""
+    def _settle(
+        self, exchange: "_Exchange", job: _SamplingJob, endpoint: Endpoint, sent: float, result: Completion | Failure
+    ) -> None:
+        """Hand on a completion or a final failure, or requeue the job. Raises EngineFailed if every endpoint is gone."""
         if isinstance(result, Completion):
             endpoint.answered()
             exchange.done(job, replace(result, retried=tuple(job.failures)))
@@ -150,35 +150,35 @@ class OpenAIEngine:
             endpoint.failed(result, sent, now, spread)
         doubtful = 1 + sum(kind not in BUSY for kind in job.failures)
         if result.kind in FINAL or (result.kind not in BUSY and doubtful >= TRIES):
-            lost = Completion("", "error", 0, 0, result.kind, result.detail, tuple(job.failures))
-            exchange.done(job, lost)
+            given_up = Completion("", "error", 0, 0, result.kind, result.detail, tuple(job.failures))
+            exchange.done(job, given_up)
             return
         job.failures.append(result.kind)
         job.last = endpoint
         if result.kind not in BUSY:
             job.ready_at = now + backoff_s(doubtful, spread)
         exchange.waiting.appendleft(job)
-        if all(each.gone(now, self._outage_s) for each in self._endpoints):
-            histories = " | ".join(each.history() for each in self._endpoints)
+        if all(other.gone(now, self._outage_s) for other in self._endpoints):
+            histories = " | ".join(other.history() for other in self._endpoints)
             msg = (
-                f"engine openai: no endpoint answered for {self._outage_s:g} s ({histories}); what was sampled is kept: "
+                f"engine openai: no endpoint answered for {self._outage_s:g} s ({histories}); the sampled responses are kept: "
                 "start the server again, or name others in STILLHOUSE_ENDPOINTS"
             )
             raise EngineFailed(msg)
 
 
 class _Exchange:
-    """What passes between the stage's thread and the event loop's: jobs one way, completions or an error the other."""
+    """Passes jobs from the stage's thread to the event loop's, and completions or an error back."""
 
     def __init__(self, engine: OpenAIEngine) -> None:
-        self.waiting: deque[_Job] = deque()
+        self.waiting: deque[_SamplingJob] = deque()
         self._completions: queue.SimpleQueue[tuple[Request, Completion] | BaseException] = queue.SimpleQueue()
         self._engine = engine
         self._loop = asyncio.new_event_loop()
         self._news = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="openai", daemon=True)
 
-    def __enter__(self) -> "_Exchange":
+    def __enter__(self) -> Self:
         self._serving = self._loop.create_task(self._engine.serve(self))
         self._thread.start()
         return self
@@ -190,25 +190,25 @@ class _Exchange:
 
     def put(self, request: Request) -> None:
         """Hand over a request; from the stage's thread."""
-        self._loop.call_soon_threadsafe(self._arrived, _Job(request))
+        self._loop.call_soon_threadsafe(self._arrived, _SamplingJob(request))
 
     def get(self) -> tuple[Request, Completion]:
-        """The next completion. Raises what the loop ended with."""
-        found = self._completions.get()
-        if isinstance(found, BaseException):
-            raise found
-        return found
+        """The next completion. Raises the error that ended the loop."""
+        completion = self._completions.get()
+        if isinstance(completion, BaseException):
+            raise completion
+        return completion
 
     async def woken(self) -> None:
-        """Until a request was handed over."""
+        """Wait until a request is handed over."""
         await self._news.wait()
         self._news.clear()
 
-    def done(self, job: _Job, completion: Completion) -> None:
+    def done(self, job: _SamplingJob, completion: Completion) -> None:
         """Hand back a completion; from the loop's thread."""
         self._completions.put((job.request, completion))
 
-    def _arrived(self, job: _Job) -> None:
+    def _arrived(self, job: _SamplingJob) -> None:
         self.waiting.append(job)
         self._news.set()
 
@@ -217,46 +217,44 @@ class _Exchange:
             self._loop.run_until_complete(self._serving)
         except asyncio.CancelledError:
             return
-        except BaseException as error:  # noqa: BLE001 - raised again where the stage waits for it
+        except BaseException as error:  # noqa: BLE001 - ``get`` raises it again in the stage's thread
             self._completions.put(error)
-        # The event loop stays open for calls that are on their way; ``__exit__`` closes it.
+        # The loop stays open for calls that are still scheduled; ``__exit__`` closes it.
 
 
 def _headers(endpoint: Endpoint) -> dict[str, str]:
     return {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
 
 
-def _serving(model: str, given: list[Endpoint]) -> list[Endpoint]:
-    """The endpoints that list the model, or that list nothing or cannot be asked yet. Raises EngineFailed if none is left."""
-    served = {endpoint.url: _served(endpoint) for endpoint in given}
-    left = [endpoint for endpoint in given if served[endpoint.url] is None or model in (served[endpoint.url] or ())]
-    if not left:
-        names = sorted({name for each in served.values() for name in each or ()})
+def _serving(model: str, candidates: list[Endpoint]) -> list[Endpoint]:
+    """The endpoints that list the model, list nothing, or cannot be reached yet. Raises EngineFailed if there is none."""
+    served = {endpoint.url: _served(endpoint) for endpoint in candidates}
+    serving = [endpoint for endpoint in candidates if served[endpoint.url] is None or model in (served[endpoint.url] or ())]
+    if not serving:
+        names = sorted({name for models in served.values() for name in models or ()})
         urls = ", ".join(served)
         msg = f"engine openai: model {model} is not served at {urls}; {nearest(model, names, 'served there')}"
         raise EngineFailed(msg)
-    return left
+    return serving
 
 
 def _served(endpoint: Endpoint) -> list[str] | None:
-    """The names that ``/models`` lists; None where it does not say. Raises EngineFailed for a refused key."""
-    said = _said(endpoint, f"{endpoint.url}/models")
+    """The names that ``/models`` lists; None if it lists none. Raises EngineFailed for a refused key."""
+    reply = _json_of(endpoint, f"{endpoint.url}/models")
     try:
-        return [str(each["id"]) for each in said["data"]]
+        return [str(entry["id"]) for entry in reply["data"]]
     except (KeyError, TypeError):
         return None
 
 
 def releases(model: str) -> list[str]:
-    """What serves the model, as ``vllm 0.32.0``; nothing of servers that do not say: ``/version`` is vLLM's own."""
-    said = [_said(each, f"{each.url.removesuffix('/v1')}/version") for each in endpoints(model)]
-    return sorted({f"vllm {each['version']}" for each in said if isinstance(each, dict) and "version" in each})
+    """The servers of the model with their versions, as ``vllm 0.32.0``. Only vLLM has ``/version``: others are left out."""
+    replies = [_json_of(endpoint, f"{endpoint.url.removesuffix('/v1')}/version") for endpoint in endpoints(model)]
+    return sorted({f"vllm {reply['version']}" for reply in replies if isinstance(reply, dict) and "version" in reply})
 
 
-def _said(endpoint: Endpoint, url: str) -> Any:
-    """What a question is answered, read from JSON; None where it is not. Raises EngineFailed for a refused key."""
-    import httpx
-
+def _json_of(endpoint: Endpoint, url: str) -> Any:
+    """The JSON of a GET; None if there is none. Raises EngineFailed for a refused key."""
     try:
         reply = httpx.get(url, headers=_headers(endpoint), timeout=CONNECT_S)
     except httpx.TransportError:

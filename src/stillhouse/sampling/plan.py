@@ -1,57 +1,62 @@
-"""Which responses to ask one model for, wave by wave: a wave may depend on the answers and the verdicts of those before it."""
+"""Which responses to ask one model for, wave by wave: a wave may depend on the answers and the verdicts of earlier waves."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stillhouse.sampling.engine import Request, Sampling, row_seed
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Request
 from stillhouse.sampling.rounds import ask, ask_all
 from stillhouse.vocabulary import ids, rows
 from stillhouse.vocabulary.prompts import summary_prompt
 from stillhouse.vocabulary.rows import Dropped, Message, Question, Response, ResponseKey
+from stillhouse.vocabulary.seeds import row_seed
 
 VERIFIED_AT_ONCE = 2048
-"""Responses whose verdicts are waited for together: bounds the texts in memory."""
+"""Responses verified in one call: bounds the texts in memory."""
+
+Verify = Callable[[Mapping[str, Question], Sequence[Response]], Iterable[bool | None]]
+"""Questions by id, and responses to them -> whether each response passed, in order; None where the verifier failed."""
 
 Chain = tuple[str, int]
-"""Question and sample: what the rounds of one chain share."""
+"""Question id and sample index, which all rounds of one chain share."""
 
 
-class Plan(ABC):
+class SamplingPlan(ABC):
     """What to ask one model."""
 
     learns = False
-    """Whether later waves depend on rows: then each is noted, those of earlier runs too."""
+    """Whether later waves depend on rows: then every row is noted, also those of earlier runs."""
 
     @abstractmethod
     def wave(self) -> Iterator[Request]:
-        """The requests of the present wave: the same ones however often it is called."""
+        """The requests of the present wave: the same ones on every call."""
 
     @abstractmethod
     def total(self) -> int:
-        """Responses that this comes to, at most, by what is known now."""
+        """The most responses this can come to, by present knowledge."""
 
-    def note(self, row: Response) -> None:  # noqa: B027 - most plans learn nothing
-        """The response to one of them."""
+    def note(self, row: Response) -> None:  # noqa: B027 - most plans do not depend on rows
+        """Take in the response to one of the requests."""
 
     def lost(self, request: Request) -> None:  # noqa: B027 - as above
-        """One of them has no response, and will have none in this run."""
+        """Take in that a request will get no response in this run."""
 
     def advance(self) -> bool:
-        """Go on to the next wave. False where there is none."""
+        """Move to the next wave. Returns False if there is none."""
         return False
 
     def drops(self) -> Iterator[Dropped]:
-        """What was given and cannot be asked about."""
+        """Input rows that cannot be asked about."""
         return iter(())
 
     def metrics(self) -> dict[str, int]:
-        """Counts that only the plan knows."""
+        """Counts that the plan alone knows."""
         return {}
 
 
 def seeded(seed: int) -> Callable[[ResponseKey, Sequence[Message]], int]:
-    """Seeds from a request's key and its prompt: an edited prompt is another request, even where the question's id is the same."""
+    """Seeds from a request's key and prompt: an edited prompt is a new request, even under the same question id."""
     return lambda key, messages: row_seed(seed, (*key, ids.content_id(ids.prompt_text(messages))))
 
 
@@ -60,8 +65,8 @@ def _chain(key: ResponseKey) -> Chain:
 
 
 @dataclass
-class Rounds(Plan):
-    """``samples`` chains to every question, each of ``rounds`` rounds of thinking; a wave is a round."""
+class Rounds(SamplingPlan):
+    """``samples`` chains per question, each of ``rounds`` rounds of thinking; a wave is one round."""
 
     sampling: Sampling
     model: str
@@ -78,49 +83,49 @@ class Rounds(Plan):
         self._total = sum(1 for _ in self.questions()) * self.samples * self.rounds
 
     def wave(self) -> Iterator[Request]:
-        """See Plan."""
+        """See SamplingPlan."""
         seed_of = seeded(self.sampling.seed)
-        asked = ask_all(self.sampling, self.model, self.questions(), self.samples, self._number, self._answers, seed_of)
-        return (request for request in asked if _chain(request.key) not in self._ended)
+        requests = ask_all(self.sampling, self.model, self.questions(), self.samples, self._number, self._answers, seed_of)
+        return (request for request in requests if _chain(request.key) not in self._ended)
 
     def note(self, row: Response) -> None:
-        """See Plan."""
+        """See SamplingPlan."""
         self._next[row.question_id, row.sample_index] = row.answer
 
     def lost(self, request: Request) -> None:
-        """See Plan. The chain ends here: once its answer is there after all, the next round asks something else."""
+        """See SamplingPlan. The chain ends here: a later run that gets the answer will ask something else in the next round."""
         self._ended.add(_chain(request.key))
         self._total -= self.rounds - self._number
 
     def advance(self) -> bool:
-        """See Plan."""
+        """See SamplingPlan."""
         self._number += 1
         self._answers, self._next = self._next, {}
         return self._number <= self.rounds
 
     def total(self) -> int:
-        """See Plan."""
+        """See SamplingPlan."""
         return self._total
 
 
 @dataclass
 class Standing:
-    """How a question stands: the samples it was asked for, and the verdicts that came."""
+    """The state of one question: the samples requested so far, and their verdicts."""
 
     question: Question
-    asked: int = 0
+    requested: int = 0
     passes: int = 0
     failures: int = 0
     answers: dict[tuple[int, int], str | None] = field(default_factory=dict)
-    """By sample and round: a wave stays the same while its own answers come in."""
+    """By sample and round, so that a wave stays the same while its own answers come in."""
 
 
 @dataclass
-class Until(Plan):
-    """One sample after another of every question, until ``enough`` of its verdicts are known or ``samples`` chains are through.
+class Until(SamplingPlan):
+    """One sample of every question after another, until its verdicts are ``enough`` or ``samples`` chains are finished.
 
-    With several rounds a chain goes through its rounds before the next chain begins. Everything about the questions is in memory:
-    shards bound it.
+    A chain goes through all its rounds before the next one begins. Questions, answers and counts are held in memory: use shards
+    to bound it.
     """
 
     sampling: Sampling
@@ -130,62 +135,64 @@ class Until(Plan):
     rounds: int
     step: int
     enough: Callable[[Standing, int], bool]
-    """Of a question and its number of samples left."""
+    """Called with a question's state and the number of samples left."""
     verify: Callable[[Sequence[Response]], Iterable[bool | None]]
+    """Whether each response passed, in order; None where the verifier failed."""
     learns = True
 
     def __post_init__(self) -> None:
         self._most = self.samples * self.rounds
-        self._all = {each: Standing(question) for each, question in self.questions.items()}
+        self._all = {question_id: Standing(question) for question_id, question in self.questions.items()}
         self._open = list(self._all.values())
         self._pending: list[Response] = []
         self._total = len(self._all) * self._most
         self._skipped: set[str] = set()
 
     def wave(self) -> Iterator[Request]:
-        """See Plan."""
+        """See SamplingPlan."""
         seed_of = seeded(self.sampling.seed)
-        for each in self._open:
-            for place in range(each.asked, min(each.asked + self.step, self._most)):
-                index, number = place // self.rounds, place % self.rounds + 1
-                yield ask(self.sampling, self.model, each.question, number, index, each.answers.get((index, number - 1)), seed_of)
+        for state in self._open:
+            for sample in range(state.requested, min(state.requested + self.step, self._most)):
+                index, number = sample // self.rounds, sample % self.rounds + 1
+                answer = state.answers.get((index, number - 1))
+                yield ask(self.sampling, self.model, state.question, number, index, answer, seed_of)
 
     def note(self, row: Response) -> None:
-        """See Plan."""
+        """See SamplingPlan."""
         self._pending.append(row)
         if len(self._pending) >= VERIFIED_AT_ONCE:
             self._verify()
 
     def lost(self, request: Request) -> None:
-        """See Plan. The chain ends here, as in ``Rounds``."""
+        """See SamplingPlan. The chain ends here, as in ``Rounds``."""
         self._skipped.add(request.key[0])
 
     def advance(self) -> bool:
-        """See Plan."""
+        """See SamplingPlan."""
         self._verify()
-        still = []
-        for each in self._open:
-            each.asked = min(each.asked + self.step, self._most)
-            if each.question.question_id in self._skipped:
-                each.asked = -(-each.asked // self.rounds) * self.rounds
-            left = self._most - each.asked
-            if left and not self.enough(each, left):
-                still.append(each)
+        still_open = []
+        for state in self._open:
+            state.requested = min(state.requested + self.step, self._most)
+            if state.question.question_id in self._skipped:
+                state.requested = -(-state.requested // self.rounds) * self.rounds
+            left = self._most - state.requested
+            if left and not self.enough(state, left):
+                still_open.append(state)
             else:
                 self._total -= left
-        self._open = still
+        self._open = still_open
         self._skipped.clear()
-        return bool(still)
+        return bool(still_open)
 
     def total(self) -> int:
-        """See Plan."""
+        """See SamplingPlan."""
         return self._total
 
     def metrics(self) -> dict[str, int]:
-        """See Plan."""
+        """See SamplingPlan."""
         return {
-            "n_correct": sum(each.passes for each in self._all.values()),
-            "n_questions_solved": sum(each.passes > 0 for each in self._all.values()),
+            "n_correct": sum(state.passes for state in self._all.values()),
+            "n_questions_solved": sum(state.passes > 0 for state in self._all.values()),
             "n_not_needed": len(self._all) * self._most - self._total,
         }
 
@@ -200,8 +207,8 @@ class Until(Plan):
 
 
 @dataclass
-class Summaries(Plan):
-    """One summary of the thinking of every response that has some, under the response's own key but for the prompt kind."""
+class Summaries(SamplingPlan):
+    """One summary of the thinking in every response that has any, under the response's own key except for the prompt kind."""
 
     sampling: Sampling
     template: str
@@ -209,19 +216,19 @@ class Summaries(Plan):
     responses: Callable[[], Iterator[Response]]
 
     def wave(self) -> Iterator[Request]:
-        """See Plan."""
+        """See SamplingPlan."""
         seed_of = seeded(self.sampling.seed)
         for row in self.responses():
             question = self.questions.get(row.question_id)
             if row.think is None or question is None:
                 continue
             key: ResponseKey = (row.question_id, row.model, "summary", row.round, row.sample_index)
-            asked = question.messages[-1]["content"] if len(question.messages) == 1 else ids.prompt_text(question.messages)
-            messages: list[Message] = [{"role": "user", "content": summary_prompt(self.template, asked, row.think)}]
+            text = question.messages[-1]["content"] if len(question.messages) == 1 else ids.prompt_text(question.messages)
+            messages: list[Message] = [{"role": "user", "content": summary_prompt(self.template, text, row.think)}]
             yield Request(key, messages, seed_of(key, messages))
 
     def drops(self) -> Iterator[Dropped]:
-        """See Plan: responses without thinking, or to a question that is not there."""
+        """See SamplingPlan: responses without thinking, or to a question that is not in the input."""
         for row in self.responses():
             if row.think is None:
                 yield rows.dropped(row, "no_thinking")
@@ -229,5 +236,5 @@ class Summaries(Plan):
                 yield rows.dropped(row, "unknown_question")
 
     def total(self) -> int:
-        """See Plan."""
+        """See SamplingPlan."""
         return sum(1 for _ in self.wave())

@@ -1,30 +1,25 @@
-"""The config of the responses stage -> its models, what each is asked, and what its rows are named by."""
+"""The config of the stage ``responses`` -> its models, what each is asked, and the id that names the settings in its rows."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, MissingInput
+from stillhouse.sampling import engine as engines
 from stillhouse.sampling.adaptive import decided
-from stillhouse.sampling.engine import Engine, Sampling
-from stillhouse.sampling.plan import Plan, Rounds, Standing, Summaries, Until
-from stillhouse.verification.judges import JUDGES
-from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.scoring import verdicts
+from stillhouse.sampling.config import JUDGE, ResponsesConfig, ResponsesInputs, Sampling
+from stillhouse.sampling.engine import Engine
+from stillhouse.sampling.plan import Rounds, SamplingPlan, Standing, Summaries, Until, Verify
 from stillhouse.vocabulary import ids
+from stillhouse.vocabulary.categories import FACTS
 from stillhouse.vocabulary.rows import Question, Response
 
-if TYPE_CHECKING:
-    from stillhouse.stages.responses import Config, Inputs
 
-
-def check(config: "Config", inputs: "Inputs") -> None:
-    """Raise where the config and the inputs do not go together."""
+def check(config: ResponsesConfig, inputs: ResponsesInputs) -> None:
+    """Raise MissingInput or BadConfig if the config and the inputs do not go together."""
     if config.prompt_kind == "summary" and not inputs.responses:
         msg = "responses: prompt_kind summary needs --input responses=URI, whose thinking is summarised; got none"
         raise MissingInput(msg)
@@ -36,70 +31,63 @@ def check(config: "Config", inputs: "Inputs") -> None:
         raise BadConfig(msg)
 
 
-def sampling_id(config: "Config", sampling: Sampling, inputs: "Inputs") -> str:
-    """Names what a row's answer depends on beside its prompt: the settings, the checkpoint, and how a summary is asked for."""
+def sampling_id(config: ResponsesConfig, sampling: Sampling, inputs: ResponsesInputs) -> str:
+    """Names everything but the prompt that decides a response: the settings, the checkpoint, and the model of a summary."""
     uris = inputs.uris.get("checkpoint", ())
-    more = [manifests.load(uri, "input checkpoint").fingerprint for uri in uris]
+    identity = [manifests.load(uri, "input checkpoint").fingerprint for uri in uris]
     if config.prompt_kind == "summary":
-        more.append(config.model or "")
-    return ids.content_id(sampling.sampling_id, *more) if more else sampling.sampling_id
+        identity.append(config.model or "")
+    return ids.content_id(sampling.sampling_id, *identity) if identity else sampling.sampling_id
 
 
 def loader(sampling: Sampling, model: str, checkpoint: Path | None) -> Callable[[], Engine]:
-    """What loads the model: not before it is needed."""
-    from stillhouse.sampling.engine import load
-
-    return partial(load, sampling, checkpoint or model)
+    """A call that loads the model."""
+    return partial(engines.load, sampling, checkpoint or model)
 
 
-@contextmanager
-def planner(config: "Config", inputs: "Inputs") -> Iterator[Callable[[str, Sampling], Plan]]:
-    """A function from a model and its settings to its plan; verifiers run as long as the block does."""
+def planner(config: ResponsesConfig, inputs: ResponsesInputs, verify: Verify) -> Callable[[str, Sampling], SamplingPlan]:
+    """A function from a model and its settings to its plan. ``verify`` is called only if the config's ``until`` needs verdicts."""
+    if config.prompt_kind == "question" and config.until == "all":
+        return lambda model, sampling: Rounds(sampling, model, partial(questions, inputs), config.samples, config.rounds)
+    by_id = {row.question_id: row for row in questions(inputs)}
     if config.prompt_kind == "summary":
-        asked = {row.question_id: row for row in questions(inputs)}
-        yield lambda model, sampling: Summaries(sampling, config.summary_prompt, asked, partial(responses, inputs))
-    elif config.until == "all":
-        yield lambda model, sampling: Rounds(sampling, model, partial(questions, inputs), config.samples, config.rounds)
-    else:
-        asked = {row.question_id: row for row in questions(inputs)}
-        _refuse_judged(config, asked)
-        step = config.adaptive.step if config.until == "graded" else 1
-        with VerifierPool(config.verify_timeout_s) as pool:
-            verify = partial(_passed, pool, asked, config)
-            enough = partial(_graded if config.until == "graded" else _solved, config)
-            yield lambda model, sampling: Until(sampling, model, asked, config.samples, config.rounds, step, enough, verify)
+        return lambda model, sampling: Summaries(sampling, config.summary_prompt, by_id, partial(responses, inputs))
+    _refuse_judged(config, by_id)
+    step = config.adaptive.step if config.until == "graded" else 1
+    enough = partial(_graded if config.until == "graded" else _solved, config)
+    return lambda model, sampling: Until(
+        sampling, model, by_id, config.samples, config.rounds, step, enough, partial(verify, by_id)
+    )  # fmt: skip
 
 
-def _refuse_judged(config: "Config", asked: Mapping[str, Question]) -> None:
-    judged = sorted({row.category for row in asked.values()} & JUDGES.keys())
-    if judged:
-        named = ", ".join(judged)
-        msg = f"responses: until {config.until} needs verdicts by rule, {named} has none; leave those out, or set until to all"
+def _refuse_judged(config: ResponsesConfig, by_id: Mapping[str, Question]) -> None:
+    judged = {category for category, facts in FACTS.items() if facts.verifier == JUDGE} - config.verifiers.keys()
+    present = sorted({row.category for row in by_id.values()} & judged)
+    if present:
+        names = ", ".join(present)
+        msg = (
+            f"responses: until {config.until} needs verdicts by rule, and no rule scores {names}; leave those questions out, name "
+            "a verifier of your own in verifiers, or set until to all"
+        )
         raise BadConfig(msg)
 
 
-def questions(inputs: "Inputs") -> Iterator[Question]:
-    """Those of this shard."""
+def questions(inputs: ResponsesInputs) -> Iterator[Question]:
+    """The questions of this shard."""
     return (row for row in tables.read(inputs.questions, Question) if inputs.shard.holds(row.question_id))
 
 
-def responses(inputs: "Inputs") -> Iterator[Response]:
-    """Those of this shard whose thinking is to be summarised."""
-    given = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
-    return (row for row in given if row.prompt_kind != "summary" and inputs.shard.holds(row.question_id))
+def responses(inputs: ResponsesInputs) -> Iterator[Response]:
+    """The responses of this shard whose thinking is to be summarised."""
+    all_rows = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
+    return (row for row in all_rows if row.prompt_kind != "summary" and inputs.shard.holds(row.question_id))
 
 
-def _solved(config: "Config", state: Standing, left: int) -> bool:
-    return state.passes > 0
+def _solved(config: ResponsesConfig, standing: Standing, left: int) -> bool:
+    return standing.passes > 0
 
 
-def _graded(config: "Config", state: Standing, left: int) -> bool:
+def _graded(config: ResponsesConfig, standing: Standing, left: int) -> bool:
     adaptive = config.adaptive
-    prior = adaptive.prior(state.question.category)
-    return decided(state.passes, state.failures, left, prior, adaptive.confidence, adaptive.boundaries)
-
-
-def _passed(
-    pool: VerifierPool, asked: Mapping[str, Question], config: "Config", made: Sequence[Response]
-) -> Iterable[bool | None]:  # fmt: skip
-    return [row.passed for row in verdicts(pool, asked, made, config.pass_thresholds)]
+    prior = adaptive.prior(standing.question.category)
+    return decided(standing.passes, standing.failures, left, prior, adaptive.confidence, adaptive.boundaries)

@@ -1,83 +1,83 @@
-"""What an OpenAI-compatible endpoint says, or fails to say -> a completion, or a failure of a named kind."""
+"""Replies and connection errors of an OpenAI-compatible endpoint -> a completion, or a failure of a named kind."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import httpx
+
 from stillhouse.errors import EngineFailed, one_line
 from stillhouse.sampling.engine import Completion
 from stillhouse.vocabulary.masking import masked, printable
+from stillhouse.vocabulary.text import shortened
 
 BUSY = ("rate_limited", "unavailable", "unreachable")
-"""The endpoint takes nothing at the moment: says nothing about the request, which waits for as long as it takes."""
+"""The endpoint accepts nothing at the moment. This says nothing about the request, which waits until the endpoint is back."""
 DOUBTFUL = ("server_error", "timeout", "disconnected", "bad_json", "empty_choices")
-"""May be the endpoint's fault or the request's: tried again a bounded number of times."""
+"""The endpoint's fault or the request's: tried again a bounded number of times."""
 FINAL = ("context_overflow", "bad_request", "filtered")
-"""Would be said again however often it is asked."""
+"""The request's fault: every further try would fail in the same way."""
 KINDS = (*BUSY, *DOUBTFUL, *FINAL)
 
 _OVERFLOW = ("context_length_exceeded", "maximum context length", "context length of", "context window", "max_model_len")
-_SHOWN = 200
+_SHOWN_CHARS = 200
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One try that gave no completion. ``kind`` is one of KINDS."""
+    """One try without a completion. ``kind`` is one of KINDS."""
 
     kind: str
     detail: str
     retry_after_s: float | None = None
-    """What the endpoint asked to wait."""
+    """How long the endpoint asks to wait."""
 
 
 def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Completion | Failure:
-    """A reply to a chat completion. Raises EngineFailed where no request would fare better: a refused key, an unknown model."""
+    """The reply to a chat completion. Raises EngineFailed if every request would fail: a refused key, an unknown model."""
     if status == 200:
         return _read_success(body)
-    said = f"HTTP {status}: {_message(body)}"
+    detail = f"HTTP {status}: {_message(body)}"
     if status in {401, 403, 404}:
         hint = "check the model's name and the URL in STILLHOUSE_ENDPOINTS" if status == 404 else "check STILLHOUSE_API_KEY"
-        msg = f"{said}; {hint}"
+        msg = f"{detail}; {hint}"
         raise EngineFailed(msg)
     if status == 429:
-        return Failure("rate_limited", said, retry_after_s(headers.get("retry-after")))
+        return Failure("rate_limited", detail, retry_after_s(headers.get("retry-after")))
     if status in {502, 503, 504}:
-        return Failure("unavailable", said, retry_after_s(headers.get("retry-after")))
+        return Failure("unavailable", detail, retry_after_s(headers.get("retry-after")))
     if status >= 500 or status == 408:
-        return Failure("server_error" if status >= 500 else "timeout", said)
-    return Failure(refusal_kind(said), said)
+        return Failure("server_error" if status >= 500 else "timeout", detail)
+    return Failure(refusal_kind(detail), detail)
 
 
-def refusal_kind(said: str) -> str:
+def refusal_kind(message: str) -> str:
     """Whether a refused request did not fit the model's context, or was wrong in another way."""
-    return "context_overflow" if any(sign in said for sign in _OVERFLOW) else "bad_request"
+    return "context_overflow" if any(sign in message for sign in _OVERFLOW) else "bad_request"
 
 
 def read_error(error: Exception) -> Failure:
-    """An exception of httpx, or a TimeoutError. Anything else is raised again: it is a bug."""
-    import httpx
-
-    said = f"{type(error).__name__}: {one_line(error)}"
+    """The failure for an exception of httpx, or a TimeoutError. Anything else is raised again: it is a bug."""
+    detail = f"{type(error).__name__}: {one_line(error)}"
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-        return Failure("unreachable", said)
+        return Failure("unreachable", detail)
     if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return Failure("timeout", said)
+        return Failure("timeout", detail)
     if isinstance(error, httpx.TransportError | httpx.DecodingError):
-        return Failure("disconnected", said)
+        return Failure("disconnected", detail)
     raise error
 
 
 def retry_after_s(value: str | None) -> float | None:
-    """Seconds from a Retry-After header: a number or a date (RFC 9110 §10.2.3); None where it is neither."""
+    """Seconds from a Retry-After header: a number or a date (RFC 9110 §10.2.3); None if it is neither."""
     if value is None:
         return None
-    try:
+    if re.fullmatch(r"-?[0-9]+(?:\.[0-9]+)?", value.strip()):
         return max(0.0, float(value))
-    except ValueError:
-        pass
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
@@ -104,7 +104,7 @@ def _read_success(body: bytes) -> Completion | Failure:
 
 
 def _text(message: Any) -> str | None:
-    """The message's text. Thinking that the server told apart (``reasoning_content``, or ``reasoning``) is put back in its tags."""
+    """The message's text. Thinking in a field of its own (``reasoning_content``, or ``reasoning``) is put back into its tags."""
     if not isinstance(message, dict):
         return None
     content = message.get("content")
@@ -115,7 +115,7 @@ def _text(message: Any) -> str | None:
 
 
 def _message(body: bytes) -> str:
-    """The message in an error's JSON, in any of the forms in use; else the body itself. Servers echo keys: they are masked."""
+    """The message in an error's JSON, in any of the common forms; else the body itself. Servers echo keys: they are masked."""
     try:
         reply = json.loads(body)
     except ValueError:
@@ -123,10 +123,10 @@ def _message(body: bytes) -> str:
     error = reply.get("error", reply) if isinstance(reply, dict) else reply
     if isinstance(error, dict):
         parts = [str(error[name]) for name in ("code", "message", "detail") if error.get(name)]
-        return printable(masked(" ".join(" ".join(parts).split())))[: 2 * _SHOWN] or _shown(body)
+        return shortened(printable(masked(" ".join(" ".join(parts).split()))), 2 * _SHOWN_CHARS) or _shown(body)
     return _shown(body)
 
 
 def _shown(body: bytes) -> str:
     text = printable(masked(" ".join(body.decode("utf-8", "replace").split())))
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    return repr(shortened(text, _SHOWN_CHARS))

@@ -1,12 +1,13 @@
-"""Rounds of thinking: every further one is a fresh prompt that shows the last answer, chain by chain (Think Twice §2).
+"""Rounds of thinking: each further round is a fresh prompt that shows the last answer of its chain (Think Twice §2).
 
-The thinking behind the answer is not shown; sample k of round n goes on from sample k of round n - 1. Where a round gave no
-answer, the next one asks the plain question again: the paper does not say.
+The prompt does not show the thinking behind that answer. Sample k of round n continues sample k of round n - 1. If a round gave
+no answer, the next one asks the plain question again; the paper does not cover that case.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from stillhouse.sampling.engine import Request, Sampling
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Request
 from stillhouse.vocabulary.prompts import previous_answer_prompt
 from stillhouse.vocabulary.rows import Message, PromptKind, Question, ResponseKey
 
@@ -16,7 +17,7 @@ SeedOf = Callable[[ResponseKey, Sequence[Message]], int]
 def ask(
     sampling: Sampling, model: str, question: Question, number: int, index: int, answer: str | None, seed_of: SeedOf
 ) -> Request:  # fmt: skip
-    """The request of one round of one chain; ``answer`` is that of the round before, None in the first or where it gave none."""
+    """The request for one round of one chain; ``answer`` is the previous round's, None if this is the first or it gave none."""
     *head, last = sampling.prompt(question)
     if answer is not None:
         last = {"role": last["role"], "content": previous_answer_prompt(last["content"], answer)}
@@ -30,7 +31,7 @@ def ask_all(
     sampling: Sampling, model: str, questions: Iterable[Question], samples: int, number: int,
     answers: Mapping[tuple[str, int], str | None], seed_of: SeedOf,
 ) -> Iterator[Request]:  # fmt: skip
-    """One round of every chain: ``samples`` to a question. ``answers``: the round before, by question and sample."""
+    """One round of every chain, ``samples`` chains per question. ``answers``: the previous round's, by question and sample."""
     for question in questions:
         for index in range(samples):
             yield ask(sampling, model, question, number, index, answers.get((question.question_id, index)), seed_of)

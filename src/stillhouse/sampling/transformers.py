@@ -1,34 +1,35 @@
 """Sampling by transformers, for machines without vLLM.
 
-Random numbers come from a hash of (row seed, position, token), not from a generator's state: a row's response does not depend
-on what else is in its batch, beyond float rounding.
+Random numbers come from a hash of (row seed, position, token), not from a generator's state: apart from float rounding, a row's
+response does not depend on the rest of its batch.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from stillhouse.errors import EngineFailed, one_line
 from stillhouse.execution import environment
-from stillhouse.sampling.engine import Completion, Request, Sampling
-
-if TYPE_CHECKING:
-    import torch
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Completion, Request
+from stillhouse.vocabulary.seeds import GOLDEN_GAMMA, Modular64, finalised
 
 BATCH_TOKENS = 2_000_000
-"""Default budget of a batch: rows x vocabulary x 4 bytes of logits stay small, rows x length of cache too."""
+"""Default bound on rows x vocabulary of a batch: its logits (4 bytes each) and its cache stay small."""
 WINDOW = 2048
 """Requests that are sorted by length together."""
+_POSITION_FACTOR = 0xD1B54A32D192ED03
+"""Separates the numbers of one position from those of the next; odd, and unrelated to GOLDEN_GAMMA."""
 
 
 class TransformersEngine:
     """A causal language model and its tokenizer, on a GPU if there is one."""
 
     def __init__(self, model: str, sampling: Sampling) -> None:
-        import torch
-        from safetensors import SafetensorError
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
+        """Raises EngineFailed if the model cannot be loaded."""
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=False)
             dtype = "auto" if torch.cuda.is_available() else torch.float32
@@ -40,15 +41,15 @@ class TransformersEngine:
             msg = f"model {model}: its tokenizer has no chat template; add one to tokenizer_config.json"
             raise EngineFailed(msg)
         if self._tokenizer.pad_token is None:
-            # What stands left of a prompt is masked: any token will do.
+            # The padding left of a prompt is masked: any token will do.
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self._sampling = sampling
-        fitting = max(8, min(256, BATCH_TOKENS // self._model.config.vocab_size))
-        self._batch_rows = environment.whole("STILLHOUSE_BATCH_ROWS", fitting)
+        default_rows = max(8, min(256, BATCH_TOKENS // self._model.config.vocab_size))
+        self._batch_rows = environment.whole("STILLHOUSE_BATCH_ROWS", default_rows)
 
     def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
-        """See Engine. Prompts of like length are batched together."""
+        """See Engine. Prompts of similar length are batched together."""
         source = iter(requests)
         for window in iter(lambda: list(islice(source, WINDOW)), []):
             prompts = {
@@ -61,9 +62,6 @@ class TransformersEngine:
                 yield from zip(batch, self._generate(batch, [prompts[id(request)] for request in batch]), strict=True)
 
     def _generate(self, batch: Sequence[Request], prompts: list[str]) -> list[Completion]:
-        import torch
-        from transformers import GenerationConfig
-
         encoded = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(self._model.device)
         length = encoded["input_ids"].shape[1]
         settings = GenerationConfig(
@@ -81,21 +79,19 @@ class TransformersEngine:
     def _completion(self, tokens: list[int], prompt_tokens: int) -> Completion:
         end = self._tokenizer.eos_token_id
         stopped = end in tokens
-        written = tokens[: tokens.index(end)] if stopped else tokens
-        text = self._tokenizer.decode(written, skip_special_tokens=True)
-        return Completion(text, "stop" if stopped else "length", prompt_tokens, len(written) + stopped)
+        content = tokens[: tokens.index(end)] if stopped else tokens
+        text = self._tokenizer.decode(content, skip_special_tokens=True)
+        return Completion(text, "stop" if stopped else "length", prompt_tokens, len(content) + stopped)
 
 
 class SeededSampler:
-    """A logits processor after which argmax is a draw from the tempered, top-p distribution (the Gumbel-max trick)."""
+    """A logits processor: argmax of its result is a draw from the tempered, top-p distribution (the Gumbel-max trick)."""
 
     def __init__(self, seeds: list[int], prompt_length: int, sampling: Sampling) -> None:
         self._seeds, self._prompt_length, self._sampling = seeds, prompt_length, sampling
 
-    def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
-        """Scores (rows, vocabulary) -> perturbed scores of the same shape."""
-        import torch
-
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Scores, shape (rows, vocabulary) -> perturbed float32 scores of the same shape. ``input_ids``: int64 (rows, length)."""
         if self._sampling.temperature == 0:
             return scores
         scores = _nucleus(scores.float() / self._sampling.temperature, self._sampling.top_p)
@@ -104,36 +100,36 @@ class SeededSampler:
         return scores - torch.log(-torch.log(uniform))
 
 
-def _nucleus(scores: "torch.Tensor", top_p: float) -> "torch.Tensor":
-    """Set to -inf all but the smallest set of tokens whose probability reaches ``top_p``."""
+def _nucleus(scores: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Scores, shape (rows, vocabulary), with -inf outside the smallest set of tokens whose probability reaches ``top_p``."""
     if top_p == 1:
         return scores
-    import torch
-
     ordered, order = scores.sort(dim=-1, descending=True)
     probabilities = ordered.softmax(dim=-1)
     outside = probabilities.cumsum(dim=-1) - probabilities >= top_p
     return scores.masked_fill(torch.zeros_like(outside).scatter(-1, order, outside), float("-inf"))
 
 
-def hashed_uniform(seeds: "torch.Tensor", position: int, vocabulary: int) -> Any:
-    """Uniform numbers in (0, 1), shape (rows, vocabulary): the splitmix64 finaliser of (seed, position, token)."""
-    import torch
+def hashed_uniform(seeds: torch.Tensor, position: int, vocabulary: int) -> torch.Tensor:
+    """Uniform numbers in (0, 1), float64 of shape (rows, vocabulary): the splitmix64 finaliser of (seed, position, token).
 
+    ``seeds``: int64 of shape (rows,).
+    """
     token = torch.arange(vocabulary, device=seeds.device, dtype=torch.int64)
-    bits = seeds[:, None] + token * _signed(0x9E3779B97F4A7C15) + _signed(position * 0xD1B54A32D192ED03)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        bits = (bits ^ _shifted(bits, shift)) * _signed(factor)
-    bits = bits ^ _shifted(bits, 31)
+    bits = finalised(seeds[:, None] + token * _signed(GOLDEN_GAMMA) + _signed(position * _POSITION_FACTOR), _OF_TENSORS)
     return (_shifted(bits, 40).double() + 0.5) / (1 << 24)
 
 
 def _signed(value: int) -> int:
-    """A number modulo 2**64, as torch's signed int64 holds it."""
+    """A number modulo 2**64, as torch's signed int64 represents it."""
     value %= 1 << 64
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-def _shifted(bits: "torch.Tensor", by: int) -> "torch.Tensor":
+def _shifted(bits: torch.Tensor, by: int) -> torch.Tensor:
     """Logical right shift: torch's own keeps the sign."""
     return (bits >> by) & ((1 << (64 - by)) - 1)
+
+
+_OF_TENSORS: Modular64[torch.Tensor] = Modular64(lambda bits, factor: bits * _signed(factor), _shifted)
+"""int64 tensors, whose products wrap by themselves."""

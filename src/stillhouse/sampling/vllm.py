@@ -1,4 +1,4 @@
-"""Sampling by vLLM in this process: the engine of GPU pods."""
+"""Sampling by vLLM in this process: the engine of GPU pods. vllm and torch are imported on use: only some images have them."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -7,18 +7,20 @@ from typing import Any
 
 from stillhouse.errors import EngineFailed, one_line
 from stillhouse.execution import environment
-from stillhouse.sampling.engine import Completion, Request, Sampling
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sampling.replies import refusal_kind
 from stillhouse.vocabulary.ids import prompt_text
 
 AHEAD = 1024
-"""Requests handed to vLLM at a time: more than it runs at once, so that its scheduler never waits for one."""
+"""Requests queued in vLLM: more than it runs at once, so that its scheduler never waits for one."""
 
 
 class VllmEngine:
-    """One ``vllm.LLM``. Its hardware comes from the environment: ``STILLHOUSE_TENSOR_PARALLEL`` GPUs to a replica (default 1)."""
+    """One ``vllm.LLM``. Its hardware comes from the environment: ``STILLHOUSE_TENSOR_PARALLEL`` GPUs (default 1)."""
 
     def __init__(self, model: str, sampling: Sampling) -> None:
+        """Raises EngineFailed if vllm is not installed, or cannot load the model."""
         try:
             arguments = hardware()
             import vllm
@@ -41,9 +43,9 @@ class VllmEngine:
         self._sampling = sampling
 
     def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
-        """See Engine. Every request has its own seed, so a row does not depend on the batch it is in.
+        """See Engine. Every request has its own seed, so a row does not depend on its batch.
 
-        The scheduler is kept full: requests are added as others finish, and completions leave as they finish.
+        The scheduler is kept full: requests are added as others finish, and completions are yielded as they finish.
         """
         source, running = iter(requests), dict[str, Request]()
         engine = self.llm.llm_engine
@@ -60,13 +62,13 @@ class VllmEngine:
             engine.abort_request(list(running))
 
     def _add(self, requests: list[Request], running: dict[str, Request]) -> Iterator[tuple[Request, Completion]]:
-        """Queue requests; those that vLLM refuses come back as failures."""
+        """Queue requests; those that vLLM refuses are yielded as failures."""
         if not requests:
             return
         try:
-            names = self.llm.enqueue(self._prompts(requests), [self._parameters(each) for each in requests], use_tqdm=False)
+            names = self.llm.enqueue(self._prompts(requests), [self._parameters(request) for request in requests], use_tqdm=False)
         except ValueError as error:
-            # One that is too long turns all of them away: halves are tried until it stands alone.
+            # A single request that is too long makes vLLM refuse all of them: halve the list until it is alone.
             if len(requests) == 1:
                 yield requests[0], Completion("", "error", 0, 0, refusal_kind(str(error)), one_line(error))
                 return
@@ -74,37 +76,39 @@ class VllmEngine:
             yield from self._add(requests[:middle], running)
             yield from self._add(requests[middle:], running)
         else:
-            # vLLM adds a random tail to the number that its outputs go by.
+            # enqueue returns names with a random suffix; outputs carry only the number before it.
             running.update(zip((name.partition("-")[0] for name in names), requests, strict=True))
 
     def _prompts(self, requests: list[Request]) -> list[Any]:
-        """Token ids of each prompt; the samples of a question stand together, and theirs are made once."""
-        made: dict[str, Any] = {}
+        """Token ids of each prompt; the prompt that the samples of a question share is tokenised once."""
+        prompts: dict[str, Any] = {}
         for request in requests:
             text = prompt_text(request.messages)
-            if text not in made:
+            if text not in prompts:
                 tokens = self._tokenizer.apply_chat_template(list(request.messages), add_generation_prompt=True, return_dict=False)
-                made[text] = {"prompt_token_ids": tokens}
-        return [made[prompt_text(request.messages)] for request in requests]
+                prompts[text] = {"prompt_token_ids": tokens}
+        return [prompts[prompt_text(request.messages)] for request in requests]
 
     def _parameters(self, request: Request) -> Any:
         from vllm import SamplingParams
 
-        given = self._sampling
-        return SamplingParams(temperature=given.temperature, top_p=given.top_p, max_tokens=given.max_tokens, seed=request.seed)
+        settings = self._sampling
+        return SamplingParams(
+            temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=request.seed
+        )  # fmt: skip
 
 
 def _completion(output: Any) -> Completion:
-    written = output.outputs[0]
-    prompt_tokens, completion_tokens = len(output.prompt_token_ids or ()), len(written.token_ids)
-    if written.finish_reason in {"stop", "length"}:
-        return Completion(written.text, written.finish_reason, prompt_tokens, completion_tokens)
-    detail = f"vllm ended it with finish_reason {written.finish_reason!r}"
-    return Completion(written.text, "error", prompt_tokens, completion_tokens, "aborted", detail)
+    generated = output.outputs[0]
+    prompt_tokens, completion_tokens = len(output.prompt_token_ids or ()), len(generated.token_ids)
+    if generated.finish_reason in {"stop", "length"}:
+        return Completion(generated.text, generated.finish_reason, prompt_tokens, completion_tokens)
+    detail = f"vllm ended it with finish_reason {generated.finish_reason!r}"
+    return Completion(generated.text, "error", prompt_tokens, completion_tokens, "aborted", detail)
 
 
 def hardware() -> dict[str, Any]:
-    """Arguments about the machine. A CPU gets fp32 (bf16 is emulated there), no graph capture, and one process."""
+    """Arguments of ``vllm.LLM`` for this machine. A CPU gets fp32 (it emulates bf16), no graph capture, and one process."""
     import torch
 
     if torch.cuda.is_available():

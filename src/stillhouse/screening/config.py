@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from stillhouse.execution.contract import StageInputs
-from stillhouse.sampling.engine import EngineName
 from stillhouse.vocabulary.settings import StageConfig
+
+PerplexityEngine = Literal["openai", "transformers", "vllm"]
 
 
 class ScreenedConfig(StageConfig):
@@ -31,7 +33,7 @@ class ScreenedConfig(StageConfig):
     """Perplexity of question and response above which the response is dropped (DeepDistill §2.5: 20)."""
     perplexity_model: str | None = None
     """The scoring model on the Hugging Face hub, if there is no `scorer` input (DeepDistill: AM-Distill-Qwen-32B)."""
-    perplexity_engine: EngineName = "transformers"
+    perplexity_engine: PerplexityEngine = "transformers"
     """The engine that runs that model."""
     perplexity_tokens: int = Field(32_768, ge=2)
     """Tokens after which a text is cut before scoring; the paper gives no value."""

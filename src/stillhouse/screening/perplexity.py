@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stillhouse.errors import EngineFailed, one_line
-from stillhouse.sampling.engine import EngineName
+from stillhouse.screening.config import PerplexityEngine
 from stillhouse.screening.rules import Scorer
 
 CHUNK = 512
@@ -19,7 +19,7 @@ LOGITS = 1 << 26
 """Most logits of one forward pass: 256 MiB as float32."""
 
 
-def load(engine: EngineName, model: str, max_tokens: int) -> Scorer:
+def load(engine: PerplexityEngine, model: str, max_tokens: int) -> Scorer:
     """The model (a checkpoint directory, or a name on the Hugging Face hub). Raises EngineFailed if it cannot be loaded."""
     return (VllmScorer if engine == "vllm" else TransformersScorer)(model, max_tokens)
 
@@ -80,7 +80,7 @@ class VllmScorer:
     """A ``vllm.LLM`` that returns the log-probabilities of its prompts. vLLM is in one image only: imported where it is used."""
 
     def __init__(self, model: str, max_tokens: int) -> None:
-        from stillhouse.sampling.engine import Sampling
+        from stillhouse.sampling.config import Sampling
         from stillhouse.sampling.vllm import VllmEngine
 
         # The sampling engine's LLM, loaded for this hardware.

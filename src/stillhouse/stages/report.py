@@ -51,12 +51,12 @@ def _measured(config: ReportConfig, inputs: ReportInputs) -> "Sequence[Measured]
     by_benchmark = {name: questions(name) for name in config.benchmarks}
     total, done = sum(map(len, by_benchmark.values())) * config.samples * config.rounds, 0
     engine = load(config, inputs.checkpoint or config.model)
-    protocols = {name: protocol(config, name, asked) for name, asked in by_benchmark.items()}
+    protocols = {name: protocol(config, name, of_benchmark) for name, of_benchmark in by_benchmark.items()}
     measured: list[Measured] = []
     with VerifierPool(config.verify_timeout_s) as pool:
-        for name, asked in by_benchmark.items():
+        for name, of_benchmark in by_benchmark.items():
             evaluation = evaluate(
-                engine, _verify(name, pool), config, config.model, asked, config.samples, config.rounds,
+                engine, _verify(name, pool), config, config.model, of_benchmark, config.samples, config.rounds,
                 partial(_progress, inputs, done, total),
             )  # fmt: skip
             measured.append(measure(bare_name(name), protocols[name], evaluation))

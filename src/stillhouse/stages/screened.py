@@ -1,4 +1,4 @@
-"""questions + responses -> screened: which responses are fit to train on, by structure, repetition and perplexity."""
+"""questions + responses -> screened: which responses are fit to learn from, by structure, repetition and perplexity."""
 
 from stillhouse.execution.contract import Outputs
 from stillhouse.screening.config import ScreenedConfig, ScreenedInputs

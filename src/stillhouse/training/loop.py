@@ -13,6 +13,7 @@ from stillhouse.execution.contract import StageInputs
 from stillhouse.training import checkpoints, models
 from stillhouse.training.lora import merged
 from stillhouse.training.machine import zero
+from stillhouse.vocabulary.text import shortened
 
 N_TOKENS = "num_tokens"
 """What a checkpoint keeps of the tokens trained on: SFTTrainer counts them itself, and forgets them on a resume."""
@@ -74,5 +75,5 @@ class FiniteLossMixin(Trainer):
 def _beginning(batch: Batch, tokenizer: PreTrainedTokenizerBase) -> str:
     """The first characters of a batch: of its tokens in SFT, of its first prompt in GRPO."""
     if isinstance(batch, Mapping):
-        return str(tokenizer.decode(batch["input_ids"][0]))[:SHOWN_CHARS]
-    return str(batch[0]["prompt"][-1]["content"])[:SHOWN_CHARS]
+        return shortened(str(tokenizer.decode(batch["input_ids"][0])), SHOWN_CHARS)
+    return shortened(str(batch[0]["prompt"][-1]["content"]), SHOWN_CHARS)

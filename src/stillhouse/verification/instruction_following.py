@@ -1,103 +1,114 @@
-"""An answer against its question's constraints, by if-verifiable: the mean over them of 1 if met, else 0 (DeepDistill, Eq. 3).
+"""Checks an answer against its question's constraints by if-verifiable: the score is the share that is met (DeepDistill, Eq. 3).
 
-Constraints are met strictly, as IFEval says: on the answer as it stands. Words and sentences are told apart by nltk; where its
-punkt data is not installed (``NLTK_DATA``), by nltk's untrained tokenizer, and the method says so. Nothing is ever downloaded.
+Constraints are checked strictly, in IFEval's sense: on the unchanged answer. nltk splits words and sentences; if its punkt data is
+not installed (``NLTK_DATA``), nltk's untrained tokenizer does, and the method says so. Nothing is ever downloaded.
 """
 
 import json
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
-from stillhouse.verification.verdict import DETAIL_CHARS, Request, Verdict, unanswered
-from stillhouse.vocabulary.rows import VerdictKind
+import langdetect
+import nltk
+from if_verifiable.ifeval import instructions_registry, instructions_util
+
+from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
+from stillhouse.verification.verifier import KnownAnswer, Verifier
+from stillhouse.vocabulary.rows import Question, VerdictKind
 
 METHOD = "if-verifiable"
 
 
-class Unverifiable(Exception):
-    """A question's constraints cannot be verified, whatever the answer."""
+class UnverifiableConstraints(Exception):
+    """A question's constraints cannot be checked on any answer."""
 
 
-def warm() -> None:
-    """Do the imports, before any deadline runs."""
-    _checkers()
+class InstructionVerifier(Verifier):
+    """Checks constraints in IFEval's form."""
 
+    method = METHOD
 
-def settled(request: Request) -> Verdict | None:
-    """The verdict where there is nothing to verify; None for the rest."""
-    if (nothing := unanswered(request, METHOD)) is not None:
-        return nothing
-    try:
-        constraints(request.constraints)
-    except Unverifiable as error:
-        return Verdict("error", None, METHOD, str(error)[:DETAIL_CHARS])
-    return None
+    def warm(self) -> None:
+        """See Verifier."""
+        _checkers()
 
+    def fast_path(self, request: VerificationRequest) -> Verdict | None:
+        """See Verifier: the verdict if there is no answer, or the constraints cannot be read."""
+        if (verdict := unanswered(request, METHOD)) is not None:
+            return verdict
+        try:
+            constraints(request.constraints)
+        except UnverifiableConstraints as error:
+            return Verdict("error", None, METHOD, str(error))
+        return None
 
-def verify(request: Request) -> Verdict:
-    """The verdict; ``detail`` names the constraints that were not met."""
-    if (quick := settled(request)) is not None:
-        return quick
-    checkers, method = _checkers()
-    try:
-        listed = constraints(request.constraints)
-        made = [(name, _checker(checkers, name, values, request.prompt or "")) for name, values in listed]
-    except Unverifiable as error:
-        return Verdict("error", None, method, str(error)[:DETAIL_CHARS])
-    missed = [name for name, checker in made if not checker.check_following(request.answer)]
-    score = 1 - len(missed) / len(made)
-    kind: VerdictKind = "correct" if not missed else "partial" if score else "wrong"
-    return Verdict(kind, score, method, f"not met: {', '.join(missed)}"[:DETAIL_CHARS] if missed else "")
+    def verify(self, request: VerificationRequest) -> Verdict:
+        """See Verifier; ``detail`` names the constraints that were not met."""
+        if (verdict := self.fast_path(request)) is not None:
+            return verdict
+        types, method = _checkers()
+        try:
+            named = constraints(request.constraints)
+            checkers = [(name, _checker(types, name, values, request.prompt or "")) for name, values in named]
+        except UnverifiableConstraints as error:
+            return Verdict("error", None, method, str(error))
+        missed = [name for name, checker in checkers if not checker.check_following(request.answer)]
+        score = 1 - len(missed) / len(checkers)
+        kind: VerdictKind = "correct" if not missed else "partial" if score else "wrong"
+        return Verdict(kind, score, method, f"not met: {', '.join(missed)}" if missed else "")
+
+    def known_answers(self, question: Question) -> list[KnownAnswer]:
+        """See Verifier: any answer shows whether the constraints can be checked; one without required words must fail."""
+        answers = [KnownAnswer("any answer", "Yes.", passes=None)]
+        if any(name in (question.constraints or "") for name in ("keywords:existence", "detectable_content:postscript")):
+            answers.append(KnownAnswer("an answer without the required words", json.dumps("-"), passes=False))
+        return answers
 
 
 def constraints(text: str | None) -> list[tuple[str, dict[str, Any]]]:
-    """The column ``constraints`` as (id, values). Raises Unverifiable for what is not of IFEval's form."""
+    """The column ``constraints`` as (id, values). Raises UnverifiableConstraints if it is not in IFEval's form."""
     if not text:
         msg = "the question has no constraints"
-        raise Unverifiable(msg)
+        raise UnverifiableConstraints(msg)
     try:
-        found = json.loads(text)
-        names, values = found["instruction_id_list"], found["kwargs"]
+        table = json.loads(text)
+        names, values = table["instruction_id_list"], table["kwargs"]
     except (ValueError, TypeError, KeyError) as error:
         msg = f"constraints are not of the form {{instruction_id_list, kwargs}}: {type(error).__name__}: {error}"
-        raise Unverifiable(msg) from error
+        raise UnverifiableConstraints(msg) from error
     shaped = isinstance(names, list) and isinstance(values, list) and len(names) == len(values) > 0
-    if not shaped or not all(isinstance(name, str) and isinstance(each, dict) for name, each in zip(names, values, strict=True)):
+    if not shaped or not all(isinstance(name, str) and isinstance(own, dict) for name, own in zip(names, values, strict=True)):
         msg = f"constraints must list as many objects as ids, at least one of each, got {names!r} and {values!r}"
-        raise Unverifiable(msg)
-    # Tables of many constraints keep every value's column, null where it is not the constraint's own.
+        raise UnverifiableConstraints(msg)
+    # Data sets in tables have a column for every argument, null for the constraints that do not take it.
     return [
-        (name, {key: value for key, value in each.items() if value is not None}) for name, each in zip(names, values, strict=True)
+        (name, {key: value for key, value in own.items() if value is not None}) for name, own in zip(names, values, strict=True)
     ]
 
 
-def _checker(checkers: dict[str, Any], name: str, values: dict[str, Any], prompt: str) -> Any:
-    """One constraint, ready to check. What is left out would be drawn at random there: it is refused."""
-    if name not in checkers:
-        msg = f"unknown constraint id {name!r}; if-verifiable knows {len(checkers)}, such as {', '.join(sorted(checkers)[:3])}"
-        raise Unverifiable(msg)
-    made = checkers[name](name)
-    wanted = set(made.get_instruction_args_keys())
-    given = values | ({"prompt_to_repeat": prompt} if "prompt_to_repeat" in wanted - set(values) else {})
-    if wanted != set(given):
-        msg = f"constraint {name} takes {', '.join(sorted(wanted)) or 'no values'}; got {', '.join(sorted(given)) or 'none'}"
-        raise Unverifiable(msg)
+def _checker(types: dict[str, Any], name: str, values: dict[str, Any], prompt: str) -> Any:
+    """The checker of one constraint. A missing argument is refused: if-verifiable would draw it at random."""
+    if name not in types:
+        msg = f"unknown constraint id {name!r}; if-verifiable knows {len(types)}, such as {', '.join(sorted(types)[:3])}"
+        raise UnverifiableConstraints(msg)
+    checker = types[name](name)
+    expected = set(checker.get_instruction_args_keys())
+    arguments = values | ({"prompt_to_repeat": prompt} if "prompt_to_repeat" in expected - set(values) else {})
+    if expected != set(arguments):
+        msg = f"constraint {name} takes {', '.join(sorted(expected)) or 'no values'}; got {', '.join(sorted(arguments)) or 'none'}"
+        raise UnverifiableConstraints(msg)
     try:
-        made.build_description(**given)
+        checker.build_description(**arguments)
     except (TypeError, ValueError, AttributeError) as error:
-        msg = f"constraint {name} does not take {given!r}: {error}"
-        raise Unverifiable(msg) from error
-    return made
+        msg = f"constraint {name} does not take {arguments!r}: {error}"
+        raise UnverifiableConstraints(msg) from error
+    return checker
 
 
-@lru_cache(maxsize=1)
+@cache
 def _checkers() -> tuple[dict[str, Any], str]:
-    """if-verifiable's checkers by id, and the method's name."""
-    import langdetect
-    import nltk
-    from if_verifiable.ifeval import instructions_registry, instructions_util
-
-    # Else it draws at random, and the same answer is once English and once not.
+    """if-verifiable's checker types by constraint id, and the method's name."""
+    # Without a seed langdetect draws at random, and the same answer is English in one run and not in another.
     langdetect.DetectorFactory.seed = 0
     langdetect.detect("It reads its tables at the first call.")
     try:

@@ -1,72 +1,80 @@
-"""The models that judge, by category: loaded when the first answer of theirs comes, and not before."""
+"""The models that judge, by category: each is loaded when its first answer comes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from stillhouse.errors import BadConfig
 from stillhouse.sampling.engine import Engine, load
 from stillhouse.verification import judging, reward_model
-from stillhouse.verification.judging import SECOND_STAGE, TASKS, JudgeConfig, judged
-from stillhouse.verification.reward_model import Rater, RewardModelConfig, rated
-from stillhouse.verification.verdict import Request, Verdict
+from stillhouse.verification.config import JudgeConfig, RewardModelConfig
+from stillhouse.verification.judging import EQUIVALENCE, QUALITY, SIMILARITY, JudgeTask, judged
+from stillhouse.verification.reward_model import Rater, rated
+from stillhouse.verification.verdict import Verdict, VerificationRequest
+from stillhouse.vocabulary.categories import FACTS, Category
 from stillhouse.vocabulary.rows import ResponseKey
 
-Keyed = Sequence[tuple[ResponseKey, Request]]
+KeyedRequests = Sequence[tuple[ResponseKey, VerificationRequest]]
+
+
+def task_of(category: Category) -> JudgeTask:
+    """What a judge is asked: agreement with the reference if the category needs one, else the quality of the answer."""
+    return SIMILARITY if FACTS[category].needs == "reference_answer" else QUALITY
 
 
 class Judges:
-    """A judge and a reward model, each or neither."""
+    """A judge and a reward model; either may be absent."""
 
-    def __init__(self, judge: JudgeConfig | None, rewards: RewardModelConfig | None, *, second_stage: bool = False) -> None:
-        self._judge, self._rewards, self._second_stage = judge, rewards, second_stage
+    def __init__(
+        self, judge: JudgeConfig | None, reward_model_config: RewardModelConfig | None, *, second_stage: bool = False
+    ) -> None:
+        """Raises BadConfig for a second stage without a judge."""
+        self._judge, self._reward_model, self._has_second_stage = judge, reward_model_config, second_stage
         self._engine: Engine | None = None
         self._rater: Rater | None = None
         if second_stage and judge is None:
             msg = "verified: second_stage asks a judge where the rule says wrong, but `judge` is not set; name its model there"
             raise BadConfig(msg)
 
-    def by_judge(self, category: str, keyed: Keyed) -> list[Verdict]:
-        """The judge's verdicts. Raises BadConfig where the config has none."""
-        return self._asked(TASKS[category], category, keyed)
+    def judge(self, category: Category, keyed: KeyedRequests) -> list[Verdict]:
+        """A model's verdicts: on quality the reward model's if there is one, else the judge's.
 
-    def by_reward_model(self, category: str, keyed: Keyed) -> list[Verdict]:
-        """The reward model's verdicts; the judge's where there is no reward model."""
-        if self._rewards is None:
-            return self.by_judge(category, keyed)
-        self._rater = self._rater or reward_model.load(self._rewards)
-        return rated(self._rater, self._rewards, [request for _, request in keyed])
+        Raises BadConfig if the config names no model for the category.
+        """
+        task = task_of(category)
+        if task is not QUALITY or self._reward_model is None:
+            return self._by_judge(task, category, keyed)
+        self._rater = self._rater or reward_model.load(self._reward_model)
+        return rated(self._rater, self._reward_model, [request for _, request in keyed])
 
-    def second(self, category: str, keyed: Keyed, first: Sequence[Verdict]) -> list[Verdict]:
+    def second_stage(self, category: Category, keyed: KeyedRequests, first: Sequence[Verdict]) -> list[Verdict]:
         """The verdicts after the second stage: a judge is asked only where the rule says wrong (DeepDistill, Eq. 1)."""
-        if not self._second_stage or category not in SECOND_STAGE:
-            return list(first)
-        places = [place for place, verdict in enumerate(first) if verdict.kind in ("wrong", "malformed")]
-        found = self._asked(SECOND_STAGE[category], category, [keyed[place] for place in places]) if places else []
-        made = list(first)
-        for place, verdict in zip(places, found, strict=True):
-            before = made[place]
-            method = f"{before.method} then {judging.METHOD}"
-            made[place] = Verdict(verdict.kind, verdict.verify_score, method, verdict.detail, before.seconds)
-        return made
+        verdicts = list(first)
+        if not self._asks_again(category):
+            return verdicts
+        wrong = [index for index, verdict in enumerate(first) if verdict.kind in ("wrong", "malformed")]
+        second = self._by_judge(EQUIVALENCE, category, [keyed[index] for index in wrong]) if wrong else []
+        for index, verdict in zip(wrong, second, strict=True):
+            by_rule = verdicts[index]
+            method = f"{by_rule.method} then {judging.METHOD}"
+            verdicts[index] = Verdict(verdict.kind, verdict.verify_score, method, verdict.detail, by_rule.seconds)
+        return verdicts
 
-    def settings(self, category: str) -> str:
-        """What of the config decides a verdict on the category, as text."""
-        judge = self._judge.model_dump_json() if self._judge else ""
-        if category in SECOND_STAGE:
-            return judge if self._second_stage else ""
-        if category not in JUDGES:
-            return ""
-        return self._rewards.model_dump_json() if self._rewards and JUDGES[category] is Judges.by_reward_model else judge
+    def settings(self, category: Category) -> str:
+        """The part of the config that decides a model's verdict on the category, as text."""
+        if task_of(category) is QUALITY and self._reward_model:
+            return self._reward_model.model_dump_json()
+        return self._judge.model_dump_json() if self._judge else ""
 
-    def _asked(self, task: judging.Task, category: str, keyed: Keyed) -> list[Verdict]:
+    def second_stage_settings(self, category: Category) -> str:
+        """The same for a category that a rule scores: the judge's settings if it is asked again, else nothing."""
+        return self._judge.model_dump_json() if self._judge and self._asks_again(category) else ""
+
+    def _asks_again(self, category: Category) -> bool:
+        return self._has_second_stage and FACTS[category].verifier == "math"
+
+    def _by_judge(self, task: JudgeTask, category: Category, keyed: KeyedRequests) -> list[Verdict]:
         if self._judge is None:
-            also = " or `reward_model`" if JUDGES.get(category) is Judges.by_reward_model else ""
-            msg = f"verified: a model scores answers of category {category}, but `judge`{also} is not set; name its model there"
+            fields = "`judge` or `reward_model`" if task is QUALITY else "`judge`"
+            msg = f"verified: a model scores answers of category {category}, but {fields} is not set; name its model there"
             raise BadConfig(msg)
         self._engine = self._engine or load(self._judge, self._judge.model)
         return judged(self._engine, self._judge, task, keyed)
-
-
-JUDGES: dict[str, Callable[[Judges, str, Keyed], list[Verdict]]] = {
-    "science": Judges.by_judge, "multi_turn": Judges.by_reward_model, "other": Judges.by_reward_model,
-}  # fmt: skip
-"""By category: which model scores its answers."""

@@ -1,27 +1,24 @@
 """Answers -> verdicts by a language model that is asked for a score, many answers at once.
 
-A reply without a readable score is asked for once more with another seed; then the verdict is ``error``, never 0.
+A request whose reply has no readable score is sent once more with another seed; after that the verdict is ``error``, never 0.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pydantic import Field
-
-from stillhouse.sampling import engine as engines
-from stillhouse.sampling.engine import Engine, Sampling, row_seed
-from stillhouse.verification.verdict import DETAIL_CHARS, Request, Verdict, unanswered
-from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
+from stillhouse.sampling.engine import Engine, Request
+from stillhouse.verification.config import QUALITY_ATTRIBUTES, JudgeConfig
+from stillhouse.verification.verdict import DETAIL_CHARS, Verdict, VerificationRequest, unanswered
 from stillhouse.vocabulary.rows import Message, ResponseKey, VerdictKind
+from stillhouse.vocabulary.seeds import row_seed
+from stillhouse.vocabulary.text import ending, excerpt
 from stillhouse.vocabulary.transcript import parse
 
 METHOD = "judge"
-ATTRIBUTES = ("coherence", "correctness", "helpfulness")
-"""What the general score is made of, each from 0 to 4 (DeepDistill, Eq. 4)."""
 TOP_OF_ATTRIBUTE = 4
 SHOWN_CHARS = 12_000
-"""Characters of a text that a judge is shown: of a longer one its beginning and its end."""
+"""Characters of a text that a judge is shown: a longer text loses its middle."""
 
 _ANSWER = """
 
@@ -55,84 +52,66 @@ helpfulness: NUMBER"""
 """Ours: the paper gives no prompt; the scale is that of its reward model."""
 
 
-class JudgeConfig(Sampling):
-    """A language model that scores answers."""
-
-    model: str
-    """The judge: a name its engine knows (DeepDistill: Qwen2.5-7B-Instruct), or a checkpoint directory."""
-    max_tokens: int = Field(1024, ge=1)
-    """Longest reply of the judge, in tokens; the paper gives no value."""
-    system_prompt: SystemPrompt = "none"
-    """The judge's system prompt, by name."""
-    suffix: Suffix = "none"
-    """What follows the judge's prompt, by name."""
-
-
 @dataclass(frozen=True)
-class Task:
-    """What a judge is asked, and how its reply is read: a score from 0 to ``top``, None where there is none in it."""
+class JudgeTask:
+    """What a judge is asked, and how its reply is read: a score from 0 to ``top``, None if the reply has none."""
 
     prompt: str
     read: Callable[[str], float | None]
     top: float
 
 
-def quality(rated: dict[str, float]) -> float:
+def quality(ratings: dict[str, float]) -> float:
     """(coherence + correctness + helpfulness) / 12 (DeepDistill, Eq. 4)."""
-    return sum(rated[name] for name in ATTRIBUTES) / (TOP_OF_ATTRIBUTE * len(ATTRIBUTES))
+    return sum(ratings[name] for name in QUALITY_ATTRIBUTES) / (TOP_OF_ATTRIBUTE * len(QUALITY_ATTRIBUTES))
 
 
 def verdict(score: float, top: float, method: str, detail: str = "") -> Verdict:
-    """The verdict that a score from 0 to ``top`` is."""
+    """The verdict for a score from 0 to ``top``."""
     kind: VerdictKind = "correct" if score >= top else "wrong" if score <= 0 else "partial"
-    return Verdict(kind, score, method, detail[:DETAIL_CHARS])
+    return Verdict(kind, score, method, detail)
 
 
-def judged(engine: Engine, config: JudgeConfig, task: Task, keyed: Sequence[tuple[ResponseKey, Request]]) -> list[Verdict]:
+def judged(
+    engine: Engine, config: JudgeConfig, task: JudgeTask, keyed: Sequence[tuple[ResponseKey, VerificationRequest]]
+) -> list[Verdict]:
     """One verdict for every request, in order."""
-    made: dict[ResponseKey, Verdict] = {}
+    verdicts: dict[ResponseKey, Verdict] = {}
     for key, request in keyed:
         if (nothing := unanswered(request, METHOD) or _without_reference(task, request)) is not None:
-            made[key] = nothing
+            verdicts[key] = nothing
     for attempt in range(2):
-        asked = [_question(config, task, key, request, attempt) for key, request in keyed if key not in made]
-        for question, completion in engine.sample(asked):
-            # A judge that thinks first gives its score after it.
+        prompts = [_prompt(config, task, key, request, attempt) for key, request in keyed if key not in verdicts]
+        for prompt, completion in engine.sample(prompts):
+            # A judge that thinks first gives its score after the thinking.
             reply = parse(completion.text).answer or completion.text
             score = task.read(reply)
             if score is not None:
-                made[question.key] = verdict(score, task.top, METHOD, " ".join(reply[-DETAIL_CHARS:].split()))
+                verdicts[prompt.key] = verdict(score, task.top, METHOD, ending(" ".join(reply.split()), DETAIL_CHARS))
             elif attempt:
-                detail = f"no score in the judge's reply ({completion.finish_reason}): {reply[-DETAIL_CHARS // 2 :]!r}"
-                made[question.key] = Verdict("error", None, METHOD, detail[:DETAIL_CHARS])
-    return [made[key] for key, _ in keyed]
+                shown = repr(ending(reply, DETAIL_CHARS // 2))
+                detail = f"no score in the judge's reply ({completion.finish_reason}): {shown}"
+                verdicts[prompt.key] = Verdict("error", None, METHOD, detail)
+    return [verdicts[key] for key, _ in keyed]
 
 
-def _question(config: JudgeConfig, task: Task, key: ResponseKey, request: Request, attempt: int) -> engines.Request:
+def _prompt(config: JudgeConfig, task: JudgeTask, key: ResponseKey, request: VerificationRequest, attempt: int) -> Request:
     values = {"prompt": request.prompt or "", "reference": request.reference or "", "answer": request.answer or ""}
-    content = task.prompt.format(**{name: shortened(text) for name, text in values.items()})
+    content = task.prompt.format(**{name: excerpt(text, SHOWN_CHARS) for name, text in values.items()})
     messages: list[Message] = [{"role": "user", "content": content}]
-    return engines.Request(key, messages, row_seed(config.seed + attempt, key))
+    return Request(key, messages, row_seed(config.seed + attempt, key))
 
 
-def _without_reference(task: Task, request: Request) -> Verdict | None:
+def _without_reference(task: JudgeTask, request: VerificationRequest) -> Verdict | None:
     if "{reference}" not in task.prompt or (request.reference or "").strip():
         return None
     return Verdict("error", None, METHOD, "the question has no reference answer")
 
 
-def shortened(text: str) -> str:
-    """At most ``SHOWN_CHARS`` characters: the beginning and the end, with a mark between."""
-    if len(text) <= SHOWN_CHARS:
-        return text
-    half = SHOWN_CHARS // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters left out …]\n{text[-half:]}"
-
-
 def _last_number(name: str, reply: str, top: float) -> float | None:
-    """The last ``name: number`` of a reply, if it lies from 0 to ``top``."""
-    found = re.findall(rf"{name}[\s:*=_]{{0,6}}(-?[0-9]+(?:\.[0-9]+)?)", reply, re.IGNORECASE)
-    value = float(found[-1]) if found else None
+    """The last ``name: number`` of a reply, if it is between 0 and ``top``."""
+    numbers = re.findall(rf"{name}[\s:*=_]{{0,6}}(-?[0-9]+(?:\.[0-9]+)?)", reply, re.IGNORECASE)
+    value = float(numbers[-1]) if numbers else None
     return value if value is not None and 0 <= value <= top else None
 
 
@@ -148,17 +127,15 @@ def read_equivalence(reply: str) -> float | None:
 
 
 def read_quality(reply: str) -> float | None:
-    """The general score of the three ratings."""
-    rated = {name: _last_number(name, reply, TOP_OF_ATTRIBUTE) for name in ATTRIBUTES}
-    known = {name: value for name, value in rated.items() if value is not None}
-    return quality(known) if len(known) == len(ATTRIBUTES) else None
+    """The quality score of the three ratings; None if one of them is missing."""
+    ratings = {name: _last_number(name, reply, TOP_OF_ATTRIBUTE) for name in QUALITY_ATTRIBUTES}
+    known = {name: value for name, value in ratings.items() if value is not None}
+    return quality(known) if len(known) == len(QUALITY_ATTRIBUTES) else None
 
 
-TASKS = {
-    "science": Task(SIMILARITY_PROMPT, read_similarity, 5),
-    "multi_turn": Task(QUALITY_PROMPT, read_quality, 1),
-    "other": Task(QUALITY_PROMPT, read_quality, 1),
-}
-"""By category: what a judge is asked about its answers."""
-SECOND_STAGE = {"math": Task(EQUIVALENCE_PROMPT, read_equivalence, 1)}
-"""By category: what a judge is asked where the rule says wrong."""
+SIMILARITY = JudgeTask(SIMILARITY_PROMPT, read_similarity, 5)
+"""Does the answer agree with the reference? On the scale of science."""
+QUALITY = JudgeTask(QUALITY_PROMPT, read_quality, 1)
+"""How good is the answer? For categories without references."""
+EQUIVALENCE = JudgeTask(EQUIVALENCE_PROMPT, read_equivalence, 1)
+"""The second stage of math: is an answer equal to the reference although the rule says wrong?"""

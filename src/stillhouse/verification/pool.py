@@ -1,7 +1,7 @@
-"""Verification with a deadline that holds: worker processes that are killed and replaced when they pass it.
+"""Verification with a hard deadline: worker processes that are killed and replaced when they exceed it.
 
 Workers are plain child processes, not forks or spawns of the caller: they start in half a second whatever the caller has loaded,
-and never run its main module again. They start when first needed and stay until the pool closes.
+and never rerun its main module. They start when first needed and stay until the pool closes.
 """
 
 import json
@@ -12,17 +12,16 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from stillhouse.errors import EngineFailed
-from stillhouse.verification import deadline_s, trimmed, verifier
-from stillhouse.verification.verdict import Request, Verdict
-
-__all__ = ["Request", "Verdict", "VerifierPool"]
+from stillhouse.verification.verdict import Verdict, VerificationRequest
+from stillhouse.verification.verifier import LoadedVerifiers
+from stillhouse.vocabulary.categories import Category
 
 READY_TIMEOUT_S = 120
 """A worker that has not finished its imports by then never will."""
@@ -31,46 +30,51 @@ IN_FLIGHT_PER_WORKER = 64
 
 
 @dataclass(eq=False)
-class _Job:
-    """One request on its way; ``verdict`` is set when it is there."""
+class _VerificationJob:
+    """One request in progress; ``verdict`` is None until it arrives."""
 
-    request: Request
+    request: VerificationRequest
     verdict: Verdict | None = None
 
 
 @dataclass(eq=False)
 class _Worker:
-    """One process; ``job`` is what it works on, or loads its verifier for, and ``due`` when that has to be done."""
+    """One process; ``job`` is its present task, or the one it loads a verifier for, and ``due`` is the deadline of that."""
 
     process: "subprocess.Popen[bytes]"
-    job: _Job | None = None
+    job: _VerificationJob | None = None
     due: float = 0.0
-    warm: set[str] = field(default_factory=set)
+    warm: set[Category] = field(default_factory=set)
     received: bytearray = field(default_factory=bytearray)
 
     @property
     def fd(self) -> int:
-        """Where its verdicts come from."""
+        """The descriptor from which its verdicts are read."""
         assert self.process.stdout is not None
         return self.process.stdout.fileno()
 
     @property
     def loading(self) -> bool:
-        """Whether it still loads the verifier that its job needs."""
+        """Whether it is still loading the verifier of its job."""
         return self.job is not None and self.job.request.category not in self.warm
 
 
 class VerifierPool:
     """A context manager around worker processes. Not for use by two threads at a time."""
 
-    def __init__(self, timeout_s: float, workers: int | None = None) -> None:
-        """``timeout_s``: seconds from handing an answer to a worker to its verdict. ``workers``: one per usable core if None."""
+    def __init__(self, timeout_s: float, workers: int | None = None, verifiers: Mapping[Category, str] | None = None) -> None:
+        """``timeout_s``: seconds from handing an answer to a worker to its verdict. ``workers``: one per usable core if None.
+
+        ``verifiers``: extensions by category, in place of the built-in verifiers.
+        """
         self._timeout_s = timeout_s
+        self._extensions: dict[Category, str] = dict(verifiers or {})
+        self._verifiers = LoadedVerifiers(self._extensions)
         self._limit = workers or len(os.sched_getaffinity(0))
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
 
-    def __enter__(self) -> "VerifierPool":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -78,16 +82,25 @@ class VerifierPool:
             self._end(worker)
         self._selector.close()
 
-    def verify(self, requests: Iterable[Request]) -> Iterator[Verdict]:
-        """One verdict for every request, in order, read ahead of by a bounded number of requests.
+    @property
+    def verifiers(self) -> LoadedVerifiers:
+        """The verifiers of this process, by category."""
+        return self._verifiers
 
-        Raises BadRows for a category without a verifier, EngineFailed where workers do not start.
+    def extension(self, category: Category) -> str:
+        """The pinned name of the extension that scores the category; empty if there is none."""
+        return self._extensions.get(category, "")
+
+    def verify(self, requests: Iterable[VerificationRequest]) -> Iterator[Verdict]:
+        """One verdict for every request, in order, reading a bounded number of requests ahead.
+
+        Raises BadRows for a category without a verifier, EngineFailed if workers do not start.
         """
-        source, window, waiting = iter(requests), deque[_Job](), deque[_Job]()
+        source, window, waiting = iter(requests), deque[_VerificationJob](), deque[_VerificationJob]()
         ahead = self._limit * IN_FLIGHT_PER_WORKER
         try:
             while True:
-                _fill(source, window, waiting, ahead)
+                self._fill(source, window, waiting, ahead)
                 if not window:
                     return
                 while window and window[0].verdict is not None:
@@ -96,13 +109,26 @@ class VerifierPool:
                     self._dispatch(waiting)
                     self._collect()
         finally:
-            # Left early: what is still worked on would answer the next caller's request.
-            for worker in [each for each in self._workers if each.job is not None]:
+            # If the caller stops early, a busy worker would answer the next caller's request with this one's verdict.
+            for worker in [worker for worker in self._workers if worker.job is not None]:
                 self._end(worker)
 
-    def _dispatch(self, waiting: deque[_Job]) -> None:
-        """Hand jobs to idle workers, and start workers for further ones."""
-        for worker in [each for each in self._workers if each.job is None]:
+    def _fill(
+        self, source: Iterator[VerificationRequest], window: deque[_VerificationJob], waiting: deque[_VerificationJob], ahead: int
+    ) -> None:
+        """Read requests until ``ahead`` are in the window; those that need no worker get their verdict here."""
+        while len(window) < ahead:
+            request = next(source, None)
+            if request is None:
+                return
+            job = _VerificationJob(request, self._verifiers.of(request.category).fast_path(request))
+            window.append(job)
+            if job.verdict is None:
+                waiting.append(job)
+
+    def _dispatch(self, waiting: deque[_VerificationJob]) -> None:
+        """Hand jobs to idle workers, and start further workers for the rest."""
+        for worker in [worker for worker in self._workers if worker.job is None]:
             if not waiting:
                 return
             self._give(worker, waiting.popleft())
@@ -113,7 +139,7 @@ class VerifierPool:
         package_root = Path(__file__).parents[2]
         paths = [str(package_root), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "stillhouse.verification.worker", str(self._timeout_s)],
+            [sys.executable, "-m", "stillhouse.verification.worker", str(self._timeout_s), json.dumps(self._extensions)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
@@ -122,13 +148,14 @@ class VerifierPool:
         self._selector.register(worker.fd, selectors.EVENT_READ, worker)
         return worker
 
-    def _give(self, worker: _Worker, job: _Job) -> None:
-        """Send the job; before the first of its category, have the worker load the verifier, which counts towards no deadline."""
+    def _give(self, worker: _Worker, job: _VerificationJob) -> None:
+        """Send the job; before a worker's first job of a category, have it load the verifier, which counts towards no deadline."""
         worker.job = job
         if worker.loading:
             worker.due, message = time.monotonic() + READY_TIMEOUT_S, {"warm": job.request.category}
         else:
-            worker.due, message = time.monotonic() + self._deadline_s(job), asdict(trimmed(job.request))
+            verifier = self._verifiers.of(job.request.category)
+            worker.due, message = time.monotonic() + self._deadline_s(job), asdict(verifier.trimmed(job.request))
         assert worker.process.stdin is not None
         try:
             worker.process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -136,11 +163,11 @@ class VerifierPool:
         except BrokenPipeError:
             self._bury(worker)
 
-    def _deadline_s(self, job: _Job) -> float:
-        return deadline_s(job.request, self._timeout_s)
+    def _deadline_s(self, job: _VerificationJob) -> float:
+        return self._verifiers.of(job.request.category).deadline_s(job.request, self._timeout_s)
 
     def _collect(self) -> None:
-        """Wait for the next verdict or deadline. What arrived is read before deadlines are looked at."""
+        """Wait for the next verdict or deadline. Arrived verdicts are read before deadlines are checked."""
         working = [worker for worker in self._workers if worker.job is not None]
         if not working:
             return
@@ -148,7 +175,7 @@ class VerifierPool:
         for key, _ in self._selector.select(max(0.0, wait_s)):
             self._receive(key.data)
         now = time.monotonic()
-        for worker in [each for each in self._workers if each.job is not None and each.due < now]:
+        for worker in [worker for worker in self._workers if worker.job is not None and worker.due < now]:
             assert worker.job is not None
             if worker.loading:
                 msg = f"a verification worker was not ready after {READY_TIMEOUT_S} s; is the machine out of memory or of cores?"
@@ -157,7 +184,7 @@ class VerifierPool:
             self._end(worker)
 
     def _receive(self, worker: _Worker) -> None:
-        """Take what a worker sent; a verdict is whole once its line is."""
+        """Read from a worker; a verdict is complete when its line is."""
         data = os.read(worker.fd, 65536)
         if not data:
             self._bury(worker)
@@ -179,10 +206,10 @@ class VerifierPool:
             job.verdict, worker.job = Verdict(**message), None
 
     def _bury(self, worker: _Worker) -> None:
-        """A worker died by itself: its job gets a verdict that says so."""
+        """Remove a worker that died by itself; its job gets a verdict that says so."""
         code = self._end(worker)
         if worker.loading:
-            msg = f"a verification worker ended with code {code} before it was ready; its words are on standard error"
+            msg = f"a verification worker ended with code {code} before it was ready; see its messages on standard error"
             raise EngineFailed(msg)
         if worker.job is None:
             return
@@ -191,12 +218,12 @@ class VerifierPool:
         else:
             worker.job.verdict = Verdict("error", None, worker.job.request.category, f"the worker died with code {code}")
 
-    def _timeout(self, job: _Job) -> Verdict:
+    def _timeout(self, job: _VerificationJob) -> Verdict:
         seconds = self._deadline_s(job)
         return Verdict("timeout", None, job.request.category, f"no verdict after {seconds:g} s", seconds)
 
     def _end(self, worker: _Worker) -> int:
-        """Kill the process, if it lives, and forget it. Returns its exit code; negative: the signal that ended it."""
+        """Kill the process if it is alive, and forget it. Returns its exit code; a negative one is the signal that ended it."""
         self._selector.unregister(worker.fd)
         self._workers.remove(worker)
         worker.process.kill()
@@ -207,21 +234,9 @@ class VerifierPool:
         return code
 
 
-def _fill(source: Iterator[Request], window: deque[_Job], waiting: deque[_Job], ahead: int) -> None:
-    """Read requests until ``ahead`` are in the window; those that need no worker get their verdict here."""
-    while len(window) < ahead:
-        request = next(source, None)
-        if request is None:
-            return
-        job = _Job(request, verifier(request.category).settled(request))
-        window.append(job)
-        if job.verdict is None:
-            waiting.append(job)
-
-
 def _close(pipe: Any) -> None:
     try:
         pipe.close()
     except BrokenPipeError:
-        # What was buffered for a dead worker has nowhere to go.
+        # Bytes buffered for a dead worker are lost.
         return

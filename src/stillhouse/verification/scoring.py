@@ -1,19 +1,19 @@
-"""Responses -> verdicts -> rows: each by its category's verifier or judge, what was judged before taken over."""
+"""Responses -> verdicts -> rows: each by its category's verifier or judge; verdicts on equal content are reused."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stillhouse.errors import BadRows
-from stillhouse.verification.judges import JUDGES, Judges
+from stillhouse.verification.judges import Judges
 from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.verdict import Request, Verdict, held_against
+from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.vocabulary import ids, rows
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS, Category
 from stillhouse.vocabulary.rows import FAILED, Question, Response, ResponseKey, Verified
 
 VERSION = "1"
-"""Part of what a verdict is known by: raised when a verifier comes to judge otherwise, so that older verdicts are made again."""
+"""Part of a verdict's content id: raised when a verifier changes its judgement, so that older verdicts are not reused."""
 
 
 def verdicts(
@@ -23,80 +23,96 @@ def verdicts(
 ) -> list[Verified]:  # fmt: skip
     """The verdict on each response, in order. Raises BadRows for a response to an unknown question.
 
-    Taken from ``previous`` where key and content are equal; what a verifier failed on is tried once more.
+    A verdict in ``previous`` is reused if key and content are equal; failures of a verifier are tried once more.
     """
     judges = judges or Judges(None, None)
     keyed = [(rows.response_key(response), request_of(questions, response)) for response in responses]
-    ids = [content_id(request, judges.settings(request.category)) for _, request in keyed]
-    made: dict[int, Verified] = {}
-    for place, (key, request) in enumerate(keyed):
-        if (old := reusable(previous or {}, key, ids[place])) is not None:
+    content_ids = [content_id(request, _settings(pool, judges, request.category)) for _, request in keyed]
+    verified: dict[int, Verified] = {}
+    for index, (key, request) in enumerate(keyed):
+        if (earlier := reusable(previous or {}, key, content_ids[index])) is not None:
             threshold = thresholds[request.category]
-            made[place] = replace(old, passed=_passes(old.verify_score, threshold), threshold=threshold)
-    new = [place for place in range(len(keyed)) if place not in made]
-    for place, verdict in zip(new, _judged(pool, judges, [keyed[place] for place in new]), strict=True):
-        key, request = keyed[place]
+            verified[index] = replace(earlier, passed=_passes(earlier.verify_score, threshold), threshold=threshold)
+    new = [index for index in range(len(keyed)) if index not in verified]
+    for index, verdict in zip(new, _judged(pool, judges, [keyed[index] for index in new]), strict=True):
+        key, request = keyed[index]
         threshold = thresholds[request.category]
-        made[place] = Verified(
+        verified[index] = Verified(
             *key, verdict.kind, verdict.verify_score, _passes(verdict.verify_score, threshold), verdict.method, verdict.detail,
-            verdict.seconds, ids[place], threshold,
+            verdict.seconds, content_ids[index], threshold,
         )  # fmt: skip
-    return [made[place] for place in range(len(keyed))]
+    return [verified[index] for index in range(len(keyed))]
 
 
-def _judged(pool: VerifierPool, judges: Judges, keyed: Sequence[tuple[ResponseKey, Request]]) -> list[Verdict]:
-    """One verdict for each: rules first, all categories in one go; then the models, category by category."""
-    ruled = [place for place, (_, request) in enumerate(keyed) if request.category not in JUDGES]
-    found = dict(zip(ruled, _tried_twice(pool, [keyed[place][1] for place in ruled]), strict=True))
-    by_category: dict[str, list[int]] = defaultdict(list)
-    for place, (_, request) in enumerate(keyed):
-        by_category[request.category].append(place)
-    for category, places in by_category.items():
-        these = [keyed[place] for place in places]
-        if category in JUDGES:
-            made = JUDGES[category](judges, category, these)
+def passed(
+    pool: VerifierPool, thresholds: Mapping[Category, float], questions: Mapping[str, Question], responses: Sequence[Response]
+) -> list[bool | None]:
+    """Whether each response passed, in order, by rule; None where the verifier failed."""
+    return [row.passed for row in verdicts(pool, questions, responses, thresholds)]
+
+
+def _settings(pool: VerifierPool, judges: Judges, category: Category) -> str:
+    """Everything in the config that decides a verdict on the category, as text."""
+    if category in pool.verifiers:
+        return pool.extension(category) + judges.second_stage_settings(category)
+    return judges.settings(category)
+
+
+def _judged(
+    pool: VerifierPool, judges: Judges, keyed: Sequence[tuple[ResponseKey, VerificationRequest]]
+) -> list[Verdict]:  # fmt: skip
+    """One verdict per request: first by rule, all categories at once; then by the models, category by category."""
+    by_rule = [index for index, (_, request) in enumerate(keyed) if request.category in pool.verifiers]
+    verdict_of = dict(zip(by_rule, _tried_twice(pool, [keyed[index][1] for index in by_rule]), strict=True))
+    by_category: dict[Category, list[int]] = defaultdict(list)
+    for index, (_, request) in enumerate(keyed):
+        by_category[request.category].append(index)
+    for category, indices in by_category.items():
+        requests = [keyed[index] for index in indices]
+        if category in pool.verifiers:
+            judged = judges.second_stage(category, requests, [verdict_of[index] for index in indices])
         else:
-            made = judges.second(category, these, [found[place] for place in places])
-        found.update(zip(places, made, strict=True))
-    return [found[place] for place in range(len(keyed))]
+            judged = judges.judge(category, requests)
+        verdict_of.update(zip(indices, judged, strict=True))
+    return [verdict_of[index] for index in range(len(keyed))]
 
 
-def _tried_twice(pool: VerifierPool, requests: Sequence[Request]) -> list[Verdict]:
-    found = list(pool.verify(requests))
-    again = [place for place, verdict in enumerate(found) if verdict.kind in FAILED]
-    for place, verdict in zip(again, pool.verify(requests[place] for place in again), strict=True):
-        found[place] = verdict
-    return found
+def _tried_twice(pool: VerifierPool, requests: Sequence[VerificationRequest]) -> list[Verdict]:
+    verdict_of = list(pool.verify(requests))
+    failed = [index for index, verdict in enumerate(verdict_of) if verdict.kind in FAILED]
+    for index, verdict in zip(failed, pool.verify(requests[index] for index in failed), strict=True):
+        verdict_of[index] = verdict
+    return verdict_of
 
 
-def request_of(questions: Mapping[str, Question], response: Response) -> Request:
-    """What to verify: the answer part; the whole text where a response that ended by itself has no tags at all.
+def request_of(questions: Mapping[str, Question], response: Response) -> VerificationRequest:
+    """What to verify: the answer part, or the whole text if a response that ended by itself has no tags at all.
 
     Raises BadRows for a response to an unknown question.
     """
     question = questions.get(response.question_id)
     if question is None:
-        msg = f"a response of {response.model} answers question {response.question_id}, which the questions input has not"
+        msg = f"a response of {response.model} answers question {response.question_id}, which is not in the questions input"
         raise BadRows(msg)
     answer = response.answer
     untagged = answer is None and response.think is None and "<think>" not in response.text and "<answer>" not in response.text
     if untagged and response.finish_reason == "stop":
         answer = response.text
-    return held_against(question, answer, response.finish_reason)
+    return make_request(question, answer, response.finish_reason)
 
 
-def content_id(request: Request, settings: str) -> str:
-    """Names all that a verdict depends on: the answer, what it is held against, and the settings of the models that judge it."""
-    given = (request.answer, request.reference, request.test_cases, request.constraints, request.prompt)
-    return ids.content_id(VERSION, request.category, request.finish_reason, settings, *(text or "" for text in given))
+def content_id(request: VerificationRequest, settings: str) -> str:
+    """Names everything a verdict depends on: the answer, the question's columns, and the settings of verifier and judges."""
+    texts = (request.answer, request.reference, request.test_cases, request.constraints, request.prompt)
+    return ids.content_id(VERSION, request.category, request.finish_reason, settings, *(text or "" for text in texts))
 
 
 def reusable(previous: Mapping[ResponseKey, Verified], key: ResponseKey, content: str) -> Verified | None:
-    """The earlier verdict on the same content; None where there is none, or the verifier had failed."""
-    old = previous.get(key)
-    return old if old is not None and old.content_id == content and old.kind not in FAILED else None
+    """The earlier verdict on the same content; None if there is none, or the verifier had failed."""
+    earlier = previous.get(key)
+    return earlier if earlier is not None and earlier.content_id == content and earlier.kind not in FAILED else None
 
 
 def _passes(score: float | None, threshold: float) -> bool | None:
-    """Whether the score is above the threshold; None where the verifier failed, which says nothing about the response."""
+    """Whether the score is above the threshold; None if the verifier failed, which says nothing about the response."""
     return None if score is None else score > threshold

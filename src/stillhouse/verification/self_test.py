@@ -1,54 +1,42 @@
-"""Before a run: does each dataset's verifier accept what it must, and refuse what it must?
+"""Before a run: does each source's verifier accept what it must, and refuse what it must?
 
-For a sample of questions of every category and source the reference itself has to pass, and an answer with nothing in it and a
-perturbed reference have to fail.
+On a sample of questions of every category and source, the verifier judges answers whose verdict is known: the reference must pass,
+an empty answer and a perturbed reference must fail.
 """
 
-import json
-import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 from stillhouse.errors import TooManyErrors
-from stillhouse.verification import math
 from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.verdict import Verdict, held_against
+from stillhouse.verification.verdict import Verdict, make_request
+from stillhouse.verification.verifier import KnownAnswer
 from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import FAILED, Question
+from stillhouse.vocabulary.text import shortened
 
 QUESTIONS = 16
-"""Questions of a dataset that are looked at: enough to tell a broken verifier from a few odd references."""
-
-
-@dataclass(frozen=True)
-class Probe:
-    """One answer whose verdict is known before: ``passes`` is None where all that is known is that there is a verdict."""
-
-    name: str
-    answer: str
-    passes: bool | None
+"""Questions sampled per source and category: enough to tell a broken verifier from a few odd references."""
 
 
 def check(
     pool: VerifierPool, questions: Iterable[Question], thresholds: Mapping[Category, float], max_failure_rate: float
 ) -> dict[str, float]:  # fmt: skip
-    """Counts of what was tried and what came out otherwise.
+    """Counts of the answers tried and of those judged wrongly.
 
-    Raises TooManyErrors where one kind of answer (the reference, say) is judged wrongly for more than that share of a dataset.
+    Raises TooManyErrors if a source has more than this share of wrong verdicts on one kind of answer, such as the reference.
     """
     totals = {"n_self_test": 0.0, "n_self_test_failed": 0.0}
-    for (category, source), sample in sorted(_samples(questions).items()):
-        probes = [(question, probe) for question in sample for probe in PROBES[category](question)]
-        verdicts = pool.verify(held_against(question, probe.answer) for question, probe in probes)
+    for (category, source), sample in sorted(_samples(pool, questions).items()):
+        trials = [(question, known) for question in sample for known in pool.verifiers.of(category).known_answers(question)]
+        verdicts = pool.verify(make_request(question, known.answer) for question, known in trials)
         tried: Counter[str] = Counter()
         failed: dict[str, list[str]] = defaultdict(list)
-        for (question, probe), verdict in zip(probes, verdicts, strict=True):
-            tried[probe.name] += 1
-            if _is_wrong(probe, verdict, thresholds[category]):
-                example = f"{question.question_id} {probe.answer[:60]!r}: {verdict.kind} {verdict.detail[:80]}"
-                failed[probe.name].append(example.strip())
+        for (question, known), verdict in zip(trials, verdicts, strict=True):
+            tried[known.name] += 1
+            if _is_wrong(known, verdict, thresholds[category]):
+                failed[known.name].append(_example(question, known, verdict))
         totals["n_self_test"] += tried.total()
         totals["n_self_test_failed"] += sum(map(len, failed.values()))
         for name, examples in failed.items():
@@ -61,56 +49,24 @@ def check(
     return totals
 
 
-def _samples(questions: Iterable[Question]) -> Mapping[tuple[Category, str], Sequence[Question]]:
-    """Some questions of every (category, source) that has probes; the same ones every time."""
-    found: dict[tuple[Category, str], list[Question]] = defaultdict(list)
+def _samples(pool: VerifierPool, questions: Iterable[Question]) -> Mapping[tuple[Category, str], Sequence[Question]]:
+    """Some questions of every (category, source) that a rule scores; the same ones in every run."""
+    by_source: dict[tuple[Category, str], list[Question]] = defaultdict(list)
     for question in questions:
-        if question.category in PROBES:
-            found[question.category, question.source or ""].append(question)
-    return {key: sorted(each, key=lambda question: ids.content_id(question.question_id))[:QUESTIONS] for key, each in found.items()}
+        if question.category in pool.verifiers:
+            by_source[question.category, question.source or ""].append(question)
+    return {
+        key: sorted(group, key=lambda question: ids.content_id(question.question_id))[:QUESTIONS]
+        for key, group in by_source.items()
+    }
 
 
-def _is_wrong(probe: Probe, verdict: Verdict, threshold: float) -> bool:
+def _is_wrong(known: KnownAnswer, verdict: Verdict, threshold: float) -> bool:
     if verdict.kind in FAILED or verdict.verify_score is None:
         return True
-    return probe.passes is not None and probe.passes != (verdict.verify_score > threshold)
+    return known.passes is not None and known.passes != (verdict.verify_score > threshold)
 
 
-def _math(question: Question) -> list[Probe]:
-    reference = (question.reference_answer or "").strip()
-    perturbed = f"\\boxed{{{_perturbed(math.formula_text(reference))}}}"
-    return [
-        Probe("the reference", math.boxed(reference), passes=True), Probe("an empty box", "\\boxed{}", passes=False),
-        Probe("a perturbed reference", perturbed, passes=False),
-    ]  # fmt: skip
-
-
-def _perturbed(formula: str) -> str:
-    """A three before the first digit: 5 becomes 35, (1, 2) becomes (31, 2); before the whole where there is no digit."""
-    changed = re.sub(r"[0-9]", lambda found: f"3{found[0]}", formula, count=1)
-    return changed if changed != formula else f"3{formula}"
-
-
-def _code(question: Question) -> list[Probe]:
-    """A program that does nothing, and the reference where the question has one."""
-    language = "cpp" if '"cpp"' in (question.test_cases or "") else "python"
-    idle = {"cpp": "int main() { return 0; }", "python": "pass"}[language]
-    probes = [Probe("a program that does nothing", f"```{language}\n{idle}\n```", passes=False)]
-    if question.reference_answer:
-        given = question.reference_answer
-        probes.append(Probe("the reference", given if "```" in given else f"```{language}\n{given}\n```", passes=True))
-    return probes
-
-
-def _instruction_following(question: Question) -> list[Probe]:
-    """Whether its constraints can be verified at all; and where they ask for words, an answer without them fails."""
-    probes = [Probe("any answer", "Yes.", passes=None)]
-    if any(name in (question.constraints or "") for name in ("keywords:existence", "detectable_content:postscript")):
-        probes.append(Probe("an answer without what is asked for", json.dumps("-"), passes=False))
-    return probes
-
-
-PROBES: dict[str, Callable[[Question], list[Probe]]] = {
-    "math": _math, "code": _code, "instruction_following": _instruction_following,
-}  # fmt: skip
-"""By category; categories that models judge have no verdicts known before."""
+def _example(question: Question, known: KnownAnswer, verdict: Verdict) -> str:
+    answer = repr(shortened(known.answer, 60))
+    return f"{question.question_id} {answer}: {verdict.kind} {shortened(verdict.detail, 80)}".strip()

@@ -1,4 +1,4 @@
-"""What earlier artifacts say of pass thresholds: responses that were sampled by verdicts, and verdicts of an earlier release."""
+"""The pass thresholds stated by earlier artifacts: by responses that were sampled until verdicts, and by earlier verdicts."""
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +12,7 @@ from stillhouse.vocabulary.categories import Category
 
 
 def refuse_others(responses: Sequence[str], thresholds: Mapping[Category, float], categories: Collection[Category]) -> None:
-    """Raise BadConfig for responses that were sampled until verdicts by other thresholds than these in one of the categories."""
+    """Raise BadConfig if responses were sampled until verdicts under another threshold than this in one of the categories."""
     for uri in responses:
         config = manifest.load(uri, "input responses").config
         if config.get("until", "all") == "all" or "pass_thresholds" not in config:
@@ -28,8 +28,8 @@ def refuse_others(responses: Sequence[str], thresholds: Mapping[Category, float]
 
 
 def if_stated(previous: Path | None) -> Path | None:
-    """The earlier verdicts, unless they were made before verdicts stated their threshold: those are not taken over."""
+    """The earlier verdicts; None if they come from a release whose verdicts do not state their threshold."""
     if previous is None or all("threshold" in pq.read_schema(path).names for path in tables.parts(previous)):
         return previous
-    print("  verified: the earlier verdicts do not state their threshold: they are not taken over", file=sys.stderr, flush=True)
+    print("  verified: the earlier verdicts do not state their threshold: they are not reused", file=sys.stderr, flush=True)
     return None

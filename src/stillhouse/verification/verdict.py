@@ -1,4 +1,4 @@
-"""What a verifier is asked and what it says."""
+"""What a verifier is asked and what it answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import FinishReason, Message, Question, VerdictKind
+from stillhouse.vocabulary.text import shortened
 
 DETAIL_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One answer to verify. ``answer`` is None where the response has none; ``finish_reason`` is the engine's.
+class VerificationRequest:
+    """One answer to verify. ``answer`` is None if the response has no answer; ``finish_reason`` is the engine's.
 
-    ``test_cases``, ``constraints`` and ``messages`` are the question's columns of these names, ``prompt`` the messages as one text.
+    ``test_cases``, ``constraints`` and ``messages`` are the question's columns of these names, ``prompt`` is the messages as text.
     """
 
     category: Category
@@ -27,9 +28,9 @@ class Request:
     messages: Sequence[Message] = ()
 
 
-def held_against(question: Question, answer: str | None, finish_reason: FinishReason = "stop") -> Request:
+def make_request(question: Question, answer: str | None, finish_reason: FinishReason = "stop") -> VerificationRequest:
     """The request to verify an answer to a question."""
-    return Request(
+    return VerificationRequest(
         question.category, answer, question.reference_answer, finish_reason, question.test_cases, question.constraints,
         ids.prompt_text(question.messages), question.messages,
     )  # fmt: skip
@@ -37,7 +38,10 @@ def held_against(question: Question, answer: str | None, finish_reason: FinishRe
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``verify_score`` is on the category's own scale, None if ``kind`` is a FailedKind. ``seconds`` is the time it took."""
+    """``verify_score`` is on the category's own scale, None if ``kind`` is a FailedKind. ``seconds`` is the time it took.
+
+    A detail longer than DETAIL_CHARS is shortened.
+    """
 
     kind: VerdictKind
     verify_score: float | None
@@ -45,9 +49,12 @@ class Verdict:
     detail: str = ""
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", shortened(self.detail, DETAIL_CHARS))
 
-def unanswered(request: Request, method: str) -> Verdict | None:
-    """The verdict on a response that gives nothing to judge, the same for every category; None where it gives an answer."""
+
+def unanswered(request: VerificationRequest, method: str) -> Verdict | None:
+    """The verdict on a response without an answer, the same for every category; None if there is an answer to judge."""
     if request.finish_reason == "error":
         return Verdict("error", None, method, "the engine failed on this response")
     if not request.answer or request.answer.isspace():

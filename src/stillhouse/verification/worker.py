@@ -1,7 +1,8 @@
-"""The process that verifies: requests in on standard input, verdicts out on standard output, one line of JSON each.
+"""The process that verifies: requests on standard input, verdicts on standard output, one line of JSON each.
 
 ``{"warm": category}`` loads that category's verifier: answered by ``{"ready": true}``, or ``{"failed": why}`` where an import
-failed. Started as ``python -m stillhouse.verification.worker TIMEOUT_S``.
+failed. Started as ``python -m stillhouse.verification.worker TIMEOUT_S EXTENSIONS``, the latter a JSON object of verifiers by
+category.
 """
 
 import json
@@ -10,20 +11,22 @@ import os
 import resource
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, BinaryIO
 
-from stillhouse.verification import deadline_s, verifier
-from stillhouse.verification.verdict import DETAIL_CHARS, Request, Verdict
+from stillhouse.errors import BadConfig
+from stillhouse.verification.verdict import Verdict, VerificationRequest
+from stillhouse.verification.verifier import LoadedVerifiers
+from stillhouse.vocabulary.categories import Category
 
 MEMORY_BYTES = 2 * 1024**3
-"""Address space of a worker: a power tower is to end in a MemoryError, not in the machine's last page."""
+"""Address space of a worker: a power tower must end in a MemoryError, not use up the machine's memory."""
 
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    timeout_s = float(sys.argv[1])
-    # What libraries print goes to standard error: standard output is the protocol.
+    timeout_s, verifiers = float(sys.argv[1]), LoadedVerifiers(json.loads(sys.argv[2]))
+    # Output that libraries print goes to standard error: standard output is the protocol.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logging.disable(logging.CRITICAL)
@@ -32,34 +35,34 @@ def main() -> None:
     for line in sys.stdin.buffer:
         message = json.loads(line)
         if "warm" in message:
-            _send(out, _warmed(message["warm"]))
+            _send(out, _warmed(verifiers, message["warm"]))
         else:
-            request = Request(**message)
-            _bound_processor_time(deadline_s(request, timeout_s))
-            _send(out, asdict(_verdict(request)))
+            request = VerificationRequest(**message)
+            _bound_processor_time(verifiers.of(request.category).deadline_s(request, timeout_s))
+            _send(out, asdict(_verdict(verifiers, request)))
 
 
-def _warmed(category: str) -> dict[str, Any]:
-    """Load what the category needs."""
+def _warmed(verifiers: LoadedVerifiers, category: Category) -> dict[str, Any]:
+    """Load the category's verifier and the libraries it needs."""
     try:
-        verifier(category).warm()
-    except ImportError as error:
+        verifiers.of(category).warm()
+    except (BadConfig, ImportError) as error:
         return {"failed": str(error)}
     return {"ready": True}
 
 
-def _verdict(request: Request) -> Verdict:
-    """The verdict, with its time; whatever the verifier raises becomes a verdict of kind ``error``."""
+def _verdict(verifiers: LoadedVerifiers, request: VerificationRequest) -> Verdict:
+    """The verdict, with its time; any exception of the verifier becomes a verdict of kind ``error``."""
     started = time.perf_counter()
     try:
-        found: Verdict = verifier(request.category).verify(request)
+        verdict = verifiers.of(request.category).verify(request)
     except Exception as error:  # noqa: BLE001 - the edge where a row's failure becomes a counted value
-        found = Verdict("error", None, request.category, f"{type(error).__name__}: {error}"[:DETAIL_CHARS])
-    return Verdict(found.kind, found.verify_score, found.method, found.detail, time.perf_counter() - started)
+        verdict = Verdict("error", None, request.category, f"{type(error).__name__}: {error}")
+    return replace(verdict, seconds=time.perf_counter() - started)
 
 
 def _bound_processor_time(timeout_s: float) -> None:
-    """Have the kernel end this process should its parent be gone before it could: two seconds after the deadline."""
+    """Have the kernel end this process two seconds after the deadline, in case its parent is gone and cannot."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + timeout_s) + 2)
 

@@ -1,17 +1,17 @@
-"""A response's text -> its thinking and its answer."""
+"""The format of a response: its text -> its thinking and its answer."""
 
 import re
 from dataclasses import dataclass
 
 THINK, END_THINK, ANSWER, END_ANSWER = "<think>", "</think>", "<answer>", "</answer>"
 
-# No opening tag inside: the innermost pair is the answer, and a response that repeats the tag without end is read in linear time.
+# Without an opening tag inside, the innermost pair is the answer, and a response that repeats the tag endlessly takes linear time.
 _CLOSED_ANSWER = re.compile(f"{ANSWER}((?:(?!{ANSWER}).)*?){END_ANSWER}", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """The two parts of a response; None for a part that is not there or not closed."""
+    """The two parts of a response; None for a part that is missing or not closed."""
 
     think: str | None
     answer: str | None
@@ -20,9 +20,9 @@ class Parsed:
 def parse(text: str) -> Parsed:
     """Split a response of the form ``<think>…</think><answer>…</answer>`` (1.4M report, Table 1).
 
-    The thinking ends at the last ``</think>``, so that tags quoted inside it stay part of it; a missing ``<think>`` is
-    forgiven where the chat template already opened it. The answer is the last closed ``<answer>`` after the thinking; where
-    there are no answer tags, it is whatever follows ``</think>``. An unclosed part is None: it was cut off.
+    The thinking ends at the last ``</think>``, so tags quoted inside it stay part of it; ``<think>`` may be missing, since a chat
+    template may have opened it in the prompt. The answer is the last closed ``<answer>`` after the thinking or, without answer
+    tags, all text after ``</think>``. An unclosed part is None: it was cut off.
     """
     head, closed, rest = text.rpartition(END_THINK)
     think = head.partition(THINK)[2] if THINK in head else head

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from stillhouse.artifacts import store
-from stillhouse.benchmarks import adapters, datasets
+from stillhouse.benchmarks import datasets
 from stillhouse.benchmarks.datasets import questions
-from stillhouse.benchmarks.definitions import HubDataset
+from stillhouse.benchmarks.definitions import BENCHMARKS, HubDataset
 from stillhouse.errors import BadConfig, BadRows, MissingInput
 
 COMMIT = "0123456789" * 4
@@ -98,14 +98,13 @@ def test_hub_data_set_is_read_split_by_split(tmp_path, monkeypatch):
     folder.mkdir()
     for split, row in zip(("dev", "test"), ROWS, strict=True):
         (folder / f"{split}.jsonl").write_text(json.dumps(row))
-    seen = []
-
-    def adapter(rows, source):
-        for row in rows:
-            seen.append(row["split"])
-            yield adapters.question(row["problem"], source, reference=row["answer"])
-
     split_names = {"dev": "validation", "test": "test"}  # as the library calls a file named dev
-    source = HubDataset(str(folder), adapter, splits=tuple(split_names.values()))
+    source = HubDataset(str(folder), "problems", splits=tuple(split_names.values()))
     assert texts(datasets.read(source, "mine", COMMIT)) == [("Find x.", "204"), ("Find é.", "33")]
-    assert seen == ["validation", "test"]
+    swapped = HubDataset(str(folder), "problems", splits=("test", "validation"))
+    assert texts(datasets.read(swapped, "mine", COMMIT)) == [("Find é.", "33"), ("Find x.", "204")]
+
+
+def test_adapters_are_there_for_every_published_benchmark():
+    published = [benchmark.source for benchmark in BENCHMARKS.values() if isinstance(benchmark.source, HubDataset)]
+    assert {source.adapter for source in published} | {"livecodebench"} == datasets.ADAPTERS.keys()

@@ -4,7 +4,7 @@ import pytest
 
 from stillhouse.benchmarks.config import ReportConfig
 from stillhouse.benchmarks.datasets import questions
-from stillhouse.benchmarks.definitions import BENCHMARKS, definition, pinned
+from stillhouse.benchmarks.definitions import BENCHMARKS, definition, livecodebench_window, pinned
 from stillhouse.errors import BadConfig
 from stillhouse.registry.config import RegistryConfig
 
@@ -71,6 +71,20 @@ def test_benchmarks_pinned_keeps_the_data_of_a_published_one(given, full):
 def test_benchmarks_pinned_refuses_what_is_not_there(name):
     with pytest.raises(ValueError, match="benchmark"):
         pinned(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "months"),
+    [
+        ("livecodebench-2408-2501", ("2024-08", "2025-01")),
+        ("livecodebench-2410-2410", ("2024-10", "2024-10")),
+        ("livecodebench-2501-2408", None),
+        ("livecodebench-2413-2501", None),
+        ("livecodebench", None),
+    ],
+)
+def test_livecodebench_window_is_read_from_the_name(name, months):
+    assert livecodebench_window(name) == months
 
 
 OWN = """

@@ -5,9 +5,9 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.benchmarks.evaluation import Evaluation, evaluate
-from stillhouse.sampling.engine import Sampling
-from stillhouse.stages.verified import verdicts
+from stillhouse.sampling.config import Sampling
 from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.scoring import verdicts
 from stillhouse.vocabulary.prompts import previous_answer_prompt
 
 PLAIN = Sampling(engine="transformers", system_prompt="none", suffix="none")

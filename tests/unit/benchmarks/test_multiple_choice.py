@@ -4,6 +4,7 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.benchmarks import multiple_choice
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,4 @@ def test_verdicts_are_on_the_scale_of_the_category(category, answer, finish_reas
     row = replace(testing.response(asked), answer=answer, finish_reason=finish_reason, text="<think>", think=None)
     (made,) = multiple_choice.verdicts({asked.question_id: asked}, [row])
     assert (made.kind, made.verify_score, made.passed, made.method) == (kind, score, passed, "choices 1")
+    assert made.threshold == PASS_THRESHOLDS[category]

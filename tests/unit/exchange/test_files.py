@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from stillhouse.errors import BadConfig, MissingInput, TooManyErrors
+from stillhouse.errors import BadConfig, BadRows, MissingInput, TooManyErrors
 from stillhouse.exchange import files
 from stillhouse.exchange.files import Bad
 from stillhouse.vocabulary.rows import Dropped
@@ -169,3 +169,15 @@ def test_local_file_on_s3_is_fetched_and_gone_afterwards(s3_root, tmp_path):
     assert not path.exists()
     with pytest.raises(MissingInput, match="other.jsonl: no such file"), files.local(f"{s3_root}/raw/other.jsonl"):
         pass
+
+
+@pytest.mark.parametrize(("name", "pack"), [("bomb.jsonl.zst", zstandard.compress), ("bomb.jsonl.gz", gzip.compress)])
+def test_lines_of_a_file_that_expands_without_measure_are_refused(tmp_path, name, pack):
+    (tmp_path / name).write_bytes(pack(b" " * 2**27))
+    with pytest.raises(BadRows, match=f"{name}: .* over 500 times as many: no file of rows does"):
+        list(files.lines(tmp_path / name))
+
+
+def test_lines_of_a_repetitive_file_are_read(tmp_path):
+    (tmp_path / "same.jsonl.zst").write_bytes(zstandard.compress(b'{"a": "b"}\n' * 2_000_000))
+    assert sum(1 for _ in files.lines(tmp_path / "same.jsonl.zst")) == 2_000_000

@@ -43,3 +43,11 @@ def test_number_typo_names_the_variable(monkeypatch, text):
     monkeypatch.setenv("STILLHOUSE_TOY", text)
     with pytest.raises(BadConfig, match=f"STILLHOUSE_TOY={text}: not a number above 0"):
         environment.number("STILLHOUSE_TOY", 0.5)
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, None), ("", None), ("s3://bucket/exams", "s3://bucket/exams")])
+def test_text_is_the_variable_and_none_if_it_is_unset_or_empty(monkeypatch, value, text):
+    monkeypatch.delenv("X", raising=False)
+    if value is not None:
+        monkeypatch.setenv("X", value)
+    assert environment.text("X") == text

@@ -41,7 +41,7 @@ def refusal(laptop: Laptop) -> str:
 
 def test_start_without_airflow_says_how_to_install_it(machine, monkeypatch, tmp_path):
     monkeypatch.setattr(services, "AIRFLOW", tmp_path / "gone")
-    assert refusal(machine) == f"{tmp_path / 'gone'} is not there: run `make venv` first"
+    assert refusal(machine) == f"{tmp_path / 'gone'} does not exist: run `make venv` first"
 
 
 def test_start_port_in_use_is_refused_with_port_service_and_variable(machine, installed, listener):

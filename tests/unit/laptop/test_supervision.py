@@ -37,7 +37,7 @@ def test_service_that_died_is_named_and_started_again(machine, one):
     machine.log("one").write_text("starting\nout of luck\n")
     kill(machine)
     assert supervisor.call(lambda: 1, 0) == 1
-    assert said == ["one died (out of luck): starting it again"]
+    assert said == [f"one died, its log is {machine.log('one')}: starting it again"]
     assert processes.find(machine, "one") is not None
 
 

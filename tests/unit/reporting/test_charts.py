@@ -110,12 +110,7 @@ def test_funnel_writes_counts_with_their_share_of_the_first():
 
 
 def test_hesitation_and_lengths_have_each_trajectory_before_and_after():
-    assert tooltips(charts.lengths(STEPS)) == [
-        "tokens, all R1: 20",
-        "tokens, all R2: 12",
-        "tokens, I-C R1: 30",
-        "tokens, I-C R2: 9.5",
-    ]
+    assert tooltips(charts.lengths(STEPS)) == ["before, all: 20", "before, I-C: 30", "after, all: 12", "after, I-C: 9.5"]
     assert tooltips(charts.hesitation(STEPS))[:4] == ["but, all R1: 1", "but, all R2: 2", "but, I-C R1: 1", "but, I-C R2: 2"]
 
 

@@ -18,11 +18,11 @@ def collected(monkeypatch):
 def test_dataset_steps_end_in_what_was_selected(tmp_path, collected):
     run(tmp_path, many(), limits={"sft_1": {"caps": {"code": 5}}}, anneal_split=None)
     (found,) = collected
-    assert found.asked == [
+    assert found.questions_left == [
         ("questions", 80), ("with a candidate response", 80), ("with one that passes", 80), ("kept by Algorithm 1", 80),
         ("of these challenging", 80), ("in a split", 45),
     ]  # fmt: skip
-    assert [count for _, count in found.answered] == [160, 160, 160, 160, 160, 80]
+    assert [count for _, count in found.responses_left] == [160, 160, 160, 160, 160, 80]
     assert found.pass_rates == {"toy": {"0": 0, "0.25": 0, "0.5": 80, "0.75": 0, "1": 0}}
     assert found.spreads == {"code": {"1.4": 40.0}, "math": {"1.4": 40.0}}
     assert [(row["category"], row["n_examples"], row["n_examples_share"]) for row in found.composition] == [
@@ -36,7 +36,7 @@ def test_dataset_other_models_and_screened_out_responses_are_steps(tmp_path, col
     given = Rows()
     given.screened[0] = testing.screened(given.responses[0], kept=False)
     run(tmp_path, given)
-    assert [count for _, count in collected[0].answered] == [24, 12, 11, 11, 3, 1]
+    assert [count for _, count in collected[0].responses_left] == [24, 12, 11, 11, 3, 1]
 
 
 def test_dataset_of_original_responses_alone_has_no_steps_of_responses(tmp_path, collected):
@@ -44,7 +44,12 @@ def test_dataset_of_original_responses_alone_has_no_steps_of_responses(tmp_path,
     given.questions = [asked for asked in given.questions if asked.category == "math"]
     run(tmp_path, given, **CORPUS, rl_splits={"rl": [1]}, leave_out=["responses", "verified", "screened"])
     (found,) = collected
-    assert (found.asked, found.answered, found.sweep, found.lengths) == ([("questions", 40), ("in a split", 40)], [], [], {})
+    assert (found.questions_left, found.responses_left, found.sweep, found.lengths) == (
+        [("questions", 40), ("in a split", 40)],
+        [],
+        [],
+        {},
+    )
 
 
 def test_dataset_page_is_self_contained_and_says_what_it_shows(tmp_path):

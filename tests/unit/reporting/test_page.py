@@ -97,7 +97,7 @@ def test_report_page_cuts_the_middle_out_of_a_long_response(tmp_path):
     write_report(tmp_path / "r.html", "toy", [measured(think=f"begin{'x' * 50_000}end")])
     text = page(tmp_path / "r.html").text
     assert "begin" in text
-    assert "[… 44,008 characters …]" in text
+    assert "[… 44,008 characters left out …]" in text
     assert "xend" in text
 
 

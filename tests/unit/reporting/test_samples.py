@@ -75,4 +75,4 @@ def test_samples_long_text_loses_its_middle():
     responses, verified = judged(ASKED[:1], lambda _: True)
     responses[0] = replace(responses[0], think="x" * 10_000)
     (made,) = of_evaluation("arithmetic", Evaluation(ASKED, responses, verified), CHAINS_SHOWN)
-    assert "[… 4,000 characters …]" in made.think
+    assert "[… 4,000 characters left out …]" in made.think

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from stillhouse.sampling.adaptive import Adaptive, decided, further_passes, grade_class
+from stillhouse.sampling.adaptive import decided, further_passes, grade_class
+from stillhouse.sampling.config import Adaptive
 
 counts = st.integers(0, 12)
 priors = st.tuples(st.floats(0.05, 5), st.floats(0.05, 5))

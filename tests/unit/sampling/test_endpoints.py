@@ -1,6 +1,5 @@
 """How an endpoint's requests in flight follow what it says; the whole engine is tested in ``test_openai.py``."""
 
-
 from stillhouse.sampling.endpoints import START, Endpoint
 from stillhouse.sampling.replies import Failure
 

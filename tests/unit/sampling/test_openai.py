@@ -9,7 +9,10 @@ import pytest
 from stillhouse import testing
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.sampling import endpoints, openai
-from stillhouse.sampling.engine import Completion, Request, Sampling, load, row_seed
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Completion, Request, load
+from stillhouse.vocabulary import patience
+from stillhouse.vocabulary.seeds import row_seed
 from tests.endpoint import Reply, answer, endpoint, refusal
 
 SAMPLING = Sampling(engine="openai", temperature=0.7, top_p=0.9, max_tokens=64, system_prompt="none", suffix="none")
@@ -17,8 +20,8 @@ SAMPLING = Sampling(engine="openai", temperature=0.7, top_p=0.9, max_tokens=64, 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(endpoints, "BACKOFF_S", 0.01)
-    monkeypatch.setattr(endpoints, "LONGEST_BACKOFF_S", 0.05)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(patience, "LONGEST_PAUSE_S", 0.05)
 
 
 def requests(count):

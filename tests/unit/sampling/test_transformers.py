@@ -6,8 +6,10 @@ import pytest
 from stillhouse import testing
 from stillhouse.errors import EngineFailed
 from stillhouse.sampling import transformers
-from stillhouse.sampling.engine import Request, Sampling, load, row_seed
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Request, load
 from stillhouse.sampling.transformers import SeededSampler, hashed_uniform
+from stillhouse.vocabulary.seeds import row_seed
 
 HOT = Sampling(engine="transformers", temperature=1.0, top_p=1.0, max_tokens=24, system_prompt="none", suffix="none")
 

@@ -8,7 +8,9 @@ import pytest
 from stillhouse import testing
 from stillhouse.errors import EngineFailed
 from stillhouse.sampling import vllm as vllm_engine
-from stillhouse.sampling.engine import Completion, Request, Sampling, load, row_seed
+from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.engine import Completion, Request, load
+from stillhouse.vocabulary.seeds import row_seed
 
 SAMPLING = Sampling(engine="vllm", temperature=0.8, top_p=0.9, max_tokens=24)
 INSTALLED = find_spec("vllm") is not None

@@ -407,7 +407,7 @@ def test_responses_until_verified_taken_over_in_pieces_asks_nothing_again(tmp_pa
 def test_responses_until_verified_of_what_only_a_judge_can_score_is_refused_before_it_costs(tmp_path, engine):
     asked = testing.question("Why is the sky blue?", "Rayleigh scattering", category="science")
     testing.publish([asked], Question, f"{tmp_path}/questions/toy/1")
-    with pytest.raises(BadConfig, match="needs verdicts by rule, science has none"):
+    with pytest.raises(BadConfig, match="needs verdicts by rule, and no rule scores science"):
         run(tmp_path, config=changed(until="verified"))
     assert engine.asked == []
 

@@ -267,6 +267,24 @@ def test_rl_verifier_that_always_fails_moves_no_weight(tmp_path, checkpoint, mon
     assert json.loads((given.output / "outcomes.json").read_text()) == {}
 
 
+def test_rl_reward_of_ones_own_is_trained_on_and_its_failures_leave_the_loss(tmp_path, checkpoint, monkeypatch):
+    (tmp_path / "house_rewards.py").write_text(
+        "def brevity(question, response):\n"
+        "    assert question.reference_answer\n"
+        "    return 1 / len(response) if len(response) % 2 else float('nan')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = rl.Config.model_validate(CONFIG.model_dump() | {"reward": "house_rewards:brevity"})
+    given = inputs(tmp_path, checkpoint, testing.questions(4))
+    outputs = rl.run(config, given)
+    rollouts = json.loads((given.output / "rollouts.table.json").read_text())
+    texts, rewards = ([row[rollouts["columns"].index(name)] for row in rollouts["data"]] for name in ("text", "reward"))
+    assert rewards == [1 / len(text) if len(text) % 2 else None for text in texts]
+    kinds = {name: value for name, value in outputs.metrics.items() if name.startswith("n_rollouts_")}
+    assert sum(kinds.values()) == 2 * 2 * 4
+    assert set(kinds) <= {"n_rollouts_error", "n_rollouts_partial", "n_rollouts_correct"}
+
+
 def test_rl_reward_that_never_moves_is_said(tmp_path, checkpoint, monkeypatch, capsys):
     monkeypatch.setattr(VerifierPool, "verify", lambda self, requests: (Verdict("wrong", 0.0, "toy") for _ in requests))
     monkeypatch.setenv("STILLHOUSE_CONSTANT_STEPS", "2")

@@ -65,7 +65,7 @@ def test_verified_hostile_answer_is_a_timeout_and_above_the_ceiling_an_error(tmp
 
 def test_verified_response_to_an_unknown_question_is_refused(tmp_path):
     write(tmp_path, [testing.response(testing.question("What is 9 + 9?", "18"))])
-    with pytest.raises(BadRows, match="which the questions input has not"):
+    with pytest.raises(BadRows, match="which is not in the questions input"):
         run(tmp_path)
 
 

@@ -5,7 +5,8 @@ from functools import cache
 from itertools import product
 
 from stillhouse.verification import math
-from stillhouse.verification.verdict import Request
+from stillhouse.verification.math import MathVerifier
+from stillhouse.verification.verdict import VerificationRequest
 from tests.unit.verification import spellings
 
 
@@ -16,7 +17,7 @@ def disagreements(kind: str, wanted: int, seed: int) -> tuple[int, list[str]]:
         family = list(dict.fromkeys(spellings.MAKERS[kind](draw)))
         answers = [draw.choice(spellings.SENTENCES).replace("%s", each) for each in family]
         for reference, answer in product(family, answers):
-            verdict = math.settled(Request("math", answer, reference))
+            verdict = MathVerifier().fast_path(VerificationRequest("math", answer, reference))
             if verdict is not None:
                 decided += 1
                 if (verdict.kind == "correct") != math_verify_says(reference, answer):

@@ -4,31 +4,33 @@ import pytest
 
 from stillhouse.errors import EngineFailed
 from stillhouse.verification import code
-from stillhouse.verification.code import extracted
+from stillhouse.verification.code import CodeVerifier, extracted
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.sandbox import visible
-from stillhouse.verification.verdict import Request
+from stillhouse.verification.verdict import VerificationRequest
 
 compiler = pytest.mark.skipif(visible.compiler() is None, reason="no C++ compiler on PATH")
 DOUBLE = "```python\nprint(2 * int(input()))\n```"
 PAIRS = {"call_type": "std", "inputs": ["1", "2", "3", "4"], "outputs": ["2", "4", "6", "8\n"]}
 
 
+VERIFIER = CodeVerifier()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _sandbox():
-    """The one of this process, closed when the module is through."""
+    """The sandbox of VERIFIER is closed at the end of the module."""
     yield
-    while code._SANDBOX:
-        code._SANDBOX.pop().close()
+    VERIFIER.close()
 
 
 def ask(answer, tests=PAIRS, **changes):
     text = json.dumps(tests) if isinstance(tests, dict) else tests
-    return Request("code", answer, None, test_cases=text, **changes)
+    return VerificationRequest("code", answer, None, test_cases=text, **changes)
 
 
 def verdict(answer, tests=PAIRS, **changes):
-    return code.verify(ask(answer, tests, **changes))
+    return VERIFIER.verify(ask(answer, tests, **changes))
 
 
 def test_verify_program_that_passes_all_is_correct():
@@ -113,8 +115,9 @@ for descriptor in range(64):
     except OSError: pass
 print("".join(found))
 """
+    assert verdict(DOUBLE).kind == "correct"
     for _ in range(2):
-        outcome = code._sandbox().python(program.encode())
+        outcome = VERIFIER._sandbox.python(program.encode())
         assert outcome.ending == "finished", outcome
         assert verdict("```python\nprint('q' + 'x7391q')\n```", {"inputs": ["1"], "outputs": ["qx7391q"]}).kind == "correct"
         assert b"x7391q" not in outcome.stdout.replace(b"'x7391q')", b"")
@@ -151,13 +154,13 @@ def test_verify_cpp_without_a_compiler_is_an_error_that_says_so(monkeypatch):
         (ask("```\n" * 250_000), "malformed", "no python code"),
         (ask("a, " * 300_000), "malformed", "no python code"),
         (ask(DOUBLE, None), "error", "no test_cases"),
-        (ask(DOUBLE, "{"), "error", "no JSON"),
+        (ask(DOUBLE, "{"), "error", "not JSON"),
         (ask(DOUBLE, {"language": "java"}), "error", "'java'"),
         (ask(DOUBLE, {"inputs": []}), "error", "no tests"),
     ],
 )
 def test_verify_bad_input_is_typed_and_explained(request_, kind, said):
-    found = code.verify(request_)
+    found = VERIFIER.verify(request_)
     assert (found.kind, found.verify_score) == (kind, None if kind == "error" else 0.0)
     assert said in found.detail
 
@@ -187,14 +190,14 @@ def test_extracted_program_is_the_last_block_of_its_language(answer, language, c
 
 
 def test_deadline_covers_every_test_and_the_compiler():
-    assert code.deadline_s(ask(DOUBLE, PAIRS | {"time_limit_s": 2}), 10) == 10 + 4 * 6
-    assert code.deadline_s(ask(DOUBLE, PAIRS | {"language": "cpp", "time_limit_s": 2}), 10) == 10 + 4 * 6 + 60
-    assert code.deadline_s(ask(DOUBLE, "{"), 10) == 10
+    assert VERIFIER.deadline_s(ask(DOUBLE, PAIRS | {"time_limit_s": 2}), 10) == 10 + 4 * 6
+    assert VERIFIER.deadline_s(ask(DOUBLE, PAIRS | {"language": "cpp", "time_limit_s": 2}), 10) == 10 + 4 * 6 + 60
+    assert VERIFIER.deadline_s(ask(DOUBLE, "{"), 10) == 10
 
 
-def test_settled_only_what_needs_no_program_and_refuses_where_nothing_isolates(monkeypatch):
-    assert code.settled(ask(None)).kind == "no_answer"
-    assert code.settled(ask(DOUBLE)) is None
+def test_fast_path_only_what_needs_no_program_and_refuses_where_nothing_isolates(monkeypatch):
+    assert VERIFIER.fast_path(ask(None)).kind == "no_answer"
+    assert VERIFIER.fast_path(ask(DOUBLE)) is None
     code._require_isolation.cache_clear()
 
     def refuse():
@@ -203,13 +206,13 @@ def test_settled_only_what_needs_no_program_and_refuses_where_nothing_isolates(m
 
     monkeypatch.setattr(code, "Sandbox", refuse)
     with pytest.raises(EngineFailed, match="no isolation"):
-        code.settled(ask(DOUBLE))
-    assert code.settled(ask(None)).kind == "no_answer"
+        VERIFIER.fast_path(ask(DOUBLE))
+    assert VERIFIER.fast_path(ask(None)).kind == "no_answer"
 
 
 def test_verify_sandbox_that_broke_is_replaced_for_the_next_answer():
     assert verdict(DOUBLE).kind == "correct"
-    code._SANDBOX[0]._process.kill()
+    VERIFIER._sandbox._process.kill()
     with pytest.raises(EngineFailed):
         verdict(DOUBLE)
     assert verdict(DOUBLE).kind == "correct"
@@ -217,12 +220,12 @@ def test_verify_sandbox_that_broke_is_replaced_for_the_next_answer():
 
 def test_pool_verifies_programs_and_mathematics_side_by_side():
     with VerifierPool(30, workers=2) as pool:
-        requests = [ask(DOUBLE), Request("math", "7.0", "7"), ask("```python\nprint(0)\n```")]
+        requests = [ask(DOUBLE), VerificationRequest("math", "7.0", "7"), ask("```python\nprint(0)\n```")]
         assert [found.kind for found in pool.verify(requests)] == ["correct", "correct", "wrong"]
 
 
 def test_weak_isolation_is_named_in_the_method(monkeypatch):
     monkeypatch.setenv("STILLHOUSE_ISOLATION", "weak")
-    monkeypatch.setattr(code, "_SANDBOX", [])
-    assert verdict(DOUBLE).method == "sandbox, weak isolation"
-    code._SANDBOX.pop().close()
+    verifier = CodeVerifier()
+    assert verifier.verify(ask(DOUBLE)).method == "sandbox, weak isolation"
+    verifier.close()

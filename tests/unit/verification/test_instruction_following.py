@@ -2,14 +2,14 @@ import json
 
 import pytest
 
-from stillhouse.verification import instruction_following
-from stillhouse.verification.verdict import Request
+from stillhouse.verification.instruction_following import InstructionVerifier
+from stillhouse.verification.verdict import VerificationRequest
 
 
 def verdict(answer, *listed, prompt="Say it."):
     given = {"instruction_id_list": [name for name, _ in listed], "kwargs": [values for _, values in listed]}
-    return instruction_following.verify(
-        Request("instruction_following", answer, None, constraints=json.dumps(given), prompt=prompt)
+    return InstructionVerifier().verify(
+        VerificationRequest("instruction_following", answer, None, constraints=json.dumps(given), prompt=prompt)
     )
 
 
@@ -70,8 +70,8 @@ def test_instruction_following_constraint_that_cannot_be_verified_is_an_error_an
      '{"instruction_id_list": [], "kwargs": []}', '{"instruction_id_list": [1], "kwargs": [{}]}',
      '{"instruction_id_list": "a", "kwargs": [{}]}'],
 )  # fmt: skip
-def test_instruction_following_malformed_constraints_are_settled_as_errors(text):
-    found = instruction_following.settled(Request("instruction_following", "x", None, constraints=text))
+def test_instruction_following_malformed_constraints_are_errors_without_a_worker(text):
+    found = InstructionVerifier().fast_path(VerificationRequest("instruction_following", "x", None, constraints=text))
     assert (found.kind, found.verify_score) == ("error", None)
     assert "constraints" in found.detail
 

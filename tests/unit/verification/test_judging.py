@@ -4,9 +4,11 @@ from stillhouse import testing
 from stillhouse.errors import BadConfig
 from stillhouse.verification import judges as judges_module
 from stillhouse.verification import scoring
-from stillhouse.verification.judges import Judges
-from stillhouse.verification.judging import SHOWN_CHARS, TASKS, JudgeConfig, judged
-from stillhouse.verification.pool import Request, VerifierPool
+from stillhouse.verification.config import JudgeConfig
+from stillhouse.verification.judges import Judges, task_of
+from stillhouse.verification.judging import SHOWN_CHARS, judged
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.verdict import VerificationRequest
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS
 
 CONFIG = JudgeConfig(model="judge", engine="transformers")
@@ -15,10 +17,10 @@ RATINGS = "Fine.\ncoherence: 4\ncorrectness: 3\nhelpfulness: 2"
 
 def ask(engine, *answers, category="science", reference="Rayleigh scattering"):
     keyed = [
-        (("q", "toy", "question", 1, number), Request(category, answer, reference, prompt="user: Why blue?"))
+        (("q", "toy", "question", 1, number), VerificationRequest(category, answer, reference, prompt="user: Why blue?"))
         for number, answer in enumerate(answers)
     ]
-    return judged(engine, CONFIG, TASKS[category], keyed)
+    return judged(engine, CONFIG, task_of(category), keyed)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +96,8 @@ def test_second_stage_asks_the_judge_only_where_the_rule_says_wrong(engine):
     ]
     known = {each.question_id: each for each in asked}
     with VerifierPool(20) as pool:
-        found = scoring.verdicts(pool, known, responses, judges=Judges(CONFIG, None, second_stage=True))
-        first = scoring.verdicts(pool, known, responses, judges=Judges(CONFIG, None))
+        found = scoring.verdicts(pool, known, responses, PASS_THRESHOLDS, Judges(CONFIG, None, second_stage=True))
+        first = scoring.verdicts(pool, known, responses, PASS_THRESHOLDS, Judges(CONFIG, None))
     assert [(row.kind, row.method) for row in found] == [
         ("correct", "exact"),
         ("correct", "exact then judge"),
@@ -123,6 +125,6 @@ def test_verdicts_categories_of_models_and_rules_come_back_in_order(engine):
 def test_judges_without_the_model_that_is_needed_say_which_field_to_set():
     key = ("q", "toy", "question", 1, 0)
     with pytest.raises(BadConfig, match="other.*`judge` or `reward_model`"):
-        Judges(None, None).by_reward_model("other", [(key, Request("other", "x", None))])
+        Judges(None, None).judge("other", [(key, VerificationRequest("other", "x", None))])
     with pytest.raises(BadConfig, match="`judge` is not set"):
         Judges(None, None, second_stage=True)

@@ -1,11 +1,12 @@
 import pytest
 
 from stillhouse.verification import math
-from stillhouse.verification.verdict import Request
+from stillhouse.verification.math import MathVerifier
+from stillhouse.verification.verdict import VerificationRequest
 
 
 def kind(answer, reference, finish_reason="stop"):
-    return math.verify(Request("math", answer, reference, finish_reason)).kind
+    return MathVerifier().verify(VerificationRequest("math", answer, reference, finish_reason)).kind
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ def test_math_equal_answers_are_correct(answer, reference):
     [("\\boxed{584}", "585"), ("584", "585"), ("\\boxed{\\frac13}", "1/2"), ("\\boxed{(2,1)}", "(1,2)"), ("\\boxed{-7}", "7")],
 )
 def test_math_unequal_answers_are_wrong_and_say_what_was_got(answer, reference):
-    verdict = math.verify(Request("math", answer, reference))
+    verdict = MathVerifier().verify(VerificationRequest("math", answer, reference))
     assert (verdict.kind, verdict.verify_score) == ("wrong", 0.0)
     assert reference.replace("\\", "\\\\") in verdict.detail
 
@@ -37,21 +38,21 @@ def test_math_no_answer_is_told_from_one_cut_off():
 
 @pytest.mark.parametrize("answer", ["I do not know", "\\boxed{}", "x" * 50_000])
 def test_math_unreadable_answer_is_malformed_and_scores_0(answer):
-    verdict = math.verify(Request("math", answer, "5"))
+    verdict = MathVerifier().verify(VerificationRequest("math", answer, "5"))
     assert (verdict.kind, verdict.verify_score) == ("malformed", 0.0)
 
 
 @pytest.mark.parametrize(("answer", "reference", "finish"), [("5", None, "stop"), ("5", "", "stop"), ("5", "5", "error")])
 def test_math_failures_that_are_not_the_answer_s_are_errors_without_a_score(answer, reference, finish):
-    verdict = math.verify(Request("math", answer, reference, finish))
+    verdict = MathVerifier().verify(VerificationRequest("math", answer, reference, finish))
     assert (verdict.kind, verdict.verify_score) == ("error", None)
 
 
 @pytest.mark.parametrize(
     "answer", ["007", "1/2/3", "9" * 16, "\\boxed{1} or \\boxed{2}", "\\boxed{x=1}", "the answer is 1", "\\boxed{3m}"]
 )
-def test_math_settled_leaves_what_is_not_plain_alone(answer):
-    assert math.settled(Request("math", answer, "1")) is None
+def test_math_fast_path_leaves_what_is_not_plain_alone(answer):
+    assert MathVerifier().fast_path(VerificationRequest("math", answer, "1")) is None
 
 
 @pytest.mark.parametrize(
@@ -75,8 +76,8 @@ def test_math_settled_leaves_what_is_not_plain_alone(answer):
         ("\\boxed{\\int_0^1 x}", "\\int_0^1 x", "correct"),
     ],
 )  # fmt: skip
-def test_math_settled_decides_plain_answers_without_a_process(answer, reference, kind):
-    verdict = math.settled(Request("math", answer, reference))
+def test_math_fast_path_decides_plain_answers_without_a_process(answer, reference, kind):
+    verdict = MathVerifier().fast_path(VerificationRequest("math", answer, reference))
     assert (verdict and verdict.kind) == kind
     if verdict:
         assert verdict.method == "exact"
@@ -84,10 +85,13 @@ def test_math_settled_decides_plain_answers_without_a_process(answer, reference,
 
 def test_math_only_the_tail_is_read():
     long = "Let us see. $x^2$\n" * 100_000
-    assert math.settled(Request("math", f"{long}\\boxed{{7}}", "7")).kind == "correct"
-    assert math.settled(Request("math", f"\\boxed{{8}} {long} \\boxed{{7}} {'so it is. ' * 300}", "7")).kind == "correct"
-    assert math.verify(Request("math", f"{long}The result is 7.", "7")).kind == "correct"
-    assert len(math.trimmed(Request("math", f"{long}7", "7", prompt="long")).answer) <= math.TAIL_CHARS
+    assert MathVerifier().fast_path(VerificationRequest("math", f"{long}\\boxed{{7}}", "7")).kind == "correct"
+    assert (
+        MathVerifier().fast_path(VerificationRequest("math", f"\\boxed{{8}} {long} \\boxed{{7}} {'so it is. ' * 300}", "7")).kind
+        == "correct"
+    )
+    assert MathVerifier().verify(VerificationRequest("math", f"{long}The result is 7.", "7")).kind == "correct"
+    assert len(MathVerifier().trimmed(VerificationRequest("math", f"{long}7", "7", prompt="long")).answer) <= math.TAIL_CHARS
 
 
 def test_math_tail_starts_with_a_line_so_that_no_formula_is_cut():
@@ -99,7 +103,7 @@ def test_math_tail_starts_with_a_line_so_that_no_formula_is_cut():
     "answer", ["\\boxed{" + "(" * 100_000, "\\boxed{" + "9" * 10_000_000 + "}", "\\boxed{" + "{" * 100_000 + "}" * 100_000 + "}"]
 )
 def test_math_endless_formula_is_malformed_at_once_and_says_its_length(answer):
-    verdict = math.settled(Request("math", answer, "7"))
+    verdict = MathVerifier().fast_path(VerificationRequest("math", answer, "7"))
     assert (verdict.kind, verdict.verify_score) == ("malformed", 0.0)
     assert "," in verdict.detail
 

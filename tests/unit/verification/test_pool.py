@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from stillhouse.errors import BadRows
+from stillhouse.errors import BadConfig, BadRows
+from stillhouse.execution import extensions
 from stillhouse.verification import pool as pools
-from stillhouse.verification.pool import Request, VerifierPool
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.verdict import VerificationRequest
 
 HOSTILE = "\\boxed{9^{9^{9^9}}}"
 
 
 def ask(answer, reference="7"):
-    return Request("math", answer, reference)
+    return VerificationRequest("math", answer, reference)
 
 
 def kinds(pool, answers):
@@ -100,7 +102,7 @@ def test_pool_reads_no_further_ahead_than_it_must():
 
 def test_pool_category_without_a_verifier_is_refused_by_name():
     with VerifierPool(5) as pool, pytest.raises(BadRows, match="'science', only for math"):
-        list(pool.verify([Request("science", "x", "y")]))
+        list(pool.verify([VerificationRequest("science", "x", "y")]))
 
 
 def test_pool_worker_without_its_library_says_what_to_install(monkeypatch, tmp_path):
@@ -112,11 +114,12 @@ def test_pool_worker_without_its_library_says_what_to_install(monkeypatch, tmp_p
 
 def test_pool_worker_ends_when_its_parent_is_killed(tmp_path):
     script = (
-        "import os; from stillhouse.verification.pool import *\n"
+        "from stillhouse.verification.pool import VerifierPool\n"
+        "from stillhouse.verification.verdict import VerificationRequest\n"
         "pool = VerifierPool(1, workers=1)\n"
-        "list(pool.verify([Request('math', '\\\\boxed{m=7}', '7')]))\n"
+        "list(pool.verify([VerificationRequest('math', '\\\\boxed{m=7}', '7')]))\n"
         "print(pool._workers[0].process.pid, flush=True)\n"
-        f"list(pool.verify([Request('math', {HOSTILE!r}, '7')] * 1000))\n"
+        f"list(pool.verify([VerificationRequest('math', {HOSTILE!r}, '7')] * 1000))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     worker = int(parent.stdout.readline())
@@ -158,17 +161,58 @@ def test_pool_deeply_nested_answer_harms_no_other():
     assert found[1] == "correct"
 
 
-def test_pool_category_s_own_deadline_and_trimming_are_used(monkeypatch):
-    from stillhouse import verification
-
+def test_pool_category_s_own_trimming_is_used(monkeypatch):
     seen = []
-    monkeypatch.setattr(verification.math, "deadline_s", lambda request, timeout_s: timeout_s + len(request.answer), raising=False)
-    assert verification.deadline_s(ask("1234"), 2) == 6
     sent = {"category": "math", "answer": "7", "reference": "7"}
     monkeypatch.setattr(pools, "asdict", lambda request: seen.append(request) or sent)
     with VerifierPool(5, workers=1) as pool:
-        list(pool.verify([Request("math", "\\boxed{m=7}", "7", prompt="long", test_cases="[]")]))
+        list(pool.verify([VerificationRequest("math", "\\boxed{m=7}", "7", prompt="long", test_cases="[]")]))
     assert (seen[0].prompt, seen[0].test_cases) == (None, None)
+
+
+PATIENT = """
+from time import sleep
+
+from stillhouse.verification.verdict import Verdict
+from stillhouse.verification.verifier import Verifier
+
+
+class Patient(Verifier):
+    method = "patience"
+
+    def deadline_s(self, request, timeout_s):
+        return timeout_s + float(request.reference)
+
+    def verify(self, request):
+        sleep(0.3)
+        return Verdict("correct", 1.0, self.method, request.prompt or "")
+"""
+
+
+@pytest.fixture
+def patient(tmp_path, monkeypatch):
+    """A verifier of the user's own, in a module on Python's path."""
+    (tmp_path / "patience.py").write_text(PATIENT)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield extensions.pinned("verifiers", "patience:Patient")
+    sys.modules.pop("patience", None)
+
+
+def test_pool_verifier_of_the_user_s_own_scores_in_workers_by_its_own_deadline(patient):
+    with VerifierPool(0.05, workers=1, verifiers={"science": patient}) as pool:
+        requests = [VerificationRequest("science", "x", seconds, prompt="Why?") for seconds in ("20", "0")]
+        found = list(pool.verify([*requests, VerificationRequest("science", None, "0")]))
+        assert pool.extension("science") == patient
+    assert [(verdict.kind, verdict.method) for verdict in found] == [
+        ("correct", "patience"), ("timeout", "science"), ("no_answer", "patience"),
+    ]  # fmt: skip
+    assert found[0].detail == "Why?"
+
+
+def test_pool_object_that_is_no_verifier_is_refused(patient):
+    with VerifierPool(1, verifiers={"math": "patience:sleep"}) as pool, pytest.raises(BadConfig, match="is not a Verifier"):
+        list(pool.verify([ask("7")]))
 
 
 def ended(pid, within_s):

@@ -7,11 +7,12 @@ from pydantic import ValidationError
 
 from stillhouse.errors import EngineFailed
 from stillhouse.verification import reward_model
-from stillhouse.verification.pool import Request
-from stillhouse.verification.reward_model import RewardModelConfig, rated
+from stillhouse.verification.config import RewardModelConfig
+from stillhouse.verification.reward_model import rated
+from stillhouse.verification.verdict import VerificationRequest
 
 HELLO = [{"role": "user", "content": "Hello"}]
-REQUESTS = [Request("other", answer, None, messages=HELLO) for answer in ("Good day to you", None, "Hi", "x " * 5000)]
+REQUESTS = [VerificationRequest("other", answer, None, messages=HELLO) for answer in ("Good day to you", None, "Hi", "x " * 5000)]
 
 
 class Fixed:
@@ -65,7 +66,11 @@ def test_rated_conversation_is_the_question_s_with_the_answer_at_its_end():
             return super().rate(conversations)
 
     turns = [*HELLO, {"role": "assistant", "content": "Hi"}, {"role": "user", "content": "Bye"}]
-    rated(Recording(1, 1, 1, 1, 1), RewardModelConfig(model="toy"), [Request("multi_turn", "See you", None, messages=turns)])
+    rated(
+        Recording(1, 1, 1, 1, 1),
+        RewardModelConfig(model="toy"),
+        [VerificationRequest("multi_turn", "See you", None, messages=turns)],
+    )
     assert seen == [[*turns, {"role": "assistant", "content": "See you"}]]
 
 

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 from stillhouse import testing
 from stillhouse.verification import scoring
-from stillhouse.verification.pool import Request, Verdict
+from stillhouse.verification.verdict import Verdict, VerificationRequest
+from stillhouse.verification.verifier import LoadedVerifiers
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.categories import PASS_THRESHOLDS
 
 ASKED = testing.questions(6)
 
@@ -14,6 +14,10 @@ class Pool:
 
     def __init__(self, failures):
         self.failures, self.asked = failures, []
+        self.verifiers = LoadedVerifiers({})
+
+    def extension(self, category):
+        return ""
 
     def verify(self, requests):
         for request in requests:
@@ -35,11 +39,10 @@ def test_verdicts_second_failure_stays_and_passes_nothing():
     assert [(row.kind, row.verify_score, row.passed) for row in found] == [("timeout", None, None)]
 
 
-def test_verdicts_threshold_is_strict_and_written_into_the_row():
+def test_verdicts_threshold_is_strict():
     asked = {ASKED[0].question_id: ASKED[0]}
-    limits = [{**PASS_THRESHOLDS, "math": limit} for limit in (0.99, 1.0)]
-    made = [scoring.verdicts(Pool(0), asked, [testing.response(ASKED[0])], thresholds)[0] for thresholds in limits]
-    assert [(row.passed, row.threshold) for row in made] == [(True, 0.99), (False, 1.0)]
+    made = [scoring.verdicts(Pool(0), asked, [testing.response(ASKED[0])], {"math": limit}) for limit in (0.99, 1.0)]
+    assert [rows_[0].passed for rows_ in made] == [True, False]
 
 
 def test_verdicts_earlier_failure_is_made_again():
@@ -54,7 +57,7 @@ def test_verdicts_earlier_failure_is_made_again():
 
 
 def test_content_id_changes_with_all_that_a_verdict_depends_on():
-    base = Request("math", "7", "7", "stop", "[]", "{}", "Why?")
+    base = VerificationRequest("math", "7", "7", "stop", "[]", "{}", "Why?")
     others = {"answer": "8", "reference": "8", "finish_reason": "length", "test_cases": None, "constraints": None, "prompt": "How?"}
     ids = {scoring.content_id(base, ""), scoring.content_id(base, "judge")}
     ids |= {scoring.content_id(replace(base, **{name: value}), "") for name, value in others.items()}

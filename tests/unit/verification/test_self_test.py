@@ -5,7 +5,9 @@ import pytest
 from stillhouse import testing
 from stillhouse.errors import TooManyErrors
 from stillhouse.verification import self_test
-from stillhouse.verification.pool import Verdict, VerifierPool
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.verdict import Verdict
+from stillhouse.verification.verifier import LoadedVerifiers
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS
 
 ASKED = testing.questions(20)
@@ -17,6 +19,7 @@ class Always:
 
     def __init__(self, kind, score):
         self.kind, self.score, self.asked = kind, score, []
+        self.verifiers = LoadedVerifiers({})
 
     def verify(self, requests):
         for request in requests:

@@ -60,7 +60,7 @@ class RlConfig(StageConfig):
     """Rollout temperature; the paper gives no value."""
     max_tokens: int = Field(16_384, ge=1)
     """Longest rollout, in tokens (paper: 16k, stage 2 24k)."""
-    reward: str = Field("verifier", json_schema_extra=OMIT_DEFAULT)
+    reward: str = Field("verifier", json_schema_extra=OMIT_DEFAULT | {"enum": list(REWARDS)})
     """What rewards rollouts: the verifiers, or a function of your own, by entry point or as module:attribute."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take; a rollout whose verification fails gets no gradient."""

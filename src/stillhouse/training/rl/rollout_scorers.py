@@ -12,8 +12,8 @@ from typing import Protocol, cast
 from stillhouse.errors import one_line
 from stillhouse.execution import extensions, processes
 from stillhouse.training.rl.config import REWARDS
-from stillhouse.verification.pool import Request, VerifierPool
-from stillhouse.verification.verdict import Verdict, held_against
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.vocabulary.categories import SCALES
 from stillhouse.vocabulary.rows import Question, VerdictKind
 from stillhouse.vocabulary.transcript import END_ANSWER, parse
@@ -98,8 +98,8 @@ def make_scorer(reward: str, timeout_s: float) -> RolloutScorer:
     return FunctionScorer(cast("Reward", loaded))
 
 
-def _request(text: str, question: Question) -> Request:
+def _request(text: str, question: Question) -> VerificationRequest:
     parsed = parse(text)
     # A reader would accept an answer outside its tags; to the paper the format is wrong: score 0.
     formatted = parsed.answer if parsed.think is not None and END_ANSWER in text else None
-    return held_against(question, formatted)
+    return make_request(question, formatted)

@@ -5,6 +5,7 @@ from typing import Any
 from trl.generation.vllm_client import VLLMClient
 
 from stillhouse.errors import EngineFailed, one_line
+from stillhouse.vocabulary.text import shortened
 
 
 def ask(client: VLLMClient, route: str, body: dict[str, Any], task: str, doing: str) -> str:
@@ -22,6 +23,6 @@ def ask(client: VLLMClient, route: str, body: dict[str, Any], task: str, doing: 
         # All routes but OpenAI's are vLLM's development routes.
         absent = reply.status_code == 404 and not route.startswith("v1/")
         hint = "start it with VLLM_SERVER_DEV_MODE=1" if absent else "look at its log"
-        msg = f"{server} does not {task} ({reply.status_code}: {' '.join(reply.text[:200].split())}); {hint}"
+        msg = f"{server} does not {task} ({reply.status_code}: {shortened(' '.join(reply.text.split()), 200)}); {hint}"
         raise EngineFailed(msg)
     return str(reply.text)

@@ -1,1 +1,1 @@
-"""Plain mathematics decided at once, where math-verify would certainly say the same; all else is left to it."""
+"""The fast path of math: decides plain answers at once if math-verify would certainly agree, and leaves the rest to it."""

@@ -1,20 +1,20 @@
-"""Sums of products of rationals, square roots and letters, in one normal form: two are equal if and only if their forms are."""
+"""Sums of products of rationals, square roots and letters, in normal form: two sums are equal if and only if their forms are."""
 
 import math
 from fractions import Fraction
 from functools import lru_cache
 
 Monomial = tuple[int, tuple[tuple[str, int], ...]]
-"""A squarefree number under the root, and letters with their powers, sorted: (2, (("x", 3),)) is √2·x³."""
+"""A squarefree radicand, and the sorted letters with their powers: (2, (("x", 3),)) is √2·x³."""
 Sum = dict[Monomial, Fraction]
-"""Monomial -> coefficient, none of them 0."""
+"""Monomial -> coefficient; no coefficient is 0."""
 
 LARGEST_RADICAND = 10**6
 MOST_TERMS = 60
 
 
 class Unsure(Exception):
-    """What was read is outside of what is decided here."""
+    """The mathematics is beyond what this package decides."""
 
 
 def constant(value: Fraction | int) -> Sum:
@@ -28,7 +28,7 @@ def letter(name: str) -> Sum:
 
 
 def root(value: int) -> Sum:
-    """The square root of a whole number: √12 is 2·√3."""
+    """The square root of a whole number: √12 is 2·√3. Raises Unsure beyond LARGEST_RADICAND."""
     if not 0 < value <= LARGEST_RADICAND:
         raise Unsure
     outside, inside = _square_part(value)
@@ -48,30 +48,30 @@ def _square_part(value: int) -> tuple[int, int]:
 
 
 def add(one: Sum, other: Sum, sign: int = 1) -> Sum:
-    """``one + sign·other``."""
-    made = dict(one)
+    """``one + sign·other``. Raises Unsure for a sum of too many terms."""
+    total = dict(one)
     for monomial, coefficient in other.items():
-        made[monomial] = made.get(monomial, Fraction(0)) + sign * coefficient
-    return _kept(made)
+        total[monomial] = total.get(monomial, Fraction(0)) + sign * coefficient
+    return _without_zeros(total)
 
 
 def multiply(one: Sum, other: Sum) -> Sum:
-    """The product, multiplied out. Raises Unsure for one of very many terms."""
-    made: Sum = {}
+    """The product, multiplied out. Raises Unsure for a product of too many terms."""
+    product: Sum = {}
     for (radicand, letters), coefficient in one.items():
         for (radicand_2, letters_2), coefficient_2 in other.items():
             shared = math.gcd(radicand, radicand_2)
             monomial = (radicand * radicand_2 // shared**2, _merged(letters, letters_2))
-            made[monomial] = made.get(monomial, Fraction(0)) + coefficient * coefficient_2 * shared
-    return _kept(made)
+            product[monomial] = product.get(monomial, Fraction(0)) + coefficient * coefficient_2 * shared
+    return _without_zeros(product)
 
 
 def power(base: Sum, exponent: int) -> Sum:
     """``base`` to a whole power."""
-    made = constant(1)
+    result = constant(1)
     for _ in range(exponent):
-        made = multiply(made, base)
-    return made
+        result = multiply(result, base)
+    return result
 
 
 def inverse(value: Sum) -> Sum:
@@ -85,7 +85,7 @@ def inverse(value: Sum) -> Sum:
 
 
 def rational(value: Sum) -> Fraction | None:
-    """The number this is, None where a root or a letter stands in it."""
+    """The rational number it equals; None if it contains a root or a letter."""
     if any(monomial != (1, ()) for monomial in value):
         return None
     return value.get((1, ()), Fraction(0))
@@ -97,7 +97,7 @@ def letters(value: Sum) -> set[str]:
 
 
 def approximate(value: Sum) -> float:
-    """Its size; of what has no letters."""
+    """Its value as a float; the sum must have no letters."""
     return sum(float(coefficient) * math.sqrt(radicand) for (radicand, _), coefficient in value.items())
 
 
@@ -108,7 +108,7 @@ def _merged(one: tuple[tuple[str, int], ...], other: tuple[tuple[str, int], ...]
     return tuple(sorted(powers.items()))
 
 
-def _kept(value: Sum) -> Sum:
+def _without_zeros(value: Sum) -> Sum:
     if len(value) > MOST_TERMS:
         raise Unsure
     return {monomial: coefficient for monomial, coefficient in value.items() if coefficient}

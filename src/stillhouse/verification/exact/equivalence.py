@@ -1,7 +1,7 @@
-"""Are two values equal, in math-verify's sense? True, False, or None where it is not certain what it would say.
+"""Are two values equal in math-verify's sense? True, False, or None if its verdict is uncertain.
 
-Its sense: decimals agree if they round to the same six places; 10 % is 0.1, and beside a whole number also 10; a set has no order
-and a tuple has; an open interval of two numbers may stand for the tuple or the set of them.
+Its sense: decimals are equal if they round to the same six places; 10 % equals 0.1 and, compared with a whole number, also 10; sets
+are unordered and tuples ordered; an open interval of two numbers may stand for their tuple or their set.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from itertools import pairwise
 
 from stillhouse.verification.exact import algebra
 from stillhouse.verification.exact.algebra import Unsure
-from stillhouse.verification.exact.parsing import INFINITY, PI, Group, Number, Value, size
+from stillhouse.verification.exact.parsing import INFINITY, PI, Number, NumberGroup, Value, size
 
 PLACES = 10**6
 CLEARLY_APART, CLEARLY_APART_RELATIVE = Fraction(2, PLACES), Fraction(1, 10**9)
 LARGEST_DECIMAL = 10**8
-"""Above it, six places are more than a float's digits."""
+"""Above it, a float has no six decimal places."""
 SAFE_GAP = 1e-5
-"""Members of a set nearer than this may be sorted either way."""
+"""Members of a set that are closer than this may be sorted either way."""
 
 
 def equal(gold: Value, answer: Value) -> bool | None:
@@ -25,16 +25,16 @@ def equal(gold: Value, answer: Value) -> bool | None:
     if isinstance(gold, Number) and isinstance(answer, Number):
         return _equal_numbers(gold, answer)
     try:
-        if isinstance(gold, Group) and isinstance(answer, Group):
+        if isinstance(gold, NumberGroup) and isinstance(answer, NumberGroup):
             return _equal_groups(gold, answer)
-        number, group = (gold, answer) if isinstance(answer, Group) else (answer, gold)
+        number, group = (gold, answer) if isinstance(answer, NumberGroup) else (answer, gold)
         return _number_in_place_of_group(number, group)  # type: ignore[arg-type]
     except Unsure:
         return None
 
 
-def _number_in_place_of_group(number: Number, group: Group) -> bool | None:
-    """Never equal: a set of one number is not read."""
+def _number_in_place_of_group(number: Number, group: NumberGroup) -> bool | None:
+    """False: a group has two numbers or more. None if the number's form leaves math-verify's verdict open."""
     if number.percent or algebra.letters(number.terms):
         return None
     _check_order(group)
@@ -52,7 +52,7 @@ def _equal_numbers(one: Number, other: Number) -> bool | None:
 
 
 def _equal_percent(percent: Number, other: Number) -> bool | None:
-    """n % beside a number without a point."""
+    """n % compared with a number without a decimal point."""
     amount, plain = algebra.rational(percent.terms), algebra.rational(other.terms)
     if amount is None or plain is None or (other.computed and plain.denominator == 1):
         return None
@@ -68,8 +68,8 @@ def _equal_decimals(one: Number, other: Number) -> bool | None:
         return False
     if left == right and largest <= LARGEST_DECIMAL:
         return True
-    # A whole number without a point is not rounded, and so unlike one that was.
-    whole = any(not each.decimal and amount.denominator == 1 for each, amount in ((one, left), (other, right)))
+    # A whole number without a decimal point is not rounded, and so may differ from a rounded one.
+    whole = any(not number.decimal and amount.denominator == 1 for number, amount in ((one, left), (other, right)))
     if whole or largest > LARGEST_DECIMAL or _near_half(left) or _near_half(right):
         return None
     return round(left * PLACES) == round(right * PLACES)
@@ -81,17 +81,17 @@ def _amount(number: Number) -> Fraction | None:
 
 
 def _near_half(value: Fraction) -> bool:
-    """Whether the sixth place might round either way."""
+    """Whether the sixth place may be rounded either way."""
     return abs(value * PLACES % 1 - Fraction(1, 2)) < Fraction(1, 100)
 
 
 def _lone_letter(number: Number) -> bool:
-    """A single letter is compared by its name there, whatever form the other side has."""
+    """Whether it is a single letter: math-verify compares that by name, whatever form the other side has."""
     names = algebra.letters(number.terms)
     return len(names) == 1 and not names & {INFINITY, PI} and number.terms == algebra.letter(*names)
 
 
-def _equal_groups(gold: Group, answer: Group) -> bool | None:
+def _equal_groups(gold: NumberGroup, answer: NumberGroup) -> bool | None:
     if gold.kind == answer.kind == "interval":
         return gold.open_ends == answer.open_ends and _equal_items(gold.items, answer.items)
     _check_order(gold)
@@ -103,24 +103,24 @@ def _equal_groups(gold: Group, answer: Group) -> bool | None:
         return False
     if gold.kind == "set":
         return _equal_items(_sorted(gold.items), _sorted(answer.items))
-    # A set against a tuple is taken in the order it was written in.
+    # Compared with a tuple, a set keeps the order in which it was written.
     return _equal_items(gold.items, answer.items)
 
 
 def _equal_items(one: Sequence[Number], other: Sequence[Number]) -> bool | None:
-    found = [_equal_numbers(*pair) for pair in zip(one, other, strict=True)]
-    return False if False in found else None if None in found else True
+    verdicts = [_equal_numbers(*pair) for pair in zip(one, other, strict=True)]
+    return False if False in verdicts else None if None in verdicts else True
 
 
 def _sorted(items: Sequence[Number]) -> list[Number]:
-    """By size. Raises Unsure where letters, or members hardly apart, leave the order open."""
-    made = sorted(items, key=size)
-    sizes = [size(item) for item in made]
+    """By size. Raises Unsure if letters, or members that are too close, leave the order open."""
+    ordered = sorted(items, key=size)
+    sizes = [size(item) for item in ordered]
     if any(right - left < SAFE_GAP for left, right in pairwise(sizes)):
         raise Unsure
-    return made
+    return ordered
 
 
-def _check_order(group: Group) -> None:
+def _check_order(group: NumberGroup) -> None:
     if group.kind == "set":
         _sorted(group.items)

@@ -1,7 +1,7 @@
-r"""A text -> the formula that math-verify takes for its answer: the last ``\boxed{…}``, or the one formula the text consists of.
+r"""A text -> the formula that math-verify takes as its answer: the last ``\boxed{…}``, or the only formula in the text.
 
-math-verify looks for phrases such as *final answer is*, for formulas between delimiters and for boxes, and takes what ends last.
-Told here is only where these agree; None stands for: ask it.
+math-verify looks for phrases such as *final answer is*, for formulas between delimiters and for boxes, and takes the one that ends
+last. This module answers only if all of them agree; None means that math-verify must be asked.
 """
 
 import re
@@ -11,7 +11,7 @@ BOX = "\\boxed{"
 _CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 _OPENED = re.compile(r"(\$\$|\$|\\\(|\\\[)\s*$")
 _CLOSED = re.compile(r"\s*(\$\$|\$|\\\)|\\\])")
-# Nothing that opens or closes a formula or a box, or goes on with a list or a percent sign.
+# Characters that neither open or close a formula or a box, nor continue a list or add a percent sign.
 _HARMLESS = re.compile(r"[^$\\{}\[\]%]*")
 _GOES_ON = re.compile(r"\s*(?:,|and|or|%|[Pp]ercent|[Pp]ct)")
 _DOLLAR = re.compile(r"(?<!\\)\$")
@@ -21,14 +21,14 @@ _FORMULA = re.compile(r"(?:\$\$([^$]+)\$\$|\$([^$\n]+)\$|\\\(((?:[^\\\n]|\\[^()\
 
 @dataclass(frozen=True)
 class Formula:
-    """``latex``: read as LaTeX, else as plain text."""
+    """``latex``: the text is LaTeX, else plain text."""
 
     text: str
     latex: bool
 
 
 def formula(text: str) -> Formula | None:
-    """The formula a text answers with."""
+    """The formula that a text gives as its answer; None if that is not certain."""
     text = text.strip()
     if "\\boxed" in text or "\\fbox" in text:
         content = _boxed(text)
@@ -36,13 +36,13 @@ def formula(text: str) -> Formula | None:
     if whole := _FORMULA.fullmatch(text):
         return Formula(next(filter(None, whole.groups())), latex=True)
     if _HARMLESS.fullmatch(text):
-        # A full stop ends the sentence; after a fraction math-verify reads it as a decimal point.
+        # After a whole number a full stop ends the sentence; after a fraction math-verify reads it as a decimal point.
         return Formula(text.removesuffix(".") if text[:-1].lstrip("-").isdigit() else text, latex=False)
     return None
 
 
 def _boxed(text: str) -> str | None:
-    """What the only box of a text holds, if nothing around it changes what math-verify makes of it."""
+    """The content of a text's only box, if nothing around it changes how math-verify reads it."""
     start = text.find(BOX)
     if start < 0 or text.count("\\boxed") > 1 or "\\fbox" in text or "I hope" in text:
         return None
@@ -63,25 +63,25 @@ def _boxed(text: str) -> str | None:
 
 
 def _opened_earlier(before: str) -> bool:
-    """Whether a formula opened earlier may still be open."""
+    """Whether an earlier formula may still be open."""
     unclosed = before.count("\\(") != before.count("\\)") or before.count("\\[") != before.count("\\]")
     return unclosed or len(_DOLLAR.findall(before)) % 2 == 1 or before.endswith("$")
 
 
 def _phrase_is_harmless(before: str, after: str, opened: re.Match[str] | None) -> bool:
-    """*final answer* takes precedence: it may stand only right before the box, without another formula between."""
-    said = list(_PHRASE.finditer(before))
-    if _PHRASE.search(after) or (said and re.search(r"\sis", after)):
+    """Whether *final answer*, which takes precedence, stands only right before the box, with no formula in between."""
+    phrases = list(_PHRASE.finditer(before))
+    if _PHRASE.search(after) or (phrases and re.search(r"\sis", after)):
         return False
-    between = before[said[-1].end() : opened.start() if opened else len(before)] if said else ""
-    return len(said) < 2 and _HARMLESS.fullmatch(between) is not None
+    between = before[phrases[-1].end() : opened.start() if opened else len(before)] if phrases else ""
+    return len(phrases) < 2 and _HARMLESS.fullmatch(between) is not None
 
 
 def closing_brace(text: str, opening: int) -> int | None:
-    """Where the brace at ``opening`` is closed; None where it is not."""
+    """The position of the brace that closes the one at ``opening``; None if none does."""
     depth = 0
-    for found in re.compile(r"[{}]").finditer(text, opening):
-        depth += 1 if found[0] == "{" else -1
+    for brace in re.compile(r"[{}]").finditer(text, opening):
+        depth += 1 if brace[0] == "{" else -1
         if depth == 0:
-            return found.start()
+            return brace.start()
     return None

@@ -1,7 +1,7 @@
-"""Start a server without the packages it has no use for: ``python -S -s -P boot.py ISOLATION CONTROL_FD``.
+"""Start a server without any package it does not need: ``python -S -s -P boot.py ISOLATION CONTROL_FD``.
 
-``stillhouse.verification`` loads every verifier; here it is only a place to find the sandbox in. Nothing outside the standard
-library can be imported, by the server or by what it forks.
+``stillhouse`` and ``stillhouse.verification`` become empty packages that only locate the sandbox. Neither the server nor the
+processes it forks can import anything outside the standard library.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""How a server shuts in the programs it forks: decided once (``decide``), applied in each child before its program (``enter``)."""
+"""How a server confines the programs it forks: chosen once (``choose``), applied in each child before its program (``enter``)."""
 
 import os
 import random
@@ -11,11 +11,11 @@ from stillhouse.verification.sandbox.limits import Limits
 
 NAMESPACES, PORTABLE, WEAK = "namespaces", "portable", "weak"
 _UIDS_FROM, _UID_SLOTS, _SMALL_FROM, _SMALL_SLOTS = 0x70000000, 1 << 24, 20_000, 10_000
-"""Where runs take their uids from, two at a time; the small range is for containers that map only 65,536."""
+"""The uids of runs, taken two at a time; the small range is for containers that map only 65,536 uids."""
 
 
 RULES = 5
-"""Where a child has the descriptor of the Landlock rules until they hold."""
+"""The descriptor at which a child finds the Landlock rules until they are applied."""
 
 
 class Unavailable(Exception):
@@ -24,16 +24,16 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Confinement:
-    """What every child of one server gets."""
+    """The confinement of every child of one server."""
 
     isolation: str
     tmp: str
     uids: tuple[int, int] | None
-    """For the program and for its tester, if this server may change uids; no process outside the run has either."""
+    """The uids of the program and its tester, if this server may change uids; no process outside the run has either."""
     ruleset: int | None
     filtered: bool
     reads_by_capability: bool
-    """Python lies in a private home: runs keep the capability to read, which Landlock narrows to what is visible."""
+    """Python is in a private home directory: runs keep the capability to read, which Landlock narrows to the visible files."""
 
     @property
     def own_pids(self) -> bool:
@@ -41,13 +41,13 @@ class Confinement:
         return self.isolation == NAMESPACES
 
     def facts(self) -> dict[str, object]:
-        """What holds a program here, for reports."""
+        """What confines a program here, for reports."""
         version = landlock.version() if self.ruleset is not None else 0
         return {"landlock": version, "seccomp": self.filtered, "uids": self.uids, "tmp": self.tmp}
 
 
-def decide(isolation: str, tmp: str, uids: tuple[int, int] | None) -> Confinement:
-    """Find out what the kernel has, for a server that is already in its namespaces. Raises Unavailable."""
+def choose(isolation: str, tmp: str, uids: tuple[int, int] | None) -> Confinement:
+    """Check what the kernel supports, for a server that is already in its namespaces. Raises Unavailable."""
     ruleset = _ruleset(tmp) if landlock.version() else None
     filtered = _filter_works()
     if isolation == PORTABLE and ruleset is None:
@@ -60,15 +60,15 @@ def decide(isolation: str, tmp: str, uids: tuple[int, int] | None) -> Confinemen
     return Confinement(isolation, tmp, uids, ruleset, filtered, by_capability)
 
 
-def enter(confinement: Confinement, place: int, run: Limits, *, execute: bool) -> None:
-    """Shut this process in. ``place``: which of the run's uids it gets; ``execute``: whether it may replace itself."""
+def enter(confinement: Confinement, index: int, run: Limits, *, execute: bool) -> None:
+    """Confine this process. ``index``: which of the run's uids it gets; ``execute``: whether it may replace itself."""
     os.chdir(confinement.tmp)
     os.umask(0o077)
     limits.apply(run, counted=confinement.uids is not None or confinement.own_pids)
     if confinement.uids is not None:
         if confinement.reads_by_capability:
             kernel.keep_capabilities()
-        uid = confinement.uids[place]
+        uid = confinement.uids[index]
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
@@ -84,7 +84,7 @@ def enter(confinement: Confinement, place: int, run: Limits, *, execute: bool) -
 
 
 def owner(confinement: Confinement) -> tuple[int, int]:
-    """uid and gid of what the run writes."""
+    """uid and gid of the files that the run writes."""
     return (os.getuid(), os.getgid()) if confinement.uids is None else (confinement.uids[0], confinement.uids[0])
 
 
@@ -94,7 +94,7 @@ def _ruleset(tmp: str) -> int:
         *((path, landlock.READ) for path in (*visible.library_parts(), *visible.DEVICES)),
         (visible.WRITABLE_DEVICE, landlock.WRITE),
     ]
-    # A rule on a mount point is one on what it hides: the directory around it is named, where nothing else is.
+    # A rule on a mount point applies to the directory it hides: so name its parent, which has no other entry.
     private = str(Path(tmp).parent) if tmp == namespaces.TMP else tmp
     return landlock.ruleset(rules, private)
 
@@ -113,7 +113,7 @@ def _filter_works() -> bool:
 
 
 def free_uids() -> tuple[tuple[int, int], socket.socket] | None:
-    """Two uids nobody has, taken as long as the socket is open: its abstract name is theirs. None where uids cannot be changed."""
+    """Two unused uids, reserved by the socket's abstract name while the socket is open. None if uids cannot be changed."""
     if os.getuid() != 0 or not kernel.capabilities() >> kernel.CAP_SETUID & 1:
         return None
     start, slots = (_UIDS_FROM, _UID_SLOTS) if _is_mapped(_UIDS_FROM + 2 * _UID_SLOTS) else (_SMALL_FROM, _SMALL_SLOTS)
@@ -130,6 +130,6 @@ def free_uids() -> tuple[tuple[int, int], socket.socket] | None:
 
 
 def _is_mapped(uid: int) -> bool:
-    """Whether this user namespace has the uid."""
+    """Whether this user namespace maps the uid."""
     ranges = (map(int, line.split()) for line in Path("/proc/self/uid_map").read_text().splitlines())
     return any(first <= uid < first + count for first, _, count in ranges)

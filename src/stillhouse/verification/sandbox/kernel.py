@@ -1,4 +1,4 @@
-"""System calls that Python has no function for, made through the C library; every failure is an OSError."""
+"""System calls for which Python has no function, made through the C library; every failure is an OSError."""
 
 import ctypes
 import os
@@ -23,13 +23,19 @@ _MOUNT_SETATTR = 442
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 
 
+class _FilterProgram(ctypes.Structure):
+    """``struct sock_fprog`` of linux/filter.h."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
 def syscall(number: int, *arguments: object) -> int:
     """A system call by number."""
     return _checked(_LIBC.syscall(ctypes.c_long(number), *map(_argument, arguments)), f"system call {number}")
 
 
 def unshare(flags: int) -> None:
-    """Leave the namespaces of these CLONE_NEW… flags for new ones."""
+    """Move to new namespaces of the kinds in these CLONE_NEW… flags."""
     _checked(_LIBC.unshare(flags), "unshare")
 
 
@@ -40,13 +46,13 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 
 
 def unmount(target: str) -> None:
-    """Take a mount out of the tree at once; it goes when its last user does."""
+    """Detach a mount at once; the kernel frees it with its last user."""
     detach = 2
     _checked(_LIBC.umount2(target.encode(), detach), f"umount {target}")
 
 
 def protect_mount(target: str, attributes: int, *, recursive: bool) -> None:
-    """Set MOUNT_ATTR_… on a mount, and on those below it if ``recursive``."""
+    """Set MOUNT_ATTR_… on a mount and, if ``recursive``, on all mounts below it."""
     settings = (ctypes.c_uint64 * 4)(attributes, 0, 0, 0)
     flags = _AT_RECURSIVE if recursive else 0
     syscall(_MOUNT_SETATTR, _AT_FDCWD, target, flags, settings, ctypes.sizeof(settings))
@@ -68,32 +74,28 @@ def adopt_orphans() -> None:
 
 
 def forbid_inspection() -> None:
-    """No core dump, no ptrace by equals."""
+    """Allow neither core dumps nor ptrace by processes of the same uid."""
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def forbid_new_privileges() -> None:
-    """From here on no execve grants anything: what seccomp and Landlock require of the unprivileged."""
+    """From here on no execve grants privileges: seccomp and Landlock require this of unprivileged processes."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def filter_system_calls(program: bytes) -> None:
-    """Install a seccomp filter: BPF instructions of eight bytes. There is no way back."""
-
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
-
+    """Install a seccomp filter of eight-byte BPF instructions. It cannot be removed."""
     mode_filter = 2
-    _prctl(_PR_SET_SECCOMP, mode_filter, ctypes.byref(Program(len(program) // 8, program)))
+    _prctl(_PR_SET_SECCOMP, mode_filter, ctypes.byref(_FilterProgram(len(program) // 8, program)))
 
 
 def keep_capabilities() -> None:
-    """Do not clear the permitted capabilities when the uid changes from root."""
+    """Keep the permitted capabilities when the uid changes from root."""
     _prctl(_PR_SET_KEEPCAPS, 1)
 
 
 def set_capabilities(mask: int) -> None:
-    """Hold these capabilities and no other. The bounding set goes too, where this process may change it."""
+    """Keep these capabilities only, and empty the bounding set if this process may."""
     for capability in range(64):
         if _LIBC.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0):
             break

@@ -1,4 +1,4 @@
-"""Landlock: the files a process and its children can open, from here on (Linux 5.13; linux/landlock.h has the bits)."""
+"""Landlock restricts the files that a process and its children can open (Linux 5.13; linux/landlock.h defines the bits)."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ _VERSION, _PATH_BENEATH = 1, 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _RIGHTS_OF_FIRST, _REFER, _TRUNCATE, _IOCTL_DEVICE = (1 << 13) - 1, 1 << 13, 1 << 14, 1 << 15
 _MAKE_DEVICES = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11
-"""Character and block devices, sockets, FIFOs: not even in the private tmp."""
+"""Character and block devices, sockets, FIFOs: forbidden even in the private tmp."""
 _TCP = 0b11
 _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
 
@@ -21,7 +21,7 @@ READ, EXECUTE, WRITE = _READ_FILE | _READ_DIR, _READ_FILE | _READ_DIR | _EXECUTE
 
 
 def version() -> int:
-    """The kernel's Landlock version; 0 where it has none or is started without."""
+    """The kernel's Landlock version; 0 if it has none or was booted without."""
     try:
         return kernel.syscall(_CREATE_RULESET, 0, 0, _VERSION)
     except OSError:
@@ -29,7 +29,7 @@ def version() -> int:
 
 
 def ruleset(rules: Iterable[tuple[str, int]], private: str) -> int:
-    """A descriptor of the rules: rights by path (one that is not there is skipped), and nearly all rights beneath ``private``."""
+    """A descriptor of the rules: rights by path (missing paths are skipped), and nearly all rights beneath ``private``."""
     handled = _handled(version())
     descriptor = kernel.syscall(_CREATE_RULESET, _attributes(version(), handled), len(_attributes(version(), handled)), 0)
     os.set_inheritable(descriptor, False)
@@ -46,12 +46,12 @@ def ruleset(rules: Iterable[tuple[str, int]], private: str) -> int:
 
 
 def restrict(descriptor: int) -> None:
-    """Apply the rules to this process. There is no way back."""
+    """Apply the rules to this process. They cannot be lifted."""
     kernel.syscall(_RESTRICT_SELF, descriptor, 0)
 
 
 def _handled(abi: int) -> int:
-    """What the kernel can refuse, all of which is refused unless a rule allows it."""
+    """Every right that this kernel can refuse: refused unless a rule allows it."""
     return _RIGHTS_OF_FIRST | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0) | (_IOCTL_DEVICE if abi >= 5 else 0)
 
 

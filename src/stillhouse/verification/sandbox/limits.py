@@ -1,4 +1,4 @@
-"""What one run may use, and the kernel limits that hold it to that."""
+"""The limits of one run, and the kernel limits that enforce them."""
 
 import math
 import resource
@@ -11,7 +11,7 @@ MIB = 1024 * 1024
 class Limits:
     """Bounds of one run; the paper gives no value for any of them.
 
-    Two bounds are a whole run's: ``wall_s`` and ``tmp_bytes``. The others are each process's, of which a program has one.
+    ``wall_s`` and ``tmp_bytes`` bound the whole run. The others bound each process; a program is one process.
     """
 
     cpu_s: float = 6.0
@@ -21,17 +21,17 @@ class Limits:
     """Address space."""
     stack_bytes: int = 256 * MIB
     output_bytes: int = 16 * MIB
-    """Size of any file written, standard output among them."""
+    """Size of any written file, including standard output."""
     tmp_bytes: int = 32 * MIB
     tmp_files: int = 4096
     open_files: int = 64
     processes: int = 1
-    """Above one, the program may start children, with this many processes and threads in all."""
+    """If above one, the program may start children; bounds its processes and threads together."""
     threads: int = 64
 
 
 def apply(limits: Limits, *, counted: bool) -> None:
-    """Limit this process and its children. ``counted``: no process outside the run shares its uid, so that they can be counted."""
+    """Limit this process and its children. ``counted``: the run shares its uid with nobody, so its threads can be counted."""
     seconds = math.ceil(limits.cpu_s)
     _set(resource.RLIMIT_CPU, seconds, seconds + 1)
     _set(resource.RLIMIT_AS, limits.memory_bytes)
@@ -46,14 +46,14 @@ def apply(limits: Limits, *, counted: bool) -> None:
 
 
 def lift() -> None:
-    """Undo the soft limits that a caller set for itself: its children's are set run by run."""
+    """Undo the soft limits that the caller set for itself: each run sets its own."""
     for kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE):
         hard = resource.getrlimit(kind)[1]
         resource.setrlimit(kind, (hard, hard))
 
 
 def _set(kind: int, soft: int, hard: int | None = None) -> None:
-    """Set a limit, or leave a lower one that was there before."""
-    most = resource.getrlimit(kind)[1]
-    wanted = (soft, soft if hard is None else hard)
-    resource.setrlimit(kind, wanted if most == resource.RLIM_INFINITY else (min(wanted[0], most), min(wanted[1], most)))
+    """Set a limit, but never above the present hard limit."""
+    ceiling = resource.getrlimit(kind)[1]
+    limit = (soft, soft if hard is None else hard)
+    resource.setrlimit(kind, limit if ceiling == resource.RLIM_INFINITY else (min(limit[0], ceiling), min(limit[1], ceiling)))

@@ -1,6 +1,6 @@
-"""Namespaces: a root directory with nothing of the host's in it but what is ``visible``, no network, its own processes and IPC.
+"""Namespaces: a root directory with only the ``visible`` files of the host, no network, and processes and IPC of its own.
 
-Entered once by a server. Root with CAP_SYS_ADMIN needs no user namespace; anybody else makes one, where the kernel allows it.
+A server enters them once. Root with CAP_SYS_ADMIN needs no user namespace; any other user creates one, if the kernel allows it.
 """
 
 import os
@@ -10,18 +10,18 @@ from stillhouse.verification.sandbox import kernel, visible
 from stillhouse.verification.sandbox.limits import Limits
 
 TMP = "/run/tmp"
-"""The private tmp in the new root: a file system in memory, mounted afresh for each run."""
+"""The private tmp in the new root: a file system in memory, mounted anew for each run."""
 INSIDE_ID = 1000
 """uid and gid in a user namespace."""
 
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _READ_ONLY, _NO_SETUID = 1, 2
 _NEW_ROOT = "/proc"
-"""Where the new root is put together: a directory that is always there and never holds what is to be seen in it."""
+"""Where the new root is assembled: a directory that always exists, and of which the new root shows nothing."""
 
 
 def leave() -> None:
-    """Leave the host's namespaces; of processes, only children are in the new one. Raises OSError where it is not allowed."""
+    """Leave the host's namespaces; only children enter the new pid namespace. Raises OSError if that is not allowed."""
     flags = kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET | kernel.CLONE_NEWPID
     uid, gid = os.getuid(), os.getgid()
     if kernel.capabilities() >> kernel.CAP_SYS_ADMIN & 1:
@@ -33,7 +33,7 @@ def leave() -> None:
 
 
 def change_root() -> None:
-    """Put the new root together and move into it. The host's tree stays as it is: this process left its mount namespace."""
+    """Assemble the new root and move into it. The host's tree does not change: this process left its mount namespace."""
     kernel.mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
     kernel.mount("tmpfs", _NEW_ROOT, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=1m")
     for path in (*visible.system(), visible.standard_library(), *visible.DEVICES):
@@ -50,18 +50,18 @@ def change_root() -> None:
 
 
 def mount_tmp(limits: Limits, uid: int, gid: int) -> None:
-    """A fresh private tmp that belongs to the run."""
+    """Mount an empty private tmp that the run owns."""
     options = f"size={limits.tmp_bytes},nr_inodes={limits.tmp_files},mode=700,uid={uid},gid={gid}"
     kernel.mount("tmpfs", TMP, "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, options)
 
 
 def unmount_tmp() -> None:
-    """Let the private tmp go, with all that is in it."""
+    """Unmount the private tmp, which deletes its files."""
     kernel.unmount(TMP)
 
 
 def _show(path: str) -> None:
-    """A file or directory of the host, read-only at the same place in the new root; a symbolic link as a link."""
+    """Show a file or directory of the host in the new root, read-only under the same path; a symbolic link as a link."""
     target = Path(_NEW_ROOT + path)
     source = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The private tmp of a run: a file system in memory where mounts are allowed, else a directory that is measured and emptied."""
+"""The private tmp of a run: a file system in memory if mounts are allowed, else a directory that is measured and emptied."""
 
 import os
 import stat
@@ -9,20 +9,20 @@ from stillhouse.verification.sandbox.limits import Limits
 
 
 def own(confined: Confinement) -> None:
-    """Once: a directory belongs to the uid of the runs, and nobody else enters it."""
+    """Give the directory to the uid of the runs, and close it to everybody else. Called once."""
     if not confined.own_pids:
         os.chown(confined.tmp, *confinement.owner(confined))
         os.chmod(confined.tmp, 0o700)  # noqa: PTH101
 
 
 def prepare(confined: Confinement, run: Limits) -> None:
-    """Before a run."""
+    """Set up the tmp before a run."""
     if confined.own_pids:
         namespaces.mount_tmp(run, *confinement.owner(confined))
 
 
 def discard(confined: Confinement) -> None:
-    """After a run, when its processes are gone."""
+    """Delete the tmp's files after a run, when its processes are gone."""
     if confined.own_pids:
         namespaces.unmount_tmp()
     else:
@@ -30,7 +30,7 @@ def discard(confined: Confinement) -> None:
 
 
 def exceeds(confined: Confinement, run: Limits) -> bool:
-    """Whether the directory holds more than its share. Between two looks a program can write more, and is cut at the second."""
+    """Whether the directory exceeds its limits. A program can exceed them between two checks, and is stopped at the second."""
     total, files, pending = 0, 0, [confined.tmp]
     while pending:
         try:
@@ -43,13 +43,13 @@ def exceeds(confined: Confinement, run: Limits) -> bool:
                     if total > run.tmp_bytes or files > run.tmp_files:
                         return True
         except OSError:
-            # The program removed it meanwhile, made it unreadable or its path too long: what it hides is counted at the end.
+            # The program has removed it, or made it unreadable or its path too long: hidden files are removed after the run.
             continue
     return False
 
 
 def _empty(top: str) -> None:
-    """Remove everything inside. Directories are emptied into ``top`` first, so that no depth is too deep."""
+    """Remove everything inside. The entries of directories move up to ``top`` first, so that no path gets too long."""
     moved = 0
     directory = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -65,12 +65,12 @@ def _empty(top: str) -> None:
 
 
 def _flatten(directory: int, name: str, moved: int) -> int:
-    """Take a subdirectory's entries one level up, under names of their own. Returns the number of moves so far."""
+    """Move a subdirectory's entries one level up under new, unique names. Returns the number of moves so far."""
     os.chmod(name, 0o700, dir_fd=directory)
     inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
     try:
-        for each in os.listdir(inner):  # noqa: PTH208 - of a descriptor
-            os.rename(each, f"\x01{moved}", src_dir_fd=inner, dst_dir_fd=directory)
+        for entry in os.listdir(inner):  # noqa: PTH208 - of a descriptor
+            os.rename(entry, f"\x01{moved}", src_dir_fd=inner, dst_dir_fd=directory)
             moved += 1
     finally:
         os.close(inner)

@@ -1,7 +1,7 @@
 """Calls between the tested program and its tester, two confined processes: plain values by value, everything else by reference.
 
-The same code serves both ends. The program answers everything; the tester only calls of functions it handed over. What arrives
-is decoded to exact built-in types, so that no ``__eq__`` of the program's ever decides a comparison of the tester's.
+Both ends run this code. The program answers every operation; the tester answers only calls of functions that it passed as
+arguments. Values are decoded to exact built-in types, so that the program's ``__eq__`` never decides a comparison in the tester.
 """
 
 import builtins
@@ -15,21 +15,21 @@ _MUTABLE = (list, dict, set, bytearray)
 
 
 class ProgramEnded(Exception):
-    """The other process closed the channel or sent what is no message."""
+    """The other process closed the channel or sent something that is not a message."""
 
 
 class RemoteError(Exception):
-    """The program raised an exception that is not a built-in one."""
+    """The program raised an exception that is not built in."""
 
 
 class Peer:
     """One end of the channel."""
 
     def __init__(self, channel: BinaryIO, operations: dict[str, Callable[..., Any]] | None = None) -> None:
-        """``operations``: what this end answers beside calls of functions that it handed over."""
+        """``operations``: what this end answers, besides calls of functions that it passed to the other end."""
         self._channel = channel
         self._operations = operations or {}
-        self._handed: list[Any] = []
+        self._passed: list[Any] = []
 
     def send(self, *message: Any) -> None:
         """Send one message of JSON."""
@@ -50,30 +50,30 @@ class Peer:
         return message
 
     def ask(self, operation: str, *values: Any) -> Any:
-        """Have the other end do something, and answer what it asks meanwhile. Raises what it raised."""
+        """Request an operation from the other end, answering its requests meanwhile. Raises the exception that it raised."""
         self.send(operation, [self.encode(value) for value in values])
         while True:
             kind, *content = self.receive()
             if kind == "value" and len(content) == 2:
-                _copy_back(values, [(place, self.decode(value)) for place, value in content[1]])
+                _copy_back(values, [(index, self.decode(value)) for index, value in content[1]])
                 return self.decode(content[0])
             if kind == "raised" and len(content) == 2:
                 raise _exception(*map(str, content))
             self.answer(kind, *content)
 
     def answer(self, operation: str, encoded: Any) -> None:
-        """Do what the other end asks for."""
+        """Carry out an operation for the other end."""
         try:
             values = [self.decode(value) for value in encoded]
             before = [json.dumps(self.encode(value)) if isinstance(value, _MUTABLE) else "" for value in values]
             result = self.encode(self._do(operation, values))
             changed = [
-                (place, self.encode(value)) for place, value in enumerate(values)
-                if isinstance(value, _MUTABLE) and json.dumps(self.encode(value)) != before[place]
+                (index, self.encode(value)) for index, value in enumerate(values)
+                if isinstance(value, _MUTABLE) and json.dumps(self.encode(value)) != before[index]
             ]  # fmt: skip
         except ProgramEnded:
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever a call raises, SystemExit too, is its result
+        except BaseException as error:  # noqa: BLE001 - any exception, also SystemExit, is the call's result
             self.send("raised", type(error).__name__, str(error)[:500])
         else:
             self.send("value", result, changed)
@@ -87,23 +87,23 @@ class Peer:
         return self._operations[operation](*values)
 
     def encode(self, value: Any) -> Any:
-        """JSON of a value: scalars and lists as they are, other plain types tagged, anything else a number to refer to it by."""
+        """A value as JSON: scalars and lists unchanged, other plain types tagged, anything else as a number that refers to it."""
         if value is None or type(value) in (bool, float, str):
             return value
         if type(value) is int:
             return value if abs(value) < 1 << 53 else {"int": hex(value)}
         if isinstance(value, Remote):
-            return {"yours": value._place}
-        found = _ENCODERS.get(type(value)) or next((_ENCODERS[kind] for kind in _INHERITED if isinstance(value, kind)), None)
-        if found is None:
-            self._handed.append(value)
-            return {"mine": len(self._handed) - 1}
-        tag, parts = found(value)
+            return {"yours": value._number}
+        encoder = _ENCODERS.get(type(value)) or next((_ENCODERS[kind] for kind in _INHERITED if isinstance(value, kind)), None)
+        if encoder is None:
+            self._passed.append(value)
+            return {"mine": len(self._passed) - 1}
+        tag, parts = encoder(value)
         encoded = [self.encode(part) for part in parts] if isinstance(parts, list) else parts
         return encoded if tag == "list" else {tag: encoded}
 
     def decode(self, value: Any) -> Any:
-        """The value again. Raises ProgramEnded where it is none."""
+        """The value of its JSON. Raises ProgramEnded if it is malformed."""
         if isinstance(value, list):
             return [self.decode(part) for part in value]
         if not isinstance(value, dict):
@@ -113,21 +113,21 @@ class Peer:
             if tag == "mine":
                 return Remote(self, int(content))
             if tag == "yours":
-                return self._handed[content]
+                return self._passed[content]
             return _DECODERS[tag]([self.decode(part) for part in content] if isinstance(content, list) else content)
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise ProgramEnded from error
 
 
 class Remote:
-    """Something of the other end that is no plain value: it can be called, its attributes read, its special methods used."""
+    """An object of the other end that is not a plain value: calls, attributes and special methods are forwarded to it."""
 
-    def __init__(self, peer: Peer, place: int) -> None:
-        """``place``: its number at the other end."""
-        self._peer, self._place = peer, place
+    def __init__(self, peer: Peer, number: int) -> None:
+        """``number``: refers to the object at the other end."""
+        self._peer, self._number = peer, number
 
     def __call__(self, *values: Any, **named: Any) -> Any:
-        """Have the other end call it."""
+        """Call it at the other end."""
         return self._peer.ask("call", self, named, *values)
 
     def __getattr__(self, name: str) -> Any:
@@ -136,11 +136,11 @@ class Remote:
         return self._peer.ask("attribute", self, name)
 
     def __eq__(self, other: object) -> bool:
-        # What an object of the program's is equal to, only it could say: nothing plain, then.
+        # Only the program could decide whether its object equals a plain value: so it never does.
         return isinstance(other, Remote) and self._peer.ask("special", self, "__eq__", other) is True
 
     def __hash__(self) -> int:
-        return self._place
+        return self._number
 
     def __len__(self) -> int:
         return int(self._peer.ask("special", self, "__len__"))
@@ -159,7 +159,7 @@ class Remote:
 
 
 _INHERITED = (bool, int, float, str, list, tuple, dict, frozenset, set)
-"""Subclasses travel as these: a Counter is equal to its dict, a named tuple to its tuple."""
+"""Subclasses are encoded as these: a Counter equals its dict, a named tuple its tuple."""
 _ENCODERS: dict[type, Callable[[Any], tuple[str, Any]]] = {
     bool: lambda value: ("int", hex(value)),
     int: lambda value: ("int", hex(value)),
@@ -181,9 +181,9 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 
 
 def _copy_back(values: tuple[Any, ...], changed: list[tuple[int, Any]]) -> None:
-    """Give the caller's lists, dicts and sets what the call made of them."""
-    for place, new in changed:
-        old = values[place]
+    """Update the caller's lists, dicts and sets with the changes that the call made to them."""
+    for index, new in changed:
+        old = values[index]
         if isinstance(old, list | bytearray) and type(new) is type(old):
             old[:] = new
         elif isinstance(old, dict | set) and type(new) is type(old):
@@ -197,6 +197,6 @@ def _exception(name: str, message: str) -> Exception:
         try:
             return kind(message)
         except TypeError:
-            # Some need more than a message, UnicodeDecodeError for one.
+            # Some exceptions take more than a message, such as UnicodeDecodeError.
             return RemoteError(f"{name}: {message}")
     return RemoteError(f"{name}: {message}")

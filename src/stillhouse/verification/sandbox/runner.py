@@ -1,18 +1,19 @@
-r"""The sandbox as its callers see it: source and input in, how it ended and what it wrote out.
+r"""The sandbox as its callers see it: source and input in, ending and output out.
 
     with Sandbox() as sandbox:
         sandbox.python(b"print(input())", b"4").stdout  # b"4\n"
 
-Isolation is the strongest the kernel allows, found out once per process: namespaces, else Landlock alone (``portable``), both
-with seccomp, rlimits and a uid of the run's own where there is root. With neither it refuses; ``STILLHOUSE_ISOLATION=weak`` runs
-programs under rlimits and whatever else there is, ``portable`` does without namespaces even where they are allowed.
+Isolation is the strongest the kernel allows, determined once per process: namespaces, else Landlock alone (``portable``), both
+with seccomp, rlimits and, under root, a uid for each run. Without either the sandbox refuses to run; ``STILLHOUSE_ISOLATION=weak``
+runs programs under rlimits and whatever else is available, ``portable`` never uses namespaces.
 
-What remains possible: a program sees its own arguments and inputs, the system's libraries, compilers and headers, and how long
-things take; a test that compares two objects of the program's own classes asks the program; kernel bugs in the calls that
-``syscalls.py`` lists are not held. Without namespaces a program can also ask whether a path exists, and its tmp is bounded by
-looking twenty times a second.
+What remains possible: a program sees its own arguments and inputs, the system's libraries, compilers and headers, and timing; a
+test that compares two objects of the program's own classes asks the program; bugs of the kernel in the calls that ``syscalls.py``
+lists are not contained. Without namespaces a program can also ask whether a path exists, and its tmp is measured only twenty times
+a second.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ from types import TracebackType
 from typing import Any
 
 from stillhouse.errors import BadConfig, EngineFailed
+from stillhouse.execution import environment
 from stillhouse.verification.sandbox import programs, visible
 from stillhouse.verification.sandbox.limits import MIB, Limits
 
@@ -39,16 +41,16 @@ COMPILING = Limits(
 _ERRORS_BYTES = 4096
 _NO_MEMORY = ("MemoryError", "std::bad_alloc", "Cannot allocate memory", "can't start new thread")
 _NO_PYTHON = ("SyntaxError", "IndentationError", "TabError")
-_FOUND: dict[str, str] = {}
+_WORKING: dict[str, str] = {}
 """The isolation that worked, by STILLHOUSE_ISOLATION."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """The outcome of a run.
 
     ``ending``: finished, or compile_error, runtime_error, time_limit, memory_limit, output_limit, tmp_limit. ``errors`` is the end
-    of what went to standard error.
+    of standard error.
     """
 
     ending: str
@@ -61,30 +63,30 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Binary:
-    """A compiled program, held in memory by a descriptor; to be closed."""
+    """A compiled program in memory, behind a descriptor that must be closed."""
 
     descriptor: int
 
     def close(self) -> None:
-        """Let it go."""
+        """Free it."""
         os.close(self.descriptor)
 
 
 class Sandbox:
-    """A fork server and the way to it. One run at a time; not for use by two threads."""
+    """A fork server and the socket to it. One run at a time; not for use by two threads."""
 
     def __init__(self) -> None:
-        """Start the server. Raises EngineFailed where the kernel cannot isolate, BadConfig for a bad STILLHOUSE_ISOLATION."""
-        wanted = os.environ.get("STILLHOUSE_ISOLATION", "")
+        """Start the server. Raises EngineFailed if the kernel cannot isolate, BadConfig for a bad STILLHOUSE_ISOLATION."""
+        wanted = environment.text("STILLHOUSE_ISOLATION") or ""
         if wanted not in _ATTEMPTS:
-            msg = f"STILLHOUSE_ISOLATION={wanted!r} is none of portable, weak; unset it for the strongest the kernel allows"
+            msg = f"STILLHOUSE_ISOLATION={wanted!r} is neither portable nor weak; unset it for the strongest the kernel allows"
             raise BadConfig(msg)
         missing = []
-        for isolation in [_FOUND[wanted]] if wanted in _FOUND else _ATTEMPTS[wanted]:
+        for isolation in [_WORKING[wanted]] if wanted in _WORKING else _ATTEMPTS[wanted]:
             self._process, self._control = _start(isolation)
             hello = self._receive()
             if "isolation" in hello:
-                self.isolation = _FOUND[wanted] = str(hello["isolation"])
+                self.isolation = _WORKING[wanted] = str(hello["isolation"])
                 self.facts: dict[str, Any] = hello["facts"]
                 break
             self.close()
@@ -105,13 +107,13 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End the server and all it runs."""
+        """End the server and everything it runs."""
         self._control.close()
         self._process.wait()
 
     @property
     def pid(self) -> int:
-        """The process that was started; the server itself may be its child."""
+        """The id of the started process; the server itself may be its child."""
         return self._process.pid
 
     def python(self, source: bytes, stdin: bytes = b"", limits: Limits | None = None) -> Outcome:
@@ -123,8 +125,8 @@ class Sandbox:
     ) -> Outcome:
         """Load a program in one process and run ``test`` in another, which calls the program's functions as if they were its own.
 
-        ``stdin`` is the test's, and so are standard output and exit code of the outcome. ``own``: names of built-ins that the
-        program defines anew and the test means.
+        ``stdin`` is the test's; standard output and exit code of the outcome are the test's too. ``own``: built-ins that the
+        program redefines for the test.
         """
         return self._run(["tested", "tester"], [(source, b""), (test, stdin)], limits or Limits(), list(own))
 
@@ -133,7 +135,7 @@ class Sandbox:
         return self._run(["binary"], [(program.descriptor, stdin)], limits or Limits())
 
     def compiled(self, source: bytes) -> Binary | Outcome:
-        """Compile C++; the outcome where that fails. Raises EngineFailed where there is no compiler."""
+        """Compile C++; returns the outcome if that fails. Raises EngineFailed if there is no compiler."""
         compiler = visible.compiler()
         if compiler is None:
             msg = f"no C++ compiler on PATH ({', '.join(visible.COMPILERS)}): install one in the worker's image"
@@ -142,35 +144,35 @@ class Sandbox:
         if "clang" in compiler:
             command[5] = "-ferror-limit=3"
         with ExitStack() as held:
-            made = os.memfd_create("program", 0)
-            held.callback(os.close, made)
-            outcome = self._run(["compiler"], [(b"", source)], COMPILING, command, made)
+            binary = os.memfd_create("program", 0)
+            held.callback(os.close, binary)
+            outcome = self._run(["compiler"], [(b"", source)], COMPILING, command, binary)
             if outcome.ending != "finished":
                 return outcome
-            # Only a file that nobody can write any more may be executed.
-            return Binary(os.open(f"/proc/self/fd/{made}", os.O_RDONLY | os.O_CLOEXEC))
+            # The kernel executes a file only once nobody has it open for writing.
+            return Binary(os.open(f"/proc/self/fd/{binary}", os.O_RDONLY | os.O_CLOEXEC))
 
     def _run(
-        self, roles: list[str], given: list[tuple[bytes | int, bytes]], limits: Limits,
-        arguments: Sequence[str] = (), made: int | None = None,
+        self, roles: list[str], sources: list[tuple[bytes | int, bytes]], limits: Limits,
+        arguments: Sequence[str] = (), output: int | None = None,
     ) -> Outcome:  # fmt: skip
-        """One run. ``given``: source, or a descriptor of it, and standard input of each process; ``made`` takes its output."""
+        """One run. ``sources``: source, or its descriptor, and stdin of each process; ``output``: a descriptor for stdout."""
         with ExitStack() as held:
             files = []
-            for source, stdin in given:
+            for source, stdin in sources:
                 files.append(source if isinstance(source, int) else _file(held, source))
                 files.append(_file(held, stdin))
-                files.append(_file(held) if made is None else made)
+                files.append(_file(held) if output is None else output)
                 files.append(_file(held))
             request = {"roles": roles, "limits": asdict(limits), "arguments": list(arguments)}
             answer = self._ask(request, files)
-            return _outcome(answer, limits, os.pread(files[-2], limits.output_bytes, 0) if made is None else b"", files)
+            return _outcome(answer, limits, os.pread(files[-2], limits.output_bytes, 0) if output is None else b"", files)
 
     def _ask(self, request: dict[str, Any], files: list[int]) -> dict[str, Any]:
         try:
             socket.send_fds(self._control, [json.dumps(request).encode()], files)
         except OSError as error:
-            msg = f"the sandbox's server is gone ({error}); was it killed for memory? its words are on standard error"
+            msg = f"the sandbox's server is gone ({error}); was it killed for memory? see its messages on standard error"
             raise EngineFailed(msg) from error
         answer = self._receive()
         if "ended" not in answer:
@@ -187,7 +189,7 @@ class Sandbox:
 
 
 def _start(isolation: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
-    """A server process and the socket to it. Nothing of this process's environment goes along but PATH, to find a compiler."""
+    """A server process and the socket to it. It gets nothing of this process's environment but PATH, to find a compiler."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     path = os.environ.get("PATH", os.defpath)
     environment = {"PATH": path, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -200,14 +202,12 @@ def _start(isolation: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
 
 
 def _interpreter() -> str:
-    """The Python that a virtual environment was made from: a program has the standard library only."""
+    """The Python behind a virtual environment: a program has the standard library only."""
     return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
 
 
 def _file(held: ExitStack, content: bytes | None = None) -> int:
-    """A file in memory: to write if ``content`` is None, else to read it from its beginning, and unchangeable."""
-    import fcntl
-
+    """The descriptor of a file in memory: writable if ``content`` is None, else with that content and sealed against changes."""
     descriptor = os.memfd_create("run", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     held.callback(os.close, descriptor)
     if content is not None:
@@ -219,20 +219,20 @@ def _file(held: ExitStack, content: bytes | None = None) -> int:
 
 
 def _outcome(answer: dict[str, Any], limits: Limits, stdout: bytes, files: list[int]) -> Outcome:
-    """The answer of the server in words."""
+    """The server's answer as an Outcome. ``files``: source, stdin, stdout and stderr of each process in turn."""
     ended, outputs = answer["ended"], files[2::4]
-    errors = "".join(_tail(each) for each in reversed(files[3::4]))
-    written = max(os.fstat(each).st_size for each in (*outputs, *files[3::4]))
-    codes = [each["code"] for each in ended]
-    late = answer["cut"] == "wall" or max(each["cpu_s"] for each in ended) > limits.cpu_s or -signal.SIGXCPU in codes
+    errors = "".join(_tail(descriptor) for descriptor in reversed(files[3::4]))
+    written = max(os.fstat(descriptor).st_size for descriptor in (*outputs, *files[3::4]))
+    codes = [process["code"] for process in ended]
+    late = answer["cut"] == "wall" or max(process["cpu_s"] for process in ended) > limits.cpu_s or -signal.SIGXCPU in codes
     full = written >= limits.output_bytes or -signal.SIGXFSZ in codes
     cut = "output_limit" if full else "tmp_limit" if answer["cut"] == "tmp" else "time_limit" if late else ""
     ending = cut or _ending(codes[-1], errors)
-    return Outcome(ending, codes[-1], stdout, errors, sum(each["cpu_s"] for each in ended), answer["wall_s"])
+    return Outcome(ending, codes[-1], stdout, errors, sum(process["cpu_s"] for process in ended), answer["wall_s"])
 
 
 def _ending(code: int, errors: str) -> str:
-    """How a run ended that no limit cut short."""
+    """The ending of a run that no limit cut short."""
     if code == 0:
         return "finished"
     if code == programs.NOT_COMPILED or (code == programs.NOT_LOADED and errors.startswith(_NO_PYTHON)):

@@ -1,7 +1,7 @@
-"""The system-call filter: classic BPF that allows what ``syscalls.py`` lists and fails the rest with an errno.
+"""The system-call filter: classic BPF that allows the calls in ``syscalls.py`` and fails all others with an errno.
 
-A filter sees numbers and argument registers, not memory. Unknown calls fail with EPERM; those that libraries replace by an older
-one when the kernel lacks them fail with ENOSYS. A call by another machine's table (32-bit code on x86-64) kills the process.
+A filter sees numbers and argument registers, not memory. Unknown calls fail with EPERM; calls that libraries replace by older ones
+on older kernels fail with ENOSYS. A call by another architecture's table (32-bit code on x86-64) kills the process.
 """
 
 import errno
@@ -34,7 +34,7 @@ Instruction = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Argument:
-    """The lower half of an argument, masked, must be among ``values``; or, ``refused``, must not."""
+    """A condition: the masked lower half of an argument must be among ``values`` or, if ``refused``, must not be."""
 
     index: int
     values: tuple[int, ...]
@@ -62,11 +62,11 @@ def program(pid: int, *, processes: bool, execute: bool) -> bytes:
     for first, last in _ranges(sorted(number for numbers in PLAIN.values() if (number := numbers[column]) is not None)):
         code += [(_AT_LEAST, 0, 2, first), (_GREATER, 1, 0, last), (_RETURN, 0, 0, _ALLOW)]
     code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
-    return b"".join(struct.pack("HBBI", *each) for each in code)
+    return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
 
 
 def _rules(pid: int, *, processes: bool, execute: bool) -> dict[str, list[Argument]]:
-    """What is asked of the arguments of each examined call that may be allowed; all of it must hold."""
+    """The conditions on the arguments of each examined call; all of them must hold."""
     thread = Argument(0, (_CLONE_THREAD,), _CLONE_THREAD | _CLONE_NAMESPACES)
     reading = Argument(1, (_O_TRUNC,), _O_TRUNC | _O_ACCMODE, refused=True)
     rules = {
@@ -78,7 +78,7 @@ def _rules(pid: int, *, processes: bool, execute: bool) -> dict[str, list[Argume
         "ioctl": [Argument(1, _TERMINAL_OR_BLOCKING)],
         "prctl": [Argument(0, _NAMES_AND_DUMPABLE)],
         "socketpair": [Argument(0, (_AF_UNIX,)), Argument(1, (_SOCK_STREAM,), _SOCK_TYPE)],
-        # Landlock before its third version lets a file opened for reading be emptied.
+        # Before its third version Landlock lets a program truncate a file that it may only read.
         "open": [reading],
         "openat": [Argument(2, reading.values, reading.mask, refused=True)],
     }
@@ -87,7 +87,7 @@ def _rules(pid: int, *, processes: bool, execute: bool) -> dict[str, list[Argume
 
 
 def _answer(name: str, rules: dict[str, list[Argument]]) -> list[Instruction]:
-    """The instructions that end the filter for one examined call."""
+    """The instructions that decide one examined call."""
     if name in _ABSENT:
         return [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
     if name not in rules:
@@ -96,22 +96,22 @@ def _answer(name: str, rules: dict[str, list[Argument]]) -> list[Instruction]:
     for argument in rules[name]:
         code += [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument.index), (_AND, 0, 0, argument.mask)]
         count = len(argument.values)
-        for place, value in enumerate(argument.values):
+        for index, value in enumerate(argument.values):
             if argument.refused:
                 code += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ERRNO | errno.EPERM)]
             else:
-                code.append((_EQUAL, count - place, 0, value))
+                code.append((_EQUAL, count - index, 0, value))
         if not argument.refused:
             code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
     return [*code, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
-    """Runs of consecutive numbers, as their first and last."""
-    found: list[tuple[int, int]] = []
+    """Ranges of consecutive numbers, as pairs of first and last."""
+    ranges: list[tuple[int, int]] = []
     for number in numbers:
-        if found and number == found[-1][1] + 1:
-            found[-1] = found[-1][0], number
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1] = ranges[-1][0], number
         else:
-            found.append((number, number))
-    return found
+            ranges.append((number, number))
+    return ranges

@@ -1,6 +1,6 @@
-"""The system calls a program gets, with their numbers on x86-64 and aarch64 (None: that machine has no such call).
+"""The system calls a program may make, with their numbers on x86-64 and aarch64 (None: the architecture lacks the call).
 
-Not here, and so refused: sockets, mounts, namespaces, ptrace and other processes' memory, signals to others, keys, bpf,
+Not listed, and so refused: sockets, mounts, namespaces, ptrace and other processes' memory, signals to others, keys, bpf,
 io_uring, perf, userfaultfd, inotify, System V and POSIX message IPC, memfd_create, mknod, chmod and chown, setuid and its kin,
 setsid and setpgid (a program stays in the process group that is killed), scheduling and priorities, sync, personality, openat2
 and clone3 (their arguments lie in memory, where a filter cannot look).
@@ -39,7 +39,7 @@ PLAIN: dict[str, tuple[int | None, int | None]] = {
     "timerfd_gettime": (287, 87), "timerfd_settime": (286, 86), "times": (100, 153), "umask": (95, 166), "uname": (63, 160),
     "unlink": (87, None), "unlinkat": (263, 35), "wait4": (61, 260), "waitid": (247, 95), "write": (1, 64), "writev": (20, 66),
 }
-"""Allowed whatever the arguments."""
+"""Allowed with any arguments."""
 
 EXAMINED: dict[str, tuple[int | None, int | None]] = {
     "chmod": (90, None), "clone": (56, 220), "clone3": (435, 435), "execve": (59, 221), "execveat": (322, 281),
@@ -47,4 +47,4 @@ EXAMINED: dict[str, tuple[int | None, int | None]] = {
     "open": (2, None), "openat": (257, 56), "openat2": (437, 437), "prctl": (157, 167), "prlimit64": (302, 261),
     "socketpair": (53, 199), "tgkill": (234, 131), "vfork": (58, None),
 }
-"""Allowed or not by what ``seccomp.py`` says of their arguments."""
+"""Allowed if the arguments meet the conditions in ``seccomp.py``."""

@@ -1,4 +1,4 @@
-"""The files of the machine that a program can read: what Python and a C++ compiler need, nothing of anybody's."""
+"""The files of the machine that a program can read: what Python and a C++ compiler need, and no user's files."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ _SYSTEM = (
     "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime",
 )  # fmt: skip
 _INSTALLED = ("site-packages", "dist-packages")
-"""What others installed beside the standard library: not for programs."""
+"""Installed packages beside the standard library, which programs must not see."""
 
 
 def system() -> list[str]:
-    """Programs, shared libraries and headers of the system, and of the compiler where it lives elsewhere."""
+    """Programs, shared libraries and headers of the system, and those of a compiler that is installed elsewhere."""
     return [path for path in (*_SYSTEM, *_compiler_roots()) if os.path.lexists(path)]
 
 
@@ -28,27 +28,27 @@ def standard_library() -> str:
 
 
 def hidden() -> list[str]:
-    """Directories beneath the standard library that a program is not to see."""
+    """Directories beneath the standard library that a program must not see."""
     return [str(path) for name in _INSTALLED if (path := Path(standard_library(), name)).is_dir()]
 
 
 def library_parts() -> list[str]:
-    """The standard library entry by entry, without what is hidden; and the shared libraries beside it."""
-    here = Path(standard_library())
+    """The entries of the standard library without the hidden ones, and the shared libraries beside it."""
+    library = Path(standard_library())
     shared = Path(sys.base_prefix, "lib").glob("*.so*")
-    return [str(path) for path in (*here.iterdir(), *shared) if path.name not in _INSTALLED]
+    return [str(path) for path in (*library.iterdir(), *shared) if path.name not in _INSTALLED]
 
 
 def readable_by_all() -> bool:
-    """Whether a process of any uid can read the standard library: not so where Python lives in a private home."""
-    here = Path(standard_library())
-    return all(path.stat().st_mode & 0o005 == 0o005 for path in (here, *here.parents))
+    """Whether a process of any uid can read the standard library: not if Python is installed in a private home directory."""
+    library = Path(standard_library())
+    return all(path.stat().st_mode & 0o005 == 0o005 for path in (library, *library.parents))
 
 
 def compiler() -> str | None:
-    """The first C++ compiler on PATH, without symbolic links."""
-    found = (shutil.which(name) for name in COMPILERS)
-    return next((os.path.realpath(path) for path in found if path), None)
+    """The path of the first C++ compiler on PATH, with symbolic links resolved; None if there is none."""
+    candidates = (shutil.which(name) for name in COMPILERS)
+    return next((os.path.realpath(path) for path in candidates if path), None)
 
 
 def _compiler_roots() -> list[str]:

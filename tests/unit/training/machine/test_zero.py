@@ -60,6 +60,30 @@ def test_sharding_refuses_by_name_what_needs_whole_weights(monkeypatch):
         zero.require_whole_weights("lora")
 
 
+ALONE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+
+
+@pytest.mark.parametrize(("name", "ranks"), [("", {}), ("zero-2", ALONE)])
+def test_environment_of_deepspeed_is_set_for_the_block_alone(monkeypatch, name, ranks):
+    for variable in ("DS_ACCELERATOR", "MASTER_ADDR", "MASTER_PORT", *ALONE):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("STILLHOUSE_SHARDING", name)
+    before = dict(os.environ)
+    with zero.environment():
+        assert {variable: os.environ[variable] for variable in ranks} == ranks
+        assert os.environ["DS_ACCELERATOR"] == "cpu"
+    assert dict(os.environ) == before
+
+
+def test_environment_of_deepspeed_keeps_torchruns_ranks(monkeypatch):
+    for variable, value in (ALONE | {"RANK": "1", "WORLD_SIZE": "2"}).items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("STILLHOUSE_SHARDING", "zero-2")
+    with zero.environment():
+        assert (os.environ["RANK"], os.environ["WORLD_SIZE"]) == ("1", "2")
+    assert os.environ["RANK"] == "1"
+
+
 def test_sharding_checkpoint_that_is_cut_in_another_way_is_refused_and_one_that_is_not_cut_goes_on(monkeypatch, tmp_path):
     for step, cut in ((4, {"zero": 3, "processes": 2}), (2, {"zero": 0, "processes": 1})):
         (tmp_path / str(step) / "resume" / f"checkpoint-{step}").mkdir(parents=True)

@@ -1,8 +1,9 @@
 import json
+import logging
 
 import torch
 
-from stillhouse.training.rl.on_policy import padding, table
+from stillhouse.training.rl.on_policy import padding, table, unverified_warnings_silenced
 
 PAD = 0
 
@@ -20,3 +21,15 @@ def test_table_is_in_mlflows_form():
         "columns": ["text", "reward"], "data": [["a", 1.0], ["é", None]],
     }  # fmt: skip
     assert json.loads(table([])) == {"columns": [], "data": []}
+
+
+def test_unverified_warnings_are_silenced_for_the_block_alone(caplog):
+    logger = logging.getLogger("trl.trainer.grpo_trainer")
+    with unverified_warnings_silenced():
+        logger.warning("All reward functions returned None for: a text")
+        logger.warning("something else")
+    logger.warning("All reward functions returned None for: another text")
+    assert [record.getMessage() for record in caplog.records] == [
+        "something else",
+        "All reward functions returned None for: another text",
+    ]

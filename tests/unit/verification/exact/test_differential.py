@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stillhouse.verification import math
-from stillhouse.verification.verdict import Request
+from stillhouse.verification.math import MathVerifier
+from stillhouse.verification.verdict import VerificationRequest
 from tests.unit.verification.differential import disagreements, math_verify_says
 
 PAIRS = {
@@ -49,7 +49,7 @@ FORMULAS = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join
 @example("2", "\\frac{2}{1}\\%")
 def test_exact_decides_arbitrary_formulas_as_math_verify_or_not_at_all(reference, answer):
     for text in (answer, reference):
-        verdict = math.settled(Request("math", f"\\boxed{{{text}}}", reference))
+        verdict = MathVerifier().fast_path(VerificationRequest("math", f"\\boxed{{{text}}}", reference))
         if verdict is not None and verdict.kind in ("correct", "wrong"):
             assert (verdict.kind == "correct") == math_verify_says(reference, f"\\boxed{{{text}}}")
 
@@ -67,6 +67,6 @@ FRAGMENTS = [
 @example("$\\boxed{7}$ and $8$")
 @example("\\boxed{8} and \\boxed{7}")
 def test_exact_takes_the_answer_from_a_text_as_math_verify_or_not_at_all(text):
-    verdict = math.settled(Request("math", text, "7"))
+    verdict = MathVerifier().fast_path(VerificationRequest("math", text, "7"))
     if verdict is not None and verdict.kind in ("correct", "wrong"):
         assert (verdict.kind == "correct") == math_verify_says("7", text)

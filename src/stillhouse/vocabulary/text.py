@@ -1,0 +1,21 @@
+"""Texts cut to a length: for messages, for the details of rows, and for models that read only so much."""
+
+CUT = "…"
+
+
+def shortened(text: str, n_chars: int) -> str:
+    """At most ``n_chars`` characters: the beginning, with ``…`` at the cut."""
+    return text if len(text) <= n_chars else text[: n_chars - len(CUT)] + CUT
+
+
+def ending(text: str, n_chars: int) -> str:
+    """At most ``n_chars`` characters: the end, with ``…`` at the cut."""
+    return text if len(text) <= n_chars else CUT + text[len(text) - n_chars + len(CUT) :]
+
+
+def excerpt(text: str, n_chars: int) -> str:
+    """The whole text, or ``n_chars`` characters of it: the beginning and the end, and between them a line that counts the rest."""
+    if len(text) <= n_chars:
+        return text
+    half = n_chars // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters left out …]\n{text[-half:]}"
