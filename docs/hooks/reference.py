@@ -57,13 +57,8 @@ def table(model: type[BaseModel]) -> str:
     """One row per field: name, type, default, bounds, description."""
     rows = ["| field | type | default | bounds | |", "|---|---|---|---|---|"]
     for name, info in model.model_fields.items():
-        cells = [
-            f"`{name}`",
-            type_name(info.annotation),
-            default(info),
-            bounds(info),
-            " ".join((info.description or "").split()).replace("<", "&lt;"),
-        ]
+        description = " ".join((info.description or "").split()).replace("<", "&lt;")
+        cells = [f"`{name}`", type_name(info.annotation), default(info), bounds(info), description]
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(rows)
 

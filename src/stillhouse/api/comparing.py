@@ -15,7 +15,7 @@ from stillhouse.benchmarks.paired import PairedDifference, differences
 from stillhouse.errors import BadRows, MissingInput, NothingToDo
 
 APART = ("benchmark", "protocol", "round", "model", "prompt_kind")
-"""Columns of which a frame may have one value only: samples of different models or rounds are not averaged."""
+"""Columns that must have one value only: samples of different models or rounds are not averaged."""
 COMPARED_SCHEMA = {
     "benchmark": pl.String, "round": pl.Int32, "questions": pl.Int64, "pass_at_1_a": pl.Float64, "pass_at_1_b": pl.Float64,
     "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64,

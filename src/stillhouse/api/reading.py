@@ -63,7 +63,7 @@ def lineage(uri: str | Path) -> pl.DataFrame:
         uri: URI of an artifact, or ``models:/NAME@champion``.
 
     Returns:
-        One row per artifact, depth first: ``depth``, ``input`` (the name it was given by), ``uri``, ``stage``, ``rows``,
+        One row per artifact, depth first: ``depth``, ``input`` (its name there), ``uri``, ``stage``, ``rows``,
         ``fingerprint``, ``seconds`` and ``commit``; null from ``stage`` on if it is gone from the store.
 
     Raises:
