@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ import stillhouse
 from stillhouse import stages
 from stillhouse.execution.contract import input_names
 
+LONGEST_DEFAULT = 70
+"""Characters of a default that the table shows."""
 API_MARK = "<!-- the functions of stillhouse.__all__ -->"
 BOUNDS = {
     "ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "at least {} items", "max_length": "at most {} items",
@@ -37,7 +40,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def reference() -> str:
     """The config of every stage, then the models nested in them, each once."""
     parts = [
-        "# Config reference\n\nGenerated from the code. A field without a default is required. `stillhouse STAGE --help` shows it too.",
+        "# Config reference\n\nGenerated from the code. `stillhouse STAGE --help` shows the same.",
         "`--set field=value` sets one field, `--config @PROFILE/STAGE` starts from a packaged recipe.\n",
     ]
     nested: dict[str, type[BaseModel]] = {}
@@ -54,7 +57,8 @@ def table(model: type[BaseModel]) -> str:
     """One row per field: name, type, default, bounds, description."""
     rows = ["| field | type | default | bounds | |", "|---|---|---|---|---|"]
     for name, info in model.model_fields.items():
-        cells = [f"`{name}`", type_name(info.annotation), default(info), bounds(info), " ".join((info.description or "").split())]
+        description = " ".join((info.description or "").split()).replace("<", "&lt;")
+        cells = [f"`{name}`", type_name(info.annotation), default(info), bounds(info), description]
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(rows)
 
@@ -95,7 +99,8 @@ def default(info: FieldInfo) -> str:
     if isinstance(value, BaseModel):
         return "its defaults"
     words = {None: "null", True: "true", False: "false"}
-    return f"`{words[value] if isinstance(value, bool | None) else list(value) if isinstance(value, tuple) else value}`"
+    text = words[value] if isinstance(value, bool | None) else str(list(value) if isinstance(value, tuple) else value) or '""'
+    return f"`{textwrap.shorten(text, LONGEST_DEFAULT, placeholder=' …')}`"
 
 
 def bounds(info: FieldInfo) -> str:

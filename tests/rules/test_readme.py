@@ -13,7 +13,8 @@ TOOLS = {"export", "import", "lineage", "rollback", "show", "summary"}
 
 
 def code(text: str) -> str:
-    """The fenced and inline code of a page: prose may say "make sense"."""
+    """The fenced and inline commands of a page: prose may say "make sense", and Python ``import stillhouse as sh``."""
+    text = re.sub(r"```python.*?```", "", text, flags=re.DOTALL)
     return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, flags=re.DOTALL))
 
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import polars as pl
 
-from stillhouse.api.reading import read
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store
 from stillhouse.benchmarks import intervals
-from stillhouse.benchmarks.intervals import Interval, paired_difference
+from stillhouse.benchmarks.intervals import Interval
+from stillhouse.benchmarks.outcomes import Outcomes, read_outcomes
+from stillhouse.benchmarks.paired import PairedDifference, differences
 from stillhouse.errors import BadRows, MissingInput, NothingToDo
 
 APART = ("benchmark", "protocol", "round", "model", "prompt_kind")
-"""Columns of which a frame may have one value only: samples of different models or rounds are not averaged."""
-GROUP = ["benchmark", "protocol", "round"]
+"""Columns that must have one value only: samples of different models or rounds are not averaged."""
 COMPARED_SCHEMA = {
     "benchmark": pl.String, "round": pl.Int32, "questions": pl.Int64, "pass_at_1_a": pl.Float64, "pass_at_1_b": pl.Float64,
     "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64,
@@ -57,32 +57,28 @@ def compare(a: str | Path, b: str | Path) -> pl.DataFrame:
         MissingInput: Nothing is published there, or it is not a report.
         NothingToDo: The reports share no benchmark under the same protocol.
     """
-    ours, theirs = _groups(a), _groups(b)
-    rows = [_difference(key, ours[key], theirs[key]) for key in sorted(ours.keys() & theirs.keys())]
-    if not any(rows):
+    ours, theirs = _report(a), _report(b)
+    rows = [_row(difference, ours, theirs) for difference in differences(ours, theirs)]
+    if not rows:
         msg = f"{a} and {b} share no question of a benchmark under one protocol; measure both with the same report config"
         raise NothingToDo(msg)
-    return pl.DataFrame([row for row in rows if row], COMPARED_SCHEMA, orient="row")
+    return pl.DataFrame(rows, COMPARED_SCHEMA, orient="row")
 
 
-def _difference(key: tuple[Any, ...], ours: dict[str, list[bool]], theirs: dict[str, list[bool]]) -> tuple[Any, ...] | None:
-    shared = sorted(ours.keys() & theirs.keys())
-    if not shared:
-        return None
-    mine, others = [ours[question] for question in shared], [theirs[question] for question in shared]
-    interval = paired_difference(mine, others)
-    means = intervals.pass_at_1(mine).mean, intervals.pass_at_1(others).mean
-    benchmark, _, number = key
-    return benchmark, number, len(shared), *means, interval.mean, interval.low, interval.high
-
-
-def _groups(uri: str | Path) -> dict[tuple[Any, ...], dict[str, list[bool]]]:
-    """The outcomes of a report by benchmark, protocol and round, then by question."""
+def _report(uri: str | Path) -> Outcomes:
     stage = manifests.load(store.absolute(str(uri))).stage
     if stage != "report":
         msg = f"{uri} is a {stage} artifact; give a report"
         raise MissingInput(msg)
-    return {key: _by_question(frame) for key, frame in read(uri).partition_by(GROUP, as_dict=True).items()}
+    return read_outcomes(str(uri))
+
+
+def _row(difference: PairedDifference, ours: Outcomes, theirs: Outcomes) -> tuple[Any, ...]:
+    mine, others = (outcomes.benchmarks[difference.benchmark].rounds[difference.number].passed for outcomes in (ours, theirs))
+    shared = sorted(mine.keys() & others.keys())
+    means = (intervals.pass_at_1([passed[question] for question in shared]).mean for passed in (mine, others))
+    interval = difference.interval
+    return difference.benchmark, difference.number, len(shared), *means, interval.mean, interval.low, interval.high
 
 
 def _one_group(frame: pl.DataFrame) -> pl.DataFrame:

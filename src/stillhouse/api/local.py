@@ -38,7 +38,7 @@ def verify(questions: Rows, responses: Rows, **settings: Any) -> pl.DataFrame:
         >>> sh.verify([asked | {"reference_answer": "56"}], [answer])["passed"].to_list()
         [True]
     """
-    return _made("verified", {"questions": questions}, {"responses": responses}, settings)
+    return _rows_of("verified", {"questions": questions}, {"responses": responses}, settings)
 
 
 def grade(questions: Rows, verified: Rows, *, small: str, medium: str, **settings: Any) -> pl.DataFrame:
@@ -61,11 +61,11 @@ def grade(questions: Rows, verified: Rows, *, small: str, medium: str, **setting
         NothingToDo: No question has a verdict.
         TypeError: An argument is not rows.
     """
-    return _made("graded", {"questions": questions, "verified": verified}, {}, {"small": small, "medium": medium, **settings})
+    return _rows_of("graded", {"questions": questions, "verified": verified}, {}, {"small": small, "medium": medium, **settings})
 
 
-def _made(stage_name: str, one: dict[str, Rows], many: dict[str, Rows], settings: dict[str, Any]) -> pl.DataFrame:
-    """The rows that the stage makes of these inputs; ``many`` are the inputs that take several artifacts."""
+def _rows_of(stage_name: str, one: dict[str, Rows], many: dict[str, Rows], settings: dict[str, Any]) -> pl.DataFrame:
+    """The rows that the stage makes of these inputs; inputs in ``many`` take several artifacts."""
     stage = stages.load(stage_name)
     config = resolve_values(stage.Config, settings)
     with scratch_directory() as scratch:
@@ -74,7 +74,7 @@ def _made(stage_name: str, one: dict[str, Rows], many: dict[str, Rows], settings
             inputs[name] = write_rows(rows, name, scratch / name)
         for name, rows in many.items():
             inputs[name] = (write_rows(rows, name, scratch / name),)
-        made = stage.Inputs(scratch=scratch, **inputs)  # type: ignore[arg-type]
-        made.output.mkdir()
-        stage.run(config, made)
-        return pl.read_parquet(tables.parts(made.output))
+        arguments = stage.Inputs(scratch=scratch, **inputs)  # type: ignore[arg-type]
+        arguments.output.mkdir()
+        stage.run(config, arguments)
+        return pl.read_parquet(tables.parts(arguments.output))

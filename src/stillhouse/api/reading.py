@@ -8,7 +8,7 @@ from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store, tables
 from stillhouse.artifacts.manifest import Link, Manifest
 from stillhouse.artifacts.scratch import scratch_directory
-from stillhouse.benchmarks.outcomes import read_outcomes
+from stillhouse.benchmarks.outcomes import Outcomes, read_outcomes
 from stillhouse.errors import BadRows, MissingInput
 from stillhouse.exchange import files
 from stillhouse.execution.execute import fetch
@@ -46,13 +46,13 @@ def read(uri: str | Path, *, dropped: bool = False) -> pl.DataFrame:
         return _file(uri)
     uri = artifact(uri)
     manifest = manifests.load(store.absolute(uri))
+    if manifest.stage == "report" and not dropped:
+        return _outcomes(read_outcomes(uri))
     with scratch_directory() as scratch:
         directory = fetch("artifact", Link(uri=store.absolute(uri), fingerprint=manifest.fingerprint), scratch)
         if dropped:
             paths = sorted(path for path in directory.rglob("*.parquet") if "dropped" in path.relative_to(directory).parts)
             return pl.read_parquet(paths) if paths else pl.DataFrame(Dropped.SCHEMA.empty_table())
-        if manifest.stage == "report":
-            return _outcomes(directory)
         return _rows(uri, manifest, directory)
 
 
@@ -63,7 +63,7 @@ def lineage(uri: str | Path) -> pl.DataFrame:
         uri: URI of an artifact, or ``models:/NAME@champion``.
 
     Returns:
-        One row per artifact, depth first: ``depth``, ``input`` (the name it was given by), ``uri``, ``stage``, ``rows``,
+        One row per artifact, depth first: ``depth``, ``input`` (its name there), ``uri``, ``stage``, ``rows``,
         ``fingerprint``, ``seconds`` and ``commit``; null from ``stage`` on if it is gone from the store.
 
     Raises:
@@ -100,13 +100,13 @@ def _rows(uri: str, manifest: Manifest, directory: Path) -> pl.DataFrame:
         raise MissingInput(msg) from error
 
 
-def _outcomes(directory: Path) -> pl.DataFrame:
+def _outcomes(outcomes: Outcomes) -> pl.DataFrame:
     """One row per verified sample of a report."""
     rows = [
-        (name, benchmark.protocol, number, question_id, index, passed)
-        for name, benchmark in read_outcomes(directory.as_uri()).benchmarks.items()
-        for number, result in benchmark.rounds.items()
-        for question_id, samples in result.passed.items()
+        (benchmark, outcome.protocol, number, question_id, index, passed)
+        for benchmark, outcome in outcomes.benchmarks.items()
+        for number, round_outcome in outcome.rounds.items()
+        for question_id, samples in round_outcome.passed.items()
         for index, passed in enumerate(samples)
     ]
     return pl.DataFrame(rows, OUTCOMES_SCHEMA, orient="row")

@@ -60,14 +60,14 @@ def load_recipe(name: str) -> StageConfig:
         The stage's config; ``config.model_copy(update={…})`` changes fields.
 
     Raises:
-        BadConfig: No such recipe; the message names the nearest.
+        BadConfig: The recipe is unknown; the message names the nearest.
     """
     name = name.removeprefix("@")
     known = recipes()
     if name not in known:
         msg = f"no recipe {name!r}; {nearest(name, known, 'packaged recipes')}"
         raise BadConfig(msg)
-    return resolve(stages.load(known[name].stem.partition("-")[0]).Config, [f"@{name}"])
+    return resolve(stages.config_of(known[name].stem.partition("-")[0]), [f"@{name}"])
 
 
 def _config(config_type: type[StageConfig], config: StageConfig | Mapping[str, Any] | str | None) -> StageConfig:

@@ -18,8 +18,8 @@ from stillhouse.curation.first_pass import FirstPass, take_all
 from stillhouse.curation.interleaving import interleave
 from stillhouse.curation.labels import labeller, refuse_unlabelled
 from stillhouse.curation.normalised import normaliser
+from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.curation.second_pass import publish_kept
-from stillhouse.curation.spool import Spool
 from stillhouse.errors import NothingToDo
 from stillhouse.vocabulary.rows import Dropped, Question
 
@@ -38,7 +38,7 @@ def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
     by_benchmark = {bare_name(name): benchmark_questions(name) for name in config.decontaminate}
     benchmark_index = contamination.index(by_benchmark, config.decontamination)
     drops = Drops(inputs.output)
-    spool = Spool(inputs.scratch / "spool", config.near_duplicates, config.source_order)
+    spool = QuestionSpool(inputs.scratch / "spool", config.near_duplicates, config.source_order)
     first_pass = FirstPass(
         normaliser(config.tokenizer), config.filters, benchmark_index, inputs.shard, config.sees_all, spool, drops
     )  # fmt: skip

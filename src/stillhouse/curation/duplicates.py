@@ -15,7 +15,7 @@ from stillhouse.curation import embedding, near
 from stillhouse.curation.config import SemanticDuplicates
 from stillhouse.curation.contamination import BenchmarkIndex, Match
 from stillhouse.curation.normalised import user_text
-from stillhouse.curation.spool import Spool, SpoolColumns
+from stillhouse.curation.question_spool import QuestionSpool, SpoolColumns
 from stillhouse.curation.words import words
 from stillhouse.vocabulary.ids import normalise
 from stillhouse.vocabulary.rows import Question
@@ -78,8 +78,8 @@ def _undecided(columns: SpoolColumns, max_questions: int | None) -> Decisions:
 
 
 def decide(
-    spool: Spool, benchmark_index: BenchmarkIndex, semantic: SemanticDuplicates | None, model: str, max_questions: int | None,
-    add_match: Callable[[Match], None],
+    spool: QuestionSpool, benchmark_index: BenchmarkIndex, semantic: SemanticDuplicates | None, model: str,
+    max_questions: int | None, add_match: Callable[[Match], None],
 ) -> Decisions:  # fmt: skip
     """Decide on every spooled question. ``add_match`` is called with each match that embeddings find in a benchmark."""
     columns = spool.columns()
@@ -108,7 +108,7 @@ def _drop_equal(decisions: Decisions, columns: SpoolColumns, order: npt.NDArray[
 
 
 def _by_meaning(
-    spool: Spool, decisions: Decisions, benchmark_index: BenchmarkIndex, semantic: SemanticDuplicates | None, model: str,
+    spool: QuestionSpool, decisions: Decisions, benchmark_index: BenchmarkIndex, semantic: SemanticDuplicates | None, model: str,
     order: npt.NDArray[np.int64],
 ) -> Iterator[Match]:  # fmt: skip
     """Embed what stays so far; drop what a benchmark asks, then semantic duplicates. Yields the matches with benchmarks."""
@@ -130,7 +130,7 @@ def _by_meaning(
         _drop_semantic(decisions, np.concatenate(blocks), np.asarray(rows), columns, semantic, order)
 
 
-def _staying(spool: Spool, decisions: Decisions) -> Iterator[tuple[list[int], list[Question]]]:
+def _staying(spool: QuestionSpool, decisions: Decisions) -> Iterator[tuple[list[int], list[Question]]]:
     """The questions that stay so far with their rows, a batch at a time."""
     for start, table in spool.tables():
         here = np.flatnonzero(decisions.reasons[start : start + table.num_rows] == STAY)

@@ -9,7 +9,7 @@ from stillhouse.curation.contamination import BenchmarkIndex
 from stillhouse.curation.drops import Drops
 from stillhouse.curation.filters import broken_rule
 from stillhouse.curation.normalised import NormalisedQuestion
-from stillhouse.curation.spool import Spool
+from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.vocabulary.rows import Dropped, Question
 
 PROGRESS_EVERY = 500
@@ -25,7 +25,7 @@ class FirstPass:
     shard: Shard
     sees_all: bool
     """Whether questions of other shards are spooled too, because deciding on this shard requires them."""
-    spool: Spool
+    spool: QuestionSpool
     drops: Drops
 
     def take(self, row: Question | Dropped) -> None:

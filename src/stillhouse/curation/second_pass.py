@@ -12,7 +12,7 @@ from stillhouse.curation import funnel
 from stillhouse.curation.drops import Drops
 from stillhouse.curation.duplicates import STAY, Decisions
 from stillhouse.curation.labels import Labelled
-from stillhouse.curation.spool import Spool
+from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.vocabulary.rows import Question
 
 LabelQuestions = Callable[[Sequence[Question]], Labelled]
@@ -22,7 +22,7 @@ Surplus = Callable[[Question], str | None]
 
 
 def publish_kept(
-    spool: Spool, decisions: Decisions, label: LabelQuestions | None, surplus: Surplus | None, drops: Drops, output: Path
+    spool: QuestionSpool, decisions: Decisions, label: LabelQuestions | None, surplus: Surplus | None, drops: Drops, output: Path
 ) -> Counter[str]:
     """Write this shard's remaining questions to ``output``. Returns counts by metric name."""
     counts, parts, owned = Counter[str](), TableParts(output, Question.SCHEMA), spool.columns().owned

@@ -114,9 +114,9 @@ def shown(row: bytes | Object) -> str:
 
 
 def bounded(
-    rows: Iterable[tuple[int, T | Bad]], place: str, max_bad_rate: float, count: int | None = None
+    rows: Iterable[tuple[int, T | Bad]], location: str, max_bad_rate: float, count: int | None = None
 ) -> Iterator[T | Dropped]:  # fmt: skip
-    """The rows, at most ``count``; bad ones as dropped rows with the key ``place:number``.
+    """The rows, at most ``count``; bad ones as dropped rows with the key ``location:number``.
 
     Raises TooManyErrors at the end if the share of bad rows is above ``max_bad_rate``.
     """
@@ -125,7 +125,7 @@ def bounded(
         if isinstance(row, Bad):
             reasons[row.reason] += 1
             first = first or f"line {number}: {row.detail}"
-            yield Dropped(f"{place}:{number}", row.reason, row.detail, json.dumps(row.text, ensure_ascii=False))
+            yield Dropped(f"{location}:{number}", row.reason, row.detail, json.dumps(row.text, ensure_ascii=False))
         else:
             yield row
             good += 1
@@ -135,7 +135,7 @@ def bounded(
     if bad > max_bad_rate * (good + bad):
         by_reason = ", ".join(f"{reason} {n}" for reason, n in sorted(reasons.items()))
         msg = (
-            f"{place}: {bad} of {good + bad} rows are bad ({by_reason}; first {first}), max_bad_rate allows {max_bad_rate:g}; "
+            f"{location}: {bad} of {good + bad} rows are bad ({by_reason}; first {first}), max_bad_rate allows {max_bad_rate:g}; "
             "correct the file, or raise max_bad_rate"
         )
         raise TooManyErrors(msg)

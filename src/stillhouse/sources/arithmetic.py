@@ -16,12 +16,12 @@ from stillhouse.vocabulary.prompts import previous_answer_prompt
 from stillhouse.vocabulary.rows import Message, Question
 
 DISTINCT_TRIES = 2000
-"""Draws in a row that may repeat earlier questions before a ``distinct`` source is taken to be exhausted."""
+"""Consecutive draws that may repeat earlier questions before a ``distinct`` source counts as exhausted."""
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: ``result`` is what its trace arrives at, ``reference`` what is right."""
+    """One exercise: ``result`` is the trace's, ``reference`` the right one."""
 
     text: str
     reference: int
@@ -30,7 +30,7 @@ class Exercise:
 
 
 def questions(spec: Arithmetic) -> Iterator[Question]:
-    """Yield ``count`` questions. Raises BadConfig if ``distinct`` asks for more than the families hold."""
+    """Yield ``count`` questions. Raises BadConfig if ``distinct`` questions run out."""
     seen: set[str] = set()
     index = 0
     for _ in range(spec.count):
@@ -40,7 +40,7 @@ def questions(spec: Arithmetic) -> Iterator[Question]:
             if not spec.distinct or question.messages[0]["content"] not in seen:
                 break
         else:
-            msg = f"source {spec.name}: {len(seen)} distinct questions found, {spec.count} asked for; lower count or add families"
+            msg = f"source {spec.name}: only {len(seen)} distinct questions, count is {spec.count}; lower count or add families"
             raise BadConfig(msg)
         if spec.distinct:
             seen.add(question.messages[0]["content"])
@@ -48,7 +48,7 @@ def questions(spec: Arithmetic) -> Iterator[Question]:
 
 
 def _question(spec: Arithmetic, index: int) -> Question:
-    """The question at one place of the sequence; depends on the seed and the place alone."""
+    """The question of this index; it depends on the seed and the index alone."""
     rng = random.Random(f"{spec.seed}/{index}")
     family = rng.choices(list(spec.families), weights=list(spec.families.values()))[0]
     operation, _, digits = family.partition("-")
@@ -125,7 +125,7 @@ def _digits(number: int) -> list[int]:
 
 
 def _number(digits: list[int]) -> int:
-    """The number whose digits, from the right, these are; the last may be above 9."""
+    """The number with these digits, from the right; the last may exceed 9."""
     number = 0
     for digit in reversed(digits):
         number = number * 10 + digit
@@ -137,6 +137,6 @@ def _slip(rng: random.Random, value: int, rate: float) -> int:
 
 
 def _wrong(rng: random.Random, right: int) -> int:
-    """A number that one slip would make of the right one; never negative, never right."""
+    """The number after one slip: never negative, never right."""
     unit = int(10 ** rng.randrange(len(str(right))))
     return right + (unit if right < unit or rng.random() < 0.5 else -unit)

@@ -1,4 +1,4 @@
-"""A row of somebody's data set -> a question, by the paths at which the row keeps what a question needs."""
+"""Turn a row of any data set into a question, by the paths of its columns."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ MAYBE = "?"
 
 
 def questions(spec: MappedSpec, rows: Iterable[tuple[int, Object | Bad]]) -> Iterator[tuple[int, Question | Bad]]:
-    """The questions of the rows, with their numbers; reasons ``bad_column`` (missing), ``bad_type``, ``bad_value``."""
+    """The questions of numbered rows; reasons for a bad row: ``bad_column`` (missing), ``bad_type``, ``bad_value``."""
     for number, row in rows:
         if isinstance(row, Bad):
             yield number, row
@@ -45,17 +45,17 @@ def _messages(columns: ColumnPaths, row: Object) -> tuple[list[Message], str | N
     if columns.prompt is not None:
         return [{"role": "user", "content": _required(columns.prompt, _text(row, columns.prompt))}], None
     path = str(columns.messages)
-    said = _required(path, _value(row, path))
-    if not isinstance(said, list):
-        raise _mistyped(path, said, "a list of turns")
-    return turns.split([_turn(path, each) for each in said])
+    conversation = _required(path, _value(row, path))
+    if not isinstance(conversation, list):
+        raise _mistyped(path, conversation, "a list of turns")
+    return turns.split([_turn(path, turn) for turn in conversation])
 
 
-def _turn(path: str, given: Any) -> Message:
-    turn = given if isinstance(given, dict) else {}
+def _turn(path: str, value: Any) -> Message:
+    turn = value if isinstance(value, dict) else {}
     role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
     if not isinstance(role, str) or not isinstance(content, str):
-        raise _mistyped(path, given, "turns of role and content")
+        raise _mistyped(path, value, "turns of role and content")
     return {"role": ROLES.get(role, role), "content": content}
 
 
@@ -64,13 +64,13 @@ def _category(spec: MappedSpec, row: Object) -> Category:
     word: str = _required(path, _text(row, path))
     known: dict[str, Category] = {name: name for name in CATEGORIES} | spec.categories
     if word not in known:
-        msg = f"{path}: {word!r} is no category of ours and not in categories"
+        msg = f"{path}: {word!r} is not a category and has no entry in categories"
         raise Unfit(msg)
     return known[word]
 
 
 def _value(row: Object, path: str) -> Any:
-    """What lies at the path; None where a path that ends in ``?`` leads nowhere, or a parent is null."""
+    """The value at the path; None if an optional path (``?``) leads nowhere, or a parent is null."""
     value: Any = row
     for part in path.removesuffix(MAYBE).split("."):
         if isinstance(value, dict):
@@ -82,7 +82,7 @@ def _value(row: Object, path: str) -> Any:
         if value is MISSING:
             if path.endswith(MAYBE):
                 return None
-            msg = f"{path}: missing; there are {', '.join(row)}"
+            msg = f"{path}: missing; the row has {', '.join(row)}"
             raise Unfit(msg, "bad_column")
     return value
 

@@ -1,4 +1,4 @@
-"""Questions from a file of one's own: JSON lines (.zst, .gz or plain) or Parquet, on this machine or on S3."""
+"""Questions from a file of your own: JSON Lines (.zst, .gz or plain) or Parquet, on this machine or on S3."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,11 +20,9 @@ def questions(spec: FileSource) -> Iterator[Question | Dropped]:
 
 
 def stored(spec: PinnedSpec, read: Callable[[Path], Iterator[tuple[int, T | Bad]]]) -> Iterator[T | Dropped]:
-    """What ``read`` makes of the file, once its digest is checked; raises TooManyErrors above the source's ceiling."""
+    """The rows that ``read`` yields of the file, once its digest is checked. Raises TooManyErrors above ``max_bad_rate``."""
     with files.local(spec.path) as path:
-        if spec.sha256 is not None and (found := files.sha256(path)) != spec.sha256:
-            msg = (
-                f"source {spec.name}: {spec.path} has sha256 {found}, {spec.sha256} is pinned; restore the file, or pin the new one"
-            )
+        if spec.sha256 is not None and (digest := files.sha256(path)) != spec.sha256:
+            msg = f"source {spec.name}: {spec.path} has sha256 {digest}, not {spec.sha256} as pinned; restore it, or pin this one"
             raise BadConfig(msg)
         yield from bounded(read(path), spec.path, spec.max_bad_rate, spec.count)

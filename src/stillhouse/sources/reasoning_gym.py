@@ -12,17 +12,17 @@ from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Dropped, Message, Question, dropped
 
 MAX_ENTRIES_PER_QUESTION = 100
-"""Entries looked at for each question asked for, before ``max_steps`` or ``distinct`` are taken to leave too few."""
+"""Entries tried per question before giving up because ``max_steps`` or ``distinct`` leave too few."""
 
 
 def questions(spec: ReasoningGym) -> Iterator[Question | Dropped]:
-    """Yield ``count`` questions; entries whose own answer the generator does not score 1 come as dropped rows.
+    """Yield ``count`` questions; entries whose own answer the generator scores below 1 are dropped rows.
 
-    Raises BadConfig where the generator refuses its settings, or ``max_steps`` and ``distinct`` leave too few.
+    Raises BadConfig if the generator refuses its settings, or ``max_steps`` and ``distinct`` leave too few entries.
     """
     dataset = _dataset(spec)
     seen: set[str] = set()
-    made = 0
+    n_yielded = 0
     for index in range(spec.count * MAX_ENTRIES_PER_QUESTION):
         entry = dataset[index]
         if not _wanted(spec, entry) or (spec.distinct and entry["question"] in seen):
@@ -34,10 +34,10 @@ def questions(spec: ReasoningGym) -> Iterator[Question | Dropped]:
             yield dropped(question, "own_answer_fails", f"the generator scores its own answer {entry['answer']!r} {score:g}")
             continue
         yield question
-        made += 1
-        if made == spec.count:
+        n_yielded += 1
+        if n_yielded == spec.count:
             return
-    msg = f"source {spec.name}: {made} questions fit, {spec.count} asked for; lower count, raise max_steps or turn distinct off"
+    msg = f"source {spec.name}: {n_yielded} questions fit, count is {spec.count}; lower count, raise max_steps or turn distinct off"
     raise BadConfig(msg)
 
 
@@ -47,9 +47,9 @@ def _dataset(spec: ReasoningGym) -> Any:
             spec.dataset, size=spec.count * MAX_ENTRIES_PER_QUESTION, seed=spec.seed, **spec.settings
         )
     except (AssertionError, TypeError, ValueError) as error:
-        given = json.dumps(spec.settings)
+        settings = json.dumps(spec.settings)
         reason = str(error) or "out of the range it supports"
-        msg = f"source {spec.name}: {spec.dataset} refuses settings {given}: {reason}; correct settings or leave them out"
+        msg = f"source {spec.name}: {spec.dataset} refuses settings {settings}: {reason}; correct settings or leave them out"
         raise BadConfig(msg) from error
 
 
@@ -57,13 +57,13 @@ def _wanted(spec: ReasoningGym, entry: Any) -> bool:
     if spec.max_steps is None:
         return True
     if "answer_cot" not in entry["metadata"]:
-        msg = f"source {spec.name}: max_steps needs a gold chain of thought, and {spec.dataset} has none; drop max_steps"
+        msg = f"source {spec.name}: max_steps needs a gold chain of thought, which {spec.dataset} lacks; leave max_steps out"
         raise BadConfig(msg)
     return len([line for line in _chain(entry).splitlines() if line.strip()]) <= spec.max_steps
 
 
 def _chain(entry: Any) -> str:
-    """The gold chain of thought without the final "#### answer" line; empty where there is none."""
+    """The gold chain of thought without the final "#### answer" line; empty without one."""
     return str(entry["metadata"].get("answer_cot", "")).rpartition("####")[0].strip()
 
 

@@ -1,4 +1,4 @@
-"""Questions from a release in one of the public schemas, each with the release's response as its original one."""
+"""Questions from a release in one of the public schemas, each with the release's response as its original response."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +14,7 @@ from stillhouse.vocabulary.rows import Dropped, Question
 
 
 def questions(spec: Release) -> Iterator[Question | Dropped]:
-    """The file's questions in its order, one to a row: a question that has several responses comes as often."""
+    """The file's questions in its order, one per row: a question with several responses comes that many times."""
     return stored(spec, lambda path: _numbered(spec, path))
 
 
@@ -23,5 +23,5 @@ def _numbered(spec: Release, path: Path) -> Iterator[tuple[int, Question | Bad]]
         if isinstance(record, Bad):
             yield number, record
         else:
-            made = question_of(record, question_id(record.messages, record.reference_answer), spec.license)
-            yield number, replace(made, source=spec.name, original_response=record.text)
+            question = question_of(record, question_id(record.messages, record.reference_answer), spec.license)
+            yield number, replace(question, source=spec.name, original_response=record.text)

@@ -1,7 +1,7 @@
-r"""Worded problems of one or two steps with small numbers, for small pretrained models: a gold chain of thought and a reference.
+r"""Word problems of one or two steps with small numbers, for small pretrained models: a gold chain of thought and a reference.
 
-A template is a text, the reckonings that lead to the answer, and what must hold of its numbers. Its trace says each reckoning in
-words: ``<think>First, 4 * 6 = 24. Then, 24 - 5 = 19.</think><answer>\boxed{19}</answer>``.
+A template is a text, the steps that lead to the answer, and a constraint on its numbers. Its trace says each step in words:
+ ``<think>First, 4 * 6 = 24. Then, 24 - 5 = 19.</think><answer>\boxed{19}</answer>``.
 """
 
 import operator
@@ -73,13 +73,13 @@ TEMPLATES: dict[int, tuple[Template, ...]] = {
 
 
 def questions(spec: Worded) -> Iterator[Question]:
-    """Yield ``count`` questions. Raises BadConfig if ``distinct`` asks for more than the templates hold."""
+    """Yield ``count`` questions. Raises BadConfig if ``distinct`` questions run out."""
     rng = random.Random(f"worded/{spec.seed}")
     seen: set[str] = set()
     for _ in range(spec.count):
-        question = next((made for made in _draws(spec, rng) if not spec.distinct or made.question_id not in seen), None)
+        question = next((draw for draw in _draws(spec, rng) if not spec.distinct or draw.question_id not in seen), None)
         if question is None:
-            msg = f"source {spec.name}: {len(seen)} distinct questions found, {spec.count} asked for; lower count"
+            msg = f"source {spec.name}: only {len(seen)} distinct questions, count is {spec.count}; lower count"
             raise BadConfig(msg)
         seen.add(question.question_id)
         yield question
@@ -93,10 +93,10 @@ def _draws(spec: Worded, rng: random.Random) -> Iterator[Question]:
 
 def _question(spec: Worded, n_steps: int, template: Template, rng: random.Random) -> Question:
     name, other = rng.sample(NAMES, 2)
-    numbers, reckonings = _numbers(template, spec.largest, rng)
+    numbers, steps_in_words = _numbers(template, spec.largest, rng)
     text = template.text.format(name=name, other=other, things=rng.choice(THINGS), **numbers)
-    chain = " ".join(f"{word}, {reckoning}." for word, reckoning in zip(("First", "Then"), reckonings, strict=False))
-    result = reckonings[-1].rpartition(" ")[2]
+    chain = " ".join(f"{word}, {step}." for word, step in zip(("First", "Then"), steps_in_words, strict=False))
+    result = steps_in_words[-1].rpartition(" ")[2]
     messages: list[Message] = [{"role": "user", "content": text}]
     return Question(
         question_id(messages, result), "math", messages, reference_answer=result,
@@ -106,15 +106,15 @@ def _question(spec: Worded, n_steps: int, template: Template, rng: random.Random
 
 
 def _numbers(template: Template, largest: int, rng: random.Random) -> tuple[dict[str, int], list[str]]:
-    """Numbers for a template's letters, and its reckonings; drawn until every result is between 1 and LARGEST_RESULT."""
+    """Numbers for a template's letters, and its steps; drawn until every result is between 1 and LARGEST_RESULT."""
     while True:
         numbers = {letter: rng.randint(2, 9 if letter in template.small else largest) for letter in "abc"}
-        known, reckonings = dict(numbers), []
+        known, steps_in_words = dict(numbers), []
         for sign, left, right in template.steps:
             first, second = known[left], known[right]
             known["x"] = OPERATIONS[sign](first, second)
-            reckonings.append(f"{first} {sign} {second} = {known['x']}")
+            steps_in_words.append(f"{first} {sign} {second} = {known['x']}")
             if not 1 <= known["x"] <= LARGEST_RESULT:
                 break
         else:
-            return numbers, reckonings
+            return numbers, steps_in_words

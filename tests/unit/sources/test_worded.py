@@ -61,5 +61,5 @@ def test_worded_distinct_asks_nothing_twice_and_says_when_it_runs_out(monkeypatc
     assert len({question.question_id for question in made(500, distinct=True)}) == 500
     only = worded.Template("{name} has {a} coins.", (("+", "a", "a"),), "a")
     monkeypatch.setattr(worded, "TEMPLATES", {1: (only,)})
-    with pytest.raises(BadConfig, match=r"1\d\d distinct questions found, 200 asked for; lower count"):
+    with pytest.raises(BadConfig, match=r"only 1\d\d distinct questions, count is 200; lower count"):
         made(200, distinct=True, two_step_share=0)

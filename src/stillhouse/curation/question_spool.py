@@ -39,7 +39,7 @@ class SpoolColumns:
     """1 if the question belongs to this shard."""
 
 
-class Spool:
+class QuestionSpool:
     """Questions on disk. Call ``close`` before ``columns`` or ``tables``."""
 
     def __init__(self, directory: Path, near: NearDuplicates | None, source_order: Sequence[str]) -> None:
