@@ -1,12 +1,9 @@
 """The command line: ``stillhouse STAGE --config … --input NAME=URI --output URI``, and the tools around artifacts."""
 
-import errno
 import os
 import signal
 import sys
 from importlib.metadata import version as installed_version
-from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, TextIO, cast
 
 import typer
@@ -14,16 +11,10 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from stillhouse import stages
-from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, Preempted, RankLost, StillhouseError, one_line
-from stillhouse.execution import processes
+from stillhouse.errors import TRY_AGAIN, BadConfig, Preempted, RankLost, StillhouseError, one_line
+from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
-from stillhouse.vocabulary.masking import printable
 
-TERMINATION_LOG = Path("/dev/termination-log")
-"""Where Kubernetes looks for a container's last words."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28", "PytorchStreamWriter failed writing")
-"""How libraries say that a disk is full where they raise no OSError with its number: safetensors, torch, pyarrow."""
 INTERRUPTED, TERMINATED = 130, 143
 """What shells return for SIGINT, as typer does, and for SIGTERM."""
 GO_ON = "a finished part is kept, run the same command again to go on"
@@ -171,8 +162,9 @@ def import_rows(
     for name, manifest in made.items():
         _out.print(f"{name}: {manifest.rows:,} rows at {output.replace('{stage}', name)} · {manifest.fingerprint}")
         for metric, value in manifest.metrics.items():
-            if metric.startswith("n_ignored/"):
-                _out.print(f"  no such column, left out: {metric.removeprefix('n_ignored/')} ({value:,.0f} rows)")
+            kind, _, column = metric.partition("/")
+            if kind == "n_ignored":
+                _out.print(f"  no such column, left out: {column} ({value:,.0f} rows)")
         for reason, count in manifest.dropped.items():
             _out.print(f"  dropped {reason} {count:,}")
 
@@ -265,56 +257,28 @@ def main() -> None:
     # Whatever a library logs, and tracebacks too: no secret leaves this process.
     sys.stdout = cast("TextIO", MaskedStream(sys.stdout, plain=False))
     sys.stderr = cast("TextIO", MaskedStream(sys.stderr, plain=True))
-    signal.signal(signal.SIGTERM, preempt)
+    signal.signal(signal.SIGTERM, exits.preempt)
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in stages.DATA_PATH:
         app.command(name, help=_stage_help(name, asked))(_stage_command(name))
     try:
         code = typer.main.get_command(app).main(prog_name="stillhouse", standalone_mode=False)
     except RankLost as error:
-        _leave(one_line(error))
+        exits.leave(one_line(error))
     except StillhouseError as error:
-        _fail(one_line(error), error.exit_code)
+        exits.fail(one_line(error), error.exit_code)
     except typer.TyperException as error:
         help_command = f"stillhouse {asked} --help" if asked in COMMANDS else "stillhouse --help"
-        _fail(f"{' '.join(error.format_message().split())} See {help_command}")
+        exits.fail(f"{' '.join(error.format_message().split())} See {help_command}")
     except Exception as error:
-        if not _is_full(error):
+        if not exits.is_full(error):
             raise
         room = "free some room, or set STILLHOUSE_SCRATCH to a directory that has it; then run the same command again"
-        _fail(f"{one_line(error)}; {room}")
+        exits.fail(f"{one_line(error)}; {room}")
     if code in {INTERRUPTED, TERMINATED}:
         word = "preempted (SIGTERM)" if code == TERMINATED else "stopped by the user"
-        _leave(word) if processes.count() > 1 else _fail(f"{word}; {GO_ON}", TRY_AGAIN)
+        exits.leave(word) if processes.count() > 1 else exits.fail(f"{word}; {GO_ON}", TRY_AGAIN)
     sys.exit(code or 0)
-
-
-def preempt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM, from Kubernetes or Airflow: a clean way out, so that the tracked run is closed and scratch removed."""
-    raise Preempted
-
-
-def _is_full(error: BaseException) -> bool:
-    """Whether the error, or one that caused it, says that a disk is full."""
-    cause = error.__cause__ or error.__context__
-    says_so = isinstance(error, OSError) and error.errno in FULL
-    return says_so or any(word in str(error) for word in FULL_WORDS) or (cause is not None and _is_full(cause))
-
-
-def _fail(message: str, code: int = REFUSED) -> None:
-    """Leave with these last words. torchrun makes every exit code 1: there, what may pass by itself leaves none to Kubernetes."""
-    message = printable(message)
-    if (code == REFUSED or processes.count() == 1) and TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_text(message[:4000], encoding="utf-8")
-    print(f"{'error' if code == REFUSED else 'try again'}: {message}", file=sys.stderr)
-    sys.exit(code)
-
-
-def _leave(message: str) -> None:
-    """Leave because another rank did, or all were told to: the last words are another's."""
-    print(f"rank {processes.rank()}: {message}", file=sys.stderr, flush=True)
-    sys.stdout.flush()
-    os._exit(TRY_AGAIN)  # the libraries' own way out waits for answers of ranks that are gone
 
 
 if __name__ == "__main__":

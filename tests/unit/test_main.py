@@ -288,10 +288,11 @@ def test_escape_sequences_of_rows_and_columns_never_reach_the_terminal(tmp_path)
 
 def test_error_reaches_the_termination_log(tmp_path, monkeypatch, capsys):
     from stillhouse import __main__
+    from stillhouse.execution import exits
 
     log = tmp_path / "termination-log"
     log.touch()
-    monkeypatch.setattr(__main__, "TERMINATION_LOG", log)
+    monkeypatch.setattr(exits, "TERMINATION_LOG", log)
     monkeypatch.setattr(sys, "argv", ["stillhouse", "lineage", str(tmp_path)])
     with pytest.raises(SystemExit, match="1"):
         __main__.main()
