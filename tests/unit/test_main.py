@@ -90,7 +90,7 @@ def test_stage_every_config_field_says_what_it_is(name):
         (["show", "nowhere"], "nothing is published there"),
         (["show", "nowhere", "--rows", "-1"], "Invalid value for '--rows'"),
         (["import", "nowhere.jsonl", "--as", "questions", "-o", "out"], "nowhere.jsonl: no such file; give one file of rows"),
-        (["import", "a.jsonl", "b.jsonl", "--as", "questions", "-o", "out"], "2 files were given; give one, put together"),
+        (["import", "a.jsonl", "b.jsonl", "--as", "questions", "-o", "out"], "2 files were given; give one, concatenated"),
         (
             ["import", "a.jsonl", "--as", "am-40m", "-o", "out"],
             "a release becomes several artifacts; write ROOT/{stage}/NAME/VERSION",
