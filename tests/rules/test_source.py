@@ -78,6 +78,6 @@ def test_control_side_imports_of_stillhouse_only_what_it_may(top):
 
 @pytest.mark.parametrize("name", ["mlflow", "boto3"])
 def test_seam_library_is_imported_in_one_module_alone(name):
-    allowed = {"mlflow": "src/stillhouse/execution/tracking.py", "boto3": "src/stillhouse/artifacts/store.py"}[name]
+    allowed = {"mlflow": "src/stillhouse/execution/tracking.py", "boto3": "src/stillhouse/artifacts/s3.py"}[name]
     users = {relative(path) for path in (ROOT / "src").rglob("*.py") if any(each.split(".")[0] == name for each in imported(path))}
     assert users == {allowed}

@@ -51,7 +51,7 @@ def _fetched(directories: Path | Sequence[Path], places: "pl.Series", columns: S
 
     wanted, first = places.to_numpy(), 0
     for path in part_files(directories):
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         for group in range(file.num_row_groups):
             end = first + file.metadata.row_group(group).num_rows
             begin, stop = np.searchsorted(wanted, [first, end])

@@ -48,7 +48,7 @@ def write_table(path: Path, table: pa.Table) -> None:
     """Write one Parquet file whole, then rename it: a file with its final name is never torn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    pq.write_table(table, unfinished, compression="zstd")
+    pq.write_table(table, unfinished, compression="zstd", write_page_checksum=True)
     unfinished.rename(path)
 
 
@@ -70,7 +70,7 @@ def read(place: Path, row_type: type[R]) -> Iterator[R]:
     """Stream the rows of an artifact, or of one part, in order. Raises BadRows where the columns are not the row type's."""
     names = [column.name for column in fields(row_type)]  # type: ignore[arg-type]
     for path in [place] if place.is_file() else parts(place):
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         check_columns(path, file.schema_arrow.names, names, row_type)
         yield from (row_type(**values) for batch in file.iter_batches(READ_ROWS, columns=names) for values in batch.to_pylist())
 

@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from stillhouse.artifacts import store
+from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import BadConfig, BadRows, MissingInput, one_line
-from stillhouse.exchange.files import sha256
 from stillhouse.vocabulary.rows import Question
 
 DATA = re.compile(r"[0-9a-f]{40}|sha256-[0-9a-f]{12,64}")

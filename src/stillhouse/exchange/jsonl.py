@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from stillhouse.artifacts import tables
+from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.manifest import Manifest
 from stillhouse.errors import BadConfig, BadRows
 from stillhouse.exchange import SCHEMAS, files, refusal
@@ -109,7 +110,7 @@ def _import(path: Path, row_type_name: str, output: str) -> Manifest:
 
     # In the form of a stage module, so that ``execute`` publishes it like any other output.
     stage: Any = SimpleNamespace(__name__=row_type_name, Config=Config, Inputs=StageInputs, run=run)
-    return execute(stage, Config(imported=files.sha256(path)), {}, output).manifest
+    return execute(stage, Config(imported=sha256(path)), {}, output).manifest
 
 
 def _read(path: Path, row_type_name: str, problems: Problems) -> Iterator[Any]:

@@ -6,6 +6,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
+from stillhouse.artifacts.digests import sha256
 from stillhouse.errors import BadConfig
 from stillhouse.exchange import files
 from stillhouse.exchange.files import Bad, bounded
@@ -51,7 +52,7 @@ def questions(spec: File) -> Iterator[Question | Dropped]:
 def stored(spec: PinnedSpec, read: Callable[[Path], Iterator[tuple[int, T | Bad]]]) -> Iterator[T | Dropped]:
     """What ``read`` makes of the file, once its digest is checked; raises TooManyErrors above the source's ceiling."""
     with files.local(spec.path) as path:
-        if spec.sha256 is not None and (found := files.sha256(path)) != spec.sha256:
+        if spec.sha256 is not None and (found := sha256(path)) != spec.sha256:
             msg = (
                 f"source {spec.name}: {spec.path} has sha256 {found}, {spec.sha256} is pinned; restore the file, or pin the new one"
             )

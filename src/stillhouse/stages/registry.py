@@ -95,14 +95,15 @@ def _tags(decision: Decision) -> Mapping[str, str]:
 
 
 def _champion_report(version: str, tags: dict[str, str], scratch: Path) -> Path:
-    from stillhouse.artifacts import store
+    from stillhouse.artifacts import integrity
+    from stillhouse.artifacts import manifest as manifests
 
     uri = tags.get("report", "")
-    if not uri or not store.store_of(uri).names(uri):
+    if not uri or manifests.find(uri) is None:
         gone = f"champion version {version}: its report {uri or '(no tag)'} is gone"
         msg = f"{gone}; move the alias `champion` by hand, or restore the report"
         raise MissingInput(msg)
-    return store.store_of(uri).fetch(uri, scratch / "champion")
+    return integrity.fetch(uri, scratch / "champion", label="the champion's report")
 
 
 def _outcomes(report: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from stillhouse.artifacts import store
+from stillhouse.artifacts import s3, store
 from stillhouse.errors import BadConfig, StoreFailed
 
 
@@ -128,7 +128,7 @@ def test_absolute_other_scheme_is_refused(uri):
 @pytest.mark.parametrize("uri", ["s3://bucket", "s3:///a", "s3://"])
 def test_s3_uri_without_bucket_or_key_is_refused(uri):
     with pytest.raises(BadConfig, match="write s3://BUCKET/STAGE/NAME/VERSION"):
-        store.S3Store().read(uri)
+        s3.S3Store().read(uri)
 
 
 def test_file_write_interrupted_leaves_nothing(tmp_path, monkeypatch):
@@ -157,22 +157,22 @@ def test_file_upload_source_moved_afterwards_published_file_stands(tmp_path):
 @pytest.mark.s3
 def test_s3_wrong_secret_is_a_store_failure(s3_root, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    store._s3.cache_clear()
+    s3._s3.cache_clear()
     with pytest.raises(StoreFailed, match="check AWS_ENDPOINT_URL, the credentials and the bucket"):
-        store.S3Store().write(f"{s3_root}/a", b"")
-    store._s3.cache_clear()
+        s3.S3Store().write(f"{s3_root}/a", b"")
+    s3._s3.cache_clear()
 
 
 @pytest.mark.s3
 def test_s3_no_such_bucket_is_a_store_failure(s3_root):
     with pytest.raises(StoreFailed, match="no-such-bucket"):
-        store.S3Store().read("s3://no-such-bucket/a/b")
+        s3.S3Store().read("s3://no-such-bucket/a/b")
 
 
 def test_s3_no_server_is_a_store_failure(monkeypatch):
     for name, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
         monkeypatch.setenv(name, value)
-    store._s3.cache_clear()
+    s3._s3.cache_clear()
     with pytest.raises(StoreFailed, match="http://127.0.0.1:9"):
-        store.S3Store().read("s3://bucket/a")
-    store._s3.cache_clear()
+        s3.S3Store().read("s3://bucket/a")
+    s3._s3.cache_clear()

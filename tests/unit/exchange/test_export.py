@@ -8,6 +8,7 @@ import yaml
 from stillhouse import testing
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import tables
+from stillhouse.artifacts.digests import sha256
 from stillhouse.errors import BadConfig, BadRows, MissingInput, NothingToDo, StaleOutput, StoreFailed
 from stillhouse.exchange import files
 from stillhouse.exchange.export import export
@@ -50,7 +51,7 @@ def test_export_selected_is_joined_to_all_that_is_known(root, tmp_path):
     made = export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/out.jsonl.zst")
     found = lines(tmp_path / "out.jsonl.zst")
     assert made.rows == len(found) == 4
-    assert made.sha256 == files.sha256(tmp_path / "out.jsonl.zst")
+    assert made.sha256 == sha256(tmp_path / "out.jsonl.zst")
     assert made.lost == {"license": 3, "language": 4, "difficulty_label": 4}
     assert found[0] == {
         "question": "What is 0 + 7?", "answer": "<think>It must be 7.</think><answer>7</answer>", "question_source": "a",
