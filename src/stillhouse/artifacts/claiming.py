@@ -62,7 +62,7 @@ def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
         return Lease(uri, following, version)
 
 
-def read(uri: str) -> tuple[Claim | None, str | None]:
+def read(uri: str) -> tuple[Claim | None, int | None]:
     """The claim on an output and its version, None if there is none. Raises BadConfig for a file that is not a claim of ours."""
     place = store.join(uri, CLAIM)
     versioned = store.store_of(place).read_versioned(place)

@@ -117,7 +117,7 @@ def first_claim(work: Work, before: Claim | None) -> Claim:
 class Lease:
     """A claim that this process holds, and renews from a thread of its own until it is closed or released."""
 
-    def __init__(self, uri: str, claim: Claim, version: str) -> None:
+    def __init__(self, uri: str, claim: Claim, version: int) -> None:
         self.claim = claim
         self._uri, self._version = uri, version
         self._lock, self._end = threading.Lock(), threading.Event()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.patience import patiently
-from stillhouse.artifacts.store import AlreadyThere, Store
+from stillhouse.artifacts.store import AlreadyThere, Store, numbered
 from stillhouse.errors import BadConfig, StillhouseError, StoreFailed, StoreRefused
 
 T = TypeVar("T")
@@ -30,20 +30,15 @@ ABSENT, NOT_AS_EXPECTED = {"NoSuchKey", "404"}, {"PreconditionFailed", "412"}
 
 
 class S3Store(Store):
-    """Any S3-compatible object store that honours ``If-None-Match`` and ``If-Match`` on PUT."""
+    """Any S3-compatible object store that honours ``If-None-Match`` on PUT."""
 
     def read(self, uri: str) -> bytes | None:
         """See Store."""
-        versioned = self.read_versioned(uri)
-        return versioned[0] if versioned else None
-
-    def read_versioned(self, uri: str) -> tuple[bytes, str] | None:
-        """See Store. The version is the ETag."""
         return _call(uri, partial(_get, *_bucket_and_key(uri)))
 
-    def swap(self, uri: str, data: bytes, version: str | None) -> str:
+    def versions(self, uri: str) -> list[int]:
         """See Store."""
-        return _put(uri, data, {"IfNoneMatch": "*"} if version is None else {"IfMatch": version})
+        return numbered(_keys(uri, "."), _bucket_and_key(uri)[1])
 
     def write(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
         """See Store."""
@@ -71,13 +66,8 @@ class S3Store(Store):
 
     def names(self, uri: str) -> list[str]:
         """See Store."""
-        bucket, key = _bucket_and_key(uri)
-
-        def listed() -> list[str]:
-            pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/")
-            return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-
-        return sorted(name.removeprefix(f"{key}/") for name in _call(uri, listed))
+        key = _bucket_and_key(uri)[1]
+        return sorted(name.removeprefix(f"{key}/") for name in _keys(uri, "/"))
 
     def remove(self, uri: str) -> None:
         """See Store."""
@@ -117,32 +107,40 @@ class _Digesting:
         return self._file.write(data)
 
 
-def _get(bucket: str, key: str) -> tuple[bytes, str] | None:
+def _get(bucket: str, key: str) -> bytes | None:
     try:
-        reply = _s3().get_object(Bucket=bucket, Key=key)
-        return reply["Body"].read(), reply["ETag"]
+        return bytes(_s3().get_object(Bucket=bucket, Key=key)["Body"].read())
     except _s3().exceptions.NoSuchKey:
         return None
 
 
-def _put(uri: str, data: bytes, condition: Mapping[str, str]) -> str:
-    """PUT the bytes. Returns the ETag. Raises AlreadyThere if the condition does not hold and other bytes lie there."""
+def _keys(uri: str, end: str) -> list[str]:
+    """The keys that begin with the URI's and ``end``."""
+    bucket, key = _bucket_and_key(uri)
+
+    def listed() -> list[str]:
+        pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}{end}")
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+
+    return _call(uri, listed)
+
+
+def _put(uri: str, data: bytes, condition: Mapping[str, str]) -> None:
+    """PUT the bytes. Raises AlreadyThere if the condition does not hold and other bytes lie there."""
     from botocore.exceptions import ClientError
 
     bucket, key = _bucket_and_key(uri)
 
-    def put() -> str:
+    def put() -> None:
         try:
-            return str(_s3().put_object(Bucket=bucket, Key=key, Body=data, **condition)["ETag"])
+            _s3().put_object(Bucket=bucket, Key=key, Body=data, **condition)
         except ClientError as error:
-            if not condition or _code(error) not in NOT_AS_EXPECTED | ABSENT:
+            if _code(error) not in NOT_AS_EXPECTED:
                 raise
-            there = _get(bucket, key)
-            if there is None or there[0] != data:
+            if _get(bucket, key) != data:  # else this very PUT succeeded before, and only its reply was lost
                 raise AlreadyThere(uri) from error
-            return there[1]  # this very PUT succeeded before, and only its reply was lost
 
-    return _call(uri, put)
+    _call(uri, put)
 
 
 def _upload_in_pieces(path: Path, uri: str, condition: Mapping[str, str]) -> None:

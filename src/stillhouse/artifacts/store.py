@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -29,14 +29,8 @@ class Store(Protocol):
     def read(self, uri: str) -> bytes | None:
         """The file's bytes, None if there is no such file."""
 
-    def read_versioned(self, uri: str) -> tuple[bytes, str] | None:
-        """The bytes of a file that ``swap`` writes, and the version to hand to ``swap``; None if there is no such file."""
-
-    def swap(self, uri: str, data: bytes, version: str | None) -> str:
-        """Compare and swap: replace that version (None: create the file). Returns the new version.
-
-        Raises AlreadyThere if the file is at another version.
-        """
+    def versions(self, uri: str) -> list[int]:
+        """The numbers N, ascending, of the files ``{uri}.N``: what ``swap`` writes."""
 
     def write(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
         """Write whole or not at all. With ``only_if_absent``, raises AlreadyThere if other content lies there."""
@@ -55,6 +49,33 @@ class Store(Protocol):
 
     def tidy(self, uri: str) -> None:
         """Remove what killed writers left in the directory ``uri`` besides files: half-written copies, empty directories."""
+
+    def read_versioned(self, uri: str) -> tuple[bytes, int] | None:
+        """What ``swap`` wrote last, and its version; None if there is nothing."""
+        while versions := self.versions(uri):
+            data = self.read(f"{uri}.{versions[-1]}")
+            if data is not None:  # else replaced since the listing: look again
+                return data, versions[-1]
+        return None
+
+    def swap(self, uri: str, data: bytes, version: int | None) -> int:
+        """Compare and swap: replace that version (None: write the first). Returns the new version.
+
+        Version 7 of ``claim.json`` is the file ``claim.json.7``: all that is asked of a store is that one writer alone can create
+        it. (``If-Match`` would say the same in one request, and SeaweedFS lets two writers through.) Raises AlreadyThere if another
+        version is the last one.
+        """
+        number = (version or 0) + 1
+        self.write(f"{uri}.{number}", data, only_if_absent=True)
+        versions = self.versions(uri)
+        if versions[-2:] != ([number] if version is None else [number - 1, number]):
+            # This writer slept while others went on, or removed the file: it lost.
+            self.remove(f"{uri}.{number}")
+            raise AlreadyThere(uri)
+        # The one before stays: the next swap looks for it, and a reader who lists the directory meanwhile always finds one.
+        for older in versions[:-2]:
+            self.remove(f"{uri}.{older}")
+        return number
 
     def fetch(self, uri: str, scratch: Path, names: Sequence[str] | None = None) -> Path:
         """A fresh local directory below ``scratch`` with these files of the directory ``uri``, or all; not to be written to."""
@@ -125,6 +146,12 @@ def fresh_directory(scratch: Path) -> Path:
     return Path(tempfile.mkdtemp(dir=scratch))
 
 
+def numbered(names: Iterable[str], name: str) -> list[int]:
+    """The numbers N, ascending, for which ``{name}.N`` is among the names."""
+    ends = (other.removeprefix(f"{name}.") for other in names if other.startswith(f"{name}."))
+    return sorted(int(end) for end in ends if end.isdecimal())
+
+
 class FileStore(Store):
     """Directories of this machine, or of a disk that machines share."""
 
@@ -136,33 +163,15 @@ class FileStore(Store):
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
-    def read_versioned(self, uri: str) -> tuple[bytes, str] | None:
-        """See Store. Version 7 of ``claim.json`` is the file ``claim.json.7``; the highest number counts."""
+    def versions(self, uri: str) -> list[int]:
+        """See Store."""
         target = local_path(uri)
         with _translated(uri):
-            while versions := _versions(target):
-                with suppress(FileNotFoundError):  # replaced since the look into the directory: look again
-                    return _version(target, versions[-1]).read_bytes(), str(versions[-1])
-        return None
-
-    def swap(self, uri: str, data: bytes, version: str | None) -> str:
-        """See Store. A hard link under the next number either succeeds for one writer alone, or fails."""
-        target, number = local_path(uri), int(version or 0) + 1
-        with _translated(uri), _unfinished(target) as unfinished:
-            unfinished.write_bytes(data)
             try:
-                os.link(unfinished, _version(target, number))
-            except FileExistsError as error:
-                raise AlreadyThere(uri) from error
-            versions = _versions(target)
-            if versions[-2:] != ([number] if version is None else [number - 1, number]):
-                # This writer slept while others went on, or removed the file: it lost.
-                _version(target, number).unlink(missing_ok=True)
-                raise AlreadyThere(uri)
-            # The one before stays: the next swap looks for it, and a reader who lists the directory meanwhile always finds one.
-            for older in versions[:-2]:
-                _version(target, older).unlink(missing_ok=True)
-        return str(number)
+                names = [path.name for path in target.parent.iterdir()]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return numbered(names, target.name)
 
     def write(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
         """See Store. A link to a finished temporary file makes the write whole and the condition atomic."""
@@ -224,20 +233,6 @@ SCHEMES = ("file", "s3")
 _UNFINISHED = ".unfinished"
 _HALF_WRITTEN = re.compile(r"\..+\.[a-z0-9_]{8}\.unfinished")
 """What ``_unfinished`` calls its files."""
-
-
-def _version(target: Path, number: int) -> Path:
-    return target.with_name(f"{target.name}.{number}")
-
-
-def _versions(target: Path) -> list[int]:
-    """The versions of a file that are there, lowest first."""
-    beginning = f"{target.name}."
-    try:
-        ends = [name.removeprefix(beginning) for name in os.listdir(target.parent) if name.startswith(beginning)]  # noqa: PTH208
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(int(end) for end in ends if end.isdecimal())
 
 
 def _put(unfinished: Path, target: Path, *, only_if_absent: bool) -> bool:

@@ -58,9 +58,9 @@ def execute(
         msg = f"WORLD_SIZE is {processes.count()}: {_word(stage)} is one process; start it without torchrun"
         raise BadConfig(msg)
     shard, output = shard or Shard(), store.absolute(output)
-    claiming.check_output(output, _word(stage))
     listed = {name: [uris] if isinstance(uris, str) else list(uris) for name, uris in inputs.items()}
     links = _links(stage, {name: [store.absolute(uri) for uri in uris] for name, uris in _with_latest(listed, output).items()})
+    claiming.check_output(output, _word(stage))
     settings = config.model_dump(mode="json")
     made_of = {name: [link.fingerprint for link in uris] for name, uris in sorted(links.items()) if uris and name != REUSED}
     fingerprint = manifests.fingerprint(_word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)

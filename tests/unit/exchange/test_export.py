@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -206,7 +205,7 @@ def test_export_origin_that_was_made_anew_is_refused(tmp_path):
     testing.publish([testing.response(ASKED[0])], Response, f"{tmp_path}/responses/x/1")
     inputs = {name: [f"{tmp_path}/{name}/x/1"] for name in ("questions", "responses")}
     execute(screened, screened.Config(), inputs, f"{tmp_path}/screened/x/1")
-    manifest = tmp_path / "questions" / "x" / "1" / "manifest.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "fingerprint": "0" * 16}))
+    made_anew = manifests.load(f"{tmp_path}/questions/x/1").model_copy(update={"fingerprint": "0" * 16})
+    (tmp_path / "questions" / "x" / "1" / "manifest.json").write_bytes(manifests.serialised(made_anew))
     with pytest.raises(StaleOutput, match="export what belongs together"):
         export([f"{tmp_path}/screened/x/1"], "am-40m", f"{tmp_path}/out/out.jsonl")
