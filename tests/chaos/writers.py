@@ -1,6 +1,7 @@
 """Two or three writers on one output, paused and killed at random points: the published rows are those of an undisturbed run.
 
-python -m tests.chaos.writers --trials 60 --seed 0 [--root s3://BUCKET/PREFIX]
+``python -m tests.chaos.writers --trials 60 --seed 0 [--root s3://BUCKET/PREFIX]``, or ``make chaos TRIALS=60 SEED=0`` for files and an
+S3 server of its own.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stillhouse import testing
-from stillhouse.artifacts import integrity, store, tables
+from stillhouse.artifacts import claiming, integrity, store, tables
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.errors import StillhouseError
 from stillhouse.vocabulary.rows import Question
@@ -71,17 +72,23 @@ def writer(questions: str, output: str, text: str, pause_s: float) -> subprocess
     return subprocess.Popen(arguments, env=env, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
 
 
+def await_claim(output: str, writers: list[subprocess.Popen[bytes]]) -> None:
+    """Until one of them writes there: a process that is still starting cannot be disturbed."""
+    while claiming.read(output)[0] is None and any(process.poll() is None for process in writers):
+        time.sleep(0.02)
+
+
 def disturb(writers: list[subprocess.Popen[bytes]], shape: str, draw: random.Random) -> int:
     """Pause or kill the writers as the shape says. Returns how many faults there were."""
     faults = 0
     if shape.startswith("paused") or shape == "all":
-        time.sleep(draw.uniform(0.5, 2.0))
+        time.sleep(draw.uniform(0.0, 1.2))
         writers[0].send_signal(signal.SIGSTOP)
         time.sleep(LEASE_S * draw.choice((0.5, 2.5, 4.0)))
         writers[0].send_signal(signal.SIGCONT)
         faults += 1
     if shape in {"killed", "all"}:
-        time.sleep(draw.uniform(0.3, 1.5))
+        time.sleep(draw.uniform(0.0, 1.0))
         draw.choice(writers).kill()
         faults += 1
     return faults
@@ -96,6 +103,8 @@ def trial(root: str, questions: str, number: int, shape: str, draw: random.Rando
         text = "y" if place and shape in {"other", "paused-other"} else "x"
         writers.append(writer(questions, output, text, draw.uniform(0.02, 0.15)))
         time.sleep(draw.uniform(0.0, 0.6))
+    if shape not in {"same", "other", "three"}:
+        await_claim(output, writers)
     tally.faults += count - 1 + disturb(writers, shape, draw)
     codes = [process.wait(120) for process in writers]
     tally.codes.update(codes)
