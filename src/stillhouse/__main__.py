@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stillhouse import stages
-from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, RankLost, StillhouseError, one_line
+from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, DamagedArtifact, RankLost, StillhouseError, one_line
 from stillhouse.execution import processes
 
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -183,6 +183,23 @@ def lineage(uri: Annotated[str, typer.Argument(help="an artifact, or models:/NAM
         seen.add(link)
 
 
+@app.command("verify-artifact")
+def verify_artifact(
+    uri: Annotated[str, typer.Argument(help="an artifact", metavar="URI")],
+    deep: Annotated[bool, typer.Option("--deep", help="check all that it was made of, too")] = False,
+) -> None:
+    """Check every file of an artifact against its manifest: size, sha256, rows."""
+    from stillhouse.artifacts.integrity import problems
+
+    damaged = 0
+    for artifact, problem in problems(uri, deep=deep):
+        damaged += problem is not None
+        _out.print(f"{artifact}: {problem or 'sound'}", markup=False, style="red" if problem else None)
+    if damaged:
+        msg = f"{damaged} artifacts are damaged; restore their files, or make them again under another version"
+        raise DamagedArtifact(msg)
+
+
 @app.command()
 def show(
     uri: Annotated[str, typer.Argument(help="an artifact", metavar="URI")],
@@ -231,7 +248,7 @@ def main() -> None:
     except StillhouseError as error:
         _fail(one_line(error), error.exit_code)
     except typer.TyperException as error:
-        known = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary"}
+        known = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary", "verify-artifact"}
         help_command = f"stillhouse {asked} --help" if asked in known else "stillhouse --help"
         _fail(f"{' '.join(error.format_message().split())} See {help_command}")
     except OSError as error:

@@ -1,7 +1,7 @@
 """Two or three writers on one output, paused and killed at random points: the published rows are those of an undisturbed run.
 
-``python -m tests.chaos.writers --trials 60 --seed 0 [--root s3://BUCKET/PREFIX]``, or ``make chaos TRIALS=60 SEED=0`` for files and an
-S3 server of its own.
+``python -m tests.chaos.writers --trials 60 --seed 0 [--root s3://BUCKET/PREFIX]``, or ``make chaos TRIALS=60 SEED=0`` for files
+and an S3 server of its own.
 """
 
 import argparse

@@ -76,6 +76,7 @@ def serving() -> Iterator[FakeS3]:
 class _Handler(BaseHTTPRequestHandler):
     fake: FakeS3
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: object) -> None:
         """Nothing."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import naming, store
-from stillhouse.artifacts.manifest import File, Manifest
+from stillhouse.artifacts.manifest import File
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import DamagedArtifact, MissingInput, StillhouseError
 
@@ -72,11 +72,6 @@ def problems(uri: str, *, deep: bool = False) -> Iterator[tuple[str, str | None]
             continue
         yield artifact, None
         pending += [link.uri for links in manifest.inputs.values() for link in links] if deep else []
-
-
-def sizes(manifest: Manifest) -> int:
-    """The bytes of all files of an artifact."""
-    return sum(file.bytes for file in manifest.files.values())
 
 
 def _fetch_checked(uri: str, name: str, file: File, target: Path) -> str | None:

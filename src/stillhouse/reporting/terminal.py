@@ -57,6 +57,6 @@ def _rows(uri: str, manifest: Manifest, *, dropped: bool) -> Iterator[dict[str, 
         if not Path(name).match("part-*.parquet") or ("dropped" in Path(name).parts) != dropped:
             continue
         with scratch_directory() as scratch:
-            file = pq.ParquetFile(integrity.fetch(uri, scratch, [name]) / name)
+            file = pq.ParquetFile(integrity.fetch(uri, scratch, [name]) / name, page_checksum_verification=True)
             for batch in file.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()

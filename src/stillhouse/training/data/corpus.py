@@ -109,7 +109,7 @@ def n_examples(selected: Path, split: str) -> dict[Path, int]:
 
     counted = {}
     for path in tables.parts(selected):
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             tables.check_columns(path, file.schema_arrow.names, ["split"], Selected)
             counted[path] = pc.sum(pc.equal(file.read(columns=["split"]).column(0), split)).as_py() or 0
     return {path: n for path, n in counted.items() if n}
