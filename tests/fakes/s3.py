@@ -1,8 +1,9 @@
 """A small S3 server in memory, without signatures, that misbehaves on demand.
 
 A fault is a mapping: ``method`` and ``match`` (a regex on the path and query) say which requests it meets, ``times`` how many of
-them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``lost`` (it is done, the reply never
-comes), ``cut`` (half a body), ``flip`` (one bit of the body), ``short`` (half the object, as if it lay there so).
+them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``cut-off`` (the connection ends, nothing is
+done), ``lost`` (it is done, the reply never comes), ``cut`` (half a body), ``flip`` (one bit of the body), ``short`` (half the
+object, as if it lay there so).
 """
 
 import hashlib
@@ -91,6 +92,10 @@ class _Handler(BaseHTTPRequestHandler):
             if do in CODES:
                 self.refuse(*CODES[do])
                 return
+        if "cut-off" in due:
+            self.close_connection = True
+            self.connection.shutdown(2)
+            return
         if bucket != BUCKET:
             self.refuse(404, "NoSuchBucket")
             return

@@ -1,7 +1,7 @@
 """Fetching an artifact with every file checked, against plain copies of the same files; on S3 against plain downloads.
 
-On disk a fetch links files, and reads each once to check it. With ``AWS_ENDPOINT_URL`` and ``STILLHOUSE_BENCH_ROOT`` (``s3://…``) set,
-S3 is measured too.
+On disk a fetch links files, and reads each once to check it. With ``AWS_ENDPOINT_URL`` and ``STILLHOUSE_BENCH_ROOT`` (``s3://…``)
+set, S3 is measured too.
 """
 
 import os

@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from stillhouse.artifacts import naming, patience, store
+from stillhouse.artifacts.manifest import StoredModel
 from stillhouse.errors import LeaseLost, StillhouseError
 
 CLAIM = "claim.json"
@@ -27,11 +28,7 @@ BEATS = 3
 """Renewals per lease."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Owner(_Frozen):
+class Owner(StoredModel):
     """One attempt to make an output: a process, on a machine."""
 
     attempt: str
@@ -53,7 +50,7 @@ class Owner(_Frozen):
         return self.kernel is not None and self.kernel == _kernel() and _start(self.pid) != self.start
 
 
-class Work(_Frozen):
+class Work(StoredModel):
     """What is made at an output."""
 
     stage: str
@@ -70,7 +67,7 @@ class Work(_Frozen):
         return "; ".join(changes + [f"another input {name}" for name in inputs]) or "another version of the stage"
 
 
-class Claim(_Frozen):
+class Claim(StoredModel):
     """Who makes what at an output, and which files there are whose."""
 
     work: Work

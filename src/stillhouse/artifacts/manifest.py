@@ -20,18 +20,20 @@ MANIFEST = "manifest.json"
 LATEST = "latest.json"
 
 
-class _Frozen(BaseModel):
+class StoredModel(BaseModel):
+    """What is kept in a store as JSON."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Link(_Frozen):
+class Link(StoredModel):
     """An input: where it lies and what it was."""
 
     uri: str
     fingerprint: str
 
 
-class File(_Frozen):
+class File(StoredModel):
     """One published file."""
 
     sha256: str
@@ -42,7 +44,7 @@ class File(_Frozen):
     """Its name in the store, if that is another one: parts carry the attempt that wrote them."""
 
 
-class Provenance(_Frozen):
+class Provenance(StoredModel):
     """How the artifact came to be. Never part of a fingerprint."""
 
     commit: str
@@ -54,7 +56,7 @@ class Provenance(_Frozen):
     mlflow_run_id: str | None = None
 
 
-class Manifest(_Frozen):
+class Manifest(StoredModel):
     """The record of one published output of a stage."""
 
     stage: str

@@ -1,6 +1,7 @@
 """The S3 store against a server that loses replies, conflicts, cuts and flips."""
 
 import json
+import threading
 
 import pytest
 
@@ -111,6 +112,21 @@ def test_outage_longer_than_the_patience_is_a_failure_that_may_pass(fake, questi
     with pytest.raises(StoreFailed, match="SlowDown") as failed:
         run(questions)
     assert failed.value.exit_code == 75
+
+
+def test_server_that_is_away_for_a_while_costs_that_while(fake, questions, tmp_path):
+    """Gone before the run, and back once the run has said that it waits."""
+    fake.faults = [{"method": "PUT", "match": "toy_stage", "do": "cut-off"}]
+    done: list[bool] = []
+    worker = threading.Thread(target=lambda: done.append(run(questions)))
+    worker.start()
+    while sum("PUT" in line and "toy_stage" in line for line in fake.seen) < 4:
+        worker.join(0.05)
+    assert done == []
+    fake.faults = []
+    worker.join()
+    assert done == [False]
+    assert rows(OUTPUT, tmp_path) == 4
 
 
 @pytest.mark.parametrize("do", ["lost", "500"])
