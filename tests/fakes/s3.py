@@ -1,9 +1,9 @@
 """A small S3 server in memory, without signatures, that misbehaves on demand.
 
 A fault is a mapping: ``method`` and ``match`` (a regex on the path and query) say which requests it meets, ``times`` how many of
-them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``cut-off`` (the connection ends, nothing is
-done), ``lost`` (it is done, the reply never comes), ``cut`` (half a body), ``flip`` (one bit of the body), ``short`` (half the
-object, as if it lay there so).
+them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``cut-off`` (the connection ends, nothing
+is done), ``lost`` (it is done, the reply never comes), ``cut`` (half a body), ``flip`` (one bit of the body), ``short`` (half
+the object, as if it lay there so).
 """
 
 import hashlib
