@@ -53,7 +53,7 @@ def patiently(uri: str, request: Callable[[], T], may_pass: Callable[[Exception]
         except Exception as error:
             if not may_pass(error) or time.monotonic() + pause > until:
                 raise
-            if attempts == 4:
+            if attempts == 4 and limit is None:  # a heartbeat need not say it too
                 left = until - time.monotonic()
                 print(f"  {uri}: the store does not answer ({error}); trying for {left:.0f} s more", file=sys.stderr, flush=True)
         time.sleep(pause * random.uniform(0.5, 1.0))  # not all writers at once

@@ -252,12 +252,13 @@ def _may_pass(error: Exception) -> bool:
     """Whether the same request may succeed a little later."""
     from boto3.exceptions import RetriesExceededError
     from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, SSLError
+    from botocore.exceptions import ConnectionError as NoConnection
     from urllib3.exceptions import HTTPError
 
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return _code(error) in PASSING or status in {408, 409, 429} or status >= 500
-    passing = (HTTPClientError, IncompleteReadError, RetriesExceededError, HTTPError)
+    passing = (NoConnection, HTTPClientError, IncompleteReadError, RetriesExceededError, HTTPError)
     return isinstance(error, passing) and not isinstance(error, SSLError)
 
 

@@ -101,6 +101,16 @@ def test_refusal_is_not_tried_again(fake, questions, do, says):
     assert len([line for line in fake.seen[before:] if line.startswith("PUT")]) == 1
 
 
+def test_port_that_nobody_listens_on_is_tried_for_the_patience(fake, monkeypatch, capsys):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("STILLHOUSE_STORE_PATIENCE_S", "1.5")
+    s3._s3.cache_clear()
+    with pytest.raises(StoreFailed, match="127.0.0.1:9"):
+        store.store_of(ROOT).read(f"{ROOT}/a/b")
+    assert "the store does not answer" in capsys.readouterr().err
+    s3._s3.cache_clear()
+
+
 def test_bucket_that_is_missing_is_refused(fake):
     with pytest.raises(StoreRefused, match="NoSuchBucket"):
         store.store_of("s3://nowhere/a").read("s3://nowhere/a/b")
