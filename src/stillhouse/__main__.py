@@ -77,14 +77,14 @@ def _stage_command(name: str) -> Any:
         shard: ShardOption = None,
         resume: ResumeOption = False,
     ) -> None:
-        from stillhouse.artifacts.shards import Shard
+        from stillhouse.execution.contract import parse_shard
         from stillhouse.execution.execute import execute
         from stillhouse.execution.recipes import resolve
         from stillhouse.reporting.terminal import number
 
         if shard:
             stages.refuse_shard(name)
-        stage, share = stages.load(name), Shard.parse(shard) if shard else None
+        stage, share = stages.load(name), parse_shard(shard) if shard else None
         resolved = resolve(stage.Config, config, settings)
         result = execute(stage, resolved, _named(inputs), output, share, resume=resume, ranks=stages.REGISTRY[name].ranks)
         if processes.rank():
@@ -151,9 +151,9 @@ def import_rows(
     max_bad_rate: Annotated[float, typer.Option(help="share of a release's lines that may be malformed")] = 0.01,
 ) -> None:
     """Turn your own rows or a public release into artifacts that any stage can run on."""
-    from stillhouse.exchange import SCHEMAS
     from stillhouse.exchange.importing import import_release
     from stillhouse.exchange.jsonl import import_file
+    from stillhouse.exchange.schemas import SCHEMAS
 
     if form in SCHEMAS:
         settings = {"form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate}

@@ -7,7 +7,6 @@ from pydantic import ValidationError
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
-from stillhouse.artifacts.shards import Shard
 from stillhouse.benchmarks.datasets import questions as benchmark_questions
 from stillhouse.errors import NothingToDo
 from stillhouse.execution.execute import execute
@@ -17,6 +16,7 @@ from stillhouse.stages import questions
 from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.prompts import previous_answer_prompt
 from stillhouse.vocabulary.rows import Dropped, Question
+from stillhouse.vocabulary.shards import Shard
 
 SOURCE = {"kind": "arithmetic", "name": "pool", "count": 200, "families": {"add-1": 1, "add-2": 1}}
 

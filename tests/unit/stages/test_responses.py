@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
-from stillhouse.artifacts.shards import Shard
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo, TooManyErrors
 from stillhouse.execution.execute import execute
 from stillhouse.sampling import answering, published_parts
@@ -21,6 +20,7 @@ from stillhouse.sampling import engine as engines
 from stillhouse.stages import responses
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Question, Response
+from stillhouse.vocabulary.shards import Shard
 from tests.endpoint import endpoint
 
 CONFIG = responses.Config(model="toy", samples=3, engine="transformers", system_prompt="none", suffix="none")
