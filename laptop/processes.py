@@ -48,22 +48,23 @@ class ServiceSession:
 
     def leader(self) -> Any:
         """The service as a ``psutil.Process``; None once it ended. A pid that another process has by now does not count."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < 1 and _lives(process)
-        except psutil.NoSuchProcess:
-            return None
-        return process if same else None
+        process = _process(self.pid)
+        return process if process and not self._is_over(process) and _lives(process) else None
 
     def members(self, home: Path) -> list[Any]:
         """The processes of the session and their descendants.
 
         Where the leader is gone, a later session may have its number: members are then those that run in the services' directory.
         """
-        if self.boot != _boot() or (self.leader() is None and psutil.pid_exists(self.pid)):
+        process = _process(self.pid)
+        if self.boot != _boot() or (process and self._is_over(process)):
             return []  # the pid was given to another process, so the session is over
         inside = [process for process in psutil.process_iter() if _session_of(process) == self.pid and _runs_in(process, home)]
         return [process for member in inside for process in (*_children(member), member)]
+
+    def _is_over(self, process: Any) -> bool:
+        """Whether the leader's pid is another process's by now. A killed leader may still hold it, as a zombie."""
+        return bool(abs(process.create_time() - self.started) >= 1)
 
 
 def start(laptop: Laptop, service: Service) -> None:
@@ -90,6 +91,12 @@ def find(laptop: Laptop, name: str) -> Any:
     """The service as a ``psutil.Process``, None if it does not run."""
     sessions = _sessions(laptop, name)
     return sessions[0].leader() if sessions else None
+
+
+def end_remains(laptop: Laptop, name: str) -> None:
+    """End what a service that was killed left behind: its workers still listen on its port."""
+    if find(laptop, name) is None:
+        _end({process for session in _sessions(laptop, name) for process in session.members(laptop.home)})
 
 
 def stop(laptop: Laptop, names: Iterable[str]) -> list[str]:
@@ -123,6 +130,13 @@ def _sessions(laptop: Laptop, name: str) -> list[ServiceSession]:
         return [ServiceSession(**session) for session in json.loads(_record(laptop, name).read_text(encoding="utf-8"))]
     except (FileNotFoundError, ValueError, TypeError):
         return []
+
+
+def _process(pid: int) -> Any:
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _boot() -> str:

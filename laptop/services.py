@@ -56,6 +56,8 @@ def start(laptop: Laptop, say: Callable[[str], None], without: Collection[str] =
     all_services = [service for service in services(laptop) if service.name not in without]
     missing = [service for service in all_services if processes.find(laptop, service.name) is None]
     if missing:
+        for service in missing:
+            _free_port(laptop, service)
         _check(laptop, missing)
         _prepare(laptop)
         early = [service for service in missing if service.name in {"mlflow", "s3"}]
@@ -74,6 +76,7 @@ def start_one(laptop: Laptop, name: str) -> None:
     """Start one service if it does not run, and do not wait for it."""
     for service in services(laptop):
         if service.name == name and processes.find(laptop, name) is None:
+            _free_port(laptop, service)
             processes.start(laptop, service)
 
 
@@ -112,6 +115,12 @@ def _seaweed_keys() -> dict[str, str]:
     """Keys between the parts of one SeaweedFS, made anew whenever it starts: nobody else needs them."""
     uses = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
     return {f"WEED_JWT_{use}_KEY": secrets.token_urlsafe(32) for use in uses}
+
+
+def _free_port(laptop: Laptop, service: Service) -> None:
+    """End the workers of a service that was killed. The scheduler's may finish their stages: it listens nowhere."""
+    if service.name in LISTENS:
+        processes.end_remains(laptop, service.name)
 
 
 def _check(laptop: Laptop, missing: Sequence[Service]) -> None:

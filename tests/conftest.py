@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-START_S = 50
+START_S = 150
 BUCKET = "stillhouse"
 
 

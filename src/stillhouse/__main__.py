@@ -1,12 +1,9 @@
 """The command line: ``stillhouse STAGE --config … --input NAME=URI --output URI``, and the tools around artifacts."""
 
-import errno
 import os
 import signal
 import sys
 from importlib.metadata import version as installed_version
-from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, TextIO, cast
 
 import typer
@@ -14,16 +11,10 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from stillhouse import stages
-from stillhouse.errors import REFUSED, TRY_AGAIN, BadConfig, Preempted, RankLost, StillhouseError, one_line
-from stillhouse.execution import processes
+from stillhouse.errors import TRY_AGAIN, BadConfig, Preempted, RankLost, StillhouseError, one_line
+from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
-from stillhouse.vocabulary.masking import printable
 
-TERMINATION_LOG = Path("/dev/termination-log")
-"""Where Kubernetes looks for a container's last words."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28", "PytorchStreamWriter failed writing")
-"""How libraries say that a disk is full where they raise no OSError with its number: safetensors, torch, pyarrow."""
 INTERRUPTED, TERMINATED = 130, 143
 """What shells return for SIGINT, as typer does, and for SIGTERM."""
 GO_ON = "a finished part is kept, run the same command again to go on"
@@ -55,12 +46,14 @@ SetOption = Annotated[
 ]
 InputOption = Annotated[list[str], typer.Option("--input", "-i", help="an input artifact; repeat as needed", metavar="NAME=URI")]
 OutputOption = Annotated[
-    str, typer.Option("--output", "-o", help="where the artifact goes: {root}/{stage}/{name}/{version}", metavar="URI")
+    str, typer.Option("--output", "-o", help="URI of the new artifact: {root}/{stage}/{name}/{version}", metavar="URI")
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="fail where no earlier try left anything to go on from, instead of starting over")
+    bool, typer.Option("--resume", help="fail if no earlier try left anything to resume from, instead of starting over")
 ]
-ShardOption = Annotated[str | None, typer.Option("--shard", help="do one share of the keys, counted from 0", metavar="INDEX/COUNT")]
+ShardOption = Annotated[
+    str | None, typer.Option("--shard", help="work on one share of the keys; INDEX counts from 0", metavar="INDEX/COUNT")
+]
 
 
 VersionOption = Annotated[bool, typer.Option("--version", help="print the version and exit", is_eager=True)]
@@ -107,17 +100,17 @@ def _stage_command(name: str) -> Any:
 
 def _named(inputs: list[str]) -> dict[str, list[str]]:
     named: dict[str, list[str]] = {}
-    for each in inputs:
-        name, equals, uri = each.partition("=")
+    for item in inputs:
+        name, equals, uri = item.partition("=")
         if not (name and equals and uri):
-            msg = f"--input {each}: not of the form NAME=URI"
+            msg = f"--input {item}: not of the form NAME=URI"
             raise BadConfig(msg)
         named.setdefault(name, []).append(uri)
     return named
 
 
 def _stage_help(name: str, asked: str) -> str:
-    """What ``--help`` says of a stage: all of it where asked for it, its first line in the list; nothing where no help is shown."""
+    """Help on a stage: everything for ``STAGE --help``, its first line for the list of commands, nothing where no help is shown."""
     if name == asked and "--help" in sys.argv:
         return _config_help(name)
     if asked in {"", "--help"}:
@@ -131,31 +124,33 @@ def _config_help(name: str) -> str:
 
     stage = stages.load(name)
     lines = [(stage.__doc__ or "").strip().split("\n")[0], "", "[bold]Inputs[/bold]", ""]
-    lines += [f"{each} ({kind})\n" for each, kind in input_names(stage.Inputs).items()] or ["none\n"]
+    lines += [f"{name} ({kind})\n" for name, kind in input_names(stage.Inputs).items()] or ["none\n"]
     lines += ["[bold]Config[/bold]", ""]
     for field, info in stage.Config.model_fields.items():
         default = "required" if info.is_required() else f"default {info.get_default(call_default_factory=True)!r}"
-        said = escape(f"{info.description or ''} ({default})")
-        lines.append(f"[cyan]{field}[/cyan] — {said}\n")
+        text = escape(f"{info.description or ''} ({default})")
+        lines.append(f"[cyan]{field}[/cyan] — {text}\n")
     return "\n".join(lines)
 
 
 @app.command("import")
 def import_rows(
     files: Annotated[
-        list[str], typer.Argument(help="JSON lines, .jsonl.zst, .jsonl.gz; of a release also .parquet", metavar="FILE…")
+        list[str], typer.Argument(help="JSON lines, .jsonl.zst, .jsonl.gz; for a release also .parquet", metavar="FILE…")
     ],
     form: Annotated[
-        str, typer.Option("--as", help="questions or responses: our columns; am-1.4m, am-40m, conversations: a release")
+        str, typer.Option("--as", help="questions or responses in our columns; am-1.4m, am-40m or conversations for a release")
     ],
-    output: Annotated[str, typer.Option("--output", "-o", help="where it goes; of a release with {stage}", metavar="URI")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="URI of the artifact; for a release with {stage} in it", metavar="URI")
+    ],
     category: Annotated[
-        str | None, typer.Option(help="of all questions of a release, where it does not say or says it wrong")
+        str | None, typer.Option(help="category of all questions of a release that names none, or wrong ones")
     ] = None,
-    license_name: Annotated[str | None, typer.Option("--license", help="of all questions of a release")] = None,
-    max_bad_rate: Annotated[float, typer.Option(help="share of a release's lines that may be broken")] = 0.01,
+    license_name: Annotated[str | None, typer.Option("--license", help="license of all questions of a release")] = None,
+    max_bad_rate: Annotated[float, typer.Option(help="share of a release's lines that may be malformed")] = 0.01,
 ) -> None:
-    """Make artifacts of your own rows or of a public release, so that any stage can be run on them."""
+    """Turn your own rows or a public release into artifacts that any stage can run on."""
     from stillhouse.exchange import SCHEMAS
     from stillhouse.exchange.importing import import_release
     from stillhouse.exchange.jsonl import import_file
@@ -166,27 +161,28 @@ def import_rows(
     elif len(files) == 1:
         made = {form: import_file(files[0], form, output)}
     else:
-        msg = f"--as {form}: {len(files)} files were given; give one, put together"
+        msg = f"--as {form}: {len(files)} files were given; give one, concatenated"
         raise BadConfig(msg)
     for name, manifest in made.items():
         _out.print(f"{name}: {manifest.rows:,} rows at {output.replace('{stage}', name)} · {manifest.fingerprint}")
         for metric, value in manifest.metrics.items():
-            if metric.startswith("n_ignored/"):
-                _out.print(f"  no such column, left out: {metric.removeprefix('n_ignored/')} ({value:,.0f} rows)")
+            kind, _, column = metric.partition("/")
+            if kind == "n_ignored":
+                _out.print(f"  no such column, left out: {column} ({value:,.0f} rows)")
         for reason, count in manifest.dropped.items():
             _out.print(f"  dropped {reason} {count:,}")
 
 
 @app.command("export")
 def export_rows(
-    uris: Annotated[list[str], typer.Argument(help="selected, or others; what they were made of comes along", metavar="URI…")],
+    uris: Annotated[list[str], typer.Argument(help="artifacts, usually selected; their inputs are read too", metavar="URI…")],
     form: Annotated[str, typer.Option("--as", help="am-1.4m, am-40m or conversations")],
     output: Annotated[
         str, typer.Option("--output", "-o", help="the file; its dataset card goes beside it", metavar="FILE.jsonl.zst")
     ],
-    split: Annotated[list[str], typer.Option(help="of selected, these splits alone; repeat as needed", metavar="SPLIT")] = [],
+    split: Annotated[list[str], typer.Option(help="only this split of selected; repeat as needed", metavar="SPLIT")] = [],
 ) -> None:
-    """Write a release: one file in a public schema, and its dataset card."""
+    """Write a release: one file in a public schema, with its dataset card."""
     from stillhouse.exchange.export import export
 
     made = export(uris, form, output, split)
@@ -197,7 +193,7 @@ def export_rows(
 
 @app.command()
 def lineage(uri: Annotated[str, typer.Argument(help="an artifact, or models:/NAME@champion", metavar="URI")]) -> None:
-    """Print what an artifact or a registered model was made of, back to the source rows."""
+    """Print everything an artifact or a registered model was made from, back to the source rows."""
     from stillhouse.artifacts.manifest import lineage as walk
     from stillhouse.artifacts.manifest import load
     from stillhouse.registry.promotion import artifact
@@ -219,7 +215,7 @@ def show(
     rows: Annotated[int, typer.Option(help="how many rows to print, as JSON lines", min=0)] = 3,
     dropped: Annotated[bool, typer.Option("--dropped", help="print dropped rows, with their reasons")] = False,
 ) -> None:
-    """Print an artifact's manifest in short, and its first rows."""
+    """Print a summary of an artifact's manifest, and its first rows."""
     from stillhouse.reporting.terminal import show as show_artifact
 
     show_artifact(_out, uri, rows, dropped=dropped)
@@ -227,7 +223,7 @@ def show(
 
 @app.command()
 def summary(uri: Annotated[str, typer.Argument(help="a registry or report artifact", metavar="URI")]) -> None:
-    """Print a run from its last artifact: rows and drops by stage, difficulty, pass@1 of every checkpoint."""
+    """Print a run, given its last artifact: rows and drops by stage, difficulty, pass@1 of every checkpoint."""
     from stillhouse.reporting.summary import print_summary
 
     print_summary(_out, uri)
@@ -236,9 +232,9 @@ def summary(uri: Annotated[str, typer.Argument(help="a registry or report artifa
 @app.command()
 def rollback(
     model: Annotated[str, typer.Argument(help="a registered model", metavar="MODEL")],
-    to: Annotated[str | None, typer.Option("--to", help="a version; default: the champion before", metavar="VERSION")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="a version; default: the previous champion", metavar="VERSION")] = None,
 ) -> None:
-    """Make the champion before the present one champion again."""
+    """Make the previous champion the champion again."""
     from stillhouse.registry.promotion import rollback as move_back
 
     left, now = move_back(model, to)
@@ -259,62 +255,34 @@ def sync() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error or a wrong flag is one line on standard error and exit code 1, or 75 where it may pass."""
+    """Run the command line. An error is one line on standard error and exit code 1, or 75 if another try may succeed."""
     # Stages report their own progress; the libraries' bars would fill the task logs.
     os.environ.setdefault("TQDM_DISABLE", "1")
     # Whatever a library logs, and tracebacks too: no secret leaves this process.
     sys.stdout = cast("TextIO", MaskedStream(sys.stdout, plain=False))
     sys.stderr = cast("TextIO", MaskedStream(sys.stderr, plain=True))
-    signal.signal(signal.SIGTERM, preempt)
+    signal.signal(signal.SIGTERM, exits.preempt)
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in stages.DATA_PATH:
         app.command(name, help=_stage_help(name, asked))(_stage_command(name))
     try:
         code = typer.main.get_command(app).main(prog_name="stillhouse", standalone_mode=False)
     except RankLost as error:
-        _leave(one_line(error))
+        exits.leave(one_line(error))
     except StillhouseError as error:
-        _fail(one_line(error), error.exit_code)
+        exits.fail(one_line(error), error.exit_code)
     except typer.TyperException as error:
         help_command = f"stillhouse {asked} --help" if asked in COMMANDS else "stillhouse --help"
-        _fail(f"{' '.join(error.format_message().split())} See {help_command}")
+        exits.fail(f"{' '.join(error.format_message().split())} See {help_command}")
     except Exception as error:
-        if not _is_full(error):
+        if not exits.is_full(error):
             raise
         room = "free some room, or set STILLHOUSE_SCRATCH to a directory that has it; then run the same command again"
-        _fail(f"{one_line(error)}; {room}")
+        exits.fail(f"{one_line(error)}; {room}")
     if code in {INTERRUPTED, TERMINATED}:
         word = "preempted (SIGTERM)" if code == TERMINATED else "stopped by the user"
-        _leave(word) if processes.count() > 1 else _fail(f"{word}; {GO_ON}", TRY_AGAIN)
+        exits.leave(word) if processes.count() > 1 else exits.fail(f"{word}; {GO_ON}", TRY_AGAIN)
     sys.exit(code or 0)
-
-
-def preempt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM, from Kubernetes or Airflow: a clean way out, so that the tracked run is closed and scratch removed."""
-    raise Preempted
-
-
-def _is_full(error: BaseException) -> bool:
-    """Whether the error, or one that caused it, says that a disk is full."""
-    cause = error.__cause__ or error.__context__
-    says_so = isinstance(error, OSError) and error.errno in FULL
-    return says_so or any(word in str(error) for word in FULL_WORDS) or (cause is not None and _is_full(cause))
-
-
-def _fail(message: str, code: int = REFUSED) -> None:
-    """Leave with these last words. torchrun makes every exit code 1: there, what may pass by itself leaves none to Kubernetes."""
-    message = printable(message)
-    if (code == REFUSED or processes.count() == 1) and TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_text(message[:4000], encoding="utf-8")
-    print(f"{'error' if code == REFUSED else 'try again'}: {message}", file=sys.stderr)
-    sys.exit(code)
-
-
-def _leave(message: str) -> None:
-    """Leave because another rank did, or all were told to: the last words are another's."""
-    print(f"rank {processes.rank()}: {message}", file=sys.stderr, flush=True)
-    sys.stdout.flush()
-    os._exit(TRY_AGAIN)  # the libraries' own way out waits for answers of ranks that are gone
 
 
 if __name__ == "__main__":

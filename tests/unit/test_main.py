@@ -90,7 +90,7 @@ def test_stage_every_config_field_says_what_it_is(name):
         (["show", "nowhere"], "nothing is published there"),
         (["show", "nowhere", "--rows", "-1"], "Invalid value for '--rows'"),
         (["import", "nowhere.jsonl", "--as", "questions", "-o", "out"], "nowhere.jsonl: no such file; give one file of rows"),
-        (["import", "a.jsonl", "b.jsonl", "--as", "questions", "-o", "out"], "2 files were given; give one, put together"),
+        (["import", "a.jsonl", "b.jsonl", "--as", "questions", "-o", "out"], "2 files were given; give one, concatenated"),
         (
             ["import", "a.jsonl", "--as", "am-40m", "-o", "out"],
             "a release becomes several artifacts; write ROOT/{stage}/NAME/VERSION",
@@ -288,10 +288,11 @@ def test_escape_sequences_of_rows_and_columns_never_reach_the_terminal(tmp_path)
 
 def test_error_reaches_the_termination_log(tmp_path, monkeypatch, capsys):
     from stillhouse import __main__
+    from stillhouse.execution import exits
 
     log = tmp_path / "termination-log"
     log.touch()
-    monkeypatch.setattr(__main__, "TERMINATION_LOG", log)
+    monkeypatch.setattr(exits, "TERMINATION_LOG", log)
     monkeypatch.setattr(sys, "argv", ["stillhouse", "lineage", str(tmp_path)])
     with pytest.raises(SystemExit, match="1"):
         __main__.main()

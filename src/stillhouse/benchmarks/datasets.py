@@ -8,25 +8,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import datasets
-
-# The hub's client raises the errors of its HTTP library under this name.
-from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
-
 from stillhouse import sources
 from stillhouse.artifacts import store
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.benchmarks import adapters, livecodebench
 from stillhouse.benchmarks.adapters import DatasetRow
-from stillhouse.benchmarks.definitions import AdapterName, Benchmark, HubDataset, bare_name, definition, pinned
-from stillhouse.errors import BadConfig, BadRows, MissingInput, one_line
+from stillhouse.benchmarks.definitions import VARIABLE, AdapterName, Benchmark, HubDataset, bare_name, definition, pinned
+from stillhouse.errors import BadConfig, BadRows, MissingInput
 from stillhouse.exchange.files import Bad, objects, sha256
 from stillhouse.execution import environment
 from stillhouse.vocabulary.rows import Question
-from stillhouse.vocabulary.text import shortened
 
 SUFFIXES = (".jsonl", ".parquet")
-VARIABLE = "STILLHOUSE_BENCHMARKS"
 MAX_LINE_BYTES = 2**30
 """Longest line read: the hidden tests of one LiveCodeBench problem take many megabytes."""
 
@@ -76,26 +69,14 @@ def read(dataset: HubDataset, name: str, data: str) -> Iterator[Question]:
             f"Hugging Face hub, or {name}@sha256-DIGEST of {name}.jsonl below {VARIABLE}"
         )
         raise BadConfig(msg)
-    rows = _file_rows(name, data) if data.startswith("sha256-") else _hub_rows(dataset, name, data)
+    if data.startswith("sha256-"):
+        rows = _file_rows(name, data)
+    else:
+        # The data sets' library takes seconds to load: benchmarks that are generated or in a file do without it.
+        from stillhouse.benchmarks.hub import hub_rows
+
+        rows = hub_rows(dataset, name, data)
     yield from ADAPTERS[dataset.adapter](rows, name)
-
-
-def _hub_rows(dataset: HubDataset, name: str, commit: str) -> Iterator[DatasetRow]:
-    try:
-        for split in dataset.splits:
-            if dataset.files:
-                path = f"hf://datasets/{dataset.name}@{commit}/{dataset.files}"
-                rows = datasets.load_dataset("json", data_files=path, split="train", streaming=True)
-            else:
-                rows = datasets.load_dataset(dataset.name, dataset.subset, split=split, revision=commit)
-            yield from (DatasetRow(row, split=split) for row in rows)
-    except (OSError, ValueError, EOFError, datasets.exceptions.DatasetsError, HTTPError) as error:
-        why = shortened(one_line(error), 300)
-        msg = (
-            f"benchmark {name}: {dataset.name} at {commit} cannot be read from the hub ({why}); check commit, "
-            f"network and HF_TOKEN, or put the rows in {name}.jsonl below {VARIABLE} and write {name}@sha256-DIGEST"
-        )
-        raise MissingInput(msg) from error
 
 
 def _file_rows(name: str, data: str) -> Iterator[DatasetRow]:

@@ -20,6 +20,8 @@ AdapterName = Literal["problems", "gsm8k", "ifeval", "gpqa", "mmlu", "livecodebe
 Window = tuple[str, str]
 """First and last month, as ``2024-08``."""
 
+VARIABLE = "STILLHOUSE_BENCHMARKS"
+"""Names the directory or s3:// prefix that holds files of published benchmarks."""
 DATA = re.compile(r"[0-9a-f]{40}|sha256-[0-9a-f]{12,64}")
 LIVECODEBENCH = re.compile(r"livecodebench-(\d\d)(0[1-9]|1[0-2])-(\d\d)(0[1-9]|1[0-2])")
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from stillhouse.errors import one_line
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused
-from stillhouse.execution.spool import Record, Spool, abandoned
+from stillhouse.execution.run_spool import Record, RunSpool, abandoned
 from stillhouse.vocabulary.patience import backoff_s
 from stillhouse.vocabulary.text import shortened
 
@@ -34,7 +34,7 @@ class TrackingServer(Protocol):
         """Log the records."""
 
 
-def deliver(spool: Spool, server: TrackingServer, refused: list[str], *, again: bool = True) -> int:
+def deliver(spool: RunSpool, server: TrackingServer, refused: list[str], *, again: bool = True) -> int:
     """Send one batch of a spool after creating its run, if need be. Returns how many records were sent, 0 if none waits.
 
     A record that the server refuses is passed over, and its reason is added to ``refused``. Raises Away or Denied; then nothing is
@@ -80,7 +80,7 @@ def deliver_abandoned(server: TrackingServer, address: str, stopped: Callable[[]
     return complete, left
 
 
-def _end_killed(spool: Spool) -> None:
+def _end_killed(spool: RunSpool) -> None:
     """Add the end that a killed process could not write."""
     ends = [record for record in spool.waiting(sys.maxsize) if record["kind"] == "end"]
     if not ends:
@@ -103,7 +103,7 @@ def _together(records: Sequence[Record]) -> list[list[Record]]:
 class Delivery(threading.Thread):
     """Sends one run's spool while the stage runs, and until ``finish`` loses patience."""
 
-    def __init__(self, spool: Spool, server: TrackingServer, address: str) -> None:
+    def __init__(self, spool: RunSpool, server: TrackingServer, address: str) -> None:
         super().__init__(name="tracking", daemon=True)
         self.refused: list[str] = []
         """Why the server refused single records."""

@@ -1,19 +1,24 @@
-"""Numbers and switches in the environment: what a machine is given, and no result depends on."""
+"""Variables of the environment: settings of a machine, on which no result depends."""
 
 import os
 
 from stillhouse.errors import BadConfig
 
 
+def text(name: str, default: str = "") -> str:
+    """The variable; ``default`` where it is unset or empty."""
+    return os.environ.get(name) or default
+
+
 def whole(name: str, default: int, least: int = 1) -> int:
-    """The variable as a whole number; ``default`` where it is unset or empty. Raises BadConfig for less than ``least``, or text."""
-    text = os.environ.get(name, "")
-    if not text:
+    """The variable as a whole number; ``default`` where it is unset or empty. Raises BadConfig below ``least`` or for no number."""
+    value = text(name)
+    if not value:
         return default
-    if not text.isdecimal() or int(text) < least:
-        msg = f"{name}={text}: not a whole number of at least {least}"
+    if not value.isdecimal() or int(value) < least:
+        msg = f"{name}={value}: not a whole number of at least {least}"
         raise BadConfig(msg)
-    return int(text)
+    return int(value)
 
 
 def text(name: str) -> str | None:
@@ -23,21 +28,21 @@ def text(name: str) -> str | None:
 
 def switch(name: str, *, default: bool) -> bool:
     """The variable, which is ``on`` or ``off``; ``default`` where it is unset or empty. Raises BadConfig for anything else."""
-    text = os.environ.get(name, "")
-    if text not in {"", "on", "off"}:
-        msg = f"{name}={text}: not one of on, off"
+    value = text(name)
+    if value not in {"", "on", "off"}:
+        msg = f"{name}={value}: not one of on, off"
         raise BadConfig(msg)
-    return text == "on" if text else default
+    return value == "on" if value else default
 
 
 def number(name: str, default: float) -> float:
     """The variable as a number above 0; ``default`` where it is unset or empty. Raises BadConfig for anything else."""
-    text = os.environ.get(name, "")
+    value = text(name)
     try:
-        found = float(text or default)
+        result = float(value or default)
     except ValueError:
-        found = 0.0
-    if not found > 0:  # not a number is none either
-        msg = f"{name}={text}: not a number above 0"
+        result = 0.0
+    if not result > 0:  # NaN is refused too
+        msg = f"{name}={value}: not a number above 0"
         raise BadConfig(msg)
-    return found
+    return result

@@ -1,6 +1,5 @@
 """MLflow's registry of models: versions, aliases, tags. What cannot be reached is asked again for a while, then an error."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -74,7 +73,7 @@ def tags_of(name: str, alias: str, version: str = "") -> tuple[str, dict[str, st
 
 def require_server(what: str) -> None:
     """Raise TrackingFailed where no MLflow server is named."""
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
+    if not environment.text("MLFLOW_TRACKING_URI"):
         msg = f"{what} needs an MLflow server, and MLFLOW_TRACKING_URI is not set; `make up` starts one and prints its URL"
         raise TrackingFailed(msg)
 

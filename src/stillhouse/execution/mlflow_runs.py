@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.errors import TrackingRefused
-from stillhouse.execution.spool import Record
+from stillhouse.execution import environment
+from stillhouse.execution.run_spool import Record
 from stillhouse.vocabulary.masking import masked
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def client() -> "MlflowClient":
 
 def address() -> str:
     """The server's URI without credentials, empty if none is named."""
-    return masked(os.environ.get("MLFLOW_TRACKING_URI", ""), {})
+    return masked(environment.text("MLFLOW_TRACKING_URI"), {})
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def resolve_values(config_type: type[C], values: Mapping[str, Any], source: str 
     try:
         return config_type.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_problem(config_type, each) for each in error.errors(include_url=False))
+        problems = "; ".join(_problem(config_type, detail) for detail in error.errors(include_url=False))
         msg = f"{source}: {problems}"
         raise BadConfig(msg) from error
 
@@ -77,7 +77,7 @@ def _recipe_path(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    hint = nearest(f"@{name}", (f"@{each}" for each in known), "packaged recipes")
+    hint = nearest(f"@{name}", (f"@{recipe}" for recipe in known), "packaged recipes")
     msg = f"@{name}: no such recipe and no such file; {hint}"
     raise BadConfig(msg)
 
@@ -111,7 +111,7 @@ def _merge(into: dict[str, Any], update: Mapping[str, Any]) -> None:
 
 
 def _problem(config_type: type[Any], error: Any) -> str:
-    """One validation error in one phrase: where, what was got, what would do."""
+    """One validation error in one phrase: which field, what is wrong, what was got."""
     where = ".".join(str(part) for part in error["loc"]) or "config"
     if error["type"] == "extra_forbidden":
         return f"{where}: no such field{_close(str(error['loc'][-1]), config_type)}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from stillhouse.errors import one_line
 from stillhouse.execution import progress_bar
-from stillhouse.execution.spool import Record, Spool
+from stillhouse.execution.run_spool import Record, RunSpool
 from stillhouse.vocabulary.masking import masked
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Untracked:
 class Tracked(Untracked):
     """A run that is written to a spool. Progress is kept as the metrics ``progress/done`` and ``progress/total``."""
 
-    def __init__(self, spool: Spool, output: str) -> None:
+    def __init__(self, spool: RunSpool, output: str) -> None:
         super().__init__()
         self._spool, self._output = spool, output
         self._progress_at = 0.0

@@ -6,7 +6,6 @@ ends, it waits ``STILLHOUSE_TRACKING_PATIENCE_S`` for the rest; what has not arr
 machine or by ``stillhouse sync``. Only a server that refuses the credentials stops a stage, before it begins.
 """
 
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.errors import Preempted, one_line
-from stillhouse.execution import environment, mlflow_runs, spool
+from stillhouse.execution import environment, mlflow_runs, run_spool
 from stillhouse.execution.delivery import Delivery, deliver_abandoned
 from stillhouse.execution.mlflow_models import register, require_server, set_alias, set_version_tag, tags_of
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused, refusal
-from stillhouse.execution.spool import Record, Spool
+from stillhouse.execution.run_spool import Record, RunSpool
 from stillhouse.execution.tracked_run import TABLE, Run, Tracked, Untracked, milliseconds, now_ms, say
 from stillhouse.vocabulary.masking import masked
 from stillhouse.vocabulary.text import shortened
@@ -49,7 +48,7 @@ def run(stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Seq
 
     A stage that was preempted has its run KILLED. Raises TrackingRefused before the block where the server refuses the credentials.
     """
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
+    if not environment.text("MLFLOW_TRACKING_URI"):
         yield Untracked()
         return
     patience_s = environment.number("STILLHOUSE_TRACKING_PATIENCE_S", PATIENCE_S)
@@ -69,7 +68,7 @@ def make_up(uri: str, manifest: "Manifest", fetch: Callable[[Sequence[str]], Seq
     ``fetch`` gives local copies of files of the artifact. One request where the run is finished; nothing where no server is named
     or it does not answer: then the next try makes up for it.
     """
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
+    if not environment.text("MLFLOW_TRACKING_URI"):
         return
     try:
         run_id, status = _run_of(uri, manifest)
@@ -101,7 +100,7 @@ def _sent(header: Record, output: str, patience_s: float, ended_at: int | None =
     """A run whose spool is sent while the block runs and after; None where this disk takes no spool. Raises TrackingRefused."""
     server, address = mlflow_runs.Server(), mlflow_runs.address()
     try:
-        own = Spool(spool.directory() / f"{header['execution']}.jsonl", header)
+        own = RunSpool(run_spool.directory() / f"{header['execution']}.jsonl", header)
     except OSError as error:
         say(f"tracking: {one_line(error)}; this run is not tracked")
         yield None
@@ -130,7 +129,7 @@ def _sent(header: Record, output: str, patience_s: float, ended_at: int | None =
         stop_others()
 
 
-def _close(own: Spool, delivery: Delivery, patience_s: float) -> None:
+def _close(own: RunSpool, delivery: Delivery, patience_s: float) -> None:
     """Wait for the rest, and say in a line what did not arrive."""
     if delivery.finish(patience_s):
         own.remove()
@@ -175,13 +174,13 @@ def _end_of(error: BaseException) -> tuple[str, dict[str, str]]:
 
 def _header(name: str, tags: Mapping[str, str]) -> Record:
     """What a run is, as far as the server has to know to create it; it lies below the parent run of the orchestrator, if any."""
-    parent = os.environ.get("MLFLOW_RUN_ID")
+    parent = environment.text("MLFLOW_RUN_ID")
     more = {"mlflow.source.name": "stillhouse", mlflow_runs.OWNER_TAG: mlflow_runs.owner()}
     more |= {mlflow_runs.OUTPUT_TAG: tags["uri"]} if "uri" in tags else {}
     more |= {"mlflow.parentRunId": parent} if parent else {}
     return {
         "kind": "run", "execution": uuid.uuid4().hex, "server": mlflow_runs.address(), "name": name, "start": now_ms(),
-        "experiment": os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT),
+        "experiment": environment.text("MLFLOW_EXPERIMENT_NAME", EXPERIMENT),
         "tags": {key: masked(value) for key, value in (dict(tags) | more).items()},
     }  # fmt: skip
 
@@ -224,7 +223,7 @@ def _run_of(uri: str, manifest: "Manifest") -> tuple[str, str | None]:
     server, run_id = mlflow_runs.Server(), manifest.provenance.mlflow_run_id
     if run_id:
         return run_id, server.status(run_id)
-    experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    experiment = environment.text("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     return server.status_of_artifact(experiment, uri, manifest.fingerprint) or ("", None)
 
 

@@ -54,7 +54,7 @@ def _intervals(
     title: str, legend: Sequence[str],
 ) -> Markup:  # fmt: skip
     """Points with intervals, row by row; ``points``: row, series, interval, what a tooltip calls it."""
-    left, height = 12 + svg.text_width(labels), max(1, len(labels)) * ROW
+    left, height = 16 + svg.text_width(labels), max(1, len(labels)) * ROW
     scale = Scale(*ends, left, WIDTH - RIGHT)
     marks = list(_value_axis(scale, TOP, TOP + height, tick, title))
     if ends[0] < 0:
@@ -176,7 +176,7 @@ def ranked(values: Sequence[tuple[str, float]], title: str) -> Markup:
 
 def _lying(rows: Sequence[tuple[str, float, str]], title: str) -> Markup:
     """Horizontal bars, each with its value written beside it; ``rows``: label, value, how it is written."""
-    left = 12 + svg.text_width(name for name, _, _ in rows)
+    left = 16 + svg.text_width(name for name, _, _ in rows)
     room = svg.text_width(written for _, _, written in rows) + 12
     scale = Scale(0.0, max((value for _, value, _ in rows), default=0.0) or 1.0, left, WIDTH - room)
     marks = []

@@ -52,14 +52,20 @@ def collect(uris: Sequence[str]) -> Summary:
     for uri in uris:
         lineage |= {link: manifest for _, _, link, manifest in manifests.lineage(uri) if manifest is not None}
     path = sorted(lineage.items(), key=lambda item: (_stage_place(item[1]), item[1].provenance.finished))
-    difficulty = added([record for uri, manifest in path for record in _difficulty(uri, manifest)])
+    pass_rates: dict[str, Mapping[str, int]] = {}
+    levels: dict[str, int] = {}
+    for uri, manifest in path:
+        if difficulty := _difficulty(uri, manifest):
+            # A checkpoint trained further has earlier questions in its lineage; the ones graded last count.
+            pass_rates |= difficulty.pass_rates
+            levels |= difficulty.levels
     reports = [(uri, manifest) for uri, manifest in path if manifest.stage == "report"]
     # Reports are made side by side and end in any order; sort them as their checkpoints were made.
     reports.sort(key=lambda item: _trained_at(lineage, item[1]))
     return Summary(
         hops=[_hop(uri, manifest) for uri, manifest in path],
-        pass_rates=difficulty.pass_rates,
-        levels=difficulty.levels,
+        pass_rates=pass_rates,
+        levels=levels,
         scores=[score for uri, _ in reports for score in scores(artifact_name(uri), read_outcomes(uri))],
     )
 
@@ -87,10 +93,12 @@ def _rows(manifest: Manifest) -> int | None:
     return manifest.rows if any(file.rows is not None for file in manifest.files.values()) else None
 
 
-def _difficulty(uri: str, manifest: Manifest) -> list[DifficultyRecord]:
-    """The record of graded questions, or one per shard; none for other stages and for artifacts older than the record."""
+def _difficulty(uri: str, manifest: Manifest) -> DifficultyRecord | None:
+    """The record of graded questions, its shards added up; None for other stages and for artifacts older than the record."""
     names = [name for name in manifest.files if PurePosixPath(name).name == DifficultyRecord.FILE]
-    return [records.read(DifficultyRecord, uri, name) for name in names] if manifest.stage == "graded" else []
+    if manifest.stage != "graded" or not names:
+        return None
+    return added([records.read(DifficultyRecord, uri, name) for name in names])
 
 
 def print_summary(console: Console, uri: str) -> None:

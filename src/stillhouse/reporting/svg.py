@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 WIDTH = 860.0
-CHARACTER = 7.0
+CHARACTER = 7.5
 """Width of a character of text, about."""
 LABEL_CHARS = 44
 """Longest label on an axis; the middle of a longer one is left out."""

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import StageInputs
 from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category, PassThresholds
-from stillhouse.vocabulary.prompts import SUMMARY_PROMPT, Suffix, SystemPrompt, asked
+from stillhouse.vocabulary.prompts import SUMMARY_PROMPT, Suffix, SystemPrompt, question_prompt
 from stillhouse.vocabulary.rows import Message, Question
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
@@ -74,7 +74,7 @@ class Sampling(StageConfig):
 
     def prompt(self, question: Question) -> list[Message]:
         """The conversation that asks a question, with the system prompt and the suffix of its category."""
-        return asked(question.messages, question.category, self.system_prompt, self.suffix, self.suffixes)
+        return question_prompt(question.messages, question.category, self.system_prompt, self.suffix, self.suffixes)
 
 
 class Adaptive(StageConfig):

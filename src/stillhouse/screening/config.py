@@ -9,7 +9,7 @@ from pydantic import Field
 from stillhouse.execution.contract import StageInputs
 from stillhouse.vocabulary.settings import StageConfig
 
-PerplexityEngine = Literal["openai", "transformers", "vllm"]
+PerplexityEngine = Literal["transformers", "vllm"]
 
 
 class ScreenedConfig(StageConfig):

@@ -1,7 +1,7 @@
 """The process that verifies: requests on standard input, verdicts on standard output, one line of JSON each.
 
-``{"warm": category}`` loads that category's verifier: answered by ``{"ready": true}``, or ``{"failed": why}`` where an import
-failed. Started as ``python -m stillhouse.verification.worker TIMEOUT_S EXTENSIONS``, the latter a JSON object of verifiers by
+``{"warm": category}`` loads that category's verifier; the answer is ``{"ready": true}``, or ``{"failed": why}`` if it cannot be
+loaded. Started as ``python -m stillhouse.verification.worker TIMEOUT_S EXTENSIONS``; EXTENSIONS is a JSON object of verifiers by
 category.
 """
 

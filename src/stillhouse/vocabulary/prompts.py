@@ -48,11 +48,15 @@ def conversation(messages: Sequence[Message], system_prompt: SystemPrompt, suffi
     return [*head, *earlier, {"role": last["role"], "content": content}]
 
 
-def asked(
-    messages: Sequence[Message], category: str, system_prompt: SystemPrompt, suffix: Suffix, suffixes: Mapping[Category, Suffix]
+def question_prompt(
+    messages: Sequence[Message],
+    category: Category,
+    system_prompt: SystemPrompt,
+    suffix: Suffix,
+    suffixes: Mapping[Category, Suffix],
 ) -> list[Message]:
     """The conversation, with the suffix of the question's category if ``suffixes`` names it, else with ``suffix``."""
-    return conversation(messages, system_prompt, suffixes.get(category, suffix))  # type: ignore[call-overload]
+    return conversation(messages, system_prompt, suffixes.get(category, suffix))
 
 
 def previous_answer_prompt(question: str, answer: str) -> str:

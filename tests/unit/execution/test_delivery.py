@@ -7,7 +7,7 @@ import pytest
 from stillhouse.execution import delivery as deliveries
 from stillhouse.execution.delivery import Delivery, deliver, deliver_abandoned
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused
-from stillhouse.execution.spool import Spool
+from stillhouse.execution.run_spool import RunSpool
 
 HEADER = {"kind": "run", "execution": "e1", "server": "http://a"}
 
@@ -48,7 +48,7 @@ class Server:
 @pytest.fixture
 def spool(monkeypatch, tmp_path):
     monkeypatch.setenv("STILLHOUSE_SPOOL", str(tmp_path))
-    made = Spool(tmp_path / "e1.jsonl", dict(HEADER))
+    made = RunSpool(tmp_path / "e1.jsonl", dict(HEADER))
     for step in range(3):
         made.append({"kind": "metrics", "step": step})
     made.append({"kind": "params"})
@@ -59,7 +59,7 @@ def spool(monkeypatch, tmp_path):
 EVERYTHING = [("metrics", 1), ("metrics", 2), ("metrics", 3), ("params", 4), ("metrics", 5)]
 
 
-def sent(spool: Spool, server: Server) -> bool:
+def sent(spool: RunSpool, server: Server) -> bool:
     delivery = Delivery(spool, server, "http://a")
     delivery.start()
     return delivery.finish(30)

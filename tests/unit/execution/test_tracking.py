@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -18,7 +19,7 @@ from stillhouse.execution.execute import execute
 from stillhouse.vocabulary.rows import Question
 from tests.unit import toy_stage
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 LINKS = {"questions": [Link(uri="file:///root/questions/toy/1", fingerprint="f1")]}
 
 
@@ -190,6 +191,45 @@ def test_run_server_away_from_start_to_end_the_block_runs_and_its_numbers_wait(s
     assert "records wait in" in said
     assert "`stillhouse sync`" in said
     assert "h0rse" not in said + "".join(path.read_text() for path in spooled.glob("*.jsonl"))
+
+
+class Faulty(BaseHTTPRequestHandler):
+    """A server in trouble: it answers 500, hangs, or closes the connection."""
+
+    def do_GET(self) -> None:
+        if self.server.fault == "500":
+            self.send_error(500, "database is locked")
+        elif self.server.fault == "hangs":
+            self.server.released.wait(60)
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.mark.parametrize("fault", ["500", "hangs", "closes"])
+def test_run_server_in_trouble_neither_slows_nor_stops_the_block(spooled, monkeypatch, fault):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Faulty)
+    server.fault, server.released = fault, threading.Event()
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setattr(tracking, "START_S", 0.1)
+    with tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+        begun = time.monotonic()
+        for step in range(1000):
+            run.log({"loss": 0.5}, step)
+        spent = time.monotonic() - begun
+    server.released.set()
+    server.shutdown()
+    server.server_close()
+    serving.join()
+    assert spent < 20  # waiting for one request a step would take 1000
+    text = next(spooled.glob("*.jsonl")).read_text()
+    assert text.count('"loss"') == 1000
+    assert text.splitlines()[-1].startswith('{"n":1001,"kind":"end","status":"FINISHED"')
 
 
 def test_run_server_away_the_block_error_is_what_is_raised(spooled):

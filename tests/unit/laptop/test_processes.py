@@ -122,6 +122,26 @@ def test_stop_ends_what_was_left_by_a_service_that_was_killed_and_started_again(
     assert all(ended(each) for each in (child, again, its_child))
 
 
+def test_remains_of_a_killed_service_are_ended_and_a_running_one_is_spared(machine, launch):
+    process, child = launch("titled")
+    processes.end_remains(machine, "one")
+    assert not ended(process)
+    process.kill()
+    process.wait(5)
+    processes.end_remains(machine, "one")
+    assert ended(child)
+
+
+def test_remains_of_a_killed_service_that_nobody_waited_for_are_ended(machine, launch):
+    """As `make demo` sees it: the service was its own child, and is a zombie now."""
+    process, child = launch("titled")
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert processes.find(machine, "one") is None
+    processes.end_remains(machine, "one")
+    assert ended(child)
+
+
 def test_stop_spares_a_session_of_another_boot(machine, launch):
     process, child = launch("titled")
     process.kill()

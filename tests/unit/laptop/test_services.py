@@ -50,9 +50,10 @@ def test_start_port_in_use_is_refused_with_port_service_and_variable(machine, in
     assert "MLFLOW_PORT" in said
 
 
-def test_start_port_of_a_part_of_the_s3_server_in_use_is_refused(machine, installed, listener):
-    said = refusal(Laptop("s3", machine.home, {"AIRFLOW_PORT": 0, "MLFLOW_PORT": 0, "S3_PORT": listener - 3}))
-    assert f"port {listener} is in use, s3 needs it" in said
+def test_start_port_of_a_part_of_the_s3_server_in_use_is_refused(machine, installed, monkeypatch):
+    monkeypatch.setattr(services, "_taken", lambda port: port == 9003)
+    said = refusal(Laptop("s3", machine.home, {"AIRFLOW_PORT": 0, "MLFLOW_PORT": 0, "S3_PORT": 9000}))
+    assert "port 9003 is in use, s3 needs it" in said
     assert "S3_PORT" in said
 
 

@@ -41,6 +41,15 @@ def test_service_that_died_is_named_and_started_again(machine, one):
     assert processes.find(machine, "one") is not None
 
 
+@pytest.mark.parametrize(("name", "freed"), [("mlflow", ["mlflow"]), ("scheduler", [])])
+def test_service_that_listens_is_started_where_nothing_of_it_is_left(machine, monkeypatch, name, freed):
+    calls: list[str] = []
+    monkeypatch.setattr(processes, "end_remains", lambda laptop, name: calls.append(name))
+    monkeypatch.setattr(processes, "start", lambda laptop, service: calls.append(f"start {service.name}"))
+    services.start_one(machine, name)
+    assert calls == [*freed, f"start {name}"]
+
+
 def test_call_that_fails_while_a_service_starts_again_is_made_again_later(machine, one):
     supervisor = Supervisor(machine, print)
     kill(machine)

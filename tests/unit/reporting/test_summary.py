@@ -72,6 +72,21 @@ def test_collect_graded_in_shards_adds_their_counts(tmp_path):
     assert summary.levels == {"1": 7, "none": 1}
 
 
+def test_collect_difficulty_is_that_of_the_questions_graded_last(tmp_path):
+    before = DifficultyRecord(pass_rates={"small": {"0": 9}, "gone": {"1": 1}}, levels={"1": 9})
+    after = DifficultyRecord(pass_rates={"small": {"0": 2}}, levels={"1": 2})
+    uris = [
+        publish(tmp_path, "graded", name, minute, records=[record]) for name, minute, record in (("b", 2, after), ("a", 1, before))
+    ]
+    summary = collect(uris)
+    assert (summary.pass_rates, summary.levels) == ({"small": {"0": 2}, "gone": {"1": 1}}, {"1": 2})
+
+
+def test_collect_graded_without_a_record_has_no_difficulty(tmp_path):
+    summary = collect([publish(tmp_path, "graded", "old", 1)])
+    assert (summary.pass_rates, summary.levels) == ({}, {})
+
+
 def test_collect_report_of_another_release_is_one_clear_error(tmp_path):
     last, _, _ = publish_run(tmp_path)
     (tmp_path / "report" / "toy-1" / "demo" / "outcomes.json").write_text('{"arithmetic": {}}')

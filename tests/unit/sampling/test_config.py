@@ -43,7 +43,7 @@ def test_engine_of_the_user_s_own_is_pinned_and_loaded(echo):
 
 
 def test_engine_that_is_no_class_with_a_method_sample_is_refused_and_not_called(echo):
-    for name in ("echo_engine:nothing", "runpy:run_path", "subprocess:Popen"):
+    for name in ("echo_engine:nothing", "shutil:rmtree", "subprocess:Popen"):
         with pytest.raises(BadConfig, match=r"is not a class with a method sample; see stillhouse\.sampling\.engine\.Engine"):
             engines.load(Sampling(engine=name), "model")
 

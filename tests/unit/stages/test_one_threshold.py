@@ -48,7 +48,7 @@ def test_verified_with_a_lowered_threshold_is_what_graded_selected_and_rl_go_by(
     assert chosen == [("sft_1", 0.5, 0.4)] * 4 + [("sft_1", 1.0, 0.4), ("rl_1", None, 0.4)]
 
     asked = questions_of("rl_1", paths["selected"], paths["questions"])
-    rewards = Rewards(asked, 5, thresholds=thresholds_of("rl_1", paths["selected"]))
-    rewards._pool = SimpleNamespace(verify=lambda requests: [Verdict("partial", 0.5, "toy") for _ in requests])
+    scorer = SimpleNamespace(score=lambda questions, responses: [Verdict("partial", 0.5, "toy") for _ in responses])
+    rewards = Rewards(asked, scorer, thresholds=thresholds_of("rl_1", paths["selected"]))
     assert rewards(completions=[[{"content": "five six"}]], question_id=[ASKED.question_id]) == [0.5]
     assert rewards.outcomes == {ASKED.question_id: [1, 1]}

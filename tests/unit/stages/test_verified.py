@@ -173,3 +173,35 @@ def test_verified_shards_are_disjoint_and_together_the_whole(tmp_path):
     write(tmp_path, [testing.response(each) for each in ASKED])
     found = [row.question_id for index in range(2) for row in run(tmp_path, shard=Shard(index, 2))[1]]
     assert sorted(found) == sorted(each.question_id for each in ASKED)
+
+
+OWN_RULE = """
+from stillhouse.verification.verdict import Verdict
+from stillhouse.verification.verifier import Verifier
+
+
+class SameText(Verifier):
+    method = "same text"
+
+    def fast_path(self, request):
+        return Verdict("correct", 5.0, self.method) if request.answer == request.reference else super().fast_path(request)
+
+    def verify(self, request):
+        return Verdict("wrong", 0.0, self.method)
+"""
+
+
+def test_verified_verifier_of_the_user_s_own_needs_no_judge_and_its_version_decides_what_is_reused(tmp_path, monkeypatch):
+    module = tmp_path / "own_rule.py"
+    module.write_text(OWN_RULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    asked = [testing.question("Sky", "blue", category="science"), testing.question("Sea", "blue", category="science")]
+    write(tmp_path, [testing.response(asked[0]), testing.response(asked[1], "green")], asked)
+    config = {"verifiers": {"science": "own_rule:SameText"}, "timeout_s": 20}
+    first, found = run(tmp_path, config)
+    assert [(row.kind, row.passed, row.method) for row in found] == [("correct", True, "same text"), ("wrong", False, "same text")]
+    tables.write(tmp_path / "earlier", found, Verified)
+    assert (first.metrics["n_reused"], run(tmp_path, config, previous=tmp_path / "earlier")[0].metrics["n_reused"]) == (0, 2)
+    module.write_text(f"{OWN_RULE}\n# another version\n")
+    assert run(tmp_path, config, previous=tmp_path / "earlier")[0].metrics["n_reused"] == 0

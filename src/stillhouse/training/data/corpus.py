@@ -27,7 +27,7 @@ from stillhouse.execution.contract import StageInputs
 from stillhouse.training.data.tokens import IGNORED, TokenisedExample, tokenised
 from stillhouse.training.sft.config import SftConfig
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.prompts import asked
+from stillhouse.vocabulary.prompts import question_prompt
 from stillhouse.vocabulary.rows import Dropped, Selected
 
 FEW = 20_000
@@ -180,7 +180,7 @@ def _tokenise_part(
 
     def fitting() -> Iterator[TokenisedExample]:
         for example in examples([path], config.split):
-            prompt = asked(example.messages[:-1], example.category, config.system_prompt, config.suffix, config.suffixes)
+            prompt = question_prompt(example.messages[:-1], example.category, config.system_prompt, config.suffix, config.suffixes)
             tokens = tokenised([*prompt, example.messages[-1]], tokenizer, config.loss_on)
             if len(tokens.ids) > limit:
                 too_long.append(rows.dropped(example, "too_long", f"{len(tokens.ids)} tokens"))

@@ -10,7 +10,7 @@ from stillhouse.errors import NothingToDo
 from stillhouse.training.rl import curriculum
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.prompts import asked
+from stillhouse.vocabulary.prompts import question_prompt
 from stillhouse.vocabulary.rows import Dropped, Message, Question
 
 
@@ -64,7 +64,7 @@ def question_order(config: RlConfig, prompts: Mapping[str, RolloutPrompt], asked
 
 
 def _prompt(config: RlConfig, question: Question, tokenizer: PreTrainedTokenizerBase) -> RolloutPrompt:
-    messages = asked(question.messages, question.category, config.system_prompt, config.suffix, config.suffixes)
+    messages = question_prompt(question.messages, question.category, config.system_prompt, config.suffix, config.suffixes)
     return RolloutPrompt(question, messages, len(token_ids(tokenizer, messages)))
 
 

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stillhouse import __main__, stages
+from stillhouse import stages
 from stillhouse.errors import RankLost, StillhouseError, one_line
-from stillhouse.execution import processes, tracking
+from stillhouse.execution import exits, processes, tracking
 from stillhouse.execution.execute import execute
 
 
@@ -50,7 +50,7 @@ def run(plan: dict, pids: list[int]) -> None:
     try:
         execute(stage, stage.Config.model_validate(plan["config"]), plan["inputs"], plan["output"], ranks=True)
     except RankLost as error:
-        __main__._leave(one_line(error))
+        exits.leave(one_line(error))
     except StillhouseError as error:
         said = {"error": one_line(error)}
     if processes.rank() == 0:
@@ -61,7 +61,7 @@ def run(plan: dict, pids: list[int]) -> None:
 if __name__ == "__main__":
     # Every training has all garbage collected: over the many objects of what is imported, that would take most of its time.
     gc.disable()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, exits.preempt)
     everyone = processes.gathered(os.getpid())
     for each in json.loads(sys.argv[1]):
         run(each, everyone)

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from stillhouse.execution import environment
+
 LIMIT_BYTES = 64 * 2**20
 """Bytes of one run's file. Beyond, records that were sent go first, then every second of the oldest metrics that were not."""
 DIRECTORY_NAME = ".stillhouse-spool"
@@ -24,8 +26,8 @@ Record = dict[str, Any]
 
 def directory() -> Path:
     """Where the spools of this machine lie: ``STILLHOUSE_SPOOL``, else below the scratch directory. Created for this user alone."""
-    named = os.environ.get("STILLHOUSE_SPOOL")
-    scratch = Path(os.environ.get("STILLHOUSE_SCRATCH") or tempfile.gettempdir())
+    named = environment.text("STILLHOUSE_SPOOL")
+    scratch = Path(environment.text("STILLHOUSE_SCRATCH") or tempfile.gettempdir())
     path = Path(named) if named else scratch / f"{DIRECTORY_NAME}-{os.getuid()}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.stat().st_uid != os.getuid():
@@ -34,7 +36,7 @@ def directory() -> Path:
     return path
 
 
-class Spool:
+class RunSpool:
     """The spool of one run. Any thread may ``append``; one thread takes the ``waiting`` records and marks them ``sent``."""
 
     def __init__(self, path: Path, header: Record | None = None, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -177,11 +179,11 @@ class Spool:
         self._start, self._next = 0, (0, 0)
 
 
-def abandoned(server: str) -> Iterator[Spool]:
+def abandoned(server: str) -> Iterator[RunSpool]:
     """The spools for this server whose writers are gone, oldest first, each taken over. Damaged ones are left where they are."""
     for path in sorted(directory().glob("*.jsonl"), key=lambda each: each.stat().st_mtime if each.exists() else 0.0):
         try:
-            spool = Spool(path)
+            spool = RunSpool(path)
         except (BlockingIOError, FileNotFoundError):
             continue  # its writer lives, or another process has just sent it
         except ValueError:

@@ -3,8 +3,8 @@ import random
 
 import pytest
 
-from stillhouse.execution import spool as spools
-from stillhouse.execution.spool import Spool
+from stillhouse.execution import run_spool as spools
+from stillhouse.execution.run_spool import RunSpool
 
 HEADER = {"kind": "run", "execution": "e1", "server": "http://a"}
 
@@ -19,14 +19,14 @@ def metric(step: int) -> dict:
     return {"kind": "metrics", "at": 1, "step": step, "values": {"loss": 0.5}}
 
 
-def filled(path, n: int, limit_bytes: int = spools.LIMIT_BYTES) -> Spool:
-    spool = Spool(path, dict(HEADER), limit_bytes)
+def filled(path, n: int, limit_bytes: int = spools.LIMIT_BYTES) -> RunSpool:
+    spool = RunSpool(path, dict(HEADER), limit_bytes)
     for step in range(n):
         spool.append(metric(step))
     return spool
 
 
-def steps(spool: Spool, most: int = 10**6) -> list[int]:
+def steps(spool: RunSpool, most: int = 10**6) -> list[int]:
     return [record["step"] for record in spool.waiting(most) if record["kind"] == "metrics"]
 
 
@@ -50,7 +50,7 @@ def test_spool_of_a_killed_writer_goes_on_where_the_server_stopped(directory):
     spool.close()
     with (directory / "a.jsonl").open("ab") as file:
         file.write(b'{"n":6,"kind":"metr')  # killed while it wrote
-    again = Spool(directory / "a.jsonl")
+    again = RunSpool(directory / "a.jsonl")
     assert (again.header["run_id"], steps(again)) == ("run-7", [3, 4])
     again.append(metric(9))
     assert steps(again) == [3, 4, 9]
@@ -63,9 +63,9 @@ def test_spool_cut_at_any_byte_loses_its_end_alone(directory, cut):
     (directory / "a.jsonl").write_bytes(data[:-cut] if cut else data)
     if data[: -cut or None].count(b"\n") == 0:
         with pytest.raises(ValueError, match="not a spool"):
-            Spool(directory / "a.jsonl")
+            RunSpool(directory / "a.jsonl")
         return
-    found = steps(Spool(directory / "a.jsonl"))
+    found = steps(RunSpool(directory / "a.jsonl"))
     assert found == list(range(len(found)))
 
 
@@ -82,7 +82,7 @@ def test_abandoned_is_of_this_server_and_not_of_a_living_writer(directory):
 
 
 def test_bound_what_was_sent_goes_first_and_nothing_is_thinned(directory):
-    spool = Spool(directory / "a.jsonl", dict(HEADER), 20_000)
+    spool = RunSpool(directory / "a.jsonl", dict(HEADER), 20_000)
     for step in range(2000):
         spool.append(metric(step))
         spool.sent(step + 1)
@@ -92,7 +92,7 @@ def test_bound_what_was_sent_goes_first_and_nothing_is_thinned(directory):
 
 
 def test_bound_the_oldest_metrics_are_thinned_and_counted_and_nothing_else_is_dropped(directory):
-    spool = Spool(directory / "a.jsonl", dict(HEADER), 40_000)
+    spool = RunSpool(directory / "a.jsonl", dict(HEADER), 40_000)
     spool.append({"kind": "params", "values": {"a": "1"}})
     for step in range(3000):
         spool.append(metric(step))
@@ -109,7 +109,7 @@ def test_bound_the_oldest_metrics_are_thinned_and_counted_and_nothing_else_is_dr
 
 def test_random_appends_sends_and_kills_neither_lose_nor_double_a_record(directory):
     draw, got, step = random.Random(0), [], 0
-    spool = Spool(directory / "a.jsonl", dict(HEADER), 3000)
+    spool = RunSpool(directory / "a.jsonl", dict(HEADER), 3000)
     for _ in range(400):
         action = draw.choice(["append", "append", "send", "kill"])
         if action == "append" and len(spool.waiting(10**6)) < 15:  # below half the limit nothing is thinned
@@ -120,7 +120,7 @@ def test_random_appends_sends_and_kills_neither_lose_nor_double_a_record(directo
             spool.sent(records[-1]["n"])
         elif action == "kill":
             spool.close()
-            spool = Spool(directory / "a.jsonl", limit_bytes=3000)
+            spool = RunSpool(directory / "a.jsonl", limit_bytes=3000)
     assert got + steps(spool) == list(range(step))
     assert step > 50
 
