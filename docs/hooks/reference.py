@@ -22,7 +22,7 @@ LONGEST_DEFAULT = 70
 """Characters of a default that the table shows."""
 API_MARK = "<!-- the functions of stillhouse.__all__ -->"
 BOUNDS = {
-    "ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "at least {} items", "max_length": "at most {} items",
+    "ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "length ≥ {}", "max_length": "length ≤ {}",
 }  # fmt: skip
 
 
