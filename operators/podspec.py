@@ -29,6 +29,7 @@ PASSED_ON = (
     "STILLHOUSE_TENSOR_PARALLEL", "STILLHOUSE_MAX_MODEL_LEN", "STILLHOUSE_CONCURRENCY", "STILLHOUSE_OUTAGE_S",
     "STILLHOUSE_REQUEST_TIMEOUT_S", "STILLHOUSE_BATCH_ROWS", "STILLHOUSE_GPUS", "STILLHOUSE_ISOLATION",
     "STILLHOUSE_SPOOL", "STILLHOUSE_TRACKING_PATIENCE_S",
+    "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S",
 )  # fmt: skip
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"

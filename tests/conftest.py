@@ -42,11 +42,11 @@ def s3_environment(tmp_path_factory) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def s3_root(s3_environment, monkeypatch, request) -> str:
     """A root URI on the session's S3 server that only this test uses."""
-    from stillhouse.artifacts import store
+    from stillhouse.artifacts import s3
 
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
-    store._s3.cache_clear()
+    s3._s3.cache_clear()
     return f"s3://{BUCKET}/{abs(hash(request.node.nodeid))}"
 
 

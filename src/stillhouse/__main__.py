@@ -11,14 +11,14 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from stillhouse import stages
-from stillhouse.errors import TRY_AGAIN, BadConfig, Preempted, RankLost, StillhouseError, one_line
+from stillhouse.errors import TRY_AGAIN, BadConfig, DamagedArtifact, Preempted, RankLost, StillhouseError, one_line
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
 
 INTERRUPTED, TERMINATED = 130, 143
 """What shells return for SIGINT, as typer does, and for SIGTERM."""
 GO_ON = "a finished part is kept, run the same command again to go on"
-COMMANDS = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary", "sync"}
+COMMANDS = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary", "sync", "verify-artifact"}
 
 
 class _Commands(TyperGroup):
@@ -207,6 +207,23 @@ def lineage(uri: Annotated[str, typer.Argument(help="an artifact, or models:/NAM
         again = " (above)" if link in seen else ""
         _out.print(f"{'  ' * depth}{label}{link} · {facts}{again}", style=None if manifest else "red")
         seen.add(link)
+
+
+@app.command("verify-artifact")
+def verify_artifact(
+    uri: Annotated[str, typer.Argument(help="an artifact", metavar="URI")],
+    deep: Annotated[bool, typer.Option("--deep", help="check all that it was made of, too")] = False,
+) -> None:
+    """Check every file of an artifact against its manifest: size, sha256, rows."""
+    from stillhouse.artifacts.integrity import problems
+
+    damaged = 0
+    for artifact, problem in problems(uri, deep=deep):
+        damaged += problem is not None
+        _out.print(f"{artifact}: {problem or 'sound'}", markup=False, style="red" if problem else None)
+    if damaged:
+        msg = f"{damaged} artifacts are damaged; restore their files, or make them again under another version"
+        raise DamagedArtifact(msg)
 
 
 @app.command()

@@ -4,8 +4,11 @@
     ├── BadConfig        a recipe, a flag or a config value is wrong
     ├── MissingInput     an input has no manifest, or a file it should have is gone
     ├── StaleOutput      the output holds a result of another fingerprint
+    ├── LeaseLost        another process took over the output while this one was paused or cut off
+    ├── DamagedArtifact  a manifest or a file is not what was published
     ├── BadRows          rows do not have the columns, types or keys of the contract
-    ├── StoreFailed      the store refused or could not be reached
+    ├── StoreFailed      the store failed or could not be reached
+    ├── StoreRefused     the store does not know the credentials or the bucket, or forbids the request
     ├── EngineFailed     a model or its engine could not be loaded or run
     ├── RankLost         another process of the same training is gone
     ├── TrackingFailed   the MLflow server could not be reached, or refused a request
@@ -46,14 +49,28 @@ class StaleOutput(StillhouseError):
     """The output already holds a result with another fingerprint."""
 
 
+class LeaseLost(StillhouseError):
+    """Another process took over the output while this one was paused or could not reach the store."""
+
+    exit_code = TRY_AGAIN
+
+
+class DamagedArtifact(StillhouseError):
+    """A manifest or a file of an artifact is not what was published, or must not be trusted."""
+
+
 class BadRows(StillhouseError):
     """Rows do not follow the contract in ``rows.py``."""
 
 
 class StoreFailed(StillhouseError):
-    """The artifact store refused a request or could not be reached."""
+    """The artifact store failed or could not be reached."""
 
     exit_code = TRY_AGAIN
+
+
+class StoreRefused(StillhouseError):
+    """The artifact store does not know the credentials or the bucket, or forbids the request: trying again would not help."""
 
 
 class EngineFailed(StillhouseError):

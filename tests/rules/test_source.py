@@ -80,7 +80,7 @@ def test_control_side_imports_of_stillhouse_only_what_it_may(top):
 def test_seam_library_is_imported_at_its_seam_alone(name):
     allowed = {
         "mlflow": {"src/stillhouse/execution/mlflow_runs.py", "src/stillhouse/execution/mlflow_models.py"},
-        "boto3": {"src/stillhouse/artifacts/store.py"},
+        "boto3": {"src/stillhouse/artifacts/s3.py"},
     }[name]
     users = {relative(path) for path in (ROOT / "src").rglob("*.py") if any(each.split(".")[0] == name for each in imported(path))}
     assert users == allowed

@@ -11,7 +11,7 @@ from stillhouse.vocabulary.rows import Selected
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
-    "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1", "STILLHOUSE_STORE_PATIENCE_S": "2", "MLFLOW_DISABLE_TELEMETRY": "true",
 }  # fmt: skip
 # Here too: libraries read some of these when they are imported, which may be before the first test.
 os.environ.update(ENVIRONMENT)

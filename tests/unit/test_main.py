@@ -297,3 +297,14 @@ def test_error_reaches_the_termination_log(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         __main__.main()
     assert log.read_text() == capsys.readouterr().err.removeprefix("error: ").rstrip()
+
+
+def test_verify_artifact_says_what_is_damaged(tmp_path):
+    uri = f"{tmp_path}/questions/toy/1"
+    testing.publish(testing.questions(3), Question, uri)
+    assert "1: sound" in stillhouse("verify-artifact", uri, "--deep").stdout
+    part = next((tmp_path / "questions" / "toy" / "1").glob("part-*"))
+    part.write_bytes(part.read_bytes()[:-1] + b"x")
+    assert (
+        error_of("verify-artifact", uri) == "1 artifacts are damaged; restore their files, or make them again under another version"
+    )

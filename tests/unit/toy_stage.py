@@ -40,8 +40,9 @@ def run(config: Config, inputs: Inputs) -> Outputs:
     if carried:
         done = {row.question_id for row in tables.read(inputs.output, Question)}
     mine = [row for row in tables.read(inputs.questions, Question) if inputs.shard.holds(row.question_id)]
+    first = 1 + max((int(path.stem.removeprefix("part-")) for path in carried), default=-1)
     for number, row in enumerate(row for row in mine if row.question_id not in done):
-        path = inputs.output / f"part-{len(carried) + number:05d}.parquet"
+        path = inputs.output / f"part-{first + number:05d}.parquet"
         tables.write_part(path, [row], Question)
         inputs.publish_part(path)
         if os.environ.get("KILL_AFTER") == str(number + 1):

@@ -13,34 +13,38 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stillhouse.artifacts import store
-from stillhouse.errors import MissingInput, StaleOutput, StoreFailed
+from stillhouse.artifacts import naming, store
+from stillhouse.errors import DamagedArtifact, MissingInput, StaleOutput, StoreFailed
 
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
 
 
-class _Frozen(BaseModel):
+class StoredModel(BaseModel):
+    """What is kept in a store as JSON."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Link(_Frozen):
+class Link(StoredModel):
     """An input: where it lies and what it was."""
 
     uri: str
     fingerprint: str
 
 
-class File(_Frozen):
+class File(StoredModel):
     """One published file."""
 
     sha256: str
     bytes: int
     rows: int | None = None
-    """Rows, where the file is Parquet."""
+    """Rows of a Parquet file."""
+    stored: str | None = None
+    """Its name in the store, if that is another one: parts carry the attempt that wrote them."""
 
 
-class Provenance(_Frozen):
+class Provenance(StoredModel):
     """How the artifact came to be. Never part of a fingerprint."""
 
     commit: str
@@ -52,7 +56,7 @@ class Provenance(_Frozen):
     mlflow_run_id: str | None = None
 
 
-class Manifest(_Frozen):
+class Manifest(StoredModel):
     """The record of one published output of a stage."""
 
     stage: str
@@ -70,8 +74,13 @@ class Manifest(_Frozen):
     provenance: Provenance
 
     @property
+    def stored(self) -> dict[str, str]:
+        """The name in the store of every file, by its name."""
+        return {name: file.stored or name for name, file in self.files.items()}
+
+    @property
     def rows(self) -> int:
-        """Rows passed on; tables of evidence beside the parts are none."""
+        """Rows passed on, without those of ``dropped/`` and of tables of evidence."""
         parts = (name for name in self.files if name.rsplit("/", 1)[-1].startswith("part-") and "dropped/" not in name)
         return sum(self.files[name].rows or 0 for name in parts)
 
@@ -111,60 +120,121 @@ def fingerprint(stage: str, schema_version: int, config: Mapping[str, Any], inpu
 
 
 def find(uri: str) -> Manifest | None:
-    """The manifest of the artifact at ``uri``, None if nothing is published there. Raises StoreFailed if unreadable."""
+    """The manifest of the artifact at ``uri``, None if nothing is published there.
+
+    Raises DamagedArtifact for a manifest that was edited, is torn, or names files outside the artifact.
+    """
     data = store.store_of(uri).read(store.join(store.absolute(uri), MANIFEST))
-    if data is None:
-        return None
+    return None if data is None else _parsed(data, uri)
+
+
+def serialised(manifest: Manifest) -> bytes:
+    """The manifest as it is published: JSON with its own digest."""
+    document = json.loads(manifest.model_dump_json())
+    return json.dumps({**document, "digest": _digest(document)}, indent=1).encode()
+
+
+def _parsed(data: bytes, uri: str) -> Manifest:
     try:
-        return Manifest.model_validate_json(data)
-    except ValidationError as error:
-        msg = f"{uri}/{MANIFEST} is not a manifest ({error.error_count()} errors); was it edited? publish under another version"
-        raise StoreFailed(msg) from error
+        document = json.loads(data, object_pairs_hook=_unique)
+        digest = document.pop("digest", None)
+        manifest = Manifest.model_validate(document)
+    except (ValueError, TypeError, AttributeError) as error:
+        count = f"{error.error_count()} errors" if isinstance(error, ValidationError) else " ".join(str(error).split())[:200]
+        msg = f"{uri}/{MANIFEST} is not a manifest ({count}); was it edited? make the artifact again, under another version"
+        raise DamagedArtifact(msg) from error
+    if digest is None:
+        msg = f"{uri}/{MANIFEST} has no digest: it was made by an earlier version; make the artifact again, under another version"
+        raise DamagedArtifact(msg)
+    if digest != (expected := _digest(document)):
+        msg = (
+            f"{uri}/{MANIFEST} was edited or damaged: its digest is {str(digest)[:16]}, its content has {expected[:16]}; "
+            "restore the file, or make the artifact again under another version"
+        )
+        raise DamagedArtifact(msg)
+    naming.check(manifest.files, uri)
+    naming.check(manifest.stored.values(), uri)
+    return manifest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError for a name that stands in it twice."""
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        twice = next(name for name in names if sum(name == other for other, _ in pairs) > 1)
+        msg = f"{twice!r} stands in it twice"
+        raise ValueError(msg)
+    return names
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    """The sha256 over a manifest's content, whatever the order and spacing of its JSON."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def load(uri: str, name: str = "artifact") -> Manifest:
-    """The manifest at ``uri``. Raises MissingInput if nothing is published there."""
-    found = find(uri)
-    if found is None:
+    """The manifest at ``uri``. Raises MissingInput if nothing is published there, DamagedArtifact as ``find``."""
+    manifest = find(uri)
+    if manifest is None:
         msg = f"{name} {uri} has no {MANIFEST}: nothing is published there; check the URI, or run the stage that makes it"
         raise MissingInput(msg)
-    return found
+    return manifest
 
 
 def published(uri: str, fingerprint: str) -> Manifest | None:
-    """The manifest at ``uri`` if it has this fingerprint, None if there is none. Raises StaleOutput on another one."""
-    found = find(uri)
-    if found is not None and found.fingerprint != fingerprint:
+    """The manifest at ``uri`` if it has this fingerprint, None if there is none. Raises StaleOutput for another one."""
+    manifest = find(uri)
+    if manifest is not None and manifest.fingerprint != fingerprint:
         msg = (
-            f"{uri} holds fingerprint {found.fingerprint}, this config and these inputs make {fingerprint}; "
+            f"{uri} holds fingerprint {manifest.fingerprint}, this config and these inputs make {fingerprint}; "
             "nothing was overwritten: choose another version in --output"
         )
         raise StaleOutput(msg)
-    return found
+    return manifest
 
 
 def publish(uri: str, manifest: Manifest) -> None:
     """Write the manifest, last, and move the ``latest.json`` pointer beside the versions.
 
-    Raises store.AlreadyThere if another writer published first.
+    Raises store.AlreadyThere if another writer published first; a reply that was lost on the way is no other writer.
     """
-    target = store.store_of(uri)
-    data = manifest.model_dump_json(indent=1).encode()
-    target.write(store.join(uri, MANIFEST), data, only_if_absent=True)
+    store.store_of(uri).write(store.join(uri, MANIFEST), serialised(manifest), only_if_absent=True)
+    point(uri, manifest)
+
+
+def point(uri: str, manifest: Manifest) -> None:
+    """Have ``latest.json`` beside the versions name this one, unless it names one that was published later.
+
+    A shard has no versions of its own. A pointer that was not written, because the store failed just then, is made up for here.
+    """
+    parent = uri.rsplit("/", 1)[0]
+    if parent.endswith("/shards"):
+        return
+    place = store.join(parent, LATEST)
+    if _pointed_at(place) > manifest.provenance.finished:
+        return
     pointer = {"uri": uri, "fingerprint": manifest.fingerprint, "published": datetime.now(UTC).isoformat()}
-    target.write(store.join(uri.rsplit("/", 1)[0], LATEST), json.dumps(pointer).encode())
+    store.store_of(uri).write(place, json.dumps(pointer).encode())
+
+
+def _pointed_at(place: str) -> datetime:
+    """When the pointer was written; long ago if there is none that can be read."""
+    try:
+        return datetime.fromisoformat(json.loads(store.store_of(place).read(place) or b"{}")["published"])
+    except (ValueError, KeyError, TypeError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def latest(uri: str) -> str | None:
-    """The version published last beside ``uri``, by the pointer there; None where there is none yet. Raises StoreFailed."""
+    """The version published last beside ``uri``, by the pointer there; None if there is none yet. Raises StoreFailed."""
     pointer = store.join(store.absolute(uri).rsplit("/", 1)[0], LATEST)
     data = store.store_of(pointer).read(pointer)
     if data is None:
         return None
     try:
         return str(json.loads(data)["uri"])
-    except (ValueError, KeyError) as error:
-        msg = f"{pointer} is no pointer to a version ({error!r}); remove it, the next published version writes it anew"
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{pointer} does not point to a version ({error!r}); remove it: the next published version writes it again"
         raise StoreFailed(msg) from error
 
 
@@ -175,14 +245,14 @@ def lineage(uri: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
     """
     seen: set[str] = set()
 
-    def walk(depth: int, name: str, link: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
-        found = find(link)
-        yield depth, name, link, found
-        if found is None or link in seen:
+    def walk(depth: int, name: str, artifact: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
+        manifest = find(artifact)
+        yield depth, name, artifact, manifest
+        if manifest is None or artifact in seen:
             return
-        seen.add(link)
-        for input_name, links in found.inputs.items():
-            for each in links:
-                yield from walk(depth + 1, input_name, each.uri)
+        seen.add(artifact)
+        for input_name, links in manifest.inputs.items():
+            for link in links:
+                yield from walk(depth + 1, input_name, link.uri)
 
     yield from walk(0, "", store.absolute(uri))

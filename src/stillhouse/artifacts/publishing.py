@@ -1,130 +1,149 @@
 """What lies at an output's URI: parts while the stage runs, then all of its files, then the manifest that makes them count."""
 
-import hashlib
-import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from stillhouse.artifacts import claiming, naming, store
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts import store
-from stillhouse.artifacts.manifest import File, Manifest
-from stillhouse.errors import MissingInput, StaleOutput
+from stillhouse.artifacts.digests import sha256
+from stillhouse.artifacts.lease import Lease, is_claim
+from stillhouse.artifacts.manifest import MANIFEST, File, Manifest
+from stillhouse.errors import LeaseLost
 
-CLAIM = "claim.json"
-"""Says whose parts lie in an output that has no manifest yet."""
-
-
-class Claim(BaseModel):
-    """What the parts at an output's URI are made of."""
-
-    model_config = ConfigDict(frozen=True)
-
-    fingerprint: str
-    config: dict[str, Any]
-    inputs: dict[str, list[str]]
-    """Fingerprints by the input's name."""
-
-    def differences(self, before: "Claim") -> str:
-        """What is not as it was before, in words."""
-        fields = [name for name in {**before.config, **self.config} if before.config.get(name) != self.config.get(name)]
-        said = [f"{name} was {before.config.get(name)!r}, is {self.config.get(name)!r}" for name in fields]
-        inputs = sorted(name for name in {**before.inputs, **self.inputs} if before.inputs.get(name) != self.inputs.get(name))
-        return "; ".join(said + [f"another input {name}" for name in inputs]) or "another version of the stage"
+RESUMED = "resume/"
+"""Files below are published on the way, like parts, and carry the attempt in their names."""
 
 
-def claim(uri: str, own: Claim, *, resume: bool = False) -> list[str]:
-    """The names of the parts that an earlier try of the same fingerprint left; those of another fingerprint are removed.
+@dataclass
+class Publisher:
+    """What one process publishes of an attempt. With several ranks, rank 0 holds the lease, and the others publish parts alone."""
 
-    With ``resume`` nothing is removed: raises MissingInput where no try left anything, StaleOutput where one of another fingerprint
-    did. Raises StaleOutput too where another process published since ``execute`` looked: what a manifest lists is never removed.
-    """
-    there = store.store_of(uri)
-    claimed = _claimed(uri)
-    # After the claim was read: a publisher writes its manifest first and removes its claim then.
-    refuse_if_published(uri)
-    names = [name for name in there.names(uri) if not name.startswith("shards/") and name != manifests.MANIFEST]
-    left = [name for name in names if name != CLAIM]
-    if claimed is not None and claimed.fingerprint == own.fingerprint and (left or not resume):
-        return left
-    other = own.differences(claimed) if claimed and claimed.fingerprint != own.fingerprint else None
-    if resume:
-        raise _nothing_to_resume(uri, other)
-    if left:
-        print(f"  {uri}: removed {len(left)} files of an unfinished run ({other or 'unknown'})", file=sys.stderr, flush=True)
-    for name in names:
-        there.remove(store.join(uri, name))
-    there.write(store.join(uri, CLAIM), own.model_dump_json().encode())
-    return []
+    uri: str
+    attempt: str
+    left: Mapping[str, str]
+    """The stored names of what earlier attempts at the same work left, by name."""
+    lease: Lease | None
+    reusable: dict[str, str] = field(default_factory=dict)
+    """Those of them that were checked, and what this process published: not uploaded again."""
+
+    def publish_part(self, root: Path, path: Path) -> None:
+        """Publish one file below ``root`` before the others, under a name of this attempt's own."""
+        name = path.relative_to(root).as_posix()
+        self._check()
+        before, stored = self.reusable.get(name), naming.tagged(name, self.attempt, sha256(path))
+        store.store_of(self.uri).upload(path, store.join(self.uri, stored))
+        self.reusable[name] = stored
+        if before not in {None, stored} and f".{self.attempt}-" in str(before):
+            store.store_of(self.uri).remove(store.join(self.uri, str(before)))
+
+    def retract(self, root: Path, path: Path) -> None:
+        """Take back what this attempt, on any rank, or an earlier one published."""
+        name = path.relative_to(root).as_posix()
+        self._check()
+        stored = self.reusable.pop(name, None) or self.left.get(name) or self._published_by_a_rank(name)
+        if stored:
+            store.store_of(self.uri).remove(store.join(self.uri, stored))
+
+    def upload_all(self, root: Path) -> dict[str, File]:
+        """Publish every file below ``root`` that is not there yet, and describe them all."""
+        paths = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
+        if self.lease:
+            self.lease.note_files([name for name in paths if not _is_part(name)])
+        return {name: self._upload(name, path) for name, path in paths.items()}
+
+    def publish(self, manifest: Manifest) -> None:
+        """Write the manifest, last, and clear up. Raises LeaseLost if another attempt at the same work published first."""
+        self._check()
+        try:
+            manifests.publish(self.uri, manifest)
+        except store.AlreadyThere as error:
+            manifests.published(self.uri, manifest.fingerprint)  # raises StaleOutput for other work
+            msg = f"{self.uri}: another process published there while this one ran; its result stands, this one was not published"
+            raise LeaseLost(msg) from error
+        if self.lease:
+            self.lease.close()
+        complete(self.uri, manifest)
+
+    def withdraw(self, winner: Manifest) -> None:
+        """Remove what this attempt published, except what another attempt's result lists."""
+        listed = set(winner.stored.values())
+        for stored in store.store_of(self.uri).names(self.uri):
+            origin = naming.untagged(stored)
+            if origin and origin[1] == self.attempt and stored not in listed:
+                store.store_of(self.uri).remove(store.join(self.uri, stored))
+        complete(self.uri, winner)
+
+    def _upload(self, name: str, path: Path) -> File:
+        digest = sha256(path)
+        tagged = naming.tagged(name, self.attempt, digest)
+        there = self.reusable.get(name)
+        origin = naming.untagged(there) if there else None
+        if there and origin and digest.startswith(origin[2]):
+            stored = there
+        else:
+            self._check()
+            stored = self._upload_new(path, name, tagged)
+        described = {"bytes": path.stat().st_size, "rows": _rows(path), "stored": None if stored == name else stored}
+        return File(sha256=digest, **described)
+
+    def _upload_new(self, path: Path, name: str, tagged: str) -> str:
+        """Upload under the plain name; a part, or a file whose name another attempt took, under this attempt's own."""
+        there = store.store_of(self.uri)
+        if not _is_part(name):
+            try:
+                there.upload(path, store.join(self.uri, name), only_if_absent=True)
+            except store.AlreadyThere:
+                pass
+            else:
+                return name
+        there.upload(path, store.join(self.uri, tagged))
+        return tagged
+
+    def _published_by_a_rank(self, name: str) -> str | None:
+        names = store.store_of(self.uri).names(self.uri)
+        origins = ((stored, naming.untagged(stored)) for stored in names)
+        return next((stored for stored, origin in origins if origin and origin[:2] == (name, self.attempt)), None)
+
+    def _check(self) -> None:
+        if self.lease:
+            self.lease.check()
 
 
-def _claimed(uri: str) -> Claim | None:
-    """The claim at an output's URI; None where there is none that can be read."""
-    data = store.store_of(uri).read(store.join(uri, CLAIM))
+@contextmanager
+def publisher(uri: str, attempt: str, left: Mapping[str, str], lease: Lease | None) -> Iterator[Publisher]:
+    """A publisher whose lease ends with the block: the next attempt need not wait for it."""
+    made = Publisher(uri, attempt, left, lease)
     try:
-        return Claim.model_validate_json(data) if data else None
-    except ValidationError:
-        return None
+        yield made
+    except BaseException:
+        if lease:
+            lease.release()
+        raise
+    finally:
+        if lease:
+            lease.close()
 
 
-def _nothing_to_resume(uri: str, other: str | None) -> MissingInput | StaleOutput:
-    if other is None:
-        return MissingInput(f"--resume: no earlier try left anything at {uri}; check --output, or leave --resume out to start")
-    return StaleOutput(f"--resume: the unfinished run at {uri} is another one: {other}; run it as before, or leave --resume out")
+def complete(uri: str, manifest: Manifest) -> None:
+    """What follows a published manifest: the pointer, and no stray files. The next skip makes up for what a dying process left."""
+    manifests.point(uri, manifest)
+    claim, _ = claiming.read(uri)
+    if claim is None:
+        return
+    there, listed = store.store_of(uri), {*manifest.stored.values(), MANIFEST}
+    names = [name for name in there.names(uri) if claim.owns(name) and name not in listed]
+    for name in sorted(names, key=is_claim):  # the claim last: without it nobody knows whose the others are
+        there.remove(store.join(uri, name))
+    there.tidy(uri)
 
 
-def upload(root: Path, path: Path, uri: str) -> None:
-    """Publish one file below ``root`` under its relative path."""
-    store.store_of(uri).upload(path, store.join(uri, path.relative_to(root).as_posix()))
+def _is_part(name: str) -> bool:
+    return name.endswith(".parquet") or name.startswith(RESUMED)
 
 
-def retract(root: Path, path: Path, uri: str) -> None:
-    """Take back what ``upload`` published."""
-    store.store_of(uri).remove(store.join(uri, path.relative_to(root).as_posix()))
-
-
-def upload_all(root: Path, uri: str) -> dict[str, File]:
-    """Upload every file below ``root``, and describe them."""
-    described = {}
-    for path in sorted(each for each in root.rglob("*") if each.is_file()):
-        upload(root, path, uri)
-        described[path.relative_to(root).as_posix()] = _describe(path)
-    return described
-
-
-def _describe(path: Path) -> File:
+def _rows(path: Path) -> int | None:
     import pyarrow.parquet as pq
 
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
-    return File(sha256=digest, bytes=path.stat().st_size, rows=rows)
-
-
-def publish(uri: str, manifest: Manifest) -> None:
-    """Write the manifest, last. Raises StaleOutput where another process was faster."""
-    try:
-        manifests.publish(uri, manifest)
-    except store.AlreadyThere as error:
-        raise _overtaken(uri) from error
-    store.store_of(uri).remove(store.join(uri, CLAIM))
-
-
-def remove_strays(uri: str, manifest: Manifest) -> None:
-    """Remove what was published on the way and is no part of the result, such as a trainer's checkpoints."""
-    there = store.store_of(uri)
-    for name in set(there.names(uri)) - {*manifest.files, manifests.MANIFEST}:
-        if not name.startswith("shards/"):
-            there.remove(store.join(uri, name))
-
-
-def refuse_if_published(uri: str) -> None:
-    """Look again before the upload, so that a slower writer does not replace files that a manifest already lists."""
-    if manifests.find(uri) is not None:
-        raise _overtaken(uri)
-
-
-def _overtaken(uri: str) -> StaleOutput:
-    msg = f"{uri}: another process published there while this one ran; its result stands, this one was not published"
-    return StaleOutput(msg)
+    return int(pq.read_metadata(path).num_rows) if path.suffix == ".parquet" else None

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store
-from stillhouse.artifacts.manifest import Manifest
+from stillhouse.artifacts.manifest import File, Manifest
 from stillhouse.errors import BadConfig
 
 N = TypeVar("N", int, float)
@@ -46,15 +46,16 @@ class Shard:
 def assemble(output: str, shard_done: Manifest, count: int) -> Manifest:
     """Publish the whole once every shard is there; until then the shard's own manifest is the result."""
     shares = [Shard(index, count) for index in range(count)]
-    names, found = [each.name for each in shares], [manifests.find(each.of(output)) for each in shares]
-    if any(each is None or each.fingerprint != shard_done.fingerprint for each in found):
+    found = {share.name: manifests.find(share.of(output)) for share in shares}
+    done = {name: manifest for name, manifest in found.items() if manifest is not None}
+    if len(done) < count or any(manifest.fingerprint != shard_done.fingerprint for manifest in done.values()):
         return shard_done
-    shards = {name: each for name, each in zip(names, found, strict=True) if each is not None}
-    files = {f"shards/{name}/{path}": file for name, each in shards.items() for path, file in each.files.items()}
     whole = shard_done.model_copy(
         update={
-            "files": files, "shards": names, "metrics": _sums(_additive(each.metrics) for each in shards.values()),
-            "dropped": _sums(each.dropped for each in shards.values()),
+            "files": dict(_below(name, *item) for name, part in done.items() for item in part.files.items()),
+            "shards": [share.name for share in shares],
+            "metrics": _sums(_additive(part.metrics) for part in done.values()),
+            "dropped": _sums(part.dropped for part in done.values()),
         }
     )  # fmt: skip
     try:
@@ -65,15 +66,21 @@ def assemble(output: str, shard_done: Manifest, count: int) -> Manifest:
     return whole
 
 
+def _below(shard: str, name: str, file: File) -> tuple[str, File]:
+    """A shard's file, as the whole lists it."""
+    stored = None if file.stored is None else f"shards/{shard}/{file.stored}"
+    return f"shards/{shard}/{name}", file.model_copy(update={"stored": stored})
+
+
 def _additive(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The counts (``n_…``): other numbers of a shard say nothing of the whole."""
+    """The counts (``n_…``): other numbers of a shard say nothing about the whole."""
     return {name: value for name, value in metrics.items() if name.startswith("n_")}
 
 
 def _sums(counts: Iterable[Mapping[str, N]]) -> dict[str, N]:
     """Sums by name."""
     total: dict[str, N] = {}
-    for each in counts:
-        for name, value in each.items():
+    for count in counts:
+        for name, value in count.items():
             total[name] = total.get(name, value - value) + value
     return total

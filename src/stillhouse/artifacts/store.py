@@ -1,40 +1,45 @@
-"""Artifacts by URI: ``file://`` and ``s3://``. The only module that imports boto3.
+"""Artifacts by URI: ``file://`` here, ``s3://`` in ``s3.py``.
 
 A URI names a directory of files. Credentials and endpoints come from the environment alone (``AWS_ENDPOINT_URL``,
 ``AWS_ACCESS_KEY_ID``, …), so they never reach a config or a fingerprint.
 """
 
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from stillhouse.errors import BadConfig, StoreFailed
+from stillhouse.artifacts import naming
+from stillhouse.artifacts.digests import sha256
+from stillhouse.errors import BadConfig, DamagedArtifact, StoreFailed
 
 
 class AlreadyThere(Exception):
-    """A conditional write found that the file exists: another writer was first."""
+    """A conditional write found other content than it expected: another writer was first."""
 
 
 class Store(Protocol):
-    """One kind of storage. ``uri`` arguments name a file, or a directory where said."""
+    """One kind of storage. ``uri`` arguments name a file, or a directory if the docstring says so."""
 
     def read(self, uri: str) -> bytes | None:
         """The file's bytes, None if there is no such file."""
 
+    def versions(self, uri: str) -> list[int]:
+        """The numbers N, ascending, of the files ``{uri}.N``: what ``swap`` writes."""
+
     def write(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
-        """Write whole or not at all. Raises AlreadyThere if it exists and ``only_if_absent``."""
+        """Write whole or not at all. With ``only_if_absent``, raises AlreadyThere if other content lies there."""
 
-    def upload(self, path: Path, uri: str) -> None:
-        """Copy a local file to ``uri``, whole or not at all."""
+    def upload(self, path: Path, uri: str, *, only_if_absent: bool = False) -> None:
+        """Copy a local file to ``uri``, whole or not at all. With ``only_if_absent`` as ``write``."""
 
-    def fetch(self, uri: str, scratch: Path, names: Sequence[str] | None = None) -> Path:
-        """A local directory with these files under the directory ``uri``, or with all of them; not to be written to."""
+    def download(self, uri: str, name: str, target: Path) -> str:
+        """Bring one file of the directory ``uri`` to the local path ``target``, not to be written to. Returns its sha256."""
 
     def names(self, uri: str) -> list[str]:
         """The files under the directory ``uri``, as sorted relative paths; empty if there is none."""
@@ -42,21 +47,87 @@ class Store(Protocol):
     def remove(self, uri: str) -> None:
         """Delete one file; nothing happens if it is not there."""
 
+    def tidy(self, uri: str) -> None:
+        """Remove what killed writers left in the directory ``uri`` besides files: half-written copies, empty directories."""
+
+    def read_versioned(self, uri: str) -> tuple[bytes, int] | None:
+        """What ``swap`` wrote last, and its version; None if there is nothing."""
+        while versions := self.versions(uri):
+            data = self.read(f"{uri}.{versions[-1]}")
+            if data is not None:  # else replaced since the listing: look again
+                return data, versions[-1]
+        return None
+
+    def swap(self, uri: str, data: bytes, version: int | None) -> int:
+        """Compare and swap: replace that version (None: write the first). Returns the new version.
+
+        Version 7 of ``claim.json`` is the file ``claim.json.7``: all that is asked of a store is that one writer alone can create
+        it. (``If-Match`` would say the same in one request, and SeaweedFS lets two writers through.) Raises AlreadyThere if another
+        version is the last one.
+        """
+        number = (version or 0) + 1
+        self.write(f"{uri}.{number}", data, only_if_absent=True)
+        versions = self.versions(uri)
+        if versions[-2:] != ([number] if version is None else [number - 1, number]):
+            # This writer slept while others went on, or removed the file: it lost.
+            self.remove(f"{uri}.{number}")
+            raise AlreadyThere(uri)
+        # The one before stays: the next swap looks for it, and a reader who lists the directory meanwhile always finds one.
+        for older in versions[:-2]:
+            self.remove(f"{uri}.{older}")
+        return number
+
+    def fetch(self, uri: str, scratch: Path, names: Sequence[str] | None = None) -> Path:
+        """A fresh local directory below ``scratch`` with these files of the directory ``uri``, or all; not to be written to."""
+        wanted = self.names(uri) if names is None else names
+        naming.check(wanted, uri)
+        directory = fresh_directory(scratch)
+        for name in wanted:
+            self.download(uri, name, directory / name)
+        return directory
+
 
 def absolute(uri: str) -> str:
-    """The URI in full: a plain path becomes ``file://``; no trailing slash. Raises BadConfig on another scheme."""
+    """The URI in full: a plain path becomes ``file://``; no trailing slash.
+
+    Raises BadConfig for another scheme, ``#``, ``?``, ``..``, an empty segment or a control character.
+    """
+    if not uri.isprintable():
+        msg = f"{uri!r}: a URI with a control character; write file://, s3:// or a plain path"
+        raise BadConfig(msg)
+    if "://" not in uri:
+        return Path(os.path.abspath(Path(uri).expanduser())).as_uri()  # noqa: PTH100  # resolve() would follow links
     scheme = urlsplit(uri).scheme
-    if not scheme:
-        return Path(uri).expanduser().absolute().as_uri()
-    if scheme not in STORES:
+    if scheme not in SCHEMES:
         msg = f"{uri}: no store for {scheme}://; use file://, s3:// or a plain path"
         raise BadConfig(msg)
+    _check_segments(uri, scheme)
     return uri.rstrip("/")
+
+
+def _check_segments(uri: str, scheme: str) -> None:
+    """Raise BadConfig for a URI that a store would read as another one than it says."""
+    for sign in "#?":
+        if sign in uri:
+            msg = f"{uri}: a URI with {sign!r}, which is cut off there; choose a name without it"
+            raise BadConfig(msg)
+    host, _, path = uri.partition("://")[2].rstrip("/").partition("/")
+    if scheme == "file" and host not in {"", "localhost"}:
+        msg = f"{uri}: files of the host {host} cannot be reached; write file:///PATH, with three slashes"
+        raise BadConfig(msg)
+    plain = unquote(path) if scheme == "file" else path
+    if plain and (not plain.isprintable() or any(segment in {"", ".", ".."} for segment in plain.split("/"))):
+        msg = f"{uri}: a URI with an empty, '.' or '..' segment or a control character; write the path in full"
+        raise BadConfig(msg)
 
 
 def store_of(uri: str) -> Store:
     """The store that serves the URI."""
-    return STORES[urlsplit(absolute(uri)).scheme]
+    if absolute(uri).startswith("s3://"):
+        from stillhouse.artifacts.s3 import S3Store
+
+        return S3Store()
+    return FileStore()
 
 
 def join(uri: str, *names: str) -> str:
@@ -74,8 +145,20 @@ def local_path(uri: str) -> Path:
     return Path(unquote(urlsplit(uri).path))
 
 
-class FileStore:
-    """Directories of this machine."""
+def fresh_directory(scratch: Path) -> Path:
+    """A new directory below ``scratch``."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=scratch))
+
+
+def numbered(names: Iterable[str], name: str) -> list[int]:
+    """The numbers N, ascending, for which ``{name}.N`` is among the names."""
+    ends = (other.removeprefix(f"{name}.") for other in names if other.startswith(f"{name}."))
+    return sorted(int(end) for end in ends if end.isdecimal())
+
+
+class FileStore(Store):
+    """Directories of this machine, or of a disk that machines share."""
 
     def read(self, uri: str) -> bytes | None:
         """See Store."""
@@ -85,20 +168,25 @@ class FileStore:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def versions(self, uri: str) -> list[int]:
+        """See Store."""
+        target = local_path(uri)
+        with _translated(uri):
+            try:
+                names = [path.name for path in target.parent.iterdir()]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return numbered(names, target.name)
+
     def write(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
         """See Store. A link to a finished temporary file makes the write whole and the condition atomic."""
         target = local_path(uri)
         with _translated(uri), _unfinished(target) as unfinished:
             unfinished.write_bytes(data)
-            if only_if_absent:
-                try:
-                    os.link(unfinished, target)
-                except FileExistsError as error:
-                    raise AlreadyThere(uri) from error
-            else:
-                unfinished.rename(target)
+            if not _put(unfinished, target, only_if_absent=only_if_absent) and target.read_bytes() != data:
+                raise AlreadyThere(uri)
 
-    def upload(self, path: Path, uri: str) -> None:
+    def upload(self, path: Path, uri: str, *, only_if_absent: bool = False) -> None:
         """See Store. Scratch on the same disk is linked, not copied."""
         target = local_path(uri)
         with _translated(uri), _unfinished(target) as unfinished:
@@ -107,121 +195,72 @@ class FileStore:
                 os.link(path, unfinished)
             except OSError:
                 shutil.copyfile(path, unfinished)
-            unfinished.rename(target)
+            if not _put(unfinished, target, only_if_absent=only_if_absent) and sha256(target) != sha256(path):
+                raise AlreadyThere(uri)
 
-    def fetch(self, uri: str, scratch: Path, names: Sequence[str] | None = None) -> Path:
-        """See Store. Nothing is copied: links in a fresh directory below ``scratch``."""
-        source, directory = local_path(uri), _fresh(scratch)
+    def download(self, uri: str, name: str, target: Path) -> str:
+        """See Store. Nothing is copied: a link. Raises DamagedArtifact for a file that is itself a link out of the directory."""
+        source = local_path(uri)
+        real = (source / name).resolve()
+        if not real.is_relative_to(source.resolve()):
+            msg = f"{uri}: {name} is a link to {real}, outside the artifact; nothing was read: make the artifact again"
+            raise DamagedArtifact(msg)
         with _translated(uri):
-            for name in self.names(uri) if names is None else names:
-                target = directory / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.symlink_to(source / name)
-        return directory
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(source / name)
+        return sha256(real)
 
     def names(self, uri: str) -> list[str]:
         """See Store."""
         root = local_path(uri)
         with _translated(uri):
-            found = (path for path in root.rglob("*") if path.is_file() and not path.name.endswith(_UNFINISHED))
-            return sorted(path.relative_to(root).as_posix() for path in found)
+            files = (path for path in root.rglob("*") if path.is_file() or path.is_symlink())
+            return sorted(path.relative_to(root).as_posix() for path in files if not _HALF_WRITTEN.fullmatch(path.name))
 
     def remove(self, uri: str) -> None:
         """See Store."""
         with _translated(uri):
             local_path(uri).unlink(missing_ok=True)
 
-
-class S3Store:
-    """Any S3-compatible object store that honours ``If-None-Match`` on PUT."""
-
-    def read(self, uri: str) -> bytes | None:
+    def tidy(self, uri: str) -> None:
         """See Store."""
-        bucket, key = _bucket_and_key(uri)
+        root = local_path(uri)
         with _translated(uri):
-            try:
-                body: bytes = _s3().get_object(Bucket=bucket, Key=key)["Body"].read()
-            except _s3().exceptions.NoSuchKey:
-                return None
-            return body
-
-    def write(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
-        """See Store."""
-        from botocore.exceptions import ClientError
-
-        bucket, key = _bucket_and_key(uri)
-        condition = {"IfNoneMatch": "*"} if only_if_absent else {}
-        with _translated(uri):
-            try:
-                _s3().put_object(Bucket=bucket, Key=key, Body=data, **condition)
-            except ClientError as error:
-                if error.response["Error"]["Code"] in {"PreconditionFailed", "ConditionalRequestConflict"}:
-                    raise AlreadyThere(uri) from error
-                raise
-
-    def upload(self, path: Path, uri: str) -> None:
-        """See Store. Large files go in parts."""
-        bucket, key = _bucket_and_key(uri)
-        with _translated(uri):
-            _s3().upload_file(str(path), bucket, key)
-
-    def fetch(self, uri: str, scratch: Path, names: Sequence[str] | None = None) -> Path:
-        """See Store. Downloads into a fresh directory below ``scratch``."""
-        bucket, key = _bucket_and_key(uri)
-        directory = _fresh(scratch)
-        with _translated(uri):
-            for name in self.names(uri) if names is None else names:
-                target = directory / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _s3().download_file(bucket, f"{key}/{name}", str(target))
-        return directory
-
-    def names(self, uri: str) -> list[str]:
-        """See Store."""
-        bucket, key = _bucket_and_key(uri)
-        with _translated(uri):
-            pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/")
-            found = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        return sorted(name.removeprefix(f"{key}/") for name in found)
-
-    def remove(self, uri: str) -> None:
-        """See Store."""
-        bucket, key = _bucket_and_key(uri)
-        with _translated(uri):
-            _s3().delete_object(Bucket=bucket, Key=key)
+            for path in sorted(root.rglob("*"), reverse=True):
+                if path.is_dir() and not path.is_symlink():
+                    with suppress(OSError):  # not empty
+                        path.rmdir()
+                elif _HALF_WRITTEN.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
 
 
-STORES: dict[str, Store] = {"file": FileStore(), "s3": S3Store()}
+SCHEMES = ("file", "s3")
 _UNFINISHED = ".unfinished"
+_HALF_WRITTEN = re.compile(r"\..+\.[a-z0-9_]{8}\.unfinished")
+"""What ``_unfinished`` calls its files."""
 
 
-def _fresh(scratch: Path) -> Path:
-    scratch.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=scratch))
+def _put(unfinished: Path, target: Path, *, only_if_absent: bool) -> bool:
+    """Give a whole file its name, once it would survive a power cut; False if the name is taken and must not be."""
+    _sync(unfinished)
+    if only_if_absent:
+        try:
+            os.link(unfinished, target)
+        except FileExistsError:
+            return False
+    else:
+        unfinished.rename(target)
+    _sync(target.parent)
+    return True
 
 
-def _bucket_and_key(uri: str) -> tuple[str, str]:
-    parsed = urlsplit(uri)
-    if not parsed.netloc or not parsed.path.strip("/"):
-        msg = f"{uri}: not a place for an artifact; write s3://BUCKET/STAGE/NAME/VERSION"
-        raise BadConfig(msg)
-    return parsed.netloc, parsed.path.strip("/")
-
-
-@cache
-def _s3() -> Any:
-    import boto3
-    from botocore.config import Config
-
-    # Checksums only where required: several S3-compatible servers do not know the newer trailing checksums.
-    settings = Config(
-        signature_version="s3v4",
-        retries={"max_attempts": 5, "mode": "standard"},
-        connect_timeout=10,
-        request_checksum_calculation="when_required",
-    )
-    # A session of its own: the default one keeps the first credentials it saw.
-    return boto3.Session().client("s3", config=settings, region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
+def _sync(path: Path) -> None:
+    """Have the disk write a file, or a directory's entries."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -239,17 +278,9 @@ def _unfinished(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _translated(uri: str) -> Iterator[None]:
-    """Turn what the operating system or S3 refuses into a StoreFailed that names the URI."""
+    """Turn what the operating system refuses into a StoreFailed that names the URI."""
     try:
         yield
-    except (AlreadyThere, StoreFailed):
-        raise
     except OSError as error:
         msg = f"{uri}: {error.strerror or error}; check that the path is writable and the disk has room"
-        raise StoreFailed(msg) from error
-    except Exception as error:
-        if not type(error).__module__.startswith(("botocore", "boto3", "s3transfer")):
-            raise
-        endpoint = os.environ.get("AWS_ENDPOINT_URL", "AWS")
-        msg = f"{uri}: {error} (endpoint {endpoint}); check AWS_ENDPOINT_URL, the credentials and the bucket"
         raise StoreFailed(msg) from error

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 from stillhouse.errors import BadRows, MissingInput
 
 PART_ROWS, READ_ROWS = 50_000, 2048
-"""Rows to a part file, which bound the memory of a writer and are scanned fast; rows that a reader holds: more are no faster."""
+"""Rows of a part file, which bound a writer's memory and are scanned fast; rows that a reader holds (more are not faster)."""
 R = TypeVar("R")
 PART_BYTES = 64 << 20
-"""Text to a part file, roughly: long rows make parts of fewer rows, so that a part fits into memory whatever its rows are."""
+"""Text in a part file, roughly: parts of long rows have fewer rows, so that any part fits into memory."""
 
 
 def write(directory: Path, rows: Iterable[R], row_type: type[R]) -> int:
@@ -48,35 +48,35 @@ def write_table(path: Path, table: pa.Table) -> None:
     """Write one Parquet file whole, then rename it: a file with its final name is never torn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    pq.write_table(table, unfinished, compression="zstd")
+    pq.write_table(table, unfinished, compression="zstd", write_page_checksum=True)
     unfinished.rename(path)
 
 
 def parts(directory: Path) -> list[Path]:
-    """The part files of an artifact, in order; shards and parts of an earlier try included, dropped rows not."""
-    found = sorted(path for path in directory.rglob("part-*.parquet") if "dropped" not in path.relative_to(directory).parts)
-    if not found:
+    """The part files of an artifact, in order, with those of shards and without dropped rows. Raises MissingInput if none."""
+    paths = sorted(path for path in directory.rglob("part-*.parquet") if "dropped" not in path.relative_to(directory).parts)
+    if not paths:
         msg = f"{directory} has no part-*.parquet: not an artifact of rows; give the URI that a stage or `stillhouse import` wrote"
         raise MissingInput(msg)
-    return found
+    return paths
 
 
 def count(directory: Path) -> int:
-    """How many rows an artifact has, from the files' footers."""
+    """The number of rows of an artifact, from the files' footers."""
     return sum(pq.read_metadata(path).num_rows for path in parts(directory))
 
 
-def read(place: Path, row_type: type[R]) -> Iterator[R]:
-    """Stream the rows of an artifact, or of one part, in order. Raises BadRows where the columns are not the row type's."""
+def read(source: Path, row_type: type[R]) -> Iterator[R]:
+    """Stream the rows of an artifact, or of one part, in order. Raises BadRows if a column of the row type is missing."""
     names = [column.name for column in fields(row_type)]  # type: ignore[arg-type]
-    for path in [place] if place.is_file() else parts(place):
-        file = pq.ParquetFile(path)
+    for path in [source] if source.is_file() else parts(source):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         check_columns(path, file.schema_arrow.names, names, row_type)
         yield from (row_type(**values) for batch in file.iter_batches(READ_ROWS, columns=names) for values in batch.to_pylist())
 
 
 def check_columns(path: Path, got: Sequence[str], wanted: Sequence[str], row_type: type[Any]) -> None:
-    """Raise BadRows where a part file lacks a column."""
+    """Raise BadRows if a part file lacks a column."""
     missing = sorted(set(wanted) - set(got))
     if missing:
         msg = f"{path.name}: no column {', '.join(missing)}; got {', '.join(got)}; is this a {row_type.__name__} artifact?"
@@ -100,11 +100,11 @@ class Parts(Generic[R]):
             self.flush()
 
     def close(self) -> None:
-        """Write what is left; an artifact without rows has a part too."""
+        """Write the remaining rows; an artifact without rows gets an empty part."""
         self.flush(empty=not self.paths)
 
     def flush(self, *, empty: bool = False) -> None:
-        """Write what was taken since the last file, if anything was, or ``empty`` is asked for."""
+        """Write the rows taken since the last file; nothing if there are none, unless ``empty``."""
         if not self._batch and not empty:
             return
         path = self._directory / f"{self._prefix}-{len(self.paths):05d}.parquet"
@@ -114,7 +114,7 @@ class Parts(Generic[R]):
 
 
 class TableParts:
-    """Part files made of tables: small ones are put together until a file is full."""
+    """Part files made of tables: small tables are concatenated until a file is full."""
 
     def __init__(self, directory: Path, schema: pa.Schema) -> None:
         self._directory, self._schema = directory, schema
@@ -123,13 +123,13 @@ class TableParts:
 
     def add(self, table: pa.Table) -> None:
         """Take the rows of a table that is no larger than a part."""
-        full = sum(each.num_rows for each in self._tables) + table.num_rows > PART_ROWS
-        if self._tables and (full or sum(each.nbytes for each in self._tables) + table.nbytes > PART_BYTES):
+        full = sum(waiting.num_rows for waiting in self._tables) + table.num_rows > PART_ROWS
+        if self._tables and (full or sum(waiting.nbytes for waiting in self._tables) + table.nbytes > PART_BYTES):
             self.flush()
         self._tables.append(table)
 
     def flush(self) -> None:
-        """Write what was taken since the last file."""
+        """Write the rows taken since the last file."""
         table = pa.concat_tables(self._tables) if self._tables else self._schema.empty_table()
         write_table(self._directory / f"part-{self._n_parts:05d}.parquet", table)
         self._n_parts, self._tables = self._n_parts + 1, []
@@ -143,4 +143,4 @@ def _text_bytes(row: Any) -> int:
 def _size(value: Any) -> int:
     if isinstance(value, str):
         return len(value)
-    return sum(len(each.get("content", "")) for each in value) if isinstance(value, list) else 0
+    return sum(len(turn.get("content", "")) for turn in value) if isinstance(value, list) else 0

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from stillhouse import sources
 from stillhouse.artifacts import store
+from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.benchmarks import adapters, livecodebench
 from stillhouse.benchmarks.adapters import DatasetRow
 from stillhouse.benchmarks.definitions import VARIABLE, AdapterName, Benchmark, HubDataset, bare_name, definition, pinned
 from stillhouse.errors import BadConfig, BadRows, MissingInput
-from stillhouse.exchange.files import Bad, objects, sha256
+from stillhouse.exchange.files import Bad, objects
 from stillhouse.execution import environment
 from stillhouse.vocabulary.rows import Question
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stillhouse.artifacts import store
+from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import BadConfig, NothingToDo, StaleOutput, nearest
-from stillhouse.exchange import SCHEMAS, card, files, joined, writing
+from stillhouse.exchange import SCHEMAS, card, joined, writing
 from stillhouse.execution.execute import fetch
 
 CARD = "README.md"
@@ -51,20 +52,31 @@ def export(uris: Sequence[str], form: str, output: str, splits: Collection[str] 
             wanted = f" in split {', '.join(sorted(splits))}" if splits else ""
             msg = f"{', '.join(uris)}: no row to export{wanted}; nothing was written"
             raise NothingToDo(msg)
-        digest = files.sha256(path)
+        digest = sha256(path)
         (scratch / CARD).write_text(card.render(name, form, digest, path.stat().st_size, tally, uris), encoding="utf-8")
-        for written in (path, scratch / CARD):
-            _refuse_other(written, directory, scratch)
-        for written in (path, scratch / CARD):
-            store.store_of(directory).upload(written, store.join(directory, written.name))
+        released = (path, scratch / CARD)
+        for file in released:
+            _refuse_other(file, directory, scratch)
+        for file in released:
+            _upload(file, directory)
     return Exported(count, digest, tally.lost)
 
 
-def _refuse_other(written: Path, directory: str, scratch: Path) -> None:
-    """Raise StaleOutput if the directory has a file of this name with other content."""
-    target = store.store_of(directory)
-    if written.name in target.names(directory):
-        old = target.fetch(directory, scratch / "old", [written.name]) / written.name
-        if files.sha256(old) != files.sha256(written):
-            msg = f"{store.join(directory, written.name)}: another file is there; nothing was overwritten, choose another place"
-            raise StaleOutput(msg)
+def _upload(file: Path, directory: str) -> None:
+    """Upload one file. Raises StaleOutput if another process wrote another one there just now."""
+    try:
+        store.store_of(directory).upload(file, store.join(directory, file.name), only_if_absent=True)
+    except store.AlreadyThere as error:
+        raise _taken(file, directory) from error
+
+
+def _refuse_other(file: Path, directory: str, scratch: Path) -> None:
+    """Raise StaleOutput if a file of this name and other content lies in the directory."""
+    there = store.store_of(directory)
+    if file.name in there.names(directory) and there.download(directory, file.name, scratch / "old" / file.name) != sha256(file):
+        raise _taken(file, directory)
+
+
+def _taken(file: Path, directory: str) -> StaleOutput:
+    place = store.join(directory, file.name)
+    return StaleOutput(f"{place}: another file lies there; nothing was overwritten: choose another directory")

@@ -3,7 +3,6 @@
 Memory is bounded by one line or one batch of a row group, whatever the file holds: an overlong line is skipped, never held.
 """
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -80,16 +79,6 @@ def local(uri: str) -> Iterator[Path]:
         raise MissingInput(msg)
     with scratch_directory() as fetched:
         yield store.store_of(absolute).fetch(directory, fetched, [name]) / name
-
-
-def sha256(path: Path) -> str:
-    """The digest of a file, in hex. Raises MissingInput if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        msg = f"{path}: {error.strerror}; give a file of rows"
-        raise MissingInput(msg) from error
 
 
 def objects(path: Path, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, Object | Bad]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.manifest import Manifest
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.artifacts.tables import Parts
@@ -69,7 +70,7 @@ def import_release(uris: Sequence[str], output: str, **settings: Any) -> dict[st
         raise BadConfig(msg)
     with ExitStack() as stack:
         paths = [stack.enter_context(files.local(uri)) for uri in uris]
-        config = resolve(ReleaseImportConfig, [json.dumps({"imported": list(map(files.sha256, paths)), **settings})])
+        config = resolve(ReleaseImportConfig, [json.dumps({"imported": list(map(sha256, paths)), **settings})])
         directory = stack.enter_context(scratch_directory())
 
         @cache

@@ -159,7 +159,7 @@ def _rows(directories: Iterable[Path], row_type: type[Any]) -> Iterator[Any]:
 def _columns(directories: Iterable[Path], *names: str) -> Iterator[tuple[Any, ...]]:
     """These columns of the artifacts, row by row; no other column is read."""
     for path in chain.from_iterable(tables.parts(directory) for directory in directories):
-        for batch in pq.ParquetFile(path).iter_batches(columns=list(names)):
+        for batch in pq.ParquetFile(path, page_checksum_verification=True).iter_batches(columns=list(names)):
             yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from stillhouse.artifacts import tables
+from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.manifest import Manifest
 from stillhouse.errors import BadConfig, BadRows
 from stillhouse.exchange import SCHEMAS, files
@@ -51,4 +52,4 @@ def _import(path: Path, row_type_name: str, output: str) -> Manifest:
 
     # Looks like a stage module, so that ``execute`` publishes it like any other output.
     stage: Any = SimpleNamespace(__name__=row_type_name, Config=RowsImportConfig, Inputs=StageInputs, run=run)
-    return execute(stage, RowsImportConfig(imported=files.sha256(path)), {}, output).manifest
+    return execute(stage, RowsImportConfig(imported=sha256(path)), {}, output).manifest

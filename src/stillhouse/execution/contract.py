@@ -1,7 +1,7 @@
-"""The stage contract: what a stage module offers, what it is handed, and what it says of its result.
+"""The stage contract: what a stage module offers, what it is given, and what it reports.
 
-A stage module has a docstring that begins ``input -> output: what``, a ``Config``, an ``Inputs``, ``run(config, inputs)`` and,
-once its rows or its meaning change, a higher ``SCHEMA_VERSION``.
+A stage module has a docstring that begins ``input -> output: what``, a ``Config``, an ``Inputs`` and ``run(config, inputs)``. When
+its rows or their meaning change, it raises its ``SCHEMA_VERSION``.
 """
 
 import dataclasses
@@ -25,33 +25,33 @@ def _unlogged(metrics: Mapping[str, float], step: int | None = None) -> None:
 
 
 def _unpublished(path: Path) -> None:
-    """A part that is not published before the end, or not taken back."""
+    """A part that is neither published early nor taken back."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageInputs:
-    """What every stage is handed. A subclass adds its inputs: ``Path``, ``Path | None`` or ``tuple[Path, ...]`` each."""
+    """What every stage is given. A subclass adds its inputs as ``Path``, ``Path | None`` or ``tuple[Path, ...]``."""
 
     scratch: Path
-    """The only directory a stage writes to; what it leaves in ``output`` below it is published."""
+    """The only directory a stage writes to; the files it leaves in ``output`` below are published."""
     finished: Path | None = None
-    """Parts that an earlier try of the same fingerprint finished, to be carried on from."""
+    """Parts and checkpoints that earlier attempts at the same fingerprint published, checked; not to be written to."""
     resume: bool = False
-    """Whether there has to be something in ``finished`` to go on from."""
+    """Fail instead of starting over if no earlier attempt left anything to resume from."""
     shard: Shard = field(default_factory=Shard)
-    """The share of the keys to work on."""
+    """The share of the keys this process works on."""
     progress: Callable[[float, float, str], None] = _silent
-    """``progress(done, total, unit)``: how far the stage is."""
+    """``progress(done, total, unit)`` reports how far the stage is."""
     log: Callable[..., None] = _unlogged
-    """``log(metrics, step)``: numbers over time."""
+    """``log(metrics, step)`` reports numbers over time."""
     uris: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Where each input lies, by name: for stages that write about artifacts, not for reading rows."""
+    """The URIs of each input, by name: for stages that write about artifacts, not for reading rows."""
     run_id: str | None = None
-    """The MLflow run of this execution, None where nothing is tracked."""
+    """The MLflow run of this execution, None if nothing is tracked."""
     publish_part: Callable[[Path], None] = _unpublished
-    """Publish one finished file below ``output`` now, so that a restart need not make it again."""
+    """Publish one finished file below ``output`` now, so that the next attempt need not make it again."""
     retract_part: Callable[[Path], None] = _unpublished
-    """Remove a file that this try or an earlier one published; its path is given as if it lay below ``output``."""
+    """Remove a file that this attempt or an earlier one published; its path is the one below ``output``."""
 
     @property
     def output(self) -> Path:
@@ -66,7 +66,7 @@ class StageInputs:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a stage says of its result; the files lie in ``inputs.output``."""
+    """What a stage reports about its result; the files lie in ``inputs.output``."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Numbers about the result. Counts are named ``n_…``: those of shards add up."""
@@ -88,7 +88,7 @@ class Stage(Protocol):
 
 def input_names(inputs_type: type[StageInputs]) -> dict[str, str]:
     """The inputs a stage takes: name -> ``one``, ``optional`` or ``many``."""
-    own = {each.name for each in dataclasses.fields(inputs_type)} - {each.name for each in dataclasses.fields(StageInputs)}
+    own = {field.name for field in dataclasses.fields(inputs_type)} - {field.name for field in dataclasses.fields(StageInputs)}
     hints = typing.get_type_hints(inputs_type)
     kinds = {types.UnionType: "optional", tuple: "many"}
     return {name: kinds.get(typing.get_origin(hint), "one") for name, hint in hints.items() if name in own}

@@ -21,11 +21,6 @@ def whole(name: str, default: int, least: int = 1) -> int:
     return int(value)
 
 
-def text(name: str) -> str | None:
-    """The variable; None if it is unset or empty."""
-    return os.environ.get(name) or None
-
-
 def switch(name: str, *, default: bool) -> bool:
     """The variable, which is ``on`` or ``off``; ``default`` where it is unset or empty. Raises BadConfig for anything else."""
     value = text(name)

@@ -1,6 +1,7 @@
 """``execute``, once for all stages: fingerprint -> skip or refuse -> fetch -> run -> publish."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -8,21 +9,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from stillhouse.artifacts import claiming, integrity, publishing, store
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts import publishing, store
+from stillhouse.artifacts.lease import Lease, Work
 from stillhouse.artifacts.manifest import Link, Manifest
-from stillhouse.artifacts.publishing import Claim
+from stillhouse.artifacts.publishing import Publisher
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.artifacts.shards import Shard, assemble
-from stillhouse.errors import BadConfig, MissingInput
+from stillhouse.errors import BadConfig, LeaseLost, MissingInput, one_line
 from stillhouse.execution import processes, tracking
 from stillhouse.execution.contract import Outputs, Stage, StageInputs, input_names
 from stillhouse.vocabulary.settings import StageConfig
 
 REUSED = "previous"
-"""The input that spares work and changes no row: rows that would be made again are taken over. Never in a fingerprint."""
+"""The input whose rows are taken over instead of made again. It changes no row, so it never enters a fingerprint."""
 LAST = "latest"
-"""As the URI of ``previous``: whatever version was published last."""
+"""As the URI of ``previous``: the version published last."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Result:
 def execute(
     stage: Stage,
     config: StageConfig,
-    inputs: Mapping[str, Sequence[str]],
+    inputs: Mapping[str, str | Sequence[str]],
     output: str,
     shard: Shard | None = None,
     resume: bool = False,
@@ -44,85 +46,134 @@ def execute(
 ) -> Result:
     """Make the stage's output, unless it is there.
 
-    ``inputs`` maps an input's name to its artifact URIs; ``latest`` as the URI of ``previous`` is the version published last beside
-    the output, if there is another one. With ``resume`` an earlier try must have left something to go on from. ``ranks``: the stage
-    may run as several processes. Raises MissingInput where it did not or an input has no manifest, StaleOutput where the output
-    holds another fingerprint's result or another writer publishes first, and whatever the stage raises. A second call with the same
-    config and inputs returns the manifest without running anything.
+    ``inputs`` maps an input's name to its artifact's URI, or several; ``latest`` as the URI of ``previous`` is the version
+    published last beside the output, if there is another one. ``output`` is ``{root}/{stage}/{name}/{version}``: absent, empty, or
+    left by earlier attempts. While another process writes there, this one waits. A second call with the same config and inputs
+    returns the manifest without running anything. With ``resume`` an earlier attempt must have left something to go on from.
+    ``ranks``: the stage may run as several processes.
+
+    Raises BadConfig if files of others lie at the output, MissingInput if an input has no manifest or there is nothing to resume,
+    DamagedArtifact if an input is not what was published, StaleOutput if the output holds another fingerprint's result, LeaseLost
+    if another process took the output over, and whatever the stage raises.
     """
     if processes.count() > 1 and not ranks:
         msg = f"WORLD_SIZE is {processes.count()}: {_word(stage)} is one process; start it without torchrun"
         raise BadConfig(msg)
-    shard = shard or Shard()
-    output = store.absolute(output)
-    links = _links(stage, {key: [store.absolute(uri) for uri in uris] for key, uris in _with_latest(inputs, output).items()})
+    shard, output = shard or Shard(), store.absolute(output)
+    listed = {name: [uris] if isinstance(uris, str) else list(uris) for name, uris in inputs.items()}
+    links = _links(stage, {name: [store.absolute(uri) for uri in uris] for name, uris in _with_latest(listed, output).items()})
+    claiming.check_output(output, _word(stage))
     settings = config.model_dump(mode="json")
-    made_of = {key: [link.fingerprint for link in value] for key, value in sorted(links.items()) if value and key != REUSED}
+    made_of = {name: [link.fingerprint for link in uris] for name, uris in sorted(links.items()) if uris and name != REUSED}
     fingerprint = manifests.fingerprint(_word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)
-    if (whole := processes.from_first(lambda: manifests.published(output, fingerprint))) is not None:
-        _make_up(output, whole)
+    if (whole := _published(output, fingerprint)) is not None:
         return Result(whole, skipped=True)
-    target = shard.of(output)
-    found = processes.from_first(lambda: manifests.published(target, fingerprint))
-    claim = Claim(fingerprint=fingerprint, config=settings, inputs=made_of)
-    if found:
-        _make_up(target, found)
-    done = found or _make(stage, config, links, claim, output, shard, resume)
-    return Result(done if target == output else assemble(output, done, shard.count), skipped=found is not None)
+    work = Work(stage=_word(stage), fingerprint=fingerprint, config=settings, inputs=made_of)
+    if shard.count > 1:
+        processes.from_first(
+            lambda: claiming.refuse_foreign(output, store.store_of(output).names(output), claiming.read(output)[0])
+        )
+    done = _published(shard.of(output), fingerprint)
+    result = Result(done, skipped=True) if done else _make(stage, config, links, work, output, shard, resume)
+    return result if shard.count == 1 else Result(assemble(output, result.manifest, shard.count), result.skipped)
+
+
+def _published(uri: str, fingerprint: str) -> Manifest | None:
+    """The result at a URI, with what a process that died after its manifest left undone; None if there is none; all ranks."""
+
+    def completed() -> Manifest | None:
+        manifest = manifests.published(uri, fingerprint)
+        if manifest is not None:
+            publishing.complete(uri, manifest)
+            _make_up(uri, manifest)
+        return manifest
+
+    return processes.from_first(completed)
 
 
 def _make(
-    stage: Stage, config: StageConfig, links: dict[str, list[Link]], claim: Claim, output: str, shard: Shard, resume: bool
-) -> Manifest:
-    """Run the stage and publish what it made: the output itself, or one of its shards.
+    stage: Stage, config: StageConfig, links: dict[str, list[Link]], work: Work, output: str, shard: Shard, resume: bool
+) -> Result:  # fmt: skip
+    """Claim the output or one of its shards, run the stage and publish what it made.
+
+    Where another process publishes the same work first, its result is this one's too.
+    """
+    target = shard.of(output)
+    leases: list[Lease] = []  # rank 0 has one; it stays in its process
+
+    def claim() -> tuple[str, dict[str, str]] | None:
+        lease = claiming.take(target, work, resume=resume)
+        if lease is None:
+            return None
+        leases.append(lease)
+        return lease.claim.owner.attempt, claiming.parts(lease.claim, store.store_of(target).names(target))
+
+    claimed = processes.from_first(claim)
+    if claimed is None:
+        return Result(manifests.load(target), skipped=True)
+    with publishing.publisher(target, *claimed, leases[0] if leases else None) as publisher:
+        try:
+            return Result(_run(stage, config, links, work, output, shard, resume, publisher), skipped=False)
+        except LeaseLost as error:
+            winner = manifests.published(target, work.fingerprint) if processes.count() == 1 else None
+            if winner is None:
+                raise
+            print(f"  {one_line(error)}: its result is used", file=sys.stderr, flush=True)
+            publisher.withdraw(winner)
+            return Result(winner, skipped=True)
+
+
+def _run(
+    stage: Stage, config: StageConfig, links: dict[str, list[Link]], work: Work, output: str, shard: Shard, resume: bool,
+    publisher: Publisher,
+) -> Manifest:  # fmt: skip
+    """Run the stage and publish what it made.
 
     Each of several ranks runs it in a scratch directory of its own, on files that the first rank of its node fetched. What rank 0
     made is published, once all have run; the others publish parts alone, such as their share of a checkpoint.
     """
-    name, fingerprint, target = _word(stage), claim.fingerprint, shard.of(output)
     identity = {
-        "stage": name, "version": output.rsplit("/", 1)[-1], "fingerprint": fingerprint, "config": claim.config, "inputs": links
+        "stage": work.stage, "version": output.rsplit("/", 1)[-1], "fingerprint": work.fingerprint, "config": work.config,
+        "inputs": links,
     }  # fmt: skip
-    with scratch_directory() as scratch, _tracked(name, target, claim.config, links, fingerprint) as run:
-        left = processes.from_first(lambda: publishing.claim(target, claim, resume=resume))
+    with (
+        scratch_directory() as scratch,
+        _tracked(work.stage, publisher.uri, work.config, links, work.fingerprint) as run,
+    ):
         if run:
             run.claimed()
         started = datetime.now(UTC)
-        finished, fetched = processes.from_leader(lambda: _fetch_all(links, target, left, scratch))
+        finished, fetched = processes.from_leader(lambda: _fetch_all(links, publisher, scratch))
         made = scratch / "output"
         made.mkdir()
         inputs = stage.Inputs(
             scratch=scratch, finished=finished, resume=resume, shard=shard,
-            uris={key: [link.uri for link in value] for key, value in links.items()},
-            publish_part=lambda path: publishing.upload(made, path, target),
-            retract_part=lambda path: publishing.retract(made, path, target), **_arguments(stage, fetched),
+            uris={name: [link.uri for link in uris] for name, uris in links.items()},
+            publish_part=lambda path: publisher.publish_part(made, path),
+            retract_part=lambda path: publisher.retract(made, path), **_arguments(stage, fetched),
             **_told(run),
         )  # fmt: skip
         with processes.together():  # where one rank failed, nothing is published and all say the same
             outputs = stage.run(config, inputs)
-        return processes.from_first(lambda: _publish(identity, made, target, outputs, started, run))
+        return processes.from_first(lambda: _publish(identity, made, publisher, outputs, started, run))
 
 
 def _publish(
-    identity: Mapping[str, Any], made: Path, target: str, outputs: Outputs, started: datetime, run: tracking.Run | None
+    identity: Mapping[str, Any], made: Path, publisher: Publisher, outputs: Outputs, started: datetime, run: tracking.Run | None
 ) -> Manifest:
     """Upload what the stage made, its manifest last."""
-    publishing.refuse_if_published(target)
     done = Manifest(
-        **identity, files=publishing.upload_all(made, target), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
+        **identity, files=publisher.upload_all(made), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
         provenance=manifests.provenance(started, run.id if run else None),
     )  # fmt: skip
-    publishing.publish(target, done)
-    publishing.remove_strays(target, done)
+    publisher.publish(done)
     if run:
-        run.finish(done, [made / each for each in outputs.artifacts])
+        run.finish(done, [made / name for name in outputs.artifacts])
     return done
 
 
 def _make_up(uri: str, manifest: Manifest) -> None:
-    """Finish the tracked run of a published artifact, if it is not finished; rank 0 does it for all."""
-    if processes.rank():
-        return
+    """Finish the tracked run of a published artifact, if it is not finished."""
     with scratch_directory() as scratch:
 
         def fetched(names: Sequence[str]) -> list[Path]:
@@ -144,22 +195,25 @@ def _tracked(
 
 
 def _fetch_all(
-    links: dict[str, list[Link]], target: str, left: Sequence[str], scratch: Path
-) -> tuple[Path | None, dict[str, list[Path]]]:
-    """The parts that an earlier try left, and the inputs by name."""
-    finished = store.store_of(target).fetch(target, scratch / "finished", left) if left else None
-    return finished, {key: [fetch(key, link, scratch) for link in value] for key, value in links.items()}
+    links: dict[str, list[Link]], publisher: Publisher, scratch: Path
+) -> tuple[Path | None, dict[str, list[Path]]]:  # fmt: skip
+    """The parts that an earlier attempt left, and the inputs by name."""
+    finished = None
+    if publisher.left:
+        finished, sound = integrity.fetch_parts(publisher.uri, publisher.left, scratch / "finished")
+        publisher.reusable.update(sound)
+    return finished, {name: [fetch(name, link, scratch) for link in uris] for name, uris in links.items()}
 
 
 def _with_latest(inputs: Mapping[str, Sequence[str]], output: str) -> dict[str, Sequence[str]]:
-    """The inputs with ``previous=latest`` replaced by what it stands for; left out where that is nothing."""
+    """The inputs with ``previous=latest`` replaced by what it stands for; without it if there is no other version."""
     if list(inputs.get(REUSED, ())) != [LAST]:
         return dict(inputs)
-    found = manifests.latest(output)
+    latest = manifests.latest(output)
     others = {name: uris for name, uris in inputs.items() if name != REUSED}
     # A version that was removed since spares no work, and is no reason to fail.
-    usable = found is not None and found != output and manifests.find(found) is not None
-    return others | ({REUSED: [str(found)]} if usable else {})
+    usable = latest is not None and latest != output and manifests.find(latest) is not None
+    return others | ({REUSED: [str(latest)]} if usable else {})
 
 
 def _links(stage: Stage, inputs: Mapping[str, Sequence[str]]) -> dict[str, list[Link]]:
@@ -170,18 +224,18 @@ def _links(stage: Stage, inputs: Mapping[str, Sequence[str]]) -> dict[str, list[
             msg = f"--input {name}=…: {_word(stage)} takes no such input; its inputs: {', '.join(known) or 'none'}"
             raise BadConfig(msg)
     for name, kind in known.items():
-        given = inputs.get(name, ())
-        if not given and kind != "optional" and not (kind == "many" and name in _defaulted(stage.Inputs)):
+        uris = inputs.get(name, ())
+        if not uris and kind != "optional" and not (kind == "many" and name in _defaulted(stage.Inputs)):
             msg = f"{_word(stage)} needs --input {name}=URI, got none"
             raise MissingInput(msg)
-        if len(given) > 1 and kind != "many":
-            msg = f"--input {name}=…: given {len(given)} times; {_word(stage)} takes one"
+        if len(uris) > 1 and kind != "many":
+            msg = f"--input {name}=…: given {len(uris)} times; {_word(stage)} takes one"
             raise BadConfig(msg)
     return {name: [_link(name, uri) for uri in uris] for name, uris in inputs.items()}
 
 
 def _defaulted(inputs_type: type[StageInputs]) -> set[str]:
-    return {each.name for each in dataclasses.fields(inputs_type) if each.default is not dataclasses.MISSING}
+    return {field.name for field in dataclasses.fields(inputs_type) if field.default is not dataclasses.MISSING}
 
 
 def _word(stage: Stage) -> str:
@@ -193,14 +247,8 @@ def _link(name: str, uri: str) -> Link:
 
 
 def fetch(name: str, link: Link, scratch: Path) -> Path:
-    """A local directory with the files the manifest of input ``name`` lists, no others: tries that were given up may lie beside."""
-    there = store.store_of(link.uri)
-    listed = sorted(manifests.load(link.uri, f"input {name}").files)
-    gone = sorted(set(listed) - set(there.names(link.uri)))
-    if gone:
-        msg = f"input {name} {link.uri}: its manifest lists {gone[0]} ({len(gone)} such), which is gone; make the artifact again"
-        raise MissingInput(msg)
-    return there.fetch(link.uri, scratch / "inputs", listed)
+    """A local directory with the checked files of input ``name``: those that its manifest lists, no others."""
+    return integrity.fetch(link.uri, scratch / "inputs", label=f"input {name}")
 
 
 def _arguments(stage: Stage, fetched: Mapping[str, list[Path]]) -> dict[str, Any]:

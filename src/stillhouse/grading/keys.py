@@ -168,7 +168,7 @@ def _values(column: pa.Array) -> npt.NDArray[Any]:
 
 
 def _table(path: Path, row_type: type[Any], columns: Sequence[str]) -> pa.Table:
-    with pq.ParquetFile(path, read_dictionary=AS_DICTIONARY) as file:
+    with pq.ParquetFile(path, read_dictionary=AS_DICTIONARY, page_checksum_verification=True) as file:
         tables.check_columns(path, file.schema_arrow.names, columns, row_type)
         return file.read(columns=list(columns), use_threads=False)
 

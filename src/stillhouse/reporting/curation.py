@@ -48,5 +48,5 @@ def _lengths(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def _pairs(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
     for path in paths:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=PAIRS_SHOWN):
+        for batch in pq.ParquetFile(path, page_checksum_verification=True).iter_batches(batch_size=PAIRS_SHOWN):
             yield from batch.to_pylist()

@@ -1,7 +1,6 @@
 """Artifacts -> text on a terminal."""
 
 import json
-import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Any
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from stillhouse.artifacts import integrity, store
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts import store
 from stillhouse.artifacts.manifest import Manifest
-from stillhouse.errors import MissingInput
+from stillhouse.artifacts.scratch import scratch_directory
 
 
 def show(console: Console, uri: str, n_rows: int, *, dropped: bool = False) -> None:
@@ -54,15 +53,10 @@ def number(value: float) -> str:
 
 def _rows(uri: str, manifest: Manifest, *, dropped: bool) -> Iterator[dict[str, Any]]:
     """The rows in order, file by file, so that no more is fetched than is shown."""
-    there = store.store_of(uri)
-    published = set(there.names(uri))
     for name in sorted(manifest.files):
         if not Path(name).match("part-*.parquet") or ("dropped" in Path(name).parts) != dropped:
             continue
-        if name not in published:
-            msg = f"{uri}: its manifest lists {name}, which is gone; make the artifact again"
-            raise MissingInput(msg)
-        with tempfile.TemporaryDirectory(prefix="stillhouse-") as scratch:
-            file = pq.ParquetFile(there.fetch(uri, Path(scratch), [name]) / name)
+        with scratch_directory() as scratch:
+            file = pq.ParquetFile(integrity.fetch(uri, scratch, [name]) / name, page_checksum_verification=True)
             for batch in file.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()

@@ -121,7 +121,8 @@ def composition(directory: Path) -> dict[str, float]:
     totals: Counter[str] = Counter({"n_responses": 0, "n_prompt_tokens": 0, "n_completion_tokens": 0, "n_truncated": 0})
     n_whole = 0
     columns = ["think", "answer", "finish_reason", "prompt_tokens", "completion_tokens"]
-    for batch in (batch for path in tables.parts(directory) for batch in pq.ParquetFile(path).iter_batches(columns=columns)):
+    files = (pq.ParquetFile(path, page_checksum_verification=True) for path in tables.parts(directory))
+    for batch in (batch for file in files for batch in file.iter_batches(columns=columns)):
         think, answer, reason, prompt, completion = batch.columns
         totals["n_responses"] += len(batch)
         totals["n_prompt_tokens"] += pc.sum(prompt).as_py() or 0

@@ -38,7 +38,7 @@ def question_forms(questions: Path, *, with_prompts: bool) -> dict[str, Question
 
 def _columns(directory: Path, row_type: type[Any], *names: str) -> Iterator[Sequence[Any]]:
     for path in tables.parts(directory):
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             tables.check_columns(path, file.schema_arrow.names, names, row_type)
             for batch in file.iter_batches(1024, columns=list(names)):
                 yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)

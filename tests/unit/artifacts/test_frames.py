@@ -50,7 +50,7 @@ def test_write_gathers_batches_into_parts_that_the_row_reader_takes(tmp_path, mo
 
 
 def test_write_long_texts_make_smaller_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(frames, "PART_BYTES", 1)
+    monkeypatch.setattr(frames, "FRAME_BYTES", 1)
     tables.write(tmp_path / "in", ASKED, Question)
     frame = frames.scan(tmp_path / "in", Question, Question.SCHEMA.names).collect()
     frames.write(tmp_path / "out", (frame[at] for at in range(7)), Question)

@@ -6,7 +6,7 @@ import pytest
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store
 from stillhouse.artifacts.manifest import File, Link, Manifest, Provenance
-from stillhouse.errors import MissingInput, StaleOutput, StoreFailed
+from stillhouse.errors import DamagedArtifact, MissingInput, StaleOutput
 
 THEN = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -95,8 +95,65 @@ def test_load_nothing_there_says_what_to_do(tmp_path):
 @pytest.mark.parametrize("text", ["{", "{}", '{"stage": 1}', "\x00"])
 def test_find_not_a_manifest_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(StoreFailed, match="is not a manifest"):
+    with pytest.raises(DamagedArtifact, match="is not a manifest"):
         manifests.find(tmp_path.as_uri())
+
+
+def document(**changes) -> dict:
+    return json.loads(manifests.serialised(made("file:///questions/x/1", files={"a": File(sha256="0", bytes=1)}))) | changes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"fingerprint": "f2"}, {"metrics": {"n": 1.0}}, {"files": {}}, {"files": {"a": {"sha256": "0", "bytes": 2}}}, {"digest": "0"}],
+)
+def test_find_edited_field_is_refused(tmp_path, change):
+    (tmp_path / "manifest.json").write_text(json.dumps(document(**change)))
+    with pytest.raises(DamagedArtifact, match="was edited or damaged: its digest is"):
+        manifests.find(tmp_path.as_uri())
+
+
+def test_find_other_spacing_and_order_of_the_same_content_is_no_edit(tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps(dict(reversed(document().items()))))
+    assert manifests.load(tmp_path.as_uri()).fingerprint == "f1"
+
+
+def test_find_file_listed_twice_is_refused(tmp_path):
+    text = json.dumps(document()).replace('"a":', '"a": {"sha256": "1", "bytes": 1}, "a":')
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(DamagedArtifact, match="'a' stands in it twice"):
+        manifests.find(tmp_path.as_uri())
+
+
+def test_find_manifest_of_an_earlier_version_is_refused(tmp_path):
+    (tmp_path / "manifest.json").write_text(made("file:///questions/x/1").model_dump_json())
+    with pytest.raises(DamagedArtifact, match="has no digest: it was made by an earlier version"):
+        manifests.find(tmp_path.as_uri())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["../x"], ["/etc/passwd"], ["a//b"], ["1//path"], ["a/../../b"], ["C:x"], ["a\\b"], ["a\x00b"], ["a\n"], [""], ["."],
+        ["Part", "part"], ["caf\u00e9", "cafe\u0301"], ["a", "a/b"],
+    ],
+)  # fmt: skip
+def test_find_names_that_leave_the_artifact_or_meet_are_refused(tmp_path, names):
+    files = {name: File(sha256="0", bytes=1) for name in names}
+    (tmp_path / "manifest.json").write_bytes(manifests.serialised(made("file:///questions/x/1", files=files)))
+    with pytest.raises(DamagedArtifact):
+        manifests.find(tmp_path.as_uri())
+    stored = {f"f{number}": File(sha256="0", bytes=1, stored=name or "..") for number, name in enumerate(names)}
+    (tmp_path / "manifest.json").write_bytes(manifests.serialised(made("file:///questions/x/1", files=stored)))
+    with pytest.raises(DamagedArtifact):
+        manifests.find(tmp_path.as_uri())
+
+
+def test_publish_of_a_version_made_earlier_leaves_the_pointer_at_the_later(tmp_path):
+    first, second = (f"{tmp_path.as_uri()}/questions/x/{version}" for version in (1, 2))
+    manifests.publish(second, made(second))
+    manifests.point(first, made(first))
+    assert manifests.latest(first) == second
 
 
 def test_rows_dropped_and_sharded_dropped_rows_do_not_count():

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from stillhouse.artifacts import store
-from stillhouse.errors import BadConfig, StoreFailed
+from stillhouse.artifacts import s3, store
+from stillhouse.artifacts.digests import sha256
+from stillhouse.errors import BadConfig, DamagedArtifact, StoreFailed, StoreRefused
 
 
 @pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.s3)])
@@ -119,6 +120,115 @@ def test_absolute_trailing_slash_is_cut():
     assert store.absolute("s3://bucket/a/") == "s3://bucket/a"
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://b/questions/h#1/1", "s3://b/questions/h/1?x", "s3://b/questions/../1", "s3://b/a//b", "s3://b/a/./b", "s3://b/a\n/b",
+        "file:///a/x#2", "file:///a/%2e%2e/b", "file:///a/%00", "file:///a//b", "file://host/a", "/a/b\x1b[31m",
+    ],
+)  # fmt: skip
+def test_absolute_uri_that_stores_read_differently_is_refused(uri):
+    with pytest.raises(BadConfig):
+        store.absolute(uri)
+
+
+def test_absolute_plain_path_with_dots_and_signs_is_resolved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert store.local_path(store.absolute("a/../b#1?/c")) == tmp_path / "b#1?" / "c"
+
+
+def test_swap_moves_on_from_its_version_alone(root):
+    there, place = store.store_of(root), f"{root}/claim.json"
+    first = there.swap(place, b"one", None)
+    second = there.swap(place, b"two", first)
+    for stale in (None, first):
+        with pytest.raises(store.AlreadyThere):
+            there.swap(place, b"three", stale)
+    assert there.read_versioned(place) == (b"two", second)
+
+
+def test_swap_after_the_file_was_removed_fails(root):
+    there, place = store.store_of(root), f"{root}/claim.json"
+    version = there.swap(place, b"one", None)
+    for name in there.names(root):
+        there.remove(f"{root}/{name}")
+    with pytest.raises(store.AlreadyThere):
+        there.swap(place, b"two", version)
+    assert there.read_versioned(place) is None
+    assert there.names(root) == []
+
+
+def test_swap_eight_at_once_one_wins_every_round(root):
+    there, place = store.store_of(root), f"{root}/claim.json"
+    version = there.swap(place, b"begin", None)
+    for _ in range(5):
+        winners: list[tuple[bytes, int]] = []
+        barrier = threading.Barrier(8)
+
+        def swap(number: int, version: int = version, winners=winners, barrier=barrier) -> None:
+            barrier.wait()
+            try:
+                winners.append((str(number).encode(), there.swap(place, str(number).encode(), version)))
+            except store.AlreadyThere:
+                return
+
+        threads = [threading.Thread(target=swap, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert winners == [there.read_versioned(place)]
+        version = winners[0][1]
+
+
+def test_file_writer_that_slept_through_many_versions_loses(tmp_path):
+    there, place = store.FileStore(), f"{tmp_path.as_uri()}/claim.json"
+    asleep = version = there.swap(place, b"0", None)
+    for number in range(5):
+        version = there.swap(place, str(number).encode(), version)
+    with pytest.raises(store.AlreadyThere):
+        there.swap(place, b"late", asleep)
+    assert there.read_versioned(place) == (b"4", version)
+
+
+@pytest.mark.parametrize("size", [5, 40 * 2**20])
+def test_upload_only_if_absent_other_content_is_refused_and_the_same_is_fine(root, tmp_path, size):
+    there, place = store.store_of(root), f"{root}/x/weights"
+    for name, sign in (("one", b"1"), ("two", b"2")):
+        (tmp_path / name).write_bytes(sign * size)
+    there.upload(tmp_path / "one", place, only_if_absent=True)
+    there.upload(tmp_path / "one", place, only_if_absent=True)
+    with pytest.raises(store.AlreadyThere):
+        there.upload(tmp_path / "two", place, only_if_absent=True)
+    fetched = there.fetch(f"{root}/x", tmp_path / "scratch", ["weights"]) / "weights"
+    assert sha256(fetched) == sha256(tmp_path / "one")
+
+
+def test_file_fetch_of_a_link_out_of_the_artifact_is_refused(tmp_path):
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "artifact").mkdir()
+    (tmp_path / "artifact" / "part-0").symlink_to(tmp_path / "secret")
+    with pytest.raises(DamagedArtifact, match=r"part-0 is a link to .*secret, outside the artifact"):
+        store.FileStore().fetch((tmp_path / "artifact").as_uri(), tmp_path / "scratch")
+
+
+def test_file_upload_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced: list[tuple[str, bool]] = []
+    monkeypatch.setattr(store, "_sync", lambda path: synced.append((path.name, (tmp_path / "x" / "a").exists())))
+    (tmp_path / "a").write_text("rows")
+    store.FileStore().upload(tmp_path / "a", (tmp_path / "x" / "a").as_uri())
+    assert [named for _, named in synced] == [False, True]
+    assert synced[1][0] == "x"
+
+
+def test_file_tidy_removes_half_written_copies_and_empty_directories_alone(tmp_path):
+    (tmp_path / "resume" / "checkpoint-1").mkdir(parents=True)
+    (tmp_path / ".whole.json.abcd1234.unfinished").write_text("")
+    (tmp_path / "notes.unfinished").write_text("")
+    store.FileStore().tidy(tmp_path.as_uri())
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.unfinished"]
+
+
 @pytest.mark.parametrize("uri", ["gs://bucket/a", "http://host/a"])
 def test_absolute_other_scheme_is_refused(uri):
     with pytest.raises(BadConfig, match="no store for"):
@@ -128,7 +238,7 @@ def test_absolute_other_scheme_is_refused(uri):
 @pytest.mark.parametrize("uri", ["s3://bucket", "s3:///a", "s3://"])
 def test_s3_uri_without_bucket_or_key_is_refused(uri):
     with pytest.raises(BadConfig, match="write s3://BUCKET/STAGE/NAME/VERSION"):
-        store.S3Store().read(uri)
+        s3.S3Store().read(uri)
 
 
 def test_file_write_interrupted_leaves_nothing(tmp_path, monkeypatch):
@@ -155,24 +265,24 @@ def test_file_upload_source_moved_afterwards_published_file_stands(tmp_path):
 
 
 @pytest.mark.s3
-def test_s3_wrong_secret_is_a_store_failure(s3_root, monkeypatch):
+def test_s3_wrong_secret_is_refused_at_once(s3_root, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    store._s3.cache_clear()
-    with pytest.raises(StoreFailed, match="check AWS_ENDPOINT_URL, the credentials and the bucket"):
-        store.S3Store().write(f"{s3_root}/a", b"")
-    store._s3.cache_clear()
+    s3._s3.cache_clear()
+    with pytest.raises(StoreRefused, match="check AWS_ENDPOINT_URL, the credentials and the bucket"):
+        s3.S3Store().write(f"{s3_root}/a", b"")
+    s3._s3.cache_clear()
 
 
 @pytest.mark.s3
-def test_s3_no_such_bucket_is_a_store_failure(s3_root):
-    with pytest.raises(StoreFailed, match="no-such-bucket"):
-        store.S3Store().read("s3://no-such-bucket/a/b")
+def test_s3_no_such_bucket_is_refused_at_once(s3_root):
+    with pytest.raises(StoreRefused, match="no-such-bucket"):
+        s3.S3Store().read("s3://no-such-bucket/a/b")
 
 
 def test_s3_no_server_is_a_store_failure(monkeypatch):
     for name, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
         monkeypatch.setenv(name, value)
-    store._s3.cache_clear()
+    s3._s3.cache_clear()
     with pytest.raises(StoreFailed, match="http://127.0.0.1:9"):
-        store.S3Store().read("s3://bucket/a")
-    store._s3.cache_clear()
+        s3.S3Store().read("s3://bucket/a")
+    s3._s3.cache_clear()

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import yaml
 from stillhouse import testing
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import tables
+from stillhouse.artifacts.digests import sha256
 from stillhouse.errors import BadConfig, BadRows, MissingInput, NothingToDo, StaleOutput, StoreFailed
 from stillhouse.exchange import files
 from stillhouse.exchange.export import export
@@ -50,7 +50,7 @@ def test_export_selected_is_joined_to_all_that_is_known(root, tmp_path):
     made = export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/out.jsonl.zst")
     found = lines(tmp_path / "out.jsonl.zst")
     assert made.rows == len(found) == 4
-    assert made.sha256 == files.sha256(tmp_path / "out.jsonl.zst")
+    assert made.sha256 == sha256(tmp_path / "out.jsonl.zst")
     assert made.lost == {"license": 3, "language": 4, "difficulty_label": 4}
     assert found[0] == {
         "question": "What is 0 + 7?", "answer": "<think>It must be 7.</think><answer>7</answer>", "question_source": "a",
@@ -205,7 +205,7 @@ def test_export_origin_that_was_made_anew_is_refused(tmp_path):
     testing.publish([testing.response(ASKED[0])], Response, f"{tmp_path}/responses/x/1")
     inputs = {name: [f"{tmp_path}/{name}/x/1"] for name in ("questions", "responses")}
     execute(screened, screened.Config(), inputs, f"{tmp_path}/screened/x/1")
-    manifest = tmp_path / "questions" / "x" / "1" / "manifest.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "fingerprint": "0" * 16}))
+    made_anew = manifests.load(f"{tmp_path}/questions/x/1").model_copy(update={"fingerprint": "0" * 16})
+    (tmp_path / "questions" / "x" / "1" / "manifest.json").write_bytes(manifests.serialised(made_anew))
     with pytest.raises(StaleOutput, match="export one run"):
         export([f"{tmp_path}/screened/x/1"], "am-40m", f"{tmp_path}/out/out.jsonl")

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -117,7 +118,7 @@ def test_import_release_unknown_columns_are_counted(tmp_path):
 
 def test_import_release_same_files_again_change_nothing_and_missing_artifacts_are_made(tmp_path):
     first = publish(tmp_path, ROW)
-    (tmp_path / "responses" / "x" / "1" / "manifest.json").unlink()
+    shutil.rmtree(tmp_path / "responses" / "x" / "1")
     again = publish(tmp_path, ROW)
     assert again["questions"] == first["questions"]
     assert again["responses"].fingerprint == first["responses"].fingerprint

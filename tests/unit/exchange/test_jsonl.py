@@ -160,3 +160,26 @@ def test_import_file_cut_off_is_named_and_nothing_is_published(tmp_path):
 def test_import_other_row_type_is_refused(tmp_path):
     with pytest.raises(BadConfig, match="--as sft: rows are imported as questions, responses, am-1.4m"):
         import_file(file_of(tmp_path, GOOD), "sft", output_of(tmp_path))
+
+
+@pytest.mark.parametrize("output", [".", "questions/mine", "questions/mine/1"])
+def test_import_to_a_directory_with_other_files_touches_none_of_them(tmp_path, monkeypatch, output):
+    """The input lies in the output: it was deleted once, with everything else below."""
+    directory = tmp_path / output
+    (directory / "sub").mkdir(parents=True)
+    (directory / "sub" / "thesis.tex").write_text("thesis")
+    path = file_of(directory, GOOD)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadConfig, match="nothing was touched"):
+        import_file(path, "questions", output)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_import_with_a_forgotten_version_leaves_all_versions(tmp_path):
+    for version in (1, 2):
+        import_file(file_of(tmp_path, GOOD), "questions", f"{tmp_path}/questions/questions/{version}/1")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(BadConfig, match="which no run of this output wrote"):
+        import_file(file_of(tmp_path, GOOD), "questions", f"{tmp_path}/questions/questions/1")
+    assert sorted(tmp_path.rglob("*")) == before

@@ -2,17 +2,19 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from stillhouse import testing
+from stillhouse.artifacts import claiming, integrity, store, tables
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts import publishing, store, tables
+from stillhouse.artifacts.lease import CLAIM, Work
 from stillhouse.artifacts.shards import Shard
-from stillhouse.errors import BadConfig, MissingInput, NothingToDo, StaleOutput, StoreFailed
+from stillhouse.errors import BadConfig, DamagedArtifact, MissingInput, NothingToDo, StaleOutput, StoreFailed
 from stillhouse.execution.contract import input_names
-from stillhouse.execution.execute import execute
+from stillhouse.execution.execute import Result, execute
 from stillhouse.vocabulary.rows import Question
 from tests.unit import toy_stage
 from tests.unit.toy_stage import Config
@@ -42,7 +44,7 @@ def output_of(root: str, version: str = "1") -> str:
 
 def ids(uri: str, scratch: Path) -> list[str]:
     """The question ids of the files that the manifest lists."""
-    directory = store.store_of(uri).fetch(uri, scratch, sorted(manifests.load(uri).files))
+    directory = integrity.fetch(uri, scratch)
     return [row.question_id for row in tables.read(directory, Question)]
 
 
@@ -54,7 +56,8 @@ def test_execute_publishes_rows_drops_and_what_they_were_made_of(root, questions
     assert sorted(ids(output_of(root), tmp_path)) == sorted(row.question_id for row in testing.questions(12))
     assert (manifest.stage, manifest.version, manifest.rows, manifest.dropped) == ("toy_stage", "1", 12, {"toy": 1})
     assert manifest.inputs["questions"][0].fingerprint == manifests.load(questions).fingerprint
-    assert store.store_of(root).read(store.join(output_of(root), "claim.json")) is None
+    assert claiming.read(store.absolute(output_of(root))) == (None, None)
+    assert set(store.store_of(root).names(output_of(root))) == {*manifest.stored.values(), "manifest.json"}
 
 
 def test_execute_again_skips(root, questions):
@@ -80,9 +83,9 @@ def test_execute_other_input_same_place_is_refused(root, questions):
 
 
 def test_execute_fingerprint_does_not_depend_on_where_inputs_lie(root, questions):
-    testing.publish(testing.questions(12), Question, f"{root}/elsewhere/toy/1")
+    testing.publish(testing.questions(12), Question, f"{root}/elsewhere/questions/toy/1")
     here = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "1"))
-    there = execute(toy_stage, Config(), {"questions": [f"{root}/elsewhere/toy/1"]}, output_of(root, "2"))
+    there = execute(toy_stage, Config(), {"questions": [f"{root}/elsewhere/questions/toy/1"]}, output_of(root, "2"))
     assert here.manifest.fingerprint == there.manifest.fingerprint
 
 
@@ -115,7 +118,7 @@ def test_execute_previous_latest_where_the_pointer_is_torn_is_refused(root, ques
     execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "1"))
     pointer = f"{root}/toy_stage/toy/latest.json"
     store.store_of(pointer).write(pointer, b"{")
-    with pytest.raises(StoreFailed, match="is no pointer to a version"):
+    with pytest.raises(StoreFailed, match="does not point to a version"):
         execute(toy_stage, Config(), {"questions": [questions], "previous": ["latest"]}, output_of(root, "2"))
 
 
@@ -140,7 +143,7 @@ def test_execute_one_input_given_twice_is_refused(root, questions):
 
 
 def test_execute_input_file_gone_is_missing(root, questions):
-    store.store_of(questions).remove(f"{questions}/part-00000.parquet")
+    store.store_of(questions).remove(store.join(questions, manifests.load(questions).stored["part-00000.parquet"]))
     with pytest.raises(MissingInput, match=r"its manifest lists part-00000.parquet \(1 such\), which is gone"):
         execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
     assert manifests.find(output_of(root)) is None
@@ -171,9 +174,9 @@ def test_execute_under_torchrun_is_refused_as_every_process_would_publish(root, 
 def test_claim_of_what_was_published_meanwhile_removes_nothing(root, questions, tmp_path):
     execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
     uri = store.absolute(output_of(root))
-    with pytest.raises(StaleOutput, match="another process published there"):
-        publishing.claim(uri, publishing.Claim(fingerprint="another", config={}, inputs={}))
-    assert set(manifests.load(uri).files) < set(store.store_of(uri).names(uri))
+    with pytest.raises(StaleOutput, match="nothing was overwritten"):
+        claiming.take(uri, Work(stage="toy_stage", fingerprint="another", config={}, inputs={}))
+    assert set(manifests.load(uri).stored.values()) < set(store.store_of(uri).names(uri))
 
 
 def test_execute_stage_that_raises_leaves_no_manifest_and_a_later_run_succeeds(root, questions):
@@ -217,7 +220,8 @@ def test_execute_parts_of_another_config_are_not_carried_on_and_what_changed_is_
         execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), resume=True)
     manifest = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root)).manifest
     assert manifest.metrics["n_made"] == 12
-    assert re.search("removed 12 files of an unfinished run .text was 'y', is 'x'.", capsys.readouterr().err)
+    assert re.search("12 files of an unfinished run are not taken over .text was 'y', is 'x'.", capsys.readouterr().err)
+    assert set(store.store_of(root).names(output_of(root))) == {*manifest.stored.values(), "manifest.json"}
 
 
 def test_execute_resume_that_finds_nothing_is_refused_and_what_is_done_is_skipped(root, questions):
@@ -227,14 +231,120 @@ def test_execute_resume_that_finds_nothing_is_refused_and_what_is_done_is_skippe
     assert execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), resume=True).skipped
 
 
-def test_execute_another_writer_first_is_refused_and_its_files_stand(root, questions, tmp_path):
+def overtaken_by(root: str, questions: str, config: Config, uri: str) -> None:
+    """Have a second writer take over, run and publish while the first one sleeps."""
+
     def overtake() -> None:
-        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
+        claim, version = claiming.read(uri)
+        asleep = claim.model_copy(update={"released": True}).model_dump_json().encode()
+        store.store_of(uri).swap(store.join(uri, CLAIM), asleep, version)
+        execute(toy_stage, config, {"questions": [questions]}, uri)
 
     toy_stage.before_the_end.append(overtake)
-    with pytest.raises(StaleOutput, match="another process published there while this one ran"):
-        execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
-    assert len(ids(output_of(root), tmp_path)) == 12
+
+
+def test_execute_overtaken_at_the_same_work_uses_the_winners_result(root, questions, tmp_path, capsys):
+    uri = store.absolute(output_of(root))
+    overtaken_by(root, questions, Config(), uri)
+    result = execute(toy_stage, Config(), {"questions": [questions]}, uri)
+    assert result.skipped
+    assert "its result is used" in capsys.readouterr().err
+    assert len(ids(uri, tmp_path)) == 12
+    assert set(store.store_of(uri).names(uri)) == {*manifests.load(uri).stored.values(), "manifest.json"}
+
+
+def test_execute_overtaken_at_other_work_is_refused_and_the_winners_result_stands(root, questions, tmp_path):
+    uri = store.absolute(output_of(root))
+    overtaken_by(root, questions, Config(text="y"), uri)
+    with pytest.raises(StaleOutput, match="nothing was overwritten"):
+        execute(toy_stage, Config(), {"questions": [questions]}, uri)
+    assert manifests.load(uri).config["text"] == "y"
+    assert len(ids(uri, tmp_path)) == 12
+
+
+def test_execute_second_writer_waits_says_for_whom_and_uses_the_result(root, questions, monkeypatch, capsys):
+    monkeypatch.setenv("STILLHOUSE_LEASE_S", "2")
+    second: list[Result] = []
+    waiter = threading.Thread(
+        target=lambda: second.append(execute(toy_stage, Config(), {"questions": questions}, output_of(root)))
+    )  # fmt: skip
+
+    def start_and_wait_for_its_word() -> None:
+        waiter.start()
+        words = ""
+        while "waiting for" not in words:
+            words += capsys.readouterr().err
+
+    toy_stage.before_the_end.append(start_and_wait_for_its_word)
+    first = execute(toy_stage, Config(), {"questions": questions}, output_of(root))
+    waiter.join()
+    assert (first.skipped, second[0].skipped, second[0].manifest) == (False, True, first.manifest)
+    assert len(toy_stage.runs) == 1
+
+
+@pytest.mark.parametrize("output", ["toy_stage/toy", "questions/toy/9", "", "toy_stage/a%25/1"])
+def test_execute_output_of_another_form_is_refused_before_a_byte_is_touched(root, questions, output):
+    before = store.store_of(root).names(root)
+    with pytest.raises(BadConfig, match=r"toy_stage writes to \{root\}/toy_stage/\{name\}/\{version\}"):
+        execute(toy_stage, Config(), {"questions": questions}, f"{root}/{output}".rstrip("/"))
+    assert store.store_of(root).names(root) == before
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "1/manifest.json", ".git/HEAD", "part-00000.parquet", "shards/notes.txt"])
+@pytest.mark.parametrize("shard", [Shard(), Shard(0, 2)])
+def test_execute_output_with_files_of_others_is_refused_before_a_byte_is_touched(root, questions, name, shard):
+    store.store_of(root).write(f"{output_of(root)}/{name}", b"{}")
+    with pytest.raises(BadConfig, match=r"which no run of this output wrote; nothing was touched: choose another version"):
+        execute(toy_stage, Config(), {"questions": questions}, output_of(root), shard)
+    assert store.store_of(root).names(output_of(root)) == [name]
+
+
+def test_execute_output_with_a_strange_claim_is_refused(root, questions):
+    uri = output_of(root)
+    store.store_of(root).swap(f"{uri}/claim.json", b"{}", None)
+    with pytest.raises(BadConfig, match="is not a claim of this program; nothing was touched"):
+        execute(toy_stage, Config(), {"questions": questions}, uri)
+
+
+def test_execute_killed_after_its_manifest_next_skip_does_the_rest(root, questions, monkeypatch):
+    monkeypatch.setattr("stillhouse.artifacts.publishing.complete", lambda uri, manifest: None)
+    monkeypatch.setattr("stillhouse.artifacts.manifest.point", lambda uri, manifest: None)
+    execute(toy_stage, Config(), {"questions": questions}, output_of(root))
+    monkeypatch.undo()
+    assert claiming.read(output_of(root))[0] is not None
+    assert manifests.latest(output_of(root)) is None
+    assert execute(toy_stage, Config(), {"questions": questions}, output_of(root)).skipped
+    assert claiming.read(output_of(root)) == (None, None)
+    assert manifests.latest(output_of(root)) == output_of(root)
+
+
+def test_execute_damaged_part_of_an_earlier_attempt_is_made_again(root, questions, tmp_path, capsys):
+    def fail() -> None:
+        raise NothingToDo("as told")
+
+    toy_stage.before_the_end.append(fail)
+    with pytest.raises(NothingToDo):
+        execute(toy_stage, Config(), {"questions": questions}, output_of(root))
+    there = store.store_of(root)
+    part = next(name for name in there.names(output_of(root)) if name.startswith("part-00003"))
+    data = bytearray(there.read(f"{output_of(root)}/{part}"))
+    data[len(data) // 2] ^= 1
+    there.write(f"{output_of(root)}/{part}", bytes(data))
+    manifest = execute(toy_stage, Config(), {"questions": questions}, output_of(root)).manifest
+    assert manifest.metrics["n_made"] == 1
+    assert f"{part} of an earlier attempt is damaged, it is made again" in capsys.readouterr().err
+    assert sorted(ids(output_of(root), tmp_path)) == sorted(row.question_id for row in testing.questions(12))
+
+
+@pytest.mark.parametrize("place", ["part", "manifest"])
+def test_execute_input_with_a_flipped_bit_is_refused(root, questions, place):
+    manifest = manifests.load(questions)
+    name = manifest.stored["part-00000.parquet"] if place == "part" else "manifest.json"
+    data = bytearray(store.store_of(root).read(f"{questions}/{name}"))
+    data[len(data) // 2] ^= 1
+    store.store_of(root).write(f"{questions}/{name}", bytes(data))
+    with pytest.raises(DamagedArtifact, match="damaged|not a manifest"):
+        execute(toy_stage, Config(), {"questions": questions}, output_of(root))
 
 
 def test_execute_scratch_is_gone_whatever_happens(root, questions, tmp_path, monkeypatch):

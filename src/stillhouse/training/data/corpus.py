@@ -98,7 +98,7 @@ def n_examples(selected: Path, split: str) -> dict[Path, int]:
     """The number of examples of a split in each part of the artifact that has any."""
     counts = {}
     for path in tables.parts(selected):
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             tables.check_columns(path, file.schema_arrow.names, ["split"], Selected)
             counts[path] = pc.sum(pc.equal(file.read(columns=["split"]).column(0), split)).as_py() or 0
     return {path: n for path, n in counts.items() if n}

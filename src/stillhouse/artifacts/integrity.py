@@ -1,0 +1,108 @@
+"""Files of an artifact, checked against its manifest before anybody reads them."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import naming, store
+from stillhouse.artifacts.manifest import File
+from stillhouse.artifacts.scratch import scratch_directory
+from stillhouse.errors import DamagedArtifact, MissingInput, StillhouseError
+
+READERS = 4
+"""Files that are fetched and checked at a time."""
+
+
+def fetch(uri: str, scratch: Path, names: Sequence[str] | None = None, label: str = "artifact") -> Path:
+    """A fresh local directory with the files that the manifest at ``uri`` lists, or these of them; not to be written to.
+
+    Raises MissingInput if a file is gone, DamagedArtifact if one is not what was published.
+    """
+    manifest = manifests.load(uri, label)
+    uri = store.absolute(uri)
+    files = {name: manifest.files[name] for name in sorted(manifest.files if names is None else names)}
+    present = set(store.store_of(uri).names(uri))
+    gone = [name for name in files if manifest.stored[name] not in present]
+    if gone:
+        msg = f"{label} {uri}: its manifest lists {gone[0]} ({len(gone)} such), which is gone; make the artifact again"
+        raise MissingInput(msg)
+    directory = store.fresh_directory(scratch)
+    with ThreadPoolExecutor(READERS) as pool:
+        for problem in pool.map(lambda name: _fetch_checked(uri, name, files[name], directory / name), files):
+            if problem:
+                msg = f"{label} {uri}: {problem}; restore the file, or make the artifact again under another version"
+                raise DamagedArtifact(msg)
+    return directory
+
+
+def fetch_parts(uri: str, parts: Mapping[str, str], scratch: Path) -> tuple[Path, dict[str, str]]:
+    """A local directory with the parts that earlier attempts left, and the stored names of those; a damaged one is left out."""
+    naming.check(parts, uri)
+    directory, sound = store.fresh_directory(scratch), dict[str, str]()
+    for name, stored in parts.items():
+        origin = naming.untagged(stored)
+        digest = store.store_of(uri).download(uri, stored, directory / name)
+        if origin and digest.startswith(origin[2]):
+            sound[name] = stored
+            continue
+        (directory / name).unlink()
+        print(f"  {uri}: {stored} of an earlier attempt is damaged, it is made again", file=sys.stderr, flush=True)
+    return directory, sound
+
+
+def problems(uri: str, *, deep: bool = False) -> Iterator[tuple[str, str | None]]:
+    """Check an artifact, and with ``deep`` all that it was made of: its URI and None, or what is wrong, for each of them."""
+    seen: set[str] = set()
+    pending = [store.absolute(uri)]
+    while pending:
+        artifact = pending.pop(0)
+        if artifact in seen:
+            continue
+        seen.add(artifact)
+        try:
+            manifest = manifests.load(artifact)
+            with scratch_directory() as scratch:
+                for name in manifest.files:  # one by one: an artifact may be larger than the disk
+                    fetched = fetch(artifact, scratch, [name])
+                    (fetched / name).unlink()
+        except StillhouseError as error:
+            yield artifact, str(error)
+            continue
+        yield artifact, None
+        pending += [link.uri for links in manifest.inputs.values() for link in links] if deep else []
+
+
+def _fetch_checked(uri: str, name: str, file: File, target: Path) -> str | None:
+    """Fetch one file; what is wrong with it, None if nothing is. A transfer that damaged it is repeated once."""
+    problem = None
+    for _ in range(2):
+        target.unlink(missing_ok=True)
+        digest = store.store_of(uri).download(uri, file.stored or name, target)
+        problem = _difference(name, file, digest, target)
+        if problem is None:
+            return None
+    return problem
+
+
+def _difference(name: str, file: File, digest: str, path: Path) -> str | None:
+    size = path.stat().st_size
+    if size != file.bytes:
+        return f"{name} is damaged: {size:,} bytes, the manifest says {file.bytes:,}"
+    if digest != file.sha256:
+        return f"{name} is damaged: its sha256 is {digest[:16]}, the manifest says {file.sha256[:16]}"
+    rows = _row_count(path) if path.suffix == ".parquet" else None
+    if rows != file.rows:
+        return f"{name} has {rows} rows, the manifest says {file.rows}"
+    return None
+
+
+def _row_count(path: Path) -> int | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return None

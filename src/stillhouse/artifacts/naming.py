@@ -1,0 +1,65 @@
+"""Names of files in an artifact: which of them may be joined to a directory, and the names under which parts are stored.
+
+A part is stored as ``part-00005.{attempt}-{digest}.parquet``: the attempt that wrote it, and the first 16 hex digits of its sha256.
+So no writer can change what another one published, and a later attempt can check a part before it takes it over.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from stillhouse.errors import DamagedArtifact
+
+_TAGGED = re.compile(r"(?P<stem>.+)\.(?P<attempt>[0-9a-f]{8})-(?P<digest>[0-9a-f]{16})(?P<suffix>\.\w+)?")
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def tagged(name: str, attempt: str, sha256: str) -> str:
+    """The stored name of a file that this attempt wrote."""
+    path = PurePosixPath(name)
+    return path.with_name(f"{path.stem}.{attempt}-{sha256[:16]}{path.suffix}").as_posix()
+
+
+def untagged(stored: str) -> tuple[str, str, str] | None:
+    """The name, the attempt and the digest's beginning behind a stored name; None if it carries no attempt."""
+    path = PurePosixPath(stored)
+    match = _TAGGED.fullmatch(path.name)
+    if match is None:
+        return None
+    return path.with_name(f"{match['stem']}{match['suffix'] or ''}").as_posix(), match["attempt"], match["digest"]
+
+
+def check(names: Iterable[str], uri: str) -> None:
+    """Raise DamagedArtifact if joining one of the names to a directory could leave it, or could overwrite another name's file."""
+    files: dict[str, str] = {}
+    for name in names:
+        if problem := _problem(name):
+            msg = f"{uri}: a file is called {name!r}, {problem}; nothing was read: ask whoever made the artifact for a sound one"
+            raise DamagedArtifact(msg)
+        key = _folded(name)
+        if key in files:
+            msg = f"{uri}: {files[key]!r} and {name!r} are one file on some disks; nothing was read: make the artifact again"
+            raise DamagedArtifact(msg)
+        files[key] = name
+    for key, name in files.items():
+        above = next((parent for parent in map(str, PurePosixPath(key).parents) if parent in files), None)
+        if above is not None:
+            msg = f"{uri}: {files[above]!r} is a file and the directory of {name!r}; nothing was read: make the artifact again"
+            raise DamagedArtifact(msg)
+
+
+def _problem(name: str) -> str | None:
+    """What is wrong with the name by itself, None if nothing is."""
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+        return "with a control character"
+    if "\\" in name or _DRIVE.match(name):
+        return "which is a Windows path"
+    if any(segment in {"", ".", ".."} for segment in name.split("/")):
+        return "which leaves the artifact's directory"
+    return None
+
+
+def _folded(name: str) -> str:
+    """Equal for names that a disk without case or Unicode forms takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -1,0 +1,188 @@
+"""A small S3 server in memory, without signatures, that misbehaves on demand.
+
+A fault is a mapping: ``method`` and ``match`` (a regex on the path and query) say which requests it meets, ``times`` how many of
+them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``cut-off`` (the connection ends, nothing
+is done), ``lost`` (it is done, the reply never comes), ``cut`` (half a body), ``flip`` (one bit of the body), ``short`` (half
+the object, as if it lay there so).
+"""
+
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+BUCKET = "stillhouse"
+CODES = {
+    "500": (500, "InternalError"), "503": (503, "SlowDown"), "403": (403, "AccessDenied"), "404": (404, "NoSuchKey"),
+    "409": (409, "ConditionalRequestConflict"),
+}  # fmt: skip
+
+
+class FakeS3:
+    """One server. ``objects`` are the bytes by key, ``uploads`` the open multipart uploads, ``seen`` the requests."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
+        self.faults: list[dict[str, Any]] = []
+        self.seen: list[str] = []
+        self.lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def forget(self) -> None:
+        """Begin anew, without objects and faults."""
+        with self.lock:
+            self.objects.clear()
+            self.uploads.clear()
+            self.faults, self.seen = [], []
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def due(self, method: str, path: str) -> list[str]:
+        """What happens to this request."""
+        with self.lock:
+            self.seen.append(f"{method} {path}")
+            due = []
+            for fault in self.faults:
+                met = fault.get("method", method) == method and re.search(fault.get("match", ""), path)
+                if met and fault.get("times", 1) > 0:
+                    fault["times"] = fault.get("times", float("inf")) - 1
+                    due.append(fault["do"])
+            return due
+
+
+@contextmanager
+def serving() -> Iterator[FakeS3]:
+    """A server while the block runs."""
+    server = FakeS3()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    fake: FakeS3
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parsed = urlsplit(self.path)
+        query = dict(parse_qsl(parsed.query, keep_blank_values=True))
+        _, bucket, *rest = unquote(parsed.path).split("/", 2)
+        due = self.fake.due(self.command, unquote(self.path))
+        for do in due:
+            if do in CODES:
+                self.refuse(*CODES[do])
+                return
+        if "cut-off" in due:
+            self.close_connection = True
+            self.connection.shutdown(2)
+            return
+        if bucket != BUCKET:
+            self.refuse(404, "NoSuchBucket")
+            return
+        status, reply, headers = self.answer(rest[0] if rest else "", query, body, due)
+        if "lost" in due:
+            self.close_connection = True
+            self.connection.shutdown(2)
+            return
+        self.send(status, reply, headers, cut="cut" in due)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any
+
+    def answer(
+        self, key: str, query: dict[str, str], body: bytes, due: list[str]
+    ) -> tuple[int, bytes, dict[str, str]]:  # fmt: skip
+        with self.fake.lock:
+            if self.command == "PUT" and "uploadId" in query:
+                self.fake.uploads[query["uploadId"]][1][int(query["partNumber"])] = body
+                return 200, b"", {"ETag": f'"{hashlib.md5(body).hexdigest()}"'}
+            if self.command == "PUT":
+                return self.put(key, body)
+            if self.command == "POST":
+                return self.multipart(key, query)
+            if self.command == "DELETE":
+                self.fake.uploads.pop(query.get("uploadId", ""), None)
+                if "uploadId" not in query:
+                    self.fake.objects.pop(key, None)
+                return 204, b"", {}
+            return self.listing(query) if not key else self.get(key, due)
+
+    def put(self, key: str, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        if self.headers.get("If-None-Match") == "*" and key in self.fake.objects:
+            return 412, _error("PreconditionFailed"), {}
+        self.fake.objects[key] = body
+        return 200, b"", {"ETag": f'"{hashlib.md5(body).hexdigest()}"'}
+
+    def multipart(self, key: str, query: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+        if "uploads" in query:
+            upload = os.urandom(4).hex()
+            self.fake.uploads[upload] = (key, {})
+            return 200, f"<R><Bucket>{BUCKET}</Bucket><Key>{escape(key)}</Key><UploadId>{upload}</UploadId></R>".encode(), {}
+        if query["uploadId"] not in self.fake.uploads:
+            return 404, _error("NoSuchUpload"), {}
+        if self.headers.get("If-None-Match") == "*" and key in self.fake.objects:
+            return 412, _error("PreconditionFailed"), {}
+        _, parts = self.fake.uploads.pop(query["uploadId"])
+        self.fake.objects[key] = b"".join(parts[number] for number in sorted(parts))
+        return 200, f"<R><Key>{escape(key)}</Key><ETag>x-2</ETag></R>".encode(), {}
+
+    def listing(self, query: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+        prefix = query.get("prefix", "")
+        if "uploads" in query:
+            found = ((upload, key) for upload, (key, _) in self.fake.uploads.items() if key.startswith(prefix))
+            rows = "".join(f"<Upload><Key>{escape(key)}</Key><UploadId>{upload}</UploadId></Upload>" for upload, key in found)
+            return 200, f"<R><Bucket>{BUCKET}</Bucket>{rows}</R>".encode(), {}
+        keys = sorted(key for key in self.fake.objects if key.startswith(prefix))
+        rows = "".join(f"<Contents><Key>{escape(key)}</Key><Size>{len(self.fake.objects[key])}</Size></Contents>" for key in keys)
+        return 200, f"<R><Name>{BUCKET}</Name><IsTruncated>false</IsTruncated>{rows}</R>".encode(), {}
+
+    def get(self, key: str, due: list[str]) -> tuple[int, bytes, dict[str, str]]:
+        if key not in self.fake.objects:
+            return 404, _error("NoSuchKey"), {}
+        data = bytearray(self.fake.objects[key])
+        headers = {"ETag": f'"{hashlib.md5(data).hexdigest()}"'}
+        if "flip" in due and data:
+            data[len(data) // 3] ^= 1
+        if "short" in due:
+            del data[len(data) // 2 :]
+        if "Range" not in self.headers:
+            return 200, bytes(data), headers
+        first, last = self.headers["Range"].removeprefix("bytes=").split("-")
+        end = min(int(last) + 1 if last else len(data), len(data))
+        return 206, bytes(data[int(first) : end]), headers | {"Content-Range": f"bytes {first}-{end - 1}/{len(data)}"}
+
+    def refuse(self, status: int, code: str) -> None:
+        self.send(status, _error(code), {})
+
+    def send(self, status: int, body: bytes, headers: dict[str, str], *, cut: bool = False) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+        self.close_connection = self.close_connection or cut
+
+
+def _error(code: str) -> bytes:
+    return f"<Error><Code>{code}</Code><Message>{json.dumps(code)}</Message></Error>".encode()

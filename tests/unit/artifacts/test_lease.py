@@ -1,0 +1,90 @@
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from stillhouse.artifacts import claiming, lease, store
+from stillhouse.artifacts.lease import CLAIM, Claim, Work
+from stillhouse.errors import LeaseLost
+
+WORK = Work(stage="questions", fingerprint="f1", config={"a": 1}, inputs={})
+OTHER = WORK.model_copy(update={"fingerprint": "f2", "config": {"a": 2}})
+
+
+@pytest.fixture
+def uri(tmp_path, monkeypatch) -> str:
+    monkeypatch.setenv("STILLHOUSE_LEASE_S", "0.3")
+    return f"{tmp_path.as_uri()}/questions/toy/1"
+
+
+def put(uri: str, version: int | None = None, **changes) -> Claim:
+    """The claim of a process on another machine."""
+    claim = lease.first_claim(WORK, None)
+    owner = claim.owner.model_copy(update={"kernel": "another", **changes.pop("owner", {})})
+    claim = claim.model_copy(update={"owner": owner, **changes})
+    store.store_of(uri).swap(f"{uri}/{CLAIM}", claim.model_dump_json().encode(), version)
+    return claim
+
+
+@pytest.mark.parametrize("skew", [timedelta(days=-1), timedelta(0), timedelta(days=1)])
+def test_take_silent_owner_is_taken_over_after_its_lease_whatever_its_clock_says(uri, skew, capsys):
+    left = put(uri, owner={"started": datetime.now(UTC) + skew}, lease_s=0.3)
+    taken = claiming.take(uri, WORK)
+    taken.close()
+    assert taken.claim.attempts == [left.owner.attempt, taken.claim.owner.attempt]
+    said = capsys.readouterr().err
+    assert said.index("waiting for") < said.index("taken over from")
+
+
+def test_take_of_other_work_discards_the_attempts_before(uri):
+    left = put(uri, released=True)
+    taken = claiming.take(uri, OTHER)
+    taken.close()
+    assert (taken.claim.attempts, taken.claim.discarded) == ([taken.claim.owner.attempt], [left.owner.attempt])
+
+
+def test_take_owner_that_is_gone_from_this_machine_is_not_waited_for(uri):
+    own = lease.first_claim(WORK, None).owner
+    put(uri, owner={"kernel": own.kernel, "pid": own.pid, "start": "1"}, lease_s=1e6)
+    claiming.take(uri, WORK).close()
+
+
+def test_lease_that_is_renewed_is_not_taken_over(uri):
+    held = claiming.take(uri, WORK)
+    taken: list[lease.Lease] = []
+    waiter = threading.Thread(target=lambda: taken.append(claiming.take(uri, WORK)))
+    waiter.start()
+    waiter.join(4 * held.claim.lease_s)
+    assert taken == []
+    held.check()
+    held.release()
+    waiter.join()
+    taken[0].close()
+
+
+def test_lease_that_was_taken_over_is_lost_before_the_next_upload(uri):
+    held = claiming.take(uri, WORK)
+    held.close()
+    _, version = claiming.read(uri)
+    put(uri, version)
+    with pytest.raises(LeaseLost, match="another process took this output over"):
+        held.renew()
+    with pytest.raises(LeaseLost):
+        held.check()
+
+
+def test_lease_sleeper_looks_before_it_uploads(uri, monkeypatch):
+    held = claiming.take(uri, WORK)
+    held.close()
+    _, version = claiming.read(uri)
+    put(uri, version)
+    now = lease._clock()
+    monkeypatch.setattr(lease, "_clock", lambda: now + 100)
+    with pytest.raises(LeaseLost):
+        held.check()
+
+
+def test_lease_released_is_free_at_once(uri, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_LEASE_S", "1000")
+    claiming.take(uri, WORK).release()
+    claiming.take(uri, WORK).close()

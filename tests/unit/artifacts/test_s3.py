@@ -1,0 +1,183 @@
+"""The S3 store against a server that loses replies, conflicts, cuts and flips."""
+
+import json
+import threading
+
+import pytest
+
+from stillhouse import testing
+from stillhouse.artifacts import claiming, integrity, s3, store, tables
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.errors import DamagedArtifact, StoreFailed, StoreRefused
+from stillhouse.execution.execute import execute
+from stillhouse.vocabulary.rows import Question
+from tests.fakes.s3 import serving
+from tests.unit import toy_stage
+
+ROOT = "s3://stillhouse"
+OUTPUT = f"{ROOT}/toy_stage/toy/1"
+
+
+@pytest.fixture(scope="module")
+def served():
+    with serving() as server:
+        yield server
+    s3._s3.cache_clear()
+
+
+@pytest.fixture
+def fake(served, monkeypatch):
+    variables = {"AWS_ENDPOINT_URL": served.url, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("STILLHOUSE_STORE_PATIENCE_S", "20")
+    if s3._s3.cache_info().currsize == 0 or s3._s3().meta.endpoint_url != served.url:
+        s3._s3.cache_clear()
+    served.forget()
+    return served
+
+
+@pytest.fixture
+def questions(fake) -> str:
+    uri = f"{ROOT}/questions/toy/1"
+    testing.publish(testing.questions(4), Question, uri)
+    return uri
+
+
+def run(questions: str) -> bool:
+    """Run the toy stage; whether it was skipped."""
+    return execute(toy_stage, toy_stage.Config(), {"questions": questions}, OUTPUT).skipped
+
+
+def rows(uri: str, scratch) -> int:
+    return tables.count(integrity.fetch(uri, scratch))
+
+
+@pytest.mark.parametrize("do", ["lost", "409", "500", "503"])
+@pytest.mark.parametrize("match", ["manifest.json", "claim.json", "part-00002", "latest.json"])
+def test_put_that_fails_once_is_made_up_for(fake, questions, tmp_path, do, match):
+    fake.faults = [{"method": "PUT", "match": f"toy_stage.*{match}", "do": do, "times": 1}]
+    assert not run(questions)
+    assert rows(OUTPUT, tmp_path) == 4
+    assert manifests.latest(OUTPUT) == OUTPUT
+    assert claiming.read(OUTPUT) == (None, None)
+    assert sorted(store.store_of(OUTPUT).names(OUTPUT)) == sorted([*manifests.load(OUTPUT).stored.values(), "manifest.json"])
+
+
+def test_pointer_that_cannot_be_written_is_written_by_the_next_skip(fake, questions, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_STORE_PATIENCE_S", "0.3")
+    fake.faults = [{"method": "PUT", "match": "toy_stage/toy/latest.json", "do": "500"}]
+    with pytest.raises(StoreFailed):
+        run(questions)
+    assert manifests.latest(OUTPUT) is None
+    fake.faults = []
+    assert run(questions)
+    assert manifests.latest(OUTPUT) == OUTPUT
+    assert claiming.read(OUTPUT) == (None, None)
+
+
+@pytest.mark.parametrize("do", ["flip", "short"])
+def test_part_that_is_damaged_at_rest_is_refused_in_one_line(fake, questions, do):
+    fake.faults = [{"method": "GET", "match": "questions.*part-", "do": do}, {"method": "HEAD", "match": "part-", "do": do}]
+    with pytest.raises((DamagedArtifact, StoreFailed), match=r"part-00000.*") as refused:
+        run(questions)
+    assert "\n" not in str(refused.value)
+    assert manifests.find(OUTPUT) is None
+
+
+@pytest.mark.parametrize("do", ["flip", "cut"])
+def test_part_that_is_damaged_on_the_way_once_is_fetched_again(fake, questions, tmp_path, do):
+    fake.faults = [{"method": "GET", "match": "questions.*part-.*parquet", "do": do, "times": 1}]
+    assert not run(questions)
+    assert rows(OUTPUT, tmp_path) == 4
+
+
+@pytest.mark.parametrize(("do", "says"), [("403", "AccessDenied")])
+def test_refusal_is_not_tried_again(fake, questions, do, says):
+    fake.faults = [{"method": "PUT", "match": "toy_stage", "do": do}]
+    before = len(fake.seen)
+    with pytest.raises(StoreRefused, match=says):
+        run(questions)
+    assert len([line for line in fake.seen[before:] if line.startswith("PUT")]) == 1
+
+
+def test_port_that_nobody_listens_on_is_tried_for_the_patience(fake, monkeypatch, capsys):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("STILLHOUSE_STORE_PATIENCE_S", "1.5")
+    s3._s3.cache_clear()
+    with pytest.raises(StoreFailed, match="127.0.0.1:9"):
+        store.store_of(ROOT).read(f"{ROOT}/a/b")
+    assert "the store does not answer" in capsys.readouterr().err
+    s3._s3.cache_clear()
+
+
+def test_bucket_that_is_missing_is_refused(fake):
+    with pytest.raises(StoreRefused, match="NoSuchBucket"):
+        store.store_of("s3://nowhere/a").read("s3://nowhere/a/b")
+
+
+def test_outage_longer_than_the_patience_is_a_failure_that_may_pass(fake, questions, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_STORE_PATIENCE_S", "0.5")
+    fake.faults = [{"do": "503"}]
+    with pytest.raises(StoreFailed, match="SlowDown") as failed:
+        run(questions)
+    assert failed.value.exit_code == 75
+
+
+def test_server_that_is_away_for_a_while_costs_that_while(fake, questions, tmp_path):
+    """Gone before the run, and back once the run has said that it waits."""
+    fake.faults = [{"method": "PUT", "match": "toy_stage", "do": "cut-off"}]
+    done: list[bool] = []
+    worker = threading.Thread(target=lambda: done.append(run(questions)))
+    worker.start()
+    while sum("PUT" in line and "toy_stage" in line for line in fake.seen) < 4:
+        worker.join(0.05)
+    assert done == []
+    fake.faults = []
+    worker.join()
+    assert done == [False]
+    assert rows(OUTPUT, tmp_path) == 4
+
+
+@pytest.mark.parametrize("do", ["lost", "500"])
+@pytest.mark.parametrize("match", ["uploads$", "partNumber=2", r"x\?uploadId"])
+def test_large_upload_that_fails_once_is_made_up_for(fake, tmp_path, monkeypatch, do, match):
+    monkeypatch.setattr(s3, "SINGLE_BYTES", 1000)
+    (tmp_path / "x").write_bytes(bytes(range(250)) * 17)
+    fake.faults = [{"match": match, "do": do, "times": 1}]
+    store.store_of(ROOT).upload(tmp_path / "x", f"{ROOT}/a/x", only_if_absent=True)
+    assert fake.objects["a/x"] == (tmp_path / "x").read_bytes()
+
+
+def test_upload_in_pieces_of_a_killed_attempt_is_aborted_by_the_next(fake, questions):
+    fake.uploads["left"] = ("toy_stage/toy/1/model.safetensors", {1: b"x"})
+    fake.uploads["other"] = ("toy_stage/toy/10/model.safetensors", {1: b"x"})
+    run(questions)
+    assert list(fake.uploads) == ["other"]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("target", ["1//etc/cron.d/x", "1/../../../x", "1/..", "1/a\\b"])
+def test_artifact_of_a_stranger_writes_nothing_outside_the_scratch(fake, questions, tmp_path, target, listed):
+    """A manifest, or a key, that names a file elsewhere on the reader's disk."""
+    name = target.removeprefix("1/")
+    fake.objects.update({key.replace("toy/1", "evil/1"): data for key, data in fake.objects.items() if "questions" in key})
+    fake.objects[f"questions/evil/{target}"] = b"owned"
+    if listed:
+        manifest = manifests.load(questions)
+        files = manifest.files | {name: manifests.File(sha256="00", bytes=5)}
+        fake.objects["questions/evil/1/manifest.json"] = manifests.serialised(manifest.model_copy(update={"files": files}))
+        with pytest.raises(DamagedArtifact, match="nothing was read"):
+            run(f"{ROOT}/questions/evil/1")
+    else:
+        with pytest.raises(DamagedArtifact, match="nothing was read"):
+            store.store_of(ROOT).fetch(f"{ROOT}/questions/evil/1", tmp_path)
+    assert manifests.find(OUTPUT) is None
+
+
+def test_manifest_with_an_unsigned_extra_file_is_refused(fake, questions):
+    document = json.loads(fake.objects["questions/toy/1/manifest.json"])
+    document["files"]["/etc/passwd"] = {"sha256": "00", "bytes": 5}
+    fake.objects["questions/toy/1/manifest.json"] = json.dumps(document).encode()
+    with pytest.raises(DamagedArtifact, match="edited or damaged"):
+        run(questions)
