@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 import textwrap
 import types
 import typing
@@ -22,7 +23,7 @@ LONGEST_DEFAULT = 70
 """Characters of a default that the table shows."""
 API_MARK = "<!-- the functions of stillhouse.__all__ -->"
 BOUNDS = {
-    "ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "at least {} items", "max_length": "at most {} items",
+    "ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "length ≥ {}", "max_length": "length ≤ {}",
 }  # fmt: skip
 
 
@@ -119,12 +120,14 @@ def api() -> str:
     """Every public function with its signature and docstring, then the public types."""
     members = {name: getattr(stillhouse, name) for name in stillhouse.__all__ if name != "__version__"}
     functions = {name: member for name, member in members.items() if inspect.isfunction(member)}
-    parts = [
-        f"## {name}\n\n```python\n{name}{inspect.signature(member)}\n```\n\n{docstring(member)}"
-        for name, member in functions.items()
-    ]
+    parts = [f"## {name}\n\n```python\n{name}{signature(member)}\n```\n\n{docstring(member)}" for name, member in functions.items()]
     parts += [f"## {name}\n\n{docstring(member)}{attributes(member)}" for name, member in members.items() if name not in functions]
     return "\n\n".join(parts)
+
+
+def signature(member: Any) -> str:
+    """The signature, its types without their modules."""
+    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", str(inspect.signature(member)))
 
 
 def docstring(member: Any) -> str:

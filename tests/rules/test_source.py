@@ -1,4 +1,4 @@
-"""What the design says of every source file, checked by reading the source."""
+"""Rules that every source file keeps, checked by reading the source."""
 
 import ast
 from pathlib import Path
