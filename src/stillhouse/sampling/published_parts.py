@@ -69,7 +69,7 @@ class Parts:
             shutil.copyfile(path, inputs.output / path.name)
         self.finished = Earlier(inputs.output if carried else None)
         self.done = self.finished.keys()
-        self._next = 1 + max((int(path.stem.removeprefix("part-")) for path in carried), default=-1)
+        self._next = 1 + max((int(path.name.split(".")[0].removeprefix("part-")) for path in carried), default=-1)
 
     def __enter__(self) -> "Parts":
         return self
