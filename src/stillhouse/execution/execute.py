@@ -183,7 +183,7 @@ def _make_up(uri: str, manifest: Manifest) -> None:
     with scratch_directory() as scratch:
 
         def fetched(names: Sequence[str]) -> list[Path]:
-            directory = store.store_of(uri).fetch(uri, scratch, names)
+            directory = integrity.fetch(uri, scratch, names)
             return [directory / name for name in names]
 
         tracking.make_up(uri, manifest, fetched)
