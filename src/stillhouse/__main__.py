@@ -151,9 +151,9 @@ def import_rows(
     max_bad_rate: Annotated[float, typer.Option(help="share of a release's lines that may be malformed")] = 0.01,
 ) -> None:
     """Turn your own rows or a public release into artifacts that any stage can run on."""
-    from stillhouse.exchange import SCHEMAS
     from stillhouse.exchange.importing import import_release
     from stillhouse.exchange.jsonl import import_file
+    from stillhouse.exchange.schemas import SCHEMAS
 
     if form in SCHEMAS:
         settings = {"form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate}

@@ -10,8 +10,8 @@ import yaml
 
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store
-from stillhouse.exchange import SCHEMAS
 from stillhouse.exchange.record import IMPORTED, Record
+from stillhouse.exchange.schemas import SCHEMAS
 
 SIZES = {
     10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1M", 10**7: "1M<n<10M", 10**8: "10M<n<100M",

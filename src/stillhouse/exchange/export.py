@@ -8,7 +8,8 @@ from stillhouse.artifacts import store
 from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import BadConfig, NothingToDo, StaleOutput, nearest
-from stillhouse.exchange import SCHEMAS, card, joined, writing
+from stillhouse.exchange import card, joined, writing
+from stillhouse.exchange.schemas import SCHEMAS
 from stillhouse.execution.execute import fetch
 
 CARD = "README.md"

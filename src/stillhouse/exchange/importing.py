@@ -19,11 +19,12 @@ from stillhouse.artifacts.manifest import Manifest
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.artifacts.tables import Parts
 from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.exchange import SCHEMAS, files, refusal
+from stillhouse.exchange import files, refusal
 from stillhouse.exchange.config import ReleaseImportConfig, ReleaseImportInputs
 from stillhouse.exchange.conversion import Conversion, has_content
 from stillhouse.exchange.files import Bad, bounded
 from stillhouse.exchange.record import Record, Unfit
+from stillhouse.exchange.schemas import SCHEMAS
 from stillhouse.execution.contract import Outputs
 from stillhouse.execution.execute import execute
 from stillhouse.execution.recipes import resolve

@@ -11,9 +11,10 @@ from stillhouse.artifacts import tables
 from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.manifest import Manifest
 from stillhouse.errors import BadConfig, BadRows
-from stillhouse.exchange import SCHEMAS, files
+from stillhouse.exchange import files
 from stillhouse.exchange.checked_rows import CHECKED, Problems, checked_rows
 from stillhouse.exchange.config import RowsImportConfig
+from stillhouse.exchange.schemas import SCHEMAS
 from stillhouse.execution.contract import Outputs, StageInputs
 from stillhouse.execution.execute import execute
 

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stillhouse.artifacts import tables
-from stillhouse.exchange import SCHEMAS
 from stillhouse.exchange.export import export
 from stillhouse.exchange.importing import import_release
+from stillhouse.exchange.schemas import SCHEMAS
 from stillhouse.vocabulary.rows import ROW_TYPES
 from tests.unit.exchange.releases import ROWS
 
