@@ -77,14 +77,14 @@ def _stage_command(name: str) -> Any:
         shard: ShardOption = None,
         resume: ResumeOption = False,
     ) -> None:
-        from stillhouse.artifacts.shards import Shard
+        from stillhouse.execution.contract import parse_shard
         from stillhouse.execution.execute import execute
         from stillhouse.execution.recipes import resolve
         from stillhouse.reporting.terminal import number
 
         if shard:
             stages.refuse_shard(name)
-        stage, share = stages.load(name), Shard.parse(shard) if shard else None
+        stage, share = stages.load(name), parse_shard(shard) if shard else None
         resolved = resolve(stage.Config, config, settings)
         result = execute(stage, resolved, _named(inputs), output, share, resume=resume, ranks=stages.REGISTRY[name].ranks)
         if processes.rank():

@@ -160,7 +160,6 @@ print(*[name for name in {HEAVY!r} if name in sys.modules])
     assert loaded.split() == []
 
 
-@pytest.mark.xfail(reason="until every package's config.py holds its stages' Configs", strict=True)
 def test_dags_build_their_forms_from_fewer_than_forty_modules_of_ours(tmp_path):
     """Configs alone: a scheduler reads DAG files again and again."""
     script = f"""

@@ -88,7 +88,7 @@ def test_configs_load_few_modules_and_nothing_heavy():
 def test_counts_are_told_by_their_type_not_by_the_start_of_a_name(path):
     """``startswith("n_")`` reads a schema out of names; shards alone add counts up by it, as the contract says."""
     text = path.read_text(encoding="utf-8")
-    assert relative(path) == "artifacts/shards.py" or not re.search(r"startswith\(\s*[\"']n_", text)
+    assert relative(path) == "artifacts/assembly.py" or not re.search(r"startswith\(\s*[\"']n_", text)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)

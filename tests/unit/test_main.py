@@ -96,7 +96,7 @@ def test_stage_every_config_field_says_what_it_is(name):
             "a release becomes several artifacts; write ROOT/{stage}/NAME/VERSION",
         ),
         (["export", "nowhere", "--as", "am-40", "-o", "out.jsonl"], "--as am-40: no such schema; did you mean am-40m?"),
-        (["export", "nowhere", "--as", "am-40m", "-o", "out"], "--output out: not a file of JSON lines"),
+        (["export", "nowhere", "--as", "am-40m", "-o", "out"], "--output out: not a JSON Lines file"),
         (["export", "nowhere", "--as", "am-40m", "-o", "out.jsonl"], "nothing is published there"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

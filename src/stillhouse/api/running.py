@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse import stages
-from stillhouse.artifacts.shards import Shard
 from stillhouse.errors import BadConfig, nearest
+from stillhouse.execution.contract import parse_shard
 from stillhouse.execution.execute import Result, execute
 from stillhouse.execution.recipes import recipes, resolve, resolve_values
 from stillhouse.vocabulary.settings import StageConfig
@@ -47,7 +47,7 @@ def run(
     """
     module = stages.load(stage)
     named = {name: _uris(name, uris) for name, uris in (inputs or {}).items()}
-    return execute(module, _config(module.Config, config), named, str(output), Shard.parse(shard) if shard else None, resume=resume)
+    return execute(module, _config(module.Config, config), named, str(output), parse_shard(shard) if shard else None, resume=resume)
 
 
 def load_recipe(name: str) -> StageConfig:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from stillhouse.artifacts.shards import Shard
 from stillhouse.curation.config import Filters
 from stillhouse.curation.contamination import BenchmarkIndex
 from stillhouse.curation.drops import Drops
@@ -11,6 +10,7 @@ from stillhouse.curation.filters import broken_rule
 from stillhouse.curation.normalised import NormalisedQuestion
 from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.vocabulary.rows import Dropped, Question
+from stillhouse.vocabulary.shards import Shard
 
 PROGRESS_EVERY = 500
 

@@ -1,4 +1,4 @@
-"""The public schemas that releases are imported from and exported to, one module each."""
+"""The public schemas by name, one module each."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol

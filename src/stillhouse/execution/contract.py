@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from stillhouse.artifacts.shards import Shard
+from stillhouse.errors import BadConfig
 from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.shards import Shard
 
 
 def _silent(done: float, total: float, unit: str) -> None:
@@ -92,3 +93,12 @@ def input_names(inputs_type: type[StageInputs]) -> dict[str, str]:
     hints = typing.get_type_hints(inputs_type)
     kinds = {types.UnionType: "optional", tuple: "many"}
     return {name: kinds.get(typing.get_origin(hint), "one") for name, hint in hints.items() if name in own}
+
+
+def parse_shard(text: str) -> Shard:
+    """Read ``3/16``. Raises BadConfig."""
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        msg = f"--shard {text}: not of the form INDEX/COUNT with 0 <= INDEX < COUNT, such as 3/16"
+        raise BadConfig(msg)
+    return Shard(int(index), int(count))

@@ -11,15 +11,16 @@ from typing import Any
 
 from stillhouse.artifacts import claiming, integrity, publishing, store
 from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts.assembly import assemble
 from stillhouse.artifacts.lease import Lease, Work
 from stillhouse.artifacts.manifest import Link, Manifest
 from stillhouse.artifacts.publishing import Publisher
 from stillhouse.artifacts.scratch import scratch_directory
-from stillhouse.artifacts.shards import Shard, assemble
 from stillhouse.errors import BadConfig, LeaseLost, MissingInput, one_line
 from stillhouse.execution import processes, tracking
 from stillhouse.execution.contract import Outputs, Stage, StageInputs, input_names
 from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.shards import Shard
 
 REUSED = "previous"
 """The input whose rows are taken over instead of made again. It changes no row, so it never enters a fingerprint."""

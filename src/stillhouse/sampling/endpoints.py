@@ -118,4 +118,4 @@ def endpoints(model: str) -> list[Endpoint]:
 
 def _listed(variable: str) -> list[str]:
     """The comma-separated items of an environment variable."""
-    return [item.strip() for item in (environment.text(variable) or "").split(",") if item.strip()]
+    return [item.strip() for item in environment.text(variable).split(",") if item.strip()]

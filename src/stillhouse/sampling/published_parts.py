@@ -74,7 +74,7 @@ class PublishedParts:
             shutil.copyfile(path, inputs.output / path.name)
         self.finished = EarlierResponses(inputs.output if carried else None)
         self.done = self.finished.keys()
-        self._next = 1 + max((int(path.stem.removeprefix("part-")) for path in carried), default=-1)
+        self._next = 1 + max((int(path.name.split(".")[0].removeprefix("part-")) for path in carried), default=-1)
 
     def __enter__(self) -> Self:
         return self

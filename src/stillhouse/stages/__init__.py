@@ -106,11 +106,7 @@ def load(name: str) -> Stage:
 def config_of(name: str) -> type[StageConfig]:
     """The stage's Config, without the stage: a trigger form is built from it. Raises BadConfig like ``load``."""
     module_name, _, class_name = entry_of(name).config.partition(":")
-    try:
-        config: type[StageConfig] = getattr(import_module(module_name), class_name)
-    except (ModuleNotFoundError, AttributeError):  # until the package's config.py holds the class
-        return load(name).Config
-    return config
+    return cast("type[StageConfig]", getattr(import_module(module_name), class_name))
 
 
 def refuse_shard(name: str) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stillhouse.benchmarks.scores import Measured
     from stillhouse.verification.pool import VerifierPool
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 HTML = "report.html"
 
 Config = ReportConfig

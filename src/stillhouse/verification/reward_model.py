@@ -75,7 +75,7 @@ class ServedRater:
 
     def __init__(self, config: RewardModelConfig) -> None:
         self._config = config
-        self._url = environment.text(ENDPOINT) or ""
+        self._url = environment.text(ENDPOINT)
         if not self._url:
             msg = f"reward model {config.model}: engine endpoint needs {ENDPOINT}, the address of the server; got none"
             raise EngineFailed(msg)

@@ -103,7 +103,7 @@ def test_refusal_is_not_tried_again(fake, questions, do, says):
 
 def test_port_that_nobody_listens_on_is_tried_for_the_patience(fake, monkeypatch, capsys):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("STILLHOUSE_STORE_PATIENCE_S", "1.5")
+    monkeypatch.setenv("STILLHOUSE_STORE_PATIENCE_S", "4")
     s3._s3.cache_clear()
     with pytest.raises(StoreFailed, match="127.0.0.1:9"):
         store.store_of(ROOT).read(f"{ROOT}/a/b")

@@ -45,9 +45,10 @@ def test_number_typo_names_the_variable(monkeypatch, text):
         environment.number("STILLHOUSE_TOY", 0.5)
 
 
-@pytest.mark.parametrize(("value", "text"), [(None, None), ("", None), ("s3://bucket/exams", "s3://bucket/exams")])
-def test_text_is_the_variable_and_none_if_it_is_unset_or_empty(monkeypatch, value, text):
+@pytest.mark.parametrize(("value", "text"), [(None, "default"), ("", "default"), ("s3://bucket/exams", "s3://bucket/exams")])
+def test_text_is_the_variable_and_the_default_if_it_is_unset_or_empty(monkeypatch, value, text):
     monkeypatch.delenv("X", raising=False)
     if value is not None:
         monkeypatch.setenv("X", value)
-    assert environment.text("X") == text
+    assert environment.text("X", "default") == text
+    assert environment.text("STILLHOUSE_NOT_SET") == ""

@@ -11,11 +11,11 @@ from stillhouse import testing
 from stillhouse.artifacts import claiming, integrity, store, tables
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.lease import CLAIM, Work
-from stillhouse.artifacts.shards import Shard
 from stillhouse.errors import BadConfig, DamagedArtifact, MissingInput, NothingToDo, StaleOutput, StoreFailed
-from stillhouse.execution.contract import input_names
+from stillhouse.execution.contract import input_names, parse_shard
 from stillhouse.execution.execute import Result, execute
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.shards import Shard
 from tests.unit import toy_stage
 from tests.unit.toy_stage import Config
 
@@ -401,7 +401,7 @@ def test_execute_shards_of_two_counts_in_one_place_rows_are_not_doubled(root, qu
 @pytest.mark.parametrize("text", ["3", "3/3", "-1/2", "a/b", "1/", "/2", "1/0"])
 def test_shard_wrong_form_is_refused(text):
     with pytest.raises(BadConfig, match="not of the form INDEX/COUNT"):
-        Shard.parse(text)
+        parse_shard(text)
 
 
 def test_shard_every_key_is_held_by_exactly_one():

@@ -7,7 +7,6 @@ from pydantic import ValidationError
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
-from stillhouse.artifacts.shards import Shard
 from stillhouse.benchmarks.datasets import questions as benchmark_questions
 from stillhouse.errors import NothingToDo
 from stillhouse.execution.execute import execute
@@ -17,6 +16,7 @@ from stillhouse.stages import questions
 from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.prompts import previous_answer_prompt
 from stillhouse.vocabulary.rows import Dropped, Question
+from stillhouse.vocabulary.shards import Shard
 
 SOURCE = {"kind": "arithmetic", "name": "pool", "count": 200, "families": {"add-1": 1, "add-2": 1}}
 
@@ -279,10 +279,9 @@ def test_questions_model_labels_and_downsampling_by_them(tmp_path, monkeypatch):
 
 
 def test_questions_published_pairs_and_page_are_no_rows(tmp_path, exam):
-    imported = testing.publish([testing.question(SEVENTH), testing.question(RIVER)], Question, f"file://{tmp_path}/given")
-    done = execute(
-        questions, questions.Config(decontaminate=exam), {"imported": [f"file://{tmp_path}/given"]}, f"file://{tmp_path}/made"
-    ).manifest
+    given, output = (f"file://{tmp_path}/questions/{name}/1" for name in ("given", "made"))
+    imported = testing.publish([testing.question(SEVENTH), testing.question(RIVER)], Question, given)
+    done = execute(questions, questions.Config(decontaminate=exam), {"imported": given}, output).manifest
     assert imported.rows == 2
     assert done.rows == 1
     assert {"contamination/pairs-00000.parquet", "curation.html"} <= set(done.files)

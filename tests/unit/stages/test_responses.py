@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
-from stillhouse.artifacts.shards import Shard
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo, TooManyErrors
 from stillhouse.execution.execute import execute
 from stillhouse.sampling import answering, published_parts
@@ -21,6 +20,7 @@ from stillhouse.sampling import engine as engines
 from stillhouse.stages import responses
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Question, Response
+from stillhouse.vocabulary.shards import Shard
 from tests.endpoint import endpoint
 
 CONFIG = responses.Config(model="toy", samples=3, engine="transformers", system_prompt="none", suffix="none")
@@ -159,8 +159,8 @@ def test_responses_to_no_question_is_nothing_to_do(tmp_path, engine):
 def test_responses_order_of_questions_changes_no_row(tmp_path, engine):
     publish(tmp_path)
     output, _ = run(tmp_path)
-    testing.publish(testing.questions(5)[::-1], Question, (tmp_path / "reversed" / "toy" / "1").as_uri())
-    inputs = responses.Inputs(scratch=tmp_path / "scratch", questions=tmp_path / "reversed" / "toy" / "1")
+    testing.publish(testing.questions(5)[::-1], Question, (tmp_path / "reversed" / "questions" / "toy" / "1").as_uri())
+    inputs = responses.Inputs(scratch=tmp_path / "scratch", questions=tmp_path / "reversed" / "questions" / "toy" / "1")
     responses.run(CONFIG, inputs)
     assert read(inputs.output) == read(output)
 
@@ -332,7 +332,7 @@ def test_responses_rounds_killed_in_the_second_round_go_on_from_the_answers_of_t
 
 
 def summaries(tmp_path, given):
-    uri = tmp_path / "given" / "toy" / "1"
+    uri = tmp_path / "given" / "responses" / "toy" / "1"
     testing.publish(given, Response, uri.as_uri())
     config = changed(prompt_kind="summary", model="summariser", summary_prompt="Shorten: {thinking} ({question})")
     return run(tmp_path, "summaries", config=config, responses=uri)
@@ -487,7 +487,7 @@ def test_responses_chain_that_lost_a_round_is_not_asked_further(tmp_path, monkey
 
 def test_responses_inputs_that_do_not_go_together_are_refused(tmp_path, engine):
     publish(tmp_path, 1)
-    given = tmp_path / "given" / "toy" / "1"
+    given = tmp_path / "given" / "responses" / "toy" / "1"
     testing.publish([testing.response(testing.questions(1)[0])], Response, given.as_uri())
     with pytest.raises(BadConfig, match="is for prompt_kind summary"):
         run(tmp_path, responses=given)

@@ -5,7 +5,6 @@ or is ``auto`` (default), which takes flash attention if it is installed and the
 default. sdpa holds a mask of every pair of a pack's tokens, a gigabyte for 32,768: packs of that length need another backend.
 """
 
-import os
 import sys
 from importlib.util import find_spec
 
@@ -13,6 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from stillhouse.errors import BadConfig, nearest, one_line
+from stillhouse.execution import environment
 
 PACKAGES = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
 """The package each backend needs."""
@@ -27,7 +27,7 @@ def choose(model: PreTrainedModel) -> None:
     Raises BadConfig for a backend that is unknown, cannot run here, or is not supported by the model. On a GPU, ``auto`` prints why
     it does not use flash attention.
     """
-    chosen = os.environ.get("STILLHOUSE_ATTENTION") or "auto"
+    chosen = environment.text("STILLHOUSE_ATTENTION", "auto")
     if chosen not in {"auto", *BACKENDS}:
         msg = f"STILLHOUSE_ATTENTION={chosen}: no attention backend; {nearest(chosen, ('auto', *BACKENDS), 'backends')}"
         raise BadConfig(msg)

@@ -4,7 +4,6 @@ They change no result beyond rounding, so the environment decides: ``STILLHOUSE_
 which uses them if they are installed and there is a GPU to run them.
 """
 
-import os
 import sys
 from importlib.util import find_spec
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from stillhouse.errors import BadConfig
+from stillhouse.execution import environment
 
 CHOICES = ("auto", "on", "off")
 NO_GPU = "there is no GPU"
@@ -19,7 +19,7 @@ NO_GPU = "there is no GPU"
 
 def arguments() -> dict[str, Any]:
     """Trainer arguments. Raises BadConfig if ``on`` cannot be had; on a GPU, ``auto`` prints why it does not use the kernels."""
-    chosen = os.environ.get("STILLHOUSE_LIGER", "auto")
+    chosen = environment.text("STILLHOUSE_LIGER", "auto")
     if chosen not in CHOICES:
         msg = f"STILLHOUSE_LIGER={chosen}: not one of {', '.join(CHOICES)}"
         raise BadConfig(msg)

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, Trainer
 from transformers.integrations import HfDeepSpeedConfig
 
 from stillhouse.errors import BadConfig, nearest
-from stillhouse.execution import processes
+from stillhouse.execution import environment, processes
 from stillhouse.execution.recipes import RECIPES
 
 AUTO = "auto"
@@ -27,7 +27,7 @@ AUTO = "auto"
 
 def settings() -> dict[str, Any] | None:
     """The chosen DeepSpeed config; None if none is chosen. Raises BadConfig for an unknown name or a file of another kind."""
-    chosen = os.environ.get("STILLHOUSE_SHARDING")
+    chosen = environment.text("STILLHOUSE_SHARDING")
     if not chosen:
         return None
     known = {path.stem: path for path in RECIPES.glob("zero-*.yaml")}
@@ -45,7 +45,7 @@ def stage() -> int:
 
 
 @contextmanager
-def environment() -> Iterator[None]:
+def deepspeed_environment() -> Iterator[None]:
     """Set what DeepSpeed reads from the environment while the block trains: the device, and that a single process is alone.
 
     The variables get their earlier values back at the end; torchrun's are left as they are.

@@ -5,7 +5,6 @@ An engine with older weights still writes rollouts, and the run still learns, on
 
 import json
 import math
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -56,7 +55,7 @@ class LogprobCheck:
     def __init__(self, pairs: Sequence[Pair]) -> None:
         """``pairs``: what is scored. Raises BadConfig for an invalid bound or action in the environment."""
         self._pairs, self._bound = list(pairs), environment.number("STILLHOUSE_PROBE_BOUND", BOUND)
-        self._action = os.environ.get("STILLHOUSE_PROBE") or ACTIONS[0]
+        self._action = environment.text("STILLHOUSE_PROBE", ACTIONS[0])
         if self._action not in ACTIONS:
             msg = f"STILLHOUSE_PROBE={self._action}: not one of {', '.join(ACTIONS)}"
             raise BadConfig(msg)

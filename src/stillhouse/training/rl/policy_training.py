@@ -44,7 +44,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     if config.carry_optimizer:
         optimizer.require(inputs.checkpoint)
     pool = _question_pool(config, inputs)
-    with zero.environment():
+    with zero.deepspeed_environment():
         model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed)
         require_chat_template(tokenizer)
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, tokenizer)

@@ -3,7 +3,6 @@
 vLLM runs in the trainer's process, on the same GPUs, unless ``STILLHOUSE_ROLLOUT_SERVER`` is the address of a vLLM server.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -34,7 +33,7 @@ def arguments(engine: RolloutEngine, longest: int) -> dict[str, Any]:
     """
     if engine == "transformers":
         return {}
-    server = os.environ.get("STILLHOUSE_ROLLOUT_SERVER")
+    server = environment.text("STILLHOUSE_ROLLOUT_SERVER")
     _require_vllm(server)
     # Corrects the engines' different rounding token by token: over 16k tokens its product would leave few rollouts in the loss.
     corrected = {"use_vllm": True, "vllm_importance_sampling_mode": "token_truncate"}

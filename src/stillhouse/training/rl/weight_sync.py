@@ -3,7 +3,6 @@
 TRL's own sync between GPUs is faster; it is used unless ``STILLHOUSE_ROLLOUT_WEIGHTS`` names the directory.
 """
 
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,14 +13,14 @@ from safetensors.torch import save_file
 from trl import GRPOTrainer
 
 from stillhouse.errors import BadConfig
-from stillhouse.execution import processes
+from stillhouse.execution import environment, processes
 from stillhouse.training.machine import zero
 from stillhouse.training.rl import rollout_server
 
 
 def directory() -> Path | None:
     """The shared directory; None if the environment names none. Raises BadConfig if it does not exist."""
-    named = os.environ.get("STILLHOUSE_ROLLOUT_WEIGHTS")
+    named = environment.text("STILLHOUSE_ROLLOUT_WEIGHTS")
     if named and not Path(named).is_dir():
         msg = f"STILLHOUSE_ROLLOUT_WEIGHTS={named}: no directory; name one that trainer and server both have, under the same path"
         raise BadConfig(msg)

@@ -18,7 +18,7 @@ from stillhouse.training.sft.sft_trainer import make_trainer, sequence_metrics
 
 def run(config: SftConfig, inputs: SftInputs) -> Outputs:
     """Train, and write the checkpoint."""
-    with zero.environment():
+    with zero.deepspeed_environment():
         counts = _example_counts(config, inputs)
         examples = corpus.examples(counts, config.split)
         texts = ("\n".join(turn["content"] for turn in example.messages) for example in examples)

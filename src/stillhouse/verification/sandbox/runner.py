@@ -77,7 +77,7 @@ class Sandbox:
 
     def __init__(self) -> None:
         """Start the server. Raises EngineFailed if the kernel cannot isolate, BadConfig for a bad STILLHOUSE_ISOLATION."""
-        wanted = environment.text("STILLHOUSE_ISOLATION") or ""
+        wanted = environment.text("STILLHOUSE_ISOLATION")
         if wanted not in _ATTEMPTS:
             msg = f"STILLHOUSE_ISOLATION={wanted!r} is neither portable nor weak; unset it for the strongest the kernel allows"
             raise BadConfig(msg)

@@ -69,7 +69,7 @@ def test_environment_of_deepspeed_is_set_for_the_block_alone(monkeypatch, name, 
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("STILLHOUSE_SHARDING", name)
     before = dict(os.environ)
-    with zero.environment():
+    with zero.deepspeed_environment():
         assert {variable: os.environ[variable] for variable in ranks} == ranks
         assert os.environ["DS_ACCELERATOR"] == "cpu"
     assert dict(os.environ) == before
@@ -79,7 +79,7 @@ def test_environment_of_deepspeed_keeps_torchruns_ranks(monkeypatch):
     for variable, value in (ALONE | {"RANK": "1", "WORLD_SIZE": "2"}).items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("STILLHOUSE_SHARDING", "zero-2")
-    with zero.environment():
+    with zero.deepspeed_environment():
         assert (os.environ["RANK"], os.environ["WORLD_SIZE"]) == ("1", "2")
     assert os.environ["RANK"] == "1"
 

@@ -1,46 +1,14 @@
-"""Shards: disjoint shares of a stage's keys, made by several processes and put together again."""
+"""Put the shards of an output together once the last one is published."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store
 from stillhouse.artifacts.manifest import File, Manifest
-from stillhouse.errors import BadConfig
+from stillhouse.vocabulary.shards import Shard
 
 N = TypeVar("N", int, float)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One of ``count`` disjoint shares of the keys; ``index`` counts from 0."""
-
-    index: int = 0
-    count: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """Read ``3/16``. Raises BadConfig."""
-        index, slash, count = text.partition("/")
-        if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-            msg = f"--shard {text}: not of the form INDEX/COUNT with 0 <= INDEX < COUNT, such as 3/16"
-            raise BadConfig(msg)
-        return cls(int(index), int(count))
-
-    @property
-    def name(self) -> str:
-        """``3-of-16``."""
-        return f"{self.index}-of-{self.count}"
-
-    def of(self, output: str) -> str:
-        """The URI of this share of an output: the output itself where there is one share."""
-        return output if self.count == 1 else store.join(output, "shards", self.name)
-
-    def holds(self, key: str) -> bool:
-        """Whether the key belongs to this shard; depends on the key alone."""
-        return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % self.count == self.index
 
 
 def assemble(output: str, shard_done: Manifest, count: int) -> Manifest:
