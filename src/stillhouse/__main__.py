@@ -7,7 +7,6 @@ from importlib.metadata import version as installed_version
 from typing import Annotated, Any, TextIO, cast
 
 import typer
-from rich.markup import escape
 from typer.core import TyperGroup
 
 from stillhouse import stages
@@ -112,25 +111,12 @@ def _named(inputs: list[str]) -> dict[str, list[str]]:
 def _stage_help(name: str, asked: str) -> str:
     """Help on a stage: everything for ``STAGE --help``, its first line for the list of commands, nothing where no help is shown."""
     if name == asked and "--help" in sys.argv:
-        return _config_help(name)
+        from stillhouse.execution.stage_help import stage_help
+
+        return stage_help(stages.load(name))
     if asked in {"", "--help"}:
         return stages.REGISTRY[name].help
     return ""
-
-
-def _config_help(name: str) -> str:
-    """The stage's first line and its fields, for ``--help``."""
-    from stillhouse.execution.contract import input_names
-
-    stage = stages.load(name)
-    lines = [(stage.__doc__ or "").strip().split("\n")[0], "", "[bold]Inputs[/bold]", ""]
-    lines += [f"{name} ({kind})\n" for name, kind in input_names(stage.Inputs).items()] or ["none\n"]
-    lines += ["[bold]Config[/bold]", ""]
-    for field, info in stage.Config.model_fields.items():
-        default = "required" if info.is_required() else f"default {info.get_default(call_default_factory=True)!r}"
-        text = escape(f"{info.description or ''} ({default})")
-        lines.append(f"[cyan]{field}[/cyan] — {text}\n")
-    return "\n".join(lines)
 
 
 @app.command("import")

@@ -64,19 +64,24 @@ def execute(
     listed = {name: [uris] if isinstance(uris, str) else list(uris) for name, uris in inputs.items()}
     links = _links(stage, {name: [store.absolute(uri) for uri in uris] for name, uris in _with_latest(listed, output).items()})
     claiming.check_output(output, _word(stage))
-    settings = config.model_dump(mode="json")
-    made_of = {name: [link.fingerprint for link in uris] for name, uris in sorted(links.items()) if uris and name != REUSED}
-    fingerprint = manifests.fingerprint(_word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)
-    if (whole := _published(output, fingerprint)) is not None:
+    work = _work(stage, config, links)
+    if (whole := _published(output, work.fingerprint)) is not None:
         return Result(whole, skipped=True)
-    work = Work(stage=_word(stage), fingerprint=fingerprint, config=settings, inputs=made_of)
     if shard.count > 1:
         processes.from_first(
             lambda: claiming.refuse_foreign(output, store.store_of(output).names(output), claiming.read(output)[0])
         )
-    done = _published(shard.of(output), fingerprint)
+    done = _published(shard.of(output), work.fingerprint)
     result = Result(done, skipped=True) if done else _make(stage, config, links, work, output, shard, resume)
     return result if shard.count == 1 else Result(assemble(output, result.manifest, shard.count), result.skipped)
+
+
+def _work(stage: Stage, config: StageConfig, links: Mapping[str, Sequence[Link]]) -> Work:
+    """What is to be made, and its fingerprint."""
+    settings = config.model_dump(mode="json")
+    made_of = {name: [link.fingerprint for link in uris] for name, uris in sorted(links.items()) if uris and name != REUSED}
+    fingerprint = manifests.fingerprint(_word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)
+    return Work(stage=_word(stage), fingerprint=fingerprint, config=settings, inputs=made_of)
 
 
 def _published(uri: str, fingerprint: str) -> Manifest | None:
