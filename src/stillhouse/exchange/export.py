@@ -80,4 +80,4 @@ def _refuse_other(file: Path, directory: str, scratch: Path) -> None:
 
 def _taken(file: Path, directory: str) -> StaleOutput:
     place = store.join(directory, file.name)
-    return StaleOutput(f"{place}: another file lies there; nothing was overwritten: choose another directory")
+    return StaleOutput(f"{place}: another file is there; nothing was overwritten: choose another directory")
