@@ -1,43 +1,19 @@
-import os
-from pathlib import Path
+import socket
 
 import pytest
 
-from stillhouse import testing
-from stillhouse.artifacts import tables
-from stillhouse.stages import sft
-from stillhouse.training.config import FromScratch
-from stillhouse.vocabulary.rows import Selected
+from tests.stage_fixtures import checkpoint, clean_environment
 
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
-    "DO_NOT_TRACK": "1", "STILLHOUSE_STORE_PATIENCE_S": "2", "MLFLOW_DISABLE_TELEMETRY": "true",
-}  # fmt: skip
-# Here too: libraries read some of these when they are imported, which may be before the first test.
-os.environ.update(ENVIRONMENT)
-TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
+__all__ = ["checkpoint", "clean_environment"]
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch):
-    """No unit test talks to a server or a store that the caller's shell names."""
-    for name in [name for name in os.environ if name.startswith(("MLFLOW_", "AWS_", "STILLHOUSE_"))]:
-        monkeypatch.delenv(name)
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
+def no_sockets(monkeypatch):
+    """A unit test opens no socket: what needs a server lies in tests/services."""
 
+    def refuse(self: socket.socket, address: object) -> None:
+        if self.family in {socket.AF_INET, socket.AF_INET6}:
+            pytest.fail(f"a unit test opens a socket to {address}; move it to tests/services")
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory) -> Path:
-    """A very small model after 40 steps on twelve additions: it writes both tags, and sums that are mostly wrong."""
-    import torch
-
-    torch.set_num_threads(1)
-    scratch = tmp_path_factory.mktemp("checkpoint")
-    tables.write(scratch / "selected", [testing.selected(each) for each in testing.questions(12)], Selected)
-    config = sft.Config(
-        init=TINY, max_steps=40, batch_size=12, learning_rate=2e-2, max_length=96, system_prompt="none", suffix="none"
-    )
-    inputs = sft.Inputs(scratch=scratch, selected=scratch / "selected")
-    sft.run(config, inputs)
-    return inputs.output
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "bind", refuse)

@@ -5,7 +5,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stillhouse.artifacts import store
 from stillhouse.benchmarks import datasets
 from stillhouse.benchmarks.datasets import questions
 from stillhouse.benchmarks.definitions import BENCHMARKS, HubDataset
@@ -32,13 +31,6 @@ def texts(asked):
 
 def test_file_of_json_lines_is_read_by_its_digest(root):
     (root / "aime-2024.jsonl").write_bytes(AIME)
-    assert texts(questions(f"aime-2024@{digest(AIME)}")) == [("Find x.", "204"), ("Find é.", "33")]
-
-
-@pytest.mark.s3
-def test_file_on_s3_is_read_as_one_on_disk(s3_root, monkeypatch):
-    store.store_of(s3_root).write(f"{s3_root}/benchmarks/aime-2024.jsonl", AIME)
-    monkeypatch.setenv("STILLHOUSE_BENCHMARKS", f"{s3_root}/benchmarks")
     assert texts(questions(f"aime-2024@{digest(AIME)}")) == [("Find x.", "204"), ("Find é.", "33")]
 
 

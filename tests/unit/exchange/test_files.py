@@ -158,19 +158,6 @@ def test_local_missing_file_and_directory_are_refused(tmp_path):
             pass
 
 
-@pytest.mark.s3
-def test_local_file_on_s3_is_fetched_and_gone_afterwards(s3_root, tmp_path):
-    from stillhouse.artifacts import store
-
-    (tmp_path / "rows.jsonl").write_bytes(GOOD)
-    store.store_of(s3_root).upload(tmp_path / "rows.jsonl", f"{s3_root}/raw/rows.jsonl")
-    with files.local(f"{s3_root}/raw/rows.jsonl") as path:
-        assert list(files.objects(path)) == ROWS
-    assert not path.exists()
-    with pytest.raises(MissingInput, match="other.jsonl: no such file"), files.local(f"{s3_root}/raw/other.jsonl"):
-        pass
-
-
 @pytest.mark.parametrize(("name", "pack"), [("bomb.jsonl.zst", zstandard.compress), ("bomb.jsonl.gz", gzip.compress)])
 def test_lines_of_a_file_that_expands_without_measure_are_refused(tmp_path, name, pack):
     (tmp_path / name).write_bytes(pack(b" " * 2**27))

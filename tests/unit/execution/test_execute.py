@@ -26,9 +26,10 @@ def _fresh_stage():
     toy_stage.before_the_end.clear()
 
 
-@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.s3)])
-def root(request, tmp_path) -> str:
-    return request.getfixturevalue("s3_root") if request.param == "s3" else tmp_path.as_uri()
+@pytest.fixture
+def root(tmp_path) -> str:
+    """The tests of S3 in tests/services set another one."""
+    return tmp_path.as_uri()
 
 
 @pytest.fixture

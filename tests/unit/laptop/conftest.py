@@ -4,7 +4,7 @@ from laptop.settings import PORTS, Laptop
 
 
 @pytest.fixture(autouse=True)
-def _no_ports_from_the_shell(monkeypatch):
+def no_ports_from_the_shell(monkeypatch):
     for name in PORTS:
         monkeypatch.delenv(name, raising=False)
 

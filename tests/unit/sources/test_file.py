@@ -121,12 +121,3 @@ def test_file_missing_is_refused(tmp_path):
 def test_file_spec_that_contradicts_itself_is_refused(changes, says):
     with pytest.raises(ValidationError, match=says):
         spec("rows.jsonl", **changes)
-
-
-@pytest.mark.s3
-def test_file_on_s3_is_read_through_the_store(s3_root, tmp_path):
-    from stillhouse.artifacts import store
-
-    (tmp_path / "rows.jsonl").write_bytes(packed(GOOD))
-    store.store_of(s3_root).upload(tmp_path / "rows.jsonl", f"{s3_root}/raw/rows.jsonl")
-    assert list(sources.read(spec(f"{s3_root}/raw/rows.jsonl"))) == read(tmp_path, GOOD)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stillhouse.verification.math import MathVerifier
 from stillhouse.verification.verdict import VerificationRequest
-from tests.unit.verification.differential import disagreements, math_verify_says
+from tests.services.verification.differential import disagreements, math_verify_says
 
 PAIRS = {
     "integers": 5200, "percents": 3600, "amounts": 4600, "decimals": 2800, "fractions": 2200, "surds": 300, "polynomials": 200,

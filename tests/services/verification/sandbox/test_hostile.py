@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stillhouse.verification.sandbox import visible
-from tests.unit.verification.sandbox import hostile
-from tests.unit.verification.sandbox.traces import traces
+from tests.services.verification.sandbox import hostile
+from tests.services.verification.sandbox.traces import traces
 
 CUT = {
     "infinite loop": "time_limit", "infinite loop that ignores SIGXCPU": "time_limit", "all signals blocked": "time_limit",

@@ -7,7 +7,7 @@ from itertools import product
 from stillhouse.verification import math
 from stillhouse.verification.math import MathVerifier
 from stillhouse.verification.verdict import VerificationRequest
-from tests.unit.verification import spellings
+from tests.services.verification import spellings
 
 
 def disagreements(kind: str, wanted: int, seed: int) -> tuple[int, list[str]]:

@@ -222,7 +222,7 @@ def test_sandbox_survives_the_limits_of_a_worker_that_starts_it(tmp_path):
 
 def test_sandbox_whose_caller_is_killed_leaves_no_process():
     script = (
-        "from tests.unit.verification.sandbox.traces import descendants\n"
+        "from tests.services.verification.sandbox.traces import descendants\n"
         "from stillhouse.verification.sandbox.runner import Sandbox\n"
         "sandbox = Sandbox()\n"
         "print(*descendants(sandbox.pid), flush=True)\n"

@@ -1,0 +1,3 @@
+from tests.stage_fixtures import checkpoint, clean_environment
+
+__all__ = ["checkpoint", "clean_environment"]
