@@ -16,7 +16,8 @@ from laptop import services
 from laptop.demo import ENDS, demo, prepare
 from laptop.results import results
 from laptop.settings import STORES, Laptop
-from stillhouse.errors import StillhouseError, one_line
+from stillhouse.errors import StillhouseError
+from stillhouse.vocabulary.masking import one_line
 
 PROFILES = ("laptop", "smollm2", "toy")
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR)

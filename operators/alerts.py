@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from stillhouse.errors import one_line
+from stillhouse.vocabulary.masking import one_line
 
 VARIABLE = "STILLHOUSE_ALERT_WEBHOOK"
 TIMEOUT_S = 10

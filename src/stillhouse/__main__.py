@@ -10,9 +10,10 @@ import typer
 from typer.core import TyperGroup
 
 from stillhouse import stages
-from stillhouse.errors import TRY_AGAIN, BadConfig, DamagedArtifact, Preempted, RankLost, StillhouseError, one_line
+from stillhouse.errors import TRY_AGAIN, BadConfig, DamagedArtifact, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
+from stillhouse.vocabulary.masking import one_line
 
 INTERRUPTED, TERMINATED = 130, 143
 """What shells return for SIGINT, as typer does, and for SIGTERM."""

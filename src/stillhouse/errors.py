@@ -23,8 +23,6 @@ A message is one line: what was wrong, what was got, what to do next. ``Preempte
 import difflib
 from collections.abc import Iterable
 
-from stillhouse.vocabulary.masking import masked, printable
-
 REFUSED = 1
 """Exit code of what the same input would meet again."""
 TRY_AGAIN = 75
@@ -109,11 +107,6 @@ class ServiceFailed(StillhouseError):
 
 class Preempted(KeyboardInterrupt):
     """SIGTERM: Kubernetes, Airflow or a scheduler ends this process. What is finished is kept, and the next try goes on."""
-
-
-def one_line(error: BaseException) -> str:
-    """The error's message on one line, for terminals, termination logs and Airflow: without secrets or control characters."""
-    return printable(masked(" ".join(str(error).split()))) or type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str], kind: str, listed: Iterable[str] | None = None) -> str:

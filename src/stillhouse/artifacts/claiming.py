@@ -13,10 +13,11 @@ from urllib.parse import unquote
 from pydantic import ValidationError
 
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts import naming, patience, store
+from stillhouse.artifacts import naming, store
 from stillhouse.artifacts.lease import CLAIM, LEASE_S, VARIABLE, Claim, Lease, Work, first_claim
 from stillhouse.artifacts.manifest import MANIFEST
 from stillhouse.errors import BadConfig, MissingInput, StaleOutput
+from stillhouse.vocabulary import environment
 
 LONGEST_POLL_S = 2.0
 _SHARD = re.compile(r"shards/\d+-of-\d+/.+")
@@ -105,7 +106,7 @@ class _Watched:
         self._seen: Claim | None = None
         self._since = time.monotonic()
         self._told = ""
-        self.poll_s = min(LONGEST_POLL_S, patience.seconds(VARIABLE, LEASE_S) / 10)
+        self.poll_s = min(LONGEST_POLL_S, environment.number(VARIABLE, LEASE_S) / 10)
 
     def is_free(self, claim: Claim) -> bool:
         """Whether the output may be taken over; says once whom it waits for otherwise."""

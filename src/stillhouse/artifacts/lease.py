@@ -17,9 +17,10 @@ from typing import Any
 
 from pydantic import Field
 
-from stillhouse.artifacts import naming, patience, store
+from stillhouse.artifacts import naming, outages, store
 from stillhouse.artifacts.manifest import StoredModel
 from stillhouse.errors import LeaseLost, StillhouseError
+from stillhouse.vocabulary import environment
 
 CLAIM = "claim.json"
 """Says whose files lie in an output that has no manifest yet."""
@@ -101,7 +102,7 @@ def first_claim(work: Work, before: Claim | None) -> Claim:
         attempt=secrets.token_hex(4), host=platform.node(), pid=os.getpid(), started=datetime.now(UTC), kernel=_kernel(),
         start=_start(os.getpid()),
     )  # fmt: skip
-    lease_s = patience.seconds(VARIABLE, LEASE_S)
+    lease_s = environment.number(VARIABLE, LEASE_S)
     if before is None:
         return Claim(work=work, owner=owner, lease_s=lease_s, attempts=[owner.attempt])
     same = before.work.fingerprint == work.fingerprint
@@ -153,7 +154,7 @@ class Lease:
     def release(self) -> None:
         """Let the next attempt begin at once. A store that does not answer now makes it wait for the lease's end."""
         self.close()
-        with suppress(StillhouseError), patience.at_most(1):
+        with suppress(StillhouseError), outages.at_most(1):
             self.renew(released=True)
 
     def close(self) -> None:
@@ -165,7 +166,7 @@ class Lease:
         interval = self.claim.lease_s / BEATS
         while not self._end.wait(interval):
             try:
-                with patience.at_most(interval):
+                with outages.at_most(interval):
                     self.renew()
             except LeaseLost:
                 return

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stillhouse.artifacts import naming, store
 from stillhouse.errors import DamagedArtifact, MissingInput, StaleOutput, StoreFailed
+from stillhouse.vocabulary import environment
 
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
@@ -93,14 +93,14 @@ class Manifest(StoredModel):
 def provenance(started: datetime, run_id: str | None) -> Provenance:
     """The record of this process, from what it knows of itself."""
     return Provenance(
-        commit=_commit(), image=os.environ.get("STILLHOUSE_IMAGE", ""), argv=sys.argv, started=started,
+        commit=_commit(), image=environment.text("STILLHOUSE_IMAGE"), argv=sys.argv, started=started,
         finished=datetime.now(UTC), host=platform.node(), mlflow_run_id=run_id,
     )  # fmt: skip
 
 
 def _commit() -> str:
     """The commit of the running code: set by the image, else asked of git, else unknown."""
-    if commit := os.environ.get("STILLHOUSE_COMMIT"):
+    if commit := environment.text("STILLHOUSE_COMMIT"):
         return commit
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
     try:

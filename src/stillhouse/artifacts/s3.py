@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from stillhouse.artifacts.digests import sha256
-from stillhouse.artifacts.patience import patiently
+from stillhouse.artifacts.outages import patiently
 from stillhouse.artifacts.store import AlreadyThere, Store, numbered
 from stillhouse.errors import BadConfig, StillhouseError, StoreFailed, StoreRefused
 

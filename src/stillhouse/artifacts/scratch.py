@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stillhouse.errors import StoreFailed
+from stillhouse.vocabulary import environment
 
 PREFIX = "stillhouse-"
 ALIVE = ".alive"
@@ -22,7 +23,7 @@ def scratch_directory() -> Iterator[Path]:
     Directories of processes that were killed are removed at the next call on that machine.
     """
     try:
-        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=os.environ.get("STILLHOUSE_SCRATCH")))
+        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=environment.text("STILLHOUSE_SCRATCH") or None))
         lock = _locked(path)
     except OSError as error:
         msg = f"no scratch directory: {error}; set STILLHOUSE_SCRATCH to a directory with room"

@@ -17,7 +17,7 @@ from stillhouse.benchmarks.adapters import DatasetRow
 from stillhouse.benchmarks.definitions import VARIABLE, AdapterName, Benchmark, HubDataset, bare_name, definition, pinned
 from stillhouse.errors import BadConfig, BadRows, MissingInput
 from stillhouse.exchange.files import Bad, objects
-from stillhouse.execution import environment
+from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.rows import Question
 
 SUFFIXES = (".jsonl", ".parquet")

@@ -7,7 +7,8 @@ from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of
 
 from stillhouse.benchmarks.adapters import DatasetRow
 from stillhouse.benchmarks.definitions import VARIABLE, HubDataset
-from stillhouse.errors import MissingInput, one_line
+from stillhouse.errors import MissingInput
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.text import shortened
 
 

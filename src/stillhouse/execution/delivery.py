@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from stillhouse.errors import one_line
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused
 from stillhouse.execution.run_spool import Record, RunSpool, abandoned
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.patience import backoff_s
 from stillhouse.vocabulary.text import shortened
 

@@ -16,9 +16,10 @@ from stillhouse.artifacts.lease import Lease, Work
 from stillhouse.artifacts.manifest import Link, Manifest
 from stillhouse.artifacts.publishing import Publisher
 from stillhouse.artifacts.scratch import scratch_directory
-from stillhouse.errors import BadConfig, LeaseLost, MissingInput, one_line
+from stillhouse.errors import BadConfig, LeaseLost, MissingInput
 from stillhouse.execution import processes, tracking
 from stillhouse.execution.contract import Outputs, Stage, StageInputs, input_names
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.shards import Shard
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from stillhouse.errors import TrackingFailed
-from stillhouse.execution import environment
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused, address, client, errors_by_kind, refusal
+from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.patience import retried
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.errors import TrackingRefused
-from stillhouse.execution import environment
 from stillhouse.execution.run_spool import Record
+from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.masking import masked
 
 if TYPE_CHECKING:

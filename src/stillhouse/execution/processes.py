@@ -19,7 +19,8 @@ from functools import cache
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from stillhouse import errors
-from stillhouse.errors import RankLost, StillhouseError, one_line
+from stillhouse.errors import RankLost, StillhouseError
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.text import shortened
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stillhouse.execution import environment
+from stillhouse.vocabulary import environment
 
 LIMIT_BYTES = 64 * 2**20
 """Bytes of one run's file. Beyond, records that were sent go first, then every second of the oldest metrics that were not."""

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from stillhouse.errors import one_line
 from stillhouse.execution import progress_bar
 from stillhouse.execution.run_spool import Record, RunSpool
-from stillhouse.vocabulary.masking import masked
+from stillhouse.vocabulary.masking import masked, one_line
 
 if TYPE_CHECKING:
     from stillhouse.artifacts.manifest import Manifest

@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stillhouse.errors import Preempted, one_line
-from stillhouse.execution import environment, mlflow_runs, run_spool
+from stillhouse.errors import Preempted
+from stillhouse.execution import mlflow_runs, run_spool
 from stillhouse.execution.delivery import Delivery, deliver_abandoned
 from stillhouse.execution.mlflow_models import register, require_server, set_alias, set_version_tag, tags_of
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused, refusal
 from stillhouse.execution.run_spool import Record, RunSpool
 from stillhouse.execution.tracked_run import TABLE, Run, Tracked, Untracked, milliseconds, now_ms, say
-from stillhouse.vocabulary.masking import masked
+from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import masked, one_line
 from stillhouse.vocabulary.text import shortened
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Self
 
 from stillhouse.errors import TooManyErrors
-from stillhouse.execution import environment
 from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Engine, Request, response
 from stillhouse.sampling.plan import SamplingPlan
 from stillhouse.sampling.published_parts import EarlierResponses, PublishedParts
+from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.rows import ResponseKey
 
 LOG_EVERY_S = 10.0

@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from stillhouse.errors import EngineFailed
-from stillhouse.execution import environment
 from stillhouse.sampling.replies import BUSY, Failure
+from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.patience import backoff_s
 
 CONCURRENCY = 64

@@ -20,11 +20,11 @@ from typing import Any, Self
 import httpx
 
 from stillhouse.errors import EngineFailed, nearest
-from stillhouse.execution import environment
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.endpoints import Endpoint, endpoints
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sampling.replies import BUSY, FINAL, Failure, read_error, read_reply
+from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.patience import backoff_s
 
 TRIES = 6

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
-from stillhouse.errors import EngineFailed, one_line
+from stillhouse.errors import EngineFailed
 from stillhouse.sampling.engine import Completion
-from stillhouse.vocabulary.masking import masked, printable
+from stillhouse.vocabulary.masking import masked, one_line, printable
 from stillhouse.vocabulary.text import shortened
 
 BUSY = ("rate_limited", "unavailable", "unreachable")

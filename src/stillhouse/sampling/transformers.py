@@ -11,10 +11,11 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from stillhouse.errors import EngineFailed, one_line
-from stillhouse.execution import environment
+from stillhouse.errors import EngineFailed
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
+from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.seeds import GOLDEN_GAMMA, Modular64, finalised
 
 BATCH_TOKENS = 2_000_000

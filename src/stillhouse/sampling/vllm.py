@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from stillhouse.errors import EngineFailed, one_line
-from stillhouse.execution import environment
+from stillhouse.errors import EngineFailed
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sampling.replies import refusal_kind
+from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.ids import prompt_text
+from stillhouse.vocabulary.masking import one_line
 
 AHEAD = 1024
 """Requests queued in vLLM: more than it runs at once, so that its scheduler never waits for one."""

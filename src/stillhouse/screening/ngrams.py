@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from stillhouse.errors import EngineFailed, one_line
+from stillhouse.errors import EngineFailed
 from stillhouse.screening.tokenise import Cut, TokenizedTexts, batches, tokens
+from stillhouse.vocabulary.masking import one_line
 
 Hashes = npt.NDArray[np.uint64]
 """Hashes of n-grams, (n_ngrams,)."""

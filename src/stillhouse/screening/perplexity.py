@@ -9,9 +9,10 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from stillhouse.errors import EngineFailed, one_line
+from stillhouse.errors import EngineFailed
 from stillhouse.screening.config import PerplexityEngine
 from stillhouse.screening.rules import Scorer
+from stillhouse.vocabulary.masking import one_line
 
 CHUNK = 512
 """Tokens of a text per forward pass; the model's cache holds the earlier ones."""

@@ -21,9 +21,10 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from stillhouse.errors import BadConfig, MissingInput, Preempted
-from stillhouse.execution import environment, processes
+from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
 from stillhouse.training.machine import zero
+from stillhouse.vocabulary import environment
 
 DIRECTORY = "resume"
 WHOLE = "whole.json"

@@ -21,9 +21,10 @@ from transformers import (
     set_seed,
 )
 
-from stillhouse.errors import BadConfig, EngineFailed, one_line
+from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.training.config import FromCheckpoint, FromPackage, FromScratch, Init
 from stillhouse.training.machine import attention, zero
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
 
 ROLES = ("system", "user", "assistant")

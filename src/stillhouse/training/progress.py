@@ -15,10 +15,11 @@ from transformers import (
     TrainingArguments,
 )
 
-from stillhouse.execution import environment, processes
+from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
 from stillhouse.training.loop import Batch
 from stillhouse.training.machine import zero
+from stillhouse.vocabulary import environment
 
 
 class ReportProgress(TrainerCallback):

@@ -7,8 +7,9 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from stillhouse.errors import EngineFailed, one_line
+from stillhouse.errors import EngineFailed
 from stillhouse.verification.config import RewardModelConfig
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.rows import Message
 
 

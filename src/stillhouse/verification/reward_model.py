@@ -10,11 +10,12 @@ from typing import Protocol
 
 import httpx
 
-from stillhouse.errors import EngineFailed, one_line
-from stillhouse.execution import environment
+from stillhouse.errors import EngineFailed
 from stillhouse.verification.config import QUALITY_ATTRIBUTES, RewardModelConfig
 from stillhouse.verification.judging import SHOWN_CHARS, TOP_OF_ATTRIBUTE, quality, verdict
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
+from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.rows import Message
 from stillhouse.vocabulary.text import excerpt
 

@@ -72,3 +72,8 @@ def _secret_values(environment: Mapping[str, str]) -> list[str]:
 def _names_a_file(value: str) -> bool:
     """Some variables of these names, such as ``SSH_KEY``, hold a path; hiding it would make errors useless."""
     return value.startswith("/") and len(value) < 256 and " " not in value and os.path.exists(value)  # noqa: PTH110
+
+
+def one_line(error: BaseException) -> str:
+    """The error's message on one line, for terminals, termination logs and Airflow: without secrets or control characters."""
+    return printable(masked(" ".join(str(error).split()))) or type(error).__name__

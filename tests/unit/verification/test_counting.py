@@ -14,7 +14,7 @@ def artifact(tmp_path):
         uri = f"file://{tmp_path}/responses/{name}/1"
         made = testing.publish([testing.response(testing.question())], Response, uri)
         path = tmp_path / "responses" / name / "1" / manifests.MANIFEST
-        path.write_text(made.model_copy(update={"metrics": metrics}).model_dump_json())
+        path.write_bytes(manifests.serialised(made.model_copy(update={"metrics": metrics})))
         return uri
 
     return make

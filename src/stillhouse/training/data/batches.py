@@ -9,8 +9,9 @@ from torch.utils.data import ConcatDataset, DataLoader, Sampler
 from transformers import Trainer
 
 from stillhouse.errors import BadConfig
-from stillhouse.execution import environment, processes
+from stillhouse.execution import processes
 from stillhouse.training.data.tokens import IGNORED
+from stillhouse.vocabulary import environment
 
 
 def passes(batch: int, field: str = "batch_size", rows_per_unit: int = 1) -> tuple[int, int]:

@@ -11,8 +11,9 @@ from importlib.util import find_spec
 import torch
 from transformers import PreTrainedModel
 
-from stillhouse.errors import BadConfig, nearest, one_line
-from stillhouse.execution import environment
+from stillhouse.errors import BadConfig, nearest
+from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import one_line
 
 PACKAGES = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
 """The package each backend needs."""

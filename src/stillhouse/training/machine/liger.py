@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from stillhouse.errors import BadConfig
-from stillhouse.execution import environment
+from stillhouse.vocabulary import environment
 
 CHOICES = ("auto", "on", "off")
 NO_GPU = "there is no GPU"

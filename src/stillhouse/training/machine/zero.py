@@ -18,8 +18,9 @@ from transformers import PreTrainedModel, Trainer
 from transformers.integrations import HfDeepSpeedConfig
 
 from stillhouse.errors import BadConfig, nearest
-from stillhouse.execution import environment, processes
+from stillhouse.execution import processes
 from stillhouse.execution.recipes import RECIPES
+from stillhouse.vocabulary import environment
 
 AUTO = "auto"
 """A value in a DeepSpeed config that the trainer fills in: batch sizes, precision, clipping."""

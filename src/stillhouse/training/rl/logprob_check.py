@@ -18,9 +18,10 @@ from trl.generation.vllm_client import VLLMClient
 from trl.models.utils import unwrap_model_for_generation
 
 from stillhouse.errors import BadConfig, EngineFailed
-from stillhouse.execution import environment, processes
+from stillhouse.execution import processes
 from stillhouse.training.rl import rollout_server
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt, token_ids
+from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
 
 N_PAIRS = 4

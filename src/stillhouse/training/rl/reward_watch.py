@@ -6,10 +6,10 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from stillhouse.execution import environment
 from stillhouse.execution.contract import StageInputs
 from stillhouse.training.rl import curriculum
 from stillhouse.training.rl.config import Plateau
+from stillhouse.vocabulary import environment
 
 CONSTANT_STEPS = 20
 """Steps with exactly the same reward after which the run warns; the papers give no value."""

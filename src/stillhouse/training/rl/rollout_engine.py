@@ -13,11 +13,13 @@ from trl import GRPOTrainer
 from trl.generation import vllm_generation
 from trl.generation.vllm_client import VLLMClient
 
-from stillhouse.errors import BadConfig, EngineFailed, RankLost, one_line
-from stillhouse.execution import environment, processes
+from stillhouse.errors import BadConfig, EngineFailed, RankLost
+from stillhouse.execution import processes
 from stillhouse.sampling.vllm import hardware
 from stillhouse.training.rl import weight_sync
 from stillhouse.training.rl.config import RolloutEngine
+from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import one_line
 
 MEMORY = 0.3
 """Share of a GPU's memory for a vLLM beside the trainer, unless ``STILLHOUSE_ROLLOUT_MEMORY`` is set."""

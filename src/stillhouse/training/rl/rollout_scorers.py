@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, cast
 
-from stillhouse.errors import one_line
 from stillhouse.execution import extensions, processes
 from stillhouse.training.rl.config import REWARDS
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.vocabulary.categories import SCALES
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.rows import Question, VerdictKind
 from stillhouse.vocabulary.transcript import END_ANSWER, parse
 

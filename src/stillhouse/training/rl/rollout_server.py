@@ -4,7 +4,8 @@ from typing import Any
 
 from trl.generation.vllm_client import VLLMClient
 
-from stillhouse.errors import EngineFailed, one_line
+from stillhouse.errors import EngineFailed
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.text import shortened
 
 

@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 from trl import GRPOTrainer
 
 from stillhouse.errors import BadConfig
-from stillhouse.execution import environment, processes
+from stillhouse.execution import processes
 from stillhouse.training.machine import zero
 from stillhouse.training.rl import rollout_server
+from stillhouse.vocabulary import environment
 
 
 def directory() -> Path | None:

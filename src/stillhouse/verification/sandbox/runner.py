@@ -28,9 +28,9 @@ from types import TracebackType
 from typing import Any
 
 from stillhouse.errors import BadConfig, EngineFailed
-from stillhouse.execution import environment
 from stillhouse.verification.sandbox import programs, visible
 from stillhouse.verification.sandbox.limits import MIB, Limits
+from stillhouse.vocabulary import environment
 
 NAMESPACES, PORTABLE, WEAK = "namespaces", "portable", "weak"
 _ATTEMPTS = {"": (NAMESPACES, PORTABLE), PORTABLE: (PORTABLE,), WEAK: (WEAK,)}

@@ -14,9 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stillhouse import stages
-from stillhouse.errors import RankLost, StillhouseError, one_line
+from stillhouse.errors import RankLost, StillhouseError
 from stillhouse.execution import exits, processes, tracking
 from stillhouse.execution.execute import execute
+from stillhouse.vocabulary.masking import one_line
 
 
 def preempt(pids: list[int]) -> None:

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from stillhouse.errors import BadConfig
-from stillhouse.execution import environment
+from stillhouse.vocabulary import environment
 
 
 @pytest.mark.parametrize(("text", "found"), [("", 7), ("12", 12), ("0", 0)])
