@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.errors import Preempted
-from stillhouse.execution import mlflow_runs, run_spool
+from stillhouse.execution import mlflow_runs, run_spool, run_status
 from stillhouse.execution.delivery import Delivery, deliver_abandoned
 from stillhouse.execution.mlflow_models import register, require_server, set_alias, set_version_tag, tags_of
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused, refusal
@@ -70,6 +70,8 @@ def make_up(uri: str, manifest: "Manifest", fetch: Callable[[Sequence[str]], Seq
     or it does not answer: then the next try makes up for it.
     """
     if not environment.text("MLFLOW_TRACKING_URI"):
+        return
+    if (named := manifest.provenance.mlflow_run_id) and run_status.is_finished(named):
         return
     try:
         run_id, status = _run_of(uri, manifest)

@@ -14,7 +14,7 @@ import pytest
 from stillhouse import testing
 from stillhouse.artifacts.manifest import Link
 from stillhouse.errors import NothingToDo, Preempted, TrackingFailed, TrackingRefused
-from stillhouse.execution import mlflow_runs, tracked_run, tracking
+from stillhouse.execution import mlflow_runs, run_status, tracked_run, tracking
 from stillhouse.execution.execute import execute
 from stillhouse.vocabulary.rows import Question
 from tests.unit import toy_stage
@@ -377,6 +377,20 @@ def test_make_up_shows_pages_and_tables_of_a_model_and_not_its_json(mlflow, tmp_
     shown = {each.path for each in mlflow.list_artifacts(made.provenance.mlflow_run_id)}
     assert shown == {"manifest.json", "rollouts.table.json", "page.html"}
     assert mlflow.get_run(made.provenance.mlflow_run_id).info.status == "FINISHED"
+
+
+def test_make_up_finished_run_is_seen_by_one_request_without_mlflow(mlflow, tmp_path, monkeypatch):
+    uri = (tmp_path / "rl" / "toy" / "1").as_uri()
+    made = testing.publish_files({"page.html": b""}, "rl", uri)
+    assert run_status.is_finished(made.provenance.mlflow_run_id)
+    monkeypatch.setattr(mlflow_runs, "Server", unreachable)
+    assert testing.publish_files({"page.html": b""}, "rl", uri) == made
+
+
+@pytest.mark.parametrize("address", ["sqlite:///mlflow.db", "http://127.0.0.1:9"])
+def test_make_up_server_that_cannot_be_asked_plainly_counts_as_not_finished(address, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert not run_status.is_finished("0" * 32)
 
 
 def unreachable(*_: object, **__: object) -> str:
