@@ -28,7 +28,7 @@ def check_output(uri: str, stage: str) -> None:
     scheme, _, path = uri.partition("://")
     segments = path.split("/")
     names = [unquote(segment) if scheme == "file" else segment for segment in segments[-3:]]
-    if len(segments) < 4 or names[0] != stage or any(not name or set(name) & set("#?%") for name in names):
+    if len(segments) < 4 or names[0] != stage or any(not name or set(name) & set("#?%/") for name in names):
         form = f"{{root}}/{stage}/{{name}}/{{version}}, such as store/{stage}/mine/1"
         msg = f"--output {uri}: {stage} writes to {form}; nothing was touched"
         raise BadConfig(msg)
@@ -58,9 +58,14 @@ def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
             version = store.store_of(uri).swap(store.join(uri, CLAIM), following.model_dump_json().encode(), version)
         except store.AlreadyThere:
             continue  # another writer was faster: look again
-        _tell_discarded(uri, work, claim, names)
-        store.store_of(uri).tidy(uri)
-        return Lease(uri, following, version)
+        lease = Lease(uri, following, version)
+        try:
+            _tell_discarded(uri, work, claim, names)
+            store.store_of(uri).tidy(uri)
+        except BaseException:
+            lease.release()
+            raise
+        return lease
 
 
 def read(uri: str) -> tuple[Claim | None, int | None]:

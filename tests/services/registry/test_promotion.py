@@ -17,8 +17,9 @@ def model(mlflow, tmp_path, request):
     with tracking.run("registry", f"{tmp_path.as_uri()}/registry/toy/1", {}, {}, "f") as run:
         for number in (1, 2, 3):
             replaces = {"replaces": str(number - 1), "gate/arithmetic/round_1": "+0.1"} if number > 1 else {}
-            tags = {"checkpoint": uri, **replaces}
-            tracking.register(name, tmp_path / "sft" / "toy" / "1", uri, run.id, tags, "champion: new\narithmetic/round_1: +0.1")
+            said = "champion: new\narithmetic/round_1: +0.1"
+            identity = {"checkpoint": uri, "report": f"report/toy/{number}"}
+            tracking.register(name, tmp_path / "sft" / "toy" / "1", uri, run.id, identity, replaces, said)
             tracking.set_alias(name, "champion", str(number))
     return name, uri
 
