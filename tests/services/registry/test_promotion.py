@@ -56,6 +56,22 @@ def test_register_keeps_the_evidence(mlflow, model):
     assert version.tags["gate/arithmetic/round_1"] == "+0.1"
 
 
+def test_register_killed_before_the_alias_next_try_finds_the_version_and_tells_its_own_decision(mlflow, tmp_path):
+    uri = (tmp_path / "sft" / "toy" / "1").as_uri()
+    testing.publish_files({"model.safetensors": b"w"}, "sft", uri)
+    given = ("killed", tmp_path / "sft" / "toy" / "1", uri)
+    identity = {"report": "r", "checkpoint": uri, "fingerprint": "f"}
+    with tracking.run("registry", f"{tmp_path.as_uri()}/registry/killed/1", {}, {}, "f") as run:
+        first = tracking.register(*given, run.id, identity, {"rank": "champion", "decision": "there was no champion"}, "first")
+        assert promotion.earlier_try("killed", "r", "f") == (None, None)  # no alias was set
+        again = tracking.register(*given, run.id, identity, {"rank": "candidate", "decision": "worse"}, "second")
+        other = tracking.register(*given, run.id, identity | {"report": "s"}, {"rank": "candidate"}, "other")
+    assert (again, other) == (first, str(int(first) + 1))
+    version = mlflow.get_model_version("killed", first)
+    assert (version.tags["rank"], version.tags["decision"], version.description) == ("candidate", "worse", "second")
+    assert len(mlflow.search_model_versions("name='killed'")) == 2
+
+
 @pytest.mark.parametrize("form", ["models:/{}@champion", "models:/{}/2"])
 def test_artifact_of_a_registered_version_is_its_checkpoint(model, form):
     name, uri = model
