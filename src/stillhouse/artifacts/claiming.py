@@ -8,15 +8,16 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import unquote
 
 from pydantic import ValidationError
 
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts import naming, store
+from stillhouse.artifacts import naming, outages, store
 from stillhouse.artifacts.lease import CLAIM, LEASE_S, VARIABLE, Claim, Lease, Work, first_claim
 from stillhouse.artifacts.manifest import MANIFEST
-from stillhouse.errors import BadConfig, MissingInput, StaleOutput
+from stillhouse.errors import BadConfig, MissingInput, StaleOutput, StillhouseError
 from stillhouse.vocabulary import environment
 
 LONGEST_POLL_S = 2.0
@@ -53,12 +54,9 @@ def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
         refuse_foreign(uri, names, claim)
         if resume:
             _require_parts(uri, work, claim, names)
-        following = first_claim(work, claim)
-        try:
-            version = store.store_of(uri).swap(store.join(uri, CLAIM), following.model_dump_json().encode(), version)
-        except store.AlreadyThere:
+        lease = _follow(uri, first_claim(work, claim), version)
+        if lease is None:
             continue  # another writer was faster: look again
-        lease = Lease(uri, following, version)
         try:
             _tell_discarded(uri, work, claim, names)
             store.store_of(uri).tidy(uri)
@@ -66,6 +64,22 @@ def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
             lease.release()
             raise
         return lease
+
+
+def _follow(uri: str, claim: Claim, version: int | None) -> Lease | None:
+    """Put the claim in the place of this version, None if another writer was faster. Interrupted half-way, it is released."""
+    place = store.join(uri, CLAIM)
+    try:
+        return Lease(uri, claim, store.store_of(uri).swap(place, claim.model_dump_json().encode(), version))
+    except store.AlreadyThere:
+        return None
+    except BaseException:
+        with suppress(StillhouseError, store.AlreadyThere), outages.at_most(1):
+            written, last = read(uri)
+            if written == claim:
+                released = claim.model_copy(update={"released": True})
+                store.store_of(uri).swap(place, released.model_dump_json().encode(), last)
+        raise
 
 
 def read(uri: str) -> tuple[Claim | None, int | None]:

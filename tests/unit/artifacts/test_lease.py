@@ -5,7 +5,7 @@ import pytest
 
 from stillhouse.artifacts import claiming, lease, store
 from stillhouse.artifacts.lease import CLAIM, Claim, Work
-from stillhouse.errors import LeaseLost
+from stillhouse.errors import LeaseLost, StoreFailed
 
 WORK = Work(stage="questions", fingerprint="f1", config={"a": 1}, inputs={})
 OTHER = WORK.model_copy(update={"fingerprint": "f2", "config": {"a": 2}})
@@ -124,3 +124,19 @@ def test_lease_heartbeat_outlives_an_error_of_the_store_that_nobody_foresaw(uri,
 def test_lease_of_endless_length_is_a_days(uri, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_LEASE_S", "inf")
     assert lease.first_claim(WORK, None).lease_s == 86_400
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, StoreFailed])
+def test_take_interrupted_once_its_claim_was_written_leaves_it_released(uri, monkeypatch, interruption):
+    monkeypatch.setenv("STILLHOUSE_LEASE_S", "1000")
+    write = store.FileStore.write
+
+    def interrupted(*given, **named):
+        write(*given, **named)
+        monkeypatch.undo()
+        raise interruption
+
+    monkeypatch.setattr(store.FileStore, "write", interrupted)
+    with pytest.raises(interruption):
+        claiming.take(uri, WORK)
+    assert claiming.read(uri)[0].released
