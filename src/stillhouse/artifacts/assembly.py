@@ -1,5 +1,6 @@
 """Put the shards of an output together once the last one is published."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -16,7 +17,13 @@ def assemble(output: str, shard_done: Manifest, count: int) -> Manifest:
     shares = [Shard(index, count) for index in range(count)]
     found = {share.name: manifests.find(share.of(output)) for share in shares}
     done = {name: manifest for name, manifest in found.items() if manifest is not None}
-    if len(done) < count or any(manifest.fingerprint != shard_done.fingerprint for manifest in done.values()):
+    others = [name for name, manifest in done.items() if manifest.fingerprint != shard_done.fingerprint]
+    if others:
+        what = f"shard {others[0]} is of another config or other inputs"
+        print(
+            f"  {output}: {what}; the whole is published once all are of one: choose another version", file=sys.stderr, flush=True
+        )
+    if others or len(done) < count:
         return shard_done
     whole = shard_done.model_copy(
         update={

@@ -8,15 +8,16 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import unquote
 
 from pydantic import ValidationError
 
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts import naming, store
+from stillhouse.artifacts import naming, outages, store
 from stillhouse.artifacts.lease import CLAIM, LEASE_S, VARIABLE, Claim, Lease, Work, first_claim
 from stillhouse.artifacts.manifest import MANIFEST
-from stillhouse.errors import BadConfig, MissingInput, StaleOutput
+from stillhouse.errors import BadConfig, MissingInput, StaleOutput, StillhouseError
 from stillhouse.vocabulary import environment
 
 LONGEST_POLL_S = 2.0
@@ -28,7 +29,7 @@ def check_output(uri: str, stage: str) -> None:
     scheme, _, path = uri.partition("://")
     segments = path.split("/")
     names = [unquote(segment) if scheme == "file" else segment for segment in segments[-3:]]
-    if len(segments) < 4 or names[0] != stage or any(not name or set(name) & set("#?%") for name in names):
+    if len(segments) < 4 or names[0] != stage or any(not name or set(name) & set("#?%/") for name in names):
         form = f"{{root}}/{stage}/{{name}}/{{version}}, such as store/{stage}/mine/1"
         msg = f"--output {uri}: {stage} writes to {form}; nothing was touched"
         raise BadConfig(msg)
@@ -53,14 +54,32 @@ def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
         refuse_foreign(uri, names, claim)
         if resume:
             _require_parts(uri, work, claim, names)
-        following = first_claim(work, claim)
-        try:
-            version = store.store_of(uri).swap(store.join(uri, CLAIM), following.model_dump_json().encode(), version)
-        except store.AlreadyThere:
+        lease = _follow(uri, first_claim(work, claim), version)
+        if lease is None:
             continue  # another writer was faster: look again
-        _tell_discarded(uri, work, claim, names)
-        store.store_of(uri).tidy(uri)
-        return Lease(uri, following, version)
+        try:
+            _tell_discarded(uri, work, claim, names)
+            store.store_of(uri).tidy(uri)
+        except BaseException:
+            lease.release()
+            raise
+        return lease
+
+
+def _follow(uri: str, claim: Claim, version: int | None) -> Lease | None:
+    """Put the claim in the place of this version, None if another writer was faster. Interrupted half-way, it is released."""
+    place = store.join(uri, CLAIM)
+    try:
+        return Lease(uri, claim, store.store_of(uri).swap(place, claim.model_dump_json().encode(), version))
+    except store.AlreadyThere:
+        return None
+    except BaseException:
+        with suppress(StillhouseError, store.AlreadyThere), outages.at_most(1):
+            written, last = read(uri)
+            if written == claim:
+                released = claim.model_copy(update={"released": True})
+                store.store_of(uri).swap(place, released.model_dump_json().encode(), last)
+        raise
 
 
 def read(uri: str) -> tuple[Claim | None, int | None]:

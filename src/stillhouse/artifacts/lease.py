@@ -7,13 +7,14 @@ whatever the owner's clock says. Only a compare-and-swap changes a claim, so two
 import os
 import platform
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -21,10 +22,11 @@ from stillhouse.artifacts import naming, outages, store
 from stillhouse.artifacts.manifest import StoredModel
 from stillhouse.errors import LeaseLost, StillhouseError
 from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import one_line
 
 CLAIM = "claim.json"
 """Says whose files lie in an output that has no manifest yet."""
-VARIABLE, LEASE_S = "STILLHOUSE_LEASE_S", 60.0
+VARIABLE, LEASE_S, LONGEST_S = "STILLHOUSE_LEASE_S", 60.0, 86_400.0
 BEATS = 3
 """Renewals per lease."""
 
@@ -48,7 +50,9 @@ class Owner(StoredModel):
     @property
     def is_gone(self) -> bool:
         """Whether the owner ran under this very kernel, and has ended: then nobody has to wait for its lease."""
-        return self.kernel is not None and self.kernel == _kernel() and _start(self.pid) != self.start
+        if self.kernel is None or self.kernel != _kernel():
+            return False
+        return _start(self.pid) != self.start and not _is_hidden(self.pid)
 
 
 class Work(StoredModel):
@@ -102,7 +106,7 @@ def first_claim(work: Work, before: Claim | None) -> Claim:
         attempt=secrets.token_hex(4), host=platform.node(), pid=os.getpid(), started=datetime.now(UTC), kernel=_kernel(),
         start=_start(os.getpid()),
     )  # fmt: skip
-    lease_s = environment.number(VARIABLE, LEASE_S)
+    lease_s = min(environment.number(VARIABLE, LEASE_S), LONGEST_S)
     if before is None:
         return Claim(work=work, owner=owner, lease_s=lease_s, attempts=[owner.attempt])
     same = before.work.fingerprint == work.fingerprint
@@ -113,7 +117,10 @@ def first_claim(work: Work, before: Claim | None) -> Claim:
 
 
 class Lease:
-    """A claim that this process holds, and renews from a thread of its own until it is closed or released."""
+    """A claim that this process holds, and renews from a thread of its own until it is closed or released.
+
+    As a context it is released where the block raises, so that the next attempt need not wait for it.
+    """
 
     def __init__(self, uri: str, claim: Claim, version: int) -> None:
         self.claim = claim
@@ -123,6 +130,15 @@ class Lease:
         self._renewed = _clock()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.release()
 
     def check(self) -> None:
         """Raise LeaseLost if another process took the output over. To be called before every upload."""
@@ -172,6 +188,8 @@ class Lease:
                 return
             except StillhouseError:
                 continue  # the store is away; the next upload finds out whether the claim outlived that
+            except Exception as error:  # noqa: BLE001 - a thread that ended would lose the lease hours before anybody sees it
+                print(f"  {self._uri}: the claim was not renewed ({one_line(error)})", file=sys.stderr, flush=True)
 
     def _loss(self) -> LeaseLost:
         return LeaseLost(
@@ -196,6 +214,17 @@ def _start(pid: int) -> str | None:
     except OSError:
         return None
     return None if state in {"Z", "X"} else fields[18]
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether a process of this number lives that the system hides from other users (``hidepid``)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return _start(pid) is None
+    except (ProcessLookupError, OverflowError):
+        return False
+    return False
 
 
 def _clock() -> float:

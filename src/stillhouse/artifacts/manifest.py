@@ -5,8 +5,9 @@ import json
 import platform
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stillhouse.artifacts import naming, store
 from stillhouse.errors import DamagedArtifact, MissingInput, StaleOutput, StoreFailed
 from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import masked
 
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
+LONG_AGO, WRONG_BY = datetime.min.replace(tzinfo=UTC), timedelta(days=1)
+"""Before any pointer; how far a clock may be ahead before its pointers are no longer believed."""
 
 
 class StoredModel(BaseModel):
-    """What is kept in a store as JSON."""
+    """What is kept in a store as JSON. A loss that became NaN is written as a string, which is read as that number again."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="strings")
 
 
 class Link(StoredModel):
@@ -93,7 +97,7 @@ class Manifest(StoredModel):
 def provenance(started: datetime, run_id: str | None) -> Provenance:
     """The record of this process, from what it knows of itself."""
     return Provenance(
-        commit=_commit(), image=environment.text("STILLHOUSE_IMAGE"), argv=sys.argv, started=started,
+        commit=_commit(), image=environment.text("STILLHOUSE_IMAGE"), argv=[masked(word) for word in sys.argv], started=started,
         finished=datetime.now(UTC), host=platform.node(), mlflow_run_id=run_id,
     )  # fmt: skip
 
@@ -139,12 +143,12 @@ def _parsed(data: bytes, uri: str) -> Manifest:
         document = json.loads(data, object_pairs_hook=_unique)
         digest = document.pop("digest", None)
         manifest = Manifest.model_validate(document)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         count = f"{error.error_count()} errors" if isinstance(error, ValidationError) else " ".join(str(error).split())[:200]
         msg = f"{uri}/{MANIFEST} is not a manifest ({count}); was it edited? make the artifact again, under another version"
         raise DamagedArtifact(msg) from error
     if digest is None:
-        msg = f"{uri}/{MANIFEST} has no digest: it was made by an earlier version; make the artifact again, under another version"
+        msg = f"{uri}/{MANIFEST} has no digest: an earlier release wrote it; make the artifact again, under another version or root"
         raise DamagedArtifact(msg)
     if digest != (expected := _digest(document)):
         msg = (
@@ -161,7 +165,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object. Raises ValueError for a name that stands in it twice."""
     names = dict(pairs)
     if len(names) < len(pairs):
-        twice = next(name for name in names if sum(name == other for other, _ in pairs) > 1)
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
         msg = f"{twice!r} stands in it twice"
         raise ValueError(msg)
     return names
@@ -218,11 +222,12 @@ def point(uri: str, manifest: Manifest) -> None:
 
 
 def _pointed_at(place: str) -> datetime:
-    """When the pointer was written; long ago if there is none that can be read."""
+    """When the pointer was written; long ago if there is none that can be read, or a wrong clock dated it in the future."""
     try:
-        return datetime.fromisoformat(json.loads(store.store_of(place).read(place) or b"{}")["published"])
-    except (ValueError, KeyError, TypeError):
-        return datetime.min.replace(tzinfo=UTC)
+        written = datetime.fromisoformat(json.loads(store.store_of(place).read(place) or b"{}")["published"]).astimezone(UTC)
+    except (ValueError, KeyError, TypeError, OverflowError):
+        written = LONG_AGO
+    return written if written < datetime.now(UTC) + WRONG_BY else LONG_AGO
 
 
 def latest(uri: str) -> str | None:

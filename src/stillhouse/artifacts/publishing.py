@@ -1,7 +1,6 @@
 """What lies at an output's URI: parts while the stage runs, then all of its files, then the manifest that makes them count."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,21 +108,6 @@ class Publisher:
     def _check(self) -> None:
         if self.lease:
             self.lease.check()
-
-
-@contextmanager
-def publisher(uri: str, attempt: str, left: Mapping[str, str], lease: Lease | None) -> Iterator[Publisher]:
-    """A publisher whose lease ends with the block: the next attempt need not wait for it."""
-    made = Publisher(uri, attempt, left, lease)
-    try:
-        yield made
-    except BaseException:
-        if lease:
-            lease.release()
-        raise
-    finally:
-        if lease:
-            lease.close()
 
 
 def complete(uri: str, manifest: Manifest) -> None:

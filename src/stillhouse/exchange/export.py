@@ -74,7 +74,9 @@ def _upload(file: Path, directory: str) -> None:
 def _refuse_other(file: Path, directory: str, scratch: Path) -> None:
     """Raise StaleOutput if a file of this name and other content lies in the directory."""
     there = store.store_of(directory)
-    if file.name in there.names(directory) and there.download(directory, file.name, scratch / "old" / file.name) != sha256(file):
+    if there.holds(store.join(directory, file.name)) and there.download(
+        directory, file.name, scratch / "old" / file.name
+    ) != sha256(file):
         raise _taken(file, directory)
 
 

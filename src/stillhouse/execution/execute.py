@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from stillhouse.artifacts.lease import Lease, Work
 from stillhouse.artifacts.manifest import Link, Manifest
 from stillhouse.artifacts.publishing import Publisher
 from stillhouse.artifacts.scratch import scratch_directory
-from stillhouse.errors import BadConfig, LeaseLost, MissingInput
+from stillhouse.errors import BadConfig, DamagedArtifact, LeaseLost, MissingInput
 from stillhouse.execution import processes, tracking
 from stillhouse.execution.contract import Outputs, Stage, StageInputs, input_names
 from stillhouse.vocabulary.masking import one_line
@@ -108,17 +108,19 @@ def _make(
     target = shard.of(output)
     leases: list[Lease] = []  # rank 0 has one; it stays in its process
 
-    def claim() -> tuple[str, dict[str, str]] | None:
-        lease = claiming.take(target, work, resume=resume)
-        if lease is None:
-            return None
-        leases.append(lease)
-        return lease.claim.owner.attempt, claiming.parts(lease.claim, store.store_of(target).names(target))
+    with ExitStack() as held:
 
-    claimed = processes.from_first(claim)
-    if claimed is None:
-        return Result(manifests.load(target), skipped=True)
-    with publishing.publisher(target, *claimed, leases[0] if leases else None) as publisher:
+        def claim() -> tuple[str, dict[str, str]] | None:
+            lease = claiming.take(target, work, resume=resume)
+            if lease is None:
+                return None
+            leases.append(held.enter_context(lease))
+            return lease.claim.owner.attempt, claiming.parts(lease.claim, store.store_of(target).names(target))
+
+        claimed = processes.from_first(claim)
+        if claimed is None:
+            return Result(manifests.load(target), skipped=True)
+        publisher = Publisher(target, *claimed, leases[0] if leases else None)
         try:
             return Result(_run(stage, config, links, work, output, shard, resume, publisher), skipped=False)
         except LeaseLost as error:
@@ -143,24 +145,24 @@ def _run(
         "stage": work.stage, "version": output.rsplit("/", 1)[-1], "fingerprint": work.fingerprint, "config": work.config,
         "inputs": links,
     }  # fmt: skip
-    with (
-        scratch_directory() as scratch,
-        _tracked(work.stage, publisher.uri, work.config, links, work.fingerprint) as run,
-    ):
-        if run:
-            run.claimed()
-        started = datetime.now(UTC)
-        finished, fetched = processes.from_leader(lambda: _fetch_all(links, publisher, scratch))
-        made = scratch / "output"
-        made.mkdir()
-        inputs = stage.Inputs(
-            scratch=scratch, finished=finished, resume=resume, shard=shard,
-            uris={name: [link.uri for link in uris] for name, uris in links.items()},
-            publish_part=lambda path: publisher.publish_part(made, path),
-            retract_part=lambda path: publisher.retract(made, path), **_arguments(stage, fetched),
-            **_told(run),
-        )  # fmt: skip
+    with ExitStack() as held:
         with processes.together():  # where one rank failed, nothing is published and all say the same
+            scratch = held.enter_context(scratch_directory())
+            run = held.enter_context(_tracked(work.stage, publisher.uri, work.config, links, work.fingerprint))
+            if run:
+                run.claimed()
+            started = datetime.now(UTC)
+            finished, fetched = processes.from_leader(lambda: _fetch_all(links, publisher, scratch))
+            processes.gathered(None)  # no rank begins before all have their files
+            made = scratch / "output"
+            made.mkdir()
+            inputs = stage.Inputs(
+                scratch=scratch, finished=finished, resume=resume, shard=shard,
+                uris={name: [link.uri for link in uris] for name, uris in links.items()},
+                publish_part=lambda path: publisher.publish_part(made, path),
+                retract_part=lambda path: publisher.retract(made, path), **_arguments(stage, fetched),
+                **_told(run),
+            )  # fmt: skip
             outputs = stage.run(config, inputs)
         return processes.from_first(lambda: _publish(identity, made, publisher, outputs, started, run))
 
@@ -218,9 +220,16 @@ def _with_latest(inputs: Mapping[str, Sequence[str]], output: str) -> dict[str, 
         return dict(inputs)
     latest = manifests.latest(output)
     others = {name: uris for name, uris in inputs.items() if name != REUSED}
-    # A version that was removed since spares no work, and is no reason to fail.
-    usable = latest is not None and latest != output and manifests.find(latest) is not None
-    return others | ({REUSED: [str(latest)]} if usable else {})
+    return others | ({REUSED: [latest]} if latest is not None and latest != output and _is_usable(latest) else {})
+
+
+def _is_usable(latest: str) -> bool:
+    """Whether there is work to spare: a version that was removed, damaged or made by an earlier release is no reason to fail."""
+    try:
+        return manifests.find(latest) is not None
+    except DamagedArtifact as error:
+        print(f"  {REUSED}={LAST} is left out: {one_line(error)}", file=sys.stderr, flush=True)
+        return False
 
 
 def _links(stage: Stage, inputs: Mapping[str, Sequence[str]]) -> dict[str, list[Link]]:

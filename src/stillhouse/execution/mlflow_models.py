@@ -12,6 +12,7 @@ from stillhouse.vocabulary.patience import retried
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 T = TypeVar("T")
 
@@ -19,12 +20,16 @@ PATIENCE_S = 30.0
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
-def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Mapping[str, str], description: str = "") -> str:
+def register(
+    name: str, checkpoint: Path, uri: str, run_id: str | None, identity: Mapping[str, str], tags: Mapping[str, str],
+    description: str = "",
+) -> str:  # fmt: skip
     """Register a checkpoint as a new version of the model ``name``. Returns the version.
 
-    A version with these very tags is returned as it is: an earlier try registered it and was ended before it could say so. On S3
-    the version points at the artifact itself; a server accepts local files only through the run that logged them, so there the
-    checkpoint is logged to the run first. Raises TrackingFailed, or TrackingRefused where the server refuses the credentials.
+    A version with the tags of ``identity`` is not made again: an earlier try registered it and was ended before it could say so.
+    It gets the other ``tags`` and the description, which may have changed since: another champion was there. On S3 the version
+    points at the artifact itself; a server accepts local files only through the run that logged them, so there the checkpoint is
+    logged to the run first. Raises TrackingFailed, or TrackingRefused where the server refuses the credentials.
     """
     local = uri.startswith("file://")
     if local and run_id is None:
@@ -34,12 +39,13 @@ def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Ma
     def once(mlflow: "MlflowClient") -> str:
         _create_model(mlflow, name)
         for version in mlflow.search_model_versions(f"name='{name}'"):
-            if tags and dict(version.tags).items() >= dict(tags).items():
+            if identity and dict(version.tags).items() >= dict(identity).items():
+                _retell(mlflow, name, version, tags, description)
                 return str(version.version)
         if local:
             mlflow.log_artifacts(str(run_id), str(checkpoint), "checkpoint")
         source = f"runs:/{run_id}/checkpoint" if local else uri
-        created = mlflow.create_model_version(name, source, run_id, tags=dict(tags), description=description or None)
+        created = mlflow.create_model_version(name, source, run_id, tags={**identity, **tags}, description=description or None)
         return str(created.version)
 
     return _answered(once)
@@ -76,6 +82,15 @@ def require_server(what: str) -> None:
     if not environment.text("MLFLOW_TRACKING_URI"):
         msg = f"{what} needs an MLflow server, and MLFLOW_TRACKING_URI is not set; `make up` starts one and prints its URL"
         raise TrackingFailed(msg)
+
+
+def _retell(mlflow: "MlflowClient", name: str, version: "ModelVersion", tags: Mapping[str, str], description: str) -> None:
+    """Have a version that an earlier try registered say what this one decided."""
+    for key, value in tags.items():
+        if version.tags.get(key) != value:
+            mlflow.set_model_version_tag(name, version.version, key, value)
+    if description and version.description != description:
+        mlflow.update_model_version(name, version.version, description)
 
 
 def _create_model(mlflow: "MlflowClient", name: str) -> None:

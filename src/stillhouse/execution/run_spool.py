@@ -5,6 +5,7 @@ writer holds while it lives. The first line is the header, which says what the r
 kind ``sent`` say up to which record the server has them. A killed process leaves the file, and ``abandoned`` finds it.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -12,6 +13,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +48,15 @@ class RunSpool:
         self._held = _locked(path.with_suffix(".lock"))
         self.n_thinned = 0
         self._start, self._next = 0, (0, 0)
+        self._torn = False
+        """Whether the disk took only a part of the last line."""
         try:
             if header is None:
                 self._take_over()
             else:
                 self.header, self.last, self.sent_to = header, 0, 0
                 self._rewrite([])
-            self._file = path.open("ab")
+            self._file = path.open("ab", buffering=0)  # what a full disk refuses is lost at once, and not met again at the end
         except (OSError, ValueError):
             os.close(self._held)
             raise
@@ -108,17 +112,15 @@ class RunSpool:
         return self.path.with_suffix(".files")
 
     def close(self) -> None:
-        """Bring everything to the disk and let others take over."""
+        """Bring everything to the disk, as far as it takes it, and let others take over."""
         with self._lock:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            self._end_file()
             os.close(self._held)
 
     def remove(self) -> None:
         """Delete a spool whose records were all sent."""
         with self._lock:
-            self._file.close()
+            self._end_file()
             shutil.rmtree(self.files, ignore_errors=True)
             self.path.unlink(missing_ok=True)
             self.path.with_suffix(".lock").unlink(missing_ok=True)
@@ -127,8 +129,17 @@ class RunSpool:
     def _write(self, line: Mapping[str, Any]) -> None:
         if self._file.closed:
             return  # the stage has ended; whoever takes the spool over sends it again
-        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-        self._file.flush()
+        data = b"\n" * self._torn + json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        self._torn = True
+        if self._file.write(data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        self._torn = False
+
+    def _end_file(self) -> None:
+        """Close the file. What a full disk did not take was told when it was written."""
+        with suppress(OSError):
+            os.fsync(self._file.fileno())
+        self._file.close()
 
     def _take_over(self) -> None:
         lines = [_parsed(line) for line in self.path.read_bytes().splitlines()]
@@ -162,9 +173,9 @@ class RunSpool:
             lines = [line for place, line in enumerate(lines) if place not in gone]
             sizes = [size for place, size in enumerate(sizes) if place not in gone]
             total = sum(sizes)
-        self._file.close()
         self._rewrite(lines)
-        self._file = self.path.open("ab")
+        self._file.close()
+        self._file = self.path.open("ab", buffering=0)
 
     def _rewrite(self, records: list[Record]) -> None:
         """Replace the file by the header and these records."""

@@ -156,8 +156,8 @@ def test_register_file_checkpoint_can_be_downloaded_by_its_alias(mlflow, tmp_pat
     checkpoint.mkdir()
     (checkpoint / "config.json").write_text("{}")
     with tracking.run("registry", "file:///root/registry/toy/1", {}, {}, "f") as run:
-        first = tracking.register("toy", checkpoint, checkpoint.as_uri(), run.id, {"pass_at_1": "0.5"})
-        second = tracking.register("toy", checkpoint, checkpoint.as_uri(), run.id, {"pass_at_1": "0.6"})
+        first = tracking.register("toy", checkpoint, checkpoint.as_uri(), run.id, {"pass_at_1": "0.5"}, {})
+        second = tracking.register("toy", checkpoint, checkpoint.as_uri(), run.id, {"pass_at_1": "0.6"}, {})
         tracking.set_alias("toy", "champion", first)
         tracking.set_alias("toy", "champion", second)
     assert (first, second) == ("1", "2")
