@@ -1,4 +1,4 @@
-"""MLflow's registry of models: versions, aliases, tags. What cannot be reached is asked again for a while, then an error."""
+"""MLflow's registry of models: versions, aliases, tags. An unreachable server is asked again for a while; then it is an error."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -22,13 +22,13 @@ _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Mapping[str, str], description: str = "") -> str:
     """Register a checkpoint as a new version of the model ``name``. Returns the version.
 
-    A version with these very tags is returned as it is: an earlier try registered it and was ended before it could say so. On S3
-    the version points at the artifact itself; a server accepts local files only through the run that logged them, so there the
-    checkpoint is logged to the run first. Raises TrackingFailed, or TrackingRefused where the server refuses the credentials.
+    A version that already has these tags is returned: an earlier try registered it and ended before it could record that. On S3
+    the version points at the artifact itself; a server accepts local files only through the run that logged them, so then the
+    checkpoint is logged to the run first. Raises TrackingFailed, or TrackingRefused if the server refuses the credentials.
     """
     local = uri.startswith("file://")
     if local and run_id is None:
-        msg = f"{name}: MLflow at {address()} has not created this stage's run, to log the checkpoint to; run the stage again"
+        msg = f"{name}: MLflow at {address()} did not create the run that the checkpoint is logged to; run the stage again"
         raise TrackingFailed(msg)
 
     def once(mlflow: "MlflowClient") -> str:
@@ -71,10 +71,10 @@ def tags_of(name: str, alias: str, version: str = "") -> tuple[str, dict[str, st
     return _answered(once)
 
 
-def require_server(what: str) -> None:
-    """Raise TrackingFailed where no MLflow server is named."""
+def require_server(feature: str) -> None:
+    """Raise TrackingFailed if no MLflow server is named."""
     if not environment.text("MLFLOW_TRACKING_URI"):
-        msg = f"{what} needs an MLflow server, and MLFLOW_TRACKING_URI is not set; `make up` starts one and prints its URL"
+        msg = f"{feature} needs an MLflow server, and MLFLOW_TRACKING_URI is not set; `make up` starts one and prints its URL"
         raise TrackingFailed(msg)
 
 
