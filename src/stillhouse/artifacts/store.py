@@ -71,7 +71,7 @@ class Store(Protocol):
     def swap(self, uri: str, data: bytes, version: int | None) -> int:
         """Compare and swap: replace that version (None: write the first). Returns the new version.
 
-        Version 7 of ``claim.json`` is the file ``claim.json.7``: all that is asked of a store is that one writer alone can create
+        Version 7 of ``claim.json`` is the file ``claim.json.7``: a store need only guarantee that a single writer can create
         it. (``If-Match`` would say the same in one request, and SeaweedFS lets two writers through.) Raises AlreadyThere if another
         version is the last one.
         """
@@ -79,7 +79,7 @@ class Store(Protocol):
         self.write(f"{uri}.{number}", data, only_if_absent=True)
         versions = self.versions(uri)
         if versions[-2:] != ([number] if version is None else [number - 1, number]):
-            # This writer slept while others went on, or removed the file: it lost.
+            # Others wrote newer versions, or removed the file, while this writer slept: it lost.
             self.remove(f"{uri}.{number}")
             raise AlreadyThere(uri)
         # The one before stays: the next swap looks for it, and a reader who lists the directory meanwhile always finds one.
@@ -116,7 +116,7 @@ def absolute(uri: str) -> str:
 
 
 def _check_segments(uri: str, scheme: str) -> None:
-    """Raise BadConfig for a URI that a store would read as another one than it says."""
+    """Raise BadConfig for a URI that a store would not read as it is written."""
     for sign in "#?":
         if sign in uri:
             msg = f"{uri}: a URI with {sign!r}, which is cut off there; choose a name without it"
@@ -254,11 +254,11 @@ class FileStore(Store):
 SCHEMES = ("file", "s3")
 _UNFINISHED = ".unfinished"
 _HALF_WRITTEN = re.compile(r"\..+\.[a-z0-9_]{8}\.unfinished")
-"""What ``_unfinished`` calls its files."""
+"""The names of the files that ``_unfinished`` makes."""
 
 
 def _put(unfinished: Path, target: Path, *, only_if_absent: bool) -> bool:
-    """Give a whole file its name, once it would survive a power cut; False if the name is taken and must not be."""
+    """Give a complete file its name, once it would survive a power cut; False if the name is taken and may not be replaced."""
     _sync(unfinished)
     if only_if_absent:
         try:
@@ -278,7 +278,7 @@ def _raise_unless_gone(error: OSError) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Have the disk write a file, or a directory's entries."""
+    """Flush a file, or a directory's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -301,7 +301,7 @@ def _unfinished(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _translated(uri: str) -> Iterator[None]:
-    """Turn what the operating system refuses into a StoreFailed that names the URI."""
+    """Turn an error of the operating system into a StoreFailed that names the URI."""
     try:
         yield
     except OSError as error:

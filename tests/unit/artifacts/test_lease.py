@@ -33,7 +33,7 @@ def test_take_silent_owner_is_taken_over_after_its_lease_whatever_its_clock_says
     taken.close()
     assert taken.claim.attempts == [left.owner.attempt, taken.claim.owner.attempt]
     said = capsys.readouterr().err
-    assert said.index("waiting for") < said.index("taken over from")
+    assert said.index("waiting for") < said.index("taking over from")
 
 
 def test_take_of_other_work_discards_the_attempts_before(uri):

@@ -151,7 +151,7 @@ def test_execute_one_input_given_twice_is_refused(root, questions):
 
 def test_execute_input_file_gone_is_missing(root, questions):
     store.store_of(questions).remove(store.join(questions, manifests.load(questions).stored["part-00000.parquet"]))
-    with pytest.raises(MissingInput, match=r"its manifest lists part-00000.parquet \(1 such\), which is gone"):
+    with pytest.raises(MissingInput, match=r"its manifest lists part-00000.parquet, which is gone \(files gone: 1\)"):
         execute(toy_stage, Config(), {"questions": [questions]}, output_of(root))
     assert manifests.find(output_of(root)) is None
 
@@ -223,11 +223,11 @@ def test_execute_parts_of_another_config_are_not_carried_on_and_what_changed_is_
     toy_stage.before_the_end.append(fail)
     with pytest.raises(NothingToDo):
         execute(toy_stage, Config(text="y"), {"questions": [questions]}, output_of(root))
-    with pytest.raises(StaleOutput, match="--resume: the unfinished run at .* is another one: text was 'y', is 'x'; run it as"):
+    with pytest.raises(StaleOutput, match="--resume: the unfinished run at .* is a different one: text was 'y', is 'x'; repeat"):
         execute(toy_stage, Config(), {"questions": [questions]}, output_of(root), resume=True)
     manifest = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root)).manifest
     assert manifest.metrics["n_made"] == 12
-    assert re.search("12 files of an unfinished run are not taken over .text was 'y', is 'x'.", capsys.readouterr().err)
+    assert re.search("12 files of an unfinished run are not reused .text was 'y', is 'x'.", capsys.readouterr().err)
     assert set(store.store_of(root).names(output_of(root))) == {*manifest.stored.values(), "manifest.json"}
 
 
@@ -316,7 +316,7 @@ def test_execute_output_with_files_of_others_is_refused_before_a_byte_is_touched
 def test_execute_output_with_a_strange_claim_is_refused(root, questions):
     uri = output_of(root)
     store.store_of(root).swap(f"{uri}/claim.json", b"{}", None)
-    with pytest.raises(BadConfig, match="is not a claim of this program; nothing was touched"):
+    with pytest.raises(BadConfig, match="is not a claim that stillhouse wrote; nothing was touched"):
         execute(toy_stage, Config(), {"questions": questions}, uri)
 
 
@@ -346,7 +346,7 @@ def test_execute_damaged_part_of_an_earlier_attempt_is_made_again(root, question
     there.write(f"{output_of(root)}/{part}", bytes(data))
     manifest = execute(toy_stage, Config(), {"questions": questions}, output_of(root)).manifest
     assert manifest.metrics["n_made"] == 1
-    assert f"{part} of an earlier attempt is damaged, it is made again" in capsys.readouterr().err
+    assert f"{part} of an earlier attempt is damaged and is made again" in capsys.readouterr().err
     assert sorted(ids(output_of(root), tmp_path)) == sorted(row.question_id for row in testing.questions(12))
 
 
