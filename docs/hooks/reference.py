@@ -46,7 +46,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def reference() -> str:
     """The config of every stage, then the models nested in them, each once, then the rows."""
     parts = [
-        "# Config reference\n\nGenerated from the code. `stillhouse STAGE --help` shows the fields, too; [rows](#rows) are at the end.",
+        "# Config reference\n",
+        "The fields of every stage, as `stillhouse STAGE --help` shows them, then the columns of the [rows](#rows).",
         "`--set field=value` sets one field, `--config @PROFILE/STAGE` starts from a packaged recipe.\n",
     ]
     nested: dict[str, type[BaseModel]] = {}
