@@ -22,6 +22,7 @@ from stillhouse.execution.contract import Outputs, Stage, StageInputs, input_nam
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.shards import Shard
+from stillhouse.vocabulary.stage_names import STAGE_NAMES
 
 REUSED = "previous"
 """The input whose rows are taken over instead of made again. It changes no row, so it never enters a fingerprint."""
@@ -31,10 +32,12 @@ LAST = "latest"
 
 @dataclass(frozen=True)
 class Result:
-    """What ``execute`` did: the manifest, and whether it was there before."""
+    """What a run of a stage made, or found already made."""
 
     manifest: Manifest
+    """The published artifact: ``rows``, ``dropped`` by reason, ``metrics``, ``fingerprint``, ``config``, ``inputs``, ``files``."""
     skipped: bool
+    """Whether the output was already there, so that nothing was run."""
 
 
 def execute(
@@ -259,7 +262,12 @@ def _word(stage: Stage) -> str:
 
 
 def _link(name: str, uri: str) -> Link:
-    return Link(uri=uri, fingerprint=manifests.load(uri, f"input {name}").fingerprint)
+    """The input's fingerprint. Raises MissingInput if the input is named after another stage than the one that made it."""
+    manifest = manifests.load(uri, f"input {name}")
+    if name in STAGE_NAMES and manifest.stage in STAGE_NAMES and manifest.stage != name:
+        msg = f"--input {name}={uri}: got a {manifest.stage} artifact; give the URI of a {name} artifact"
+        raise MissingInput(msg)
+    return Link(uri=uri, fingerprint=manifest.fingerprint)
 
 
 def fetch(name: str, link: Link, scratch: Path) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from stillhouse.errors import TrackingFailed
+from stillhouse.errors import TrackingFailed, TrackingRefused
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused, address, client, errors_by_kind, refusal
 from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.patience import retried
@@ -78,10 +78,10 @@ def tags_of(name: str, alias: str, version: str = "") -> tuple[str, dict[str, st
 
 
 def require_server(what: str) -> None:
-    """Raise TrackingFailed where no MLflow server is named."""
+    """Raise TrackingRefused where no MLflow server is named."""
     if not environment.text("MLFLOW_TRACKING_URI"):
         msg = f"{what} needs an MLflow server, and MLFLOW_TRACKING_URI is not set; `make up` starts one and prints its URL"
-        raise TrackingFailed(msg)
+        raise TrackingRefused(msg)
 
 
 def _retell(mlflow: "MlflowClient", name: str, version: "ModelVersion", tags: Mapping[str, str], description: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.artifacts.manifest import Link
-from stillhouse.errors import NothingToDo, Preempted, TrackingFailed, TrackingRefused
+from stillhouse.errors import NothingToDo, Preempted, TrackingRefused
 from stillhouse.execution import mlflow_runs, run_status, tracked_run, tracking
 from stillhouse.execution.execute import execute
 from stillhouse.vocabulary.rows import Question
@@ -405,6 +405,12 @@ def waited(ready) -> None:
         threading.Event().wait(0.05)
 
 
+def test_run_address_that_is_no_url_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://127.0.0.1:5000")
+    with pytest.raises(TrackingRefused, match="is 'htp://127.0.0.1:5000', which is not the URI of an MLflow server; write http://"):
+        tracking.sync()
+
+
 def test_require_server_none_named_says_how_to_start_one():
-    with pytest.raises(TrackingFailed, match="MLFLOW_TRACKING_URI is not set; `make up` starts one"):
+    with pytest.raises(TrackingRefused, match="MLFLOW_TRACKING_URI is not set; `make up` starts one"):
         tracking.require_server("the registry")

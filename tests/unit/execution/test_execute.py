@@ -139,6 +139,14 @@ def test_execute_required_input_not_given_is_named(root):
         execute(toy_stage, Config(), {}, output_of(root))
 
 
+def test_execute_input_made_by_another_stage_is_refused(root, questions, monkeypatch):
+    monkeypatch.setattr("stillhouse.execution.execute.STAGE_NAMES", ("questions", "toy_stage"))
+    made = output_of(root)
+    execute(toy_stage, Config(), {"questions": [questions]}, made)
+    with pytest.raises(MissingInput, match="--input questions=.*: got a toy_stage artifact; give the URI of a questions artifact"):
+        execute(toy_stage, Config(), {"questions": [made]}, output_of(root, version="2"))
+
+
 def test_execute_unknown_input_lists_the_known(root, questions):
     with pytest.raises(BadConfig, match=r"--input question=…: toy_stage takes no such input; its inputs: questions, more, maybe"):
         execute(toy_stage, Config(), {"question": [questions]}, output_of(root))
