@@ -95,7 +95,7 @@ def _published(uri: str, fingerprint: str) -> Manifest | None:
         manifest = manifests.published(uri, fingerprint)
         if manifest is not None:
             publishing.complete(uri, manifest)
-            _make_up(uri, manifest)
+            _finish_run(uri, manifest)
         return manifest
 
     return processes.from_first(completed)
@@ -184,7 +184,7 @@ def _publish(
     return done
 
 
-def _make_up(uri: str, manifest: Manifest) -> None:
+def _finish_run(uri: str, manifest: Manifest) -> None:
     """Finish the tracked run of a published artifact, if it is not finished."""
     with scratch_directory() as scratch:
 
@@ -192,7 +192,7 @@ def _make_up(uri: str, manifest: Manifest) -> None:
             directory = integrity.fetch(uri, scratch, names)
             return [directory / name for name in names]
 
-        tracking.make_up(uri, manifest, fetched)
+        tracking.finish_published(uri, manifest, fetched)
 
 
 def _told(run: tracking.Run | None) -> dict[str, Any]:

@@ -368,7 +368,7 @@ def test_execute_skipped_finished_run_costs_one_request(mlflow, monkeypatch, tmp
     assert {each.info.run_id: each.info.end_time for each in runs_of(mlflow)} == before
 
 
-def test_make_up_shows_pages_and_tables_of_a_model_and_not_its_json(mlflow, tmp_path):
+def test_finish_published_shows_pages_and_tables_of_a_model_and_not_its_json(mlflow, tmp_path):
     names = ["model.safetensors", "config.json", "rollouts.table.json", "page.html"]
     uri = (tmp_path / "rl" / "toy" / "1").as_uri()
     made = testing.publish_files(dict.fromkeys(names, b"{}"), "rl", uri)
@@ -379,7 +379,7 @@ def test_make_up_shows_pages_and_tables_of_a_model_and_not_its_json(mlflow, tmp_
     assert mlflow.get_run(made.provenance.mlflow_run_id).info.status == "FINISHED"
 
 
-def test_make_up_finished_run_is_seen_by_one_request_without_mlflow(mlflow, tmp_path, monkeypatch):
+def test_finish_published_finished_run_is_seen_by_one_request_without_mlflow(mlflow, tmp_path, monkeypatch):
     uri = (tmp_path / "rl" / "toy" / "1").as_uri()
     made = testing.publish_files({"page.html": b""}, "rl", uri)
     assert run_status.is_finished(made.provenance.mlflow_run_id)
@@ -388,7 +388,7 @@ def test_make_up_finished_run_is_seen_by_one_request_without_mlflow(mlflow, tmp_
 
 
 @pytest.mark.parametrize("address", ["sqlite:///mlflow.db", "http://127.0.0.1:9"])
-def test_make_up_server_that_cannot_be_asked_plainly_counts_as_not_finished(address, monkeypatch):
+def test_finish_published_server_that_cannot_be_asked_plainly_counts_as_not_finished(address, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     assert not run_status.is_finished("0" * 32)
 
