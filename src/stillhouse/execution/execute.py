@@ -25,7 +25,7 @@ from stillhouse.vocabulary.shards import Shard
 from stillhouse.vocabulary.stage_names import STAGE_NAMES
 
 REUSED = "previous"
-"""The input whose rows are taken over instead of made again. It changes no row, so it never enters a fingerprint."""
+"""The input whose rows are reused instead of made again. It changes no row, so it never enters a fingerprint."""
 LAST = "latest"
 """As the URI of ``previous``: the version published last."""
 
@@ -49,12 +49,12 @@ def execute(
     resume: bool = False,
     ranks: bool = False,
 ) -> Result:
-    """Make the stage's output, unless it is there.
+    """Make the stage's output, unless it is already published.
 
     ``inputs`` maps an input's name to its artifact's URI, or several; ``latest`` as the URI of ``previous`` is the version
     published last beside the output, if there is another one. ``output`` is ``{root}/{stage}/{name}/{version}``: absent, empty, or
     left by earlier attempts. While another process writes there, this one waits. A second call with the same config and inputs
-    returns the manifest without running anything. With ``resume`` an earlier attempt must have left something to go on from.
+    returns the manifest without running anything. With ``resume`` an earlier attempt must have left something to resume.
     ``ranks``: the stage may run as several processes.
 
     Raises BadConfig if files of others lie at the output, MissingInput if an input has no manifest or there is nothing to resume,
@@ -81,7 +81,7 @@ def execute(
 
 
 def _work(stage: Stage, config: StageConfig, links: Mapping[str, Sequence[Link]]) -> Work:
-    """What is to be made, and its fingerprint."""
+    """The work to do, with its fingerprint."""
     settings = config.model_dump(mode="json")
     made_of = {name: [link.fingerprint for link in uris] for name, uris in sorted(links.items()) if uris and name != REUSED}
     fingerprint = manifests.fingerprint(_word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)
@@ -89,7 +89,7 @@ def _work(stage: Stage, config: StageConfig, links: Mapping[str, Sequence[Link]]
 
 
 def _published(uri: str, fingerprint: str) -> Manifest | None:
-    """The result at a URI, with what a process that died after its manifest left undone; None if there is none; all ranks."""
+    """The result at a URI, completing what a process that died after its manifest left undone; None without one; all ranks."""
 
     def completed() -> Manifest | None:
         manifest = manifests.published(uri, fingerprint)
@@ -106,7 +106,7 @@ def _make(
 ) -> Result:  # fmt: skip
     """Claim the output or one of its shards, run the stage and publish what it made.
 
-    Where another process publishes the same work first, its result is this one's too.
+    If another process publishes the same work first, this returns its result.
     """
     target = shard.of(output)
     leases: list[Lease] = []  # rank 0 has one; it stays in its process
@@ -141,15 +141,15 @@ def _run(
 ) -> Manifest:  # fmt: skip
     """Run the stage and publish what it made.
 
-    Each of several ranks runs it in a scratch directory of its own, on files that the first rank of its node fetched. What rank 0
-    made is published, once all have run; the others publish parts alone, such as their share of a checkpoint.
+    Each rank runs it in its own scratch directory, on files that the first rank of its node fetched. Once all have run, rank 0's
+    output is published; the other ranks publish only parts, such as their share of a checkpoint.
     """
     identity = {
         "stage": work.stage, "version": output.rsplit("/", 1)[-1], "fingerprint": work.fingerprint, "config": work.config,
         "inputs": links,
     }  # fmt: skip
     with ExitStack() as held:
-        with processes.together():  # where one rank failed, nothing is published and all say the same
+        with processes.together():  # if one rank fails, nothing is published and all raise the same error
             scratch = held.enter_context(scratch_directory())
             run = held.enter_context(_tracked(work.stage, publisher.uri, work.config, links, work.fingerprint))
             if run:
@@ -157,31 +157,31 @@ def _run(
             started = datetime.now(UTC)
             finished, fetched = processes.from_leader(lambda: _fetch_all(links, publisher, scratch))
             processes.gathered(None)  # no rank begins before all have their files
-            made = scratch / "output"
-            made.mkdir()
+            output_directory = scratch / "output"
+            output_directory.mkdir()
             inputs = stage.Inputs(
                 scratch=scratch, finished=finished, resume=resume, shard=shard,
                 uris={name: [link.uri for link in uris] for name, uris in links.items()},
-                publish_part=lambda path: publisher.publish_part(made, path),
-                retract_part=lambda path: publisher.retract(made, path), **_arguments(stage, fetched),
-                **_told(run),
+                publish_part=lambda path: publisher.publish_part(output_directory, path),
+                retract_part=lambda path: publisher.retract(output_directory, path), **_arguments(stage, fetched),
+                **_reporting(run),
             )  # fmt: skip
             outputs = stage.run(config, inputs)
-        return processes.from_first(lambda: _publish(identity, made, publisher, outputs, started, run))
+        return processes.from_first(lambda: _publish(identity, output_directory, publisher, outputs, started, run))
 
 
 def _publish(
-    identity: Mapping[str, Any], made: Path, publisher: Publisher, outputs: Outputs, started: datetime, run: tracking.Run | None
+    identity: Mapping[str, Any], output: Path, publisher: Publisher, outputs: Outputs, started: datetime, run: tracking.Run | None
 ) -> Manifest:
-    """Upload what the stage made, its manifest last."""
-    done = Manifest(
-        **identity, files=publisher.upload_all(made), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
+    """Upload the stage's output, its manifest last."""
+    manifest = Manifest(
+        **identity, files=publisher.upload_all(output), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
         provenance=manifests.provenance(started, run.id if run else None),
     )  # fmt: skip
-    publisher.publish(done)
+    publisher.publish(manifest)
     if run:
-        run.finish(done, [made / name for name in outputs.artifacts])
-    return done
+        run.finish(manifest, [output / name for name in outputs.artifacts])
+    return manifest
 
 
 def _finish_run(uri: str, manifest: Manifest) -> None:
@@ -195,14 +195,14 @@ def _finish_run(uri: str, manifest: Manifest) -> None:
         tracking.finish_published(uri, manifest, fetched)
 
 
-def _told(run: tracking.Run | None) -> dict[str, Any]:
+def _reporting(run: tracking.Run | None) -> dict[str, Any]:
     return {"progress": run.progress, "log": run.log, "run_id": run.id} if run else {}
 
 
 def _tracked(
     name: str, target: str, settings: dict[str, Any], links: dict[str, list[Link]], fingerprint: str
 ) -> AbstractContextManager[tracking.Run | None]:
-    """The run of this execution; rank 0 has it for all, the others None."""
+    """The run of this execution; rank 0 has it, the other ranks None."""
     return tracking.run(name, target, settings, links, fingerprint) if processes.rank() == 0 else nullcontext()
 
 

@@ -1,4 +1,4 @@
-"""MLflow's registry of models: versions, aliases, tags. What cannot be reached is asked again for a while, then an error."""
+"""MLflow's registry of models: versions, aliases, tags. An unreachable server is asked again for a while; then it is an error."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ def register(
     """
     local = uri.startswith("file://")
     if local and run_id is None:
-        msg = f"{name}: MLflow at {address()} has not created this stage's run, to log the checkpoint to; run the stage again"
+        msg = f"{name}: MLflow at {address()} did not create the run that the checkpoint is logged to; run the stage again"
         raise TrackingFailed(msg)
 
     def once(mlflow: "MlflowClient") -> str:
@@ -77,10 +77,10 @@ def tags_of(name: str, alias: str, version: str = "") -> tuple[str, dict[str, st
     return _answered(once)
 
 
-def require_server(what: str) -> None:
-    """Raise TrackingRefused where no MLflow server is named."""
+def require_server(feature: str) -> None:
+    """Raise TrackingRefused if no MLflow server is named."""
     if not environment.text("MLFLOW_TRACKING_URI"):
-        msg = f"{what} needs an MLflow server, and MLFLOW_TRACKING_URI is not set; `make up` starts one and prints its URL"
+        msg = f"{feature} needs an MLflow server, and MLFLOW_TRACKING_URI is not set; `make up` starts one and prints its URL"
         raise TrackingRefused(msg)
 
 

@@ -1,4 +1,4 @@
-"""What a run has to tell the tracking server, on disk: one file per run, JSON lines in order, kept until the server has them.
+"""A run's records for the tracking server, on disk: one file per run, JSON lines in order, kept until the server has them.
 
 A spool is the file ``{execution}.jsonl``, a directory ``{execution}.files`` with copies of the run's artifacts, and a lock that its
 writer holds while it lives. The first line is the header, which says what the run is; records follow, numbered from 1; lines of
@@ -20,7 +20,7 @@ from typing import Any
 from stillhouse.vocabulary import environment
 
 LIMIT_BYTES = 64 * 2**20
-"""Bytes of one run's file. Beyond, records that were sent go first, then every second of the oldest metrics that were not."""
+"""Most bytes in one run's file. Beyond that, sent records are dropped first, then every second of the oldest unsent metrics."""
 DIRECTORY_NAME = ".stillhouse-spool"
 
 Record = dict[str, Any]
@@ -42,7 +42,7 @@ class RunSpool:
     """The spool of one run. Any thread may ``append``; one thread takes the ``waiting`` records and marks them ``sent``."""
 
     def __init__(self, path: Path, header: Record | None = None, limit_bytes: int = LIMIT_BYTES) -> None:
-        """Start a spool with a header, or take over the one at ``path``. Raises BlockingIOError where its writer lives."""
+        """Start a spool with a header, or take over the one at ``path``. Raises BlockingIOError if its writer is alive."""
         self.path, self.limit_bytes = path, limit_bytes
         self._lock = threading.Lock()
         self._held = _locked(path.with_suffix(".lock"))
@@ -62,7 +62,7 @@ class RunSpool:
             raise
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add a record to the end. Raises OSError where the disk does not take it."""
+        """Add a record to the end. Raises OSError if the disk refuses it."""
         with self._lock:
             self.last += 1
             self._write({"n": self.last, **record})
@@ -165,13 +165,13 @@ class RunSpool:
         sizes = [len(json.dumps(line)) for line in lines]
         total = sum(sizes)
         while total > self.limit_bytes / 2:
-            oldest = [place for place, line in enumerate(lines[: max(2, len(lines) // 2)]) if line["kind"] == "metrics"]
+            oldest = [index for index, line in enumerate(lines[: max(2, len(lines) // 2)]) if line["kind"] == "metrics"]
             gone = set(oldest[::2])
             if not gone:
                 break  # what is left is never dropped
             self.n_thinned += len(gone)
-            lines = [line for place, line in enumerate(lines) if place not in gone]
-            sizes = [size for place, size in enumerate(sizes) if place not in gone]
+            lines = [line for index, line in enumerate(lines) if index not in gone]
+            sizes = [size for index, size in enumerate(sizes) if index not in gone]
             total = sum(sizes)
         self._rewrite(lines)
         self._file.close()
@@ -192,7 +192,7 @@ class RunSpool:
 
 def abandoned(server: str) -> Iterator[RunSpool]:
     """The spools for this server whose writers are gone, oldest first, each taken over. Damaged ones are left where they are."""
-    for path in sorted(directory().glob("*.jsonl"), key=lambda each: each.stat().st_mtime if each.exists() else 0.0):
+    for path in sorted(directory().glob("*.jsonl"), key=lambda path: path.stat().st_mtime if path.exists() else 0.0):
         try:
             spool = RunSpool(path)
         except (BlockingIOError, FileNotFoundError):
@@ -207,7 +207,7 @@ def abandoned(server: str) -> Iterator[RunSpool]:
 
 
 def _locked(path: Path) -> int:
-    """A descriptor that holds the lock until it is closed or the process ends. Raises BlockingIOError where another holds it."""
+    """A descriptor that holds the lock until it is closed or the process ends. Raises BlockingIOError if another holds it."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
