@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.outages import patiently
-from stillhouse.artifacts.store import AlreadyThere, Store, numbered
+from stillhouse.artifacts.storage import AlreadyThere, Store, numbered
 from stillhouse.errors import BadConfig, StillhouseError, StoreFailed, StoreRefused
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stillhouse.artifacts import s3, store
+from stillhouse.artifacts import file_store, s3, store
 from stillhouse.artifacts.digests import sha256
 from stillhouse.errors import BadConfig, DamagedArtifact, StoreFailed
 
@@ -217,7 +217,7 @@ def test_file_fetch_of_a_link_out_of_the_artifact_is_refused(tmp_path):
 
 def test_file_upload_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
     synced: list[tuple[str, bool]] = []
-    monkeypatch.setattr(store, "_sync", lambda path: synced.append((path.name, (tmp_path / "x" / "a").exists())))
+    monkeypatch.setattr(file_store, "_sync", lambda path: synced.append((path.name, (tmp_path / "x" / "a").exists())))
     (tmp_path / "a").write_text("rows")
     store.FileStore().upload(tmp_path / "a", (tmp_path / "x" / "a").as_uri())
     assert [named for _, named in synced] == [False, True]
