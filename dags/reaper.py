@@ -1,4 +1,4 @@
-"""Every five minutes: delete pods that no living task owns, such as those of a scheduler that was killed with its worker."""
+"""Every five minutes: delete pods that no living task owns, for example after a scheduler was killed with its worker."""
 
 import os
 
@@ -7,7 +7,7 @@ from airflow.sdk import DAG, task
 
 @task
 def reap() -> None:
-    """The connection is Airflow's own; its service account may list and delete what stages made, no more."""
+    """The connection is Airflow's own; its service account may only list and delete what stages made."""
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
     from airflow.sdk import get_current_context
 

@@ -25,7 +25,7 @@ out = Console(highlight=False)
 
 
 def up(laptop: Laptop) -> bool:
-    """Start the services, and say where they are."""
+    """Start the services, and print their addresses."""
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     fresh = services.start(laptop, out.print)
     prepare(laptop, "retrain", since if "dag-processor" in fresh else "")
@@ -46,7 +46,7 @@ def down(laptop: Laptop) -> bool:
 
 
 def status(laptop: Laptop) -> bool:
-    """Say what runs; false where anything is missing."""
+    """Print what runs; false if anything is missing."""
     pids = services.running(laptop)
     for name, pid in pids.items():
         out.print(f"{name:14} {f'running, pid {pid}' if pid else 'stopped'}  log {laptop.log(name)}", soft_wrap=True)

@@ -44,7 +44,7 @@ class Airflow:
             self._call("PATCH", f"/api/v2/pools/{name}", pool)
 
     def wait_for_dag(self, since: str) -> None:
-        """Until the DAG file has been parsed after ``since`` (ISO time). Raises ServiceFailed with the import error."""
+        """Wait until the DAG file has been parsed after ``since`` (ISO time). Raises ServiceFailed with the import error."""
         deadline = time.monotonic() + PARSED_WITHIN_S
         while time.monotonic() < deadline:
             answer = self._send("GET", f"/api/v2/dags/{self.dag}")

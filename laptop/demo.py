@@ -24,7 +24,7 @@ SAY_EVERY_S = 15.0
 ENDS = {"retrain": "registry", "answer_study": "comparison-study"}
 """The DAGs that can be shown, and the artifact that each ends in."""
 LATER = "triggerer"
-"""Nothing on a laptop defers: it may come up while the first stages run."""
+"""Started after the first stages begin: nothing on a laptop defers, so nothing waits for it."""
 STATES = {
     "success": "[green]done[/green]", "running": "[cyan]running[/cyan]", "failed": "[red]failed[/red]",
     "upstream_failed": "[red]not reached[/red]", "up_for_retry": "[yellow]tried, again soon[/yellow]",
@@ -36,7 +36,7 @@ SILENT = ("waiting", "scheduled", "queued", "upstream_failed", "skipped")
 
 
 def demo(console: Console, laptop: Laptop, dag: str, profile: str, version: str) -> bool:
-    """Run the DAG and print what came out; whether it succeeded. Services that ran before are left running."""
+    """Run the DAG and print what came out; returns whether it succeeded. Services that ran before are left running."""
     started = time.monotonic()
     with _services(console, laptop, dag) as (airflow, ours):
         run_id = f"demo-{profile}-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
@@ -111,7 +111,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _follow(console: Console, airflow: Airflow, watch: Watch, run_id: str, supervisor: Supervisor) -> str:
-    """Show the run until it ends; its last state."""
+    """Show the run until it ends. Returns its last state."""
     show = _live if console.is_terminal else _plain
     with show(console) as update:
         while True:
@@ -135,12 +135,12 @@ def _live(console: Console) -> Iterator[Any]:
 
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         yield update
-        # Printed once more as Live ends: then the whole path, however high the terminal is.
+        # Printed once more as Live ends: the whole path, even if it is taller than the terminal.
         live.update(_table(last, len(last)))
 
 
 def _table(lines: list[Line], rows: int) -> Any:
-    """One row a stage. Live can redraw no more than the screen: of more than ``rows`` stages the first done become one row."""
+    """One row per stage. Live can redraw only one screen: beyond ``rows`` stages, the first finished ones share one row."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 

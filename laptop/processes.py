@@ -35,7 +35,7 @@ class Service:
     name: str
     argv: Sequence[str]
     variables: Mapping[str, str] = field(default_factory=dict)
-    """What only this service gets in its environment."""
+    """Environment variables for this service alone."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ServiceSession:
     def members(self, home: Path) -> list[Any]:
         """The processes of the session and their descendants.
 
-        Where the leader is gone, a later session may have its number: members are then those that run in the services' directory.
+        If the leader is gone, a later session may have its number: members are then those that run in the services' directory.
         """
         process = _process(self.pid)
         if self.boot != _boot() or (process and self._is_over(process)):
@@ -81,7 +81,7 @@ def start(laptop: Laptop, service: Service) -> None:
     except (FileNotFoundError, PermissionError) as error:
         msg = f"{service.name} did not start: {error}; run `make clean venv`"
         raise ServiceFailed(msg) from error
-    # Of a service that was killed, workers may still finish their stages: they stay on record.
+    # Workers of a killed service may still finish their stages: its session stays on record.
     former = [session for session in _sessions(laptop, service.name) if session.members(laptop.home)]
     sessions = [ServiceSession(process.pid, psutil.Process(process.pid).create_time(), _boot()), *former]
     write_private(_record(laptop, service.name), json.dumps([vars(session) for session in sessions]))
@@ -94,7 +94,7 @@ def find(laptop: Laptop, name: str) -> Any:
 
 
 def end_remains(laptop: Laptop, name: str) -> None:
-    """End what a service that was killed left behind: its workers still listen on its port."""
+    """End what a killed service left behind: its workers still listen on its port."""
     if find(laptop, name) is None:
         _end({process for session in _sessions(laptop, name) for process in session.members(laptop.home)})
 
@@ -105,7 +105,7 @@ def stop(laptop: Laptop, names: Iterable[str]) -> list[str]:
     running = [name for name in names if find(laptop, name) is not None]
     sessions = [session for name in names for session in _sessions(laptop, name)]
     for _ in range(ROUNDS):
-        # Twice, for what an orphan started between the look and its end.
+        # Twice, in case an orphan starts a process before it ends.
         _end({*(process for session in sessions for process in session.members(laptop.home)), *_marked(laptop)})
     for name in names:
         _record(laptop, name).unlink(missing_ok=True)
@@ -113,7 +113,7 @@ def stop(laptop: Laptop, names: Iterable[str]) -> list[str]:
 
 
 def token(laptop: Laptop) -> str:
-    """What marks the processes of this laptop home."""
+    """The token that marks the processes of this laptop home."""
     path = laptop.home / "run" / "token"
     if not path.is_file():
         write_private(path, uuid.uuid4().hex)
@@ -125,7 +125,7 @@ def _record(laptop: Laptop, name: str) -> Path:
 
 
 def _sessions(laptop: Laptop, name: str) -> list[ServiceSession]:
-    """The session of the service, then those it was killed in before; none where the record cannot be read."""
+    """The session of the service, then those it was killed in before; none if the record cannot be read."""
     try:
         return [ServiceSession(**session) for session in json.loads(_record(laptop, name).read_text(encoding="utf-8"))]
     except (FileNotFoundError, ValueError, TypeError):
@@ -140,12 +140,12 @@ def _process(pid: int) -> Any:
 
 
 def _boot() -> str:
-    """What tells this boot of the machine from others; empty where the system does not say."""
+    """An id of this boot of the machine; empty if the system has none."""
     return BOOT_ID.read_text(encoding="ascii").strip() if BOOT_ID.is_file() else ""
 
 
 def _session_of(process: Any) -> int:
-    """The number of its session; 0 where it is gone."""
+    """The number of its session; 0 if it is gone."""
     try:
         return os.getsid(process.pid)
     except (ProcessLookupError, PermissionError):
@@ -167,7 +167,7 @@ def _children(process: Any) -> list[Any]:
 
 
 def _end(processes: Iterable[Any]) -> None:
-    """End them, this process aside. psutil compares start times before it signals, so that a reused pid is spared."""
+    """End them, except this process. psutil compares start times before it signals, so that a reused pid is spared."""
     alive = [process for process in processes if process.pid != os.getpid()]
     for send, wait_s in ((psutil.Process.terminate, STOP_WITHIN_S), (psutil.Process.kill, 5.0)):
         for process in alive:
@@ -181,7 +181,7 @@ def _end(processes: Iterable[Any]) -> None:
 
 
 def _lives(process: Any) -> bool:
-    """Whether it still runs. A zombie does not: in a container nobody may ever ask for its exit code, so it may stay for good."""
+    """Whether it still runs. A zombie does not: in a container it may stay forever, if nothing reaps it."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -45,7 +45,7 @@ class Watch:
         self._experiment = ""
         self._parent = ""
         self.last: list[Line] = []
-        """What ``lines`` gave last."""
+        """The last result of ``lines``."""
 
     def lines(self) -> list[Line]:
         """Every stage in path order; of the other tasks those that failed."""
@@ -100,7 +100,7 @@ def log_of(laptop: Laptop, dag: str, run_id: str, task: Task) -> Path:
 
 
 def error_in(log: Path) -> str:
-    """The message of the exception that ended the task; the log's last line where there is none."""
+    """The message of the exception that ended the task; the log's last line without one."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
     last = "no log was written"
     for line in lines:
@@ -111,7 +111,7 @@ def error_in(log: Path) -> str:
         if not isinstance(entry, dict):
             continue
         if entry.get("error_detail"):
-            # The first is what was raised, those after it are what it was raised from.
+            # The first is the error that was raised; those after it are its causes.
             return " ".join(str(entry["error_detail"][0]["exc_value"]).split())
         last = str(entry.get("event", last))
     return last

@@ -1,7 +1,7 @@
 """``make results``: SFT, annealing and RL by level from several seeds, every checkpoint measured on questions held out.
 
 Each stage is a command of its own, and one that is finished is skipped by its manifest. The data and the base are made once; a seed
-decides the order of the examples and the rollouts of all that follows. What came out is written into ``docs/results.md``.
+decides the order of the examples and the rollouts of all that follows. The results are written into ``docs/results.md``.
 """
 
 import json
@@ -38,7 +38,7 @@ class Step:
 
     @property
     def stage(self) -> str:
-        """The stage a recipe is of."""
+        """The stage that the recipe belongs to."""
         return self.recipe.split("/")[1].split("-")[0]
 
 
@@ -58,17 +58,17 @@ CONTRASTS = {
     "level 1 against level 3 data": ("rl-level-1", "rl-level-3"),
     "staged against single-stage": ("rl-2", "rl-single"),
 }
-"""What each ablation is compared with."""
+"""Title of an ablation -> the two checkpoints to compare."""
 REPORTS = {
     "report": "At temperature 1.0, as the rollouts are sampled",
     "report-cool": "At temperature 0.6 and top_p 0.95, as the papers measure",
 }
-"""How every checkpoint is measured: the recipe, and what it does."""
+"""The recipes that measure every checkpoint, with their headings."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One seed's checkpoints by URI, and by checkpoint what its reports say."""
+    """One seed's checkpoints: their URIs and the outcomes of their reports."""
 
     seed: int
     checkpoints: dict[str, str]
@@ -76,8 +76,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class House:
-    """Where the artifacts lie, who is told of each, and the stages that were started."""
+class StageRunner:
+    """Runs stages as commands: the place of their artifacts, where to report them, and the running ones."""
 
     laptop: Laptop
     say: Callable[[str], None]
@@ -104,16 +104,16 @@ class House:
 
 def results(say: Callable[[str], None], laptop: Laptop, jobs: int) -> bool:
     """Make the path of every seed, then the ablations, ``jobs`` at a time; the page is written after each of the two."""
-    house = House(laptop, say)
-    with _stopped_on_error(house):
-        base, inputs = _data(house)
-        before = _measured(house, BASE, base)
+    runner = StageRunner(laptop, say)
+    with _stopped_on_error(runner):
+        base, inputs = _data(runner)
+        before = _measured(runner, BASE, base)
         runs = [Run(seed, {BASE: base}, {BASE: before}) for seed in SEEDS]
         path = [(run, STEPS) for run in runs]
         ablations = [(run, (step,)) for run in runs for step in ABLATIONS]
         for work, steps in ((path, STEPS), (ablations, (*STEPS, *ABLATIONS))):
-            with ThreadPoolExecutor(jobs) as pool, _stopped_on_error(house):
-                list(pool.map(partial(_go_on, house, inputs), *zip(*work, strict=True)))
+            with ThreadPoolExecutor(jobs) as pool, _stopped_on_error(runner):
+                list(pool.map(partial(_extend, runner, inputs), *zip(*work, strict=True)))
             written = page(runs, steps)
             head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
             PAGE.write_text(f"{head}{BEGIN}\n\n{written}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
@@ -122,50 +122,50 @@ def results(say: Callable[[str], None], laptop: Laptop, jobs: int) -> bool:
 
 
 @contextmanager
-def _stopped_on_error(house: House) -> Iterator[None]:
+def _stopped_on_error(runner: StageRunner) -> Iterator[None]:
     """On an error, end all running stages. A training saves a checkpoint, and the next try goes on from it."""
     try:
         yield
     except BaseException:
-        for process in house.running:
+        for process in runner.running:
             process.terminate()
         raise
 
 
-def _data(house: House) -> tuple[str, dict[str, dict[str, str]]]:
+def _data(runner: StageRunner) -> tuple[str, dict[str, dict[str, str]]]:
     """The base, and what each stage of training reads. The base is the smallest of the graders, as in the paper."""
-    corpus = house.make("questions", "results-corpus", "results/questions-corpus")
-    lessons = house.make("selected", "results-corpus", "laptop/selected-corpus", questions=corpus)
-    questions = house.make("questions", "results", "results/questions")
-    graders = {"small": house.make("sft", "results-base", "results/sft-base", selected=lessons)}
-    graders |= {size: house.make("sft", f"results-{size}", f"laptop/sft-{size}", selected=lessons) for size in ("medium", "large")}
+    corpus = runner.make("questions", "results-corpus", "results/questions-corpus")
+    lessons = runner.make("selected", "results-corpus", "laptop/selected-corpus", questions=corpus)
+    questions = runner.make("questions", "results", "results/questions")
+    graders = {"small": runner.make("sft", "results-base", "results/sft-base", selected=lessons)}
+    graders |= {size: runner.make("sft", f"results-{size}", f"laptop/sft-{size}", selected=lessons) for size in ("medium", "large")}
     responses = [
-        house.make("responses", f"results-{size}", f"laptop/responses-{size}", questions=questions, checkpoint=grader)
+        runner.make("responses", f"results-{size}", f"laptop/responses-{size}", questions=questions, checkpoint=grader)
         for size, grader in graders.items()
     ]
-    verified = house.make("verified", "results", "laptop/verified", questions=questions, responses=responses)
-    screened = house.make("screened", "results", "laptop/screened", questions=questions, responses=responses)
-    graded = house.make("graded", "results", "laptop/graded", questions=questions, verified=verified)
-    selected = house.make(
+    verified = runner.make("verified", "results", "laptop/verified", questions=questions, responses=responses)
+    screened = runner.make("screened", "results", "laptop/screened", questions=questions, responses=responses)
+    graded = runner.make("graded", "results", "laptop/graded", questions=questions, verified=verified)
+    selected = runner.make(
         "selected", "results", "results/selected", questions=questions, responses=responses, verified=verified, screened=screened,
         graded=graded,
     )  # fmt: skip
     return graders["small"], {"sft": {"selected": selected}, "rl": {"selected": selected, "questions": questions}}
 
 
-def _go_on(house: House, inputs: Mapping[str, dict[str, str]], run: Run, steps: Sequence[Step]) -> None:
+def _extend(runner: StageRunner, inputs: Mapping[str, dict[str, str]], run: Run, steps: Sequence[Step]) -> None:
     """Make and measure further checkpoints of one seed."""
     for step in steps:
         name, read = f"{step.name}-seed-{run.seed}", inputs[step.stage] | {"checkpoint": run.checkpoints[step.after]}
-        run.checkpoints[step.name] = house.make(step.stage, f"results-{name}", step.recipe, seed=run.seed, **read)
-        run.measured[step.name] = _measured(house, name, run.checkpoints[step.name])
+        run.checkpoints[step.name] = runner.make(step.stage, f"results-{name}", step.recipe, seed=run.seed, **read)
+        run.measured[step.name] = _measured(runner, name, run.checkpoints[step.name])
 
 
-def _measured(house: House, name: str, checkpoint: str) -> dict[str, Any]:
-    """What the reports say of a checkpoint, by recipe: all are asked the same questions with the same random numbers."""
+def _measured(runner: StageRunner, name: str, checkpoint: str) -> dict[str, Any]:
+    """A checkpoint's outcomes by report recipe: all checkpoints get the same questions and random numbers."""
     outcomes = {}
     for recipe in REPORTS:
-        report = house.make("report", f"results-{name}{recipe.removeprefix('report')}", f"results/{recipe}", checkpoint=checkpoint)
+        report = runner.make("report", f"results-{name}{recipe.removeprefix('report')}", f"results/{recipe}", checkpoint=checkpoint)
         outcomes[recipe] = gains.outcomes(report)
     return outcomes
 

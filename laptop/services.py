@@ -1,4 +1,4 @@
-"""The laptop's services: Airflow's four processes, MLflow, and SeaweedFS where the store is S3."""
+"""The laptop's services: Airflow's four processes, MLflow, and SeaweedFS if the store is S3."""
 
 import json
 import secrets
@@ -27,7 +27,7 @@ S3_OFFSETS = (0, 1, 2, 3, 4, 10, 11, 12, 13, 14)
 
 
 def here(store: str) -> Laptop:
-    """This checkout's services: while any runs, with the ports they were started with; else as the environment says now."""
+    """This checkout's services: with the ports they were started with while any runs, else with those of the environment."""
     laptop = Laptop.here(store)
     started = laptop.as_started()
     return started if any(running(started).values()) else laptop
@@ -118,13 +118,13 @@ def _seaweed_keys() -> dict[str, str]:
 
 
 def _free_port(laptop: Laptop, service: Service) -> None:
-    """End the workers of a service that was killed. The scheduler's may finish their stages: it listens nowhere."""
+    """End the workers of a killed service. The scheduler's may finish their stages: it listens nowhere."""
     if service.name in LISTENS:
         processes.end_remains(laptop, service.name)
 
 
 def _check(laptop: Laptop, missing: Sequence[Service]) -> None:
-    """Raise ServiceFailed for what would otherwise fail later, in a log."""
+    """Raise ServiceFailed now for what would fail later, in a log."""
     if not AIRFLOW.is_file():
         msg = f"{AIRFLOW} does not exist: run `make venv` first"
         raise ServiceFailed(msg)
@@ -136,9 +136,9 @@ def _check(laptop: Laptop, missing: Sequence[Service]) -> None:
     for service in missing:
         name = LISTENS.get(service.name)
         first = laptop.ports[name] if name else 0
-        taken = [first + offset for offset in (S3_OFFSETS if service.name == "s3" else (0,)) if name and _taken(first + offset)]
-        if taken:
-            msg = f"port {taken[0]} is in use, {service.name} needs it; stop what listens there, or set {name} to another port"
+        busy = [first + offset for offset in (S3_OFFSETS if service.name == "s3" else (0,)) if name and _taken(first + offset)]
+        if busy:
+            msg = f"port {busy[0]} is in use, {service.name} needs it; stop what listens there, or set {name} to another port"
             raise ServiceFailed(msg)
 
 
@@ -165,7 +165,7 @@ def _migrate(laptop: Laptop, say: Callable[[str], None]) -> None:
     if done.is_file():
         return
     for left in laptop.airflow_home.glob("airflow.db*"):
-        # A migration that was cut off left half of the tables; Airflow would take them for all.
+        # An interrupted migration leaves only some of the tables, which Airflow would take for all.
         left.unlink()
     say("making Airflow's database (once)")
     log = laptop.log("migrate")

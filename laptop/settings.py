@@ -132,7 +132,7 @@ class Laptop:
 
 
 def program() -> str:
-    """What runs a stage: ``STILLHOUSE_PROGRAM``, else the command beside this Python."""
+    """The command that runs a stage: ``STILLHOUSE_PROGRAM``, else the command beside this Python."""
     return os.environ.get("STILLHOUSE_PROGRAM") or str(Path(sys.executable).with_name("stillhouse"))
 
 

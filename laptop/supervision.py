@@ -1,4 +1,4 @@
-"""Services that die while a run is followed are named and started again."""
+"""Report and restart services that die while a run is followed."""
 
 import time
 from collections import Counter
@@ -16,7 +16,7 @@ LINE_CHARS = 200
 
 
 class Supervisor:
-    """Looks after the services that run now."""
+    """Restarts the services that run now if they die."""
 
     def __init__(self, laptop: Laptop, say: Callable[[str], None]) -> None:
         self._laptop, self._say = laptop, say
@@ -24,7 +24,7 @@ class Supervisor:
         self._patience = 0.0
 
     def revive(self) -> bool:
-        """Start what died again. Whether something was started so lately that it may not answer yet.
+        """Restart services that died. Returns whether one was started so recently that it may not answer yet.
 
         Raises ServiceFailed, with the last line of its log, for a service that keeps dying.
         """
@@ -34,7 +34,7 @@ class Supervisor:
         return time.monotonic() < self._patience
 
     def call(self, ask: Callable[[], T], otherwise: T) -> T:
-        """The answer; ``otherwise`` where a service that died is being started again. Raises what else fails."""
+        """The result of ``ask``; ``otherwise`` while a service is being restarted. Any other failure is raised."""
         self.revive()
         try:
             return ask()

@@ -1,4 +1,4 @@
-"""A task that failed for good -> a line in its log and, where ``STILLHOUSE_ALERT_WEBHOOK`` names a URL, a POST to it.
+"""A task that failed for good -> a line in its log and, if ``STILLHOUSE_ALERT_WEBHOOK`` names a URL, a POST to it.
 
 The body is ``{"text": …}``, which Slack, Mattermost and Teams' workflows take, with the facts as further fields. For
 ``default_args={"on_failure_callback": alerts.failed}``: Airflow calls it after the last retry.

@@ -62,6 +62,6 @@ def call(path: str, body: dict[str, Any] | None = None, unless: str | None = Non
 
 
 def _login() -> dict[str, str]:
-    """Basic authentication where ``MLFLOW_TRACKING_USERNAME`` is set, as MLflow's own client does it."""
+    """Basic authentication if ``MLFLOW_TRACKING_USERNAME`` is set, as in MLflow's own client."""
     user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
     return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"} if user else {}

@@ -12,7 +12,7 @@ from operators.templates import Template
 
 OPEN, CLOSE = "open_run", "close_run"
 TRIES = 4
-"""How often the run is opened before the stages start without it: about two minutes."""
+"""Tries to open the run before the stages start without it: about two minutes."""
 RUN_ID = Template(f"{{{{ ti.xcom_pull(task_ids='{OPEN}') or '' }}}}")
 """The template of the parent run's id, for the stages' environment."""
 
@@ -31,9 +31,9 @@ def close_run(opened: Any) -> Any:
 
 
 def _open() -> str:
-    """Open the run, named after the DAG run; empty where ``MLFLOW_TRACKING_URI`` is not set.
+    """Open the run, named after the DAG run; empty if ``MLFLOW_TRACKING_URI`` is not set.
 
-    Where MLflow is still away at the last of ``TRIES``, the stages run without a parent: tracking stops no work.
+    If MLflow is still away at the last of ``TRIES``, the stages run without a parent: tracking stops no work.
     """
     if not mlflow_rest.server():
         return ""
@@ -61,7 +61,7 @@ def _create(context: Any) -> str:
 
 
 def _close(parent_run: str) -> None:
-    """Close the run: FINISHED where every other task of the DAG run succeeded, else FAILED."""
+    """Close the run: FINISHED if every other task of the DAG run succeeded, else FAILED."""
     if not parent_run:
         return
     context: Any = get_current_context()

@@ -17,7 +17,7 @@ def stage(
 ) -> Any:  # fmt: skip
     """The task that makes the artifact ``name`` by ``{profile}/{recipe}`` from ``inputs``, each one task or a list of them.
 
-    ``reuse``: take over from the version published last what would be made again, such as a response to the same question.
+    ``reuse``: reuse rows of the version published last, for example a response to the same question.
     """
     recipe = recipe or name
     entry = stages.entry_of(recipe.split("-")[0])

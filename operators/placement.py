@@ -41,7 +41,7 @@ def model(image: str, cores: int = 1, *, trains: bool = False) -> dict[str, Any]
 
 
 def pairs(text: str) -> dict[str, str]:
-    """``a=1,b=2`` as a mapping: how a variable of the environment names node labels."""
+    """``a=1,b=2`` as a mapping: the form in which environment variables name node labels."""
     return dict(pair.strip().split("=", 1) for pair in text.split(",") if "=" in pair)
 
 

@@ -50,7 +50,7 @@ class PodOutcome(KubernetesPodOperatorCallback):
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Raise what the API server refuses in its own words: Outage for a full quota or a busy server, else AirflowFailException."""
+    """Raise the API server's refusals in its own words: Outage for a full quota or a busy server, else AirflowFailException."""
     from kubernetes.client.exceptions import ApiException
 
     try:

@@ -7,7 +7,7 @@ Read from the environment that the chart gives to Airflow:
     STILLHOUSE_MODEL_CACHE      a volume claim for model files      STILLHOUSE_PULL_POLICY      of the images
     STILLHOUSE_PRIORITY_CLASS   of the pods                         STILLHOUSE_QUEUE            a Kueue queue
     STILLHOUSE_SCRATCH_SIZE     the scratch volume's limit          STILLHOUSE_PENDING_S        how long a pod may wait for a node
-    STILLHOUSE_CPU_SHARE        of its cores that a pod reserves
+    STILLHOUSE_CPU_SHARE        the share of its cores that a pod reserves
 
 The cluster decides what is not set.
 """
@@ -42,13 +42,13 @@ OWNER = {
     "stillhouse/run-id": "{{ run_id }}",
     "stillhouse/map-index": "{{ ti.map_index }}",
 }
-"""Annotations that name the task instance. Airflow's own labels are cut and hashed, from which no task can be told."""
+"""Annotations that name the task instance. Airflow's own labels are cut and hashed, and identify no task."""
 GRACE_S = 120
 """From SIGTERM to SIGKILL: the time a preempted stage has to finish its part, close its MLflow run and remove its scratch."""
 STARTUP_S = 1800
 """How long images may take to be pulled: those with CUDA have several gigabytes."""
 LOGGED_EVERY_S = 10
-"""How often the task's log follows that of a running pod."""
+"""How often a running pod's log is copied to the task's log."""
 
 
 def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: int, image: str = "") -> dict[str, Any]:

@@ -20,7 +20,7 @@ from operators.templates import as_template
 from stillhouse.errors import REFUSED, TRY_AGAIN
 
 LAST_WORDS = ("error", "try again")
-"""How a stage's own last line begins."""
+"""The words that begin a stage's own last line."""
 KILL_AFTER_S = 5.0
 """The time a stage has to close its MLflow run and remove its scratch directory."""
 
@@ -40,7 +40,7 @@ class StageProcess(BaseOperator):
         endpoints: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", nodes: int = 1,
         node_selector: Mapping[str, str] = NO_RESOURCES, processes: int = 1, **kwargs: Any,
     ) -> None:  # fmt: skip
-        # Image, nodes and all resources but GPUs are for StagePod: a laptop has what it has, in one environment.
+        # StagePod alone uses image, nodes and resources other than GPUs: a laptop is one node with one environment.
         super().__init__(do_xcom_push=False, post_execute=events.announce, **kwargs)
         program = os.environ.get("STILLHOUSE_PROGRAM", "stillhouse")
         self._processes = int(resources_needed.get(GPU, processes))
@@ -120,7 +120,7 @@ def _failure(code: int, words: Mapping[str, str], last: str) -> AirflowException
         return Outage(f"the stage was killed by {signal.Signals(-code).name}; its finished parts are kept, the next try goes on")
     if code == TRY_AGAIN:
         return Outage(words.get("try again") or words.get("error") or last)
-    # Of several ranks, torchrun makes every exit code 1: their words tell what may pass by itself.
+    # With several ranks, torchrun makes every exit code 1: only their last words tell whether the failure may pass.
     if "error" in words and code == REFUSED:
         return AirflowFailException(words["error"])
     if "try again" in words:

@@ -19,10 +19,10 @@ from operators import alerts
 from stillhouse.errors import TRY_AGAIN, StillhouseError
 
 RETRY_FOR_S = 600.0
-"""How long an outage is waited out in all, unless ``STILLHOUSE_RETRY_FOR_S`` says otherwise."""
+"""Seconds to wait out an outage in all, unless ``STILLHOUSE_RETRY_FOR_S`` says otherwise."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 15.0, 600.0
 JITTER = 0.25
-"""Share of a wait by which chance makes it shorter or longer, so that many tasks do not come back at once."""
+"""Jitter as a share of each wait, so that many tasks do not come back at once."""
 TRIES_OF_A_CRASH = 2
 PASSING = (ConnectionError, TimeoutError)
 PASSING_NAMES = frozenset({
@@ -37,7 +37,7 @@ TOO_MANY_REQUESTS, SERVER_ERRORS = 429, range(500, 600)
 
 
 class Outage(AirflowException):
-    """A failure that may pass by itself."""
+    """A failure that may pass."""
 
 
 class RetryByKind(RetryPolicy):
@@ -85,7 +85,7 @@ def default_args() -> dict[str, Any]:
     return {
         "retries": len(planned),
         "retry_policy": RetryByKind(planned),
-        # The scheduler, which asks no policy, waits by these where a worker was lost with its task.
+        # The scheduler ignores the policy: it uses these if a worker is lost with its task.
         "retry_delay": timedelta(seconds=FIRST_WAIT_S),
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(seconds=LONGEST_WAIT_S),

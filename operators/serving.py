@@ -88,7 +88,7 @@ def _cluster() -> tuple[Any, str]:
 
 
 def _unless(status: int, call: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-    """Make the call; an answer of ``status`` means that it was made before."""
+    """Make the call; an answer of ``status`` means that it had already been made."""
     try:
         call(*arguments, **options)
     except ApiException as error:

@@ -1,4 +1,4 @@
-"""The operator of a stage: a pod on the cluster, a child process where ``STILLHOUSE_RUNNER=process`` (laptop, CI).
+"""The operator of a stage: a pod on the cluster, a child process if ``STILLHOUSE_RUNNER=process`` (laptop, CI).
 
 Both take the same arguments and run the same command line; only the chosen one is imported, since DAG files are parsed for
 every task and the Kubernetes client takes seconds to load.

@@ -20,12 +20,12 @@ ASK_EVERY_S = 20
 
 
 class Served(NamedTuple):
-    """What a DAG needs of a teacher."""
+    """A teacher's tasks and address, for a DAG."""
 
     ready: Any
     """The task that ends once every replica answers: stages come after it."""
     stop: Any
-    """The teardown: stages come before it, it runs whatever became of them."""
+    """The teardown: stages come before it, it runs whether or not they succeeded."""
     endpoints: Template
     """A template of ``name=http://…/v1``."""
 
@@ -59,7 +59,7 @@ def _start(word: str, settings: dict[str, Any], stop_id: str) -> None:
 
 
 def _ready(word: str, name: str) -> PokeReturnValue:
-    """Whether every replica answers; then where."""
+    """Whether every replica answers and, if so, where."""
     if _served_elsewhere():
         return PokeReturnValue(is_done=True, xcom_value=os.environ.get("STILLHOUSE_ENDPOINTS", ""))
     from operators import serving

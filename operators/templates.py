@@ -1,14 +1,14 @@
-"""What of an operator's arguments Airflow renders: a ``Template``, written by us, and nothing else.
+"""Which of an operator's arguments Airflow renders: each ``Template``, written by us, and nothing else.
 
-A string that comes from a trigger form or from a mapped task's plan is data: ``as_template`` makes of it a template that renders to
-the same string, whatever braces are in it. So a user may name a connection, and nobody reads its password.
+A string that comes from a trigger form or from a mapped task's plan is data: ``as_template`` turns it into a template that renders
+to the same string, whatever braces it has. So a string that names a connection cannot read its password.
 """
 
 import re
 from dataclasses import dataclass
 
 MEANINGFUL = re.compile(r"\{[{%#]|[\r\n]")
-"""Where Jinja reads more than text: it replaces ends of lines and drops the last one."""
+"""Text that Jinja would change: its markup, line ends (which it replaces) and the last line end (which it drops)."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Template:
 
 
 def as_template(value: str | Template) -> str:
-    """What Airflow renders to the string; the text of a ``Template`` as it is."""
+    """A template that Airflow renders to the string; the text of a ``Template`` unchanged."""
     if isinstance(value, Template):
         return value.text
-    # A string in Jinja has the escapes of one in Python.
+    # Jinja's strings have the escapes of Python's.
     return f"{{{{ {value!a} }}}}" if MEANINGFUL.search(value) else value

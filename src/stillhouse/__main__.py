@@ -16,13 +16,13 @@ from stillhouse.execution.console import MaskedStream, PlainConsole
 from stillhouse.vocabulary.masking import one_line
 
 INTERRUPTED, TERMINATED = 130, 143
-"""What shells return for SIGINT, as typer does, and for SIGTERM."""
-GO_ON = "a finished part is kept, run the same command again to go on"
+"""The exit codes that shells, and typer, use for SIGINT and SIGTERM."""
+GO_ON = "finished parts are kept: run the same command again to go on"
 COMMANDS = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary", "sync", "verify-artifact"}
 
 
 class _Commands(TyperGroup):
-    """Tells SIGTERM from Ctrl-C, which typer takes for the same."""
+    """Tells SIGTERM from Ctrl-C, which typer does not."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -88,7 +88,7 @@ def _stage_command(name: str) -> Any:
         resolved = resolve(stage.Config, config, settings)
         result = execute(stage, resolved, _named(inputs), output, share, resume=resume, ranks=stages.REGISTRY[name].ranks)
         if processes.rank():
-            return  # rank 0 says it for all
+            return  # rank 0 reports for all
         manifest = result.manifest
         verb = "unchanged, skipped" if result.skipped else f"done in {manifest.seconds:.1f} s"
         _out.print(f"{name} {verb}: {manifest.rows:,} rows, {sum(manifest.dropped.values()):,} dropped · {manifest.fingerprint}")
@@ -109,13 +109,13 @@ def _named(inputs: list[str]) -> dict[str, list[str]]:
     return named
 
 
-def _stage_help(name: str, asked: str) -> str:
-    """Help on a stage: everything for ``STAGE --help``, its first line for the list of commands, nothing where no help is shown."""
-    if name == asked and "--help" in sys.argv:
+def _stage_help(name: str, command: str) -> str:
+    """Help on a stage: everything for ``STAGE --help``, its first line for the list of commands, nothing if no help is shown."""
+    if name == command and "--help" in sys.argv:
         from stillhouse.execution.stage_help import stage_help
 
         return stage_help(stages.load(name))
-    if asked in {"", "--help"}:
+    if command in {"", "--help"}:
         return stages.REGISTRY[name].help
     return ""
 
@@ -144,13 +144,13 @@ def import_rows(
 
     if form in SCHEMAS:
         settings = {"form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate}
-        made = import_release(files, output, **settings)
+        manifests = import_release(files, output, **settings)
     elif len(files) == 1:
-        made = {form: import_file(files[0], form, output)}
+        manifests = {form: import_file(files[0], form, output)}
     else:
-        msg = f"--as {form}: {len(files)} files were given; give one, concatenated"
+        msg = f"--as {form}: {len(files)} files; concatenate them and give one"
         raise BadConfig(msg)
-    for name, manifest in made.items():
+    for name, manifest in manifests.items():
         _out.print(f"{name}: {manifest.rows:,} rows at {output.replace('{stage}', name)} · {manifest.fingerprint}")
         for metric, value in manifest.metrics.items():
             kind, _, column = metric.partition("/")
@@ -172,9 +172,9 @@ def export_rows(
     """Write a release: one file in a public schema, with its dataset card."""
     from stillhouse.exchange.export import export
 
-    made = export(uris, form, output, split)
-    _out.print(f"{form}: {made.rows:,} rows at {output} · sha256 {made.sha256}")
-    for column, count in made.lost.items():
+    exported = export(uris, form, output, split)
+    _out.print(f"{form}: {exported.rows:,} rows at {output} · sha256 {exported.sha256}")
+    for column, count in exported.lost.items():
         _out.print(f"  no column for {column} ({count:,} rows)")
 
 
@@ -199,7 +199,7 @@ def lineage(uri: Annotated[str, typer.Argument(help="an artifact, or models:/NAM
 @app.command("verify-artifact")
 def verify_artifact(
     uri: Annotated[str, typer.Argument(help="an artifact", metavar="URI")],
-    deep: Annotated[bool, typer.Option("--deep", help="check all that it was made of, too")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="check its whole lineage too")] = False,
 ) -> None:
     """Check every file of an artifact against its manifest: size, sha256, rows."""
     from stillhouse.artifacts.integrity import problems
@@ -247,7 +247,7 @@ def rollback(
 
 @app.command()
 def sync() -> None:
-    """Send MLflow what earlier stages on this machine could not, because it did not answer."""
+    """Send MLflow what earlier stages on this machine could not send because it did not answer."""
     from stillhouse.errors import TrackingFailed
     from stillhouse.execution import tracking
 
@@ -262,13 +262,13 @@ def main() -> None:
     """Run the command line. An error is one line on standard error and exit code 1, or 75 if another try may succeed."""
     # Stages report their own progress; the libraries' bars would fill the task logs.
     os.environ.setdefault("TQDM_DISABLE", "1")
-    # Whatever a library logs, and tracebacks too: no secret leaves this process.
+    # No secret leaves this process, not even in a library's log or a traceback.
     sys.stdout = cast("TextIO", MaskedStream(sys.stdout, plain=False))
     sys.stderr = cast("TextIO", MaskedStream(sys.stderr, plain=True))
     signal.signal(signal.SIGTERM, exits.preempt)
-    asked = sys.argv[1] if len(sys.argv) > 1 else ""
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in stages.DATA_PATH:
-        app.command(name, help=_stage_help(name, asked))(_stage_command(name))
+        app.command(name, help=_stage_help(name, command))(_stage_command(name))
     try:
         code = typer.main.get_command(app).main(prog_name="stillhouse", standalone_mode=False)
     except RankLost as error:
@@ -276,13 +276,13 @@ def main() -> None:
     except StillhouseError as error:
         exits.fail(one_line(error), error.exit_code)
     except typer.TyperException as error:
-        help_command = f"stillhouse {asked} --help" if asked in COMMANDS else "stillhouse --help"
+        help_command = f"stillhouse {command} --help" if command in COMMANDS else "stillhouse --help"
         wrong = " ".join(error.format_message().split())
         exits.fail(f"{wrong}{'' if wrong.endswith(('.', '?')) else '.'} See {help_command}")
     except Exception as error:
         if not exits.is_full(error):
             raise
-        room = "free some room, or set STILLHOUSE_SCRATCH to a directory that has it; then run the same command again"
+        room = "free some room, or set STILLHOUSE_SCRATCH to a directory with room; then run the same command again"
         exits.fail(f"{one_line(error)}; {room}")
     if code in {INTERRUPTED, TERMINATED}:
         word = "preempted (SIGTERM)" if code == TERMINATED else "stopped by the user"

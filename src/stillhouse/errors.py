@@ -17,16 +17,16 @@
     ├── NothingToDo      a stage would run on no rows
     └── ServiceFailed    a laptop service did not start, stop or answer
 
-A message is one line: what was wrong, what was got, what to do next. ``Preempted`` is no error but an interruption, as Ctrl-C is.
+A message is one line: what was wrong, what was got, what to do next. ``Preempted`` is no error but an interruption, like Ctrl-C.
 """
 
 import difflib
 from collections.abc import Iterable
 
 REFUSED = 1
-"""Exit code of what the same input would meet again."""
+"""Exit code of a failure that the same input would meet again."""
 TRY_AGAIN = 75
-"""Exit code of what may pass by itself (``EX_TEMPFAIL`` of sysexits.h): Airflow tries the task again."""
+"""Exit code of a failure that may pass (``EX_TEMPFAIL`` of sysexits.h): Airflow tries the task again."""
 
 
 class StillhouseError(Exception):
@@ -76,7 +76,7 @@ class EngineFailed(StillhouseError):
 
 
 class RankLost(StillhouseError):
-    """Another process of the same training is gone: what it said before is the cause."""
+    """Another process of the same training is gone: its own message names the cause."""
 
     exit_code = TRY_AGAIN
 
@@ -98,7 +98,7 @@ class TooManyErrors(StillhouseError):
 
 
 class NothingToDo(StillhouseError):
-    """A stage was given no row that it could work on."""
+    """A stage has no row to work on."""
 
 
 class ServiceFailed(StillhouseError):
@@ -110,7 +110,7 @@ class Preempted(KeyboardInterrupt):
 
 
 def nearest(name: str, known: Iterable[str], kind: str, listed: Iterable[str] | None = None) -> str:
-    """What a mistyped name was meant to be: ``did you mean X?``, or where none is close the known names (those ``listed``)."""
+    """What a mistyped name was meant to be: ``did you mean X?`` or, if none is close, the known names (or ``listed``)."""
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]}?" if close else f"{kind}: {', '.join(listed or names)}"

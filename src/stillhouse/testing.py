@@ -1,4 +1,4 @@
-"""Fakes we ship: toy rows, an engine that answers from a script, artifacts made of rows at hand.
+"""Fakes we ship: toy rows, an engine that answers from a script, artifacts made from rows in memory.
 
 For tests of stages, and for trying a stage without a model. Every value has a default that the contract in ``rows.py`` accepts;
 ``changes`` replace columns by name.
@@ -37,71 +37,73 @@ from stillhouse.vocabulary.settings import StageConfig
 def question(prompt: str = "What is 1 + 1?", reference: str | None = "2", **changes: Any) -> Question:
     """A math question; its id follows from the prompt and the reference."""
     messages: list[Message] = [{"role": "user", "content": prompt}]
-    made = Question(
+    row = Question(
         ids.question_id(messages, reference), "math", messages, reference, source="toy", license="CC0-1.0", language="en"
     )
-    return replace(made, **changes)
+    return replace(row, **changes)
 
 
 def questions(count: int) -> list[Question]:
-    """Additions, one unlike the other: ``What is 0 + 7?``, ``What is 1 + 7?`` and so on."""
+    """Additions, all different: ``What is 0 + 7?``, ``What is 1 + 7?`` and so on."""
     return [question(f"What is {number} + 7?", str(number + 7)) for number in range(count)]
 
 
-def response(asked: Question, answer: str | None = None, **changes: Any) -> Response:
+def response(question_row: Question, answer: str | None = None, **changes: Any) -> Response:
     """A whole response of model ``toy`` to a question; the reference unless another answer is given."""
-    answer = asked.reference_answer if answer is None else answer
+    answer = question_row.reference_answer if answer is None else answer
     think = f"It must be {answer}."
-    made = Response(
-        asked.question_id, "toy", "question", 1, 0, f"<think>{think}</think><answer>{answer}</answer>", think, answer, "stop",
-        prompt_tokens=8, completion_tokens=12, seed=0, sampling_id="toy",
+    row = Response(
+        question_row.question_id, "toy", "question", 1, 0, f"<think>{think}</think><answer>{answer}</answer>", think, answer,
+        "stop", prompt_tokens=8, completion_tokens=12, seed=0, sampling_id="toy",
     )  # fmt: skip
-    return replace(made, **changes)
+    return replace(row, **changes)
 
 
-def verified(given: Response, *, passed: bool | None = True, threshold: float = 0.99, **changes: Any) -> Verified:
-    """The verdict on a response: right or wrong, or what a ``verify_score`` among the changes means by the threshold."""
+def verified(response_row: Response, *, passed: bool | None = True, threshold: float = 0.99, **changes: Any) -> Verified:
+    """The verdict on a response: right or wrong, or by the threshold if ``changes`` has a ``verify_score``."""
     kind: VerdictKind = "correct" if passed else "wrong"
-    row = replace(Verified(*rows.response_key(given), kind, float(passed or 0), passed, "toy", "", 0.01, "", threshold), **changes)
+    key = rows.response_key(response_row)
+    row = replace(Verified(*key, kind, float(passed or 0), passed, "toy", "", 0.01, "", threshold), **changes)
     if "verify_score" not in changes:
         return row
     return replace(row, passed=None if row.verify_score is None else row.verify_score > threshold)
 
 
-def screened(given: Response, *, kept: bool = True, **changes: Any) -> Screened:
+def screened(response_row: Response, *, kept: bool = True, **changes: Any) -> Screened:
     """The screening of a response."""
-    made = Screened(*rows.response_key(given), None, 0, 0, structure_ok=kept, kept=kept, reason=None if kept else "structure")
-    return replace(made, **changes)
+    key, reason = rows.response_key(response_row), None if kept else "structure"
+    return replace(Screened(*key, None, 0, 0, structure_ok=kept, kept=kept, reason=reason), **changes)
 
 
-def graded(asked: Question, pass_rate: float = 0.5, **changes: Any) -> Graded:
+def graded(question_row: Question, pass_rate: float = 0.5, **changes: Any) -> Graded:
     """The grade of a question by model ``toy`` from four responses."""
     grade: ModelGrade = {
         "model": "toy", "n": 4, "pass_rate": pass_rate, "mean_score": pass_rate, "cv": 0.5 if 0 < pass_rate < 1 else None,
         "low": max(0.0, pass_rate - 0.3), "high": min(1.0, pass_rate + 0.3),
     }  # fmt: skip
-    return replace(Graded(asked.question_id, asked.category, [grade], threshold=FACTS[asked.category].pass_threshold), **changes)
+    category = question_row.category
+    return replace(Graded(question_row.question_id, category, [grade], threshold=FACTS[category].pass_threshold), **changes)
 
 
-def selected(asked: Question, split: str = "sft_1", **changes: Any) -> Selected:
+def selected(question_row: Question, split: str = "sft_1", **changes: Any) -> Selected:
     """A training example: the question and a whole response to it."""
-    messages: list[Message] = [*asked.messages, {"role": "assistant", "content": response(asked).text}]
+    messages: list[Message] = [*question_row.messages, {"role": "assistant", "content": response(question_row).text}]
     example = Selected(
-        ids.content_id(asked.question_id, split, "full"), asked.question_id, split, "full", messages, asked.category, "toy",
-        threshold=FACTS[asked.category].pass_threshold,
+        ids.content_id(question_row.question_id, split, "full"), question_row.question_id, split, "full", messages,
+        question_row.category, "toy", threshold=FACTS[question_row.category].pass_threshold,
     )  # fmt: skip
     return replace(example, **changes)
 
 
 def right_answer(request: Request) -> str:
-    """A script for additions such as those of ``questions``: a whole response with the sum."""
+    """A script for the additions of ``questions``: a whole response with the sum."""
     numbers = [int(word.strip("?.")) for word in request.messages[-1]["content"].split() if word.strip("?.").isdecimal()]
     return f"<think>{' + '.join(map(str, numbers))}</think><answer>{sum(numbers)}</answer>"
 
 
 @dataclass
 class ScriptedEngine:
-    """An ``Engine`` that says what ``script`` makes of each request; ``asked`` keeps the requests. A token is a word."""
+    """An ``Engine`` that answers each request by ``script`` and keeps the requests in ``asked``. A token is a word."""
 
     script: Callable[[Request], str] = right_answer
     asked: list[Request] = field(default_factory=list)
@@ -116,29 +118,29 @@ class ScriptedEngine:
 
 
 class Config(StageConfig):
-    """What was published by hand."""
+    """The config of an artifact published by hand."""
 
     content: str
-    """sha256 of what was published."""
+    """sha256 of its content."""
 
 
-def publish(made: Sequence[Any], row_type: type[Any], uri: str, dropped: Sequence[Dropped] = ()) -> Manifest:
-    """An artifact of these rows at ``uri``, as the stage of the row type would publish it."""
-    name = next(name for name, each in rows.ROW_TYPES.items() if each is row_type)
+def publish(output_rows: Sequence[Any], row_type: type[Any], uri: str, dropped: Sequence[Dropped] = ()) -> Manifest:
+    """Publish these rows at ``uri``, as the stage of the row type would."""
+    name = next(name for name, stage_rows in rows.ROW_TYPES.items() if stage_rows is row_type)
 
     def run(config: Config, inputs: StageInputs) -> Outputs:
-        tables.write(inputs.output, made, row_type)
+        tables.write(inputs.output, output_rows, row_type)
         if dropped:
             tables.write(inputs.dropped, dropped, Dropped)
-        reasons = sorted({each.reason for each in dropped})
-        return Outputs(dropped={reason: sum(each.n for each in dropped if each.reason == reason) for reason in reasons})
+        reasons = sorted({row.reason for row in dropped})
+        return Outputs(dropped={reason: sum(row.n for row in dropped if row.reason == reason) for reason in reasons})
 
-    content = json.dumps([asdict(each) for each in (*made, *dropped)], sort_keys=True)
+    content = json.dumps([asdict(row) for row in (*output_rows, *dropped)], sort_keys=True)
     return _publish(name, run, content.encode(), uri)
 
 
 def publish_files(files: dict[str, bytes], stage: str, uri: str) -> Manifest:
-    """An artifact of files by relative path, such as a checkpoint, as ``stage`` would publish it."""
+    """Publish files by relative path, for example a checkpoint, as ``stage`` would."""
 
     def run(config: Config, inputs: StageInputs) -> Outputs:
         for name, data in files.items():

@@ -91,7 +91,7 @@ def test_stage_every_config_field_says_what_it_is(name):
         (["show", "nowhere"], "nothing is published there"),
         (["show", "nowhere", "--rows", "-1"], "Invalid value for '--rows'"),
         (["import", "nowhere.jsonl", "--as", "questions", "-o", "out"], "nowhere.jsonl: no such file; give one file of rows"),
-        (["import", "a.jsonl", "b.jsonl", "--as", "questions", "-o", "out"], "2 files were given; give one, concatenated"),
+        (["import", "a.jsonl", "b.jsonl", "--as", "questions", "-o", "out"], "2 files; concatenate them and give one"),
         (
             ["import", "a.jsonl", "--as", "am-40m", "-o", "out"],
             "a release becomes several artifacts; write ROOT/{stage}/NAME/VERSION",
@@ -235,7 +235,7 @@ def test_full_disk_behind_another_error_is_told(raising):
 @pytest.mark.parametrize(("error", "word"), [(KeyboardInterrupt(), "stopped by the user"), (Preempted(), "preempted (SIGTERM)")])
 def test_interrupted_says_by_what_and_that_it_can_go_on(raising, error, word):
     said, code = raising(error)
-    assert said == f"try again: {word}; a finished part is kept, run the same command again to go on\n"
+    assert said == f"try again: {word}; finished parts are kept: run the same command again to go on\n"
     assert code == 75
 
 

@@ -30,7 +30,7 @@ def pass_at_1(passed: pl.DataFrame | Iterable[bool] | Iterable[Sequence[bool]]) 
             one list of booleans per question; or one boolean per question. Null, where the verifier failed, is left out.
 
     Returns:
-        ``Interval(mean, low, high)``, a bootstrap over questions (``benchmarks.intervals`` says which).
+        ``Interval(mean, low, high)``, from a bootstrap over questions (see ``benchmarks.intervals``).
 
     Raises:
         NothingToDo: No sample was verified.

@@ -1,4 +1,4 @@
-"""Verify and grade rows at hand, in this process and without a store: by the stages themselves, in a scratch directory."""
+"""Verify and grade rows in memory, without a store: runs the stages themselves in a scratch directory."""
 
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def grade(questions: Rows, verified: Rows, *, small: str, medium: str, **setting
 
     Raises:
         BadRows: A row lacks a column or has a wrong type.
-        BadConfig: A setting is wrong, or no verdict is on a model of that name.
+        BadConfig: A setting is wrong, or a named model has no verdicts.
         NothingToDo: No question has a verdict.
         TypeError: An argument is not rows.
     """
@@ -65,7 +65,7 @@ def grade(questions: Rows, verified: Rows, *, small: str, medium: str, **setting
 
 
 def _rows_of(stage_name: str, one: dict[str, Rows], many: dict[str, Rows], settings: dict[str, Any]) -> pl.DataFrame:
-    """The rows that the stage makes of these inputs; inputs in ``many`` take several artifacts."""
+    """The rows that the stage makes from these inputs; inputs in ``many`` take several artifacts."""
     stage = stages.load(stage_name)
     config = resolve_values(stage.Config, settings)
     with scratch_directory() as scratch:

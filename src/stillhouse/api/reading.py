@@ -57,7 +57,7 @@ def read(uri: str | Path, *, dropped: bool = False) -> pl.DataFrame:
 
 
 def lineage(uri: str | Path) -> pl.DataFrame:
-    """List what an artifact was made of, back to the source rows.
+    """List everything an artifact was made from, back to the source rows.
 
     Args:
         uri: URI of an artifact, or ``models:/NAME@champion``.

@@ -20,7 +20,7 @@ Rows = str | Path | pl.DataFrame | Iterable[Any]
 def write_rows(rows: Rows, row_type_name: str, directory: Path) -> Path:
     """Check the rows and write them as an artifact's part files; returns ``directory``.
 
-    Raises BadRows naming the first bad rows, counted from 1, or if there is no row; MissingInput for a file that is not there;
+    Raises BadRows naming the first bad rows, counted from 1, or if there are no rows; MissingInput for a missing file;
     TypeError for anything that is not rows.
     """
     problems = Problems()

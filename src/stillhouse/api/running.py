@@ -25,7 +25,7 @@ def run(
     shard: str | None = None,
     resume: bool = False,
 ) -> Result:
-    """Make a stage's output and publish it, unless it is already there.
+    """Make a stage's output and publish it, unless it is already published.
 
     Args:
         stage: Name of the stage, such as ``"verified"``.
@@ -40,11 +40,13 @@ def run(
         The manifest, and whether the output was already there (``skipped``).
 
     Raises:
-        BadConfig: Unknown stage, recipe, field or input; the message names the nearest.
+        BadConfig: Unknown stage, recipe, field or input (the message names the nearest), or a shard of a stage without shards.
         MissingInput: An input is missing or not published.
         StaleOutput: The output holds the result of another config or other inputs.
         StillhouseError: Whatever else the stage raises.
     """
+    if shard:
+        stages.refuse_shard(stage)
     module = stages.load(stage)
     named = {name: _uris(name, uris) for name, uris in (inputs or {}).items()}
     return execute(module, _config(module.Config, config), named, str(output), parse_shard(shard) if shard else None, resume=resume)

@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     import polars as pl
 
 FETCH_ROWS = 8192
-"""Rows of texts that are decoded and handed out at a time."""
+"""Rows of text decoded at a time."""
 FRAME_BYTES = 256 * 2**20
 """Bytes after which a part is written even if it has fewer rows: bounds the memory of a writer of long texts."""
 WRITERS = 2
-"""Parts that are encoded at a time."""
+"""Parts encoded at a time."""
 
 
 def scan(
-    directories: Path | Sequence[Path], row_type: type[Any], columns: Sequence[str], place: str | None = None
+    directories: Path | Sequence[Path], row_type: type[Any], columns: Sequence[str], row_number: str | None = None
 ) -> "pl.LazyFrame":
     """These columns of one or more artifacts, in the rows' order, lazily. Raises BadRows if a column is missing.
 
-    ``place`` names an extra column with the row's number over all artifacts, as ``fetch`` takes it.
+    ``row_number`` names an extra column with each row's number over all artifacts, as ``fetch`` takes it.
     """
     import polars as pl
 
     paths = part_files(directories)
     for path in paths:
         tables.check_columns(path, pq.read_schema(path).names, columns, row_type)
-    frame = pl.scan_parquet(paths, glob=False, extra_columns="ignore", row_index_name=place)
-    return frame.select(*columns, *([place] if place else []))
+    frame = pl.scan_parquet(paths, glob=False, extra_columns="ignore", row_index_name=row_number)
+    return frame.select(*columns, *([row_number] if row_number else []))
 
 
 def fetch(directories: Path | Sequence[Path], places: "pl.Series", columns: Sequence[str]) -> "Iterator[pl.DataFrame]":

@@ -1,4 +1,4 @@
-"""Files of an artifact, checked against its manifest before anybody reads them."""
+"""Check the files of an artifact against its manifest before anything reads them."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,13 +12,13 @@ from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import DamagedArtifact, MissingInput, StillhouseError
 
 READERS = 4
-"""Files that are fetched and checked at a time."""
+"""Files fetched and checked at a time."""
 
 
 def fetch(uri: str, scratch: Path, names: Sequence[str] | None = None, label: str = "artifact") -> Path:
-    """A fresh local directory with the files that the manifest at ``uri`` lists, or these of them; not to be written to.
+    """A fresh local directory with the files that the manifest at ``uri`` lists, or with ``names`` of them; do not write to it.
 
-    Raises MissingInput if a file is gone, DamagedArtifact if one is not what was published.
+    Raises MissingInput if a file is gone, DamagedArtifact if one differs from what was published.
     """
     manifest = manifests.load(uri, label)
     uri = store.absolute(uri)
@@ -26,7 +26,7 @@ def fetch(uri: str, scratch: Path, names: Sequence[str] | None = None, label: st
     present = set(store.store_of(uri).names(uri))
     gone = [name for name in files if manifest.stored[name] not in present]
     if gone:
-        msg = f"{label} {uri}: its manifest lists {gone[0]} ({len(gone)} such), which is gone; make the artifact again"
+        msg = f"{label} {uri}: its manifest lists {gone[0]}, which is gone (files gone: {len(gone)}); make the artifact again"
         raise MissingInput(msg)
     directory = store.fresh_directory(scratch)
     with ThreadPoolExecutor(READERS) as pool:
@@ -38,7 +38,7 @@ def fetch(uri: str, scratch: Path, names: Sequence[str] | None = None, label: st
 
 
 def fetch_parts(uri: str, parts: Mapping[str, str], scratch: Path) -> tuple[Path, dict[str, str]]:
-    """A local directory with the parts that earlier attempts left, and the stored names of those; a damaged one is left out."""
+    """A local directory with the parts that earlier attempts left, and their stored names; damaged parts are left out."""
     naming.check(parts, uri)
     directory, sound = store.fresh_directory(scratch), dict[str, str]()
     for name, stored in parts.items():
@@ -48,12 +48,12 @@ def fetch_parts(uri: str, parts: Mapping[str, str], scratch: Path) -> tuple[Path
             sound[name] = stored
             continue
         (directory / name).unlink()
-        print(f"  {uri}: {stored} of an earlier attempt is damaged, it is made again", file=sys.stderr, flush=True)
+        print(f"  {uri}: {stored} of an earlier attempt is damaged and is made again", file=sys.stderr, flush=True)
     return directory, sound
 
 
 def problems(uri: str, *, deep: bool = False) -> Iterator[tuple[str, str | None]]:
-    """Check an artifact, and with ``deep`` all that it was made of: its URI and None, or what is wrong, for each of them."""
+    """Check an artifact, and with ``deep`` its whole lineage. Yields each URI with what is wrong there, or None."""
     seen: set[str] = set()
     pending = [store.absolute(uri)]
     while pending:
@@ -75,7 +75,7 @@ def problems(uri: str, *, deep: bool = False) -> Iterator[tuple[str, str | None]
 
 
 def _fetch_checked(uri: str, name: str, file: File, target: Path) -> str | None:
-    """Fetch one file; what is wrong with it, None if nothing is. A transfer that damaged it is repeated once."""
+    """Fetch one file. Returns what is wrong with it, or None; a damaged transfer is repeated once."""
     problem = None
     for _ in range(2):
         target.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Names of files in an artifact: which of them may be joined to a directory, and the names under which parts are stored.
+"""Names of files in an artifact: which ones may be joined to a directory, and the names under which parts are stored.
 
 A part is stored as ``part-00005.{attempt}-{digest}.parquet``: the attempt that wrote it, and the first 16 hex digits of its sha256.
 So no writer can change what another one published, and a later attempt can check a part before it takes it over.
@@ -50,7 +50,7 @@ def check(names: Iterable[str], uri: str) -> None:
 
 
 def _problem(name: str) -> str | None:
-    """What is wrong with the name by itself, None if nothing is."""
+    """What is wrong with the name on its own; None if nothing."""
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
         return "with a control character"
     if "\\" in name or _DRIVE.match(name):
@@ -61,5 +61,5 @@ def _problem(name: str) -> str | None:
 
 
 def _folded(name: str) -> str:
-    """Equal for names that a disk without case or Unicode forms takes for one."""
+    """A key that is equal for names which a disk that ignores case or Unicode form would confuse."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -1,4 +1,4 @@
-"""A store that is away for a while costs that while: requests that may pass are tried again, with backoff and jitter."""
+"""Wait out outages of a store: requests that may succeed later are repeated, with backoff and jitter."""
 
 import sys
 import time
@@ -14,14 +14,14 @@ T = TypeVar("T")
 
 VARIABLE, PATIENCE_S = "STILLHOUSE_STORE_PATIENCE_S", 120.0
 FIRST_PAUSE_S = 0.1
-TOLD_AT = 4
-"""Failures in a row after which the wait is told."""
+REPORTED_AT = 4
+"""Failures in a row after which the outage is reported."""
 _limit: ContextVar[float | None] = ContextVar("limit", default=None)
 
 
 @contextmanager
 def at_most(limit_s: float) -> Iterator[None]:
-    """Inside the block, requests of this thread are tried again for at most ``limit_s`` seconds."""
+    """Inside the block, this thread's requests are repeated for at most ``limit_s`` seconds."""
     token = _limit.set(limit_s)
     try:
         yield
@@ -30,15 +30,15 @@ def at_most(limit_s: float) -> Iterator[None]:
 
 
 def patiently(uri: str, request: Callable[[], T], may_pass: Callable[[Exception], bool]) -> T:
-    """The result of ``request``, which is repeated while it raises errors that may pass, for as long as the patience lasts."""
+    """The result of ``request``, which is repeated on errors that may pass until the patience runs out."""
     limit = _limit.get()
     until = time.monotonic() + (environment.number(VARIABLE, PATIENCE_S) if limit is None else limit)
 
-    def tell(failures: int, error: Exception) -> None:
-        if failures == TOLD_AT and limit is None:  # a heartbeat need not say it too
+    def report(failures: int, error: Exception) -> None:
+        if failures == REPORTED_AT and limit is None:  # the heartbeat stays silent
             left = until - time.monotonic()
             print(f"  {uri}: the store does not answer ({error}); trying for {left:.0f} s more", file=sys.stderr, flush=True)
 
     return retried(
-        request, until_s=until, is_refusal=lambda error: not may_pass(error), on_failure=tell, first_pause_s=FIRST_PAUSE_S
+        request, until_s=until, is_refusal=lambda error: not may_pass(error), on_failure=report, first_pause_s=FIRST_PAUSE_S
     )

@@ -26,26 +26,26 @@ class VersionedRecord(BaseModel):
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> Self:
-        """The record in ``data``, the content of the file ``where``. Raises BadRows if its version or shape is another one."""
-        wanted = cls.model_fields["version"].default
+        """The record in ``data``, the content of the file ``where``. Raises BadRows if its version or shape differs."""
+        supported = cls.model_fields["version"].default
         try:
             content = from_json(data)
         except ValueError as error:
             msg = f"{where} is not JSON ({error}); make the artifact again under another version"
             raise BadRows(msg) from error
         version = content.get("version") if isinstance(content, dict) else None
-        if version != wanted:
+        if version != supported:
             msg = (
                 f"{where} has {'no record version' if version is None else f'record version {version!r}'}, this release reads "
-                f"{wanted}: another release wrote it; make the artifact again under another version"
+                f"{supported}: another release wrote it; make the artifact again under another version"
             )
             raise BadRows(msg)
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
             first = error.errors()[0]
-            place = "/".join(map(str, first["loc"]))
-            msg = f"{where} is not a valid {cls.__name__}: {place}: {first['msg']}; was it edited? make the artifact again"
+            field = "/".join(map(str, first["loc"]))
+            msg = f"{where} is not a valid {cls.__name__}: {field}: {first['msg']}; was it edited? make the artifact again"
             raise BadRows(msg) from error
 
 
@@ -53,7 +53,7 @@ Record = TypeVar("Record", bound=VersionedRecord)
 
 
 def read(record: type[Record], uri: str, name: str | None = None) -> Record:
-    """The record of an artifact; ``name`` is its path where it is not at the artifact's root, as in a shard.
+    """The record of an artifact; ``name`` is its path if that is not the artifact's root, as in a shard.
 
     Raises MissingInput if the artifact holds no such file, BadRows if another release wrote it.
     """

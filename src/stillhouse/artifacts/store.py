@@ -18,6 +18,9 @@ from stillhouse.artifacts import naming
 from stillhouse.artifacts.digests import sha256
 from stillhouse.errors import BadConfig, DamagedArtifact, StoreFailed
 
+LISTINGS = 100
+"""How often a file that was listed and is gone when it is read is looked for again."""
+
 
 class AlreadyThere(Exception):
     """A conditional write found other content than it expected: another writer was first."""
@@ -44,6 +47,9 @@ class Store(Protocol):
     def names(self, uri: str) -> list[str]:
         """The files under the directory ``uri``, as sorted relative paths; empty if there is none."""
 
+    def holds(self, uri: str) -> bool:
+        """Whether there is such a file."""
+
     def remove(self, uri: str) -> None:
         """Delete one file; nothing happens if it is not there."""
 
@@ -52,16 +58,20 @@ class Store(Protocol):
 
     def read_versioned(self, uri: str) -> tuple[bytes, int] | None:
         """What ``swap`` wrote last, and its version; None if there is nothing."""
-        while versions := self.versions(uri):
+        for _ in range(LISTINGS):
+            versions = self.versions(uri)
+            if not versions:
+                return None
             data = self.read(f"{uri}.{versions[-1]}")
             if data is not None:  # else replaced since the listing: look again
                 return data, versions[-1]
-        return None
+        msg = f"{uri}.{versions[-1]}: is listed and cannot be read; remove it, if no other process writes there"
+        raise StoreFailed(msg)
 
     def swap(self, uri: str, data: bytes, version: int | None) -> int:
         """Compare and swap: replace that version (None: write the first). Returns the new version.
 
-        Version 7 of ``claim.json`` is the file ``claim.json.7``: all that is asked of a store is that one writer alone can create
+        Version 7 of ``claim.json`` is the file ``claim.json.7``: a store need only guarantee that a single writer can create
         it. (``If-Match`` would say the same in one request, and SeaweedFS lets two writers through.) Raises AlreadyThere if another
         version is the last one.
         """
@@ -69,7 +79,7 @@ class Store(Protocol):
         self.write(f"{uri}.{number}", data, only_if_absent=True)
         versions = self.versions(uri)
         if versions[-2:] != ([number] if version is None else [number - 1, number]):
-            # This writer slept while others went on, or removed the file: it lost.
+            # Others wrote newer versions, or removed the file, while this writer slept: it lost.
             self.remove(f"{uri}.{number}")
             raise AlreadyThere(uri)
         # The one before stays: the next swap looks for it, and a reader who lists the directory meanwhile always finds one.
@@ -96,7 +106,7 @@ def absolute(uri: str) -> str:
         msg = f"{uri!r}: a URI with a control character; write file://, s3:// or a plain path"
         raise BadConfig(msg)
     if "://" not in uri:
-        return Path(os.path.abspath(Path(uri).expanduser())).as_uri()  # noqa: PTH100  # resolve() would follow links
+        return Path(os.path.abspath(os.path.expanduser(uri))).as_uri()  # noqa: PTH100, PTH111  # ~nobody is a name like others
     scheme = urlsplit(uri).scheme
     if scheme not in SCHEMES:
         msg = f"{uri}: no store for {scheme}://; use file://, s3:// or a plain path"
@@ -106,7 +116,7 @@ def absolute(uri: str) -> str:
 
 
 def _check_segments(uri: str, scheme: str) -> None:
-    """Raise BadConfig for a URI that a store would read as another one than it says."""
+    """Raise BadConfig for a URI that a store would not read as it is written."""
     for sign in "#?":
         if sign in uri:
             msg = f"{uri}: a URI with {sign!r}, which is cut off there; choose a name without it"
@@ -192,7 +202,7 @@ class FileStore(Store):
         with _translated(uri), _unfinished(target) as unfinished:
             unfinished.unlink()
             try:
-                os.link(path, unfinished)
+                os.link(path.resolve(), unfinished)  # a link's own name would be linked, not its file
             except OSError:
                 shutil.copyfile(path, unfinished)
             if not _put(unfinished, target, only_if_absent=only_if_absent) and sha256(target) != sha256(path):
@@ -213,9 +223,16 @@ class FileStore(Store):
     def names(self, uri: str) -> list[str]:
         """See Store."""
         root = local_path(uri)
+        # os.walk passes over directories that another process removes meanwhile.
+        walked = os.walk(root, onerror=_raise_unless_gone)
+        paths = (Path(directory, name) for directory, subs, files in walked for name in (*subs, *files))
         with _translated(uri):
-            files = (path for path in root.rglob("*") if path.is_file() or path.is_symlink())
-            return sorted(path.relative_to(root).as_posix() for path in files if not _HALF_WRITTEN.fullmatch(path.name))
+            names = (path for path in paths if path.is_symlink() or path.is_file())
+            return sorted(path.relative_to(root).as_posix() for path in names if not _HALF_WRITTEN.fullmatch(path.name))
+
+    def holds(self, uri: str) -> bool:
+        """See Store."""
+        return local_path(uri).is_file() or local_path(uri).is_symlink()
 
     def remove(self, uri: str) -> None:
         """See Store."""
@@ -226,22 +243,22 @@ class FileStore(Store):
         """See Store."""
         root = local_path(uri)
         with _translated(uri):
-            for path in sorted(root.rglob("*"), reverse=True):
-                if path.is_dir() and not path.is_symlink():
+            for directory, _, files in os.walk(root, topdown=False):
+                for name in filter(_HALF_WRITTEN.fullmatch, files):
+                    Path(directory, name).unlink(missing_ok=True)
+                if Path(directory) != root:
                     with suppress(OSError):  # not empty
-                        path.rmdir()
-                elif _HALF_WRITTEN.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
+                        Path(directory).rmdir()
 
 
 SCHEMES = ("file", "s3")
 _UNFINISHED = ".unfinished"
 _HALF_WRITTEN = re.compile(r"\..+\.[a-z0-9_]{8}\.unfinished")
-"""What ``_unfinished`` calls its files."""
+"""The names of the files that ``_unfinished`` makes."""
 
 
 def _put(unfinished: Path, target: Path, *, only_if_absent: bool) -> bool:
-    """Give a whole file its name, once it would survive a power cut; False if the name is taken and must not be."""
+    """Give a complete file its name, once it would survive a power cut; False if the name is taken and may not be replaced."""
     _sync(unfinished)
     if only_if_absent:
         try:
@@ -254,8 +271,14 @@ def _put(unfinished: Path, target: Path, *, only_if_absent: bool) -> bool:
     return True
 
 
+def _raise_unless_gone(error: OSError) -> None:
+    """A directory that cannot be read must not be taken for an empty one."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
 def _sync(path: Path) -> None:
-    """Have the disk write a file, or a directory's entries."""
+    """Flush a file, or a directory's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -278,7 +301,7 @@ def _unfinished(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _translated(uri: str) -> Iterator[None]:
-    """Turn what the operating system refuses into a StoreFailed that names the URI."""
+    """Turn an error of the operating system into a StoreFailed that names the URI."""
     try:
         yield
     except OSError as error:

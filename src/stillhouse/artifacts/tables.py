@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from stillhouse.errors import BadRows, MissingInput
 
 PART_ROWS, READ_ROWS = 50_000, 2048
-"""Rows of a part file, which bound a writer's memory and are scanned fast; rows that a reader holds (more are not faster)."""
+"""Most rows in a part file, to bound a writer's memory and keep scans fast; rows a reader holds at a time (more is not faster)."""
 R = TypeVar("R")
 PART_BYTES = 64 << 20
 """Text in a part file, roughly: parts of long rows have fewer rows, so that any part fits into memory."""
@@ -53,7 +53,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def parts(directory: Path) -> list[Path]:
-    """The part files of an artifact, in order, with those of shards and without dropped rows. Raises MissingInput if none."""
+    """The part files of an artifact, in order, including those of shards but no dropped rows. Raises MissingInput without any."""
     paths = sorted(path for path in directory.rglob("part-*.parquet") if "dropped" not in path.relative_to(directory).parts)
     if not paths:
         msg = f"{directory} has no part-*.parquet: not an artifact of rows; give the URI that a stage or `stillhouse import` wrote"

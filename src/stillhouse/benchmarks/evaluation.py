@@ -38,7 +38,7 @@ class Evaluation:
         return sum(lengths) / len(lengths)
 
     def stop_ratio(self, number: int) -> float:
-        """Share of the round's responses that the model ended by itself (DeepDistill, Fig. 5)."""
+        """Share of the round's responses that ended before the token limit (DeepDistill, Fig. 5)."""
         stopped = [row.finish_reason == "stop" for row in self.responses if row.round == number]
         return sum(stopped) / len(stopped)
 

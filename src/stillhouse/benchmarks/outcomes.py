@@ -28,9 +28,9 @@ class EvaluationProtocol(StageConfig):
     prompts: str
     """Digest of every word the model is told: questions, templates, and how a further round shows the last answer."""
     verifier: str
-    """What judged the answers, with its version."""
+    """The verifier that judged the answers, with its version."""
     engine: str
-    """What ran the model, with its version."""
+    """The engine that ran the model, with its version."""
 
     @property
     def id(self) -> str:
@@ -51,7 +51,7 @@ class RoundOutcome(BaseModel):
     tokens: float
     """Mean completion tokens of a response."""
     stop_ratio: float
-    """Share of responses that the model ended by itself (DeepDistill, Fig. 5)."""
+    """Share of responses that ended before the token limit (DeepDistill, Fig. 5)."""
 
 
 class BenchmarkOutcome(BaseModel):
@@ -95,7 +95,7 @@ class Score:
     tokens: float
     """Mean tokens of a response."""
     stop_ratio: float
-    """Share of responses that the model ended by itself."""
+    """Share of responses that ended before the token limit."""
     protocol: str = ""
     """The first digits of the protocol's id: scores compare where they are equal."""
 

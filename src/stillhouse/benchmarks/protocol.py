@@ -28,7 +28,7 @@ def protocol(config: ReportConfig, benchmark: str, questions: Sequence[Question]
 
 
 def _prompts(config: ReportConfig, questions: Sequence[Question]) -> str:
-    """By their words: an edited template keeps its name."""
+    """A digest of the prompts' words, since an edited template keeps its name."""
     further = [ask(config, config.model, question, 2, 0, "", lambda *_: 0).messages for question in questions[:1]]
     return content_id(*map(prompt_text, [*map(config.prompt, questions), *further]))
 

@@ -108,7 +108,7 @@ def tables() -> tuple[PublishedTable, ...]:
 
 
 def published_scores(benchmark: str, settings: Mapping[str, Any]) -> list[PublishedScore]:
-    """The published scores on a benchmark, those under our protocol first; ``settings``: ours, with the fields of ``STATED``."""
+    """The published scores on a benchmark, those under our protocol first; ``settings``: our values of the fields in ``STATED``."""
     scores = []
     for table, name, other in _measured(benchmark, settings):
         for model, by_benchmark in table.models.items():

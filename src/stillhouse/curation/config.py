@@ -1,4 +1,4 @@
-"""What the stage ``questions`` is told: sources, filters, decontamination, deduplication, labels, downsampling."""
+"""The config of the stage ``questions``: sources, filters, decontamination, deduplication, labels, downsampling."""
 
 from dataclasses import dataclass
 from pathlib import Path

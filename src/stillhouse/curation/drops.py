@@ -1,4 +1,4 @@
-"""What was read, what was dropped, and which questions match a benchmark: counts, and the rows, written as they come."""
+"""Count what was read, dropped, or matched to a benchmark, and write those rows as they come."""
 
 from collections import Counter
 from pathlib import Path

@@ -111,7 +111,7 @@ def _by_meaning(
     spool: QuestionSpool, decisions: Decisions, benchmark_index: BenchmarkIndex, semantic: SemanticDuplicates | None, model: str,
     order: npt.NDArray[np.int64],
 ) -> Iterator[Match]:  # fmt: skip
-    """Embed what stays so far; drop what a benchmark asks, then semantic duplicates. Yields the matches with benchmarks."""
+    """Embed the questions that stay so far; drop those a benchmark asks, then semantic duplicates. Yields the benchmark matches."""
     loaded, columns = embedding.load(model), spool.columns()
     entries = benchmark_index.entries
     benchmark_vectors = embedding.embed(loaded, [entry.text for entry in entries]) if entries else None
@@ -133,8 +133,8 @@ def _by_meaning(
 def _staying(spool: QuestionSpool, decisions: Decisions) -> Iterator[tuple[list[int], list[Question]]]:
     """The questions that stay so far with their rows, a batch at a time."""
     for start, table in spool.tables():
-        here = np.flatnonzero(decisions.reasons[start : start + table.num_rows] == STAY)
-        for batch in np.array_split(here, max(len(here) // embedding.BLOCK, 1)):
+        staying = np.flatnonzero(decisions.reasons[start : start + table.num_rows] == STAY)
+        for batch in np.array_split(staying, max(len(staying) // embedding.BLOCK, 1)):
             if len(batch):
                 yield (batch + start).tolist(), [Question(**values) for values in table.take(batch).to_pylist()]
 

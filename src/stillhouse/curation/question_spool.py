@@ -1,4 +1,4 @@
-"""Questions that passed the rules, spooled to disk; what deciding between them requires stays in memory: 40 bytes per question."""
+"""Questions that passed the rules, spooled to disk; the columns that decide between them stay in memory: 40 bytes each."""
 
 import hashlib
 from array import array

@@ -28,7 +28,7 @@ MAX_LINE_BYTES = 16 * 2**20
 CHUNK_BYTES = 2**16
 """Bytes read at once, and so the most that is lost if a compressed file is cut off."""
 FREE_BYTES, MAX_EXPANSION = 64 * 2**20, 500
-"""What a compressed file may expand to: so many bytes in any case, beyond them so many times its own size; text takes up to 50."""
+"""What a compressed file may expand to: this many bytes or, if more, this many times its own size; text takes up to 50."""
 BATCH_ROWS = 256
 SHOWN_CHARS = 1000
 """Characters of a bad line that its dropped row keeps."""
@@ -74,7 +74,7 @@ def local(uri: str) -> Iterator[Path]:
         yield path
         return
     directory, _, name = absolute.rpartition("/")
-    if name not in store.store_of(absolute).names(directory):
+    if not store.store_of(absolute).holds(absolute):
         msg = f"{uri}: no such file; give one file of rows"
         raise MissingInput(msg)
     with scratch_directory() as fetched:
@@ -132,7 +132,7 @@ def bounded(
 
 def lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, bytes | Bad]]:
     """The non-blank lines, by number. Raises BadRows for a compressed file that expands as no file of rows does."""
-    held: list[bytes] = []
+    pieces_so_far: list[bytes] = []
     size, number, expanded = 0, 1, 0
     with _open(path) as file:
         try:
@@ -141,14 +141,14 @@ def lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, by
                 _require_rows(path, expanded)
                 *ended, rest = chunk.split(b"\n")
                 for piece in ended:
-                    yield from _line(number, [*held, piece], size + len(piece), max_bytes)
-                    held, size, number = [], 0, number + 1
+                    yield from _line(number, [*pieces_so_far, piece], size + len(piece), max_bytes)
+                    pieces_so_far, size, number = [], 0, number + 1
                 size += len(rest)
-                held = [*held, rest] if size <= max_bytes else held[:1] or [rest[:SHOWN_CHARS]]
+                pieces_so_far = [*pieces_so_far, rest] if size <= max_bytes else pieces_so_far[:1] or [rest[:SHOWN_CHARS]]
         except OSError as error:
             yield number, Bad("bad_file", f"{error}: the rest could not be read")
             return
-    yield from _line(number, held, size, max_bytes)
+    yield from _line(number, pieces_so_far, size, max_bytes)
 
 
 def _line(number: int, pieces: list[bytes], size: int, max_bytes: int) -> Iterator[tuple[int, bytes | Bad]]:

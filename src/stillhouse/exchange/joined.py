@@ -83,7 +83,7 @@ def records(directories: Directories, splits: Collection[str] = ()) -> Iterator[
 
 
 def _examples(directories: Directories, known: Known, splits: Collection[str]) -> Iterator[Record]:
-    """One record per example: an example in several splits comes once, an example twice in one split comes twice."""
+    """One record per example: once if it is in several splits, twice if it is in one split twice."""
     wanted = {_example_hash(row) for row in _rows(directories["selected"], Selected)}
     facts: dict[int, tuple[str, float | None]] = {}
     for response in _rows(directories["responses"], Response):

@@ -7,7 +7,7 @@ from pathlib import Path
 from stillhouse.errors import BadConfig
 
 SHUTDOWN_S = 110
-"""What torchrun leaves its processes from SIGTERM to SIGKILL, to save a checkpoint: less than a pod is left."""
+"""Seconds that torchrun gives its processes between SIGTERM and SIGKILL to save a checkpoint: fewer than a pod has."""
 
 
 @dataclass(frozen=True)

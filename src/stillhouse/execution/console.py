@@ -10,7 +10,7 @@ from stillhouse.vocabulary.masking import masked, printable
 
 LAYOUT = "\n\t"
 REDRAW = ("\r", "\x1b[K")
-"""What our progress bar draws itself over with."""
+"""The control characters with which our progress bar redraws its line."""
 
 
 class PlainConsole(Console):
@@ -23,7 +23,7 @@ class PlainConsole(Console):
 
 
 class MaskedStream:
-    """A text stream that writes no secret; for standard error, no control character either, but those of the progress bar."""
+    """A text stream that writes no secret; for standard error, no control character either, except the progress bar's."""
 
     def __init__(self, stream: TextIO, *, plain: bool) -> None:
         self._stream, self._plain = stream, plain

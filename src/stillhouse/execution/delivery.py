@@ -19,9 +19,9 @@ GATHER_S = 1.0
 """How long the thread lets records gather before it sends them together."""
 BATCH_RECORDS = 1000
 SAID_AFTER_S = 5.0
-"""Seconds without an answer after which the outage is said, once."""
+"""Seconds without an answer after which the outage is reported, once."""
 LONGEST_PAUSE_S = 30.0
-"""Between tries in an outage: a server that comes back should not have to wait for the stage's end."""
+"""Seconds between tries in an outage: short, so that a returning server is noticed before the stage ends."""
 
 
 class TrackingServer(Protocol):
@@ -35,7 +35,7 @@ class TrackingServer(Protocol):
 
 
 def deliver(spool: RunSpool, server: TrackingServer, refused: list[str], *, again: bool = True) -> int:
-    """Send one batch of a spool after creating its run, if need be. Returns how many records were sent, 0 if none waits.
+    """Send one batch of a spool after creating its run, if need be. Returns the number of records sent, 0 if none was waiting.
 
     A record that the server refuses is passed over, and its reason is added to ``refused``. Raises Away or Denied; then nothing is
     lost, and the next call begins with the same record. ``again`` says that an earlier call may have created the run unnoticed.
@@ -55,7 +55,7 @@ def deliver(spool: RunSpool, server: TrackingServer, refused: list[str], *, agai
 
 
 def deliver_abandoned(server: TrackingServer, address: str, stopped: Callable[[], bool] = lambda: False) -> tuple[int, int]:
-    """Send what killed or impatient processes left on this machine. Returns how many runs are complete now and how many are not.
+    """Send what killed or impatient processes left on this machine. Returns how many runs are now complete and how many are not.
 
     A run whose process was killed is closed as KILLED, unless another try has closed it. Raises Denied.
     """
@@ -108,7 +108,7 @@ class Delivery(threading.Thread):
         self.refused: list[str] = []
         """Why the server refused single records."""
         self.denied: str | None = None
-        """Why the server refuses the run or the credentials; None while it does not."""
+        """Why the server refuses the run or the credentials; None if it does not."""
         self._spool, self._server, self._address = spool, server, address
         self._tried, self._closing, self._abandoned = threading.Event(), threading.Event(), threading.Event()
         self._complete = threading.Event()
@@ -157,5 +157,5 @@ class Delivery(threading.Thread):
         """Say once that the server is away, after it has been away for a moment."""
         if seconds >= SAID_AFTER_S and not self._said:
             self._said = True
-            what = f"MLflow at {self._address} does not answer ({shortened(one_line(error), 200)})"
-            print(f"  {what}; the stage goes on, and its numbers wait on this disk", file=sys.stderr, flush=True)
+            outage = f"MLflow at {self._address} does not answer ({shortened(one_line(error), 200)})"
+            print(f"  {outage}; the stage goes on, and its numbers wait on this disk", file=sys.stderr, flush=True)

@@ -12,10 +12,10 @@ from stillhouse.execution import processes
 from stillhouse.vocabulary.masking import masked, printable
 
 TERMINATION_LOG = Path("/dev/termination-log")
-"""Where Kubernetes looks for a container's last words."""
+"""The file where Kubernetes looks for a container's last words."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28", "PytorchStreamWriter failed writing")
-"""How libraries say that a disk is full where they raise no OSError with its number: safetensors, torch, pyarrow."""
+"""How libraries report a full disk without raising an OSError with its number: safetensors, torch, pyarrow."""
 
 
 def preempt(number: int, frame: FrameType | None) -> None:
@@ -31,7 +31,7 @@ def is_full(error: BaseException) -> bool:
 
 
 def fail(message: str, code: int = REFUSED) -> NoReturn:
-    """Leave with these last words. torchrun makes every exit code 1: there, what may pass by itself leaves none to Kubernetes."""
+    """Exit with these last words. torchrun makes every exit code 1: under it, a failure that may pass writes no termination log."""
     message = printable(masked(message))
     if (code == REFUSED or processes.count() == 1) and TERMINATION_LOG.exists():
         TERMINATION_LOG.write_text(message[:4000], encoding="utf-8")
@@ -40,7 +40,7 @@ def fail(message: str, code: int = REFUSED) -> NoReturn:
 
 
 def leave(message: str) -> NoReturn:
-    """Leave because another rank did, or all were told to: the last words are another's."""
+    """Exit because another rank failed or all were told to stop: the last words are another rank's."""
     print(f"rank {processes.rank()}: {message}", file=sys.stderr, flush=True)
     sys.stdout.flush()
-    os._exit(TRY_AGAIN)  # the libraries' own way out waits for answers of ranks that are gone
+    os._exit(TRY_AGAIN)  # the libraries' own exit handlers wait for ranks that are gone

@@ -1,4 +1,4 @@
-"""Runs on an MLflow server: created, told what a spool holds, looked up, closed. Every request is short and may be sent twice."""
+"""Create, fill, look up and close runs on an MLflow server. Every request is short and may be sent twice."""
 
 import os
 import socket
@@ -30,7 +30,7 @@ class Away(Exception):
 
 
 class Refused(Exception):
-    """The server understood the request and refuses it: it would refuse it again."""
+    """The server understood the request and refused it: it would refuse it again."""
 
 
 class Denied(Refused):
@@ -73,9 +73,9 @@ class Server:
     def status_of_artifact(self, experiment: str, uri: str, fingerprint: str) -> tuple[str, str] | None:
         """Id and status of the newest run that made the artifact, a finished one if there is one."""
         with errors_by_kind():
-            made = f"tags.`{OUTPUT_TAG}` = {_quoted(uri)} and tags.fingerprint = {_quoted(fingerprint)}"
-            found = self.client.search_runs([self._experiment_id(experiment)], made)
-        ranked = sorted(found, key=lambda run: run.info.status != "FINISHED")
+            same_output = f"tags.`{OUTPUT_TAG}` = {_quoted(uri)} and tags.fingerprint = {_quoted(fingerprint)}"
+            runs = self.client.search_runs([self._experiment_id(experiment)], same_output)
+        ranked = sorted(runs, key=lambda run: run.info.status != "FINISHED")
         return (str(ranked[0].info.run_id), str(ranked[0].info.status)) if ranked else None
 
     def _metrics(self, run_id: str, records: Sequence[Record]) -> None:
@@ -170,7 +170,7 @@ def system_sampler() -> Callable[[], dict[str, float]]:
 
 
 def owner() -> str:
-    """This process: host, process id, and when it started, so that a later process of the same id is told apart."""
+    """This process: host, process id, and when it started, so that a later process with the same id is not taken for it."""
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
@@ -204,10 +204,10 @@ def _send_inputs(client: "MlflowClient", run_id: str, record: Record, _: Path) -
 
     datasets = [
         DatasetInput(
-            Dataset(name=each["name"], digest=each["digest"], source_type="stillhouse", source=each["source"]),
-            [InputTag("mlflow.data.context", each["context"])],
+            Dataset(name=dataset["name"], digest=dataset["digest"], source_type="stillhouse", source=dataset["source"]),
+            [InputTag("mlflow.data.context", dataset["context"])],
         )
-        for each in record["datasets"]
+        for dataset in record["datasets"]
     ]
     client.log_inputs(run_id, datasets)
 
@@ -227,7 +227,7 @@ def _send_text(client: "MlflowClient", run_id: str, record: Record, _: Path) -> 
 
 
 def _send_end(client: "MlflowClient", run_id: str, record: Record, _: Path) -> None:
-    """Close the run. ``if_running`` leaves one alone that another process has closed already."""
+    """Close the run. ``if_running``: not if another process has already closed it."""
     if not record.get("if_running") or client.get_run(run_id).info.status == "RUNNING":
         client.set_terminated(run_id, record["status"], record["at"])
 

@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 POLL_S = 0.02
 LEAVE_S = 60.0
-"""How long a rank that failed waits for the others to leave the block: some may be in a collective call that nobody answers now."""
+"""How long a rank that failed waits for the others to leave the block: some may be stuck in a collective call."""
 
 
 class _Failure(NamedTuple):
     """The error of one rank, in a form that any rank can read."""
 
     kind: str
-    """Name of the class; empty for what is no StillhouseError."""
+    """Name of the class; empty if it is not a StillhouseError."""
     message: str
     rank: int
 
@@ -52,7 +52,7 @@ class _Position:
         return f"{self.block}/{next(self.calls)}"
 
     def next_block(self) -> None:
-        """Ranks may have failed at different calls: all begin to count anew."""
+        """Restart the count on every rank, since ranks may have failed at different calls."""
         self.block, self.calls = self.block + 1, itertools.count()
 
 
@@ -70,7 +70,7 @@ def rank() -> int:
 
 
 def share_of_cores() -> int:
-    """The cores of this node that are this process's to use."""
+    """The number of this node's cores that this process may use."""
     return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
@@ -85,7 +85,7 @@ def from_leader(make: Callable[[], T]) -> T:
 
 
 def gathered(value: T) -> list[T]:
-    """Every rank's value, in the order of ranks, once all have come here; all ranks."""
+    """Every rank's value, in the order of ranks, once all have called; all ranks."""
     if count() == 1:
         return [value]
     call, read_by_all = _position.next_call(), list(_position.own_keys)
@@ -99,7 +99,7 @@ def gathered(value: T) -> list[T]:
 def together() -> Iterator[None]:
     """A block that all ranks leave together, whether it ends well or not; all ranks.
 
-    Where it raises on one rank, the same error is raised on all of them, in the words of the rank that raised it. A rank that
+    If it raises on one rank, all ranks raise the same error, with that rank's message. A rank that
     failed waits for the others at most ``LEAVE_S``.
     """
     if count() == 1:
@@ -137,15 +137,15 @@ def combined(numbers: Sequence[float], device: Any, how: Literal["sum", "max"]) 
 
 @contextmanager
 def peers() -> Iterator[None]:
-    """Raise RankLost where the block fails because another rank is gone: that one's own words are the cause."""
+    """Raise RankLost if the block fails because another rank is gone, whose own message names the cause."""
     try:
         yield
     except RuntimeError as error:
         if count() == 1 or not _broken(error):
             raise
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it next, and it would only disturb the way out
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it next, and it would only disturb the exit
         why = shortened(one_line(error), 90)
-        msg = f"the other ranks are gone ({why}); one said why; checkpoints are kept, the next try goes on"
+        msg = f"the other ranks are gone ({why}); look for the one that says why; checkpoints are kept, the next try goes on"
         raise RankLost(msg) from error
 
 
@@ -204,7 +204,7 @@ def _failure(error: Exception) -> _Failure:
 
 
 def _error(failure: _Failure) -> StillhouseError:
-    """The error of another rank, as it raised it; what is no error of ours is that rank's to show with its traceback."""
+    """Another rank's error, as it was raised there; RankLost for a crash, since that rank prints the traceback."""
     kind = getattr(errors, failure.kind, None) if failure.kind else None
     if isinstance(kind, type) and issubclass(kind, StillhouseError):
         return kind(failure.message)
@@ -218,7 +218,7 @@ def _put(key: str, value: object) -> None:
 
 
 def _remove(keys: list[str]) -> None:
-    """Delete keys that all have read: the store forgets nothing by itself, and a run of weeks would fill rank 0's memory."""
+    """Delete keys that all ranks have read: the store keeps keys forever, and a run of weeks would fill rank 0's memory."""
     with peers():
         for key in keys:
             _store().delete_key(key)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PROGRESS_EVERY_S = 2.0
 TABLE = ".table.json"
-"""How the name of an artifact ends that MLflow shows as a table: {"columns": [...], "data": [[...], ...]}."""
+"""The suffix of an artifact that MLflow shows as a table: {"columns": [...], "data": [[...], ...]}."""
 _NOT_IN_NAMES = re.compile(r"[^\w./ :-]")
 """What MLflow refuses in a metric's name: models may be called anything."""
 
@@ -29,7 +29,7 @@ class Run(Protocol):
 
     @property
     def id(self) -> str | None:
-        """The run's id on the server, None where it has none yet."""
+        """The run's id on the server, None until it has one."""
 
     def progress(self, done: float, total: float, unit: str) -> None:
         """How far the stage is."""
@@ -78,7 +78,7 @@ class Tracked(Untracked):
         self._spool, self._output = spool, output
         self._progress_at = 0.0
         self.n_lost = 0
-        """Records that the disk did not take."""
+        """Records that the disk refused."""
 
     @property
     def id(self) -> str | None:  # type: ignore[override]
@@ -118,7 +118,7 @@ class Tracked(Untracked):
         self.record({"kind": "text", "name": "manifest.json", "text": masked(manifest.model_dump_json(indent=1))})
 
     def record(self, record: Record) -> None:
-        """Add a record to the spool. A disk that does not take it costs the record, not the stage."""
+        """Add a record to the spool. If the disk refuses it, the record is lost, not the stage."""
         with self._counted():
             self._spool.append(record)
 

@@ -1,9 +1,9 @@
 """MLflow: one run per executed stage, nested under the DAG run's. Tracking never stops a stage.
 
-Where ``MLFLOW_TRACKING_URI`` is not set, runs go nowhere. ``MLFLOW_RUN_ID`` names the parent run, ``MLFLOW_EXPERIMENT_NAME`` the
+If ``MLFLOW_TRACKING_URI`` is not set, runs go nowhere. ``MLFLOW_RUN_ID`` names the parent run, ``MLFLOW_EXPERIMENT_NAME`` the
 experiment (default ``stillhouse``). Everything a run says goes to a spool on disk first; a thread sends it in order. When the stage
-ends, it waits ``STILLHOUSE_TRACKING_PATIENCE_S`` for the rest; what has not arrived by then is sent by the next stage on the same
-machine or by ``stillhouse sync``. Only a server that refuses the credentials stops a stage, before it begins.
+ends, it waits ``STILLHOUSE_TRACKING_PATIENCE_S`` for the rest; the next stage on the same machine, or ``stillhouse sync``,
+sends what has not arrived by then. Only a server that refuses the credentials stops a stage, before it begins.
 """
 
 import threading
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.errors import Preempted
-from stillhouse.execution import mlflow_runs, run_spool
+from stillhouse.execution import mlflow_runs, run_spool, run_status
 from stillhouse.execution.delivery import Delivery, deliver_abandoned
 from stillhouse.execution.mlflow_models import register, require_server, set_alias, set_version_tag, tags_of
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused, refusal
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from stillhouse.artifacts.manifest import Link, Manifest
 
 __all__ = [
-    "TABLE", "Run", "Tracked", "Untracked", "make_up", "register", "require_server", "run", "set_alias", "set_version_tag", "sync",
+    "TABLE", "Run", "Tracked", "Untracked", "finish_published", "register", "require_server", "run", "set_alias", "set_version_tag",
+    "sync",
     "tags_of",
 ]  # fmt: skip
 
 EXPERIMENT = "stillhouse"
 START_S = 10.0
-"""Seconds that a stage waits for its run's id before it begins without."""
+"""Seconds that a stage waits for its run's id before it begins without one."""
 PATIENCE_S = 30.0
 """Default of ``STILLHOUSE_TRACKING_PATIENCE_S``."""
 FAILED_PATIENCE_S = 10.0
@@ -47,7 +48,7 @@ SYSTEM_METRICS_EVERY_S = 5.0
 def run(stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Sequence["Link"]], fingerprint: str) -> Iterator[Run]:
     """The MLflow run of one stage: FINISHED when the block ends, FAILED with the error as a tag when it raises.
 
-    A stage that was preempted has its run KILLED. Raises TrackingRefused before the block where the server refuses the credentials.
+    A stage that was preempted has its run KILLED. Raises TrackingRefused before the block if the server refuses the credentials.
     """
     if not environment.text("MLFLOW_TRACKING_URI"):
         yield Untracked()
@@ -63,13 +64,15 @@ def run(stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Seq
             yield tracked
 
 
-def make_up(uri: str, manifest: "Manifest", fetch: Callable[[Sequence[str]], Sequence[Path]]) -> None:
-    """Finish the run of an artifact that is published, where a server or a process went away before it was.
+def finish_published(uri: str, manifest: "Manifest", fetch: Callable[[Sequence[str]], Sequence[Path]]) -> None:
+    """Finish the run of a published artifact, if its server or process went away before the run was finished.
 
-    ``fetch`` gives local copies of files of the artifact. One request where the run is finished; nothing where no server is named
-    or it does not answer: then the next try makes up for it.
+    ``fetch`` returns local copies of the artifact's files. This makes one request if the run is already finished. It does nothing
+    if no server is named or the server does not answer; the next try does it then.
     """
     if not environment.text("MLFLOW_TRACKING_URI"):
+        return
+    if (named := manifest.provenance.mlflow_run_id) and run_status.is_finished(named):
         return
     try:
         run_id, status = _run_of(uri, manifest)
@@ -87,7 +90,7 @@ def make_up(uri: str, manifest: "Manifest", fetch: Callable[[Sequence[str]], Seq
 def sync() -> tuple[int, int]:
     """Send what earlier stages on this machine could not. Returns how many runs are complete now and how many still wait.
 
-    Raises TrackingRefused where the server refuses the credentials.
+    Raises TrackingRefused if the server refuses the credentials.
     """
     require_server("sync")
     try:
@@ -98,7 +101,7 @@ def sync() -> tuple[int, int]:
 
 @contextmanager
 def _sent(header: Record, output: str, patience_s: float, ended_at: int | None = None) -> Iterator[Tracked | None]:
-    """A run whose spool is sent while the block runs and after; None where this disk takes no spool. Raises TrackingRefused."""
+    """A run whose spool is sent while the block runs and after; None if the disk refuses the spool. Raises TrackingRefused."""
     server, address = mlflow_runs.Server(), mlflow_runs.address()
     try:
         own = RunSpool(run_spool.directory() / f"{header['execution']}.jsonl", header)
@@ -131,7 +134,7 @@ def _sent(header: Record, output: str, patience_s: float, ended_at: int | None =
 
 
 def _close(own: RunSpool, delivery: Delivery, patience_s: float) -> None:
-    """Wait for the rest, and say in a line what did not arrive."""
+    """Wait for the rest, and report in one line what did not arrive."""
     if delivery.finish(patience_s):
         own.remove()
     else:
@@ -145,7 +148,7 @@ def _close(own: RunSpool, delivery: Delivery, patience_s: float) -> None:
 
 
 def _send_abandoned(address: str) -> Callable[[], None]:
-    """Send what earlier stages left, beside the running one. Returns what stops it."""
+    """Send what earlier stages left, in the background. Returns a function that stops it."""
     stopping = threading.Event()
 
     def send() -> None:
@@ -174,7 +177,7 @@ def _end_of(error: BaseException) -> tuple[str, dict[str, str]]:
 
 
 def _header(name: str, tags: Mapping[str, str]) -> Record:
-    """What a run is, as far as the server has to know to create it; it lies below the parent run of the orchestrator, if any."""
+    """What the server needs to create a run; it is nested under the orchestrator's parent run, if there is one."""
     parent = environment.text("MLFLOW_RUN_ID")
     more = {"mlflow.source.name": "stillhouse", mlflow_runs.OWNER_TAG: mlflow_runs.owner()}
     more |= {mlflow_runs.OUTPUT_TAG: tags["uri"]} if "uri" in tags else {}
@@ -220,7 +223,7 @@ def _system_metrics(tracked: Tracked) -> Iterator[None]:
 
 
 def _run_of(uri: str, manifest: "Manifest") -> tuple[str, str | None]:
-    """Id and status of the run that made an artifact, by its manifest or, where that names none, by the run's tags."""
+    """Id and status of the run that made an artifact, by its manifest or, if that names none, by the run's tags."""
     server, run_id = mlflow_runs.Server(), manifest.provenance.mlflow_run_id
     if run_id:
         return run_id, server.status(run_id)
@@ -229,7 +232,7 @@ def _run_of(uri: str, manifest: "Manifest") -> tuple[str, str | None]:
 
 
 def _worth_a_look(manifest: "Manifest") -> list[str]:
-    """The files that a stage shows in MLflow: pages, tables, and of artifacts that are no model the JSON beside them."""
+    """The files to show in MLflow: pages, tables and, unless the artifact is a model, its JSON files."""
     is_model = any(name.endswith(".safetensors") for name in manifest.files)
     endings = (".html", TABLE) if is_model else (".html", ".json")
     return sorted(name for name in manifest.files if name.endswith(endings))

@@ -61,5 +61,5 @@ def _roles(config: GradedConfig, models: Sequence[str]) -> dict[Role, int | None
 
 def _of_shard(inputs: GradedInputs, questions: pl.DataFrame) -> pl.DataFrame:
     """The questions of this shard."""
-    held = [inputs.shard.holds(question_id) for question_id in questions["question_id"].to_list()]
-    return questions.filter(pl.Series(held, dtype=pl.Boolean))
+    in_shard = [inputs.shard.holds(question_id) for question_id in questions["question_id"].to_list()]
+    return questions.filter(pl.Series(in_shard, dtype=pl.Boolean))

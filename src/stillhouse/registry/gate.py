@@ -1,7 +1,7 @@
 """Outcomes of a candidate and of the champion -> the candidate's rank, and why.
 
-A benchmark's margin is the loss in pass@1 that still counts as no worse. The paired 95 % interval of the difference decides: wholly
-above -margin the candidate is no worse, wholly below it is worse, and across it the benchmark cannot tell.
+A benchmark's margin is the loss in pass@1 that still counts as no worse. The paired 95 % interval of the difference decides: if
+all of it lies above -margin, the candidate is no worse; if all lies below, it is worse; otherwise the benchmark cannot tell.
 """
 
 from collections.abc import Mapping
@@ -123,7 +123,7 @@ def decision_tags(decision: GateDecision) -> dict[str, str]:
 
 
 def _rounds(outcomes: Outcomes) -> list[tuple[str, int]]:
-    """Benchmark and round of all that was measured, sorted."""
+    """Every measured (benchmark, round), sorted."""
     return sorted((name, number) for name, outcome in outcomes.benchmarks.items() for number in outcome.rounds)
 
 

@@ -51,7 +51,7 @@ def collect(uris: Sequence[str]) -> Summary:
     lineage: dict[str, Manifest] = {}
     for uri in uris:
         lineage |= {link: manifest for _, _, link, manifest in manifests.lineage(uri) if manifest is not None}
-    path = sorted(lineage.items(), key=lambda item: (_stage_place(item[1]), item[1].provenance.finished))
+    path = sorted(lineage.items(), key=lambda item: (_path_position(item[1]), item[1].provenance.finished))
     pass_rates: dict[str, Mapping[str, int]] = {}
     levels: dict[str, int] = {}
     for uri, manifest in path:
@@ -70,8 +70,8 @@ def collect(uris: Sequence[str]) -> Summary:
     )
 
 
-def _stage_place(manifest: Manifest) -> int:
-    """The stage's place in the path; the last one for a stage that this release does not know."""
+def _path_position(manifest: Manifest) -> int:
+    """The stage's position in the path; the end for a stage that this release does not know."""
     return STAGE_NAMES.index(manifest.stage) if manifest.stage in STAGE_NAMES else len(STAGE_NAMES)
 
 

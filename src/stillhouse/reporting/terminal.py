@@ -18,7 +18,7 @@ from stillhouse.artifacts.scratch import scratch_directory
 def show(console: Console, uri: str, n_rows: int, *, dropped: bool = False) -> None:
     """Print an artifact's manifest in short, then its first ``n_rows`` rows, or dropped rows, as JSON lines.
 
-    Raises MissingInput where nothing is published at ``uri`` or a file that the manifest lists is gone.
+    Raises MissingInput if nothing is published at ``uri`` or a file that the manifest lists is gone.
     """
     uri = store.absolute(uri)
     manifest = manifests.load(uri)
@@ -30,12 +30,12 @@ def show(console: Console, uri: str, n_rows: int, *, dropped: bool = False) -> N
 
 def _facts(uri: str, manifest: Manifest) -> Iterator[str]:
     size = sum(file.bytes for file in manifest.files.values())
-    made = f"{manifest.provenance.finished:%Y-%m-%d %H:%M} UTC in {manifest.seconds:.1f} s"
+    when = f"{manifest.provenance.finished:%Y-%m-%d %H:%M} UTC in {manifest.seconds:.1f} s"
     yield f"{manifest.stage} {uri}"
-    yield f"  fingerprint {manifest.fingerprint} · made {made}"
+    yield f"  fingerprint {manifest.fingerprint} · made {when}"
     yield f"  rows {manifest.rows:,} · files {len(manifest.files):,} · {size:,} bytes"
     if manifest.shards:
-        yield f"  put together from {len(manifest.shards)} shards"
+        yield f"  assembled from {len(manifest.shards)} shards"
     if manifest.dropped:
         yield f"  dropped {', '.join(f'{reason} {count:,}' for reason, count in sorted(manifest.dropped.items()))}"
     for name, links in manifest.inputs.items():
@@ -52,7 +52,7 @@ def number(value: float) -> str:
 
 
 def _rows(uri: str, manifest: Manifest, *, dropped: bool) -> Iterator[dict[str, Any]]:
-    """The rows in order, file by file, so that no more is fetched than is shown."""
+    """The rows in order, file by file, so that only files whose rows are shown are fetched."""
     for name in sorted(manifest.files):
         if not Path(name).match("part-*.parquet") or ("dropped" in Path(name).parts) != dropped:
             continue

@@ -62,7 +62,7 @@ class ResponsePool:
         return tally
 
     def drops(self, *, with_summaries: bool) -> Iterator[pl.DataFrame]:
-        """The records of responses that are no candidates.
+        """The records of responses that are not candidates.
 
         One record per model for ``other_model``, ``further_round`` and, unless summaries are used, ``summary``. One record per
         question and model for ``screened_out``, and for ``no_verdict`` where the verifier failed.
@@ -133,14 +133,14 @@ def _read_rows(
     stated: StatedThresholds | None = None,
 ) -> tuple[Seen, Arrays]:  # fmt: skip
     """All keys of verdicts or screenings, and the columns of those on the teacher's responses."""
-    held = {name: VALUES[name] for name in columns if name in VALUES}
-    seen, parts = Seen(len(keys.ids)), [_empty(KEY | held)]
+    value_types = {name: VALUES[name] for name in columns if name in VALUES}
+    seen, parts = Seen(len(keys.ids)), [_empty(KEY | value_types)]
     for part in keys.read(directory, row_type, columns):
         seen.add(part)
         if stated is not None:
             stated.add("verified", part.question, part.values["threshold"])
         mine = _is_teacher(part, keys, teacher)
-        parts.append({**_key(part, mine), **{name: part.values[name][mine] for name in held}})
+        parts.append({**_key(part, mine), **{name: part.values[name][mine] for name in value_types}})
     return seen, _joined(parts)
 
 
@@ -174,7 +174,7 @@ def _joined(parts: Sequence[Arrays]) -> Arrays:
 
 
 def _refuse_unlike(sampled: Seen, seen: Seen, name: str, keys: Keys) -> None:
-    """Raise BadRows where a response is missing from the artifact with this name, or where a key stands twice."""
+    """Raise BadRows where a response is missing from the artifact with this name, or a key is duplicate."""
     if sampled.has_duplicates or seen.has_duplicates:
         msg = f"responses or {name}: duplicate key; pass each artifact, and each of its parts, once"
         raise BadRows(msg)
@@ -187,7 +187,7 @@ def _refuse_unlike(sampled: Seen, seen: Seen, name: str, keys: Keys) -> None:
 
 
 def _order(mine: Arrays, rows: Arrays) -> slice | npt.NDArray[np.int64]:
-    """The index of each response's row among ``rows``. They mostly have one order; rows in another are looked up by key."""
+    """The index of each response's row among ``rows``. Both are mostly in the same order; otherwise rows are looked up by key."""
     if all(np.array_equal(mine[name], rows[name]) for name in KEY):
         return slice(None)
     n_questions, n_samples = (max(side[name].max(initial=0) for side in (mine, rows)) + 1 for name in ("question", "sample"))

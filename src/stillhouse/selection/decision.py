@@ -24,7 +24,7 @@ from stillhouse.vocabulary.rows import Graded, Mode
 
 @dataclass(frozen=True)
 class SftCandidates:
-    """What Algorithm 1 says of the responses; a selection of questions alone has none."""
+    """What Algorithm 1 decides about the responses; a selection of questions alone has none."""
 
     pool: ResponsePool
     choices: pl.DataFrame
@@ -32,7 +32,7 @@ class SftCandidates:
     passing: pl.DataFrame
     """Passing responses to the questions it keeps: ``row`` among all responses, ``pool_index`` in the pool."""
     failing: npt.NDArray[np.bool_]
-    """Which responses of the pool are the others to these questions, (n_responses,)."""
+    """Which responses in the pool are the other ones to these questions, (n_responses,)."""
 
     def not_selected(self, chosen: Sequence[Split]) -> npt.NDArray[np.bool_]:
         """Which responses of the pool pass but are in no split, (n_responses,)."""

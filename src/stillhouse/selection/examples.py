@@ -58,7 +58,7 @@ def _summaries(chosen: pl.DataFrame, config: SelectedConfig, inputs: SelectedInp
     Raises BadRows where several summaries, or several teachers' responses, share question and sample index.
     """
     shared = ["question_id", "sample_index"]
-    summaries = frames.scan(inputs.responses, Response, Response.KEY, place="summary_row").filter(prompt_kind="summary")
+    summaries = frames.scan(inputs.responses, Response, Response.KEY, row_number="summary_row").filter(prompt_kind="summary")
     if config.summariser is not None:
         summaries = summaries.filter(model=config.summariser)
     wanted = summaries.select(*shared, "summary_row").join(chosen.lazy().select(shared), on=shared, how="semi")

@@ -1,4 +1,4 @@
-"""What every source of questions is told: one spec per kind, told apart by ``kind``."""
+"""The specs of the sources of questions: one class per kind, told apart by ``kind``."""
 
 import re
 from collections.abc import Mapping

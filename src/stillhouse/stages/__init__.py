@@ -14,7 +14,7 @@ from stillhouse.vocabulary.settings import StageConfig
 
 @dataclass(frozen=True)
 class StageEntry:
-    """The facts about one stage that others than the stage itself need."""
+    """The facts about one stage that code outside the stage needs."""
 
     name: str
     help: str
@@ -22,7 +22,7 @@ class StageEntry:
     config: str
     """``module:class`` of its Config, in a module that loads no heavy library."""
     image: str = "worker"
-    """The directory of ``images/`` that holds what the stage imports; that of vLLM holds what trains, too."""
+    """The directory of ``images/`` that holds what the stage imports; vLLM's holds what training imports too."""
     model: bool = False
     """Whether it loads a model: on a cluster it takes a GPU."""
     ranks: bool = False

@@ -2,7 +2,7 @@
 
 import json
 
-from stillhouse.errors import BadConfig, MissingInput
+from stillhouse.errors import MissingInput
 from stillhouse.execution.contract import Outputs
 from stillhouse.selection.config import SelectedConfig, SelectedInputs
 from stillhouse.vocabulary.rows import Selected
@@ -40,9 +40,6 @@ def run(config: SelectedConfig, inputs: SelectedInputs) -> Outputs:
 
 
 def _refuse_incomplete(config: SelectedConfig, inputs: SelectedInputs) -> None:
-    if inputs.shard.count > 1:
-        msg = f"selected cannot be sharded, got --shard {inputs.shard.name}: annealing ranks all questions; leave --shard out"
-        raise BadConfig(msg)
     sft_split = config.sft_split or config.anneal_split
     if sft_split and not (inputs.responses and inputs.verified):
         msg = f"selected: split {sft_split} needs --input responses=URI and verified=URI; pass them, or set the split to null"

@@ -80,13 +80,13 @@ def _has_size(path: Path, size: int) -> bool:
 
 
 def _partition() -> dict[str, int]:
-    """What decides whether a later try can load this try's checkpoints."""
+    """How this try partitions its checkpoints: a later try must do the same to load them."""
     return {"zero": zero.stage(), "processes": processes.count() if zero.stage() else 1}
 
 
 def _require_same_partition(path: Path, partition: dict[str, int]) -> None:
     if partition != _partition():
-        before, now = (f"ZeRO {each['zero']} over {each['processes']} processes" for each in (partition, _partition()))
+        before, now = (f"ZeRO {cut['zero']} over {cut['processes']} processes" for cut in (partition, _partition()))
         msg = f"{path.name} of an earlier try was made by {before}, this one has {now}; run it as before, or under another --output"
         raise BadConfig(msg)
 

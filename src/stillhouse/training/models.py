@@ -44,8 +44,8 @@ def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -
     EngineFailed if the weights cannot be loaded.
     """
     if (checkpoint is not None) != (init.kind == "checkpoint"):
-        given = "a checkpoint was given" if checkpoint else "none was given"
-        msg = f"init.kind {init.kind}: {given}; give --input checkpoint=URI exactly when init.kind is checkpoint"
+        got = "got a checkpoint" if checkpoint else "got none"
+        msg = f"init.kind {init.kind}: {got}; give --input checkpoint=URI exactly when init.kind is checkpoint"
         raise BadConfig(msg)
     model, tokenizer = _LOADERS[init.kind](init, checkpoint, texts, seed)
     attention.choose(model)

@@ -24,7 +24,7 @@ from stillhouse.verification.verifier import LoadedVerifiers
 from stillhouse.vocabulary.categories import Category
 
 READY_TIMEOUT_S = 120
-"""A worker that has not finished its imports by then never will."""
+"""Seconds after which a worker that is still importing counts as broken."""
 IN_FLIGHT_PER_WORKER = 64
 """Requests read ahead: enough to keep workers busy behind a slow one, few enough to stream."""
 
@@ -206,7 +206,7 @@ class VerifierPool:
             job.verdict, worker.job = Verdict(**message), None
 
     def _bury(self, worker: _Worker) -> None:
-        """Remove a worker that died by itself; its job gets a verdict that says so."""
+        """Remove a worker that died on its own; its job gets a verdict that says so."""
         code = self._end(worker)
         if worker.loading:
             msg = f"a verification worker ended with code {code} before it was ready; see its messages on standard error"

@@ -86,7 +86,7 @@ def _tried_twice(pool: VerifierPool, requests: Sequence[VerificationRequest]) ->
 
 
 def request_of(questions: Mapping[str, Question], response: Response) -> VerificationRequest:
-    """What to verify: the answer part, or the whole text if a response that ended by itself has no tags at all.
+    """What to verify: the answer part, or the whole text of a finished response without any tags.
 
     Raises BadRows for a response to an unknown question.
     """

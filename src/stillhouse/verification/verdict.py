@@ -1,4 +1,4 @@
-"""What a verifier is asked and what it answers."""
+"""A verifier's request and its verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

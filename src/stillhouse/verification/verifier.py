@@ -14,7 +14,7 @@ from stillhouse.vocabulary.rows import Question
 
 @dataclass(frozen=True)
 class KnownAnswer:
-    """An answer whose verdict is known in advance; ``passes`` is None if all that is known is that there will be a verdict."""
+    """An answer whose verdict is known in advance; ``passes`` is None if any verdict will do."""
 
     name: str
     answer: str
@@ -82,7 +82,7 @@ class LoadedVerifiers:
         """
         if category not in self._loaded:
             if category not in self.names:
-                msg = f"no verifier for category {category!r}, only for {', '.join(self.names)}; leave out such questions"
+                msg = f"no verifier for category {category!r}, only for {', '.join(self.names)}; leave those questions out"
                 raise BadRows(msg)
             self._loaded[category] = _load(self.names[category])
         return self._loaded[category]

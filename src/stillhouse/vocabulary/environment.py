@@ -6,12 +6,12 @@ from stillhouse.errors import BadConfig
 
 
 def text(name: str, default: str = "") -> str:
-    """The variable; ``default`` where it is unset or empty."""
+    """The variable; ``default`` if it is unset or empty."""
     return os.environ.get(name) or default
 
 
 def whole(name: str, default: int, least: int = 1) -> int:
-    """The variable as a whole number; ``default`` where it is unset or empty. Raises BadConfig below ``least`` or for no number."""
+    """The variable as a whole number; ``default`` if it is unset or empty. Raises BadConfig below ``least`` or for no number."""
     value = text(name)
     if not value:
         return default
@@ -22,7 +22,7 @@ def whole(name: str, default: int, least: int = 1) -> int:
 
 
 def switch(name: str, *, default: bool) -> bool:
-    """The variable, which is ``on`` or ``off``; ``default`` where it is unset or empty. Raises BadConfig for anything else."""
+    """The variable, which is ``on`` or ``off``; ``default`` if it is unset or empty. Raises BadConfig for anything else."""
     value = text(name)
     if value not in {"", "on", "off"}:
         msg = f"{name}={value}: not one of on, off"
@@ -31,7 +31,7 @@ def switch(name: str, *, default: bool) -> bool:
 
 
 def number(name: str, default: float) -> float:
-    """The variable as a number above 0; ``default`` where it is unset or empty. Raises BadConfig for anything else."""
+    """The variable as a number above 0; ``default`` if it is unset or empty. Raises BadConfig for anything else."""
     value = text(name)
     try:
         result = float(value or default)

@@ -30,10 +30,10 @@ SAMPLE, FEW = 1000, 100
 
 @dataclass(frozen=True)
 class Modular64(Generic[Bits]):
-    """Modular64 modulo 2**64 on ints, arrays or tensors."""
+    """Arithmetic modulo 2**64 on ints, arrays or tensors."""
 
     multiply: Callable[[Bits, int], Bits]
-    """Times an unsigned 64-bit constant."""
+    """Multiply by an unsigned 64-bit constant."""
     shift_right: Callable[[Bits, int], Bits]
     """Logical shift: zeros come in from the left."""
 

@@ -21,7 +21,7 @@ def two_artifacts(tmp_path, monkeypatch):
 
 
 def test_scan_gives_columns_and_places_over_all_artifacts(two_artifacts):
-    found = frames.scan(two_artifacts, Response, ("question_id", "round"), place="place").collect()
+    found = frames.scan(two_artifacts, Response, ("question_id", "round"), row_number="place").collect()
     assert found.columns == ["question_id", "round", "place"]
     assert found["question_id"].to_list() == [each.question_id for each in ASKED]
     assert found["place"].to_list() == list(range(7))

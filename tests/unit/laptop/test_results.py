@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from laptop import results as module
-from laptop.results import ABLATIONS, BASE, BEGIN, END, REPORTS, STEPS, House, Run, page, results
+from laptop.results import ABLATIONS, BASE, BEGIN, END, REPORTS, STEPS, Run, StageRunner, page, results
 from stillhouse.benchmarks.outcomes import Outcomes
 from stillhouse.errors import ServiceFailed
 from tests.unit.benchmarks.outcome_records import benchmark_outcome, round_outcome
@@ -98,7 +98,7 @@ def test_make_one_core_to_a_stage(machine, tmp_path, monkeypatch):
     path.chmod(0o755)
     monkeypatch.setenv("STILLHOUSE_PROGRAM", str(path))
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "7")
-    House(machine, lambda line: None).make("verified", "x", "laptop/verified")
+    StageRunner(machine, lambda line: None).make("verified", "x", "laptop/verified")
     assert machine.log("results-verified-x").read_text() == "threads 1\n"
 
 

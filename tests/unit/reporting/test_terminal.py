@@ -54,7 +54,7 @@ def test_show_nothing_there_is_missing(console, tmp_path):
 
 def test_show_file_gone_is_missing(console, artifact, tmp_path):
     next((tmp_path / "questions" / "toy" / "1").glob("part-*")).unlink()
-    with pytest.raises(MissingInput, match="part-00000.parquet .1 such., which is gone"):
+    with pytest.raises(MissingInput, match="part-00000.parquet, which is gone"):
         show(console, artifact, 1)
 
 

@@ -44,10 +44,10 @@ class Models:
         version = version or self.aliases.get(alias)
         return (version, self.versions[int(version) - 1]) if version else None
 
-    def register(self, name, checkpoint, uri, run_id, tags, description):
+    def register(self, name, checkpoint, uri, run_id, identity, tags, description):
         self.checkpoints.append(sorted(path.name for path in checkpoint.iterdir()))
         self.descriptions.append(description)
-        self.versions.append(dict(tags))
+        self.versions.append({**identity, **tags})
         return str(len(self.versions))
 
 

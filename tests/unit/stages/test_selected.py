@@ -6,8 +6,7 @@ from pydantic import ValidationError
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
-from stillhouse.errors import BadConfig, BadRows, MissingInput, NothingToDo
-from stillhouse.execution.execute import Shard
+from stillhouse.errors import BadRows, MissingInput, NothingToDo
 from stillhouse.stages import selected
 from stillhouse.vocabulary.rows import Graded, Question, Response, Screened, Selected, Verified
 
@@ -35,7 +34,7 @@ class Rows:
         ]  # fmt: skip
 
 
-def run(tmp_path, given, leave_out=(), shard=None, **config):
+def run(tmp_path, given, leave_out=(), **config):
     scratch = tmp_path / f"scratch-{len(list(tmp_path.iterdir()))}"
     scratch.mkdir()
     kinds = {"questions": Question, "responses": Response, "verified": Verified, "screened": Screened, "graded": Graded}
@@ -45,7 +44,7 @@ def run(tmp_path, given, leave_out=(), shard=None, **config):
             tables.write(scratch / "in" / name, getattr(given, name), kind)
             paths[name] = scratch / "in" / name
     responses = (paths.pop("responses"),) if "responses" in paths else ()
-    inputs = selected.Inputs(scratch=scratch, responses=responses, shard=shard or Shard(), **paths)
+    inputs = selected.Inputs(scratch=scratch, responses=responses, **paths)
     outputs = selected.run(selected.Config(**{"teacher": "teacher", **config}), inputs)
     dropped = [row for path in (scratch / "output" / "dropped").glob("*") for row in pq.read_table(path).to_pylist()]
     assert outputs.dropped.total() == sum(row["n"] for row in dropped)
@@ -336,11 +335,6 @@ def test_selected_question_of_a_category_without_verdicts_has_no_threshold(tmp_p
     given.questions = [testing.question("a", "1", source="y", original_response="ra")]
     _, (row,) = run(tmp_path, given, **CORPUS, original_splits={"base": "y"}, leave_out=["responses", "verified", "graded"])
     assert row.threshold is None
-
-
-def test_selected_shard_is_refused(tmp_path):
-    with pytest.raises(BadConfig, match="annealing ranks all questions"):
-        run(tmp_path, Rows(), shard=Shard(0, 2))
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,9 @@ def test_scratch_heads_must_divide_the_width():
 
 
 def test_load_checkpoint_and_init_must_fit(tmp_path):
-    with pytest.raises(BadConfig, match="init.kind scratch: a checkpoint was given"):
+    with pytest.raises(BadConfig, match="init.kind scratch: got a checkpoint"):
         models.load(TINY, tmp_path, (), 0)
-    with pytest.raises(BadConfig, match="init.kind checkpoint: none was given"):
+    with pytest.raises(BadConfig, match="init.kind checkpoint: got none"):
         models.load(FromCheckpoint(), None, (), 0)
 
 

@@ -27,15 +27,15 @@ def make_trainer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Mapping[str, RolloutPrompt],
-    asked: Sequence[str],
+    question_ids: Sequence[str],
     rewards: Rewards,
 ) -> OnPolicyGrpoTrainer:
     """A strictly on-policy trainer: every batch of rollouts serves one step and is thrown away.
 
-    ``asked``: the question ids of every step, one step after the other. ``STILLHOUSE_MICRO_BATCH`` bounds the rollouts in one
+    ``question_ids``: those of every step, one step after the other. ``STILLHOUSE_MICRO_BATCH`` bounds the rollouts in one
     forward pass; gradients add up to the whole batch.
     """
-    dataset = Dataset.from_list([{"question_id": key, "prompt": prompts[key].messages} for key in asked])
+    dataset = Dataset.from_list([{"question_id": key, "prompt": prompts[key].messages} for key in question_ids])
     check = LogprobCheck(pairs(prompts, tokenizer))
     arguments = _arguments(config, inputs, max(prompt.n_tokens for prompt in prompts.values()) + config.max_tokens)
     with rollout_engine.vllm_for_this_machine(config.engine):

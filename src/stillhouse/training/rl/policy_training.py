@@ -48,13 +48,13 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
         model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed)
         require_chat_template(tokenizer)
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, tokenizer)
-        asked = rollout_prompts.question_order(config, prompts, pool.times_asked)
-        trainer, rewards = _train(config, inputs, model, tokenizer, prompts, asked)
+        question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
+        trainer, rewards = _train(config, inputs, model, tokenizer, prompts, question_ids)
         loop.save(trainer, tokenizer, inputs.output)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
     n_steps = trainer.state.global_step
-    _write_records(inputs, rewards, Counter(pool.times_asked) + Counter(asked[: n_steps * config.prompts_per_step]))
+    _write_records(inputs, rewards, Counter(pool.times_asked) + Counter(question_ids[: n_steps * config.prompts_per_step]))
     sizes = {
         "n_questions": len(prompts), "n_asked_before": pool.n_asked_before, "n_solved_before": pool.n_solved_before,
         "n_steps": n_steps,
@@ -78,13 +78,13 @@ def _train(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Mapping[str, RolloutPrompt],
-    asked: Sequence[str],
+    question_ids: Sequence[str],
 ) -> tuple[OnPolicyGrpoTrainer, Rewards]:
     """Train to the end: the trainer with its weights, and the rewards with their counts."""
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
     with make_scorer(config.reward, config.verify_timeout_s) as scorer:
         rewards = Rewards(questions, scorer, levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected))
-        trainer = make_trainer(config, inputs, model, tokenizer, prompts, asked, rewards)
+        trainer = make_trainer(config, inputs, model, tokenizer, prompts, question_ids, rewards)
         if config.carry_optimizer:
             trainer.add_callback(optimizer.CarriedOptimizer(trainer, inputs.checkpoint))
         with on_policy.unverified_warnings_silenced():

@@ -49,19 +49,19 @@ class Rewards:
     ) -> list[float | None]:
         """One reward per completion of this rank. Counts and means are over the completions of all ranks."""
         texts = [completion[-1]["content"] for completion in completions]
-        asked = [self._questions[key] for key in question_id]
-        verdicts = self._scorer.score(asked, texts)
+        questions = [self._questions[key] for key in question_id]
+        verdicts = self._scorer.score(questions, texts)
         by_rank = processes.gathered((list(question_id), verdicts, texts[0]))
-        all_asked = [self._questions[key] for keys, _, _ in by_rank for key in keys]
+        all_questions = [self._questions[key] for keys, _, _ in by_rank for key in keys]
         all_verdicts = [verdict for _, rank_verdicts, _ in by_rank for verdict in rank_verdicts]
-        all_rewards = [_scaled(*pair) for pair in zip(all_verdicts, all_asked, strict=True)]
-        self._count(all_asked, all_verdicts)
-        self._keep(by_rank[0][2], all_asked[0], all_verdicts[0], all_rewards[0])
+        all_rewards = [_scaled(*pair) for pair in zip(all_verdicts, all_questions, strict=True)]
+        self._count(all_questions, all_verdicts)
+        self._keep(by_rank[0][2], all_questions[0], all_verdicts[0], all_rewards[0])
         if log_metric:  # the same numbers on every rank: TRL averages over ranks, however many rewards each has
-            for name, mean in self._means(all_asked, all_rewards).items():
+            for name, mean in self._means(all_questions, all_rewards).items():
                 log_metric(f"reward/{name}", mean)
             log_metric("verifier_failures", all_rewards.count(None) / len(all_rewards))
-        return [_scaled(*pair) for pair in zip(verdicts, asked, strict=True)]
+        return [_scaled(*pair) for pair in zip(verdicts, questions, strict=True)]
 
     def remember(self) -> dict[str, Any]:
         """The counts, for a checkpoint."""
@@ -74,18 +74,18 @@ class Rewards:
         self.outcomes.update(remembered["outcomes"])
         self.rollouts, self._calls, self._every = remembered["rollouts"], remembered["calls"], remembered["every"]
 
-    def _means(self, asked: Sequence[Question], rewards: Sequence[float | None]) -> dict[str, float]:
+    def _means(self, questions: Sequence[Question], rewards: Sequence[float | None]) -> dict[str, float]:
         """The mean reward of each category, and of each of its levels."""
         by_name: dict[str, list[float]] = defaultdict(list)
-        for question, reward in zip(asked, rewards, strict=True):
+        for question, reward in zip(questions, rewards, strict=True):
             if reward is not None:
                 by_name[question.category].append(reward)
                 if (level := self._levels.get(question.question_id)) is not None:
                     by_name[f"{question.category}/level_{level}"].append(reward)
         return {name: sum(values) / len(values) for name, values in by_name.items()}
 
-    def _count(self, asked: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
-        for question, verdict in zip(asked, verdicts, strict=True):
+    def _count(self, questions: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
+        for question, verdict in zip(questions, verdicts, strict=True):
             self.kinds[verdict.kind] += 1
             if verdict.verify_score is not None:
                 counts = self.outcomes[question.question_id]

@@ -61,8 +61,8 @@ def _require_vllm(server: str | None) -> None:
         raise EngineFailed(msg) from error
     if server and hardware() and weight_sync.directory() is None:
         msg = (
-            f"STILLHOUSE_ROLLOUT_SERVER={server}: without a GPU, weights reach it through a directory that both sides have; name "
-            "that in STILLHOUSE_ROLLOUT_WEIGHTS"
+            f"STILLHOUSE_ROLLOUT_SERVER={server}: without a GPU, weights reach it through a shared directory; name "
+            "it in STILLHOUSE_ROLLOUT_WEIGHTS"
         )
         raise EngineFailed(msg)
 

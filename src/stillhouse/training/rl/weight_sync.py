@@ -1,4 +1,4 @@
-"""Weight sync to a vLLM server through a shared directory, for machines that no NCCL connects, such as those without GPUs.
+"""Weight sync to a vLLM server through a shared directory, for machines that NCCL does not connect, for example without GPUs.
 
 TRL's own sync between GPUs is faster; it is used unless ``STILLHOUSE_ROLLOUT_WEIGHTS`` names the directory.
 """

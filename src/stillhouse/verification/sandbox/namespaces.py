@@ -17,7 +17,7 @@ INSIDE_ID = 1000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _READ_ONLY, _NO_SETUID = 1, 2
 _NEW_ROOT = "/proc"
-"""Where the new root is assembled: a directory that always exists, and of which the new root shows nothing."""
+"""Where the new root is assembled: a directory that always exists and that the new root does not show."""
 
 
 def leave() -> None:

@@ -143,9 +143,9 @@ class Sandbox:
         command = [compiler, "-O2", "-std=c++17", "-pipe", "-w", "-fmax-errors=3", "-x", "c++", "-"]
         if "clang" in compiler:
             command[5] = "-ferror-limit=3"
-        with ExitStack() as held:
+        with ExitStack() as descriptors:
             binary = os.memfd_create("program", 0)
-            held.callback(os.close, binary)
+            descriptors.callback(os.close, binary)
             outcome = self._run(["compiler"], [(b"", source)], COMPILING, command, binary)
             if outcome.ending != "finished":
                 return outcome
@@ -157,13 +157,13 @@ class Sandbox:
         arguments: Sequence[str] = (), output: int | None = None,
     ) -> Outcome:  # fmt: skip
         """One run. ``sources``: source, or its descriptor, and stdin of each process; ``output``: a descriptor for stdout."""
-        with ExitStack() as held:
+        with ExitStack() as descriptors:
             files = []
             for source, stdin in sources:
-                files.append(source if isinstance(source, int) else _file(held, source))
-                files.append(_file(held, stdin))
-                files.append(_file(held) if output is None else output)
-                files.append(_file(held))
+                files.append(source if isinstance(source, int) else _file(descriptors, source))
+                files.append(_file(descriptors, stdin))
+                files.append(_file(descriptors) if output is None else output)
+                files.append(_file(descriptors))
             request = {"roles": roles, "limits": asdict(limits), "arguments": list(arguments)}
             answer = self._ask(request, files)
             return _outcome(answer, limits, os.pread(files[-2], limits.output_bytes, 0) if output is None else b"", files)
@@ -181,7 +181,10 @@ class Sandbox:
         return answer
 
     def _receive(self) -> dict[str, Any]:
-        message = self._control.recv(1 << 16)
+        try:
+            message = self._control.recv(1 << 16)
+        except ConnectionResetError:  # killed with a request unread
+            message = b""
         if not message:
             return {"failed": f"the server ended with code {self._process.wait()}"}
         answer: dict[str, Any] = json.loads(message)
@@ -206,10 +209,10 @@ def _interpreter() -> str:
     return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
 
 
-def _file(held: ExitStack, content: bytes | None = None) -> int:
+def _file(descriptors: ExitStack, content: bytes | None = None) -> int:
     """The descriptor of a file in memory: writable if ``content`` is None, else with that content and sealed against changes."""
     descriptor = os.memfd_create("run", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    held.callback(os.close, descriptor)
+    descriptors.callback(os.close, descriptor)
     if content is not None:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(content)

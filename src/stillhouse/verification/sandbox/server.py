@@ -177,7 +177,7 @@ def _arrange(confined: Confinement, files: list[int | None]) -> None:
 
 
 def _watch(control: socket.socket, confined: Confinement, run: Limits, pid: int, started: float) -> str | None:
-    """Wait for the run's last process. Returns what cut the run short: "wall", "tmp", or None if the process ended by itself."""
+    """Wait for the run's last process. Returns what cut the run short: "wall", "tmp", or None if the process ended on its own."""
     process = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(process, select.POLLIN)
