@@ -8,7 +8,7 @@ from pathlib import Path
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import naming, store
 from stillhouse.artifacts.manifest import File
-from stillhouse.artifacts.scratch import scratch_directory
+from stillhouse.artifacts.scratch import fresh_directory, scratch_directory
 from stillhouse.errors import DamagedArtifact, MissingInput, StillhouseError
 
 READERS = 4
@@ -28,7 +28,7 @@ def fetch(uri: str, scratch: Path, names: Sequence[str] | None = None, label: st
     if gone:
         msg = f"{label} {uri}: its manifest lists {gone[0]}, which is gone (files gone: {len(gone)}); make the artifact again"
         raise MissingInput(msg)
-    directory = store.fresh_directory(scratch)
+    directory = fresh_directory(scratch)
     with ThreadPoolExecutor(READERS) as pool:
         for problem in pool.map(lambda name: _fetch_checked(uri, name, files[name], directory / name), files):
             if problem:
@@ -40,7 +40,7 @@ def fetch(uri: str, scratch: Path, names: Sequence[str] | None = None, label: st
 def fetch_parts(uri: str, parts: Mapping[str, str], scratch: Path) -> tuple[Path, dict[str, str]]:
     """A local directory with the parts that earlier attempts left, and their stored names; damaged parts are left out."""
     naming.check(parts, uri)
-    directory, sound = store.fresh_directory(scratch), dict[str, str]()
+    directory, sound = fresh_directory(scratch), dict[str, str]()
     for name, stored in parts.items():
         origin = naming.untagged(stored)
         digest = store.store_of(uri).download(uri, stored, directory / name)

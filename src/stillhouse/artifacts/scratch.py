@@ -39,6 +39,12 @@ def scratch_directory() -> Iterator[Path]:
         os.close(lock)
 
 
+def fresh_directory(scratch: Path) -> Path:
+    """A new directory below ``scratch``."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=scratch))
+
+
 def _locked(directory: Path) -> int:
     """Lock the directory's file before it has its name, so that no other process finds it without a lock."""
     handle, name = tempfile.mkstemp(dir=directory)

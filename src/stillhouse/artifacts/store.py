@@ -16,10 +16,10 @@ from urllib.parse import unquote, urlsplit
 
 from stillhouse.artifacts import naming
 from stillhouse.artifacts.digests import sha256
+from stillhouse.artifacts.scratch import fresh_directory
 from stillhouse.errors import BadConfig, DamagedArtifact, StoreFailed
 
-LISTINGS = 100
-"""How often a file that was listed and is gone when it is read is looked for again."""
+LISTINGS = 100  # looks for a file that was listed, and was gone when it was read
 
 
 class AlreadyThere(Exception):
@@ -59,8 +59,7 @@ class Store(Protocol):
     def read_versioned(self, uri: str) -> tuple[bytes, int] | None:
         """What ``swap`` wrote last, and its version; None if there is nothing."""
         for _ in range(LISTINGS):
-            versions = self.versions(uri)
-            if not versions:
+            if not (versions := self.versions(uri)):
                 return None
             data = self.read(f"{uri}.{versions[-1]}")
             if data is not None:  # else replaced since the listing: look again
@@ -117,10 +116,9 @@ def absolute(uri: str) -> str:
 
 def _check_segments(uri: str, scheme: str) -> None:
     """Raise BadConfig for a URI that a store would not read as it is written."""
-    for sign in "#?":
-        if sign in uri:
-            msg = f"{uri}: a URI with {sign!r}, which is cut off there; choose a name without it"
-            raise BadConfig(msg)
+    if sign := next((sign for sign in "#?" if sign in uri), None):
+        msg = f"{uri}: a URI with {sign!r}, which is cut off there; choose a name without it"
+        raise BadConfig(msg)
     host, _, path = uri.partition("://")[2].rstrip("/").partition("/")
     if scheme == "file" and host not in {"", "localhost"}:
         msg = f"{uri}: files of the host {host} cannot be reached; write file:///PATH, with three slashes"
@@ -153,12 +151,6 @@ def artifact_name(uri: str) -> str:
 def local_path(uri: str) -> Path:
     """The path a ``file://`` URI names."""
     return Path(unquote(urlsplit(uri).path))
-
-
-def fresh_directory(scratch: Path) -> Path:
-    """A new directory below ``scratch``."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=scratch))
 
 
 def numbered(names: Iterable[str], name: str) -> list[int]:
@@ -221,9 +213,8 @@ class FileStore(Store):
         return sha256(real)
 
     def names(self, uri: str) -> list[str]:
-        """See Store."""
+        """See Store. Directories that another process removes meanwhile are passed over."""
         root = local_path(uri)
-        # os.walk passes over directories that another process removes meanwhile.
         walked = os.walk(root, onerror=_raise_unless_gone)
         paths = (Path(directory, name) for directory, subs, files in walked for name in (*subs, *files))
         with _translated(uri):
