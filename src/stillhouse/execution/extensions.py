@@ -9,6 +9,7 @@ built-in name is dumped as it is.
 import hashlib
 import importlib
 import importlib.util
+import traceback
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -120,8 +121,12 @@ def _imported(target: str, subject: str) -> object:
     module_name, _, attribute = target.partition(":")
     try:
         value: object = importlib.import_module(module_name)
-    except ImportError as error:
-        msg = f"{subject}: cannot import {module_name} ({type(error).__name__}: {error}); install what it needs in this image"
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = "" if isinstance(error, SyntaxError) else f", at {Path(frame.filename).name} line {frame.lineno}"
+        what = f"{type(error).__name__}: {error}{where}"
+        remedy = "install what it needs in this image" if isinstance(error, ImportError) else "correct it"
+        msg = f"{subject}: cannot import {module_name} ({what}); {remedy}"
         raise BadConfig(msg) from error
     for part in attribute.split("."):
         if not hasattr(value, part):

@@ -147,7 +147,7 @@ def _problem(config_type: type[Any], error: Any) -> str:
     if error["type"] == "missing":
         return f"{where}required, got nothing"
     message = error["msg"].removeprefix("Value error, ")
-    is_named = message != error["msg"] and repr(error["input"]) in message
+    is_named = message != error["msg"] and str(error["input"]) in message
     return f"{where}{message[0].lower() + message[1:]}" + (f", got {error['input']!r}" if where and not is_named else "")
 
 

@@ -132,6 +132,16 @@ def test_load_module_that_cannot_be_imported_says_what_is_missing(installed):
         load("verifiers", "mine:x")
 
 
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [("class x: 1 / 0\n", r"ZeroDivisionError: division by zero, at mine\.py line 1\); correct it"), ("def x(:\n", "SyntaxError")],
+)
+def test_load_module_that_fails_as_it_is_imported_says_where(installed, source, says):
+    installed.module("mine", source)
+    with pytest.raises(BadConfig, match=f"verifier mine:x: cannot import mine .{says}"):
+        load("verifiers", "mine:x")
+
+
 def test_load_missing_attribute_is_told_the_nearest(installed):
     installed.module("mine", "verifier = 1\n")
     with pytest.raises(BadConfig, match=r"mine has no attribute 'verifer'; did you mean verifier\?"):
