@@ -1,7 +1,9 @@
 """Generate the reference pages when the site is built: every Config field by its attribute docstring, and the Python API."""
 
+import ast
 import dataclasses
 import inspect
+import itertools
 import re
 import textwrap
 import types
@@ -18,9 +20,12 @@ from pydantic.fields import FieldInfo
 import stillhouse
 from stillhouse import stages
 from stillhouse.execution.contract import input_names
+from stillhouse.vocabulary.rows import ROW_TYPES, Dropped
 
 LONGEST_DEFAULT = 70
 """Characters of a default that the table shows."""
+LONGEST_SIGNATURE = 80
+"""Characters of a signature on one line."""
 API_MARK = "<!-- the functions of stillhouse.__all__ -->"
 BOUNDS = {
     "ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "length ≥ {}", "max_length": "length ≤ {}",
@@ -39,9 +44,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def reference() -> str:
-    """The config of every stage, then the models nested in them, each once."""
+    """The config of every stage, then the models nested in them, each once, then the rows."""
     parts = [
-        "# Config reference\n\nGenerated from the code. `stillhouse STAGE --help` shows the same.",
+        "# Config reference\n",
+        "The fields of every stage, as `stillhouse STAGE --help` shows them, then the columns of the [rows](#rows).",
         "`--set field=value` sets one field, `--config @PROFILE/STAGE` starts from a packaged recipe.\n",
     ]
     nested: dict[str, type[BaseModel]] = {}
@@ -51,7 +57,22 @@ def reference() -> str:
         parts.append(f"## {name}\n\n`{entry.help}`\n\nInputs: {inputs}\n\n{table(config_type)}")
         nested |= {model.__name__: model for model in models(config_type) if model is not config_type}
     parts += [f"## {name}\n\n{first_line(model)}\n\n{table(model)}" for name, model in sorted(nested.items())]
+    parts.append(rows())
     return "\n\n".join(parts) + "\n"
+
+
+def rows() -> str:
+    """The columns of every row type, in path order."""
+    named: dict[str, Any] = {**ROW_TYPES, "dropped": Dropped}
+    about_all = "The columns of each artifact, as `stillhouse show` prints them and `stillhouse.read` returns them."
+    parts = [f"## Rows\n\n{about_all} [Data](data.md#rows-of-your-own) says how to write rows of your own."]
+    for name, row_type in named.items():
+        nullable = {column.name: "may be null" if column.nullable else "" for column in row_type.SCHEMA}
+        columns = [f"| `{column.name}` | {column.type} | {nullable[column.name]} |" for column in row_type.SCHEMA]
+        about = (inspect.getdoc(row_type) or "").replace("``", "`")
+        key = f"\n\nKey: {', '.join(f'`{column}`' for column in row_type.KEY)}." if row_type.KEY else ""
+        parts.append(f"### Rows of {name}\n\n{about}{key}\n\n" + "\n".join(["| column | type | |", "|---|---|---|", *columns]))
+    return "\n\n".join(parts)
 
 
 def table(model: type[BaseModel]) -> str:
@@ -126,8 +147,15 @@ def api() -> str:
 
 
 def signature(member: Any) -> str:
-    """The signature, its types without their modules."""
-    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", str(inspect.signature(member)))
+    """The signature, its types without their modules; a long one has a parameter to a line."""
+    whole = inspect.signature(member)
+    parameters = [str(parameter) for parameter in whole.parameters.values()]
+    if first := next((name for name, parameter in whole.parameters.items() if parameter.kind is parameter.KEYWORD_ONLY), ""):
+        parameters.insert(list(whole.parameters).index(first), "*")
+    text = str(whole)
+    if len(text) > LONGEST_SIGNATURE:
+        text = "(\n" + "".join(f"    {parameter},\n" for parameter in parameters) + f"){text.rpartition(')')[2]}"
+    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", text)
 
 
 def docstring(member: Any) -> str:
@@ -149,7 +177,15 @@ def docstring(member: Any) -> str:
 
 
 def attributes(member: Any) -> str:
-    """The fields of a public dataclass."""
+    """The fields of a public dataclass, with their attribute docstrings."""
     if not dataclasses.is_dataclass(member):
         return ""
-    return "\n\nFields: " + ", ".join(f"`{each.name}`" for each in dataclasses.fields(member))
+    source = textwrap.dedent(inspect.getsource(typing.cast("type", member)))
+    statements = typing.cast("ast.ClassDef", ast.parse(source).body[0]).body
+    texts = {
+        field.target.id: f": {' '.join(text.value.value.split())}".replace("``", "`")
+        for field, text in itertools.pairwise(statements)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
+    return "\n\n**Fields**\n\n" + "\n".join(f"- `{each.name}`{texts.get(each.name, '')}" for each in dataclasses.fields(member))

@@ -37,17 +37,18 @@ _HOMES = {
 }
 """Public name -> the module that defines it."""
 
+if not TYPE_CHECKING:  # type checkers would take any misspelt name for one that it answers
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        value: object = import_module("importlib.metadata").version("stillhouse")
-    elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-    else:
-        msg = f"module 'stillhouse' has no attribute {name!r}; public names: {', '.join(__all__)}"
-        raise AttributeError(msg)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            value: object = import_module("importlib.metadata").version("stillhouse")
+        elif name in _HOMES:
+            value = getattr(import_module(_HOMES[name]), name)
+        else:
+            msg = f"module 'stillhouse' has no attribute {name!r}; public names: {', '.join(__all__)}"
+            raise AttributeError(msg)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

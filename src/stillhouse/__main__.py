@@ -277,7 +277,8 @@ def main() -> None:
         exits.fail(one_line(error), error.exit_code)
     except typer.TyperException as error:
         help_command = f"stillhouse {command} --help" if command in COMMANDS else "stillhouse --help"
-        exits.fail(f"{' '.join(error.format_message().split())} See {help_command}")
+        wrong = " ".join(error.format_message().split())
+        exits.fail(f"{wrong}{'' if wrong.endswith(('.', '?')) else '.'} See {help_command}")
     except Exception as error:
         if not exits.is_full(error):
             raise

@@ -12,7 +12,7 @@
     ├── EngineFailed     a model or its engine could not be loaded or run
     ├── RankLost         another process of the same training is gone
     ├── TrackingFailed   the MLflow server could not be reached, or refused a request
-    │   └── TrackingRefused  it refuses the credentials
+    │   └── TrackingRefused  it refuses the credentials, or MLFLOW_TRACKING_URI names no server
     ├── TooManyErrors    per-row failures passed the ceiling in the config
     ├── NothingToDo      a stage would run on no rows
     └── ServiceFailed    a laptop service did not start, stop or answer
@@ -88,7 +88,7 @@ class TrackingFailed(StillhouseError):
 
 
 class TrackingRefused(TrackingFailed):
-    """The MLflow server refuses the credentials: it would refuse them again."""
+    """The MLflow server refuses the credentials, or MLFLOW_TRACKING_URI names none: trying again would not help."""
 
     exit_code = REFUSED
 

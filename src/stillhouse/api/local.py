@@ -23,7 +23,7 @@ def verify(questions: Rows, responses: Rows, **settings: Any) -> pl.DataFrame:
 
     Returns:
         One row per response, in order: its key, ``kind``, ``verify_score`` on the category's scale, ``passed`` (null if the
-        verifier itself failed), ``method`` and ``detail``.
+        verifier itself failed), ``threshold`` (what the score had to exceed), ``method`` and ``detail``.
 
     Raises:
         BadRows: A row lacks a column or has a wrong type, or a response answers an unknown question.

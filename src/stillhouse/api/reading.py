@@ -34,7 +34,7 @@ def read(uri: str | Path, *, dropped: bool = False) -> pl.DataFrame:
         dropped: Read the rows that the stage dropped, with their reasons, instead of those it passed on.
 
     Returns:
-        The rows in order, with the columns that ``docs/data.md`` describes.
+        The rows in order, with the columns that the config reference lists under Rows.
 
     Raises:
         MissingInput: Nothing is published there, or the artifact has no rows.

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse import stages
-from stillhouse.errors import BadConfig, nearest
+from stillhouse.errors import BadConfig
 from stillhouse.execution.contract import parse_shard
 from stillhouse.execution.execute import Result, execute
-from stillhouse.execution.recipes import recipes, resolve, resolve_values
+from stillhouse.execution.recipes import nearest_recipe, recipes, resolve, resolve_values
 from stillhouse.vocabulary.settings import StageConfig
 
 URIs = str | Path | Sequence[str | Path]
@@ -67,7 +67,7 @@ def load_recipe(name: str) -> StageConfig:
     name = name.removeprefix("@")
     known = recipes()
     if name not in known:
-        msg = f"no recipe {name!r}; {nearest(name, known, 'packaged recipes')}"
+        msg = f"no recipe {name!r}; {nearest_recipe(name)}"
         raise BadConfig(msg)
     return resolve(stages.config_of(known[name].stem.partition("-")[0]), [f"@{name}"])
 

@@ -1,19 +1,20 @@
-"""Who writes an output: a claim beside its files, renewed by a heartbeat; once it expires, another process may take over.
+"""Who writes an output: a claim beside its files, renewed by a heartbeat, lost to whoever takes it over once it ran out.
 
-Expiry is judged by the observer's own clock: a claim that has not changed for the length of the lease has no live owner,
+Expiry is judged by the observer's own clock: a claim whose content did not change for the lease's length has no live owner,
 whatever the owner's clock says. Only a compare-and-swap changes a claim, so two writers cannot both hold it.
 """
 
 import os
 import platform
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -21,10 +22,11 @@ from stillhouse.artifacts import naming, outages, store
 from stillhouse.artifacts.manifest import StoredModel
 from stillhouse.errors import LeaseLost, StillhouseError
 from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import one_line
 
 CLAIM = "claim.json"
-"""The file that says who owns the files of an output without a manifest."""
-VARIABLE, LEASE_S = "STILLHOUSE_LEASE_S", 60.0
+"""Says whose files lie in an output that has no manifest yet."""
+VARIABLE, LEASE_S, LONGEST_S = "STILLHOUSE_LEASE_S", 60.0, 86_400.0
 BEATS = 3
 """Renewals per lease."""
 
@@ -38,21 +40,23 @@ class Owner(StoredModel):
     pid: int
     started: datetime
     kernel: str | None = None
-    """The boot and the process namespace that ``pid`` belongs to."""
+    """The boot and the process namespace that ``pid`` is of."""
     start: str | None = None
-    """When the process started, by the kernel's clock: pids are reused."""
+    """The process's start by the kernel's clock: numbers of processes are used again."""
 
     def __str__(self) -> str:
         return f"{self.host} (process {self.pid}, since {self.started:%Y-%m-%d %H:%M:%S} UTC)"
 
     @property
     def is_gone(self) -> bool:
-        """Whether the owner ran in this boot and namespace and has ended: then nobody has to wait for its lease."""
-        return self.kernel is not None and self.kernel == _kernel() and _start(self.pid) != self.start
+        """Whether the owner ran under this very kernel, and has ended: then nobody has to wait for its lease."""
+        if self.kernel is None or self.kernel != _kernel():
+            return False
+        return _start(self.pid) != self.start and not _is_hidden(self.pid)
 
 
 class Work(StoredModel):
-    """The work whose result an output is to hold."""
+    """What is made at an output."""
 
     stage: str
     fingerprint: str
@@ -69,7 +73,7 @@ class Work(StoredModel):
 
 
 class Claim(StoredModel):
-    """Who is writing an output, which work, and which attempts own the files there."""
+    """Who makes what at an output, and which files there are whose."""
 
     work: Work
     owner: Owner
@@ -97,12 +101,12 @@ def is_claim(name: str) -> bool:
 
 
 def first_claim(work: Work, before: Claim | None) -> Claim:
-    """A new attempt's claim; it continues an earlier attempt's claim if there is one."""
+    """The claim of a new attempt, which follows the one of an earlier attempt if there was one."""
     owner = Owner(
         attempt=secrets.token_hex(4), host=platform.node(), pid=os.getpid(), started=datetime.now(UTC), kernel=_kernel(),
         start=_start(os.getpid()),
     )  # fmt: skip
-    lease_s = environment.number(VARIABLE, LEASE_S)
+    lease_s = min(environment.number(VARIABLE, LEASE_S), LONGEST_S)
     if before is None:
         return Claim(work=work, owner=owner, lease_s=lease_s, attempts=[owner.attempt])
     same = before.work.fingerprint == work.fingerprint
@@ -113,7 +117,10 @@ def first_claim(work: Work, before: Claim | None) -> Claim:
 
 
 class Lease:
-    """A claim that this process holds and renews from a background thread until it is closed or released."""
+    """A claim that this process holds, and renews from a thread of its own until it is closed or released.
+
+    As a context it is released where the block raises, so that the next attempt need not wait for it.
+    """
 
     def __init__(self, uri: str, claim: Claim, version: int) -> None:
         self.claim = claim
@@ -124,35 +131,44 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.release()
+
     def check(self) -> None:
-        """Raise LeaseLost if another process took over the output. Call it before every upload."""
+        """Raise LeaseLost if another process took the output over. To be called before every upload."""
         if self._lost:
             raise self._loss()
         if _clock() - self._renewed > self.claim.lease_s / BEATS * 2:  # this process slept, or the store was away
             self.renew()
 
     def renew(self, **changes: Any) -> None:
-        """Write the claim again, with these changes. Raises LeaseLost if this attempt no longer holds it."""
+        """Write the claim again, with these changes. Raises LeaseLost if it is not this attempt's any more."""
         with self._lock:
             if self._lost:
                 raise self._loss()
             begun = _clock()
             claim = self.claim.model_copy(update={"beat": self.claim.beat + 1, **changes})
-            claim_uri = store.join(self._uri, CLAIM)
+            place = store.join(self._uri, CLAIM)
             try:
-                self._version = store.store_of(claim_uri).swap(claim_uri, claim.model_dump_json().encode(), self._version)
+                self._version = store.store_of(place).swap(place, claim.model_dump_json().encode(), self._version)
             except store.AlreadyThere as error:
                 self._lost = True
                 raise self._loss() from error
             self.claim, self._renewed = claim, begun
 
     def note_files(self, names: Sequence[str]) -> None:
-        """Record the names of files about to be published that do not carry the attempt."""
+        """Record the names, without an attempt in them, that are about to be published."""
         if set(names) - set(self.claim.files):
             self.renew(files=sorted({*self.claim.files, *names}))
 
     def release(self) -> None:
-        """Let the next attempt begin at once. If the store does not answer now, it has to wait for the lease to expire."""
+        """Let the next attempt begin at once. A store that does not answer now makes it wait for the lease's end."""
         self.close()
         with suppress(StillhouseError), outages.at_most(1):
             self.renew(released=True)
@@ -171,7 +187,9 @@ class Lease:
             except LeaseLost:
                 return
             except StillhouseError:
-                continue  # the store is away; the next upload checks whether the claim survived
+                continue  # the store is away; the next upload finds out whether the claim outlived that
+            except Exception as error:  # noqa: BLE001 - a thread that ended would lose the lease hours before anybody sees it
+                print(f"  {self._uri}: the claim was not renewed ({one_line(error)})", file=sys.stderr, flush=True)
 
     def _loss(self) -> LeaseLost:
         return LeaseLost(
@@ -181,7 +199,7 @@ class Lease:
 
 
 def _kernel() -> str | None:
-    """The boot and the process namespace that process ids belong to; None if the system does not say."""
+    """The boot and the process namespace that process numbers are of; None if the system does not tell."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115  # not a path: pid:[4026531836]
@@ -190,7 +208,7 @@ def _kernel() -> str | None:
 
 
 def _start(pid: int) -> str | None:
-    """When a process started, in kernel ticks since boot; None if it has ended."""
+    """When the kernel says that a process started, in ticks since the boot; None if it has ended."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2].split()
     except OSError:
@@ -198,6 +216,17 @@ def _start(pid: int) -> str | None:
     return None if state in {"Z", "X"} else fields[18]
 
 
+def _is_hidden(pid: int) -> bool:
+    """Whether a process of this number lives that the system hides from other users (``hidepid``)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return _start(pid) is None
+    except (ProcessLookupError, OverflowError):
+        return False
+    return False
+
+
 def _clock() -> float:
-    """A clock in seconds that keeps running while the machine is suspended, if the system has one."""
+    """Seconds that go on while the machine is suspended, where the system has such a clock."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

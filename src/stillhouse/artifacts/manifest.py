@@ -5,8 +5,9 @@ import json
 import platform
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stillhouse.artifacts import naming, store
 from stillhouse.errors import DamagedArtifact, MissingInput, StaleOutput, StoreFailed
 from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import masked
 
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
+LONG_AGO, WRONG_BY = datetime.min.replace(tzinfo=UTC), timedelta(days=1)
+"""Before any pointer; how far a clock may be ahead before its pointers are no longer believed."""
 
 
 class StoredModel(BaseModel):
-    """Base of the models that a store keeps as JSON."""
+    """What is kept in a store as JSON. A loss that became NaN is written as a string, which is read as that number again."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="strings")
 
 
 class Link(StoredModel):
@@ -41,7 +45,7 @@ class File(StoredModel):
     rows: int | None = None
     """Rows of a Parquet file."""
     stored: str | None = None
-    """Its name in the store, if that differs: parts carry the attempt that wrote them."""
+    """Its name in the store, if that is another one: parts carry the attempt that wrote them."""
 
 
 class Provenance(StoredModel):
@@ -70,12 +74,12 @@ class Manifest(StoredModel):
     dropped: dict[str, int] = Field(default_factory=dict)
     """Rows in ``dropped/``, by reason."""
     shards: list[str] = Field(default_factory=list)
-    """The shards this output was assembled from, as ``3-of-16``; empty if one process wrote it."""
+    """The shards this output was put together from, as ``3-of-16``; empty where one process wrote it."""
     provenance: Provenance
 
     @property
     def stored(self) -> dict[str, str]:
-        """File name -> its name in the store."""
+        """The name in the store of every file, by its name."""
         return {name: file.stored or name for name, file in self.files.items()}
 
     @property
@@ -91,15 +95,15 @@ class Manifest(StoredModel):
 
 
 def provenance(started: datetime, run_id: str | None) -> Provenance:
-    """The provenance of a result of this process."""
+    """The record of this process, from what it knows of itself."""
     return Provenance(
-        commit=_commit(), image=environment.text("STILLHOUSE_IMAGE"), argv=sys.argv, started=started,
+        commit=_commit(), image=environment.text("STILLHOUSE_IMAGE"), argv=[masked(word) for word in sys.argv], started=started,
         finished=datetime.now(UTC), host=platform.node(), mlflow_run_id=run_id,
     )  # fmt: skip
 
 
 def _commit() -> str:
-    """The commit of the running code: set by the image, else from git, else ``unknown``."""
+    """The commit of the running code: set by the image, else asked of git, else unknown."""
     if commit := environment.text("STILLHOUSE_COMMIT"):
         return commit
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
@@ -139,12 +143,12 @@ def _parsed(data: bytes, uri: str) -> Manifest:
         document = json.loads(data, object_pairs_hook=_unique)
         digest = document.pop("digest", None)
         manifest = Manifest.model_validate(document)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         count = f"{error.error_count()} errors" if isinstance(error, ValidationError) else " ".join(str(error).split())[:200]
         msg = f"{uri}/{MANIFEST} is not a manifest ({count}); was it edited? make the artifact again, under another version"
         raise DamagedArtifact(msg) from error
     if digest is None:
-        msg = f"{uri}/{MANIFEST} has no digest: it was made by an earlier version; make the artifact again, under another version"
+        msg = f"{uri}/{MANIFEST} has no digest: an earlier release wrote it; make the artifact again, under another version or root"
         raise DamagedArtifact(msg)
     if digest != (expected := _digest(document)):
         msg = (
@@ -158,11 +162,11 @@ def _parsed(data: bytes, uri: str) -> Manifest:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Raises ValueError for a duplicate name."""
+    """A JSON object. Raises ValueError for a name that stands in it twice."""
     names = dict(pairs)
     if len(names) < len(pairs):
-        duplicate = next(name for name in names if sum(name == other for other, _ in pairs) > 1)
-        msg = f"duplicate name {duplicate!r}"
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        msg = f"{twice!r} stands in it twice"
         raise ValueError(msg)
     return names
 
@@ -182,7 +186,7 @@ def load(uri: str, name: str = "artifact") -> Manifest:
 
 
 def published(uri: str, fingerprint: str) -> Manifest | None:
-    """The manifest at ``uri`` if it has this fingerprint, None without a manifest. Raises StaleOutput for any other fingerprint."""
+    """The manifest at ``uri`` if it has this fingerprint, None if there is none. Raises StaleOutput for another one."""
     manifest = find(uri)
     if manifest is not None and manifest.fingerprint != fingerprint:
         msg = (
@@ -196,37 +200,38 @@ def published(uri: str, fingerprint: str) -> Manifest | None:
 def publish(uri: str, manifest: Manifest) -> None:
     """Write the manifest, last, and move the ``latest.json`` pointer beside the versions.
 
-    Raises store.AlreadyThere if another writer published first; not if only the reply to our own write was lost.
+    Raises store.AlreadyThere if another writer published first; a reply that was lost on the way is no other writer.
     """
     store.store_of(uri).write(store.join(uri, MANIFEST), serialised(manifest), only_if_absent=True)
     point(uri, manifest)
 
 
 def point(uri: str, manifest: Manifest) -> None:
-    """Point ``latest.json`` beside the versions at this one, unless it names a version that was published later.
+    """Have ``latest.json`` beside the versions name this one, unless it names one that was published later.
 
-    A shard has no versions, so no pointer. A later skip calls this again, in case the store failed before the write.
+    A shard has no versions of its own. A pointer that was not written, because the store failed just then, is made up for here.
     """
     parent = uri.rsplit("/", 1)[0]
     if parent.endswith("/shards"):
         return
-    pointer_uri = store.join(parent, LATEST)
-    if _pointed_at(pointer_uri) > manifest.provenance.finished:
+    place = store.join(parent, LATEST)
+    if _pointed_at(place) > manifest.provenance.finished:
         return
     pointer = {"uri": uri, "fingerprint": manifest.fingerprint, "published": datetime.now(UTC).isoformat()}
-    store.store_of(uri).write(pointer_uri, json.dumps(pointer).encode())
+    store.store_of(uri).write(place, json.dumps(pointer).encode())
 
 
-def _pointed_at(pointer_uri: str) -> datetime:
-    """When the pointer was written; the earliest time if there is no readable pointer."""
+def _pointed_at(place: str) -> datetime:
+    """When the pointer was written; long ago if there is none that can be read, or a wrong clock dated it in the future."""
     try:
-        return datetime.fromisoformat(json.loads(store.store_of(pointer_uri).read(pointer_uri) or b"{}")["published"])
-    except (ValueError, KeyError, TypeError):
-        return datetime.min.replace(tzinfo=UTC)
+        written = datetime.fromisoformat(json.loads(store.store_of(place).read(place) or b"{}")["published"]).astimezone(UTC)
+    except (ValueError, KeyError, TypeError, OverflowError):
+        written = LONG_AGO
+    return written if written < datetime.now(UTC) + WRONG_BY else LONG_AGO
 
 
 def latest(uri: str) -> str | None:
-    """The version published last beside ``uri``, by the pointer there; None before the first one. Raises StoreFailed."""
+    """The version published last beside ``uri``, by the pointer there; None if there is none yet. Raises StoreFailed."""
     pointer = store.join(store.absolute(uri).rsplit("/", 1)[0], LATEST)
     data = store.store_of(pointer).read(pointer)
     if data is None:
@@ -241,7 +246,7 @@ def latest(uri: str) -> str | None:
 def lineage(uri: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
     """Walk from an artifact to all it was made of, depth first: (depth, input name, URI, manifest).
 
-    A repeated artifact is yielded again but not walked again. The manifest is None if the artifact is gone from the store.
+    An artifact met before is yielded again but not walked again; None stands for one that is gone from the store.
     """
     seen: set[str] = set()
 

@@ -24,7 +24,7 @@ REFUSALS = {
     "InvalidBucketName", "InvalidRequest", "MethodNotAllowed", "NoSuchBucket", "PermanentRedirect", "SignatureDoesNotMatch",
     "401", "403",
 }  # fmt: skip
-"""Error codes that a repeated request would get again."""
+"""Error codes that the same request would meet again."""
 PASSING = {"ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown"}
 ABSENT, NOT_AS_EXPECTED = {"NoSuchKey", "404"}, {"PreconditionFailed", "412"}
 
@@ -69,27 +69,34 @@ class S3Store(Store):
         key = _bucket_and_key(uri)[1]
         return sorted(name.removeprefix(f"{key}/") for name in _keys(uri, "/"))
 
+    def holds(self, uri: str) -> bool:
+        """See Store."""
+        return _bucket_and_key(uri)[1] in _keys(uri, "")
+
     def remove(self, uri: str) -> None:
         """See Store."""
         bucket, key = _bucket_and_key(uri)
         _call(uri, lambda: _s3().delete_object(Bucket=bucket, Key=key))
 
     def tidy(self, uri: str) -> None:
-        """See Store. Here these are unfinished multipart uploads, which S3 charges for. Not every server lists them."""
-        from botocore.exceptions import ClientError
+        """See Store. Here: uploads in pieces that nobody completes, for which S3 charges. Not every server lists them.
+
+        Where it fails, the next attempt or the bucket's lifecycle rule does it.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
 
         bucket, key = _bucket_and_key(uri)
         try:
-            uploads = _s3().list_multipart_uploads(Bucket=bucket, Prefix=f"{key}/").get("Uploads", ())
-            for upload in uploads:
+            found = _s3().list_multipart_uploads(Bucket=bucket, Prefix=f"{key}/").get("Uploads", ())
+            for upload in found:
                 if upload["Key"].startswith(f"{key}/"):
                     _s3().abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-        except ClientError:
+        except (BotoCoreError, ClientError):
             return
 
 
 class _Digesting:
-    """A file that is written in order only, and digested as it is written."""
+    """A file that is written in order only, and digests what it is given."""
 
     def __init__(self, path: Path) -> None:
         self.sha256 = hashlib.sha256()
@@ -137,7 +144,7 @@ def _put(uri: str, data: bytes, condition: Mapping[str, str]) -> None:
         except ClientError as error:
             if _code(error) not in NOT_AS_EXPECTED:
                 raise
-            if _get(bucket, key) != data:  # else this PUT had succeeded, and only its reply was lost
+            if _get(bucket, key) != data:  # else this very PUT succeeded before, and only its reply was lost
                 raise AlreadyThere(uri) from error
 
     _call(uri, put)
@@ -176,8 +183,11 @@ def _complete(
     except ClientError as error:
         if _code(error) not in NOT_AS_EXPECTED | {"NoSuchUpload"}:
             raise
-        if not _holds(upload["Bucket"], upload["Key"], path):
+        if _holds(upload["Bucket"], upload["Key"], path):
+            return
+        if _code(error) in NOT_AS_EXPECTED:
             raise AlreadyThere(uri) from error
+        raise  # another attempt aborted this upload
 
 
 def _holds(bucket: str, key: str, path: Path) -> bool:
@@ -197,7 +207,7 @@ def _holds(bucket: str, key: str, path: Path) -> bool:
 
 
 def _abort(upload: Mapping[str, str]) -> None:
-    """Abort a multipart upload. If that fails, the next attempt's ``tidy`` or the bucket's lifecycle rule does it."""
+    """Give up an upload in pieces. Where that fails, the next attempt's ``tidy`` or the bucket's lifecycle rule does it."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -253,12 +263,13 @@ def _may_pass(error: Exception) -> bool:
     from boto3.exceptions import RetriesExceededError
     from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, SSLError
     from botocore.exceptions import ConnectionError as NoConnection
+    from botocore.parsers import ResponseParserError
     from urllib3.exceptions import HTTPError
 
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return _code(error) in PASSING or status in {408, 409, 429} or status >= 500
-    passing = (NoConnection, HTTPClientError, IncompleteReadError, RetriesExceededError, HTTPError)
+    passing = (NoConnection, HTTPClientError, IncompleteReadError, ResponseParserError, RetriesExceededError, HTTPError)
     return isinstance(error, passing) and not isinstance(error, SSLError)
 
 

@@ -18,6 +18,9 @@ from stillhouse.artifacts import naming
 from stillhouse.artifacts.digests import sha256
 from stillhouse.errors import BadConfig, DamagedArtifact, StoreFailed
 
+LISTINGS = 100
+"""How often a file that was listed and is gone when it is read is looked for again."""
+
 
 class AlreadyThere(Exception):
     """A conditional write found other content than it expected: another writer was first."""
@@ -44,6 +47,9 @@ class Store(Protocol):
     def names(self, uri: str) -> list[str]:
         """The files under the directory ``uri``, as sorted relative paths; empty if there is none."""
 
+    def holds(self, uri: str) -> bool:
+        """Whether there is such a file."""
+
     def remove(self, uri: str) -> None:
         """Delete one file; nothing happens if it is not there."""
 
@@ -52,11 +58,15 @@ class Store(Protocol):
 
     def read_versioned(self, uri: str) -> tuple[bytes, int] | None:
         """What ``swap`` wrote last, and its version; None if there is nothing."""
-        while versions := self.versions(uri):
+        for _ in range(LISTINGS):
+            versions = self.versions(uri)
+            if not versions:
+                return None
             data = self.read(f"{uri}.{versions[-1]}")
             if data is not None:  # else replaced since the listing: look again
                 return data, versions[-1]
-        return None
+        msg = f"{uri}.{versions[-1]}: is listed and cannot be read; remove it, if no other process writes there"
+        raise StoreFailed(msg)
 
     def swap(self, uri: str, data: bytes, version: int | None) -> int:
         """Compare and swap: replace that version (None: write the first). Returns the new version.
@@ -96,7 +106,7 @@ def absolute(uri: str) -> str:
         msg = f"{uri!r}: a URI with a control character; write file://, s3:// or a plain path"
         raise BadConfig(msg)
     if "://" not in uri:
-        return Path(os.path.abspath(Path(uri).expanduser())).as_uri()  # noqa: PTH100  # resolve() would follow links
+        return Path(os.path.abspath(os.path.expanduser(uri))).as_uri()  # noqa: PTH100, PTH111  # ~nobody is a name like others
     scheme = urlsplit(uri).scheme
     if scheme not in SCHEMES:
         msg = f"{uri}: no store for {scheme}://; use file://, s3:// or a plain path"
@@ -192,7 +202,7 @@ class FileStore(Store):
         with _translated(uri), _unfinished(target) as unfinished:
             unfinished.unlink()
             try:
-                os.link(path, unfinished)
+                os.link(path.resolve(), unfinished)  # a link's own name would be linked, not its file
             except OSError:
                 shutil.copyfile(path, unfinished)
             if not _put(unfinished, target, only_if_absent=only_if_absent) and sha256(target) != sha256(path):
@@ -213,9 +223,16 @@ class FileStore(Store):
     def names(self, uri: str) -> list[str]:
         """See Store."""
         root = local_path(uri)
+        # os.walk passes over directories that another process removes meanwhile.
+        walked = os.walk(root, onerror=_raise_unless_gone)
+        paths = (Path(directory, name) for directory, subs, files in walked for name in (*subs, *files))
         with _translated(uri):
-            files = (path for path in root.rglob("*") if path.is_file() or path.is_symlink())
-            return sorted(path.relative_to(root).as_posix() for path in files if not _HALF_WRITTEN.fullmatch(path.name))
+            names = (path for path in paths if path.is_symlink() or path.is_file())
+            return sorted(path.relative_to(root).as_posix() for path in names if not _HALF_WRITTEN.fullmatch(path.name))
+
+    def holds(self, uri: str) -> bool:
+        """See Store."""
+        return local_path(uri).is_file() or local_path(uri).is_symlink()
 
     def remove(self, uri: str) -> None:
         """See Store."""
@@ -226,12 +243,12 @@ class FileStore(Store):
         """See Store."""
         root = local_path(uri)
         with _translated(uri):
-            for path in sorted(root.rglob("*"), reverse=True):
-                if path.is_dir() and not path.is_symlink():
+            for directory, _, files in os.walk(root, topdown=False):
+                for name in filter(_HALF_WRITTEN.fullmatch, files):
+                    Path(directory, name).unlink(missing_ok=True)
+                if Path(directory) != root:
                     with suppress(OSError):  # not empty
-                        path.rmdir()
-                elif _HALF_WRITTEN.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
+                        Path(directory).rmdir()
 
 
 SCHEMES = ("file", "s3")
@@ -252,6 +269,12 @@ def _put(unfinished: Path, target: Path, *, only_if_absent: bool) -> bool:
         unfinished.rename(target)
     _sync(target.parent)
     return True
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    """A directory that cannot be read must not be taken for an empty one."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _sync(path: Path) -> None:

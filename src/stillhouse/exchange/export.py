@@ -50,8 +50,8 @@ def export(uris: Sequence[str], form: str, output: str, splits: Collection[str] 
         path = scratch / name
         count = writing.write(path, map(SCHEMAS[form].encode, tally.counted(joined.records(fetched, splits))))
         if not count:
-            of_splits = f" in split {', '.join(sorted(splits))}" if splits else ""
-            msg = f"{', '.join(uris)}: no row to export{of_splits}; nothing was written"
+            wanted = f" in split {', '.join(sorted(splits))}" if splits else ""
+            msg = f"{', '.join(uris)}: no row to export{wanted}; nothing was written"
             raise NothingToDo(msg)
         digest = sha256(path)
         (scratch / CARD).write_text(card.render(name, form, digest, path.stat().st_size, tally, uris), encoding="utf-8")
@@ -64,7 +64,7 @@ def export(uris: Sequence[str], form: str, output: str, splits: Collection[str] 
 
 
 def _upload(file: Path, directory: str) -> None:
-    """Upload one file. Raises StaleOutput if another process has just written a different one there."""
+    """Upload one file. Raises StaleOutput if another process wrote another one there just now."""
     try:
         store.store_of(directory).upload(file, store.join(directory, file.name), only_if_absent=True)
     except store.AlreadyThere as error:
@@ -72,12 +72,14 @@ def _upload(file: Path, directory: str) -> None:
 
 
 def _refuse_other(file: Path, directory: str, scratch: Path) -> None:
-    """Raise StaleOutput if the directory holds a file with this name and other content."""
-    target = store.store_of(directory)
-    if file.name in target.names(directory) and target.download(directory, file.name, scratch / "old" / file.name) != sha256(file):
+    """Raise StaleOutput if a file of this name and other content lies in the directory."""
+    there = store.store_of(directory)
+    if there.holds(store.join(directory, file.name)) and there.download(
+        directory, file.name, scratch / "old" / file.name
+    ) != sha256(file):
         raise _taken(file, directory)
 
 
 def _taken(file: Path, directory: str) -> StaleOutput:
-    uri = store.join(directory, file.name)
-    return StaleOutput(f"{uri}: another file is there; nothing was overwritten: choose another directory")
+    place = store.join(directory, file.name)
+    return StaleOutput(f"{place}: another file is there; nothing was overwritten: choose another directory")

@@ -74,7 +74,7 @@ def local(uri: str) -> Iterator[Path]:
         yield path
         return
     directory, _, name = absolute.rpartition("/")
-    if name not in store.store_of(absolute).names(directory):
+    if not store.store_of(absolute).holds(absolute):
         msg = f"{uri}: no such file; give one file of rows"
         raise MissingInput(msg)
     with scratch_directory() as fetched:

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,25 +16,28 @@ from stillhouse.artifacts.lease import Lease, Work
 from stillhouse.artifacts.manifest import Link, Manifest
 from stillhouse.artifacts.publishing import Publisher
 from stillhouse.artifacts.scratch import scratch_directory
-from stillhouse.errors import BadConfig, LeaseLost, MissingInput
+from stillhouse.errors import BadConfig, DamagedArtifact, LeaseLost, MissingInput
 from stillhouse.execution import processes, tracking
 from stillhouse.execution.contract import Outputs, Stage, StageInputs, input_names
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.shards import Shard
+from stillhouse.vocabulary.stage_names import STAGE_NAMES
 
 REUSED = "previous"
-"""The input whose rows are reused instead of made again. It changes no row, so it never enters a fingerprint."""
+"""The input whose rows are taken over instead of made again. It changes no row, so it never enters a fingerprint."""
 LAST = "latest"
 """As the URI of ``previous``: the version published last."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What ``execute`` did: the manifest, and whether it was there before."""
+    """What a run of a stage made, or found already made."""
 
     manifest: Manifest
+    """The published artifact: ``rows``, ``dropped`` by reason, ``metrics``, ``fingerprint``, ``config``, ``inputs``, ``files``."""
     skipped: bool
+    """Whether the output was already there, so that nothing was run."""
 
 
 def execute(
@@ -46,12 +49,12 @@ def execute(
     resume: bool = False,
     ranks: bool = False,
 ) -> Result:
-    """Make the stage's output, unless it is already published.
+    """Make the stage's output, unless it is there.
 
     ``inputs`` maps an input's name to its artifact's URI, or several; ``latest`` as the URI of ``previous`` is the version
     published last beside the output, if there is another one. ``output`` is ``{root}/{stage}/{name}/{version}``: absent, empty, or
     left by earlier attempts. While another process writes there, this one waits. A second call with the same config and inputs
-    returns the manifest without running anything. With ``resume`` an earlier attempt must have left something to resume.
+    returns the manifest without running anything. With ``resume`` an earlier attempt must have left something to go on from.
     ``ranks``: the stage may run as several processes.
 
     Raises BadConfig if files of others lie at the output, MissingInput if an input has no manifest or there is nothing to resume,
@@ -78,7 +81,7 @@ def execute(
 
 
 def _work(stage: Stage, config: StageConfig, links: Mapping[str, Sequence[Link]]) -> Work:
-    """The work to do, with its fingerprint."""
+    """What is to be made, and its fingerprint."""
     settings = config.model_dump(mode="json")
     made_of = {name: [link.fingerprint for link in uris] for name, uris in sorted(links.items()) if uris and name != REUSED}
     fingerprint = manifests.fingerprint(_word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)
@@ -86,13 +89,13 @@ def _work(stage: Stage, config: StageConfig, links: Mapping[str, Sequence[Link]]
 
 
 def _published(uri: str, fingerprint: str) -> Manifest | None:
-    """The result at a URI, completing what a process that died after its manifest left undone; None without one; all ranks."""
+    """The result at a URI, with what a process that died after its manifest left undone; None if there is none; all ranks."""
 
     def completed() -> Manifest | None:
         manifest = manifests.published(uri, fingerprint)
         if manifest is not None:
             publishing.complete(uri, manifest)
-            _finish_tracking(uri, manifest)
+            _finish_run(uri, manifest)
         return manifest
 
     return processes.from_first(completed)
@@ -103,22 +106,24 @@ def _make(
 ) -> Result:  # fmt: skip
     """Claim the output or one of its shards, run the stage and publish what it made.
 
-    If another process publishes the same work first, this returns its result.
+    Where another process publishes the same work first, its result is this one's too.
     """
     target = shard.of(output)
     leases: list[Lease] = []  # rank 0 has one; it stays in its process
 
-    def claim() -> tuple[str, dict[str, str]] | None:
-        lease = claiming.take(target, work, resume=resume)
-        if lease is None:
-            return None
-        leases.append(lease)
-        return lease.claim.owner.attempt, claiming.parts(lease.claim, store.store_of(target).names(target))
+    with ExitStack() as held:
 
-    claimed = processes.from_first(claim)
-    if claimed is None:
-        return Result(manifests.load(target), skipped=True)
-    with publishing.publisher(target, *claimed, leases[0] if leases else None) as publisher:
+        def claim() -> tuple[str, dict[str, str]] | None:
+            lease = claiming.take(target, work, resume=resume)
+            if lease is None:
+                return None
+            leases.append(held.enter_context(lease))
+            return lease.claim.owner.attempt, claiming.parts(lease.claim, store.store_of(target).names(target))
+
+        claimed = processes.from_first(claim)
+        if claimed is None:
+            return Result(manifests.load(target), skipped=True)
+        publisher = Publisher(target, *claimed, leases[0] if leases else None)
         try:
             return Result(_run(stage, config, links, work, output, shard, resume, publisher), skipped=False)
         except LeaseLost as error:
@@ -136,50 +141,50 @@ def _run(
 ) -> Manifest:  # fmt: skip
     """Run the stage and publish what it made.
 
-    Each rank runs it in its own scratch directory, on files that the first rank of its node fetched. Once all have run, rank 0's
-    output is published; the other ranks publish only parts, such as their share of a checkpoint.
+    Each of several ranks runs it in a scratch directory of its own, on files that the first rank of its node fetched. What rank 0
+    made is published, once all have run; the others publish parts alone, such as their share of a checkpoint.
     """
     identity = {
         "stage": work.stage, "version": output.rsplit("/", 1)[-1], "fingerprint": work.fingerprint, "config": work.config,
         "inputs": links,
     }  # fmt: skip
-    with (
-        scratch_directory() as scratch,
-        _tracked(work.stage, publisher.uri, work.config, links, work.fingerprint) as run,
-    ):
-        if run:
-            run.claimed()
-        started = datetime.now(UTC)
-        finished, fetched = processes.from_leader(lambda: _fetch_all(links, publisher, scratch))
-        output_directory = scratch / "output"
-        output_directory.mkdir()
-        inputs = stage.Inputs(
-            scratch=scratch, finished=finished, resume=resume, shard=shard,
-            uris={name: [link.uri for link in uris] for name, uris in links.items()},
-            publish_part=lambda path: publisher.publish_part(output_directory, path),
-            retract_part=lambda path: publisher.retract(output_directory, path), **_arguments(stage, fetched),
-            **_reporting(run),
-        )  # fmt: skip
-        with processes.together():  # if one rank fails, nothing is published and all raise the same error
+    with ExitStack() as held:
+        with processes.together():  # where one rank failed, nothing is published and all say the same
+            scratch = held.enter_context(scratch_directory())
+            run = held.enter_context(_tracked(work.stage, publisher.uri, work.config, links, work.fingerprint))
+            if run:
+                run.claimed()
+            started = datetime.now(UTC)
+            finished, fetched = processes.from_leader(lambda: _fetch_all(links, publisher, scratch))
+            processes.gathered(None)  # no rank begins before all have their files
+            made = scratch / "output"
+            made.mkdir()
+            inputs = stage.Inputs(
+                scratch=scratch, finished=finished, resume=resume, shard=shard,
+                uris={name: [link.uri for link in uris] for name, uris in links.items()},
+                publish_part=lambda path: publisher.publish_part(made, path),
+                retract_part=lambda path: publisher.retract(made, path), **_arguments(stage, fetched),
+                **_told(run),
+            )  # fmt: skip
             outputs = stage.run(config, inputs)
-        return processes.from_first(lambda: _publish(identity, output_directory, publisher, outputs, started, run))
+        return processes.from_first(lambda: _publish(identity, made, publisher, outputs, started, run))
 
 
 def _publish(
-    identity: Mapping[str, Any], output: Path, publisher: Publisher, outputs: Outputs, started: datetime, run: tracking.Run | None
+    identity: Mapping[str, Any], made: Path, publisher: Publisher, outputs: Outputs, started: datetime, run: tracking.Run | None
 ) -> Manifest:
-    """Upload the stage's output, its manifest last."""
-    manifest = Manifest(
-        **identity, files=publisher.upload_all(output), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
+    """Upload what the stage made, its manifest last."""
+    done = Manifest(
+        **identity, files=publisher.upload_all(made), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
         provenance=manifests.provenance(started, run.id if run else None),
     )  # fmt: skip
-    publisher.publish(manifest)
+    publisher.publish(done)
     if run:
-        run.finish(manifest, [output / name for name in outputs.artifacts])
-    return manifest
+        run.finish(done, [made / name for name in outputs.artifacts])
+    return done
 
 
-def _finish_tracking(uri: str, manifest: Manifest) -> None:
+def _finish_run(uri: str, manifest: Manifest) -> None:
     """Finish the tracked run of a published artifact, if it is not finished."""
     with scratch_directory() as scratch:
 
@@ -190,14 +195,14 @@ def _finish_tracking(uri: str, manifest: Manifest) -> None:
         tracking.finish_published(uri, manifest, fetched)
 
 
-def _reporting(run: tracking.Run | None) -> dict[str, Any]:
+def _told(run: tracking.Run | None) -> dict[str, Any]:
     return {"progress": run.progress, "log": run.log, "run_id": run.id} if run else {}
 
 
 def _tracked(
     name: str, target: str, settings: dict[str, Any], links: dict[str, list[Link]], fingerprint: str
 ) -> AbstractContextManager[tracking.Run | None]:
-    """The run of this execution; rank 0 has it, the other ranks None."""
+    """The run of this execution; rank 0 has it for all, the others None."""
     return tracking.run(name, target, settings, links, fingerprint) if processes.rank() == 0 else nullcontext()
 
 
@@ -218,9 +223,16 @@ def _with_latest(inputs: Mapping[str, Sequence[str]], output: str) -> dict[str, 
         return dict(inputs)
     latest = manifests.latest(output)
     others = {name: uris for name, uris in inputs.items() if name != REUSED}
-    # A version that was removed since then saves no work, but is no reason to fail.
-    usable = latest is not None and latest != output and manifests.find(latest) is not None
-    return others | ({REUSED: [str(latest)]} if usable else {})
+    return others | ({REUSED: [latest]} if latest is not None and latest != output and _is_usable(latest) else {})
+
+
+def _is_usable(latest: str) -> bool:
+    """Whether there is work to spare: a version that was removed, damaged or made by an earlier release is no reason to fail."""
+    try:
+        return manifests.find(latest) is not None
+    except DamagedArtifact as error:
+        print(f"  {REUSED}={LAST} is left out: {one_line(error)}", file=sys.stderr, flush=True)
+        return False
 
 
 def _links(stage: Stage, inputs: Mapping[str, Sequence[str]]) -> dict[str, list[Link]]:
@@ -250,7 +262,12 @@ def _word(stage: Stage) -> str:
 
 
 def _link(name: str, uri: str) -> Link:
-    return Link(uri=uri, fingerprint=manifests.load(uri, f"input {name}").fingerprint)
+    """The input's fingerprint. Raises MissingInput if the input is named after another stage than the one that made it."""
+    manifest = manifests.load(uri, f"input {name}")
+    if name in STAGE_NAMES and manifest.stage in STAGE_NAMES and manifest.stage != name:
+        msg = f"--input {name}={uri}: got a {manifest.stage} artifact; give the URI of a {name} artifact"
+        raise MissingInput(msg)
+    return Link(uri=uri, fingerprint=manifest.fingerprint)
 
 
 def fetch(name: str, link: Link, scratch: Path) -> Path:

@@ -1,17 +1,18 @@
-"""MLflow's registry of models: versions, aliases, tags. An unreachable server is asked again for a while; then it is an error."""
+"""MLflow's registry of models: versions, aliases, tags. What cannot be reached is asked again for a while, then an error."""
 
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from stillhouse.errors import TrackingFailed
+from stillhouse.errors import TrackingFailed, TrackingRefused
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused, address, client, errors_by_kind, refusal
 from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.patience import retried
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 T = TypeVar("T")
 
@@ -19,27 +20,32 @@ PATIENCE_S = 30.0
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
-def register(name: str, checkpoint: Path, uri: str, run_id: str | None, tags: Mapping[str, str], description: str = "") -> str:
+def register(
+    name: str, checkpoint: Path, uri: str, run_id: str | None, identity: Mapping[str, str], tags: Mapping[str, str],
+    description: str = "",
+) -> str:  # fmt: skip
     """Register a checkpoint as a new version of the model ``name``. Returns the version.
 
-    A version that already has these tags is returned: an earlier try registered it and ended before it could record that. On S3
-    the version points at the artifact itself; a server accepts local files only through the run that logged them, so then the
-    checkpoint is logged to the run first. Raises TrackingFailed, or TrackingRefused if the server refuses the credentials.
+    A version with the tags of ``identity`` is not made again: an earlier try registered it and was ended before it could say so.
+    It gets the other ``tags`` and the description, which may have changed since: another champion was there. On S3 the version
+    points at the artifact itself; a server accepts local files only through the run that logged them, so there the checkpoint is
+    logged to the run first. Raises TrackingFailed, or TrackingRefused where the server refuses the credentials.
     """
     local = uri.startswith("file://")
     if local and run_id is None:
-        msg = f"{name}: MLflow at {address()} did not create the run that the checkpoint is logged to; run the stage again"
+        msg = f"{name}: MLflow at {address()} has not created this stage's run, to log the checkpoint to; run the stage again"
         raise TrackingFailed(msg)
 
     def once(mlflow: "MlflowClient") -> str:
         _create_model(mlflow, name)
         for version in mlflow.search_model_versions(f"name='{name}'"):
-            if tags and dict(version.tags).items() >= dict(tags).items():
+            if identity and dict(version.tags).items() >= dict(identity).items():
+                _retell(mlflow, name, version, tags, description)
                 return str(version.version)
         if local:
             mlflow.log_artifacts(str(run_id), str(checkpoint), "checkpoint")
         source = f"runs:/{run_id}/checkpoint" if local else uri
-        created = mlflow.create_model_version(name, source, run_id, tags=dict(tags), description=description or None)
+        created = mlflow.create_model_version(name, source, run_id, tags={**identity, **tags}, description=description or None)
         return str(created.version)
 
     return _answered(once)
@@ -71,11 +77,20 @@ def tags_of(name: str, alias: str, version: str = "") -> tuple[str, dict[str, st
     return _answered(once)
 
 
-def require_server(feature: str) -> None:
-    """Raise TrackingFailed if no MLflow server is named."""
+def require_server(what: str) -> None:
+    """Raise TrackingRefused where no MLflow server is named."""
     if not environment.text("MLFLOW_TRACKING_URI"):
-        msg = f"{feature} needs an MLflow server, and MLFLOW_TRACKING_URI is not set; `make up` starts one and prints its URL"
-        raise TrackingFailed(msg)
+        msg = f"{what} needs an MLflow server, and MLFLOW_TRACKING_URI is not set; `make up` starts one and prints its URL"
+        raise TrackingRefused(msg)
+
+
+def _retell(mlflow: "MlflowClient", name: str, version: "ModelVersion", tags: Mapping[str, str], description: str) -> None:
+    """Have a version that an earlier try registered say what this one decided."""
+    for key, value in tags.items():
+        if version.tags.get(key) != value:
+            mlflow.set_model_version_tag(name, version.version, key, value)
+    if description and version.description != description:
+        mlflow.update_model_version(name, version.version, description)
 
 
 def _create_model(mlflow: "MlflowClient", name: str) -> None:

@@ -103,13 +103,18 @@ class Server:
 
 
 def client() -> "MlflowClient":
-    """A client without retries of its own: callers try again by kind."""
+    """A client without retries of its own: callers try again by kind. Raises TrackingRefused if the server's URI is none."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REQUEST_S))
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # the URL may hold a password
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
-    return MlflowClient()
+    try:
+        return MlflowClient()
+    except MlflowException as error:
+        msg = f"MLFLOW_TRACKING_URI is {address()!r}, which is not the URI of an MLflow server; write http://HOST:PORT"
+        raise TrackingRefused(msg) from error
 
 
 def address() -> str:

@@ -1,5 +1,6 @@
 """Recipes and flags -> a stage's Config, with errors that say which field, what was got and what to do."""
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -47,7 +48,7 @@ def resolve_values(config_type: type[C], values: Mapping[str, Any], source: str 
     try:
         return config_type.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_problem(config_type, detail) for detail in error.errors(include_url=False))
+        problems = "; ".join(_problem(config_type, detail) for detail in _causes(error))
         msg = f"{source}: {problems}"
         raise BadConfig(msg) from error
 
@@ -58,7 +59,8 @@ def _read(layer: str) -> dict[str, Any]:
         try:
             value = json.loads(layer)
         except json.JSONDecodeError as error:
-            msg = f"--config {layer!r}: neither JSON ({error.msg} at character {error.pos}) nor @RECIPE nor @FILE"
+            form = f"write @{layer}" if layer in recipes() or Path(layer).is_file() else "write @RECIPE, @FILE.yaml or JSON"
+            msg = f"--config {layer!r}: not JSON ({error.msg} at character {error.pos}); {form}"
             raise BadConfig(msg) from error
     else:
         value = _yaml(_text(_recipe_path(layer[1:]), layer), layer)
@@ -77,9 +79,22 @@ def _recipe_path(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    hint = nearest(f"@{name}", (f"@{recipe}" for recipe in known), "packaged recipes")
-    msg = f"@{name}: no such recipe and no such file; {hint}"
+    msg = f"@{name}: no such recipe and no such file; {nearest_recipe(name, '@')}"
     raise BadConfig(msg)
+
+
+def nearest_recipe(name: str, mark: str = "") -> str:
+    """What a mistyped recipe was meant to be, or the recipes for its stage or of its profile, or the profiles."""
+    known = recipes()
+    profile, slash, stem = name.partition("/")
+    if of_stage := [mark + recipe for recipe in known if recipe.endswith(f"/{name}")]:
+        return f"choose one: {', '.join(of_stage)}"
+    siblings = {recipe.removeprefix(f"{profile}/"): mark + recipe for recipe in known if recipe.startswith(f"{profile}/")}
+    if slash and siblings:
+        close = difflib.get_close_matches(stem, siblings, n=1)
+        return f"did you mean {siblings[close[0]]}?" if close else f"recipes of {profile}: {', '.join(siblings.values())}"
+    profiles = sorted({recipe.partition("/")[0] for recipe in known})
+    return nearest(mark + name, [mark + recipe for recipe in known], "write PROFILE/STAGE; packaged profiles", profiles)
 
 
 def _text(path: Path, source: str) -> str:
@@ -110,19 +125,34 @@ def _merge(into: dict[str, Any], update: Mapping[str, Any]) -> None:
             into[key] = value
 
 
+def _causes(error: ValidationError) -> list[Any]:
+    """The validation errors without those that only follow from another one."""
+    details: list[Any] = error.errors(include_url=False)
+    unknown_kinds = {detail["loc"][:-1] for detail in details if detail["loc"][-1:] == ("kind",)}
+    parents = {detail["loc"][:end] for detail in details for end in range(len(detail["loc"]))}
+    return [
+        detail
+        for detail in details
+        if not (detail["type"] == "extra_forbidden" and detail["loc"][:-1] in unknown_kinds)
+        and not (detail["type"] == "too_short" and detail["loc"] in parents)
+    ]
+
+
 def _problem(config_type: type[Any], error: Any) -> str:
     """One validation error in one phrase: which field, what is wrong, what was got."""
-    where = ".".join(str(part) for part in error["loc"]) or "config"
+    where = "".join(f"{'.' * bool(number)}{part}" for number, part in enumerate(error["loc"]) if part != "[key]")
+    where = f"{where}: " if where else ""
     if error["type"] == "extra_forbidden":
-        return f"{where}: no such field{_close(str(error['loc'][-1]), config_type)}"
+        return f"{where}no such field{_close(str(error['loc'][-1]), config_type)}"
     if error["type"] == "missing":
-        return f"{where}: required, got nothing"
+        return f"{where}required, got nothing"
     message = error["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower() + message[1:]}, got {error['input']!r}"
+    is_named = message != error["msg"] and repr(error["input"]) in message
+    return f"{where}{message[0].lower() + message[1:]}" + (f", got {error['input']!r}" if where and not is_named else "")
 
 
 def _close(name: str, config_type: type[BaseModel]) -> str:
-    known = sorted({field for model in _models(config_type) for field in model.model_fields})
+    known = sorted({field for model in _models(config_type) for field in model.model_fields} - {name})
     return f" ({nearest(name, known, 'fields', config_type.model_fields)})"
 
 

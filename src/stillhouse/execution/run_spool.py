@@ -1,10 +1,11 @@
-"""A run's records for the tracking server, on disk: one file per run, JSON lines in order, kept until the server has them.
+"""What a run has to tell the tracking server, on disk: one file per run, JSON lines in order, kept until the server has them.
 
 A spool is the file ``{execution}.jsonl``, a directory ``{execution}.files`` with copies of the run's artifacts, and a lock that its
 writer holds while it lives. The first line is the header, which says what the run is; records follow, numbered from 1; lines of
 kind ``sent`` say up to which record the server has them. A killed process leaves the file, and ``abandoned`` finds it.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -12,13 +13,14 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from stillhouse.vocabulary import environment
 
 LIMIT_BYTES = 64 * 2**20
-"""Most bytes in one run's file. Beyond that, sent records are dropped first, then every second of the oldest unsent metrics."""
+"""Bytes of one run's file. Beyond, records that were sent go first, then every second of the oldest metrics that were not."""
 DIRECTORY_NAME = ".stillhouse-spool"
 
 Record = dict[str, Any]
@@ -40,25 +42,27 @@ class RunSpool:
     """The spool of one run. Any thread may ``append``; one thread takes the ``waiting`` records and marks them ``sent``."""
 
     def __init__(self, path: Path, header: Record | None = None, limit_bytes: int = LIMIT_BYTES) -> None:
-        """Start a spool with a header, or take over the one at ``path``. Raises BlockingIOError if its writer is alive."""
+        """Start a spool with a header, or take over the one at ``path``. Raises BlockingIOError where its writer lives."""
         self.path, self.limit_bytes = path, limit_bytes
         self._lock = threading.Lock()
         self._held = _locked(path.with_suffix(".lock"))
         self.n_thinned = 0
         self._start, self._next = 0, (0, 0)
+        self._torn = False
+        """Whether the disk took only a part of the last line."""
         try:
             if header is None:
                 self._take_over()
             else:
                 self.header, self.last, self.sent_to = header, 0, 0
                 self._rewrite([])
-            self._file = path.open("ab")
+            self._file = path.open("ab", buffering=0)  # what a full disk refuses is lost at once, and not met again at the end
         except (OSError, ValueError):
             os.close(self._held)
             raise
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add a record to the end. Raises OSError if the disk refuses it."""
+        """Add a record to the end. Raises OSError where the disk does not take it."""
         with self._lock:
             self.last += 1
             self._write({"n": self.last, **record})
@@ -108,17 +112,15 @@ class RunSpool:
         return self.path.with_suffix(".files")
 
     def close(self) -> None:
-        """Flush everything to disk and release the lock."""
+        """Bring everything to the disk, as far as it takes it, and let others take over."""
         with self._lock:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            self._end_file()
             os.close(self._held)
 
     def remove(self) -> None:
         """Delete a spool whose records were all sent."""
         with self._lock:
-            self._file.close()
+            self._end_file()
             shutil.rmtree(self.files, ignore_errors=True)
             self.path.unlink(missing_ok=True)
             self.path.with_suffix(".lock").unlink(missing_ok=True)
@@ -127,8 +129,17 @@ class RunSpool:
     def _write(self, line: Mapping[str, Any]) -> None:
         if self._file.closed:
             return  # the stage has ended; whoever takes the spool over sends it again
-        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-        self._file.flush()
+        data = b"\n" * self._torn + json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        self._torn = True
+        if self._file.write(data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        self._torn = False
+
+    def _end_file(self) -> None:
+        """Close the file. What a full disk did not take was told when it was written."""
+        with suppress(OSError):
+            os.fsync(self._file.fileno())
+        self._file.close()
 
     def _take_over(self) -> None:
         lines = [_parsed(line) for line in self.path.read_bytes().splitlines()]
@@ -154,17 +165,17 @@ class RunSpool:
         sizes = [len(json.dumps(line)) for line in lines]
         total = sum(sizes)
         while total > self.limit_bytes / 2:
-            oldest = [index for index, line in enumerate(lines[: max(2, len(lines) // 2)]) if line["kind"] == "metrics"]
+            oldest = [place for place, line in enumerate(lines[: max(2, len(lines) // 2)]) if line["kind"] == "metrics"]
             gone = set(oldest[::2])
             if not gone:
                 break  # what is left is never dropped
             self.n_thinned += len(gone)
-            lines = [line for index, line in enumerate(lines) if index not in gone]
-            sizes = [size for index, size in enumerate(sizes) if index not in gone]
+            lines = [line for place, line in enumerate(lines) if place not in gone]
+            sizes = [size for place, size in enumerate(sizes) if place not in gone]
             total = sum(sizes)
-        self._file.close()
         self._rewrite(lines)
-        self._file = self.path.open("ab")
+        self._file.close()
+        self._file = self.path.open("ab", buffering=0)
 
     def _rewrite(self, records: list[Record]) -> None:
         """Replace the file by the header and these records."""
@@ -181,7 +192,7 @@ class RunSpool:
 
 def abandoned(server: str) -> Iterator[RunSpool]:
     """The spools for this server whose writers are gone, oldest first, each taken over. Damaged ones are left where they are."""
-    for path in sorted(directory().glob("*.jsonl"), key=lambda path: path.stat().st_mtime if path.exists() else 0.0):
+    for path in sorted(directory().glob("*.jsonl"), key=lambda each: each.stat().st_mtime if each.exists() else 0.0):
         try:
             spool = RunSpool(path)
         except (BlockingIOError, FileNotFoundError):
@@ -196,7 +207,7 @@ def abandoned(server: str) -> Iterator[RunSpool]:
 
 
 def _locked(path: Path) -> int:
-    """A descriptor that holds the lock until it is closed or the process ends. Raises BlockingIOError if another holds it."""
+    """A descriptor that holds the lock until it is closed or the process ends. Raises BlockingIOError where another holds it."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

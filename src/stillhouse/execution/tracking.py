@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.errors import Preempted
-from stillhouse.execution import mlflow_runs, run_spool
+from stillhouse.execution import mlflow_runs, run_spool, run_status
 from stillhouse.execution.delivery import Delivery, deliver_abandoned
 from stillhouse.execution.mlflow_models import register, require_server, set_alias, set_version_tag, tags_of
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused, refusal
@@ -71,6 +71,8 @@ def finish_published(uri: str, manifest: "Manifest", fetch: Callable[[Sequence[s
     if no server is named or the server does not answer; the next try does it then.
     """
     if not environment.text("MLFLOW_TRACKING_URI"):
+        return
+    if (named := manifest.provenance.mlflow_run_id) and run_status.is_finished(named):
         return
     try:
         run_id, status = _run_of(uri, manifest)

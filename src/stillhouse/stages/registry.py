@@ -42,7 +42,7 @@ def _register(config: RegistryConfig, inputs: RegistryInputs, fingerprint: str, 
     from stillhouse.registry.gate import decision_tags
 
     report_uri, checkpoint_uri = inputs.uris["report"][0], inputs.uris["checkpoint"][0]
-    tags = {"report": report_uri, "checkpoint": checkpoint_uri, "fingerprint": fingerprint, **decision_tags(decision)}
+    identity = {"report": report_uri, "checkpoint": checkpoint_uri, "fingerprint": fingerprint}
     return tracking.register(
-        config.model_name, inputs.checkpoint, checkpoint_uri, inputs.run_id, tags, decision.description
+        config.model_name, inputs.checkpoint, checkpoint_uri, inputs.run_id, identity, decision_tags(decision), decision.description
     )  # fmt: skip

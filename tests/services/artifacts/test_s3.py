@@ -181,3 +181,22 @@ def test_manifest_with_an_unsigned_extra_file_is_refused(fake, questions):
     fake.objects["questions/toy/1/manifest.json"] = json.dumps(document).encode()
     with pytest.raises(DamagedArtifact, match="edited or damaged"):
         run(questions)
+
+
+def test_tidy_of_a_store_that_goes_away_is_left_to_the_next_attempt(fake, questions):
+    fake.faults = [{"method": "GET", "match": "uploads", "do": "cut-off"}]
+    assert not run(questions)
+
+
+def test_large_upload_that_another_attempt_aborted_is_a_failure_that_may_pass(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr(s3, "SINGLE_BYTES", 1000)
+    monkeypatch.setattr(s3, "_complete", lambda *given, complete=s3._complete: (fake.uploads.clear(), complete(*given))[1])
+    (tmp_path / "x").write_bytes(b"y" * 5000)
+    with pytest.raises(StoreFailed, match="NoSuchUpload"):
+        store.store_of(ROOT).upload(tmp_path / "x", f"{ROOT}/a/x")
+
+
+def test_holds_is_about_that_very_key(fake):
+    fake.objects.update({"a/x.jsonl": b"1", "b/x.jsonl.zst": b"1"})
+    there = store.store_of(ROOT)
+    assert [there.holds(f"{ROOT}/{key}") for key in ("a/x.jsonl", "b/x.jsonl", "a")] == [True, False, False]

@@ -13,8 +13,8 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.artifacts.manifest import Link
-from stillhouse.errors import NothingToDo, Preempted, TrackingFailed, TrackingRefused
-from stillhouse.execution import mlflow_runs, tracked_run, tracking
+from stillhouse.errors import NothingToDo, Preempted, TrackingRefused
+from stillhouse.execution import mlflow_runs, run_status, tracked_run, tracking
 from stillhouse.execution.execute import execute
 from stillhouse.vocabulary.rows import Question
 from tests.unit import toy_stage
@@ -156,8 +156,8 @@ def test_register_file_checkpoint_can_be_downloaded_by_its_alias(mlflow, tmp_pat
     checkpoint.mkdir()
     (checkpoint / "config.json").write_text("{}")
     with tracking.run("registry", "file:///root/registry/toy/1", {}, {}, "f") as run:
-        first = tracking.register("toy", checkpoint, checkpoint.as_uri(), run.id, {"pass_at_1": "0.5"})
-        second = tracking.register("toy", checkpoint, checkpoint.as_uri(), run.id, {"pass_at_1": "0.6"})
+        first = tracking.register("toy", checkpoint, checkpoint.as_uri(), run.id, {"pass_at_1": "0.5"}, {})
+        second = tracking.register("toy", checkpoint, checkpoint.as_uri(), run.id, {"pass_at_1": "0.6"}, {})
         tracking.set_alias("toy", "champion", first)
         tracking.set_alias("toy", "champion", second)
     assert (first, second) == ("1", "2")
@@ -368,7 +368,7 @@ def test_execute_skipped_finished_run_costs_one_request(mlflow, monkeypatch, tmp
     assert {each.info.run_id: each.info.end_time for each in runs_of(mlflow)} == before
 
 
-def test_make_up_shows_pages_and_tables_of_a_model_and_not_its_json(mlflow, tmp_path):
+def test_finish_published_shows_pages_and_tables_of_a_model_and_not_its_json(mlflow, tmp_path):
     names = ["model.safetensors", "config.json", "rollouts.table.json", "page.html"]
     uri = (tmp_path / "rl" / "toy" / "1").as_uri()
     made = testing.publish_files(dict.fromkeys(names, b"{}"), "rl", uri)
@@ -377,6 +377,20 @@ def test_make_up_shows_pages_and_tables_of_a_model_and_not_its_json(mlflow, tmp_
     shown = {each.path for each in mlflow.list_artifacts(made.provenance.mlflow_run_id)}
     assert shown == {"manifest.json", "rollouts.table.json", "page.html"}
     assert mlflow.get_run(made.provenance.mlflow_run_id).info.status == "FINISHED"
+
+
+def test_finish_published_finished_run_is_seen_by_one_request_without_mlflow(mlflow, tmp_path, monkeypatch):
+    uri = (tmp_path / "rl" / "toy" / "1").as_uri()
+    made = testing.publish_files({"page.html": b""}, "rl", uri)
+    assert run_status.is_finished(made.provenance.mlflow_run_id)
+    monkeypatch.setattr(mlflow_runs, "Server", unreachable)
+    assert testing.publish_files({"page.html": b""}, "rl", uri) == made
+
+
+@pytest.mark.parametrize("address", ["sqlite:///mlflow.db", "http://127.0.0.1:9"])
+def test_finish_published_server_that_cannot_be_asked_plainly_counts_as_not_finished(address, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert not run_status.is_finished("0" * 32)
 
 
 def unreachable(*_: object, **__: object) -> str:
@@ -391,6 +405,12 @@ def waited(ready) -> None:
         threading.Event().wait(0.05)
 
 
+def test_run_address_that_is_no_url_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://127.0.0.1:5000")
+    with pytest.raises(TrackingRefused, match="is 'htp://127.0.0.1:5000', which is not the URI of an MLflow server; write http://"):
+        tracking.sync()
+
+
 def test_require_server_none_named_says_how_to_start_one():
-    with pytest.raises(TrackingFailed, match="MLFLOW_TRACKING_URI is not set; `make up` starts one"):
+    with pytest.raises(TrackingRefused, match="MLFLOW_TRACKING_URI is not set; `make up` starts one"):
         tracking.require_server("the registry")

@@ -17,8 +17,9 @@ def model(mlflow, tmp_path, request):
     with tracking.run("registry", f"{tmp_path.as_uri()}/registry/toy/1", {}, {}, "f") as run:
         for number in (1, 2, 3):
             replaces = {"replaces": str(number - 1), "gate/arithmetic/round_1": "+0.1"} if number > 1 else {}
-            tags = {"checkpoint": uri, **replaces}
-            tracking.register(name, tmp_path / "sft" / "toy" / "1", uri, run.id, tags, "champion: new\narithmetic/round_1: +0.1")
+            said = "champion: new\narithmetic/round_1: +0.1"
+            identity = {"checkpoint": uri, "report": f"report/toy/{number}"}
+            tracking.register(name, tmp_path / "sft" / "toy" / "1", uri, run.id, identity, replaces, said)
             tracking.set_alias(name, "champion", str(number))
     return name, uri
 
@@ -53,6 +54,22 @@ def test_register_keeps_the_evidence(mlflow, model):
     version = mlflow.get_model_version(model[0], "2")
     assert version.description == "champion: new\narithmetic/round_1: +0.1"
     assert version.tags["gate/arithmetic/round_1"] == "+0.1"
+
+
+def test_register_killed_before_the_alias_next_try_finds_the_version_and_tells_its_own_decision(mlflow, tmp_path):
+    uri = (tmp_path / "sft" / "toy" / "1").as_uri()
+    testing.publish_files({"model.safetensors": b"w"}, "sft", uri)
+    given = ("killed", tmp_path / "sft" / "toy" / "1", uri)
+    identity = {"report": "r", "checkpoint": uri, "fingerprint": "f"}
+    with tracking.run("registry", f"{tmp_path.as_uri()}/registry/killed/1", {}, {}, "f") as run:
+        first = tracking.register(*given, run.id, identity, {"rank": "champion", "decision": "there was no champion"}, "first")
+        assert promotion.earlier_try("killed", "r", "f") == (None, None)  # no alias was set
+        again = tracking.register(*given, run.id, identity, {"rank": "candidate", "decision": "worse"}, "second")
+        other = tracking.register(*given, run.id, identity | {"report": "s"}, {"rank": "candidate"}, "other")
+    assert (again, other) == (first, str(int(first) + 1))
+    version = mlflow.get_model_version("killed", first)
+    assert (version.tags["rank"], version.tags["decision"], version.description) == ("candidate", "worse", "second")
+    assert len(mlflow.search_model_versions("name='killed'")) == 2
 
 
 @pytest.mark.parametrize("form", ["models:/{}@champion", "models:/{}/2"])

@@ -5,7 +5,7 @@ import pytest
 
 from stillhouse.artifacts import claiming, lease, store
 from stillhouse.artifacts.lease import CLAIM, Claim, Work
-from stillhouse.errors import LeaseLost
+from stillhouse.errors import LeaseLost, StoreFailed
 
 WORK = Work(stage="questions", fingerprint="f1", config={"a": 1}, inputs={})
 OTHER = WORK.model_copy(update={"fingerprint": "f2", "config": {"a": 2}})
@@ -88,3 +88,55 @@ def test_lease_released_is_free_at_once(uri, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_LEASE_S", "1000")
     claiming.take(uri, WORK).release()
     claiming.take(uri, WORK).close()
+
+
+def test_owner_of_another_user_that_the_system_hides_is_not_gone(monkeypatch):
+    owner = lease.first_claim(WORK, None).owner.model_copy(update={"start": "1"})
+    monkeypatch.setattr(lease, "_start", lambda pid: None)
+
+    def forbid(pid: int, signal: int) -> None:
+        raise PermissionError
+
+    assert owner.is_gone
+    monkeypatch.setattr(lease.os, "kill", forbid)
+    assert not owner.is_gone
+
+
+def test_lease_heartbeat_outlives_an_error_of_the_store_that_nobody_foresaw(uri, monkeypatch, capsys):
+    held = claiming.take(uri, WORK)
+    swap, failed = store.FileStore.swap, threading.Event()
+
+    def fail_once(*given):
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("reply of another form")
+        return swap(*given)
+
+    monkeypatch.setattr(store.FileStore, "swap", fail_once)
+    assert failed.wait(10)
+    beat = held.claim.beat
+    while held.claim.beat == beat:
+        assert held._thread.is_alive()
+    held.close()
+    assert "the claim was not renewed (reply of another form)" in capsys.readouterr().err
+
+
+def test_lease_of_endless_length_is_a_days(uri, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_LEASE_S", "inf")
+    assert lease.first_claim(WORK, None).lease_s == 86_400
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, StoreFailed])
+def test_take_interrupted_once_its_claim_was_written_leaves_it_released(uri, monkeypatch, interruption):
+    monkeypatch.setenv("STILLHOUSE_LEASE_S", "1000")
+    write = store.FileStore.write
+
+    def interrupted(*given, **named):
+        write(*given, **named)
+        monkeypatch.undo()
+        raise interruption
+
+    monkeypatch.setattr(store.FileStore, "write", interrupted)
+    with pytest.raises(interruption):
+        claiming.take(uri, WORK)
+    assert claiming.read(uri)[0].released

@@ -1,4 +1,5 @@
 import json
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -127,7 +128,7 @@ def test_find_file_listed_twice_is_refused(tmp_path):
 
 def test_find_manifest_of_an_earlier_version_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text(made("file:///questions/x/1").model_dump_json())
-    with pytest.raises(DamagedArtifact, match="has no digest: it was made by an earlier version"):
+    with pytest.raises(DamagedArtifact, match="has no digest: an earlier release wrote it; make .* another version or root"):
         manifests.find(tmp_path.as_uri())
 
 
@@ -184,3 +185,22 @@ def test_lineage_shared_input_is_yielded_twice_and_walked_once(tmp_path):
         (1, "responses", b, True),
         (2, "questions", a, True),
     ]
+
+
+@pytest.mark.parametrize("published", ["2020-01-01T00:00:00", "2020-01-01", "9999-12-31T23:59:59", "0001-01-01", "soon", 7])
+def test_point_pointer_written_by_hand_or_by_a_wrong_clock_is_replaced(tmp_path, published):
+    (tmp_path / "latest.json").write_text(json.dumps({"uri": "x", "published": published}))
+    manifests.publish(f"{tmp_path.as_uri()}/1", made("file:///questions/x/1"))
+    assert manifests.latest(f"{tmp_path.as_uri()}/1") == f"{tmp_path.as_uri()}/1"
+
+
+def test_find_manifest_of_200_000_brackets_is_refused_in_one_line(tmp_path):
+    (tmp_path / "manifest.json").write_text("[" * 200_000)
+    with pytest.raises(DamagedArtifact, match="is not a manifest"):
+        manifests.find(tmp_path.as_uri())
+
+
+def test_provenance_secrets_of_the_command_line_are_masked(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["stillhouse", "-s", "endpoint=http://svc:hunter2@host/v1", "Bearer abcdef123"])
+    told = manifests.provenance(datetime.now(UTC), None).argv
+    assert told == ["stillhouse", "-s", "endpoint=http://***@host/v1", "Bearer ***"]

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 
+from stillhouse.artifacts import scratch
 from stillhouse.artifacts.scratch import ALIVE, scratch_directory
 
 
@@ -31,3 +32,14 @@ def test_scratch_directories_of_others_are_left_alone(tmp_path, monkeypatch):
     with scratch_directory():
         assert sorted(path.name for path in tmp_path.iterdir() if not (path / ALIVE).exists()) == ["stillhouse-notes"]
     assert (tmp_path / "mine").is_dir()
+
+
+def test_scratch_of_another_machine_on_a_shared_disk_is_left_alone(tmp_path, monkeypatch):
+    """A lock of that machine may mean nothing here."""
+    monkeypatch.setenv("STILLHOUSE_SCRATCH", str(tmp_path))
+    for name, machine in {"theirs": "node-7\nboot-7", "ours": "\n".join(scratch._machine())}.items():
+        (tmp_path / f"stillhouse-{name}").mkdir()
+        (tmp_path / f"stillhouse-{name}" / ALIVE).write_text(machine)
+    with scratch_directory():
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["stillhouse-theirs"]

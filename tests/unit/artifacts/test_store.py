@@ -1,3 +1,5 @@
+import errno
+import os
 import threading
 from pathlib import Path
 
@@ -263,3 +265,52 @@ def test_file_upload_source_moved_afterwards_published_file_stands(tmp_path):
     store.FileStore().upload(tmp_path / "a", (tmp_path / "b").as_uri())
     (tmp_path / "a").rename(tmp_path / "c")
     assert (tmp_path / "b").read_text() == "one"
+
+
+def test_file_swap_of_a_claim_that_is_listed_and_cannot_be_read_ends(tmp_path):
+    (tmp_path / "claim.json.007").write_text("{}")
+    with pytest.raises(StoreFailed, match="claim.json.7: is listed and cannot be read"):
+        store.store_of(tmp_path.as_uri()).read_versioned(f"{tmp_path.as_uri()}/claim.json")
+
+
+def test_file_upload_of_a_link_publishes_what_it_points_at(tmp_path):
+    (tmp_path / "input").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "input")
+    store.store_of(tmp_path.as_uri()).upload(tmp_path / "link", f"{tmp_path.as_uri()}/out/file")
+    assert not (tmp_path / "out" / "file").is_symlink()
+    assert (tmp_path / "out" / "file").read_text() == "x"
+
+
+def test_file_names_directory_that_goes_meanwhile_is_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "resume" / "checkpoint-1").mkdir(parents=True)
+    (tmp_path / "kept").write_text("x")
+    scandir = os.scandir
+
+    def going(path):
+        if str(path).endswith("resume"):
+            (tmp_path / "resume" / "checkpoint-1").rmdir()
+            (tmp_path / "resume").rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", going)
+    assert store.store_of(tmp_path.as_uri()).names(tmp_path.as_uri()) == ["kept"]
+
+
+def test_file_names_directory_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, monkeypatch):
+    def broken(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "scandir", broken)
+    with pytest.raises(StoreFailed, match="Input/output error"):
+        store.store_of(tmp_path.as_uri()).names(tmp_path.as_uri())
+
+
+def test_absolute_home_of_nobody_is_a_name_like_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert store.absolute("~nobody-here/x") == f"{tmp_path.as_uri()}/~nobody-here/x"
+
+
+def test_file_holds_is_about_that_very_file(tmp_path):
+    (tmp_path / "file").write_text("x")
+    there = store.store_of(tmp_path.as_uri())
+    assert [there.holds(f"{tmp_path.as_uri()}/{name}") for name in ("file", "fil", "file/x", "")] == [True, False, False, False]

@@ -1,18 +1,24 @@
+import json
+import math
 import os
+import pickle
 import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from torch.distributed import HashStore
 
 from stillhouse import testing
 from stillhouse.artifacts import claiming, integrity, store, tables
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.lease import CLAIM, Work
 from stillhouse.errors import BadConfig, DamagedArtifact, MissingInput, NothingToDo, StaleOutput, StoreFailed
-from stillhouse.execution.contract import input_names, parse_shard
+from stillhouse.execution import processes
+from stillhouse.execution.contract import Outputs, input_names, parse_shard
 from stillhouse.execution.execute import Result, execute
 from stillhouse.vocabulary.rows import Question
 from stillhouse.vocabulary.shards import Shard
@@ -131,6 +137,14 @@ def test_execute_input_without_manifest_is_missing(root):
 def test_execute_required_input_not_given_is_named(root):
     with pytest.raises(MissingInput, match="toy_stage needs --input questions=URI, got none"):
         execute(toy_stage, Config(), {}, output_of(root))
+
+
+def test_execute_input_made_by_another_stage_is_refused(root, questions, monkeypatch):
+    monkeypatch.setattr("stillhouse.execution.execute.STAGE_NAMES", ("questions", "toy_stage"))
+    made = output_of(root)
+    execute(toy_stage, Config(), {"questions": [questions]}, made)
+    with pytest.raises(MissingInput, match="--input questions=.*: got a toy_stage artifact; give the URI of a questions artifact"):
+        execute(toy_stage, Config(), {"questions": [made]}, output_of(root, version="2"))
 
 
 def test_execute_unknown_input_lists_the_known(root, questions):
@@ -270,12 +284,19 @@ def test_execute_second_writer_waits_says_for_whom_and_uses_the_result(root, que
         target=lambda: second.append(execute(toy_stage, Config(), {"questions": questions}, output_of(root)))
     )  # fmt: skip
 
+    told, sleep = threading.Event(), time.sleep
+
+    def noted_sleep(seconds: float) -> None:
+        if threading.current_thread() is waiter:
+            told.set()
+        sleep(seconds)
+
     def start_and_wait_for_its_word() -> None:
         waiter.start()
-        words = ""
-        while "waiting for" not in words:
-            words += capsys.readouterr().err
+        assert told.wait(60)
+        assert "waiting for" in capsys.readouterr().err
 
+    monkeypatch.setattr(claiming.time, "sleep", noted_sleep)
     toy_stage.before_the_end.append(start_and_wait_for_its_word)
     first = execute(toy_stage, Config(), {"questions": questions}, output_of(root))
     waiter.join()
@@ -283,7 +304,7 @@ def test_execute_second_writer_waits_says_for_whom_and_uses_the_result(root, que
     assert len(toy_stage.runs) == 1
 
 
-@pytest.mark.parametrize("output", ["toy_stage/toy", "questions/toy/9", "", "toy_stage/a%25/1"])
+@pytest.mark.parametrize("output", ["toy_stage/toy", "questions/toy/9", "", "toy_stage/a%25/1", "toy_stage/a%2F1/2"])
 def test_execute_output_of_another_form_is_refused_before_a_byte_is_touched(root, questions, output):
     before = store.store_of(root).names(root)
     with pytest.raises(BadConfig, match=r"toy_stage writes to \{root\}/toy_stage/\{name\}/\{version\}"):
@@ -414,3 +435,55 @@ def test_shard_every_key_is_held_by_exactly_one():
 
 def test_input_names_kinds_are_those_of_the_annotations():
     assert input_names(toy_stage.Inputs) == {"questions": "one", "more": "many", "maybe": "optional", "previous": "optional"}
+
+
+def test_execute_metric_that_is_not_finite_is_published_and_read_again(root, questions, monkeypatch):
+    run = toy_stage.run
+    monkeypatch.setattr(toy_stage, "run", lambda *given: Outputs(metrics=dict(run(*given).metrics) | {"loss": math.nan}))
+    execute(toy_stage, Config(), {"questions": questions}, output_of(root))
+    assert math.isnan(manifests.load(output_of(root)).metrics["loss"])
+    assert execute(toy_stage, Config(), {"questions": questions}, output_of(root)).skipped
+
+
+def test_execute_previous_latest_of_an_earlier_release_is_left_out_and_said(root, questions, capsys):
+    execute(toy_stage, Config(), {"questions": questions}, output_of(root))
+    place = store.join(output_of(root), "manifest.json")
+    document = json.loads(store.store_of(root).read(place))
+    document.pop("digest")
+    store.store_of(root).write(place, json.dumps(document).encode())
+    given = {"questions": questions, "previous": "latest"}
+    assert "previous" not in execute(toy_stage, Config(), given, output_of(root, "2")).manifest.inputs
+    assert "previous=latest is left out" in capsys.readouterr().err
+
+
+def test_execute_store_that_fails_right_after_the_claim_frees_it(root, questions, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_LEASE_S", "1000")
+
+    def fail(*_: object) -> dict[str, str]:
+        raise StoreFailed("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(claiming, "parts", fail)
+        with pytest.raises(StoreFailed, match="away"):
+            execute(toy_stage, Config(), {"questions": questions}, output_of(root))
+    assert not [thread for thread in threading.enumerate() if thread.name == "lease"]
+    assert not execute(toy_stage, Config(), {"questions": questions}, output_of(root)).skipped
+
+
+def test_execute_rank_that_cannot_fetch_ends_all_before_any_begins_in_its_words(root, questions, monkeypatch):
+    talk = HashStore()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(processes, "_store", lambda: talk)
+    monkeypatch.setattr(processes, "_position", processes._Position())
+    talk.set("0/left/1", pickle.dumps(processes._Failure("StoreFailed", "node 1: no room", 1)))
+    with pytest.raises(StoreFailed, match="^node 1: no room$"):
+        execute(toy_stage, Config(), {"questions": questions}, output_of(root), ranks=True)
+    assert toy_stage.runs == []
+    assert claiming.read(store.absolute(output_of(root)))[0].released
+
+
+def test_execute_shard_of_another_config_is_said_and_nothing_is_put_together(root, questions, capsys):
+    execute(toy_stage, Config(text="y"), {"questions": questions}, output_of(root), Shard(0, 2))
+    execute(toy_stage, Config(), {"questions": questions}, output_of(root), Shard(1, 2))
+    assert manifests.find(output_of(root)) is None
+    assert "shard 0-of-2 is of another config or other inputs" in capsys.readouterr().err

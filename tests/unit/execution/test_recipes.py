@@ -1,5 +1,7 @@
+from typing import Literal
+
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from stillhouse.errors import BadConfig
 from stillhouse.execution import recipes as configs
@@ -16,6 +18,22 @@ class Config(StageConfig):
     name: str = "x"
     optimiser: Optimiser = Optimiser()
     limit: int | None = 5
+
+
+class Tagged(StageConfig):
+    kind: str
+    path: int = 0
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        msg = f"no kind {kind!r}; kinds: file"
+        raise ValueError(msg)
+
+
+class Sources(StageConfig):
+    sources: tuple[Tagged, ...] = Field((), min_length=1)
+    shares: dict[Literal["math", "code"], float] = Field({})
 
 
 class Required(StageConfig):
@@ -74,7 +92,7 @@ def test_resolve_empty_recipe_is_the_defaults(recipe):
         (['{"timeout_s": 0, "limit": "x"}'], [], r"timeout_s: .*; limit: "),
         (['{"optimiser": {"learning_rate": -1}}'], [], r"optimiser\.learning_rate: .* got -1"),
         (["[1]"], [], "a config is a mapping of fields to values, got list"),
-        (["timeout_s: 5"], [], "neither JSON .* nor @RECIPE nor @FILE"),
+        (["timeout_s: 5"], [], r"not JSON .*; write @RECIPE, @FILE\.yaml or JSON"),
         ([], ["timeout_s"], "--set timeout_s: not of the form field=value"),
         ([], ["=5"], "--set =5: not of the form field=value"),
         ([], ["timeout_s=[1"], r"--set timeout_s=\[1: not YAML"),
@@ -85,6 +103,38 @@ def test_resolve_empty_recipe_is_the_defaults(recipe):
 def test_resolve_wrong_value_names_field_got_and_remedy(layers, settings, says):
     with pytest.raises(BadConfig, match=says):
         configs.resolve(Config, layers, settings)
+
+
+def test_resolve_unknown_kind_is_one_problem_without_those_that_follow_from_it():
+    with pytest.raises(BadConfig) as raised:
+        configs.resolve(Sources, ['{"sources": [{"kind": "fil", "paths": 1}]}'])
+    assert str(raised.value) == "config: sources.0.kind: no kind 'fil'; kinds: file"
+
+
+def test_resolve_unknown_key_of_a_mapping_names_the_field_and_the_known_keys():
+    with pytest.raises(BadConfig, match=r"^config: shares\.mth: input should be 'math' or 'code', got 'mth'$"):
+        configs.resolve(Sources, [], ["shares.mth=1"])
+
+
+def test_resolve_recipe_without_its_at_sign_says_what_to_write(recipe):
+    recipe("laptop/sft-1", "{}")
+    with pytest.raises(BadConfig, match="write @laptop/sft-1$"):
+        configs.resolve(Config, ["laptop/sft-1"])
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("laptop/zzzz", "recipes of laptop: @laptop/sft-1, @laptop/verified"),
+        ("verified", "choose one: @laptop/verified"),
+        ("mine.yaml", "packaged profiles: laptop"),
+    ],
+)
+def test_resolve_unknown_recipe_lists_only_what_is_near(recipe, name, says):
+    recipe("laptop/sft-1", "{}")
+    recipe("laptop/verified", "{}")
+    with pytest.raises(BadConfig, match=f"{says}$"):
+        configs.resolve(Config, [f"@{name}"])
 
 
 def test_resolve_required_field_missing_is_named():

@@ -140,3 +140,29 @@ def test_directory_is_this_users_alone(directory, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_SCRATCH", str(directory))
     assert spools.directory().parent == directory
     assert spools.directory().stat().st_mode & 0o777 == 0o700
+
+
+class FullDisk:
+    """A file that takes half of the next line and then no more until there is room."""
+
+    def __init__(self, file):
+        self._file, self.room = file, False
+
+    def write(self, data):
+        return self._file.write(data if self.room else data[: len(data) // 2])
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize("end", ["close", "remove"])
+def test_disk_that_is_full_loses_that_record_alone_and_the_spool_ends_well(directory, end):
+    spool = filled(directory / "a.jsonl", 2)
+    spool._file = full = FullDisk(spool._file)
+    with pytest.raises(OSError, match="No space left"):
+        spool.append(metric(2))
+    full.room = True
+    spool.append(metric(3))
+    assert steps(spool) == [0, 1, 3]
+    getattr(spool, end)()
+    assert (directory / "a.jsonl").exists() == (end == "close")

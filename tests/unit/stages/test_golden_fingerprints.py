@@ -9,7 +9,8 @@ from stillhouse import stages
 from stillhouse.artifacts import manifest
 from stillhouse.execution import recipes as configs
 
-GOLDEN: dict[str, str] = json.loads(Path(__file__).with_name("golden_fingerprints.json").read_text(encoding="utf-8"))
+FILE = Path(__file__).with_name("golden_fingerprints.json")
+GOLDEN: dict[str, str] = json.loads(FILE.read_text(encoding="utf-8"))
 
 
 def fingerprint(recipe: str) -> str:
@@ -27,3 +28,7 @@ def test_golden_fingerprints_cover_every_packaged_recipe() -> None:
 @pytest.mark.parametrize("recipe", sorted(GOLDEN))
 def test_fingerprint_of_a_packaged_recipe_is_the_golden_one(recipe: str) -> None:
     assert fingerprint(recipe) == GOLDEN[recipe]
+
+
+if __name__ == "__main__":  # after a decision: writes the file anew
+    FILE.write_text(json.dumps({recipe: fingerprint(recipe) for recipe in sorted(configs.recipes())}, indent=1) + "\n")

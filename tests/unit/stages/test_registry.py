@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from stillhouse import testing
 from stillhouse.benchmarks.outcomes import OUTCOMES
-from stillhouse.errors import MissingInput, TrackingFailed
+from stillhouse.errors import MissingInput, TrackingRefused
 from stillhouse.execution import tracking
 from stillhouse.execution.execute import execute
 from stillhouse.registry.gate import decide_rank
@@ -44,10 +44,10 @@ class Models:
         version = version or self.aliases.get(alias)
         return (version, self.versions[int(version) - 1]) if version else None
 
-    def register(self, name, checkpoint, uri, run_id, tags, description):
+    def register(self, name, checkpoint, uri, run_id, identity, tags, description):
         self.checkpoints.append(sorted(path.name for path in checkpoint.iterdir()))
         self.descriptions.append(description)
-        self.versions.append(dict(tags))
+        self.versions.append({**identity, **tags})
         return str(len(self.versions))
 
 
@@ -129,7 +129,7 @@ def test_registry_tried_again_takes_the_version_it_registered_and_the_champion_b
 
 
 def test_registry_without_a_server_says_how_to_start_one(tmp_path):
-    with pytest.raises(TrackingFailed, match="MLFLOW_TRACKING_URI is not set; `make up` starts one"):
+    with pytest.raises(TrackingRefused, match="MLFLOW_TRACKING_URI is not set; `make up` starts one"):
         register(tmp_path, "one", 100)
 
 

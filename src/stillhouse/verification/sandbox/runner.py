@@ -181,7 +181,10 @@ class Sandbox:
         return answer
 
     def _receive(self) -> dict[str, Any]:
-        message = self._control.recv(1 << 16)
+        try:
+            message = self._control.recv(1 << 16)
+        except ConnectionResetError:  # killed with a request unread
+            message = b""
         if not message:
             return {"failed": f"the server ended with code {self._process.wait()}"}
         answer: dict[str, Any] = json.loads(message)
