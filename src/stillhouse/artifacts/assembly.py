@@ -13,10 +13,10 @@ N = TypeVar("N", int, float)
 
 
 def assemble(output: str, shard_done: Manifest, count: int) -> Manifest:
-    """Publish the whole once every shard is there; until then the shard's own manifest is the result."""
+    """Publish the whole output once every shard is published; until then, return this shard's own manifest."""
     shares = [Shard(index, count) for index in range(count)]
-    found = {share.name: manifests.find(share.of(output)) for share in shares}
-    done = {name: manifest for name, manifest in found.items() if manifest is not None}
+    published = {share.name: manifests.find(share.of(output)) for share in shares}
+    done = {name: manifest for name, manifest in published.items() if manifest is not None}
     others = [name for name, manifest in done.items() if manifest.fingerprint != shard_done.fingerprint]
     if others:
         what = f"shard {others[0]} is of another config or other inputs"
@@ -36,19 +36,19 @@ def assemble(output: str, shard_done: Manifest, count: int) -> Manifest:
     try:
         manifests.publish(output, whole)
     except store.AlreadyThere:
-        # Another shard's writer put together the same whole: same files, same fingerprint.
+        # Another shard's writer assembled the same output: same files, same fingerprint.
         return manifests.published(output, whole.fingerprint) or whole
     return whole
 
 
 def _below(shard: str, name: str, file: File) -> tuple[str, File]:
-    """A shard's file, as the whole lists it."""
+    """A shard's file, as the whole output's manifest lists it."""
     stored = None if file.stored is None else f"shards/{shard}/{file.stored}"
     return f"shards/{shard}/{name}", file.model_copy(update={"stored": stored})
 
 
 def _additive(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The counts (``n_…``): other numbers of a shard say nothing about the whole."""
+    """The counts (``n_…``): a shard's other metrics say nothing about the whole output."""
     return {name: value for name, value in metrics.items() if name.startswith("n_")}
 
 

@@ -1,7 +1,7 @@
-"""An output's URI -> the right to write there: only an empty place, or one that holds nothing but files of attempts of ours.
+"""An output's URI -> the right to write there: the output must be empty, or hold only files of our own attempts.
 
-Nothing is removed here. Files of an earlier attempt at other work stay until a result is published, because that attempt may only
-be paused, and may still publish.
+Nothing is removed here. Files of an earlier attempt at other work stay until a result is published, because that attempt may
+only be paused and still publish.
 """
 
 import re
@@ -25,7 +25,7 @@ _SHARD = re.compile(r"shards/\d+-of-\d+/.+")
 
 
 def check_output(uri: str, stage: str) -> None:
-    """Raise BadConfig unless the URI is ``{root}/{stage}/{name}/{version}`` of this very stage."""
+    """Raise BadConfig unless the URI is ``{root}/{stage}/{name}/{version}`` of this stage."""
     scheme, _, path = uri.partition("://")
     segments = path.split("/")
     names = [unquote(segment) if scheme == "file" else segment for segment in segments[-3:]]
@@ -36,16 +36,16 @@ def check_output(uri: str, stage: str) -> None:
 
 
 def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
-    """Claim an output, after another writer's lease if there is one. None: that writer published the same work meanwhile.
+    """Claim an output, after waiting for another writer's lease. Returns None if that writer has published the same work.
 
-    Raises BadConfig if files lie there that no attempt of ours wrote, StaleOutput if other work was published there. With
-    ``resume`` raises MissingInput if no attempt left anything to go on from, StaleOutput if one at other work did.
+    Raises BadConfig if the output holds files that none of our attempts wrote, StaleOutput if other work was published there.
+    With ``resume``, raises MissingInput if no attempt left anything to resume, StaleOutput if what it left is of other work.
     """
     watched = _Watched(uri, work)
     while True:
         names = store.store_of(uri).names(uri)
         claim, version = read(uri)
-        # After the claim was read: a publisher writes its manifest first and removes its claim then.
+        # Look for a manifest only after reading the claim: a publisher writes its manifest, then removes its claim.
         if manifests.published(uri, work.fingerprint) is not None:
             return None
         if claim is not None and not watched.is_free(claim):
@@ -58,7 +58,7 @@ def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
         if lease is None:
             continue  # another writer was faster: look again
         try:
-            _tell_discarded(uri, work, claim, names)
+            _report_discarded(uri, work, claim, names)
             store.store_of(uri).tidy(uri)
         except BaseException:
             lease.release()
@@ -67,10 +67,10 @@ def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
 
 
 def _follow(uri: str, claim: Claim, version: int | None) -> Lease | None:
-    """Put the claim in the place of this version, None if another writer was faster. Interrupted half-way, it is released."""
-    place = store.join(uri, CLAIM)
+    """Replace this version of the claim; None if another writer was faster. If interrupted half-way, the claim is released."""
+    claim_uri = store.join(uri, CLAIM)
     try:
-        return Lease(uri, claim, store.store_of(uri).swap(place, claim.model_dump_json().encode(), version))
+        return Lease(uri, claim, store.store_of(uri).swap(claim_uri, claim.model_dump_json().encode(), version))
     except store.AlreadyThere:
         return None
     except BaseException:
@@ -78,27 +78,28 @@ def _follow(uri: str, claim: Claim, version: int | None) -> Lease | None:
             written, last = read(uri)
             if written == claim:
                 released = claim.model_copy(update={"released": True})
-                store.store_of(uri).swap(place, released.model_dump_json().encode(), last)
+                store.store_of(uri).swap(claim_uri, released.model_dump_json().encode(), last)
         raise
 
 
 def read(uri: str) -> tuple[Claim | None, int | None]:
-    """The claim on an output and its version, None if there is none. Raises BadConfig for a file that is not a claim of ours."""
-    place = store.join(uri, CLAIM)
-    versioned = store.store_of(place).read_versioned(place)
+    """The claim on an output and its version, None if there is none. Raises BadConfig for a file that stillhouse did not write."""
+    claim_uri = store.join(uri, CLAIM)
+    versioned = store.store_of(claim_uri).read_versioned(claim_uri)
     if versioned is None:
         return None, None
     try:
         return Claim.model_validate_json(versioned[0]), versioned[1]
     except ValidationError as error:
         msg = (
-            f"{place} is not a claim of this program; nothing was touched: choose another version, or remove the directory yourself"
+            f"{claim_uri} is not a claim that stillhouse wrote; nothing was touched: choose another version, or remove the "
+            "directory yourself"
         )
         raise BadConfig(msg) from error
 
 
 def parts(claim: Claim, names: Sequence[str]) -> dict[str, str]:
-    """The stored name of every part that earlier attempts at the same work left, by its name; the latest attempt's counts."""
+    """Part name -> its stored name, of every part that earlier attempts at the same work left; the latest attempt's counts."""
     origins = [(stored, naming.untagged(stored)) for stored in names]
     ages = {attempt: age for age, attempt in enumerate(claim.attempts)}
     known = sorted((ages[origin[1]], origin[0], stored) for stored, origin in origins if origin and origin[1] in ages)
@@ -106,50 +107,50 @@ def parts(claim: Claim, names: Sequence[str]) -> dict[str, str]:
 
 
 def refuse_foreign(uri: str, names: Sequence[str], claim: Claim | None) -> None:
-    """Raise BadConfig if one of the names below an output is not of an attempt that the claim lists."""
+    """Raise BadConfig if an output holds a file that no attempt in the claim wrote."""
     foreign = [name for name in names if not _SHARD.fullmatch(name) and name != MANIFEST and not (claim and claim.owns(name))]
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         msg = (
             f"--output {uri}: holds {foreign[0]!r}{more}, which no run of this output wrote; nothing was touched: "
-            "choose another version, or empty the place yourself"
+            "choose another version, or empty the directory yourself"
         )
         raise BadConfig(msg)
 
 
 class _Watched:
-    """A claim of another writer, as this one sees it: whether its lease ran out by this machine's clock."""
+    """Another writer's claim: whether its lease has run out by this machine's clock."""
 
     def __init__(self, uri: str, work: Work) -> None:
         self._uri, self._work = uri, work
         self._seen: Claim | None = None
         self._since = time.monotonic()
-        self._told = ""
+        self._reported = ""
         self.poll_s = min(LONGEST_POLL_S, environment.number(VARIABLE, LEASE_S) / 10)
 
     def is_free(self, claim: Claim) -> bool:
-        """Whether the output may be taken over; says once whom it waits for otherwise."""
+        """Whether the output may be taken over; if not, prints once which writer this one waits for."""
         if claim.released or claim.owner.is_gone:
             return True
         if claim != self._seen:
             self._seen, self._since = claim, time.monotonic()
         elif time.monotonic() - self._since > claim.lease_s:
-            print(f"  {self._uri}: taken over from {claim.owner}, which is silent", file=sys.stderr, flush=True)
+            print(f"  {self._uri}: taking over from {claim.owner}, which no longer renews its claim", file=sys.stderr, flush=True)
             return True
-        if claim.owner.attempt != self._told:
-            self._told = claim.owner.attempt
+        if claim.owner.attempt != self._reported:
+            self._reported = claim.owner.attempt
             same = claim.work.fingerprint == self._work.fingerprint
             other = "" if same else f" at other work ({self._work.differences(claim.work)}): this one runs only if that one fails"
-            print(f"  {self._uri}: waiting for {claim.owner}, which writes there{other}", file=sys.stderr, flush=True)
+            print(f"  {self._uri}: waiting for {claim.owner}, which is writing there{other}", file=sys.stderr, flush=True)
         return False
 
 
-def _tell_discarded(uri: str, work: Work, before: Claim | None, names: Sequence[str]) -> None:
-    """Say what of an earlier attempt is not taken over."""
+def _report_discarded(uri: str, work: Work, before: Claim | None, names: Sequence[str]) -> None:
+    """Print how many files of an earlier attempt are not reused, and why."""
     left = parts(before, names) if before else {}
     if before and left and before.work.fingerprint != work.fingerprint:
         changes = work.differences(before.work)
-        print(f"  {uri}: {len(left)} files of an unfinished run are not taken over ({changes})", file=sys.stderr, flush=True)
+        print(f"  {uri}: {len(left)} files of an unfinished run are not reused ({changes})", file=sys.stderr, flush=True)
 
 
 def _require_parts(uri: str, work: Work, claim: Claim | None, names: Sequence[str]) -> None:
@@ -158,5 +159,5 @@ def _require_parts(uri: str, work: Work, claim: Claim | None, names: Sequence[st
         raise MissingInput(msg)
     if claim.work.fingerprint != work.fingerprint:
         changes = work.differences(claim.work)
-        msg = f"--resume: the unfinished run at {uri} is another one: {changes}; run it as before, or leave --resume out"
+        msg = f"--resume: the unfinished run at {uri} is a different one: {changes}; repeat that command, or leave --resume out"
         raise StaleOutput(msg)

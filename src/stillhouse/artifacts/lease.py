@@ -1,6 +1,6 @@
-"""Who writes an output: a claim beside its files, renewed by a heartbeat, lost to whoever takes it over once it ran out.
+"""Who writes an output: a claim beside its files, renewed by a heartbeat; once it expires, another process may take over.
 
-Expiry is judged by the observer's own clock: a claim whose content did not change for the lease's length has no live owner,
+Expiry is judged by the observer's own clock: a claim that has not changed for the length of the lease has no live owner,
 whatever the owner's clock says. Only a compare-and-swap changes a claim, so two writers cannot both hold it.
 """
 
@@ -25,7 +25,7 @@ from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.masking import one_line
 
 CLAIM = "claim.json"
-"""Says whose files lie in an output that has no manifest yet."""
+"""The file that says who owns the files of an output without a manifest."""
 VARIABLE, LEASE_S, LONGEST_S = "STILLHOUSE_LEASE_S", 60.0, 86_400.0
 BEATS = 3
 """Renewals per lease."""
@@ -40,23 +40,23 @@ class Owner(StoredModel):
     pid: int
     started: datetime
     kernel: str | None = None
-    """The boot and the process namespace that ``pid`` is of."""
+    """The boot and the process namespace that ``pid`` belongs to."""
     start: str | None = None
-    """The process's start by the kernel's clock: numbers of processes are used again."""
+    """When the process started, by the kernel's clock: pids are reused."""
 
     def __str__(self) -> str:
         return f"{self.host} (process {self.pid}, since {self.started:%Y-%m-%d %H:%M:%S} UTC)"
 
     @property
     def is_gone(self) -> bool:
-        """Whether the owner ran under this very kernel, and has ended: then nobody has to wait for its lease."""
+        """Whether the owner ran in this boot and namespace and has ended: then nobody has to wait for its lease."""
         if self.kernel is None or self.kernel != _kernel():
             return False
         return _start(self.pid) != self.start and not _is_hidden(self.pid)
 
 
 class Work(StoredModel):
-    """What is made at an output."""
+    """The work whose result an output is to hold."""
 
     stage: str
     fingerprint: str
@@ -73,7 +73,7 @@ class Work(StoredModel):
 
 
 class Claim(StoredModel):
-    """Who makes what at an output, and which files there are whose."""
+    """Who is writing an output, which work, and which attempts own the files there."""
 
     work: Work
     owner: Owner
@@ -101,7 +101,7 @@ def is_claim(name: str) -> bool:
 
 
 def first_claim(work: Work, before: Claim | None) -> Claim:
-    """The claim of a new attempt, which follows the one of an earlier attempt if there was one."""
+    """A new attempt's claim; it continues an earlier attempt's claim if there is one."""
     owner = Owner(
         attempt=secrets.token_hex(4), host=platform.node(), pid=os.getpid(), started=datetime.now(UTC), kernel=_kernel(),
         start=_start(os.getpid()),
@@ -141,34 +141,34 @@ class Lease:
             self.release()
 
     def check(self) -> None:
-        """Raise LeaseLost if another process took the output over. To be called before every upload."""
+        """Raise LeaseLost if another process took over the output. Call it before every upload."""
         if self._lost:
             raise self._loss()
         if _clock() - self._renewed > self.claim.lease_s / BEATS * 2:  # this process slept, or the store was away
             self.renew()
 
     def renew(self, **changes: Any) -> None:
-        """Write the claim again, with these changes. Raises LeaseLost if it is not this attempt's any more."""
+        """Write the claim again, with these changes. Raises LeaseLost if this attempt no longer holds it."""
         with self._lock:
             if self._lost:
                 raise self._loss()
             begun = _clock()
             claim = self.claim.model_copy(update={"beat": self.claim.beat + 1, **changes})
-            place = store.join(self._uri, CLAIM)
+            claim_uri = store.join(self._uri, CLAIM)
             try:
-                self._version = store.store_of(place).swap(place, claim.model_dump_json().encode(), self._version)
+                self._version = store.store_of(claim_uri).swap(claim_uri, claim.model_dump_json().encode(), self._version)
             except store.AlreadyThere as error:
                 self._lost = True
                 raise self._loss() from error
             self.claim, self._renewed = claim, begun
 
     def note_files(self, names: Sequence[str]) -> None:
-        """Record the names, without an attempt in them, that are about to be published."""
+        """Record the names of files about to be published that do not carry the attempt."""
         if set(names) - set(self.claim.files):
             self.renew(files=sorted({*self.claim.files, *names}))
 
     def release(self) -> None:
-        """Let the next attempt begin at once. A store that does not answer now makes it wait for the lease's end."""
+        """Let the next attempt begin at once. If the store does not answer now, it has to wait for the lease to expire."""
         self.close()
         with suppress(StillhouseError), outages.at_most(1):
             self.renew(released=True)
@@ -187,7 +187,7 @@ class Lease:
             except LeaseLost:
                 return
             except StillhouseError:
-                continue  # the store is away; the next upload finds out whether the claim outlived that
+                continue  # the store is away; the next upload checks whether the claim survived
             except Exception as error:  # noqa: BLE001 - a thread that ended would lose the lease hours before anybody sees it
                 print(f"  {self._uri}: the claim was not renewed ({one_line(error)})", file=sys.stderr, flush=True)
 
@@ -199,7 +199,7 @@ class Lease:
 
 
 def _kernel() -> str | None:
-    """The boot and the process namespace that process numbers are of; None if the system does not tell."""
+    """The boot and the process namespace that process ids belong to; None if the system does not say."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115  # not a path: pid:[4026531836]
@@ -208,7 +208,7 @@ def _kernel() -> str | None:
 
 
 def _start(pid: int) -> str | None:
-    """When the kernel says that a process started, in ticks since the boot; None if it has ended."""
+    """When a process started, in kernel ticks since boot; None if it has ended."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2].split()
     except OSError:
@@ -228,5 +228,5 @@ def _is_hidden(pid: int) -> bool:
 
 
 def _clock() -> float:
-    """Seconds that go on while the machine is suspended, where the system has such a clock."""
+    """A clock in seconds that keeps running while the machine is suspended, if the system has one."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -45,7 +45,7 @@ class File(StoredModel):
     rows: int | None = None
     """Rows of a Parquet file."""
     stored: str | None = None
-    """Its name in the store, if that is another one: parts carry the attempt that wrote them."""
+    """Its name in the store, if that differs: parts carry the attempt that wrote them."""
 
 
 class Provenance(StoredModel):
@@ -74,12 +74,12 @@ class Manifest(StoredModel):
     dropped: dict[str, int] = Field(default_factory=dict)
     """Rows in ``dropped/``, by reason."""
     shards: list[str] = Field(default_factory=list)
-    """The shards this output was put together from, as ``3-of-16``; empty where one process wrote it."""
+    """The shards this output was assembled from, as ``3-of-16``; empty if one process wrote it."""
     provenance: Provenance
 
     @property
     def stored(self) -> dict[str, str]:
-        """The name in the store of every file, by its name."""
+        """File name -> its name in the store."""
         return {name: file.stored or name for name, file in self.files.items()}
 
     @property
@@ -95,7 +95,7 @@ class Manifest(StoredModel):
 
 
 def provenance(started: datetime, run_id: str | None) -> Provenance:
-    """The record of this process, from what it knows of itself."""
+    """The provenance of a result of this process."""
     return Provenance(
         commit=_commit(), image=environment.text("STILLHOUSE_IMAGE"), argv=[masked(word) for word in sys.argv], started=started,
         finished=datetime.now(UTC), host=platform.node(), mlflow_run_id=run_id,
@@ -103,7 +103,7 @@ def provenance(started: datetime, run_id: str | None) -> Provenance:
 
 
 def _commit() -> str:
-    """The commit of the running code: set by the image, else asked of git, else unknown."""
+    """The commit of the running code: set by the image, else from git, else ``unknown``."""
     if commit := environment.text("STILLHOUSE_COMMIT"):
         return commit
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
@@ -162,11 +162,11 @@ def _parsed(data: bytes, uri: str) -> Manifest:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Raises ValueError for a name that stands in it twice."""
+    """A JSON object. Raises ValueError for a duplicate name."""
     names = dict(pairs)
     if len(names) < len(pairs):
-        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
-        msg = f"{twice!r} stands in it twice"
+        [(duplicate, _)] = Counter(name for name, _ in pairs).most_common(1)
+        msg = f"duplicate name {duplicate!r}"
         raise ValueError(msg)
     return names
 
@@ -186,7 +186,7 @@ def load(uri: str, name: str = "artifact") -> Manifest:
 
 
 def published(uri: str, fingerprint: str) -> Manifest | None:
-    """The manifest at ``uri`` if it has this fingerprint, None if there is none. Raises StaleOutput for another one."""
+    """The manifest at ``uri`` if it has this fingerprint, None without a manifest. Raises StaleOutput for any other fingerprint."""
     manifest = find(uri)
     if manifest is not None and manifest.fingerprint != fingerprint:
         msg = (
@@ -200,38 +200,40 @@ def published(uri: str, fingerprint: str) -> Manifest | None:
 def publish(uri: str, manifest: Manifest) -> None:
     """Write the manifest, last, and move the ``latest.json`` pointer beside the versions.
 
-    Raises store.AlreadyThere if another writer published first; a reply that was lost on the way is no other writer.
+    Raises store.AlreadyThere if another writer published first; not if only the reply to our own write was lost.
     """
     store.store_of(uri).write(store.join(uri, MANIFEST), serialised(manifest), only_if_absent=True)
     point(uri, manifest)
 
 
 def point(uri: str, manifest: Manifest) -> None:
-    """Have ``latest.json`` beside the versions name this one, unless it names one that was published later.
+    """Point ``latest.json`` beside the versions at this one, unless it names a version that was published later.
 
-    A shard has no versions of its own. A pointer that was not written, because the store failed just then, is made up for here.
+    A shard has no versions, so no pointer. A later skip calls this again, in case the store failed before the write.
     """
     parent = uri.rsplit("/", 1)[0]
     if parent.endswith("/shards"):
         return
-    place = store.join(parent, LATEST)
-    if _pointed_at(place) > manifest.provenance.finished:
+    pointer_uri = store.join(parent, LATEST)
+    if _pointed_at(pointer_uri) > manifest.provenance.finished:
         return
     pointer = {"uri": uri, "fingerprint": manifest.fingerprint, "published": datetime.now(UTC).isoformat()}
-    store.store_of(uri).write(place, json.dumps(pointer).encode())
+    store.store_of(uri).write(pointer_uri, json.dumps(pointer).encode())
 
 
-def _pointed_at(place: str) -> datetime:
+def _pointed_at(pointer_uri: str) -> datetime:
     """When the pointer was written; long ago if there is none that can be read, or a wrong clock dated it in the future."""
     try:
-        written = datetime.fromisoformat(json.loads(store.store_of(place).read(place) or b"{}")["published"]).astimezone(UTC)
+        written = datetime.fromisoformat(
+            json.loads(store.store_of(pointer_uri).read(pointer_uri) or b"{}")["published"]
+        ).astimezone(UTC)
     except (ValueError, KeyError, TypeError, OverflowError):
         written = LONG_AGO
     return written if written < datetime.now(UTC) + WRONG_BY else LONG_AGO
 
 
 def latest(uri: str) -> str | None:
-    """The version published last beside ``uri``, by the pointer there; None if there is none yet. Raises StoreFailed."""
+    """The version published last beside ``uri``, by the pointer there; None before the first one. Raises StoreFailed."""
     pointer = store.join(store.absolute(uri).rsplit("/", 1)[0], LATEST)
     data = store.store_of(pointer).read(pointer)
     if data is None:
@@ -246,7 +248,7 @@ def latest(uri: str) -> str | None:
 def lineage(uri: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
     """Walk from an artifact to all it was made of, depth first: (depth, input name, URI, manifest).
 
-    An artifact met before is yielded again but not walked again; None stands for one that is gone from the store.
+    A repeated artifact is yielded again but not walked again. The manifest is None if the artifact is gone from the store.
     """
     seen: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""What lies at an output's URI: parts while the stage runs, then all of its files, then the manifest that makes them count."""
+"""Publish to an output's URI: parts while the stage runs, then all other files, then the manifest that makes them count."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from stillhouse.artifacts.manifest import MANIFEST, File, Manifest
 from stillhouse.errors import LeaseLost
 
 RESUMED = "resume/"
-"""Files below are published on the way, like parts, and carry the attempt in their names."""
+"""Files below this directory are published early, like parts, and carry the attempt in their names."""
 
 
 @dataclass
@@ -22,10 +22,10 @@ class Publisher:
     uri: str
     attempt: str
     left: Mapping[str, str]
-    """The stored names of what earlier attempts at the same work left, by name."""
+    """File name -> stored name, of what earlier attempts at the same work left."""
     lease: Lease | None
     reusable: dict[str, str] = field(default_factory=dict)
-    """Those of them that were checked, and what this process published: not uploaded again."""
+    """Those of them that were checked, and this process's own uploads: none is uploaded again."""
 
     def publish_part(self, root: Path, path: Path) -> None:
         """Publish one file below ``root`` before the others, under a name of this attempt's own."""
@@ -38,7 +38,7 @@ class Publisher:
             store.store_of(self.uri).remove(store.join(self.uri, str(before)))
 
     def retract(self, root: Path, path: Path) -> None:
-        """Take back what this attempt, on any rank, or an earlier one published."""
+        """Remove a file that this attempt (on any rank) or an earlier one published."""
         name = path.relative_to(root).as_posix()
         self._check()
         stored = self.reusable.pop(name, None) or self.left.get(name) or self._published_by_a_rank(name)
@@ -53,7 +53,7 @@ class Publisher:
         return {name: self._upload(name, path) for name, path in paths.items()}
 
     def publish(self, manifest: Manifest) -> None:
-        """Write the manifest, last, and clear up. Raises LeaseLost if another attempt at the same work published first."""
+        """Write the manifest, last, and clean up. Raises LeaseLost if another attempt at the same work published first."""
         self._check()
         try:
             manifests.publish(self.uri, manifest)
@@ -77,10 +77,10 @@ class Publisher:
     def _upload(self, name: str, path: Path) -> File:
         digest = sha256(path)
         tagged = naming.tagged(name, self.attempt, digest)
-        there = self.reusable.get(name)
-        origin = naming.untagged(there) if there else None
-        if there and origin and digest.startswith(origin[2]):
-            stored = there
+        earlier = self.reusable.get(name)
+        origin = naming.untagged(earlier) if earlier else None
+        if earlier and origin and digest.startswith(origin[2]):
+            stored = earlier
         else:
             self._check()
             stored = self._upload_new(path, name, tagged)
@@ -89,15 +89,15 @@ class Publisher:
 
     def _upload_new(self, path: Path, name: str, tagged: str) -> str:
         """Upload under the plain name; a part, or a file whose name another attempt took, under this attempt's own."""
-        there = store.store_of(self.uri)
+        output_store = store.store_of(self.uri)
         if not _is_part(name):
             try:
-                there.upload(path, store.join(self.uri, name), only_if_absent=True)
+                output_store.upload(path, store.join(self.uri, name), only_if_absent=True)
             except store.AlreadyThere:
                 pass
             else:
                 return name
-        there.upload(path, store.join(self.uri, tagged))
+        output_store.upload(path, store.join(self.uri, tagged))
         return tagged
 
     def _published_by_a_rank(self, name: str) -> str | None:
@@ -111,16 +111,16 @@ class Publisher:
 
 
 def complete(uri: str, manifest: Manifest) -> None:
-    """What follows a published manifest: the pointer, and no stray files. The next skip makes up for what a dying process left."""
+    """Finish a published output: write the pointer and remove stray files. A later skip repeats this if a process died here."""
     manifests.point(uri, manifest)
     claim, _ = claiming.read(uri)
     if claim is None:
         return
-    there, listed = store.store_of(uri), {*manifest.stored.values(), MANIFEST}
-    names = [name for name in there.names(uri) if claim.owns(name) and name not in listed]
-    for name in sorted(names, key=is_claim):  # the claim last: without it nobody knows whose the others are
-        there.remove(store.join(uri, name))
-    there.tidy(uri)
+    output_store, listed = store.store_of(uri), {*manifest.stored.values(), MANIFEST}
+    names = [name for name in output_store.names(uri) if claim.owns(name) and name not in listed]
+    for name in sorted(names, key=is_claim):  # the claim last: only it says who owns the others
+        output_store.remove(store.join(uri, name))
+    output_store.tidy(uri)
 
 
 def _is_part(name: str) -> bool:

@@ -24,7 +24,7 @@ REFUSALS = {
     "InvalidBucketName", "InvalidRequest", "MethodNotAllowed", "NoSuchBucket", "PermanentRedirect", "SignatureDoesNotMatch",
     "401", "403",
 }  # fmt: skip
-"""Error codes that the same request would meet again."""
+"""Error codes that a repeated request would get again."""
 PASSING = {"ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown"}
 ABSENT, NOT_AS_EXPECTED = {"NoSuchKey", "404"}, {"PreconditionFailed", "412"}
 
@@ -87,8 +87,8 @@ class S3Store(Store):
 
         bucket, key = _bucket_and_key(uri)
         try:
-            found = _s3().list_multipart_uploads(Bucket=bucket, Prefix=f"{key}/").get("Uploads", ())
-            for upload in found:
+            uploads = _s3().list_multipart_uploads(Bucket=bucket, Prefix=f"{key}/").get("Uploads", ())
+            for upload in uploads:
                 if upload["Key"].startswith(f"{key}/"):
                     _s3().abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
         except (BotoCoreError, ClientError):
@@ -96,7 +96,7 @@ class S3Store(Store):
 
 
 class _Digesting:
-    """A file that is written in order only, and digests what it is given."""
+    """A file that is written in order only, and digested as it is written."""
 
     def __init__(self, path: Path) -> None:
         self.sha256 = hashlib.sha256()
@@ -144,7 +144,7 @@ def _put(uri: str, data: bytes, condition: Mapping[str, str]) -> None:
         except ClientError as error:
             if _code(error) not in NOT_AS_EXPECTED:
                 raise
-            if _get(bucket, key) != data:  # else this very PUT succeeded before, and only its reply was lost
+            if _get(bucket, key) != data:  # else this PUT had succeeded, and only its reply was lost
                 raise AlreadyThere(uri) from error
 
     _call(uri, put)
@@ -207,7 +207,7 @@ def _holds(bucket: str, key: str, path: Path) -> bool:
 
 
 def _abort(upload: Mapping[str, str]) -> None:
-    """Give up an upload in pieces. Where that fails, the next attempt's ``tidy`` or the bucket's lifecycle rule does it."""
+    """Abort a multipart upload. If that fails, the next attempt's ``tidy`` or the bucket's lifecycle rule does it."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
