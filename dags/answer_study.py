@@ -8,7 +8,7 @@ from airflow.sdk import DAG, Param, TaskGroup
 
 from operators import parent, retries
 from operators.events import REPORT
-from operators.path import stage
+from operators.stage_task import stage
 from operators.uris import MACROS
 
 VARIANTS = ("original", "answer", "summary")

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup
 
-from operators import parent, path, retries
+from operators import parent, retries, stage_task
 from operators.events import CHECKPOINT, QUESTIONS, REPORT, SELECTED
 from operators.params import form, overrides, profiles
 from operators.uris import MACROS
@@ -26,9 +26,9 @@ PARAMS = {
 
 
 def stage(name: str, *, recipe: str = "", settings: str = "", **options: Any) -> Any:
-    """The task of ``operators.path``, with what the form sets in the section ``settings``, by default the recipe's."""
+    """The task of ``operators.stage_task``, with what the form sets in the section ``settings``, by default the recipe's."""
     settings = settings or recipe or name
-    return path.stage(name, recipe=recipe, overrides=overrides(settings) if settings in FORMS else "{}", **options)
+    return stage_task.stage(name, recipe=recipe, overrides=overrides(settings) if settings in FORMS else "{}", **options)
 
 
 with DAG(

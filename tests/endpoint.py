@@ -38,11 +38,11 @@ def refusal(status: int, message: str = "no", **headers: str) -> Reply:
 
 def answer(body: dict[str, Any]) -> Reply:
     """The sum of the numbers in the last message, in the think/answer form, and the seed."""
-    asked = body["messages"][-1]["content"]
-    total = sum(map(int, re.findall(r"\d+", asked)))
-    text = f"<think>{asked} seed {body['seed']}</think><answer>{total}</answer>"
+    prompt = body["messages"][-1]["content"]
+    total = sum(map(int, re.findall(r"\d+", prompt)))
+    text = f"<think>{prompt} seed {body['seed']}</think><answer>{total}</answer>"
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-    usage = {"prompt_tokens": len(asked.split()), "completion_tokens": len(text.split())}
+    usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())}
     return Reply(200, {"choices": [choice], "usage": usage})
 
 
@@ -99,12 +99,12 @@ class Endpoint:
 def endpoint(
     script: Script | None = None, models: tuple[str, ...] | None = ("toy",), port: int = 0, version: str = ""
 ) -> Iterator[Endpoint]:  # fmt: skip
-    made = Endpoint(script, models, port, version)
+    server = Endpoint(script, models, port, version)
     try:
-        yield made
+        yield server
     finally:
-        if not made.closing.is_set():
-            made.close()
+        if not server.closing.is_set():
+            server.close()
 
 
 class _Server(ThreadingHTTPServer):
@@ -124,12 +124,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
     def do_GET(self) -> None:
-        said: dict[str, Any] = {}
+        answers: dict[str, Any] = {}
         if self.owner.models is not None:
-            said["/v1/models"] = {"data": [{"id": name} for name in self.owner.models]}
+            answers["/v1/models"] = {"data": [{"id": name} for name in self.owner.models]}
         if self.owner.version:
-            said["/version"] = {"version": self.owner.version}
-        self._send(Reply(200, said[self.path]) if self.path in said else refusal(404))
+            answers["/version"] = {"version": self.owner.version}
+        self._send(Reply(200, answers[self.path]) if self.path in answers else refusal(404))
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -36,7 +36,7 @@ def checkpoint(tmp_path_factory) -> Path:
 
     torch.set_num_threads(1)
     scratch = tmp_path_factory.mktemp("checkpoint")
-    tables.write(scratch / "selected", [testing.selected(each) for each in testing.questions(12)], Selected)
+    tables.write(scratch / "selected", [testing.selected(question) for question in testing.questions(12)], Selected)
     config = sft.Config(
         init=TINY, max_steps=40, batch_size=12, learning_rate=2e-2, max_length=96, system_prompt="none", suffix="none"
     )

@@ -62,8 +62,8 @@ class Runs:
         return str(self.api._call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}")["state"])
 
     def tasks(self, dag: str, run_id: str) -> dict[str, str]:
-        found = self.api._call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
-        return {each["task_id"]: each["state"] for each in found}
+        instances = self.api._call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
+        return {instance["task_id"]: instance["state"] for instance in instances}
 
     def ended(self, dag: str, run_id: str, seconds: float) -> str:
         """The state in which the run ended."""
@@ -79,10 +79,10 @@ class Runs:
 
     def kill(self, name: str) -> None:
         """SIGKILL to a service and all that it started, its workers among them."""
-        found = processes.find(self.house, name)
-        for each in [*found.children(recursive=True), found]:
-            each.kill()
-        psutil.wait_procs([found], 10)
+        service = processes.find(self.house, name)
+        for process in [*service.children(recursive=True), service]:
+            process.kill()
+        psutil.wait_procs([service], 10)
 
     def start(self, name: str) -> None:
         services.start_one(self.house, name)

@@ -56,7 +56,7 @@ def installed(directory: Path) -> Iterator[Release]:
     finally:
         subprocess.run([HELM, "uninstall", NAME, "--namespace", namespace, "--ignore-not-found"], check=True)
         core.delete_namespace(namespace)
-        assert until(lambda: namespace not in [each.metadata.name for each in core.list_namespace().items], READY_S)
+        assert until(lambda: namespace not in [item.metadata.name for item in core.list_namespace().items], READY_S)
         for volume in core.list_persistent_volume(label_selector=f"stillhouse/test={namespace}").items:
             core.delete_persistent_volume(volume.metadata.name)
 
@@ -135,7 +135,7 @@ def address(core, namespace: str, component: str) -> str:
 
     def ready() -> list[str]:
         pods = core.list_namespaced_pod(namespace, label_selector=selector).items
-        fine = [pod for pod in pods if any(each.ready for each in pod.status.container_statuses or ())]
+        fine = [pod for pod in pods if any(item.ready for item in pod.status.container_statuses or ())]
         return [pod.status.pod_ip for pod in fine] if len(fine) == len(pods) == 1 else []
 
     assert until(ready, READY_S), f"{component} did not start: {core.list_namespaced_pod(namespace, label_selector=selector)}"

@@ -148,8 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
     def listing(self, query: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
         prefix = query.get("prefix", "")
         if "uploads" in query:
-            found = ((upload, key) for upload, (key, _) in self.fake.uploads.items() if key.startswith(prefix))
-            rows = "".join(f"<Upload><Key>{escape(key)}</Key><UploadId>{upload}</UploadId></Upload>" for upload, key in found)
+            pending = ((upload, key) for upload, (key, _) in self.fake.uploads.items() if key.startswith(prefix))
+            rows = "".join(f"<Upload><Key>{escape(key)}</Key><UploadId>{upload}</UploadId></Upload>" for upload, key in pending)
             return 200, f"<R><Bucket>{BUCKET}</Bucket>{rows}</R>".encode(), {}
         keys = sorted(key for key in self.fake.objects if key.startswith(prefix))
         rows = "".join(f"<Contents><Key>{escape(key)}</Key><Size>{len(self.fake.objects[key])}</Size></Contents>" for key in keys)

@@ -122,8 +122,8 @@ def run():
 def valid():
     """Check an object against the strict schema of its kind: unknown fields fail."""
 
-    def check(made):
-        body = ApiClient().sanitize_for_serialization(made)
+    def check(pod_spec):
+        body = ApiClient().sanitize_for_serialization(pod_spec)
         kubernetes_validate.validate(body, "1.35", strict=True)
         return body
 

@@ -1,7 +1,7 @@
 """A Kubernetes API on loopback, as far as operators use it: objects are kept and listed by label; nothing runs.
 
 What a pod does is told beforehand: ``cluster.lives`` holds the statuses that a new pod goes through, one for every time it is read;
-``cluster.refusal`` is why nothing may be made.
+``cluster.refusal`` is why creating objects is forbidden.
 """
 
 import json
@@ -39,7 +39,7 @@ SUCCEEDED = ended()
 
 
 class Cluster:
-    """The objects by (kind, name), and what was asked."""
+    """The objects by (kind, name), and the requests."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict] = {}
@@ -52,7 +52,7 @@ class Cluster:
         self._lock = threading.Lock()
 
     def names(self, kind: str) -> list[str]:
-        return sorted(name for each, name in self.objects if each == kind)
+        return sorted(name for object_kind, name in self.objects if object_kind == kind)
 
     def add(self, kind: str, body: dict) -> dict:
         name = body["metadata"]["name"]
@@ -64,14 +64,14 @@ class Cluster:
         return body
 
     def read(self, kind: str, name: str) -> dict | None:
-        found = self.objects.get((kind, name))
+        stored = self.objects.get((kind, name))
         ahead = self._ahead.get(name, [])
-        if found and kind == "pods" and ahead:
-            found["status"] = ahead.pop(0) if len(ahead) > 1 else ahead[0]
-        return found
+        if stored and kind == "pods" and ahead:
+            stored["status"] = ahead.pop(0) if len(ahead) > 1 else ahead[0]
+        return stored
 
     def listed(self, kind: str, selector: str) -> list[dict]:
-        return [body for (each, _), body in sorted(self.objects.items()) if each == kind and matches(body, selector)]
+        return [body for (object_kind, _), body in sorted(self.objects.items()) if object_kind == kind and matches(body, selector)]
 
     def logged(self, pod: dict) -> tuple[int, dict | str]:
         waits = pod["status"]["phase"] == "Pending"
@@ -79,10 +79,10 @@ class Cluster:
 
     def answer(self, method: str, path: str, body: dict) -> tuple[int, dict | str]:
         url = urlsplit(path)
-        found = PATH.match(url.path)
-        if not found:
+        matched = PATH.match(url.path)
+        if not matched:
             return 404, status(404)
-        kind, name = found["kind"], found["name"]
+        kind, name = matched["kind"], matched["name"]
         with self._lock:
             self.requests.append(f"{method} {kind}")
             if method == "POST" and self.refusal:
@@ -100,7 +100,7 @@ class Cluster:
                 return 404, status(404)
             if method == "PATCH":
                 one["metadata"]["labels"] |= body["metadata"]["labels"]
-            return self.logged(one) if found["log"] else (200, one)
+            return self.logged(one) if matched["log"] else (200, one)
 
 
 def status(code: int) -> dict:
@@ -134,10 +134,10 @@ def serve() -> Iterator[Cluster]:
         def _answer(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or b"{}") if length else {}
-            code, said = cluster.answer(self.command, self.path, body)
-            data = (said if isinstance(said, str) else json.dumps(said)).encode()
+            code, answer_body = cluster.answer(self.command, self.path, body)
+            data = (answer_body if isinstance(answer_body, str) else json.dumps(answer_body)).encode()
             self.send_response(code)
-            self.send_header("Content-Type", "text/plain" if isinstance(said, str) else "application/json")
+            self.send_header("Content-Type", "text/plain" if isinstance(answer_body, str) else "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

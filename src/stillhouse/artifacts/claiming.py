@@ -67,10 +67,10 @@ def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
 
 
 def _follow(uri: str, claim: Claim, version: int | None) -> Lease | None:
-    """Put the claim in the place of this version, None if another writer was faster. Interrupted half-way, it is released."""
-    place = store.join(uri, CLAIM)
+    """Replace this version of the claim; None if another writer was faster. If interrupted half-way, the claim is released."""
+    claim_uri = store.join(uri, CLAIM)
     try:
-        return Lease(uri, claim, store.store_of(uri).swap(place, claim.model_dump_json().encode(), version))
+        return Lease(uri, claim, store.store_of(uri).swap(claim_uri, claim.model_dump_json().encode(), version))
     except store.AlreadyThere:
         return None
     except BaseException:
@@ -78,7 +78,7 @@ def _follow(uri: str, claim: Claim, version: int | None) -> Lease | None:
             written, last = read(uri)
             if written == claim:
                 released = claim.model_copy(update={"released": True})
-                store.store_of(uri).swap(place, released.model_dump_json().encode(), last)
+                store.store_of(uri).swap(claim_uri, released.model_dump_json().encode(), last)
         raise
 
 

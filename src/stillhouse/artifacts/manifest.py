@@ -221,10 +221,12 @@ def point(uri: str, manifest: Manifest) -> None:
     store.store_of(uri).write(pointer_uri, json.dumps(pointer).encode())
 
 
-def _pointed_at(place: str) -> datetime:
+def _pointed_at(pointer_uri: str) -> datetime:
     """When the pointer was written; long ago if there is none that can be read, or a wrong clock dated it in the future."""
     try:
-        written = datetime.fromisoformat(json.loads(store.store_of(place).read(place) or b"{}")["published"]).astimezone(UTC)
+        written = datetime.fromisoformat(
+            json.loads(store.store_of(pointer_uri).read(pointer_uri) or b"{}")["published"]
+        ).astimezone(UTC)
     except (ValueError, KeyError, TypeError, OverflowError):
         written = LONG_AGO
     return written if written < datetime.now(UTC) + WRONG_BY else LONG_AGO

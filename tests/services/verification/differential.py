@@ -12,7 +12,7 @@ from tests.services.verification import spellings
 
 def disagreements(kind: str, wanted: int, seed: int) -> tuple[int, list[str]]:
     """How many pairs of a kind were decided (at least ``wanted``), and those that math-verify decides otherwise."""
-    draw, decided, found = random.Random(f"{kind}/{seed}"), 0, []
+    draw, decided, differences = random.Random(f"{kind}/{seed}"), 0, []
     while decided < wanted:
         family = list(dict.fromkeys(spellings.MAKERS[kind](draw)))
         answers = [draw.choice(spellings.SENTENCES).replace("%s", each) for each in family]
@@ -21,8 +21,8 @@ def disagreements(kind: str, wanted: int, seed: int) -> tuple[int, list[str]]:
             if verdict is not None:
                 decided += 1
                 if (verdict.kind == "correct") != math_verify_says(reference, answer):
-                    found.append(f"{verdict.kind}: reference {reference!r}, answer {answer!r}")
-    return decided, found
+                    differences.append(f"{verdict.kind}: reference {reference!r}, answer {answer!r}")
+    return decided, differences
 
 
 def math_verify_says(reference: str, answer: str) -> bool:

@@ -18,7 +18,7 @@ def families(count: int, seed: int) -> Iterator[Family]:
 def integers(draw: random.Random) -> Family:
     value = draw.choice([draw.randint(-20, 20), draw.randint(-(10**6), 10**6), draw.randint(10**9, 10**14)])
     near = value + draw.choice([-1, 1, 10, -2 * value])
-    made = [
+    written = [
         f"{value}",
         f"{value:,}",
         f"{value}.0",
@@ -28,19 +28,19 @@ def integers(draw: random.Random) -> Family:
         f" {value} ",
         f"+{abs(value)}",
     ]
-    return [*made, f"{value}\\text{{ {draw.choice(['cm', 'apples', 'square units', 'm', 'kg', 'hours'])}}}"]
+    return [*written, f"{value}\\text{{ {draw.choice(['cm', 'apples', 'square units', 'm', 'kg', 'hours'])}}}"]
 
 
 def percents(draw: random.Random) -> Family:
     value = draw.choice([draw.randint(1, 120), 100, 5, 50])
     share = Fraction(value, 100)
-    made = [f"{value}\\%", f"{value}", f"{value}%", f"{float(share)}", f"\\frac{{{share.numerator}}}{{{share.denominator}}}"]
-    return [*made, f"{value}.5\\%", f"{value + 1}\\%", f"{value} \\%", f"{100 * value}", f"{value}.0\\%"]
+    written = [f"{value}\\%", f"{value}", f"{value}%", f"{float(share)}", f"\\frac{{{share.numerator}}}{{{share.denominator}}}"]
+    return [*written, f"{value}.5\\%", f"{value + 1}\\%", f"{value} \\%", f"{100 * value}", f"{value}.0\\%"]
 
 
 def amounts(draw: random.Random) -> Family:
     value = draw.randint(1, 9_999_999)
-    made = [
+    written = [
         f"\\${value}",
         f"\\${value:,}",
         f"{value}",
@@ -51,7 +51,7 @@ def amounts(draw: random.Random) -> Family:
         f"-\\${value}",
     ]
     return [
-        *made,
+        *written,
         f"{value}\\text{{ dollars}}",
         f"{value}\\,",
         f"{value}^\\circ",
@@ -66,41 +66,41 @@ def decimals(draw: random.Random) -> Family:
     text = f"{value:.{places}f}"
     exact = Fraction(text)
     near = [f"{value + step * 1e-7:.7f}" for step in (1, 3, 6, 12, 40)]
-    made = [text, f"{text}0", f"\\frac{{{exact.numerator}}}{{{exact.denominator}}}", text.replace("0.", ".", 1), f"{value:.1f}"]
-    return [*made, *near, f"{value:.6f}"]
+    written = [text, f"{text}0", f"\\frac{{{exact.numerator}}}{{{exact.denominator}}}", text.replace("0.", ".", 1), f"{value:.1f}"]
+    return [*written, *near, f"{value:.6f}"]
 
 
 def fractions(draw: random.Random) -> Family:
     top, bottom = draw.randint(-40, 40), draw.choice([2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 16, 100, 144])
-    made = [
+    written = [
         f"\\frac{{{top}}}{{{bottom}}}",
         f"{top}/{bottom}",
         f"\\dfrac{{{3 * top}}}{{{3 * bottom}}}",
         f"-\\tfrac{{{-top}}}{{{bottom}}}",
     ]
-    made += [f"{top / bottom:.6f}", f"{top / bottom:.4f}", f"{top / bottom}"[:9], f"\\frac{{{top + 1}}}{{{bottom}}}"]
+    written += [f"{top / bottom:.6f}", f"{top / bottom:.4f}", f"{top / bottom}"[:9], f"\\frac{{{top + 1}}}{{{bottom}}}"]
     if abs(top) < 10 and bottom < 10 and top >= 0:
-        made.append(f"\\frac{top}{bottom}")
+        written.append(f"\\frac{top}{bottom}")
     whole, rest = divmod(abs(top), bottom)
-    return [*made, f"{'-' if top < 0 else ''}{whole}\\frac{{{rest}}}{{{bottom}}}", f"{whole} \\frac{{{rest}}}{{{bottom}}}"]
+    return [*written, f"{'-' if top < 0 else ''}{whole}\\frac{{{rest}}}{{{bottom}}}", f"{whole} \\frac{{{rest}}}{{{bottom}}}"]
 
 
 def surds(draw: random.Random) -> Family:
     factor, inside, rest = draw.randint(2, 6), draw.choice([2, 3, 5, 6, 7]), draw.randint(-5, 5)
-    made = [
+    written = [
         f"{factor}\\sqrt{{{inside}}}",
         f"\\sqrt{{{factor**2 * inside}}}",
         f"\\sqrt{inside} \\cdot {factor}",
         f"{factor}\\sqrt{{{inside + 1}}}",
     ]
-    made += [
+    written += [
         f"{rest}+{factor}\\sqrt{{{inside}}}",
         f"{factor}\\sqrt{{{inside}}}+{rest}",
         f"\\frac{{{factor}\\sqrt{{{inside}}}}}{{2}}",
     ]
-    made += [f"\\frac{{{factor * inside}}}{{\\sqrt{{{inside}}}}}", f"-{factor}\\sqrt{{{inside}}}", f"{factor}\\sqrt{inside}"]
+    written += [f"\\frac{{{factor * inside}}}{{\\sqrt{{{inside}}}}}", f"-{factor}\\sqrt{{{inside}}}", f"{factor}\\sqrt{inside}"]
     return [
-        *made,
+        *written,
         f"\\frac{{{factor}\\pi}}{{{inside}}}",
         f"{factor}\\pi",
         f"\\frac{{{factor}}}{{{inside}}}\\pi",
@@ -111,13 +111,13 @@ def surds(draw: random.Random) -> Family:
 def polynomials(draw: random.Random) -> Family:
     x, y = draw.choice(["xy", "nk", "pq", "au", "vw", "zx"])
     a, b = draw.randint(1, 9), draw.randint(-9, 9) or 1
-    made = [
+    written = [
         f"({x}{a:+d})({x}{b:+d})",
         f"{x}^2{a + b:+d}{x}{a * b:+d}",
         f"{x}^{{2}} {a + b:+d}{x} {a * b:+d}",
         f"{a * b:+d}{a + b:+d}{x}+{x}^2",
     ]
-    made += [
+    written += [
         f"{x}^2{a - b:+d}{x}{a * b:+d}",
         f"({x}{a:+d})^2",
         f"{x}^2+{2 * a}{x}+{a * a}",
@@ -125,7 +125,7 @@ def polynomials(draw: random.Random) -> Family:
         f"{a}{y}{x}",
         f"{a}{x}+{y}",
     ]
-    made += [
+    written += [
         f"\\frac{{{x}+{y}}}{{{a + 1}}}",
         f"{x}{y}",
         f"{y} \\cdot {x}",
@@ -135,14 +135,14 @@ def polynomials(draw: random.Random) -> Family:
         f"3{x}",
         f"-{x}^2{y}",
     ]
-    return made
+    return written
 
 
 def groups(draw: random.Random) -> Family:
     left = draw.randint(-9, 9)
     right = left + draw.choice([1, 2, 5, -3, 250])
     half = Fraction(2 * right + 1, 2)
-    made = [
+    written = [
         f"({left},{right})",
         f"({left}, {right})",
         f"[{left},{right}]",
@@ -150,7 +150,7 @@ def groups(draw: random.Random) -> Family:
         f"\\{{{left},{right}\\}}",
         f"{left}, {right}",
     ]
-    made += [
+    written += [
         f"\\left({left},{right}\\right)",
         f"\\{{{right}, {left}\\}}",
         f"{right},{left}",
@@ -159,7 +159,7 @@ def groups(draw: random.Random) -> Family:
     ]
     fraction = f"\\frac{{{half.numerator}}}{{{half.denominator}}}"
     return [
-        *made,
+        *written,
         f"({left}, {fraction})",
         f"({left}, {float(half)})",
         f"\\{{{fraction},{left}\\}}",
@@ -170,21 +170,21 @@ def groups(draw: random.Random) -> Family:
 
 def triples(draw: random.Random) -> Family:
     one, two, three = (draw.randint(-9, 300) for _ in range(3))
-    made = [
+    written = [
         f"({one},{two},{three})",
         f"({one}, {two}, {three})",
         f"[{one},{two},{three}]",
         f"\\{{{three},{one},{two}\\}}",
         f"{one}, {two}, {three}",
     ]
-    made += [
+    written += [
         f"({two},{one},{three})",
         f"\\{{{one},{two}\\}}",
         f"({one},{two},{three},{one})",
         f"({one},\\frac{{{two}}}{{1}},{three}.0)",
     ]
     return [
-        *made,
+        *written,
         f"({one},\\sqrt{{2}},{three})",
         f"({one},\\frac{{2}}{{\\sqrt{{2}}}},{three})",
         f"({one},x+1,{three})",
@@ -194,7 +194,7 @@ def triples(draw: random.Random) -> Family:
 
 def rays(draw: random.Random) -> Family:
     end = draw.choice([draw.randint(-9, 9), draw.randint(1000, 9999)])
-    made = [
+    written = [
         f"({end},\\infty)",
         f"({end}, \\infty)",
         f"({end},\\infty]",
@@ -203,7 +203,7 @@ def rays(draw: random.Random) -> Family:
         f"(-\\infty,{end}]",
     ]
     return [
-        *made,
+        *written,
         f"\\left(-\\infty, {end}\\right)",
         "(-\\infty,\\infty)",
         f"({end},{end + 1})",

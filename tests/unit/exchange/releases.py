@@ -61,11 +61,11 @@ def _dialogue(turn, asked_info, said_info, nothing):
     return st.tuples(asking, TEXT, asked_info, st.none() | st.tuples(SPOKEN | TEXT, said_info)).map(put_together)
 
 
-def _infos(names, asked, said):
-    def made(given):
-        return st.fixed_dictionaries({name: given.get(name, st.none()) for name in names})
+def _infos(names, question_fields, response_fields):
+    def made(values):
+        return st.fixed_dictionaries({name: values.get(name, st.none()) for name in names})
 
-    return made(asked), made(said), dict.fromkeys(names)
+    return made(question_fields), made(response_fields), dict.fromkeys(names)
 
 
 MESSAGES = _dialogue(

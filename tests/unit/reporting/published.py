@@ -17,8 +17,8 @@ def publish(root, stage, name, minute, inputs=(), rows=10, dropped=None, files=N
     """An artifact that took a minute and was finished ``minute`` minutes into the run; ``inputs`` are (name, uri) pairs."""
     uri = f"{root.as_uri()}/{stage}/{name}/demo"
     links: dict[str, list[Link]] = {}
-    for key, each in inputs:
-        links.setdefault(key, []).append(Link(uri=each, fingerprint=manifests.load(each).fingerprint))
+    for key, input_uri in inputs:
+        links.setdefault(key, []).append(Link(uri=input_uri, fingerprint=manifests.load(input_uri).fingerprint))
     finished = START + timedelta(minutes=minute)
     listed = (files or {"part-00000.parquet": rows}) | {record.FILE: None for record in records}
     for record in records:

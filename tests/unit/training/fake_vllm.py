@@ -34,19 +34,19 @@ class Llm:
         pass
 
     def generate(self, prompts, sampling_params, use_tqdm):
-        return [self._output(each["prompt_token_ids"], sampling_params) for each in prompts]
+        return [self._output(request["prompt_token_ids"], sampling_params) for request in prompts]
 
     @torch.no_grad()
     def _output(self, prompt, parameters):
         written = self.own.generate(
             input_ids=torch.tensor([prompt]), max_new_tokens=parameters.max_tokens, do_sample=parameters.temperature > 0, top_k=0
         )[0].tolist()
-        found = self.own(input_ids=torch.tensor([written])).logits[0].log_softmax(-1)
-        said = [
-            {token: SimpleNamespace(logprob=float(found[place, token]), rank=1)} for place, token in enumerate(written[1:])
+        scores = self.own(input_ids=torch.tensor([written])).logits[0].log_softmax(-1)
+        logprobs = [
+            {token: SimpleNamespace(logprob=float(scores[position, token]), rank=1)} for position, token in enumerate(written[1:])
         ]  # fmt: skip
-        output = SimpleNamespace(token_ids=written[len(prompt) :], logprobs=said[len(prompt) - 1 :])
-        return SimpleNamespace(prompt_token_ids=prompt, outputs=[output], prompt_logprobs=[None, *said[: len(prompt) - 1]])
+        output = SimpleNamespace(token_ids=written[len(prompt) :], logprobs=logprobs[len(prompt) - 1 :])
+        return SimpleNamespace(prompt_token_ids=prompt, outputs=[output], prompt_logprobs=[None, *logprobs[: len(prompt) - 1]])
 
 
 def install(monkeypatch):

@@ -47,16 +47,16 @@ def run(plan: dict, pids: list[int]) -> None:
             logged[name] |= {step: metrics[f"train/{name}"]} if f"train/{name}" in metrics else {}
 
     tracking.Untracked.progress, tracking.Untracked.log = progress, log
-    stage, said = stages.load(plan["stage"]), {}
+    stage, failure = stages.load(plan["stage"]), {}
     try:
         execute(stage, stage.Config.model_validate(plan["config"]), plan["inputs"], plan["output"], ranks=True)
     except RankLost as error:
         exits.leave(one_line(error))
     except StillhouseError as error:
-        said = {"error": one_line(error)}
+        failure = {"error": one_line(error)}
     if processes.rank() == 0:
         report = Path(urlsplit(plan["output"]).path).with_name("ranks.json")
-        report.write_text(json.dumps(said | logged | {"steps": steps}))
+        report.write_text(json.dumps(failure | logged | {"steps": steps}))
 
 
 if __name__ == "__main__":
@@ -64,6 +64,6 @@ if __name__ == "__main__":
     gc.disable()
     signal.signal(signal.SIGTERM, exits.preempt)
     everyone = processes.gathered(os.getpid())
-    for each in json.loads(sys.argv[1]):
-        run(each, everyone)
+    for stage_plan in json.loads(sys.argv[1]):
+        run(stage_plan, everyone)
         gc.freeze()

@@ -13,12 +13,12 @@ def sandbox(request):
     patch = pytest.MonkeyPatch()
     patch.setenv("STILLHOUSE_ISOLATION", request.param)
     try:
-        made = Sandbox()
+        started = Sandbox()
     except EngineFailed as error:
         pytest.skip(str(error))
     finally:
         patch.undo()
-    with made:
-        if not request.param and made.isolation != NAMESPACES:
+    with started:
+        if not request.param and started.isolation != NAMESPACES:
             pytest.skip("this kernel allows no namespaces")
-        yield made
+        yield started

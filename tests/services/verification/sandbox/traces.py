@@ -11,11 +11,11 @@ def descendants(top):
             parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-    found, fresh = set(), {top}
+    below, fresh = set(), {top}
     while fresh:
-        found |= fresh
-        fresh = {pid for pid, parent in parents.items() if parent in fresh} - found
-    return found
+        below |= fresh
+        fresh = {pid for pid, parent in parents.items() if parent in fresh} - below
+    return below
 
 
 def owner(path):
