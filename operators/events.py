@@ -5,8 +5,6 @@ from typing import Any
 
 from airflow.sdk import Asset, Metadata
 
-from stillhouse.artifacts import manifest
-
 QUESTIONS = Asset("questions")
 SELECTED = Asset("selected")
 CHECKPOINT = Asset("checkpoint")
@@ -21,6 +19,8 @@ def announce(context: Any, result: Any = None) -> Iterator[Metadata]:
     task = context["task"]
     if not task.outlets:
         return
+    from stillhouse.artifacts import manifest  # here: Airflow parses DAG files all the time, and needs no store for it
+
     published = manifest.load(task.target, "target")
     for asset in task.outlets:
         facts = {

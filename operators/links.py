@@ -3,14 +3,15 @@
 Airflow asks for the addresses in the process that ran the task, once the task has ended, and keeps them.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
 from operators import mlflow_rest
-from stillhouse.artifacts import manifest
-from stillhouse.artifacts.manifest import Manifest
+
+if TYPE_CHECKING:
+    from stillhouse.artifacts.manifest import Manifest
 
 
 class RunLink(BaseOperatorLink):
@@ -20,7 +21,7 @@ class RunLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Empty if nothing is tracked. Raises Outage if MLflow does not answer: Airflow logs it and goes on."""
-        return _run_page(operator.target, manifest.find(operator.target)) if mlflow_rest.server() else ""
+        return _run_page(operator.target, _published(operator.target)) if mlflow_rest.server() else ""
 
 
 class PageLink(BaseOperatorLink):
@@ -30,7 +31,7 @@ class PageLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Empty if the stage makes no page or failed."""
-        artifact = manifest.find(operator.target) if mlflow_rest.server() else None
+        artifact = _published(operator.target) if mlflow_rest.server() else None
         pages = sorted(name for name in artifact.files if name.endswith(".html") and "/" not in name) if artifact else []
         run = _run_page(operator.target, artifact) if pages else ""
         return f"{run}/artifacts/{quote(pages[0])}" if run else ""
@@ -39,7 +40,13 @@ class PageLink(BaseOperatorLink):
 LINKS = (RunLink(), PageLink())
 
 
-def _run_page(target: str, artifact: Manifest | None) -> str:
+def _published(target: str) -> "Manifest | None":
+    from stillhouse.artifacts import manifest  # here: Airflow parses DAG files all the time, and needs no store for it
+
+    return manifest.find(target)
+
+
+def _run_page(target: str, artifact: "Manifest | None") -> str:
     run_id = artifact.provenance.mlflow_run_id if artifact else None
     run = mlflow_rest.call(f"runs/get?run_id={run_id}")["run"] if run_id else _last_try(target)
     return f"{mlflow_rest.pages()}/#/experiments/{run['info']['experiment_id']}/runs/{run['info']['run_id']}" if run else ""
