@@ -1,6 +1,7 @@
 import socket
 
 import pytest
+import urllib3  # noqa: F401  # binds a socket to look for IPv6 when it is first imported: here, before the guard is up
 
 from tests.stage_fixtures import checkpoint, clean_environment
 

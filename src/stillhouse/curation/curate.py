@@ -1,6 +1,5 @@
 """The two passes of curation, from the sources to published questions."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from stillhouse.curation.downsampling import surplus
 from stillhouse.curation.drops import Drops
 from stillhouse.curation.duplicates import decide
 from stillhouse.curation.first_pass import FirstPass, take_all
+from stillhouse.curation.funnel import KeptCounts
 from stillhouse.curation.interleaving import interleave
 from stillhouse.curation.labels import labeller, refuse_unlabelled
 from stillhouse.curation.normalised import normaliser
@@ -28,8 +28,12 @@ from stillhouse.vocabulary.rows import Dropped, Question
 class Curated:
     """The result of curation; the questions lie in the stage's output."""
 
-    metrics: dict[str, float]
+    kept: KeptCounts
     drops: Drops
+
+    def metrics(self) -> dict[str, float]:
+        """What the stage says of its result."""
+        return funnel.metrics(self.drops, self.kept)
 
 
 def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
@@ -48,17 +52,17 @@ def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
         spool, benchmark_index, config.semantic_duplicates, config.embedding_model, config.max_questions, drops.add_match
     )  # fmt: skip
     fewer = partial(surplus, config.downsample, config.seed) if config.downsample else None
-    counts = publish_kept(spool, decisions, labeller(config.labels), fewer, drops, inputs.output)
-    _refuse(config, inputs, drops, counts)
+    kept = publish_kept(spool, decisions, labeller(config.labels), fewer, drops, inputs.output)
+    _refuse(config, inputs, drops, kept)
     drops.close()
-    return Curated(funnel.metrics(drops, counts), drops)
+    return Curated(kept, drops)
 
 
-def _refuse(config: QuestionsConfig, inputs: QuestionsInputs, drops: Drops, counts: Counter[str]) -> None:
+def _refuse(config: QuestionsConfig, inputs: QuestionsInputs, drops: Drops, kept: KeptCounts) -> None:
     """Raise if the model labelled too few questions, or if no question is left."""
     if config.labels:
-        refuse_unlabelled(config.labels, counts)
-    if not counts["n_kept"] and inputs.shard.count == 1:
+        refuse_unlabelled(config.labels, kept.labels)
+    if not kept.n_kept and inputs.shard.count == 1:
         msg = f"questions: none of {drops.n_read} questions is left; dropped: {dict(drops.dropped)}; look at the sources"
         raise NothingToDo(msg)
 

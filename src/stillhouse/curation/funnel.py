@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -17,22 +18,42 @@ COUNTED_COLUMNS = {"kept": "source", "category": "category", "language": "langua
 """Name in metrics -> the column it counts."""
 
 
-def composition(table: pa.Table) -> Counter[str]:
-    """Questions by category, source, language, difficulty and length; the length bucket ``le_64`` holds 33 to 64 tokens."""
-    counts = Counter(n_kept=table.num_rows)
-    for name, column in COUNTED_COLUMNS.items():
-        for value in table[column].value_counts().to_pylist():
-            counts[f"n_{name}/{metric(value['values'] or 'none')}"] += value["counts"]
-    for n_tokens in table["n_tokens"].to_pylist():
-        counts[f"n_length/le_{length_bucket(n_tokens):06d}"] += 1
-    return counts
+@dataclass
+class KeptCounts:
+    """Kept questions, counted by source, category, language, difficulty and length."""
+
+    n_kept: int = 0
+    by_column: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in COUNTED_COLUMNS})
+    """Name of ``COUNTED_COLUMNS`` -> value -> questions; ``none`` stands for no value."""
+    by_length: Counter[int] = field(default_factory=Counter)
+    """Length bucket -> questions; the bucket 64 holds 33 to 64 tokens."""
+    labels: Counter[str] = field(default_factory=Counter)
+    """What labelling counts, by metric name."""
+
+    def add(self, table: pa.Table) -> None:
+        """Count the questions of a table."""
+        self.n_kept += table.num_rows
+        for name, column in COUNTED_COLUMNS.items():
+            for value in table[column].value_counts().to_pylist():
+                self.by_column[name][value["values"] or "none"] += value["counts"]
+        self.by_length.update(map(length_bucket, table["n_tokens"].to_pylist()))
+
+    def metrics(self) -> Counter[str]:
+        """The counts by metric name, ``n_category/math`` or ``n_length/le_000064``."""
+        counts = Counter(n_kept=self.n_kept) + self.labels
+        for name, values in self.by_column.items():
+            for value, count in values.items():
+                counts[f"n_{name}/{metric(value)}"] += count
+        counts.update({f"n_length/le_{bucket:06d}": count for bucket, count in self.by_length.items()})
+        return counts
 
 
-def metrics(drops: Drops, kept: Mapping[str, int]) -> dict[str, float]:
-    """All counts as metrics; ``kept`` are the counts of ``composition``."""
+def metrics(drops: Drops, kept: KeptCounts) -> dict[str, float]:
+    """All counts as metrics."""
     by_source = {f"n_kept/{metric(name)}": 0.0 for name in sorted(drops.read)}
-    counts = {name: float(kept[name]) for name in sorted(kept)}
-    return {"n_read": float(drops.n_read), **by_source, **counts, **funnel(drops.n_read, drops.dropped)}
+    counts = {name: float(count) for name, count in sorted(kept.metrics().items())}
+    left = {f"n_left/{metric(reason)}": float(count) for reason, count in questions_left(drops.n_read, drops.dropped).items()}
+    return {"n_read": float(drops.n_read), **by_source, **counts, **left}
 
 
 def length_bucket(n_tokens: int) -> int:
@@ -40,12 +61,12 @@ def length_bucket(n_tokens: int) -> int:
     return int(1 << max(n_tokens - 1, 0).bit_length())
 
 
-def funnel(n_read: int, dropped: Mapping[str, int]) -> dict[str, float]:
-    """``n_left/RULE``: how many questions were left after each rule, in order, starting from those read."""
+def questions_left(n_read: int, dropped: Mapping[str, int]) -> dict[str, int]:
+    """Rule -> how many questions were left after it, in the order of the rules, starting from those read."""
     left, steps = n_read, {}
     for reason in ordered(dropped):
         left -= dropped.get(reason, 0)
-        steps[f"n_left/{metric(reason)}"] = float(left)
+        steps[reason] = left
     return steps
 
 

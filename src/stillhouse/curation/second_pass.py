@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from stillhouse.artifacts import tables
 from stillhouse.artifacts.tables import TableParts
-from stillhouse.curation import funnel
 from stillhouse.curation.drops import Drops
 from stillhouse.curation.duplicates import STAY, Decisions
+from stillhouse.curation.funnel import KeptCounts
 from stillhouse.curation.labels import Labelled
 from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.vocabulary.rows import Question
@@ -23,9 +23,9 @@ Surplus = Callable[[Question], str | None]
 
 def publish_kept(
     spool: QuestionSpool, decisions: Decisions, label: LabelQuestions | None, surplus: Surplus | None, drops: Drops, output: Path
-) -> Counter[str]:
-    """Write this shard's remaining questions to ``output``. Returns counts by metric name."""
-    counts, parts, owned = Counter[str](), TableParts(output, Question.SCHEMA), spool.columns().owned
+) -> KeptCounts:
+    """Write this shard's remaining questions to ``output``, and count them."""
+    kept, parts, owned = KeptCounts(), TableParts(output, Question.SCHEMA), spool.columns().owned
     for start, table in spool.tables():
         end = start + table.num_rows
         mine, stays = owned[start:end] == 1, decisions.reasons[start:end] == STAY
@@ -34,13 +34,13 @@ def publish_kept(
             drops.add_question(question, *decisions.reason(start + row))
         left = table.filter(pa.array(mine & stays))
         if label:
-            left = tables.table(_labelled(list(_questions(left)), label, drops, counts), Question)
+            left = tables.table(_labelled(list(_questions(left)), label, drops, kept.labels), Question)
         if surplus:
             left = tables.table(list(_wanted(_questions(left), surplus, drops)), Question)
-        counts.update(funnel.composition(left))
+        kept.add(left)
         parts.add(left)
     parts.flush()
-    return counts
+    return kept
 
 
 def _labelled(questions: list[Question], label: LabelQuestions, drops: Drops, counts: Counter[str]) -> list[Question]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from stillhouse.curation.funnel import ordered
+from stillhouse.curation.funnel import KeptCounts, ordered, questions_left
 from stillhouse.reporting import charts
 from stillhouse.reporting.rendering import write_page
 
@@ -16,34 +16,30 @@ PAIRS_SHOWN = 200
 """Pairs on the page; the table beside it has all of them."""
 
 
-def write_curation(output: Path, metrics: Mapping[str, float], dropped: Mapping[str, int], pairs: Sequence[Path]) -> str:
+def write_curation(output: Path, n_read: int, kept: KeptCounts, dropped: Mapping[str, int], pairs: Sequence[Path]) -> str:
     """Write the page from the stage's counts and the tables of matched pairs; returns the file's name."""
-    funnel = _funnel(metrics, dropped)
-    counted = [("Questions left after each rule", funnel), *_composition(metrics), ("Tokens, up to", _lengths(metrics))]
+    counted = [("Questions left after each rule", _funnel(n_read, dropped)), *_composition(kept), ("Tokens, up to", _lengths(kept))]
     shown = [(title, charts.ranked(list(counts.items()), "questions")) for title, counts in counted if counts]
     write_page(
-        output / PAGE, "curation.html.j2", title="Questions", n_read=int(metrics["n_read"]), n_kept=int(metrics.get("n_kept", 0)),
+        output / PAGE, "curation.html.j2", title="Questions", n_read=n_read, n_kept=kept.n_kept,
         dropped={reason: dropped[reason] for reason in ordered(dropped) if dropped.get(reason)}, charts=shown,
         pairs=list(islice(_pairs(pairs), PAIRS_SHOWN)), n_pairs=sum(pq.read_metadata(path).num_rows for path in pairs),
     )  # fmt: skip
     return PAGE
 
 
-def _funnel(metrics: Mapping[str, float], dropped: Mapping[str, int]) -> dict[str, float]:
+def _funnel(n_read: int, dropped: Mapping[str, int]) -> dict[str, float]:
     """Questions left after each rule that dropped some."""
-    left = {reason: metrics[f"n_left/{reason}"] for reason in ordered(dropped) if dropped.get(reason)}
-    return {"read": metrics["n_read"], **left}
+    return {"read": n_read, **{rule: left for rule, left in questions_left(n_read, dropped).items() if dropped.get(rule)}}
 
 
-def _composition(metrics: Mapping[str, float]) -> Iterator[tuple[str, dict[str, float]]]:
+def _composition(kept: KeptCounts) -> Iterator[tuple[str, dict[str, float]]]:
     for name, title in (("category", "Category"), ("kept", "Source"), ("language", "Language"), ("difficulty", "Difficulty")):
-        counts = {key.partition("/")[2]: value for key, value in metrics.items() if key.startswith(f"n_{name}/") and value}
-        yield title, dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        yield title, dict(sorted(kept.by_column[name].items(), key=lambda item: (-item[1], item[0])))
 
 
-def _lengths(metrics: Mapping[str, float]) -> dict[str, float]:
-    prefix = "n_length/le_"
-    return {str(int(key.removeprefix(prefix))): value for key, value in sorted(metrics.items()) if key.startswith(prefix)}
+def _lengths(kept: KeptCounts) -> dict[str, float]:
+    return {str(bucket): count for bucket, count in sorted(kept.by_length.items())}
 
 
 def _pairs(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:

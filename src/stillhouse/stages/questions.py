@@ -18,5 +18,5 @@ def run(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     from stillhouse.reporting.curation import write_curation
 
     curated = curate.curate(config, inputs)
-    page = write_curation(inputs.output, curated.metrics, curated.drops.dropped, curated.drops.pairs.paths)
-    return Outputs(curated.metrics, dict(curated.drops.dropped), artifacts=[page])
+    page = write_curation(inputs.output, curated.drops.n_read, curated.kept, curated.drops.dropped, curated.drops.pairs.paths)
+    return Outputs(curated.metrics(), dict(curated.drops.dropped), artifacts=[page])

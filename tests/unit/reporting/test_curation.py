@@ -1,5 +1,8 @@
+from collections import Counter
+
 from stillhouse.artifacts.tables import Parts
 from stillhouse.curation.contamination import Match
+from stillhouse.curation.funnel import KeptCounts
 from stillhouse.reporting.curation import write_curation
 
 
@@ -8,11 +11,11 @@ def page(tmp_path, n_pairs=0):
     for number in range(n_pairs):
         pairs.add(Match("q1", "exam", "b1", "ngram", 0.57, number == 0, "Is <b> 1 < 2?", f"Is {number} < 2?"))
     pairs.flush()
-    metrics = {
-        "n_read": 10.0, "n_kept": 7.0, "n_left/url": 8.0, "n_left/duplicate": 7.0, "n_kept/pool": 7.0, "n_category/math": 7.0,
-        "n_length/le_000064": 3.0, "n_length/le_000128": 4.0,
-    }  # fmt: skip
-    return (tmp_path / write_curation(tmp_path, metrics, {"duplicate": 1, "url": 2}, pairs.paths)).read_text()
+    kept = KeptCounts(
+        n_kept=7, by_column={"kept": Counter(pool=7), "category": Counter(math=7), "language": Counter(), "difficulty": Counter()},
+        by_length=Counter({64: 3, 128: 4}),
+    )  # fmt: skip
+    return (tmp_path / write_curation(tmp_path, 10, kept, {"duplicate": 1, "url": 2}, pairs.paths)).read_text()
 
 
 def test_page_shows_the_funnel_in_the_order_of_the_rules(tmp_path):
