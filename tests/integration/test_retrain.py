@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stillhouse.artifacts.manifest import Manifest
+from stillhouse.artifacts import manifest as manifests
 from tests.integration.house import STAGES, call, run_dag
 
 NIGHTS = ("v0", "v1")
@@ -59,7 +59,7 @@ def test_retrain_again_skips_every_stage(home, nights):
 
 def made(home, name, version):
     directory, _ = home
-    return Manifest.model_validate_json((directory / "store" / name / version / "manifest.json").read_bytes())
+    return manifests.load((directory / "store" / name / version).as_uri())
 
 
 def test_retrain_next_night_samples_and_verifies_what_is_new_alone(home, nights):
