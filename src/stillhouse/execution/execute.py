@@ -71,11 +71,12 @@ def execute(
     work = _work(stage, config, links)
     if (whole := _published(output, work.fingerprint)) is not None:
         return Result(whole, skipped=True)
+    done = None
     if shard.count > 1:
         processes.from_first(
             lambda: claiming.refuse_foreign(output, store.store_of(output).names(output), claiming.read(output)[0])
         )
-    done = _published(shard.of(output), work.fingerprint)
+        done = _published(shard.of(output), work.fingerprint)
     result = Result(done, skipped=True) if done else _make(stage, config, links, work, output, shard, resume)
     return result if shard.count == 1 else Result(assemble(output, result.manifest, shard.count), result.skipped)
 
@@ -186,10 +187,10 @@ def _publish(
 
 def _finish_run(uri: str, manifest: Manifest) -> None:
     """Finish the tracked run of a published artifact, if it is not finished."""
-    with scratch_directory() as scratch:
+    with ExitStack() as opened:  # most runs are finished, and need no scratch directory
 
         def fetched(names: Sequence[str]) -> list[Path]:
-            directory = integrity.fetch(uri, scratch, names)
+            directory = integrity.fetch(uri, opened.enter_context(scratch_directory()), names)
             return [directory / name for name in names]
 
         tracking.finish_published(uri, manifest, fetched)
