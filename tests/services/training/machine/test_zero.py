@@ -65,6 +65,8 @@ ALONE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
 
 @pytest.mark.parametrize(("name", "ranks"), [("", {}), ("zero-2", ALONE)])
 def test_environment_of_deepspeed_is_set_for_the_block_alone(monkeypatch, name, ranks):
+    import deepspeed  # noqa: F401  # its first import in a process sets variables of other libraries, and they stay
+
     for variable in ("DS_ACCELERATOR", "MASTER_ADDR", "MASTER_PORT", *ALONE):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("STILLHOUSE_SHARDING", name)
