@@ -53,12 +53,11 @@ class Publisher:
         return {name: self._upload(name, path) for name, path in paths.items()}
 
     def publish(self, manifest: Manifest) -> None:
-        """Write the manifest, last, and clean up. Raises LeaseLost if another attempt at the same work published first."""
+        """Write the manifest, last, and clean up. Raises LeaseLost if another attempt published first, whatever its work."""
         self._check()
         try:
             manifests.publish(self.uri, manifest)
         except store.AlreadyThere as error:
-            manifests.published(self.uri, manifest.fingerprint)  # raises StaleOutput for other work
             msg = f"{self.uri}: another process published there while this one ran; its result stands, this one was not published"
             raise LeaseLost(msg) from error
         if self.lease:

@@ -128,11 +128,13 @@ def _make(
         try:
             return Result(_run(stage, config, links, work, output, shard, resume, publisher), skipped=False)
         except LeaseLost as error:
-            winner = manifests.published(target, work.fingerprint) if processes.count() == 1 else None
-            if winner is None:
+            winner = manifests.find(target)
+            if winner is not None and processes.rank() == 0:
+                publisher.withdraw(winner)
+            if winner is None or processes.count() > 1:
                 raise
+            manifests.published(target, work.fingerprint)  # raises StaleOutput if the winner did other work
             print(f"  {one_line(error)}: its result is used", file=sys.stderr, flush=True)
-            publisher.withdraw(winner)
             return Result(winner, skipped=True)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from stillhouse import testing
 from stillhouse.artifacts import claiming, integrity, store, tables
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.lease import CLAIM, Work
+from stillhouse.artifacts.publishing import Publisher
 from stillhouse.errors import BadConfig, DamagedArtifact, MissingInput, NothingToDo, StaleOutput, StoreFailed
 from stillhouse.execution import processes
 from stillhouse.execution.contract import Outputs, input_names, parse_shard
@@ -265,6 +267,29 @@ def test_execute_overtaken_at_the_same_work_uses_the_winners_result(root, questi
     assert result.skipped
     assert "its result is used" in capsys.readouterr().err
     assert len(ids(uri, tmp_path)) == 12
+    assert set(store.store_of(uri).names(uri)) == {*manifests.load(uri).stored.values(), "manifest.json"}
+
+
+@pytest.mark.parametrize("winner", ["x", "y"])
+def test_execute_upload_that_lands_after_the_winner_published_is_withdrawn(root, questions, monkeypatch, winner):
+    """The loser sleeps between the check of its lease and the upload."""
+    uri = store.absolute(output_of(root))
+    overtaken_by(root, questions, Config(text=winner), uri)
+    overtake = toy_stage.before_the_end.pop()
+
+    def overtake_and_upload() -> None:
+        overtake()
+        inputs = toy_stage.runs[0]
+        late = inputs.output / "part-00099.parquet"
+        tables.write_part(late, testing.questions(1), Question)
+        with monkeypatch.context() as asleep:
+            asleep.setattr(Publisher, "_check", lambda _publisher: None)
+            inputs.publish_part(late)
+        assert any("part-00099" in name for name in store.store_of(uri).names(uri))
+
+    toy_stage.before_the_end.append(overtake_and_upload)
+    with nullcontext() if winner == "x" else pytest.raises(StaleOutput, match="nothing was overwritten"):
+        execute(toy_stage, Config(), {"questions": [questions]}, uri)
     assert set(store.store_of(uri).names(uri)) == {*manifests.load(uri).stored.values(), "manifest.json"}
 
 
