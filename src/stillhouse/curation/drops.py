@@ -20,6 +20,8 @@ class Drops:
         """Rows by reason."""
         self.pairs = Parts(output / "contamination", Match, "pairs")
         """The evidence of contamination."""
+        self.counts: Counter[str] = Counter()
+        """Further counts, by metric name."""
         self._rows = Parts(output / "dropped", Dropped)
 
     def add_refused(self, row: Dropped) -> None:

@@ -53,7 +53,8 @@ def metrics(drops: Drops, kept: KeptCounts) -> dict[str, float]:
     by_source = {f"n_kept/{metric(name)}": 0.0 for name in sorted(drops.read)}
     counts = {name: float(count) for name, count in sorted(kept.metrics().items())}
     left = {f"n_left/{metric(reason)}": float(count) for reason, count in questions_left(drops.n_read, drops.dropped).items()}
-    return {"n_read": float(drops.n_read), **by_source, **counts, **left}
+    further = {name: float(count) for name, count in sorted(drops.counts.items())}
+    return {"n_read": float(drops.n_read), **by_source, **counts, **left, **further}
 
 
 def length_bucket(n_tokens: int) -> int:

@@ -43,6 +43,12 @@ def user_text(messages: Sequence[Message]) -> str:
     return "\n".join(message["content"] for message in messages if message["role"] == "user")
 
 
+def compared_words(messages: Sequence[Message], prompt_words: list[str]) -> list[str]:
+    """The words by which near duplicates are found: of a text of marks alone, which has none, its characters."""
+    # The role of each message is one word of the prompt.
+    return prompt_words if len(prompt_words) > len(messages) else [*prompt_words, *user_text(messages)]
+
+
 def normaliser(tokenizer: str | None) -> Callable[[Question], NormalisedQuestion]:
     """A function that normalises a row; ``n_tokens`` is counted by the tokenizer of this name, or in words if it is None."""
     count = _counter(tokenizer)
