@@ -43,6 +43,8 @@ def _packaged() -> Path:
 
 def embed(model: "SentenceTransformer", texts: Sequence[str]) -> npt.NDArray[np.float32]:
     """Embeddings of length 1, (n_texts, width). A text longer than the model's window is judged by its beginning."""
+    if not texts:
+        return np.empty((0, 0), np.float32)
     vectors = model.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
     return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
 
@@ -147,6 +149,7 @@ def _inside(
     dropped = set(gone)
     for row in range(len(block)):
         near = sorted(candidates.get(row, ()), key=lambda other: (-similarities[row, other], other))
+        near = near if is_same is None else near[:NEIGHBOURS]
         scored = ((other, float(similarities[row, other])) for other in near if row not in gone and other not in dropped)
         best = next(
             (pair for pair in scored if is_same is None or is_same(int(numbers[row]), int(numbers[pair[0]]), pair[1])), None

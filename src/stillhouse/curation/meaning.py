@@ -63,7 +63,7 @@ class Meaning:
             text_words = [words(normalise(text)) for text in texts]
             stated = [quantities(each) for each in text_words]
             vectors = embedding.embed(self._model, texts)
-            for number, match in self._benchmark_matches(questions, texts, stated, vectors @ self._benchmark.T):
+            for number, match in self._benchmark_matches(questions, texts, stated, vectors):
                 if not match.allowed:
                     decisions.reasons[rows[number]] = REASONS.index("contaminated")
                     decisions.contaminated[rows[number]] = match.summary
@@ -80,12 +80,13 @@ class Meaning:
             self._drop_semantic(decisions, compared, order)
 
     def _benchmark_matches(
-        self, questions: Sequence[Question], texts: Sequence[str], stated: Sequence[Quantities], similarities: Similarities
+        self, questions: Sequence[Question], texts: Sequence[str], stated: Sequence[Quantities],
+        vectors: npt.NDArray[np.float32],
     ) -> Iterator[tuple[int, Match]]:  # fmt: skip
         """The matches of a batch with the number of each question, by embeddings and then by a second opinion."""
         if not self._index.entries:
             return
-        matched = set()
+        matched, similarities = set(), vectors @ self._benchmark.T
         for number, entry in np.argwhere(similarities > self._least()).tolist():
             similarity = float(similarities[number, entry])
             if self._index.means_the_same(stated[number], entry, similarity):
