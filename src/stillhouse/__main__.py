@@ -163,17 +163,36 @@ def import_rows(
 @app.command("export")
 def export_rows(
     uris: Annotated[list[str], typer.Argument(help="artifacts, usually selected; their inputs are read too", metavar="URI…")],
-    form: Annotated[str, typer.Option("--as", help="am-1.4m, am-40m or conversations")],
+    form: Annotated[
+        list[str],
+        typer.Option(
+            "--as",
+            metavar="FORM",
+            help="am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl; a folder takes several",
+        ),
+    ],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="the file; its dataset card goes beside it", metavar="FILE.jsonl.zst")
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER|FILE.jsonl.zst",
+            help="a folder of Parquet files, one config per form and one split per split; or a file, its dataset card beside it",
+        ),
     ],
     split: Annotated[list[str], typer.Option(help="only this split of selected; repeat as needed", metavar="SPLIT")] = [],
+    merge: Annotated[bool, typer.Option("--merge", help="all splits in one, each example once")] = False,
 ) -> None:
-    """Write a release: one file in a public schema, with its dataset card."""
-    from stillhouse.exchange.export import export
+    """Write a release in public schemas or for trainers, with its dataset card."""
+    from stillhouse.exchange.export import Exported, export
 
-    exported = export(uris, form, output, split)
-    _out.print(f"{form}: {exported.rows:,} rows at {output} · sha256 {exported.sha256}")
+    exported = export(uris, form, output, split, merge=merge)
+    if isinstance(exported, Exported):
+        _out.print(f"{form[0]}: {exported.rows:,} rows at {output} · sha256 {exported.sha256}")
+    else:
+        _out.print(f"{output}: {exported.files:,} files")
+        for (config, name), count in exported.rows.items():
+            _out.print(f"  {config}/{name}: {count:,} rows")
     for column, count in exported.lost.items():
         _out.print(f"  no column for {column} ({count:,} rows)")
 

@@ -23,7 +23,7 @@ _VALUES: dict[str, int] = {word: value for value, word in enumerate(_SMALL)} | {
     word: 10 * value for value, word in enumerate(_TENS, start=2)
 }
 _MULTIPLIERS: dict[str, int] = {
-    "decade": 10, "decades": 10, "dozen": 12, "dozens": 12, "hundred": 100, "k": 1000, "thousand": 1000, "million": 10**6,
+    "decade": 10, "decades": 10, "dozen": 12, "dozens": 12, "hundred": 100, "thousand": 1000, "million": 10**6,
     "billion": 10**9,
 }  # fmt: skip
 _FRACTIONS: dict[str, float] = {"half": 1 / 2, "halves": 1 / 2, "quarter": 1 / 4, "quarters": 1 / 4} | {
@@ -54,7 +54,7 @@ class Quantities:
     """What a text says of numbers."""
 
     stated: Counter[str]
-    """Numbers, operators, and expressions of both such as "8-3", in which the order counts."""
+    """Numbers, operators, and pairs of numbers around an operator, such as "8-3"."""
     implied: Counter[str]
     """Numbers that words such as "half" may stand for: they answer to a number of the other text, and ask for none."""
 
@@ -73,8 +73,10 @@ def quantities(text_words: Sequence[str]) -> Quantities:
         for text, is_stated in _parsed(run):
             (stated if is_stated else implied)[text] += 1
             expression.append(text)
-        if any(_is_operator(sign) for sign in expression[1:-1]):
-            stated["".join(expression)] += 1
+        # Order counts only around an operator: 8 - 3 is not 3 - 8.
+        for left, sign, right in zip(expression, expression[1:], expression[2:], strict=False):
+            if _is_operator(sign) and not (_is_operator(left) or _is_operator(right)):
+                stated[left + sign + right] += 1
     return Quantities(stated, implied)
 
 
@@ -243,7 +245,7 @@ def _number(run: Sequence[str], place: int) -> tuple[float | None, int]:
     for word in run[place:]:
         if word in _VALUES and _may_follow(_VALUES[word], current):
             current = (current or 0.0) + _VALUES[word]
-        elif word in _MULTIPLIERS and (current is not None or word != "k"):
+        elif word in _MULTIPLIERS:
             scaled = (current if current is not None else 1.0) * _MULTIPLIERS[word]
             total, current = (total, scaled) if scaled < 1000 else (total + scaled, None)
         elif not (word == "and" and end > place and run[end - 1] in _MULTIPLIERS):
