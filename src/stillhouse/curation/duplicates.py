@@ -75,6 +75,7 @@ def _undecided(columns: SpoolColumns, max_questions: int | None) -> Decisions:
 
 def by_form(spool: QuestionSpool, max_questions: int | None) -> tuple[Decisions, npt.NDArray[np.int64]]:
     """Decide on equal and near questions. Returns the decisions, and the rows of all questions, preferred ones first."""
+    spool.leave_out_boilerplate()
     columns = spool.columns()
     decisions, order = _undecided(columns, max_questions), priority(columns)
     _drop_equal(decisions, columns, order)

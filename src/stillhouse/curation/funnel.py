@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from stillhouse.curation.config import QuestionsConfig
 from stillhouse.curation.drops import Drops
 from stillhouse.curation.duplicates import REASONS
-from stillhouse.curation.filters import RULES
+from stillhouse.curation.filters import RULES, rules_off
 
 FUNNEL = (*RULES, "contaminated", *REASONS[1:3], *REASONS[4:], "incomplete_by_model", "downsampled")
 """Reasons in the order in which questions are dropped; those of sources come before."""
@@ -69,6 +70,17 @@ def questions_left(n_read: int, dropped: Mapping[str, int]) -> dict[str, int]:
         left -= dropped.get(reason, 0)
         steps[reason] = left
     return steps
+
+
+def steps_off(config: QuestionsConfig) -> set[str]:
+    """The reasons of ``FUNNEL`` for which this config cannot drop a question."""
+    unset = {
+        "contaminated": not config.decontaminate, "near_duplicate": config.near_duplicates is None,
+        "semantic_duplicate": config.semantic_duplicates is None, "surplus": config.max_questions is None,
+        "incomplete_by_model": config.labels is None or "completeness" not in config.labels.asked,
+        "downsampled": not config.downsample,
+    }  # fmt: skip
+    return rules_off(config.filters) | {name for name, is_unset in unset.items() if is_unset}
 
 
 def ordered(dropped: Iterable[str]) -> list[str]:

@@ -73,16 +73,20 @@ class QuestionSpool:
             self._arrays[name].append(value)
         if self.signatures:
             self.signatures.add(compared_words(question.messages, normalised.words))
-        if self.shared:
-            self.shared.add(question.messages)
         self._parts.add(question)
 
     def close(self) -> None:
-        """Write the remaining questions; sign those with boilerplate anew, by the rest."""
+        """Write the remaining questions."""
         self._parts.flush()
         if self.signatures:
             self.signatures.close()
+
+    def leave_out_boilerplate(self) -> None:
+        """Count the sentences of all questions; sign those with boilerplate anew, by the rest."""
         if self.shared:
+            for _, table in self.tables():
+                for messages in table["messages"].to_pylist():
+                    self.shared.add(messages)
             self._sign_without_boilerplate(self.shared, self.shared.count())
 
     def own_text(self, messages: Sequence[Message]) -> str:

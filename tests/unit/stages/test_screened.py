@@ -35,6 +35,10 @@ def test_screened_all_rows_stay_and_the_unfit_say_why(tmp_path):
     assert [row.longest_repeat for row in found][3:] == [9, 8]
     assert outputs.dropped == {"no_think": 1, "no_answer": 1, "repetition": 1}
     assert (outputs.metrics["n_screened"], outputs.metrics["n_kept"]) == (5, 2)
+    page = (tmp_path / "scratch" / "output" / outputs.artifacts[-1]).read_text()
+    assert "5 responses screened, <b>2 kept</b>" in page
+    assert '<td>no_think</td><td class="n">1</td><td class="n">20.00 %</td>' in page
+    assert '<td>perplexity</td><td class="n">off</td>' in page
 
 
 @pytest.mark.parametrize(("copies", "reason"), [(20, None), (21, "frequent_ngrams")])
