@@ -1,9 +1,9 @@
 """Decontamination of 20,000 questions: docs/s, recall by disguise and false positives, against the 8-gram rule of open-r1.
 
-The benchmark is HumanEval's 164 texts, 136 questions of gsm_symbolic, 40 word problems of our own and 24 short additions. Planted is
-each of them in every disguise, and the 40 in other words. Other questions are 1,000 from gsm_symbolic's templates with other names and
-numbers, 1,000 other additions, the 40 with other numbers, and texts of the benchmark's own words at random. The 8-gram rule, written
-down here anew: lower case, split at blanks, dropped if any run of 8 words is the benchmark's. Texts at random are not embedded.
+The benchmark is HumanEval's 164 texts, 136 questions of gsm_symbolic, 40 word problems of our own and 24 short additions. Planted
+is each of them in every disguise, and the 40 in other words. Other questions are 1,000 from gsm_symbolic's templates with other
+names and numbers, 1,000 other additions, the 40 with other numbers, and texts of the benchmark's own words at random, which are not
+embedded. The 8-gram rule, written down here anew: lower case, split at blanks, dropped if any run of 8 words is the benchmark's.
 """
 
 import random

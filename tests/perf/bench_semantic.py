@@ -1,8 +1,8 @@
 """Semantic deduplication of 100,000 embeddings, exact and by inverted lists, against plain faiss and semhash on the same vectors.
 
 384 values each; 20 % are near copies of an earlier one. Plain faiss looks up the two nearest of every vector in an index of all.
-STILLHOUSE_BENCH_ROWS sets another number. Then 40 word problems of our own, each in other words and with other numbers, at 0.85: the
-reworded ones are duplicates, those with other numbers are not.
+STILLHOUSE_BENCH_ROWS sets another number. Then 40 word problems of our own, each in other words and with other numbers, at 0.85:
+the reworded ones are duplicates, those with other numbers are not.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Word problems of our own, each with a rewording as a language model would write it: other words, names kept, numbers spelt out."""
+"""Word problems of our own, each with a rewording as a language model writes it: other words, names kept, numbers spelt out."""
 
 PAIRS: tuple[tuple[str, str], ...] = (
     (

@@ -22,6 +22,11 @@ class Exported:
     lost: Mapping[str, int]
     """Columns that the form lacks -> rows that had a value in them."""
 
+    def summary(self, output: str) -> list[str]:
+        """What was written, in lines."""
+        lost = [f"  no column for {column} ({count:,} rows)" for column, count in self.lost.items()]
+        return [f"{output}: {self.rows:,} rows · sha256 {self.sha256}", *lost]
+
 
 def export(
     uris: Sequence[str], form: str | Sequence[str], output: str, splits: Sequence[str] = (), *, merge: bool = False

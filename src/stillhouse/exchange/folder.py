@@ -38,6 +38,12 @@ class ExportedFolder:
     lost: Mapping[str, int]
     """Columns that no form of the release has -> rows that had a value in them."""
 
+    def summary(self, output: str) -> list[str]:
+        """What was written, in lines."""
+        rows = [f"  {form}/{split}: {count:,} rows" for (form, split), count in self.rows.items()]
+        lost = [f"  no column for {column} ({count:,} rows)" for column, count in self.lost.items()]
+        return [f"{output}: {self.files:,} files", *rows, *lost]
+
 
 def export_folder(
     uris: Sequence[str], forms: Sequence[ReleaseForm], output: str, splits: Sequence[str], *, merge: bool,

@@ -57,7 +57,7 @@ def test_screened_ngram_rule_can_be_switched_off(tmp_path):
 def test_screened_says_which_strings_are_frequent_and_why_each_row_was_dropped(tmp_path):
     outputs, _ = run(tmp_path, [testing.response(each, text=LONG) for each in ASKED[:21]])
     published = tmp_path / "scratch" / "output"
-    assert list(outputs.artifacts) == ["frequent_ngrams.json"]
+    assert list(outputs.artifacts) == ["frequent_ngrams.json", "screened.html"]
     found = json.loads((published / "frequent_ngrams.json").read_text())
     assert [(each["text"].split()[0], each["count"]) for each in found] == [(f"w{place}", 21) for place in range(6)]
     drops = pq.read_table(published / "dropped").to_pylist()
