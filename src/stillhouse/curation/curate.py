@@ -71,6 +71,12 @@ def _kept_out(name: str) -> tuple[str, list[Question]]:
 
 def _decide(config: QuestionsConfig, spool: QuestionSpool, benchmark_index: BenchmarkIndex, drops: Drops) -> Decisions:
     """Decide which spooled questions stay: first by form, then by meaning."""
+    if benchmark_index.entries and _lacks_embeddings(config):
+        print(
+            "warning: decontamination goes by words alone: the extra `embed` is not installed here; install it, or set "
+            "decontamination.min_similarity to null to have it so",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
     decisions, order = by_form(spool, config.max_questions)
     if meaning.wanted(config, benchmark_index):
         compared = meaning.Meaning(config, benchmark_index)
@@ -87,6 +93,11 @@ def _decide(config: QuestionsConfig, spool: QuestionSpool, benchmark_index: Benc
             )  # fmt: skip
     drop_surplus(decisions)
     return decisions
+
+
+def _lacks_embeddings(config: QuestionsConfig) -> bool:
+    """Whether embeddings are off because they are not installed, not because the recipe says so."""
+    return config.decontamination.min_similarity is None and "min_similarity" not in config.decontamination.model_fields_set
 
 
 def _refuse(config: QuestionsConfig, inputs: QuestionsInputs, drops: Drops, kept: KeptCounts) -> None:

@@ -1,5 +1,6 @@
 """Write a release's dataset card: the YAML header that Hugging Face reads, counts, licences, lineage."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -99,7 +100,7 @@ def _page(
     title: str, header: Mapping[str, object], what: Sequence[str], losses: Sequence[str], tally: ReleaseTally, uris: Sequence[str]
 ) -> str:  # fmt: skip
     parts = [
-        f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n",
+        f"---\n{_yaml(header)}---\n",
         f"# {title}\n",
         *(f"{part}\n" if not part.endswith("\n") else part for part in what),
         *(_table(column, counts) for column, counts in tally.columns.items() if counts),
@@ -112,6 +113,11 @@ def _page(
         "".join(_lineage(uris)),
     ]
     return "\n".join(parts)
+
+
+def _yaml(header: Mapping[str, object]) -> str:
+    """The header without YAML's anchors, which not every reader of cards knows: by way of JSON, no value is shared."""
+    return str(yaml.safe_dump(json.loads(json.dumps(header)), sort_keys=False, allow_unicode=True))
 
 
 def _header(tally: ReleaseTally, configs: Sequence[object], dataset_info: object) -> dict[str, object]:

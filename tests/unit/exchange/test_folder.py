@@ -121,6 +121,7 @@ def test_export_folder_card_has_lineage_licences_and_typed_configs(uris, tmp_pat
     export(uris, ["am-1.4m", "messages"], f"{tmp_path}/out")
     card = (tmp_path / "out" / "README.md").read_text()
     header = yaml.safe_load(card.split("---\n")[1])
+    assert "&id" not in card
     assert [config["config_name"] for config in header["configs"]] == ["am-1.4m", "messages"]
     assert [each["config_name"] for each in header["dataset_info"]] == ["am-1.4m", "messages"]
     for line in ("| toy | MIT | 7 |", "| kata | CC0-1.0 | 1 |", "| messages | sft_1 | 5 |", "- selected/toy/1: 9 rows"):

@@ -379,3 +379,19 @@ def test_questions_of_an_empty_shard_are_an_empty_part(tmp_path):
     outputs, kept, _ = run(tmp_path, imported=[given], shard=empty)
     assert kept == []
     assert outputs.metrics["n_read"] == 0
+
+
+def test_questions_without_embeddings_installed_go_by_words_and_say_so(tmp_path, exam, monkeypatch, capsys):
+    monkeypatch.setattr("stillhouse.curation.config.find_spec", lambda name: None)
+    _, kept, _ = run(tmp_path, imported=[[testing.question(RIVER)]], decontaminate=exam, decontamination={})
+    assert len(kept) == 1
+    assert "the extra `embed` is not installed here" in capsys.readouterr().err
+    (tmp_path / "null").mkdir()
+    run(tmp_path / "null", imported=[[testing.question(RIVER)]], decontaminate=exam)
+    assert capsys.readouterr().err == ""
+
+
+def test_questions_config_says_which_similarity_the_default_was(monkeypatch):
+    for spec, similarity in ((None, None), (object(), 0.9)):
+        monkeypatch.setattr("stillhouse.curation.config.find_spec", lambda name, spec=spec: spec)
+        assert questions.Config(decontamination={}).model_dump()["decontamination"]["min_similarity"] == similarity
