@@ -92,6 +92,7 @@ def test_objects_are_valid_by_the_strict_schemas(objects, version):
         ("models.claim=", "claim"),
         ("stages.pendingSeconds=soon", "pendingSeconds"),
         ("stages.retrySeconds=0", "retrySeconds"),
+        ("stages.storePatienceSeconds=0", "storePatienceSeconds"),
         ("stages.train.nodes=9", "stages.train takes 9 GPUs"),
         ("capacity.teacherGpus=8", "leaves 0"),
     ],
