@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -58,9 +58,9 @@ def mlflow_server(tmp_path_factory) -> Iterator[str]:
 
 
 @contextmanager
-def mlflow_serving(directory: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """An MLflow server on SQLite: its URI and its process, the leader of a process group."""
-    port = free_port()
+def mlflow_serving(directory: Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """An MLflow server on SQLite: its URI and its process, the leader of a process group. It goes on with what lies there."""
+    port = port or free_port()
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--backend-store-uri", f"sqlite:///{directory}/mlflow.db", "--artifacts-destination", str(directory / "artifacts"),
@@ -103,7 +103,8 @@ def server(
         wait(process, ready, log, start_s)
         yield process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # killed by the test
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
