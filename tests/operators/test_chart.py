@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from operators import placement, podspec
+from stillhouse import stages
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "stillhouse"
@@ -152,9 +153,11 @@ def test_stage_policy_covers_the_operators_pods_and_lets_nobody_in(objects):
     assert all(rule["to"] for rule in policy["egress"])
 
 
-def test_sandbox_reaches_nothing(objects):
-    policy = of_kind(objects, "NetworkPolicy")["house-sandbox"]["spec"]
-    assert (policy["ingress"], policy["egress"], sorted(policy["policyTypes"])) == ([], [], ["Egress", "Ingress"])
+def test_code_under_test_is_tried_in_the_image_and_with_the_labels_of_the_stage_that_runs_it(objects):
+    pod = of_kind(objects, "Pod")["house-test-sandbox"]
+    [container] = pod["spec"]["containers"]
+    assert container["image"].rpartition("/")[2].partition(":")[0] == stages.REGISTRY["verified"].image == "sandbox"
+    assert pod["metadata"]["labels"].items() >= (podspec.SELECTOR | {"stillhouse/stage": "verified"}).items()
 
 
 def test_quota_and_pools_say_the_same(objects):
