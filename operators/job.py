@@ -9,7 +9,7 @@ from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from operators import events, pod_outcome, podspec, ranks
+from operators import events, pod_outcome, pod_overrides, podspec, ranks
 from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
 from operators.job_trigger import PENDING, StageJobTrigger
 from operators.links import LINKS
@@ -36,7 +36,7 @@ class StageJob(KubernetesJobOperator):
         self, *, stage: str, recipe: Text, target: Text, nodes: int, overrides: Text = "{}", inputs: Inputs = NO_INPUTS,
         parent_run: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self.target = as_template(target)
+        self.stage, self.target = stage, as_template(target)
         processes = int(resources_needed.get(GPU, 1))
         threads = int(resources_needed.get("cpu", 1)) // processes
         options = podspec.options(stage, resources_needed, as_template(parent_run), threads, kwargs.get("image", ""))
@@ -54,13 +54,14 @@ class StageJob(KubernetesJobOperator):
         )  # fmt: skip
 
     def build_job_request_obj(self, context: Any = None) -> k8s.V1Job:
-        """The provider's Job, which also ends at once when the cluster takes one of its pods away.
+        """The provider's Job, with what this cluster adds to its pods. It ends at once when the cluster takes one of them away.
 
         A new pod in its place, as an index of its own, could not join: the other ranks' processes end with the lost one.
         """
         job = super().build_job_request_obj(context)
         disrupted = k8s.V1PodFailurePolicyOnPodConditionsPattern(type="DisruptionTarget", status="True")
         rule = k8s.V1PodFailurePolicyRule(action="FailJob", on_pod_conditions=[disrupted])
+        job.spec.template = pod_overrides.applied_to_template(job.spec.template, self.stage)
         job.spec.pod_failure_policy = k8s.V1PodFailurePolicy(rules=[rule])
         return job
 

@@ -7,9 +7,10 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodNotFoundException
 from airflow.triggers.base import BaseTrigger
+from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
 
-from operators import events, podspec
+from operators import events, pod_overrides, podspec
 from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
 from operators.links import LINKS
 from operators.placement import GPU
@@ -39,7 +40,7 @@ class StagePod(KubernetesPodOperator):
         self, *, stage: str, recipe: Text, target: Text, overrides: Text = "{}", inputs: Inputs = NO_INPUTS, parent_run: Text = "",
         endpoints: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self.target = as_template(target)
+        self.stage, self.target = stage, as_template(target)
         run = as_template(parent_run)
         options = podspec.options(stage, resources_needed, run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
         options["env_vars"] |= {"STILLHOUSE_ENDPOINTS": as_template(endpoints)} if endpoints else {}
@@ -50,6 +51,10 @@ class StagePod(KubernetesPodOperator):
             do_xcom_push=False,
             get_logs=True, on_finish_action="delete_pod", callbacks=PodOutcome, **podspec.rights(), **(options | kwargs),
         )  # fmt: skip
+
+    def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> k8s.V1Pod:
+        """The provider's pod, with what this cluster adds to it."""
+        return pod_overrides.applied(super().build_pod_request_obj(context, dry_run=dry_run), self.stage)
 
     def defer(self, *, trigger: BaseTrigger, method_name: str, **options: Any) -> None:
         """Defer to our trigger in place of the provider's."""

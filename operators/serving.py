@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
 
-from operators import placement, pod_waiting, podspec
+from operators import placement, pod_overrides, pod_waiting, podspec
 
 PORT = 8000
 EXISTS, GONE = 409, 404
@@ -39,6 +39,7 @@ def objects(unique: str, settings: Mapping[str, Any], owner: Mapping[str, str]) 
     labels, selector = ROLE | podspec.queue() | {"stillhouse/teacher": unique}, {"stillhouse/teacher": unique}
     meta = k8s.V1ObjectMeta(name=unique, labels=labels, annotations=dict(owner))
     template = k8s.V1PodTemplateSpec(metadata=k8s.V1ObjectMeta(labels=labels), spec=_pod(settings))
+    template = pod_overrides.applied_to_template(template, "teacher")
     replicas, matching = settings["replicas"], k8s.V1LabelSelector(match_labels=selector)
     deployed = k8s.V1DeploymentSpec(
         replicas=replicas, selector=matching, template=template, progress_deadline_seconds=placement.pending_s() + LONGEST_LOAD_S

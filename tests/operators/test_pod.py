@@ -37,7 +37,7 @@ def deferred(task, context) -> TaskDeferred:
 def test_pod_overrides_of_the_provider_are_few_and_known():
     own = {name for name in vars(StagePod) if not name.startswith("__")}
     overridden = {name for name in own if callable(getattr(KubernetesPodOperator, name, None))}
-    assert overridden == {"defer", "trigger_reentry", "is_istio_enabled"}
+    assert overridden == {"build_pod_request_obj", "defer", "trigger_reentry", "is_istio_enabled"}
 
 
 @pytest.mark.parametrize("placed", [cpu(2), gpu(8)], ids=["cpu", "gpu"])
