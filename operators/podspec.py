@@ -90,7 +90,13 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
 
 def labels(stage: str) -> dict[str, str]:
     """The pod's labels."""
-    return SELECTOR | {"stillhouse/stage": stage} | queue()
+    return SELECTOR | release() | {"stillhouse/stage": stage} | queue()
+
+
+def release() -> dict[str, str]:
+    """The label by which several releases in one namespace tell their pods apart: ``STILLHOUSE_RELEASE``."""
+    name = os.environ.get("STILLHOUSE_RELEASE")
+    return {"app.kubernetes.io/instance": name} if name else {}
 
 
 def queue() -> dict[str, str]:

@@ -36,7 +36,7 @@ def owned_by(ti: Any, stop_id: str) -> dict[str, str]:
 
 def objects(unique: str, settings: Mapping[str, Any], owner: Mapping[str, str]) -> tuple[k8s.V1Deployment, k8s.V1Service]:
     """The deployment, with the pods' rights and volumes of any stage, and the service by whose name stages ask it."""
-    labels, selector = ROLE | podspec.queue() | {"stillhouse/teacher": unique}, {"stillhouse/teacher": unique}
+    labels, selector = ROLE | podspec.release() | podspec.queue() | {"stillhouse/teacher": unique}, {"stillhouse/teacher": unique}
     meta = k8s.V1ObjectMeta(name=unique, labels=labels, annotations=dict(owner))
     template = k8s.V1PodTemplateSpec(metadata=k8s.V1ObjectMeta(labels=labels), spec=_pod(settings))
     template = pod_overrides.applied_to_template(template, "teacher")
@@ -105,7 +105,7 @@ def delete(unique: str) -> None:
 
 def _pod(settings: Mapping[str, Any]) -> k8s.V1PodSpec:
     placed = placement.gpu(settings["gpus"], "vllm")
-    options = podspec.options("teacher", placed["resources_needed"], "", placement.CPUS_PER_GPU, placed["image"])
+    options = podspec.options("teacher", placed["resources_needed"], "", placement.cpus_per_gpu(), placed["image"])
     command = [
         "python3", "-m", "vllm.entrypoints.openai.api_server",
         "--model", settings["model"], "--served-model-name", settings["name"],
