@@ -102,7 +102,7 @@ def test_refusal_is_not_tried_again(fake, questions, do, says):
 
 
 def test_absence_whose_reply_is_cut_off_is_absence(fake):
-    uri = f"s3://{BUCKET}/questions/none/1/manifest.json"
+    uri = f"{ROOT}/questions/none/1/manifest.json"
     fake.faults.append({"do": "cut", "method": "GET", "match": "manifest.json", "times": 1})
     assert store.store_of(uri).read(uri) is None
     assert fake.faults[0]["times"] == 0
