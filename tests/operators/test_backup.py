@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from operators import backup
@@ -19,9 +21,8 @@ def save(tmp_path, root, monkeypatch):
         directory.mkdir()
         for name in ("airflow", "mlflow"):
             (directory / f"{name}.dump").write_text(f"{name} on day {day}")
-        monkeypatch.setattr(
-            backup, "datetime", type("Clock", (backup.datetime,), {"now": lambda _zone: backup.datetime(2026, 11, day)})
-        )
+        clock = type("Clock", (datetime,), {"now": lambda _zone: datetime(2026, 11, day, tzinfo=UTC)})
+        monkeypatch.setattr(backup, "datetime", clock)
         return backup.save(directory, root, keep)
 
     return saved
