@@ -14,7 +14,7 @@ from stillhouse.curation.config import QuestionsConfig, QuestionsInputs, is_loca
 from stillhouse.curation.contamination import BenchmarkIndex
 from stillhouse.curation.downsampling import surplus
 from stillhouse.curation.drops import Drops
-from stillhouse.curation.duplicates import Decisions, by_form, drop_surplus, duplicates_by_source
+from stillhouse.curation.duplicates import Decisions, by_form, drop_surplus
 from stillhouse.curation.first_pass import FirstPass, take_all
 from stillhouse.curation.funnel import KeptCounts
 from stillhouse.curation.held_out import held_out, short_name
@@ -60,6 +60,7 @@ def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
     fewer = partial(surplus, config.downsample, config.seed) if config.downsample else None
     kept = publish_kept(spool, decisions, labeller(config.labels), fewer, drops, inputs.output)
     _refuse(config, inputs, drops, kept)
+    _warn_of_wiped_out_sources(drops, kept)
     drops.close()
     return Curated(kept, drops)
 
@@ -83,14 +84,6 @@ def _decide(config: QuestionsConfig, spool: QuestionSpool, benchmark_index: Benc
         for match in compared.compare(spool, decisions, order):
             drops.add_match(match)
         drops.counts.update(compared.counts)
-    for name, (n_gone, n_compared) in duplicates_by_source(spool, decisions).items():
-        drops.counts[f"n_duplicates/{funnel.metric(name)}"] += n_gone
-        if n_compared >= WIPED_OUT_FROM and n_gone >= WIPED_OUT * n_compared:
-            print(
-                f"warning: source {name}: {n_gone:,} of {n_compared:,} questions are duplicates and dropped; if they share a "
-                "template or an instruction and are different tasks, look at dropped/ and at the similarities in the config",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
     drop_surplus(decisions)
     return decisions
 
@@ -98,6 +91,17 @@ def _decide(config: QuestionsConfig, spool: QuestionSpool, benchmark_index: Benc
 def _lacks_embeddings(config: QuestionsConfig) -> bool:
     """Whether embeddings are off because they are not installed, not because the recipe says so."""
     return config.decontamination.min_similarity is None and "min_similarity" not in config.decontamination.model_fields_set
+
+
+def _warn_of_wiped_out_sources(drops: Drops, kept: KeptCounts) -> None:
+    for name, n_gone in drops.duplicates.items():
+        n_compared = n_gone + kept.by_column["kept"][name]
+        if n_compared >= WIPED_OUT_FROM and n_gone >= WIPED_OUT * n_compared:
+            print(
+                f"warning: source {name}: {n_gone:,} of {n_compared:,} questions are duplicates and dropped; if they share a "
+                "template or an instruction and are different tasks, look at dropped/ and at the similarities in the config",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
 
 
 def _refuse(config: QuestionsConfig, inputs: QuestionsInputs, drops: Drops, kept: KeptCounts) -> None:

@@ -17,8 +17,6 @@ from stillhouse.curation.question_spool import QuestionSpool, SpoolColumns
 STAY = 0
 REASONS = ("", "duplicate", "near_duplicate", "contaminated", "semantic_duplicate", "surplus")
 """Names of the reason codes, in the order in which the checks run."""
-DUPLICATES = tuple(REASONS.index(name) for name in ("duplicate", "near_duplicate", "semantic_duplicate"))
-"""The codes of duplicates."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +98,3 @@ def _drop_equal(decisions: Decisions, columns: SpoolColumns, order: npt.NDArray[
     decisions.reasons[order[gone]] = REASONS.index("duplicate")
     decisions.representatives[order[gone]] = representatives[gone]
     decisions.similarities[order[gone]] = 1.0
-
-
-def duplicates_by_source(spool: QuestionSpool, decisions: Decisions) -> dict[str, tuple[int, int]]:
-    """Source -> (questions dropped as duplicates, questions compared), of this shard."""
-    columns = spool.columns()
-    mine, gone = columns.owned == 1, np.isin(decisions.reasons, DUPLICATES)
-    totals = np.bincount(columns.origins[mine], minlength=len(spool.sources))
-    losses = np.bincount(columns.origins[mine & gone], minlength=len(spool.sources))
-    return {name: (int(losses[number]), int(totals[number])) for name, number in spool.sources.items()}

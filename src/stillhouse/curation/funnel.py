@@ -52,6 +52,7 @@ class KeptCounts:
 def metrics(drops: Drops, kept: KeptCounts) -> dict[str, float]:
     """All counts as metrics."""
     by_source = {f"n_kept/{metric(name)}": 0.0 for name in sorted(drops.read)}
+    by_source |= {f"n_duplicates/{metric(name)}": float(drops.duplicates[name]) for name in sorted(drops.read | drops.duplicates)}
     counts = {name: float(count) for name, count in sorted(kept.metrics().items())}
     left = {f"n_left/{metric(reason)}": float(count) for reason, count in questions_left(drops.n_read, drops.dropped).items()}
     further = {name: float(count) for name, count in sorted(drops.counts.items())}

@@ -40,8 +40,6 @@ class SpoolColumns:
     """1 if the question can be verified."""
     owned: npt.NDArray[np.uint8]
     """1 if the question belongs to this shard."""
-    origins: npt.NDArray[np.uint32]
-    """Number of the source among the spool's ``sources``."""
 
 
 class QuestionSpool:
@@ -50,12 +48,10 @@ class QuestionSpool:
     def __init__(
         self, directory: Path, near: NearDuplicates | None, source_order: Sequence[str], boilerplate_from: int | None = None
     ) -> None:
-        self.sources: dict[str, int] = {}
-        """The sources by name, numbered as they come."""
         self.shared = SharedSentences(boilerplate_from) if boilerplate_from else None
         self._ranks = {name: rank for rank, name in enumerate(source_order)}
         self._arrays = {"ids": array("Q"), "prompts": array("Q"), "templates": array("Q"), "lengths": array("I")}
-        self._arrays |= {"ranks": array("H"), "references": array("B"), "owned": array("B"), "origins": array("I")}
+        self._arrays |= {"ranks": array("H"), "references": array("B"), "owned": array("B")}
         self._parts = Parts(directory, Question)
         self.signatures = DedupSignatures(directory / "signatures", near) if near else None
 
@@ -65,7 +61,6 @@ class QuestionSpool:
         values = {
             "ids": int(question.question_id, 16), "prompts": _hash(normalised.prompt), "lengths": len(normalised.prompt),
             "templates": signature(quantities(normalised.words)), "owned": owned,
-            "origins": self.sources.setdefault(question.source or "none", len(self.sources)),
             "ranks": self._ranks.get(question.source or "", len(self._ranks)),
             "references": bool(question.reference_answer or question.test_cases or question.constraints),
         }  # fmt: skip
