@@ -69,6 +69,9 @@ def quantities(text_words: Sequence[str]) -> Quantities:
     ]
     stated, implied = Counter[str](), Counter[str]()
     for run in _runs(text_words, places):
+        if len(run) == 1 and run[0].isdecimal() and len(run[0]) <= _EXACT_DIGITS and run[0] != "00":
+            stated[str(int(run[0]))] += 1
+            continue
         expression: list[str] = []
         for text, is_stated in _parsed(run):
             (stated if is_stated else implied)[text] += 1
@@ -142,12 +145,17 @@ class QuantityTable:
 
 def _lacks(some: Quantities, others: Quantities) -> bool:
     """Whether the first text states a quantity that the other neither states nor implies."""
-    return any(count > others.stated[value] + others.implied[value] for value, count in some.stated.items())
+    return any(count > _available(value, some, others) for value, count in some.stated.items())
 
 
 def _answered(some: Quantities, others: Quantities) -> int:
     """How many quantities that the first text states the other states or implies."""
-    return sum(min(count, others.stated[value] + others.implied[value]) for value, count in some.stated.items())
+    return sum(min(count, _available(value, some, others)) for value, count in some.stated.items())
+
+
+def _available(value: str, some: Quantities, others: Quantities) -> int:
+    """How often the other text can answer to a stated value. What both imply, such as "twice", answers to itself."""
+    return others.stated[value] + max(others.implied[value] - some.implied[value], 0)
 
 
 def _runs(text_words: Sequence[str], places: Sequence[int]) -> Iterator[list[str]]:

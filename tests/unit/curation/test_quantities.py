@@ -64,6 +64,9 @@ def test_quantities_words_that_may_be_no_number_are_implied(text, implied):
         ("The second train is at 60", "The next train is at 60 after 2", False),
         ("12 apples for six friends", "12 apples for 7 friends", True),
         ("two bags of 40", "three bags of 40", True),
+        ("2 cups twice a week", "3 cups twice a week", True),
+        ("7 days a week", "5 days a week", True),
+        ("half of 0.5 liters", "half of 0.7 liters", True),
     ],
 )
 def test_contradict_takes_something_that_each_lacks(text, other, expected):
