@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -89,14 +90,19 @@ def _encoded(
                 for form in (form for form in forms if form.takes(record)):
                     if form.name not in outputs:
                         (lines / form.name).mkdir(parents=True, exist_ok=True)
-                        outputs[form.name] = opened.enter_context((lines / form.name / name).open("wb"))
+                        outputs[form.name] = opened.enter_context((lines / form.name / _split_of(name)).open("wb"))
                     outputs[form.name].write(to_json(form.encode(record)) + b"\n")
-                    counts[form.name, name] += 1
+                    counts[form.name, _split_of(name)] += 1
     return dict(counts)
 
 
 def _records(directories: Directories, name: str, splits: Collection[str]) -> Iterator[Record]:
     return joined.records(directories, splits if name == WHOLE else [name])
+
+
+def _split_of(name: str) -> str:
+    """A split's name as Hugging Face allows it: letters, digits and underscores. The column ``split`` keeps ours."""
+    return re.sub(r"\W", "_", name)
 
 
 def _name(output: str) -> str:

@@ -10,10 +10,13 @@ from pydantic_core import to_json
 from stillhouse.errors import BadConfig
 from stillhouse.exchange.files import COMPRESSIONS, holds_lines
 
+FILES = frozenset((".jsonl", ".ndjson", ".json", ".zst", ".gz", ".parquet", ".arrow", ".csv", ".tsv", ".txt", ".zip"))
+"""Suffixes of names that mean a file, though not all can be written."""
+
 
 def is_folder(name: str) -> bool:
-    """Whether an output is to be a folder: a name without a suffix, or with a slash at its end."""
-    return name.endswith("/") or not Path(name).suffix
+    """Whether an output is to be a folder: a name with a slash at its end, or without the suffix of a file, such as ``v1.0``."""
+    return name.endswith("/") or Path(name).suffix.lower() not in FILES
 
 
 def check_name(name: str) -> None:

@@ -111,6 +111,14 @@ def test_export_folder_in_several_files_gives_every_row_once(uris, tmp_path, loa
     assert load("messages", "sft_1")["question_id"] == [each.question_id for each in ASKED]
 
 
+def test_export_folder_split_name_is_one_that_hugging_face_allows(tmp_path, load):
+    testing.publish(ASKED, Question, f"{tmp_path}/questions/x/1")
+    testing.publish([testing.selected(ASKED[0], "sft-1.a", example_id="s")], Selected, f"{tmp_path}/selected/x/1")
+    made = export([f"{tmp_path}/selected/x/1", f"{tmp_path}/questions/x/1"], ["messages"], f"{tmp_path}/out")
+    assert list(made.rows) == [("messages", "sft_1_a")]
+    assert load("messages", "sft_1_a")[0]["split"] == "sft-1.a"
+
+
 def test_export_folder_merged_has_each_example_once(uris, tmp_path, load):
     made = export(uris, ["messages"], f"{tmp_path}/out", merge=True)
     assert made.rows == {("messages", "train"): 6}
