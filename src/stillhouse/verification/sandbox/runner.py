@@ -22,13 +22,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from stillhouse.errors import BadConfig, EngineFailed
-from stillhouse.verification.sandbox import programs, visible
+from stillhouse.verification.sandbox import compilers, libraries
+from stillhouse.verification.sandbox.compilers import Binary, CompiledPrograms
+from stillhouse.verification.sandbox.libraries import Libraries
 from stillhouse.verification.sandbox.limits import MIB, Limits
 from stillhouse.vocabulary import environment
 
@@ -39,7 +41,7 @@ COMPILING = Limits(
     cpu_s=30, wall_s=60, memory_bytes=2048 * MIB, output_bytes=64 * MIB, tmp_bytes=256 * MIB, processes=32, open_files=256
 )
 _ERRORS_BYTES = 4096
-_NO_MEMORY = ("MemoryError", "std::bad_alloc", "Cannot allocate memory", "can't start new thread")
+_NO_MEMORY = ("MemoryError", "RuntimeError: can't start new thread", "virtual memory exhausted", "cc1plus: out of memory")
 _NO_PYTHON = ("SyntaxError", "IndentationError", "TabError")
 _WORKING: dict[str, str] = {}
 """The isolation that worked, by STILLHOUSE_ISOLATION."""
@@ -49,8 +51,9 @@ _WORKING: dict[str, str] = {}
 class Outcome:
     """The outcome of a run.
 
-    ``ending``: finished, or compile_error, runtime_error, time_limit, memory_limit, output_limit, tmp_limit. ``errors`` is the end
-    of standard error.
+    ``ending``: finished, or compile_error, runtime_error, time_limit, memory_limit, output_limit, tmp_limit; or ``starved``: cut while
+    it could not use its processor time, which says nothing about the program. ``errors`` is the end of standard error, ``report``
+    what the harness said of a test: its ``result``, and for ``tested`` whether it was ``exact`` and ``asked`` the program at all.
     """
 
     ending: str
@@ -59,31 +62,49 @@ class Outcome:
     errors: str
     cpu_s: float
     wall_s: float
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Binary:
-    """A compiled program in memory, behind a descriptor that must be closed."""
+class TestOptions:
+    """How a test is run."""
 
-    descriptor: int
+    __test__ = False  # not a test class of pytest's
 
-    def close(self) -> None:
-        """Free it."""
-        os.close(self.descriptor)
+    own: tuple[str, ...] = ()
+    """Built-ins that the program redefines for the test."""
+    refused: tuple[str, ...] = ()
+    """Names that the test never takes from the program."""
+    unknown: tuple[str, ...] = ()
+    """Names that the test uses and does not define."""
+    modules: tuple[str, ...] = ()
+    """Modules that the test imports and that stand for the program."""
+    imports: tuple[str, ...] = ()
+    """Other modules that the test imports."""
+    collect: bool = False
+    """The test defines functions or classes that are called as pytest calls them."""
+    pytest: bool = False
+    """It needs pytest itself."""
 
 
 class Sandbox:
     """A fork server and the socket to it. One run at a time; not for use by two threads."""
 
-    def __init__(self) -> None:
-        """Start the server. Raises EngineFailed if the kernel cannot isolate, BadConfig for a bad STILLHOUSE_ISOLATION."""
+    def __init__(self, packages: Libraries = "standard") -> None:
+        """Start the server, whose programs may import the ``packages`` of this kind.
+
+        Raises EngineFailed if the kernel cannot isolate or the packages are missing, BadConfig for a bad STILLHOUSE_ISOLATION.
+        """
+        directory = libraries.directory(packages)
+        self.has_libraries = bool(directory)
+        self._binaries = CompiledPrograms()
         wanted = environment.text("STILLHOUSE_ISOLATION")
         if wanted not in _ATTEMPTS:
             msg = f"STILLHOUSE_ISOLATION={wanted!r} is neither portable nor weak; unset it for the strongest the kernel allows"
             raise BadConfig(msg)
         missing = []
         for isolation in [_WORKING[wanted]] if wanted in _WORKING else _ATTEMPTS[wanted]:
-            self._process, self._control = _start(isolation)
+            self._process, self._control = _start(isolation, directory)
             hello = self._receive()
             if "isolation" in hello:
                 self.isolation = _WORKING[wanted] = str(hello["isolation"])
@@ -108,6 +129,7 @@ class Sandbox:
 
     def close(self) -> None:
         """End the server and everything it runs."""
+        self._binaries.close()
         self._control.close()
         self._process.wait()
 
@@ -116,41 +138,58 @@ class Sandbox:
         """The id of the started process; the server itself may be its child."""
         return self._process.pid
 
-    def python(self, source: bytes, stdin: bytes = b"", limits: Limits | None = None) -> Outcome:
-        """Run a program as ``__main__``."""
-        return self._run(["python"], [(source, stdin)], limits or Limits())
+    def python(self, source: bytes, stdin: bytes = b"", limits: Limits | None = None, *, livecodebench: bool = False) -> Outcome:
+        """Run a program as ``__main__``; on demand among the names and with the recursion limit that LiveCodeBench gives it."""
+        return self._run(["python"], [(source, stdin)], limits or Limits(), ["livecodebench"] if livecodebench else [])
 
     def tested(
-        self, source: bytes, test: bytes, stdin: bytes = b"", limits: Limits | None = None, own: Sequence[str] = ()
-    ) -> Outcome:
+        self, source: bytes, test: bytes, stdin: bytes = b"", limits: Limits | None = None, own: Sequence[str] = (),
+        options: TestOptions | None = None,
+    ) -> Outcome:  # fmt: skip
         """Load a program in one process and run ``test`` in another, which calls the program's functions as if they were its own.
 
-        ``stdin`` is the test's; standard output and exit code of the outcome are the test's too. ``own``: built-ins that the
-        program redefines for the test.
+        ``stdin`` is the test's; standard output of the outcome is the test's too. ``own``: built-ins that the program redefines.
         """
-        return self._run(["tested", "tester"], [(source, b""), (test, stdin)], limits or Limits(), list(own))
+        options = options or TestOptions(own=tuple(own))
+        return self._run(["tested", "tester"], [(source, b""), (test, stdin)], limits or Limits(), [json.dumps(asdict(options))])
+
+    def joined(self, source: bytes, test: bytes, limits: Limits | None = None, options: TestOptions | None = None) -> Outcome:
+        """Run a program and its test in one interpreter. Another process says whether the test came to its end."""
+        arguments = [json.dumps(asdict(options or TestOptions()))]
+        return self._run(["joined", "keeper"], [(source, b""), (test, b"")], limits or Limits(), arguments)
 
     def binary(self, program: Binary, stdin: bytes = b"", limits: Limits | None = None) -> Outcome:
         """Run a compiled program."""
         return self._run(["binary"], [(program.descriptor, stdin)], limits or Limits())
 
-    def compiled(self, source: bytes) -> Binary | Outcome:
-        """Compile C++; returns the outcome if that fails. Raises EngineFailed if there is no compiler."""
-        compiler = visible.compiler()
-        if compiler is None:
-            msg = f"no C++ compiler on PATH ({', '.join(visible.COMPILERS)}): install one in the worker's image"
-            raise EngineFailed(msg)
-        command = [compiler, "-O2", "-std=c++17", "-pipe", "-w", "-fmax-errors=3", "-x", "c++", "-"]
-        if "clang" in compiler:
-            command[5] = "-ferror-limit=3"
+    def compiled(self, source: bytes, tag: str = "") -> Binary | Outcome:
+        """Compile C++ by the standard that a block's ``tag`` names, or C; returns the outcome if that fails.
+
+        Without a standard it is C++20, and C++17 for what is no longer C++20. A program that was compiled lately is not compiled again.
+        Raises EngineFailed if there is no compiler.
+        """
+        outcome: Binary | Outcome | None = None
+        for arguments in compilers.standards(tag):
+            outcome = self._compiled(source, arguments)
+            if isinstance(outcome, Binary) or outcome.ending != "runtime_error":
+                break
+        assert outcome is not None
+        return outcome
+
+    def _compiled(self, source: bytes, arguments: tuple[str, ...]) -> Binary | Outcome:
+        command = compilers.command(arguments)
+        if (kept := self._binaries.get(source, command)) is not None:
+            return kept
         with ExitStack() as descriptors:
             binary = os.memfd_create("program", 0)
             descriptors.callback(os.close, binary)
-            outcome = self._run(["compiler"], [(b"", source)], COMPILING, command, binary)
+            outcome = self._run(["compiler"], [(b"", compilers.prepared(source))], COMPILING, command, binary)
             if outcome.ending != "finished":
                 return outcome
             # The kernel executes a file only once nobody has it open for writing.
-            return Binary(os.open(f"/proc/self/fd/{binary}", os.O_RDONLY | os.O_CLOEXEC))
+            ready = Binary(os.open(f"/proc/self/fd/{binary}", os.O_RDONLY | os.O_CLOEXEC))
+        self._binaries.keep(source, command, ready)
+        return ready
 
     def _run(
         self, roles: list[str], sources: list[tuple[bytes | int, bytes]], limits: Limits,
@@ -191,14 +230,18 @@ class Sandbox:
         return answer
 
 
-def _start(isolation: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
+def _start(isolation: str, packages: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
     """A server process and the socket to it. It gets nothing of this process's environment but PATH, to find a compiler."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     path = os.environ.get("PATH", os.defpath)
-    environment = {"PATH": path, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        "PATH": path, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
     with theirs:
         process = subprocess.Popen(
-            [_interpreter(), "-S", "-s", "-P", str(Path(__file__).with_name("boot.py")), isolation, str(theirs.fileno())],
+            [_interpreter(), "-S", "-s", "-P", str(Path(__file__).with_name("boot.py")), isolation, str(theirs.fileno()), packages,
+             libraries.headers()],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment, cwd="/",
         )  # fmt: skip
     return process, ours
@@ -229,18 +272,38 @@ def _outcome(answer: dict[str, Any], limits: Limits, stdout: bytes, files: list[
     codes = [process["code"] for process in ended]
     late = answer["cut"] == "wall" or max(process["cpu_s"] for process in ended) > limits.cpu_s or -signal.SIGXCPU in codes
     full = written >= limits.output_bytes or -signal.SIGXFSZ in codes
-    cut = "output_limit" if full else "tmp_limit" if answer["cut"] == "tmp" else "time_limit" if late else ""
-    ending = cut or _ending(codes[-1], errors)
-    return Outcome(ending, codes[-1], stdout, errors, sum(process["cpu_s"] for process in ended), answer["wall_s"])
+    cut = "output_limit" if full else "tmp_limit" if answer["cut"] == "tmp" else "time_limit" if late else answer["cut"]
+    report = _report(answer["report"])
+    # One process runs alone, or the last one is the tester's: it has to say how the test ended.
+    ending = cut or (_reported_ending(report) if report or len(ended) > 1 else _ending(codes[-1], errors))
+    return Outcome(ending, codes[-1], stdout, errors, sum(process["cpu_s"] for process in ended), answer["wall_s"], report)
+
+
+def _report(text: str) -> dict[str, Any]:
+    """The first report of a run: if the program could not be compiled, its tester has something to say too."""
+    if not text:
+        return {}
+    report: dict[str, Any] = json.JSONDecoder().raw_decode(text)[0]
+    return report
+
+
+def _reported_ending(report: dict[str, Any]) -> str:
+    """The ending of a run whose harness has said how it ended; it says nothing if the test itself ended the process."""
+    result, message = report.get("result"), str(report.get("message", ""))
+    if result == "passed":
+        return "finished"
+    if result == "not_compiled" or (result == "not_loaded" and message.startswith(_NO_PYTHON)):
+        return "compile_error"
+    return "memory_limit" if result in ("raised", "not_loaded") and message.startswith("MemoryError") else "runtime_error"
 
 
 def _ending(code: int, errors: str) -> str:
-    """The ending of a run that no limit cut short."""
+    """The ending of a run that no limit cut short: the last words of an interpreter or a C++ run time say what memory lacked."""
     if code == 0:
         return "finished"
-    if code == programs.NOT_COMPILED or (code == programs.NOT_LOADED and errors.startswith(_NO_PYTHON)):
-        return "compile_error"
-    return "memory_limit" if any(word in errors for word in _NO_MEMORY) else "runtime_error"
+    last = (errors.strip().splitlines() or [""])[-1]
+    refused = (code == 1 and last.startswith(_NO_MEMORY)) or (code == -signal.SIGABRT and "std::bad_alloc" in errors)
+    return "memory_limit" if refused else "runtime_error"
 
 
 def _tail(descriptor: int) -> str:
