@@ -3,26 +3,18 @@
 import ast
 import builtins
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from stillhouse.verification.code_blocks import names_in
 from stillhouse.verification.sandbox.libraries import NAMES
-from stillhouse.verification.sandbox.runner import TestOptions
+from stillhouse.verification.sandbox.runner import HELPERS, TestOptions
 
 _PROGRAM_MODULES = frozenset(
     {"solution", "solutions", "main", "program", "answer", "submission", "your_module", "my_module", "module", "implementation", "app"}
 )
 """Modules that stand for the program in tests: KodCode writes ``from solution import f``."""
-_HELPERS = frozenset(
-    {
-        "np", "numpy", "pd", "pandas", "sp", "scipy", "nx", "networkx", "sympy", "torch", "tf", "sklearn", "pytest", "unittest", "approx",
-        "raises", "isclose", "is_close", "allclose", "all_close", "almost_equal", "is_almost_equal", "array_equal", "assert_equal",
-        "assert_almost_equal", "assert_allclose", "assert_array_equal", "assertEqual", "assert_frame_equal", "hypothesis", "given", "mock",
-        "patch", "MagicMock", "deepdiff",
-    }
-)  # fmt: skip
-"""Names of what tests compare with: never the program's, whether a test imports them or forgets to."""
 _SHARED = frozenset(
     {
         "asyncio", "contextlib", "copy", "gc", "importlib", "inspect", "io", "logging", "mock", "os", "pathlib", "pickle", "random", "shutil",
@@ -30,7 +22,13 @@ _SHARED = frozenset(
     }
 )  # fmt: skip
 """Modules whose state a test shares with the program where both run in one interpreter."""
-_SHARED_NAMES = frozenset({"open", "print", "input", "globals", "locals", "vars", "exec", "eval", "__import__", "setattr", "delattr"})
+_SHARED_NAMES = frozenset(
+    {
+        "open", "print", "input", "globals", "locals", "vars", "exec", "eval", "__import__", "setattr", "delattr", "type", "id", "dir",
+        "isinstance", "issubclass", "callable", "hasattr", "getattr",
+    }
+)  # fmt: skip
+"""Built-ins that tell an object of the program's from what stands for it in another process, or that reach such state."""
 _TYPING_AND_COLLECTIONS = frozenset(
     {
         "bisect", "collections", "copy", "functools", "heapq", "itertools", "json", "math", "operator", "random", "re", "string", "sys",
@@ -78,11 +76,26 @@ def _assertion(source: str, tree: ast.Module, fn_name: str | None, *, collect: b
     modules, imports = _imports(tree, fn_name)
     options = TestOptions(
         own=_redefined(tree, fn_name, unknown, bound, from_program=bool(modules)),
-        refused=tuple(sorted((_HELPERS | _comparers(tree, unknown)) - {fn_name} - bound)),
+        refused=tuple(sorted((set(HELPERS) | _comparers(tree, unknown)) - {fn_name} - bound)),
         unknown=tuple(sorted(unknown)), modules=tuple(sorted(modules)), imports=tuple(sorted(imports)),
-        collect=collect, pytest="pytest" in imports or (collect and _has_fixtures(tree)),
+        collect=collect, pytest="pytest" in tops(imports) or (collect and _has_fixtures(tree)),
     )  # fmt: skip
-    return Assertion(source, options, bool(imports & _SHARED or used & _SHARED_NAMES))
+    return Assertion(source, options, bool(tops(imports) & _SHARED or used & _SHARED_NAMES or _compares_identity(tree)))
+
+
+def _compares_identity(tree: ast.Module) -> bool:
+    """Whether two objects, not an object and a constant, are asked whether they are the same."""
+    return any(
+        isinstance(node, ast.Compare)
+        and any(isinstance(operator, ast.Is | ast.IsNot) for operator in node.ops)
+        and not any(isinstance(operand, ast.Constant) for operand in (node.left, *node.comparators))
+        for node in ast.walk(tree)
+    )
+
+
+def tops(modules: Iterable[str]) -> set[str]:
+    """The packages of modules."""
+    return {name.partition(".")[0] for name in modules}
 
 
 def _is_collected(node: ast.stmt) -> Any:
@@ -118,20 +131,20 @@ def _with_call(source: str, tree: ast.Module, fn_name: str | None) -> str:
 
 
 def _imports(tree: ast.Module, fn_name: str | None) -> tuple[set[str], set[str]]:
-    """Top-level modules that a test imports: those that stand for the program, and the others."""
+    """The modules that a test imports: those that stand for the program, and the others."""
     modules: set[str] = set()
     imports: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            tops = {alias.name.partition(".")[0] for alias in node.names}
+            named = {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            tops = {node.module.partition(".")[0]}
+            named = {node.module}
             if fn_name and any(alias.name == fn_name for alias in node.names):
-                modules |= tops
+                modules |= named
         else:
             continue
-        modules |= tops & _PROGRAM_MODULES
-        imports |= tops
+        modules |= {name for name in named if name.partition(".")[0] in _PROGRAM_MODULES}
+        imports |= named
     modules -= sys.stdlib_module_names | set(NAMES["scientific"])
     return modules, imports - modules - {"__future__"}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stillhouse.verification import output_comparison
-from stillhouse.verification.assertions import Assertion
+from stillhouse.verification.assertions import Assertion, tops
 from stillhouse.verification.code_blocks import Block
 from stillhouse.verification.code_tests import BadTests, TestSuite
 from stillhouse.verification.sandbox.libraries import NAMES, Libraries
@@ -123,7 +123,7 @@ class CodeRun:
             msg = f"assert_case {index + 1} passes without asking the program for anything; it tests nothing"
             raise BadTests(msg)
         message = str(outcome.report.get("message", ""))
-        absent = next((name for name in options.imports if message == f"ModuleNotFoundError: No module named {name!r}"), None)
+        absent = next((name for name in tops(options.imports) if message == f"ModuleNotFoundError: No module named {name!r}"), None)
         if absent and not outcome.report.get("exact"):
             msg = f"the tests import {absent}, which the sandbox does not have"
             raise BadTests(msg)
@@ -133,7 +133,7 @@ class CodeRun:
         return _by_ending(outcome, test)
 
     def _require_libraries(self, assertion: Assertion) -> None:
-        needed = set(assertion.options.imports) | ({"pytest"} if assertion.options.pytest else set())
+        needed = tops(assertion.options.imports) | ({"pytest"} if assertion.options.pytest else set())
         missing = sorted(needed & set(NAMES["scientific"]) - set(NAMES[self.libraries]))
         if missing:
             msg = f"the tests import {', '.join(missing)}: set libraries to scientific"

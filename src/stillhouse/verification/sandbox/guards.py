@@ -9,6 +9,7 @@
 import _thread
 import builtins
 import functools
+import gc
 import inspect
 import signal
 import sys
@@ -42,7 +43,7 @@ class Guards:
     def __init__(self, imports: Sequence[str]) -> None:
         """``imports``: modules of the test's that have been imported."""
         self._imports = imports
-        self._before = {id(kind) for kind in _all_classes()}
+        self._before = {id(kind): kind for kind in _all_classes()}  # held, so that no other class gets its id
         self._programs: dict[int, type] = {}
         self._library = tuple(filter(None, (sysconfig.get_path("stdlib"), *sys.path, "<frozen")))
         self._trusted: list[tuple[str, Any, dict[str, tuple[Any, Any]]]] = []
@@ -51,6 +52,9 @@ class Guards:
     def close(self) -> None:
         """From here on the program may not look for the harness, and its classes are guarded as they are made."""
         builtins.__build_class__ = self._built_class  # type: ignore[assignment]
+        # A class that is made and dropped while the program is tested must be there when it is looked for.
+        gc.disable()
+        gc.enable, gc.collect = _no_collection, _no_collection  # type: ignore[assignment]
         owners = [(name, module) for name, module in sys.modules.items() if isinstance(module, ModuleType) and name != "__main__"]
         self._trusted = [(name, owner, _callables(owner)) for name, owner in [*owners, *_test_classes(self._imports)]]
         sys.addaudithook(_auditor(self._library))
@@ -72,8 +76,10 @@ class Guards:
             if isinstance(owner, ModuleType) and sys.modules.get(name) is not owner:
                 raise AssertionError(f"the program replaced the module {name}")
             now = vars(owner)
+            if isinstance(owner, type) and any(callable(value) and attribute not in before for attribute, value in now.items()):
+                raise AssertionError(f"the program changed the class {name}")
             for attribute, (value, code) in before.items():
-                changed = now.get(attribute) is not value or getattr(value, "__code__", None) is not code
+                changed = now.get(attribute) is not value or _code(value) is not code
                 if changed and attribute not in _PATCHED_BY_MANY and not (test and attribute in test):
                     raise AssertionError(f"the program replaced {name}.{attribute}")
         for kind in _all_classes():
@@ -130,6 +136,10 @@ class Guards:
         return guarded
 
 
+def _no_collection(*_: Any) -> int:
+    return 0
+
+
 def _all_classes() -> Iterator[type]:
     """Every class of this interpreter."""
     pending, seen = [object], {id(object)}
@@ -143,7 +153,11 @@ def _all_classes() -> Iterator[type]:
 
 def _callables(owner: Any) -> dict[str, tuple[Any, Any]]:
     """The functions and classes of a module or class, with their code."""
-    return {name: (value, getattr(value, "__code__", None)) for name, value in vars(owner).items() if callable(value)}
+    return {name: (value, _code(value)) for name, value in vars(owner).items() if callable(value)}
+
+
+def _code(value: Any) -> Any:
+    return value.__code__ if isinstance(value, FunctionType) else None
 
 
 def _test_classes(imports: Sequence[str]) -> list[tuple[str, type]]:

@@ -46,8 +46,12 @@ def _joined(arguments: list[str]) -> int:
     except BaseException as error:  # noqa: BLE001 - the keeper is told any exception
         peer.send("not_loaded", f"{type(error).__name__}: {error}"[: programs.MESSAGE_CHARS])
         return 1
-    guards.quiet()
-    guards.check("")
+    try:
+        guards.quiet()
+        guards.check("")
+    except AssertionError as error:
+        peer.send("raised", f"AssertionError: {error}")
+        return 1
     peer.send("loaded", "")
     # Only the iterator holds the steps, and no program can look into it: a local name would be seen from a signal's frame.
     for step in _steps(peer, program, guards, options):
@@ -113,12 +117,27 @@ def _run_pytest(source: str, program: ModuleType, options: dict[str, Any]) -> No
     os.chdir(directory)
     kept_output = os.dup(1)
     os.dup2(2, 1)
-    code = pytest.main([*_PYTEST, "test_program.py"])
+    reports = _Reports()
+    code = pytest.main([*_PYTEST, "test_program.py"], plugins=[reports])
     sys.stdout.flush()
     os.dup2(kept_output, 1)
-    if code:
-        msg = f"pytest ended with {pytest.ExitCode(code).name}"
+    if code or not reports.passed or reports.skipped:
+        msg = f"pytest ended with {pytest.ExitCode(code).name}: {reports.passed} passed, {reports.skipped} skipped; {reports.complaint}"
         raise AssertionError(msg)
+
+
+class _Reports:
+    """Counts what pytest reports. A skipped test shows nothing, whoever skipped it."""
+
+    def __init__(self) -> None:
+        self.passed, self.skipped, self.complaint = 0, 0, ""
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Called by pytest after each phase of a test."""
+        self.passed += report.passed and report.when == "call"
+        self.skipped += report.skipped and not hasattr(report, "wasxfail")
+        if report.failed:
+            self.complaint = self.complaint or str(report.longrepr).strip().rpartition("\n")[2]
 
 
 def _import_if_installed(name: str) -> None:

@@ -12,6 +12,8 @@ from types import FunctionType
 from typing import Any, BinaryIO
 
 MAX_BYTES = 64 * 1024 * 1024
+MAX_PARTS = 2_000_000
+"""Numbers, texts and containers in one message."""
 _MUTABLE = (list, dict, set, bytearray)
 _CONTROL = ("StopIteration", "StopAsyncIteration", "GeneratorExit")
 
@@ -22,6 +24,10 @@ class ProgramEnded(BaseException):
 
 class RemoteError(Exception):
     """The program raised an exception that is not built in."""
+
+
+class TooLarge(Exception):
+    """A value has too many parts to be sent in time."""
 
 
 class Peer:
@@ -38,6 +44,7 @@ class Peer:
         """This end has asked the other for something."""
         self.exact = True
         """Nothing has happened that plain Python would do otherwise in one process: only calls and attributes, with plain values."""
+        self._parts = 0
         self.raised: BaseException | None = None
         """The last exception that the other end raised."""
 
@@ -65,6 +72,7 @@ class Peer:
         """Request an operation from the other end, answering its requests meanwhile. Raises the exception that it raised."""
         self.asked = True
         self.exact = self.exact and operation in ("name", "attribute", "call")
+        self._parts = 0
         self.send(operation, [self.encode(value) for value in values])
         while True:
             kind, *content = self.receive()
@@ -81,6 +89,7 @@ class Peer:
 
     def answer(self, operation: str, encoded: Any) -> None:
         """Carry out an operation for the other end."""
+        self._parts = 0
         try:
             values = [self.decode(value) for value in encoded]
             before = [json.dumps(self.encode(value)) if isinstance(value, _MUTABLE) else "" for value in values]
@@ -112,12 +121,19 @@ class Peer:
             return value if abs(value) < 1 << 53 else {"int": hex(value)}
         if isinstance(value, Remote):
             return {"yours": value._number}
+        if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+            self.exact = False
+            return {"like": [self.encode(value.tolist())]}
         encoder = _ENCODERS.get(type(value)) or next((_ENCODERS[kind] for kind in _INHERITED if isinstance(value, kind)), None)
         if encoder is None:
             self.exact = self.exact and isinstance(value, FunctionType)
             self._passed.append(value)
             return {"mine": len(self._passed) - 1}
         tag, parts = encoder(value)
+        self._parts += len(parts) if isinstance(parts, list) else 1
+        if self._parts > MAX_PARTS:
+            msg = f"more than {MAX_PARTS:,} parts"
+            raise TooLarge(msg)
         encoded = [self.encode(part) for part in parts] if isinstance(parts, list) else parts
         encoded = encoded if tag == "list" else {tag: encoded}
         if type(value) in _ENCODERS:

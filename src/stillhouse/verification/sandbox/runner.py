@@ -43,6 +43,13 @@ COMPILING = Limits(
 _ERRORS_BYTES = 4096
 _NO_MEMORY = ("MemoryError", "RuntimeError: can't start new thread", "virtual memory exhausted", "cc1plus: out of memory")
 _NO_PYTHON = ("SyntaxError", "IndentationError", "TabError")
+HELPERS = (
+    "np", "numpy", "pd", "pandas", "sp", "scipy", "nx", "networkx", "sympy", "torch", "tf", "sklearn", "pytest", "unittest", "approx",
+    "raises", "isclose", "is_close", "allclose", "all_close", "almost_equal", "is_almost_equal", "array_equal", "assert_equal",
+    "assert_almost_equal", "assert_allclose", "assert_array_equal", "assertEqual", "assert_frame_equal", "hypothesis", "given", "mock",
+    "patch", "MagicMock", "deepdiff",
+)  # fmt: skip
+"""Names of what tests compare with: never the program's, whether a test imports them or forgets to."""
 _WORKING: dict[str, str] = {}
 """The isolation that worked, by STILLHOUSE_ISOLATION."""
 
@@ -73,7 +80,7 @@ class TestOptions:
 
     own: tuple[str, ...] = ()
     """Built-ins that the program redefines for the test."""
-    refused: tuple[str, ...] = ()
+    refused: tuple[str, ...] = HELPERS
     """Names that the test never takes from the program."""
     unknown: tuple[str, ...] = ()
     """Names that the test uses and does not define."""

@@ -94,11 +94,13 @@ def run_collected(names: dict[str, Any]) -> None:
     """Call test functions and classes of a test file as pytest would. Raises what the first failing one raises."""
     for name, value in list(names.items()):
         if isinstance(value, type) and issubclass(value, unittest.TestCase):
-            outcome = unittest.TestResult(failfast=True)
+            outcome = unittest.TestResult()
+            outcome.failfast = True
             unittest.defaultTestLoader.loadTestsFromTestCase(value).run(outcome)
-            if not outcome.wasSuccessful():
+            failures = [*outcome.errors, *outcome.failures, *outcome.skipped] or [("", "unexpected success")]
+            if outcome.skipped or not outcome.wasSuccessful():
                 kind = RuntimeError if outcome.errors else AssertionError
-                raise kind(([*outcome.errors, *outcome.failures] or [("", "unexpected success")])[0][1].strip().splitlines()[-1])
+                raise kind(failures[0][1].strip().splitlines()[-1])
         elif name.startswith("Test") and isinstance(value, type):
             for method in [method for method in dir(value) if method.startswith("test")]:
                 _with_setup(value(), method)
