@@ -12,28 +12,32 @@ from stillhouse.verification.sandbox.libraries import NAMES
 from stillhouse.verification.sandbox.runner import HELPERS, TestOptions
 
 _PROGRAM_MODULES = frozenset(
-    {"solution", "solutions", "main", "program", "answer", "submission", "your_module", "my_module", "module", "implementation", "app"}
-)
+    {
+        "solution", "solutions", "main", "program", "answer", "submission", "your_module", "my_module", "module", "implementation",
+        "app",
+    }
+)  # fmt: skip
 """Modules that stand for the program in tests: KodCode writes ``from solution import f``."""
 _SHARED = frozenset(
     {
-        "asyncio", "contextlib", "copy", "gc", "importlib", "inspect", "io", "logging", "mock", "os", "pathlib", "pickle", "random", "shutil",
-        "sys", "tempfile", "threading", "time", "types", "unittest", "warnings", "weakref",
+        "asyncio", "contextlib", "copy", "gc", "importlib", "inspect", "io", "logging", "mock", "os", "pathlib", "pickle",
+        "random", "shutil", "sys", "tempfile", "threading", "time", "types", "unittest", "warnings", "weakref",
     }
 )  # fmt: skip
 """Modules whose state a test shares with the program where both run in one interpreter."""
 _SHARED_NAMES = frozenset(
     {
-        "open", "print", "input", "globals", "locals", "vars", "exec", "eval", "__import__", "setattr", "delattr", "type", "id", "dir",
-        "isinstance", "issubclass", "callable", "hasattr", "getattr",
+        "open", "print", "input", "globals", "locals", "vars", "exec", "eval", "__import__", "setattr", "delattr", "type",
+        "id", "dir", "isinstance", "issubclass", "callable", "hasattr", "getattr",
     }
 )  # fmt: skip
 """Built-ins that tell an object of the program's from what stands for it in another process, or that reach such state."""
 _TYPING_AND_COLLECTIONS = frozenset(
     {
-        "bisect", "collections", "copy", "functools", "heapq", "itertools", "json", "math", "operator", "random", "re", "string", "sys",
-        "List", "Dict", "Set", "Tuple", "Optional", "Union", "Any", "Callable", "Iterable", "Iterator", "Sequence", "Counter",
-        "defaultdict", "deque", "namedtuple", "OrderedDict", "ChainMap", "UserDict", "UserList", "UserString",
+        "bisect", "collections", "copy", "functools", "heapq", "itertools", "json", "math", "operator", "random", "re",
+        "string", "sys", "List", "Dict", "Set", "Tuple", "Optional", "Union", "Any", "Callable", "Iterable", "Iterator",
+        "Sequence", "Counter", "defaultdict", "deque", "namedtuple", "OrderedDict", "ChainMap", "UserDict", "UserList",
+        "UserString",
     }
 )  # fmt: skip
 """Names that every test has (``tester.TEST_IMPORTS``)."""

@@ -1,7 +1,7 @@
 """Runs a program against its question's tests in the sandbox: the score is the share of them that pass (DeepDistill §2.4.1).
 
-Whatever a program does wrong, also running out of time or memory, fails that test; ``error`` is for tests that cannot be run and for
-failures of the sandbox, ``timeout`` for a program that this machine was too busy to run.
+Whatever a program does wrong, also running out of time or memory, fails that test; ``error`` is for tests that cannot be run and
+for failures of the sandbox, ``timeout`` for a program that this machine was too busy to run.
 """
 
 from collections import defaultdict
@@ -12,11 +12,11 @@ from stillhouse.verification import code_blocks, code_tests
 from stillhouse.verification.code_blocks import Block
 from stillhouse.verification.code_run import PASSED, CodeRun, Starved, TestResult
 from stillhouse.verification.code_tests import BadTests, TestSuite
-from stillhouse.verification.sandbox.libraries import Libraries
 from stillhouse.verification.sandbox.limits import SLOW
 from stillhouse.verification.sandbox.runner import COMPILING, WEAK, Sandbox
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
 from stillhouse.verification.verifier import KnownAnswer, Verifier
+from stillhouse.vocabulary.categories import Libraries
 from stillhouse.vocabulary.rows import Question, VerdictKind
 
 METHOD = "sandbox"

@@ -35,8 +35,8 @@ class Block:
 def program(answer: str, language: str, wanted: Collection[str] = ()) -> Block | None:
     """The program in an answer; an unclosed block runs to the end. None if there is no program in this language.
 
-    Blocks tagged with the language go before untagged ones, and later blocks before earlier ones, unless only an earlier one defines
-    what the tests want (``wanted``), or only an earlier one is Python, or reads the input. Blocks that build on one another are joined.
+    Blocks tagged with the language go before untagged ones, and later blocks before earlier ones, unless only an earlier one
+    defines what the tests want (``wanted``), is Python, or reads the input. Blocks that build on one another are joined.
     """
     blocks = _blocks(answer)
     if not blocks:
@@ -127,7 +127,7 @@ def _names(text: str) -> _Names | None:
 
 
 def names_in(tree: ast.AST, *, inside: bool = True) -> tuple[set[str], set[str]]:
-    """The names that code binds, in any scope, and those it uses; if not ``inside``, without the bodies of functions and classes."""
+    """The names that code binds and those it uses, in any scope; if not ``inside``, not in bodies of functions and classes."""
     bound: set[str] = set()
     used: set[str] = set()
     pending: list[ast.AST] = [tree]

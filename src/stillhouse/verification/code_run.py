@@ -8,9 +8,10 @@ from stillhouse.verification import output_comparison
 from stillhouse.verification.assertions import Assertion, tops
 from stillhouse.verification.code_blocks import Block
 from stillhouse.verification.code_tests import BadTests, TestSuite
-from stillhouse.verification.sandbox.libraries import NAMES, Libraries
+from stillhouse.verification.sandbox.libraries import NAMES
 from stillhouse.verification.sandbox.runner import Outcome, Sandbox
 from stillhouse.verification.verdict import DETAIL_CHARS
+from stillhouse.vocabulary.categories import Libraries
 from stillhouse.vocabulary.text import shortened
 
 PASSED, WRONG_OUTPUT, NOT_RUN = "passed", "wrong_output", "not run"
@@ -42,7 +43,7 @@ sys.exit(0 if check(_stdin, _stdout, _expected) else 1)
 
 
 class Starved(Exception):
-    """A program was cut while it still had processor time: the machine was too busy for a verdict; the message says how far it came."""
+    """A program was cut while it still had processor time, because the machine was too busy; the message says how far it came."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class CodeRun:
             complaint = next((line for line in binary.errors.splitlines() if "error" in line), binary.errors)
             return [TestResult(kind, complaint)] * self.tests.count
         try:
-            return self._each(lambda index: self._by_output(self.sandbox.binary(binary, self._stdin(index), self.tests.limits), index))
+            limits = self.tests.limits
+            return self._each(lambda index: self._by_output(self.sandbox.binary(binary, self._stdin(index), limits), index))
         finally:
             binary.close()
 
@@ -123,9 +125,9 @@ class CodeRun:
             msg = f"assert_case {index + 1} passes without asking the program for anything; it tests nothing"
             raise BadTests(msg)
         message = str(outcome.report.get("message", ""))
-        absent = next((name for name in tops(options.imports) if message == f"ModuleNotFoundError: No module named {name!r}"), None)
+        absent = [name for name in tops(options.imports) if message == f"ModuleNotFoundError: No module named {name!r}"]
         if absent and not outcome.report.get("exact"):
-            msg = f"the tests import {absent}, which the sandbox does not have"
+            msg = f"the tests import {absent[0]}, which the sandbox does not have"
             raise BadTests(msg)
         inexact = assertion.shares_state or not outcome.report.get("exact", True)
         if inexact and outcome.report.get("result") in ("failed", "raised", "not_loaded"):
@@ -191,12 +193,13 @@ class CodeRun:
 
 def _require_processor(outcome: Outcome, what: str) -> None:
     if outcome.ending == "starved":
-        msg = f"{what} was cut after {outcome.wall_s:.0f} s with {outcome.cpu_s:.1f} s of processor time used: the machine is too busy"
+        used = f"{outcome.cpu_s:.1f} s of processor time used"
+        msg = f"{what} was cut after {outcome.wall_s:.0f} s with {used}: the machine is too busy"
         raise Starved(msg)
 
 
 def _left_by_exit(outcome: Outcome) -> bool:
-    """Whether the program left by ``sys.exit`` with a code, which LiveCodeBench does not look at: an exception prints a traceback."""
+    """Whether the program left by ``sys.exit`` with a code, which LiveCodeBench ignores: an exception prints a traceback."""
     return outcome.code > 0 and "Traceback (most recent call last)" not in outcome.errors
 
 

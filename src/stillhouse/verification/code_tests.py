@@ -24,8 +24,8 @@ class BadTests(ValueError):
 class TestSuite:
     """The tests of one question, at most FIRST_TESTS: either pairs of ``inputs`` and ``outputs``, or ``assertions``.
 
-    ``tolerance``: how far numbers may be off, absolutely or relative to the expected one, if the tests declare it. ``checker``: Python
-    that defines ``check(stdin, stdout, expected)``, for questions with several right answers; empty if outputs are compared.
+    ``tolerance``: how far numbers may be off, absolutely or relative to the expected one, if the tests declare it. ``checker``:
+    Python that defines ``check(stdin, stdout, expected)``, for questions with several right answers; empty if outputs are compared.
     """
 
     __test__ = False  # not a test class of pytest's

@@ -15,12 +15,12 @@ _FLOAT = re.compile(r"[.eE]")
 def same_output(got: str, expected: str, tolerance: float | None, comparison: Comparison = "lines") -> bool:
     """Compare texts by the rule of this name.
 
-    * ``lines``: line by line, without trailing white space and trailing empty lines. Lines with numbers are compared word by word.
+    * ``lines``: line by line, without trailing white space and empty lines at the end; lines with numbers word by word.
     * ``tokens``: word by word, whatever white space is between; ``tokens_any_case`` also takes ``YES`` for ``Yes``.
     * ``livecodebench``: as LiveCodeBench does: stripped lines, equal or, number by number, equal as decimals; no tolerance.
 
-    Numbers are equal if their values are, and floats on both sides within FLOAT_TOLERANCE, relatively. A ``tolerance`` replaces that:
-    then all numbers may be off by it, absolutely or relatively.
+    Numbers are equal if their values are, and floats on both sides within FLOAT_TOLERANCE, relatively. A ``tolerance`` replaces
+    that: then all numbers may be off by it, absolutely or relatively.
     """
     if comparison == "livecodebench":
         return _same_to_livecodebench(got, expected)
@@ -39,7 +39,8 @@ def same_output(got: str, expected: str, tolerance: float | None, comparison: Co
 def same_value(got: Any, expected: Any, tolerance: float | None, comparison: Comparison = "lines") -> bool:
     """Compare two JSON values; numbers as in ``same_output``, but LiveCodeBench's exactly."""
     if isinstance(got, list) and isinstance(expected, list):
-        return len(got) == len(expected) and all(same_value(*pair, tolerance, comparison) for pair in zip(got, expected, strict=True))
+        pairs = zip(got, expected, strict=False)
+        return len(got) == len(expected) and all(same_value(*pair, tolerance, comparison) for pair in pairs)
     if isinstance(got, dict) and isinstance(expected, dict):
         return got.keys() == expected.keys() and all(same_value(got[key], expected[key], tolerance, comparison) for key in got)
     if isinstance(got, bool) or isinstance(expected, bool) or comparison == "livecodebench":
@@ -76,7 +77,7 @@ def _same_word(got: str, expected: str, tolerance: float | None) -> bool:
         return False
     if Decimal(got) == Decimal(expected):
         return True
-    floats = _FLOAT.search(got) and _FLOAT.search(expected)
+    floats = _FLOAT.search(got) and _FLOAT.search(expected) and math.isfinite(float(got))
     return bool(floats or tolerance is not None) and _close(float(got), float(expected), tolerance)
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from stillhouse.errors import BadConfig, BadRows
 from stillhouse.execution import extensions
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
-from stillhouse.vocabulary.categories import FACTS, Category
+from stillhouse.vocabulary.categories import FACTS, Category, Libraries
 from stillhouse.vocabulary.rows import Question
 
 
@@ -57,9 +57,16 @@ class Verifier(Protocol):
 BUILT_IN: Mapping[str, str] = {
     "math": "stillhouse.verification.math:MathVerifier",
     "code": "stillhouse.verification.code:CodeVerifier",
+    "code_scientific": "stillhouse.verification.code:ScientificCodeVerifier",
     "instruction_following": "stillhouse.verification.instruction_following:InstructionVerifier",
 }
 """By the name that ``vocabulary.categories`` gives a category's verifier, as module:attribute: imported when first needed."""
+
+
+def with_libraries(verifiers: Mapping[Category, str], libraries: Libraries) -> dict[Category, str]:
+    """The extensions in a config, besides the verifier of code whose programs may import these libraries."""
+    code = {category: f"code_{libraries}" for category, facts in FACTS.items() if facts.verifier == "code"}
+    return (code if libraries != "standard" else {}) | dict(verifiers)
 
 
 class LoadedVerifiers:

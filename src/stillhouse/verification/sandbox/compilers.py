@@ -51,7 +51,7 @@ def standards(tag: str) -> list[tuple[str, ...]]:
 
 
 def command(arguments: tuple[str, ...]) -> list[str]:
-    """The command that compiles standard input, with a precompiled header if there is one. Raises EngineFailed without a compiler."""
+    """The command that compiles standard input, with a precompiled header where there is one. Raises EngineFailed."""
     compiler = visible.compiler()
     if compiler is None:
         msg = f"no C++ compiler on PATH ({', '.join(visible.COMPILERS)}): install one in the worker's image"

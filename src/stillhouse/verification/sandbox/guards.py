@@ -1,8 +1,8 @@
 """What keeps a program from deciding the test that runs in its own interpreter.
 
-* It cannot look for the harness: frames outside its own code, the garbage collector's lists, ``ctypes`` and code objects are refused.
+* It cannot look for the harness: frames outside its own code, the garbage collector's lists and ``ctypes`` are refused.
 * What the test relies on (built-ins, functions of modules) is compared with what it was before the program was loaded.
-* Objects of the program's classes are never equal to, or ordered among, or subtracted from what the program did not define.
+* Objects of the program's classes are never equal to, ordered among, or subtracted from what the program did not define.
 * A program's function that raises StopIteration ends no loop of the test.
 """
 
@@ -20,10 +20,12 @@ from typing import Any
 
 _COMPARING = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 _SUBTRACTING = ("__sub__", "__rsub__")
-_ITERATING = ("__next__", "__anext__", "__iter__", "__aiter__", "__getattribute__", "__new__", "__init_subclass__", "__class_getitem__")
+_ITERATING = (
+    "__next__", "__anext__", "__iter__", "__aiter__", "__getattribute__", "__new__", "__init_subclass__", "__class_getitem__",
+)  # fmt: skip
 _PATCHED_BY_MANY = {
-    "input", "print", "open", "excepthook", "unraisablehook", "displayhook", "breakpointhook", "setrecursionlimit", "stdout", "stdin",
-    "stderr",
+    "input", "print", "open", "excepthook", "unraisablehook", "displayhook", "breakpointhook", "setrecursionlimit", "stdout",
+    "stdin", "stderr",
 }  # fmt: skip
 """Names that programs replace for good reasons, and on which no test relies for its verdict."""
 _REFUSED_EVENTS = frozenset(
@@ -35,6 +37,13 @@ _REFUSED_EVENTS = frozenset(
 _FRAMES = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame", "f_back"})
 _MARK = "_stillhouse_guarded"
 _REFUSED_MODULES = ("ctypes", "_ctypes", "_testcapi", "_testinternalcapi", "_xxsubinterpreters")
+
+
+class Tampered(AssertionError):
+    """The program reached for its test; the message says how."""
+
+    def __init__(self, deed: str) -> None:
+        super().__init__(f"the program {deed}")
 
 
 class Guards:
@@ -51,7 +60,7 @@ class Guards:
 
     def close(self) -> None:
         """From here on the program may not look for the harness, and its classes are guarded as they are made."""
-        builtins.__build_class__ = self._built_class  # type: ignore[assignment]
+        builtins.__build_class__ = self._built_class
         # A class that is made and dropped while the program is tested must be there when it is looked for.
         gc.disable()
         gc.enable, gc.collect = _no_collection, _no_collection  # type: ignore[assignment]
@@ -60,7 +69,7 @@ class Guards:
         sys.addaudithook(_auditor(self._library))
 
     def quiet(self) -> None:
-        """Stop what the program left to run beside the test. Raises AssertionError for threads, which cannot be stopped."""
+        """Stop what the program left to run beside the test. Raises Tampered for threads, which cannot be stopped."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -68,24 +77,21 @@ class Guards:
             if callable(signal.getsignal(number)) and signal.getsignal(number) is not signal.default_int_handler:
                 signal.signal(number, signal.SIG_DFL)
         if _thread._count():
-            raise AssertionError("the program left threads running")
+            deed = "left threads running"
+            raise Tampered(deed)
 
     def check(self, test: str) -> None:
-        """Raise AssertionError if the program replaced what the test relies on; names in the text of ``test`` are its own affair."""
+        """Raise Tampered if the program replaced what the test relies on; names in the text of ``test`` are its own affair."""
         for name, owner, before in self._trusted:
             if isinstance(owner, ModuleType) and sys.modules.get(name) is not owner:
-                raise AssertionError(f"the program replaced the module {name}")
-            now = vars(owner)
-            if isinstance(owner, type) and any(callable(value) and attribute not in before for attribute, value in now.items()):
-                raise AssertionError(f"the program changed the class {name}")
-            for attribute, (value, code) in before.items():
-                changed = now.get(attribute) is not value or _code(value) is not code
-                if changed and attribute not in _PATCHED_BY_MANY and not (test and attribute in test):
-                    raise AssertionError(f"the program replaced {name}.{attribute}")
+                deed = f"replaced the module {name}"
+                raise Tampered(deed)
+            _compare(name, owner, before, test)
         for kind in _all_classes():
             if id(kind) not in self._before and (unguarded := self._unguarded(kind)):
                 if test:
-                    raise AssertionError(f"the program changed {kind.__name__}.{unguarded[0]} while it was tested")
+                    deed = f"changed {kind.__name__}.{unguarded[0]} while it was tested"
+                    raise Tampered(deed)
                 self._guard(kind)
 
     def guarded(self, value: Any) -> Any:
@@ -128,7 +134,8 @@ class Guards:
         bound = isinstance(method, FunctionType)
 
         def guarded(one: Any, other: Any) -> Any:
-            if isinstance(other, int | float | complex) if subtracting else not any(id(kind) in programs for kind in type(other).__mro__):
+            plain = not any(id(kind) in programs for kind in type(other).__mro__)
+            if plain and not (subtracting and not isinstance(other, int | float | complex)):
                 return NotImplemented
             return method(one, other) if bound else method(other)
 
@@ -154,6 +161,19 @@ def _all_classes() -> Iterator[type]:
 def _callables(owner: Any) -> dict[str, tuple[Any, Any]]:
     """The functions and classes of a module or class, with their code."""
     return {name: (value, _code(value)) for name, value in vars(owner).items() if callable(value)}
+
+
+def _compare(name: str, owner: Any, before: dict[str, tuple[Any, Any]], test: str) -> None:
+    """Raise Tampered if a function or class of a module or class is another one now, or a class has a new one."""
+    now = vars(owner)
+    if isinstance(owner, type) and any(callable(value) and attribute not in before for attribute, value in now.items()):
+        deed = f"changed the class {name}"
+        raise Tampered(deed)
+    for attribute, (value, code) in before.items():
+        changed = now.get(attribute) is not value or _code(value) is not code
+        if changed and attribute not in _PATCHED_BY_MANY and not (test and attribute in test):
+            deed = f"replaced {name}.{attribute}"
+            raise Tampered(deed)
 
 
 def _code(value: Any) -> Any:
@@ -183,7 +203,8 @@ def _without_stop_iteration(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*values, **named)
         except (StopIteration, StopAsyncIteration) as error:
-            raise RuntimeError(f"the program raised {type(error).__name__}") from None
+            msg = f"the program raised {type(error).__name__}"
+            raise RuntimeError(msg) from None
 
     setattr(wrapped, _MARK, True)
     return wrapped

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from stillhouse.verification.sandbox import programs
-from stillhouse.verification.sandbox.guards import Guards
+from stillhouse.verification.sandbox.guards import Guards, Tampered
 from stillhouse.verification.sandbox.remote import Peer, ProgramEnded
 from stillhouse.verification.sandbox.tester import TEST_IMPORTS, channel, run_collected
 
@@ -49,8 +49,8 @@ def _joined(arguments: list[str]) -> int:
     try:
         guards.quiet()
         guards.check("")
-    except AssertionError as error:
-        peer.send("raised", f"AssertionError: {error}")
+    except Tampered as error:
+        peer.send("raised", f"Tampered: {error}")
         return 1
     peer.send("loaded", "")
     # Only the iterator holds the steps, and no program can look into it: a local name would be seen from a signal's frame.
@@ -122,7 +122,8 @@ def _run_pytest(source: str, program: ModuleType, options: dict[str, Any]) -> No
     sys.stdout.flush()
     os.dup2(kept_output, 1)
     if code or not reports.passed or reports.skipped:
-        msg = f"pytest ended with {pytest.ExitCode(code).name}: {reports.passed} passed, {reports.skipped} skipped; {reports.complaint}"
+        counts = f"{reports.passed} passed, {reports.skipped} skipped"
+        msg = f"pytest ended with {pytest.ExitCode(code).name}: {counts}; {reports.complaint}"
         raise AssertionError(msg)
 
 

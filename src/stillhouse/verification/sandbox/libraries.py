@@ -2,12 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 from stillhouse.errors import EngineFailed
 from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.categories import Libraries
 
-Libraries = Literal["standard", "scientific"]
 NAMES: dict[Libraries, tuple[str, ...]] = {
     "standard": ("pytest",),
     "scientific": ("pytest", "numpy", "scipy", "sympy", "pandas", "networkx", "sortedcontainers"),

@@ -51,7 +51,8 @@ def change_root(libraries: list[str]) -> int | None:
     for path in visible.hidden():
         kernel.mount("tmpfs", _NEW_ROOT + path, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=0,nr_inodes=1")
     Path(_NEW_ROOT + TMP).mkdir(parents=True)
-    Path(_NEW_ROOT + "/tmp").symlink_to(TMP)
+    if not Path(_NEW_ROOT + "/tmp").exists():  # libraries may lie there
+        Path(_NEW_ROOT + "/tmp").symlink_to(TMP)
     Path(_NEW_ROOT + STREAMS).mkdir()
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         Path(_NEW_ROOT + "/dev", name).symlink_to(f"{STREAMS}/{number}")

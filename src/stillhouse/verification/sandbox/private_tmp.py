@@ -129,14 +129,14 @@ def _deleted_files_seen_as(confined: Confinement, index: int, pid: int, largest:
 def _deleted_files(pid: int, tmp: str, largest: int) -> dict[int, int]:
     """Bytes by inode of the deleted files on the tmp's device that a process has mapped or open."""
     sizes: dict[int, int] = {}
-    device = os.stat(tmp).st_dev
+    device = Path(tmp).stat().st_dev
     with open(f"/proc/{pid}/maps") as mappings:  # noqa: PTH123 - called twenty times a second
         for line in mappings:
             if tmp in line and line.endswith(" (deleted)\n"):
                 sizes[int(line.split(maxsplit=5)[4])] = largest
     for descriptor in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - called twenty times a second
         with suppress(FileNotFoundError):
-            status = os.stat(f"/proc/{pid}/fd/{descriptor}")
+            status = os.stat(f"/proc/{pid}/fd/{descriptor}")  # noqa: PTH116 - called twenty times a second
             if status.st_dev == device and status.st_nlink == 0 and stat.S_ISREG(status.st_mode):
                 sizes[status.st_ino] = status.st_blocks * 512
     return sizes

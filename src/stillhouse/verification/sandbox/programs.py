@@ -17,7 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 SOURCE, CHANNEL, READY = 3, 4, 6
@@ -52,7 +52,7 @@ def complete_builtins() -> None:
     """Add to the built-ins what an interpreter's ``site`` adds."""
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
-    builtins.help = _sitebuiltins._Helper()  # type: ignore[attr-defined]
+    builtins.help = _sitebuiltins._Helper()
 
 
 def run(role: Callable[[list[str]], int], arguments: list[str]) -> NoReturn:
@@ -131,9 +131,10 @@ def _largest_stack() -> int:
 
 def depth_here() -> int:
     """The number of frames of the caller's stack."""
-    frame, depth = sys._getframe(1), 0
-    while frame:
-        depth, frame = depth + 1, frame.f_back  # type: ignore[assignment]
+    frame: FrameType | None = sys._getframe(1)
+    depth = 0
+    while frame is not None:
+        depth, frame = depth + 1, frame.f_back
     return depth
 
 
@@ -193,7 +194,7 @@ def _print_exception(error: BaseException) -> None:
 
 
 def _finish(code: int) -> int:
-    """End as an interpreter does: wait for threads, run exit handlers, flush, free what ``__main__`` holds. Returns the exit code."""
+    """End as an interpreter does: wait for threads, run exit handlers, flush, free ``__main__``. Returns the exit code."""
     first = sys.__stdout__
     try:
         threading._shutdown()  # type: ignore[attr-defined]

@@ -43,7 +43,7 @@ class Peer:
         self.asked = False
         """This end has asked the other for something."""
         self.exact = True
-        """Nothing has happened that plain Python would do otherwise in one process: only calls and attributes, with plain values."""
+        """Nothing has happened that plain Python would do otherwise in one process: calls and attributes, with plain values."""
         self._parts = 0
         self.raised: BaseException | None = None
         """The last exception that the other end raised."""
@@ -115,15 +115,12 @@ class Peer:
 
     def encode(self, value: Any) -> Any:
         """A value as JSON: scalars and lists unchanged, other plain types tagged, anything else as a number that refers to it."""
-        if value is None or type(value) in (bool, float, str):
+        if value is None or type(value) in (bool, float, str) or (type(value) is int and abs(value) < 1 << 53):
             return value
-        if type(value) is int:
-            return value if abs(value) < 1 << 53 else {"int": hex(value)}
         if isinstance(value, Remote):
             return {"yours": value._number}
         if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-            self.exact = False
-            return {"like": [self.encode(value.tolist())]}
+            return self._like(self.encode(value.tolist()))
         encoder = _ENCODERS.get(type(value)) or next((_ENCODERS[kind] for kind in _INHERITED if isinstance(value, kind)), None)
         if encoder is None:
             self.exact = self.exact and isinstance(value, FunctionType)
@@ -136,8 +133,10 @@ class Peer:
             raise TooLarge(msg)
         encoded = [self.encode(part) for part in parts] if isinstance(parts, list) else parts
         encoded = encoded if tag == "list" else {tag: encoded}
-        if type(value) in _ENCODERS:
-            return encoded
+        return encoded if type(value) in _ENCODERS else self._like(encoded)
+
+    def _like(self, encoded: Any) -> Any:
+        """A value whose type is lost on the way."""
         self.exact = False
         return {"like": [encoded]}
 

@@ -30,9 +30,9 @@ from typing import Any
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.verification.sandbox import compilers, libraries
 from stillhouse.verification.sandbox.compilers import Binary, CompiledPrograms
-from stillhouse.verification.sandbox.libraries import Libraries
 from stillhouse.verification.sandbox.limits import MIB, Limits
 from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.categories import Libraries
 
 NAMESPACES, PORTABLE, WEAK = "namespaces", "portable", "weak"
 _ATTEMPTS = {"": (NAMESPACES, PORTABLE), PORTABLE: (PORTABLE,), WEAK: (WEAK,)}
@@ -44,10 +44,10 @@ _ERRORS_BYTES = 4096
 _NO_MEMORY = ("MemoryError", "RuntimeError: can't start new thread", "virtual memory exhausted", "cc1plus: out of memory")
 _NO_PYTHON = ("SyntaxError", "IndentationError", "TabError")
 HELPERS = (
-    "np", "numpy", "pd", "pandas", "sp", "scipy", "nx", "networkx", "sympy", "torch", "tf", "sklearn", "pytest", "unittest", "approx",
-    "raises", "isclose", "is_close", "allclose", "all_close", "almost_equal", "is_almost_equal", "array_equal", "assert_equal",
-    "assert_almost_equal", "assert_allclose", "assert_array_equal", "assertEqual", "assert_frame_equal", "hypothesis", "given", "mock",
-    "patch", "MagicMock", "deepdiff",
+    "np", "numpy", "pd", "pandas", "sp", "scipy", "nx", "networkx", "sympy", "torch", "tf", "sklearn", "pytest", "unittest",
+    "approx", "raises", "isclose", "is_close", "allclose", "all_close", "almost_equal", "is_almost_equal", "array_equal",
+    "assert_equal", "assert_almost_equal", "assert_allclose", "assert_array_equal", "assertEqual", "assert_frame_equal",
+    "hypothesis", "given", "mock", "patch", "MagicMock", "deepdiff",
 )  # fmt: skip
 """Names of what tests compare with: never the program's, whether a test imports them or forgets to."""
 _WORKING: dict[str, str] = {}
@@ -58,8 +58,8 @@ _WORKING: dict[str, str] = {}
 class Outcome:
     """The outcome of a run.
 
-    ``ending``: finished, or compile_error, runtime_error, time_limit, memory_limit, output_limit, tmp_limit; or ``starved``: cut while
-    it could not use its processor time, which says nothing about the program. ``errors`` is the end of standard error, ``report``
+    ``ending``: finished, or compile_error, runtime_error, time_limit, memory_limit, output_limit, tmp_limit; or ``starved``: cut
+    while it could not use its processor time, which says nothing about the program. ``errors`` is the end of standard error, ``report``
     what the harness said of a test: its ``result``, and for ``tested`` whether it was ``exact`` and ``asked`` the program at all.
     """
 
@@ -172,7 +172,7 @@ class Sandbox:
     def compiled(self, source: bytes, tag: str = "") -> Binary | Outcome:
         """Compile C++ by the standard that a block's ``tag`` names, or C; returns the outcome if that fails.
 
-        Without a standard it is C++20, and C++17 for what is no longer C++20. A program that was compiled lately is not compiled again.
+        Without a standard it is C++20, and C++17 for what is no longer C++20. What was compiled lately is not compiled again.
         Raises EngineFailed if there is no compiler.
         """
         outcome: Binary | Outcome | None = None

@@ -112,14 +112,8 @@ def _rules(pid: int, allowed: Allowed) -> dict[str, list[Argument]]:
 
 def _answer(name: str, rules: dict[str, list[Argument]]) -> list[Instruction]:
     """The instructions that decide one examined call."""
-    if name in _ABSENT:
-        return [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
-    if name not in rules:
-        if name in _PRETENDED:
-            return [(_RETURN, 0, 0, _ERRNO)]
-        if name in _WITHOUT_ATTRIBUTES:
-            return [(_RETURN, 0, 0, _ERRNO | errno.EOPNOTSUPP)]
-        return [(_RETURN, 0, 0, _ERRNO | errno.EPERM)]
+    if name in _ABSENT or name not in rules:
+        return [(_RETURN, 0, 0, _ERRNO | _error_of(name))]
     code: list[Instruction] = []
     for argument in rules[name]:
         code += [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument.index), (_AND, 0, 0, argument.mask)]
@@ -132,6 +126,15 @@ def _answer(name: str, rules: dict[str, list[Argument]]) -> list[Instruction]:
         if not argument.refused:
             code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
     return [*code, (_RETURN, 0, 0, _ALLOW)]
+
+
+def _error_of(name: str) -> int:
+    """What a refused call fails with; 0 pretends that it succeeded."""
+    if name in _ABSENT:
+        return errno.ENOSYS
+    if name in _WITHOUT_ATTRIBUTES:
+        return errno.EOPNOTSUPP
+    return 0 if name in _PRETENDED else errno.EPERM
 
 
 def _ranges(numbers: list[int]) -> list[tuple[int, int]]:

@@ -204,7 +204,8 @@ def _child(
 def _arrange(confined: Confinement, files: list[int | None]) -> None:
     """Move the descriptors of a child to their numbers, and close all others of this run and of the server."""
     source, read, write, errors, channel, ready = files
-    table = {0: read, 1: write, 2: errors, _FIRST: source, _SECOND: channel, confinement.RULES: confined.ruleset, programs.READY: ready}
+    table = {0: read, 1: write, 2: errors, _FIRST: source, _SECOND: channel}
+    table |= {confinement.RULES: confined.ruleset, programs.READY: ready}
     lifted = {number: fcntl.fcntl(open_fd, fcntl.F_DUPFD, _ABOVE) for number, open_fd in table.items() if open_fd is not None}
     os.closerange(0, _ABOVE)
     for number, copy in lifted.items():
@@ -255,7 +256,7 @@ def _states(processes: int, pid: int) -> list[str]:
         threads = os.open(f"{pid}/task", os.O_RDONLY | os.O_DIRECTORY, dir_fd=processes)
         try:
             for thread in os.listdir(threads):  # noqa: PTH208 - of a descriptor
-                with open(os.open(f"{thread}/stat", os.O_RDONLY, dir_fd=threads), "rb") as status:
+                with os.fdopen(os.open(f"{thread}/stat", os.O_RDONLY, dir_fd=threads), "rb") as status:
                     states.append(status.read().rpartition(b")")[2].split()[0].decode())
         finally:
             os.close(threads)

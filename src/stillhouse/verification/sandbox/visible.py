@@ -41,7 +41,7 @@ def library_parts() -> list[str]:
 
 
 def readable_by_all(libraries: Iterable[str] = ()) -> bool:
-    """Whether a process of any uid can read the standard library and some directories: not if one lies in a private home directory."""
+    """Whether a process of any uid can read the standard library and these: not if one lies in a private home directory."""
     directories = [Path(path) for path in (standard_library(), *libraries)]
     return all(path.stat().st_mode & 0o005 == 0o005 for top in directories for path in (top, *top.parents))
 
