@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator
 from stillhouse.benchmarks.definitions import bare_name, pinned
 from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.config import Sampling
-from stillhouse.vocabulary.categories import Libraries
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
 

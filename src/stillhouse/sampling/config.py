@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import StageInputs
-from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category, Libraries, PassThresholds
+from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category, PassThresholds
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import SUMMARY_PROMPT, Suffix, SystemPrompt, question_prompt
 from stillhouse.vocabulary.rows import Message, Question
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig

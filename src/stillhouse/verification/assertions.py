@@ -43,6 +43,20 @@ _TYPING_AND_COLLECTIONS = frozenset(
 """Names that every test has (``tester.TEST_IMPORTS``)."""
 
 
+_FORGOTTEN = {
+    "np": "import numpy as np",
+    "numpy": "import numpy",
+    "pd": "import pandas as pd",
+    "pandas": "import pandas",
+    "nx": "import networkx as nx",
+    "networkx": "import networkx",
+    "scipy": "import scipy",
+    "sympy": "import sympy",
+    "unittest": "import unittest",
+}
+"""Modules that tests use without importing them: theirs are not taken from the program."""
+
+
 class RunsNothing(ValueError):
     """The test cannot tell a right program from a wrong one; the message says why."""
 
@@ -76,6 +90,11 @@ def parsed(source: str, fn_name: str | None, *, collect: bool) -> Assertion:
 
 def _assertion(source: str, tree: ast.Module, fn_name: str | None, *, collect: bool) -> Assertion:
     bound, used = names_in(tree)
+    forgotten = [statement for name, statement in _FORGOTTEN.items() if name in used - bound]
+    if forgotten:
+        source = "\n".join([*forgotten, source])
+        tree = ast.parse(source)
+        bound, used = names_in(tree)
     unknown = used - bound - set(dir(builtins)) - _TYPING_AND_COLLECTIONS - {"__name__", "__file__"}
     modules, imports = _imports(tree, fn_name)
     options = TestOptions(

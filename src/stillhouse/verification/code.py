@@ -16,7 +16,7 @@ from stillhouse.verification.sandbox.limits import SLOW
 from stillhouse.verification.sandbox.runner import COMPILING, WEAK, Sandbox
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
 from stillhouse.verification.verifier import KnownAnswer, Verifier
-from stillhouse.vocabulary.categories import Libraries
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.rows import Question, VerdictKind
 
 METHOD = "sandbox"

@@ -11,7 +11,7 @@ from stillhouse.verification.code_tests import BadTests, TestSuite
 from stillhouse.verification.sandbox.libraries import NAMES
 from stillhouse.verification.sandbox.runner import Outcome, Sandbox
 from stillhouse.verification.verdict import DETAIL_CHARS
-from stillhouse.vocabulary.categories import Libraries
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.text import shortened
 
 PASSED, WRONG_OUTPUT, NOT_RUN = "passed", "wrong_output", "not run"

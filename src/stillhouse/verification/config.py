@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.config import Sampling, Verifiers
-from stillhouse.vocabulary.categories import PASS_THRESHOLDS, Libraries, PassThresholds
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS, PassThresholds
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 

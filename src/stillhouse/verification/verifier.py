@@ -8,7 +8,8 @@ from typing import Protocol
 from stillhouse.errors import BadConfig, BadRows
 from stillhouse.execution import extensions
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
-from stillhouse.vocabulary.categories import FACTS, Category, Libraries
+from stillhouse.vocabulary.categories import FACTS, Category
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.rows import Question
 
 

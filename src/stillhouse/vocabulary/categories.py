@@ -12,8 +12,6 @@ from pydantic import AfterValidator
 Category = Literal["math", "code", "science", "instruction_following", "multi_turn", "other"]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 
-Libraries = Literal["standard", "scientific"]
-"""What programs of the category code may import: the standard library; or also numpy, scipy, sympy, pandas and the like."""
 Need = Literal["reference_answer", "test_cases", "constraints"]
 
 

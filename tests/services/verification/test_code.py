@@ -330,15 +330,23 @@ def test_verify_difference_in_white_space_alone_is_shown():
 @pytest.mark.parametrize(
     ("tag", "program"),
     [
-        ("cpp", "#include <ranges>\n#include <vector>\n#include <cstdio>\nint main() { std::vector<int> v{1}; for (int x : v | std::views::reverse) printf(\"%d\", x); }"),
+        ("cpp", "#include <ranges>\n"
+         "#include <vector>\n"
+         "#include <cstdio>\n"
+         'int main() { std::vector<int> v{1}; for (int x : v | std::views::reverse) printf("%d", x); }'),
         ("c++17", "#include <cstdio>\nint main() { struct { int requires; } a{1}; printf(\"%d\", a.requires); }"),
         ("cpp", "#include <cstdio>\nint main() { struct { int requires; } a{1}; printf(\"%d\", a.requires); }"),
         ("c++23", "#include <cstdio>\nint main() { if consteval { puts(\"0\"); } else { puts(\"1\"); } }"),
         ("c", "#include <stdio.h>\n#include <stdlib.h>\nint main(void) { int *a = malloc(4); *a = 1; printf(\"%d\", *a); }"),
-        ("cpp", "#include <cstdio>\nint main() { freopen(\"/dev/stdin\", \"r\", stdin); int x; scanf(\"%d\", &x); printf(\"%d\", x); }"),
-        ("cpp", "#include <thread>\n#include <vector>\n#include <cstdio>\nint main() { std::vector<std::thread> t; for (int i = 0; i < 8; i++) t.emplace_back([] {}); for (auto& x : t) x.join(); puts(\"1\"); }"),
+        ("cpp", "#include <cstdio>\n"
+         'int main() { freopen("/dev/stdin", "r", stdin); int x; scanf("%d", &x); printf("%d", x); }'),
+        ("cpp", "#include <thread>\n"
+         "#include <vector>\n"
+         "#include <cstdio>\n"
+         "int main() { std::vector<std::thread> t; for (int i = 0; i < 8; i++) t.emplace_back([] {}); for "
+         '(auto& x : t) x.join(); puts("1"); }'),
     ],
-)  # fmt: skip # noqa: E501
+)  # fmt: skip
 def test_verify_cpp_is_compiled_as_its_tag_says_and_runs_as_natively(tag, program):
     assert verdict(f"```{tag}\n{program}\n```", {"inputs": ["1"], "outputs": ["1"], "language": "cpp"}).detail == "1/1 passed"
 
@@ -374,7 +382,8 @@ def test_scientific_libraries_are_importable_read_only_and_named_in_the_method(m
     (package / "__init__.py").write_text("SortedList = sorted\n")
     monkeypatch.setenv("STILLHOUSE_SANDBOX_LIBRARIES", str(tmp_path))
     verifier = ScientificCodeVerifier()
-    program = "import sortedcontainers\ntry:\n    open(sortedcontainers.__file__, 'a')\nexcept OSError:\n    print(*sortedcontainers.SortedList([2, 1]))"
+    write = "import sortedcontainers\ntry:\n    open(sortedcontainers.__file__, 'a')\nexcept OSError:\n"
+    program = f"{write}    print(*sortedcontainers.SortedList([2, 1]))"
     found = verifier.verify(ask(f"```python\n{program}\n```", {"inputs": [""], "outputs": ["1 2"]}))
     verifier.close()
     assert (found.kind, found.method) == ("correct", "sandbox, scientific libraries")

@@ -67,9 +67,10 @@ def test_program_that_the_tests_want_by_name_goes_before_later_blocks():
 
 
 def test_program_in_several_blocks_is_joined_where_they_build_on_one_another():
-    answer = "```python\nimport math\n```\nthen\n```python\ndef g(x): return math.sqrt(x)\n```\nand\n```python\nprint(g(int(input())))\n```"
+    blocks = ("import math", "def g(x): return math.sqrt(x)", "print(g(int(input())))")
+    answer = "\nthen\n".join(f"```python\n{block}\n```" for block in blocks)
     lines = code_blocks.program(answer, "python").text.split("\n")
-    assert [line for line in lines if line] == ["import math", "def g(x): return math.sqrt(x)", "print(g(int(input())))"]
+    assert [line for line in lines if line] == list(blocks)
 
 
 def test_program_with_the_spaces_of_a_chat_window_is_cleaned():

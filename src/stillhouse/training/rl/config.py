@@ -8,7 +8,8 @@ from pydantic import Field, field_validator
 
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import StageInputs
-from stillhouse.vocabulary.categories import Category, Libraries
+from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 

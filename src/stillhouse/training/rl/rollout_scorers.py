@@ -14,8 +14,9 @@ from stillhouse.training.rl.config import REWARDS
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.verification.verifier import with_libraries
-from stillhouse.vocabulary.categories import SCALES, Libraries
+from stillhouse.vocabulary.categories import SCALES
 from stillhouse.vocabulary.masking import one_line
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.rows import Question, VerdictKind
 from stillhouse.vocabulary.transcript import END_ANSWER, parse
 

@@ -90,7 +90,7 @@ def enter(confinement: Confinement, index: int, run: Limits, *, execute: bool) -
         landlock.restrict(RULES)
         os.close(RULES)
     if confinement.filtered:
-        allowed = seccomp.Allowed(processes=run.processes > 1, execute=execute, descriptors=confinement.own_pids)
+        allowed = seccomp.Allowed(processes=run.processes > 1, execute=execute, private=confinement.own_pids)
         kernel.filter_system_calls(seccomp.program(os.getpid(), allowed))
 
 

@@ -22,7 +22,7 @@ from stillhouse.verification.sandbox.guards import Guards, Tampered
 from stillhouse.verification.sandbox.remote import Peer, ProgramEnded
 from stillhouse.verification.sandbox.tester import TEST_IMPORTS, channel, run_collected
 
-_PYTEST = ("-q", "-x", "--noconftest", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-c", os.devnull, "--rootdir", ".")
+_PYTEST = ("-q", "-x", "--noconftest", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-c", "pytest.ini")
 
 
 def _joined(arguments: list[str]) -> int:
@@ -114,6 +114,7 @@ def _run_pytest(source: str, program: ModuleType, options: dict[str, Any]) -> No
     given = f"from program import {', '.join(unknown)}\n" if unknown else ""
     directory = tempfile.mkdtemp()
     Path(directory, "test_program.py").write_text(given + source, encoding="utf-8")
+    Path(directory, "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     os.chdir(directory)
     kept_output = os.dup(1)
     os.dup2(2, 1)

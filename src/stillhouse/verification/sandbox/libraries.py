@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stillhouse.errors import EngineFailed
 from stillhouse.vocabulary import environment
-from stillhouse.vocabulary.categories import Libraries
+from stillhouse.vocabulary.packages import Libraries
 
 NAMES: dict[Libraries, tuple[str, ...]] = {
     "standard": ("pytest",),

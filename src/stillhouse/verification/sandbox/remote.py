@@ -44,9 +44,15 @@ class Peer:
         """This end has asked the other for something."""
         self.exact = True
         """Nothing has happened that plain Python would do otherwise in one process: calls and attributes, with plain values."""
+        self._unused: dict[int, Remote] = {}
         self._parts = 0
         self.raised: BaseException | None = None
         """The last exception that the other end raised."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether plain Python would have done the same, also with objects that the test only handed on to its own functions."""
+        return self.exact and not self._unused
 
     def send(self, *message: Any) -> None:
         """Send one message of JSON."""
@@ -80,7 +86,10 @@ class Peer:
                 changed = [(index, self.decode(value)) for index, value in content[1]]
                 self.exact = self.exact and all(_is_flat(new) for _, new in changed)
                 _copy_back(values, changed)
-                return self.decode(content[0])
+                result = self.decode(content[0])
+                if isinstance(result, Remote) and operation != "name":
+                    self._unused[id(result)] = result
+                return result
             if kind == "raised" and len(content) == 2:
                 self.raised = _exception(*map(str, content))
                 self.exact = self.exact and not isinstance(self.raised, RemoteError)
@@ -170,11 +179,13 @@ class Remote:
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Call it at the other end."""
+        self._peer._unused.pop(id(self), None)
         return self._peer.ask("call", self, named, *values)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        self._peer._unused.pop(id(self), None)
         return self._peer.ask("attribute", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -32,7 +32,7 @@ from stillhouse.verification.sandbox import compilers, libraries
 from stillhouse.verification.sandbox.compilers import Binary, CompiledPrograms
 from stillhouse.verification.sandbox.limits import MIB, Limits
 from stillhouse.vocabulary import environment
-from stillhouse.vocabulary.categories import Libraries
+from stillhouse.vocabulary.packages import Libraries
 
 NAMESPACES, PORTABLE, WEAK = "namespaces", "portable", "weak"
 _ATTEMPTS = {"": (NAMESPACES, PORTABLE), PORTABLE: (PORTABLE,), WEAK: (WEAK,)}
@@ -41,7 +41,10 @@ COMPILING = Limits(
     cpu_s=30, wall_s=60, memory_bytes=2048 * MIB, output_bytes=64 * MIB, tmp_bytes=256 * MIB, processes=32, open_files=256
 )
 _ERRORS_BYTES = 4096
-_NO_MEMORY = ("MemoryError", "RuntimeError: can't start new thread", "virtual memory exhausted", "cc1plus: out of memory")
+_NO_MEMORY = (
+    "MemoryError", "OSError: [Errno 12]", "RuntimeError: can't start new thread", "virtual memory exhausted", "cc1plus: out of memory",
+)  # fmt: skip
+"""How the last line of standard error begins when memory lacks."""
 _NO_PYTHON = ("SyntaxError", "IndentationError", "TabError")
 HELPERS = (
     "np", "numpy", "pd", "pandas", "sp", "scipy", "nx", "networkx", "sympy", "torch", "tf", "sklearn", "pytest", "unittest",
@@ -59,8 +62,8 @@ class Outcome:
     """The outcome of a run.
 
     ``ending``: finished, or compile_error, runtime_error, time_limit, memory_limit, output_limit, tmp_limit; or ``starved``: cut
-    while it could not use its processor time, which says nothing about the program. ``errors`` is the end of standard error, ``report``
-    what the harness said of a test: its ``result``, and for ``tested`` whether it was ``exact`` and ``asked`` the program at all.
+    while it could not use its processor time, which says nothing about the program. ``errors`` is the end of standard error,
+    ``report`` what the harness said of a test: its ``result``, and for ``tested`` whether it was ``exact`` and ``asked`` the program.
     """
 
     ending: str

@@ -27,9 +27,13 @@ _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
 _O_TRUNC, _O_ACCMODE = 0x200, 0x3
 _ABSENT = ("clone3", "openat2", "fchmodat2")
 _WITH_PROCESSES = ("fork", "vfork")
-_PRETENDED = ("chmod", "fchmod", "fchmodat", "utime", "utimes", "futimesat", "utimensat", "flock", "fadvise64")
-"""Calls that succeed and do nothing: without a uid of its own a run could change files of the user's, and whatever locks or advises
-about a file of the host tells other sandboxes something. In a tmp of its own a program misses none of them."""
+_PRETENDED = ("flock", "fadvise64")
+"""Calls that succeed and do nothing: what locks a file of the host tells other sandboxes something. In a tmp of its own a program
+misses neither."""
+_MODES = {"chmod": 1, "fchmod": 1, "fchmodat": 2}
+"""Calls that change a file's mode, and which argument it is."""
+_TIMES = ("utime", "utimes", "futimesat", "utimensat")
+_SPECIAL_MODES = 0o7000
 _WITHOUT_ATTRIBUTES = (
     "setxattr", "lsetxattr", "fsetxattr", "getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
 )  # fmt: skip
@@ -58,11 +62,12 @@ class Allowed:
     """What a process may do besides computing."""
 
     processes: bool = False
-    """Start children, and change modes of files (a compiler)."""
+    """Start children, and change modes and times of files (a compiler)."""
     execute: bool = False
     """Replace itself."""
-    descriptors: bool = True
-    """Send descriptors through a socket, where files that nobody else holds would escape the measuring of a tmp."""
+    private: bool = True
+    """The files it sees are its own or read-only, and its tmp bounds what it writes: it may change their modes and times, and send
+    descriptors through a socket. Elsewhere it could change files of the user's, and hide files from the measuring of its tmp."""
 
 
 def program(pid: int, allowed: Allowed) -> bytes:
@@ -106,7 +111,9 @@ def _rules(pid: int, allowed: Allowed) -> dict[str, list[Argument]]:
         "openat": [Argument(2, reading.values, reading.mask, refused=True)],
     }
     rules |= {"execve": [], "execveat": []} if allowed.execute else {}
-    rules |= {"sendmsg": []} if allowed.descriptors else {}
+    if allowed.private or allowed.processes:
+        rules |= {name: [Argument(place, (0,), _SPECIAL_MODES)] for name, place in _MODES.items()}
+        rules |= {name: [] for name in ("sendmsg", *_TIMES)}
     return rules | ({name: [] for name in (*_WITH_PROCESSES, *_PRETENDED)} if allowed.processes else {})
 
 

@@ -63,7 +63,7 @@ def _tester(arguments: list[str]) -> int:
     result, message = _tested_result(peer, options)
     if peer.ended:
         result, message = "ended", "the program ended"
-    return programs.report(result, message, exact=peer.exact, asked=peer.asked)
+    return programs.report(result, message, exact=peer.is_exact, asked=peer.asked)
 
 
 def _tested_result(peer: Peer, options: dict[str, Any]) -> tuple[str, str]:
