@@ -76,7 +76,7 @@ def usable_cores(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path = Path
 
     ``cgroups`` is where cgroups are mounted, ``membership`` names the cgroup of this process.
     """
-    return max(1, min(len(os.sched_getaffinity(0)), math.ceil(_cpu_quota(cgroups, membership))))
+    return max(1, math.ceil(min(len(os.sched_getaffinity(0)), _cpu_quota(cgroups, membership))))
 
 
 def _cpu_quota(cgroups: Path, membership: Path) -> float:

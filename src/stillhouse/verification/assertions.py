@@ -5,7 +5,6 @@ import builtins
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from stillhouse.verification.code_blocks import names_in
 from stillhouse.verification.sandbox.libraries import NAMES
@@ -77,7 +76,7 @@ def parsed(source: str, fn_name: str | None, *, collect: bool) -> Assertion:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         msg = f"the test is not Python ({type(error).__name__}: {error})"
         raise RunsNothing(msg) from error
-    collected = [node.name for node in tree.body if _is_collected(node)]
+    collected = any(map(_is_collected, tree.body))
     runs = any(map(_runs, tree.body))
     if not runs and not collected:
         source = _with_call(source, tree, fn_name)
@@ -85,7 +84,7 @@ def parsed(source: str, fn_name: str | None, *, collect: bool) -> Assertion:
     if collect and not collected and not runs:
         msg = "no test function and no test class in it"
         raise RunsNothing(msg)
-    return _assertion(source, tree, fn_name, collect=bool(collected) and (collect or not runs))
+    return _assertion(source, tree, fn_name, collect=collected and (collect or not runs))
 
 
 def _assertion(source: str, tree: ast.Module, fn_name: str | None, *, collect: bool) -> Assertion:
@@ -121,7 +120,7 @@ def tops(modules: Iterable[str]) -> set[str]:
     return {name.partition(".")[0] for name in modules}
 
 
-def _is_collected(node: ast.stmt) -> Any:
+def _is_collected(node: ast.stmt) -> bool:
     """Whether pytest would call this definition."""
     if isinstance(node, ast.ClassDef):
         return node.name.startswith("Test") or any("TestCase" in ast.unparse(base) for base in node.bases)

@@ -7,6 +7,7 @@ from stillhouse.verification import code
 from stillhouse.verification.code import CodeVerifier, ScientificCodeVerifier
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.sandbox import visible
+from stillhouse.verification.sandbox.limits import SLOW
 from stillhouse.verification.verdict import VerificationRequest
 
 compiler = pytest.mark.skipif(visible.compiler() is None, reason="no C++ compiler on PATH")
@@ -166,9 +167,9 @@ def test_verify_bad_input_is_typed_and_explained(request_, kind, said):
 
 
 def test_deadline_covers_every_test_two_that_are_starved_and_the_compiler():
-    assert VERIFIER.deadline_s(ask(DOUBLE, PAIRS | {"time_limit_s": 2}), 10) == 10 + 4 * 6 + 2 * 4 * 5
+    assert VERIFIER.deadline_s(ask(DOUBLE, PAIRS | {"time_limit_s": 2}), 10) == 10 + 4 * 6 + 2 * SLOW * 5
     assert (
-        VERIFIER.deadline_s(ask(DOUBLE, PAIRS | {"language": "cpp", "time_limit_s": 2}), 10) == 10 + 4 * 6 + 2 * 4 * 5 + 2 * 4 * 60
+        VERIFIER.deadline_s(ask(DOUBLE, PAIRS | {"language": "cpp", "time_limit_s": 2}), 10) == 10 + 4 * 6 + 2 * SLOW * 5 + 2 * SLOW * 60
     )
     assert VERIFIER.deadline_s(ask(DOUBLE, "{"), 10) == 10
 

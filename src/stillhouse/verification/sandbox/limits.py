@@ -9,7 +9,7 @@ MIB = 1024 * 1024
 
 _TIMERS = 1024
 """POSIX timers and queued signals of a run."""
-SLOW = 4
+SLOW = 8
 """A process that computes is cut at this many times ``wall_s``; one that sleeps, at ``wall_s``."""
 
 

@@ -42,7 +42,8 @@ COMPILING = Limits(
 )
 _ERRORS_BYTES = 4096
 _NO_MEMORY = (
-    "MemoryError", "OSError: [Errno 12]", "RuntimeError: can't start new thread", "virtual memory exhausted", "cc1plus: out of memory",
+    "MemoryError", "OSError: [Errno 12]", "RuntimeError: can't start new thread", "virtual memory exhausted",
+    "cc1plus: out of memory",
 )  # fmt: skip
 """How the last line of standard error begins when memory lacks."""
 _NO_PYTHON = ("SyntaxError", "IndentationError", "TabError")
@@ -63,7 +64,7 @@ class Outcome:
 
     ``ending``: finished, or compile_error, runtime_error, time_limit, memory_limit, output_limit, tmp_limit; or ``starved``: cut
     while it could not use its processor time, which says nothing about the program. ``errors`` is the end of standard error,
-    ``report`` what the harness said of a test: its ``result``, and for ``tested`` whether it was ``exact`` and ``asked`` the program.
+    ``report`` what the harness said of a test: its ``result``, and for ``tested`` whether it was ``exact`` and ``asked`` anything.
     """
 
     ending: str

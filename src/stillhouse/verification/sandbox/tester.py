@@ -97,10 +97,10 @@ def run_collected(names: dict[str, Any]) -> None:
             outcome = unittest.TestResult()
             outcome.failfast = True
             unittest.defaultTestLoader.loadTestsFromTestCase(value).run(outcome)
-            failures = [*outcome.errors, *outcome.failures, *outcome.skipped] or [("", "unexpected success")]
             if outcome.skipped or not outcome.wasSuccessful():
+                failures = [text for _, text in (*outcome.errors, *outcome.failures, *outcome.skipped)] or ["unexpected success"]
                 kind = RuntimeError if outcome.errors else AssertionError
-                raise kind(failures[0][1].strip().splitlines()[-1])
+                raise kind(failures[0].strip().splitlines()[-1])
         elif name.startswith("Test") and isinstance(value, type):
             for method in [method for method in dir(value) if method.startswith("test")]:
                 _with_setup(value(), method)
