@@ -18,6 +18,7 @@ _CODE_LINE = {
     "cpp": re.compile(r"^\s*#include\s*[<\"]", re.MULTILINE),
 }
 _READS = re.compile(r"\binput\(|\bstdin\b|\bopen\(0\b")
+_PRINTS = re.compile(r"\bprint\(|\bstdout\b|\.write\(")
 _MAIN = re.compile(r"\bmain\s*\(")
 _NO_CODE_CHARS = {0xA0: " ", 0x2007: " ", 0x202F: " ", 0x200B: None, 0xFEFF: None}
 """Spaces and invisible characters that chat windows put into code."""
@@ -99,9 +100,10 @@ def _python_program(blocks: list[Block], wanted: Collection[str]) -> Block:
     defining = [index for index, (_, names) in enumerate(parsed) if names.defined & set(wanted)]
     if defining:
         place = defining[-1]
-    elif not wanted and not _READS.search(parsed[-1][0].text):
-        # An example of its use after the solution.
-        place = next((index for index in range(place, -1, -1) if _READS.search(parsed[index][0].text)), place)
+    elif not wanted:
+        # An example or a detail may follow the solution.
+        whole = [index for index, (block, _) in enumerate(parsed) if _READS.search(block.text) and _PRINTS.search(block.text)]
+        place = whole[-1] if whole else place
     return _with_what_it_builds_on(parsed, place)
 
 

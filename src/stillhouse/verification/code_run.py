@@ -9,7 +9,7 @@ from stillhouse.verification.assertions import Assertion, tops
 from stillhouse.verification.code_blocks import Block
 from stillhouse.verification.code_tests import BadTests, TestSuite
 from stillhouse.verification.sandbox.libraries import NAMES
-from stillhouse.verification.sandbox.runner import Outcome, Sandbox
+from stillhouse.verification.sandbox.runner import Outcome, Sandbox, TestOptions
 from stillhouse.verification.verdict import DETAIL_CHARS
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.text import shortened
@@ -107,10 +107,11 @@ class CodeRun:
 
     def _python_result(self, index: int) -> TestResult:
         tests, limits = self.tests, self.tests.limits
+        livecodebench = tests.comparison == "livecodebench"
         if tests.fn_name:
             call = _CALL.format(name=tests.fn_name).encode()
-            return self._by_value(self.sandbox.tested(self._source, call, self._stdin(index), limits, [tests.fn_name]), index)
-        livecodebench = tests.comparison == "livecodebench"
+            options = TestOptions(own=(tests.fn_name,), livecodebench=livecodebench)
+            return self._by_value(self.sandbox.tested(self._source, call, self._stdin(index), limits, options=options), index)
         return self._by_output(self.sandbox.python(self._source, self._stdin(index), limits, livecodebench=livecodebench), index)
 
     def _assertion_result(self, index: int) -> TestResult:

@@ -168,9 +168,8 @@ def test_verify_bad_input_is_typed_and_explained(request_, kind, said):
 
 def test_deadline_covers_every_test_two_that_are_starved_and_the_compiler():
     assert VERIFIER.deadline_s(ask(DOUBLE, PAIRS | {"time_limit_s": 2}), 10) == 10 + 4 * 6 + 2 * SLOW * 5
-    assert (
-        VERIFIER.deadline_s(ask(DOUBLE, PAIRS | {"language": "cpp", "time_limit_s": 2}), 10) == 10 + 4 * 6 + 2 * SLOW * 5 + 2 * SLOW * 60
-    )
+    cpp = PAIRS | {"language": "cpp", "time_limit_s": 2}
+    assert VERIFIER.deadline_s(ask(DOUBLE, cpp), 10) == 10 + 4 * 6 + 2 * SLOW * 5 + 2 * SLOW * 60
     assert VERIFIER.deadline_s(ask(DOUBLE, "{"), 10) == 10
 
 
@@ -281,6 +280,7 @@ def test_verify_program_that_got_no_processor_has_no_score(monkeypatch):
         ("import sys\nprint(1)\nsys.exit(1)", "1", "livecodebench"),
         ("print('  1  2 ')", "1 2", "livecodebench"),
         ("def f(n): return 0 if n == 0 else f(n - 1)\nprint(f(20_000))", "0", "livecodebench"),
+        ("print(isqrt(1), reduce(add, [1]), dumps([]))", "1 1 []", "livecodebench"),
         ("print('YES')", "Yes", "tokens_any_case"),
         ("print('a', 'b', sep='\\n')", "a b", "tokens"),
     ],
@@ -289,6 +289,14 @@ def test_verify_compares_as_the_tests_say(answer, expected, compare):
     tests = {"inputs": [""], "outputs": [expected], "compare": compare}
     assert verdict(f"```python\n{answer}\n```", tests).kind == "correct"
     assert verdict(f"```python\n{answer}\n```", tests | {"compare": "lines"}).kind == "wrong"
+
+
+def test_verify_livecodebench_gives_a_method_the_same_names_and_depth():
+    method = "class Solution:\n    def f(self, n: List[int]):\n        return self.g(isqrt(n[0]))\n"
+    program = f"{method}    def g(self, n):\n        return n and self.g(n - 1)"
+    tests = {"fn_name": "f", "inputs": ["[100000000]"], "outputs": ["0"], "compare": "livecodebench"}
+    assert verdict(f"```python\n{program}\n```", tests).kind == "correct"
+    assert verdict(f"```python\n{program}\n```", tests | {"compare": "lines"}).kind == "wrong"
 
 
 def test_verify_livecodebench_fails_a_program_that_raises_after_the_answer():

@@ -42,6 +42,7 @@ def test_program_is_the_last_block_of_its_language(answer, language, code):
         ("```\nTime: O(1)\n```", "an untagged summary"),
         ("```python\n# Example\nprint(3)\n```", "a tagged example that reads nothing"),
         ("```python\nThis is it: 1 2\n```", "a tagged block that is no Python"),
+        ("Here\n```python\nn = int(input())\n```\nreads.", "a detail that prints nothing"),
     ],
 )
 def test_program_block_after_the_solution_is_not_taken_for_it(after, why):

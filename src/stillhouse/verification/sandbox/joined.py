@@ -38,7 +38,7 @@ def _joined(arguments: list[str]) -> int:
     program = programs.module("program")
     for name in options["modules"]:
         sys.modules[name] = program
-    exec(programs.PREAMBLE, vars(program))  # noqa: S102 - imports only
+    programs.give_names(program, programs.PREAMBLE)
     programs.behave_like_an_interpreter(programs.depth_here() + 2)
     guards.close()
     try:

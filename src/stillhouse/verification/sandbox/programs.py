@@ -90,6 +90,13 @@ def module(name: str) -> ModuleType:
     return created
 
 
+def give_names(program: ModuleType, preamble: str) -> None:
+    """Run a preamble's imports in a program's module, which keeps its own name."""
+    name = program.__name__
+    exec(preamble, vars(program))  # noqa: S102 - imports only
+    program.__name__ = name
+
+
 def read_source() -> bytes:
     """The source of this process; it is not readable again."""
     with open(SOURCE, "rb") as source:
@@ -163,8 +170,7 @@ def _python(arguments: list[str]) -> int:
         return 1
     main = module("__main__")
     if "livecodebench" in arguments:
-        exec(LIVECODEBENCH_PREAMBLE, vars(main))  # noqa: S102 - imports only
-        vars(main)["__name__"] = "__main__"
+        give_names(main, LIVECODEBENCH_PREAMBLE)
     behave_like_an_interpreter(depth_here())
     if "livecodebench" in arguments:
         sys.setrecursionlimit(LIVECODEBENCH_RECURSION)

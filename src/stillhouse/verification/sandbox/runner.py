@@ -96,6 +96,8 @@ class TestOptions:
     """The test defines functions or classes that are called as pytest calls them."""
     pytest: bool = False
     """It needs pytest itself."""
+    livecodebench: bool = False
+    """The program has the names and the recursion limit that LiveCodeBench gives it."""
 
 
 class Sandbox:

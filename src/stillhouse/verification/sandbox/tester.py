@@ -30,15 +30,18 @@ def channel() -> Any:
     return io.BufferedRWPair(raw, raw)
 
 
-def _tested(_: list[str]) -> int:
-    """Load the program, then answer its tester."""
+def _tested(arguments: list[str]) -> int:
+    """Load the program, then answer its tester. ``arguments``: the tester's."""
+    livecodebench = json.loads(arguments[0])["livecodebench"]
     code = programs.compiled()
     if code is None:
         return 1
     program = programs.module("program")
     peer = Peer(channel(), {"name": vars(program).__getitem__, "attribute": getattr, "special": _special, "items": list})
-    exec(programs.PREAMBLE, vars(program))  # noqa: S102 - imports only
+    programs.give_names(program, programs.LIVECODEBENCH_PREAMBLE if livecodebench else programs.PREAMBLE)
     programs.behave_like_an_interpreter(programs.depth_here() + 2)
+    if livecodebench:
+        sys.setrecursionlimit(programs.LIVECODEBENCH_RECURSION)
     try:
         exec(code, vars(program))  # noqa: S102 - the purpose of this process
     except BaseException as error:  # noqa: BLE001 - the tester is told any exception
