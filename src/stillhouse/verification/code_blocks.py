@@ -81,7 +81,7 @@ def _unindented(text: str, margin: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Names:
+class _BlockNames:
     """The names that a block defines at its top, and those it uses without defining them anywhere."""
 
     defined: frozenset[str]
@@ -107,7 +107,7 @@ def _python_program(blocks: list[Block], wanted: Collection[str]) -> Block:
     return _with_what_it_builds_on(parsed, place)
 
 
-def _with_what_it_builds_on(parsed: list[tuple[Block, _Names]], place: int) -> Block:
+def _with_what_it_builds_on(parsed: list[tuple[Block, _BlockNames]], place: int) -> Block:
     """The block, after the earlier ones that define what it lacks."""
     chosen, missing = [parsed[place][0]], set(parsed[place][1].missing)
     for block, names in reversed(parsed[:place]):
@@ -117,7 +117,7 @@ def _with_what_it_builds_on(parsed: list[tuple[Block, _Names]], place: int) -> B
     return Block(chosen[-1].tag, "\n".join(block.text for block in chosen))
 
 
-def _names(text: str) -> _Names | None:
+def _names(text: str) -> _BlockNames | None:
     """The names of a block; None if it is not Python."""
     try:
         tree = ast.parse(text)
@@ -125,7 +125,7 @@ def _names(text: str) -> _Names | None:
         return None
     bound, used = names_in(tree)
     top = {name for statement in tree.body for name in names_in(statement, inside=False)[0]}
-    return _Names(frozenset(top), frozenset(used - bound - set(dir(builtins))))
+    return _BlockNames(frozenset(top), frozenset(used - bound - set(dir(builtins))))
 
 
 def names_in(tree: ast.AST, *, inside: bool = True) -> tuple[set[str], set[str]]:

@@ -16,13 +16,12 @@ a second.
 import fcntl
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +30,8 @@ from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.verification.sandbox import compilers, libraries
 from stillhouse.verification.sandbox.compilers import Binary, CompiledPrograms
 from stillhouse.verification.sandbox.limits import MIB, Limits
+from stillhouse.verification.sandbox.run_outcome import Outcome as Outcome
+from stillhouse.verification.sandbox.run_outcome import read_outcome
 from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.packages import Libraries
 
@@ -40,13 +41,6 @@ _ATTEMPTS = {"": (NAMESPACES, PORTABLE), PORTABLE: (PORTABLE,), WEAK: (WEAK,)}
 COMPILING = Limits(
     cpu_s=30, wall_s=60, memory_bytes=2048 * MIB, output_bytes=64 * MIB, tmp_bytes=256 * MIB, processes=32, open_files=256
 )
-_ERRORS_BYTES = 4096
-_NO_MEMORY = (
-    "MemoryError", "OSError: [Errno 12]", "RuntimeError: can't start new thread", "virtual memory exhausted",
-    "cc1plus: out of memory",
-)  # fmt: skip
-"""How the last line of standard error begins when memory lacks."""
-_NO_PYTHON = ("SyntaxError", "IndentationError", "TabError")
 HELPERS = (
     "np", "numpy", "pd", "pandas", "sp", "scipy", "nx", "networkx", "sympy", "torch", "tf", "sklearn", "pytest", "unittest",
     "approx", "raises", "isclose", "is_close", "allclose", "all_close", "almost_equal", "is_almost_equal", "array_equal",
@@ -56,24 +50,6 @@ HELPERS = (
 """Names of what tests compare with: never the program's, whether a test imports them or forgets to."""
 _WORKING: dict[str, str] = {}
 """The isolation that worked, by STILLHOUSE_ISOLATION."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The outcome of a run.
-
-    ``ending``: finished, or compile_error, runtime_error, time_limit, memory_limit, output_limit, tmp_limit; or ``starved``: cut
-    while it could not use its processor time, which says nothing about the program. ``errors`` is the end of standard error,
-    ``report`` what the harness said of a test: its ``result``, and for ``tested`` whether it was ``exact`` and ``asked`` anything.
-    """
-
-    ending: str
-    code: int
-    stdout: bytes
-    errors: str
-    cpu_s: float
-    wall_s: float
-    report: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -218,7 +194,7 @@ class Sandbox:
                 files.append(_file(descriptors))
             request = {"roles": roles, "limits": asdict(limits), "arguments": list(arguments)}
             answer = self._ask(request, files)
-            return _outcome(answer, limits, os.pread(files[-2], limits.output_bytes, 0) if output is None else b"", files)
+            return read_outcome(answer, limits, os.pread(files[-2], limits.output_bytes, 0) if output is None else b"", files)
 
     def _ask(self, request: dict[str, Any], files: list[int]) -> dict[str, Any]:
         try:
@@ -275,50 +251,3 @@ def _file(descriptors: ExitStack, content: bytes | None = None) -> int:
         os.lseek(descriptor, 0, os.SEEK_SET)
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
     return descriptor
-
-
-def _outcome(answer: dict[str, Any], limits: Limits, stdout: bytes, files: list[int]) -> Outcome:
-    """The server's answer as an Outcome. ``files``: source, stdin, stdout and stderr of each process in turn."""
-    ended, outputs = answer["ended"], files[2::4]
-    errors = "".join(_tail(descriptor) for descriptor in reversed(files[3::4]))
-    written = max(os.fstat(descriptor).st_size for descriptor in (*outputs, *files[3::4]))
-    codes = [process["code"] for process in ended]
-    late = answer["cut"] == "wall" or max(process["cpu_s"] for process in ended) > limits.cpu_s or -signal.SIGXCPU in codes
-    full = written >= limits.output_bytes or -signal.SIGXFSZ in codes
-    cut = "output_limit" if full else "tmp_limit" if answer["cut"] == "tmp" else "time_limit" if late else answer["cut"]
-    report = _report(answer["report"])
-    # One process runs alone, or the last one is the tester's: it has to say how the test ended.
-    ending = cut or (_reported_ending(report) if report or len(ended) > 1 else _ending(codes[-1], errors))
-    return Outcome(ending, codes[-1], stdout, errors, sum(process["cpu_s"] for process in ended), answer["wall_s"], report)
-
-
-def _report(text: str) -> dict[str, Any]:
-    """The first report of a run: if the program could not be compiled, its tester has something to say too."""
-    if not text:
-        return {}
-    report: dict[str, Any] = json.JSONDecoder().raw_decode(text)[0]
-    return report
-
-
-def _reported_ending(report: dict[str, Any]) -> str:
-    """The ending of a run whose harness has said how it ended; it says nothing if the test itself ended the process."""
-    result, message = report.get("result"), str(report.get("message", ""))
-    if result == "passed":
-        return "finished"
-    if result == "not_compiled" or (result == "not_loaded" and message.startswith(_NO_PYTHON)):
-        return "compile_error"
-    return "memory_limit" if result in ("raised", "not_loaded") and message.startswith("MemoryError") else "runtime_error"
-
-
-def _ending(code: int, errors: str) -> str:
-    """The ending of a run that no limit cut short: the last words of an interpreter or a C++ run time say what memory lacked."""
-    if code == 0:
-        return "finished"
-    last = (errors.strip().splitlines() or [""])[-1]
-    refused = (code == 1 and last.startswith(_NO_MEMORY)) or (code == -signal.SIGABRT and "std::bad_alloc" in errors)
-    return "memory_limit" if refused else "runtime_error"
-
-
-def _tail(descriptor: int) -> str:
-    size = os.fstat(descriptor).st_size
-    return os.pread(descriptor, _ERRORS_BYTES, max(0, size - _ERRORS_BYTES)).decode(errors="replace")

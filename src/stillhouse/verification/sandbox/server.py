@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
-from stillhouse.verification.sandbox import confinement, joined, kernel, limits, namespaces, private_tmp, programs, tester
+from stillhouse.verification.sandbox import confinement, kernel, limits, namespaces, one_interpreter, private_tmp, programs, tester
 from stillhouse.verification.sandbox.confinement import NAMESPACES, Confinement, Unavailable
 from stillhouse.verification.sandbox.limits import Limits
 
@@ -36,7 +36,7 @@ _FIRST, _SECOND = 3, 4
 """Descriptors of a child besides its standard ones: its source, and its channel to the other process of the run."""
 _LIBRARIES_PRELOADED = ("numpy", "sortedcontainers")
 """Of the scientific libraries: what takes long to import and is imported often."""
-_ROLES = programs.ROLES | tester.ROLES | joined.ROLES
+_ROLES = programs.ROLES | tester.ROLES | one_interpreter.ROLES
 _ABOVE = 128
 """Above every descriptor that the server ever holds."""
 

@@ -1,7 +1,8 @@
 """The roles of a program under test and of its tester, which holds the assertions in a process of its own.
 
 They talk over a channel (``remote``): the program sees nothing but the arguments of calls, and its objects never decide what the
-test finds. What plain Python would do otherwise with objects is left to ``joined``; the tester's report says where that matters.
+test finds. What plain Python would do otherwise with objects is left to ``one_interpreter``; the tester's report says where that
+matters.
 """
 
 import builtins
