@@ -9,7 +9,8 @@ from stillhouse.verification.assertions import Assertion, tops
 from stillhouse.verification.code_blocks import Block
 from stillhouse.verification.code_tests import BadTests, TestSuite
 from stillhouse.verification.sandbox.libraries import NAMES
-from stillhouse.verification.sandbox.runner import Outcome, Sandbox, TestOptions
+from stillhouse.verification.sandbox.run_outcome import Outcome
+from stillhouse.verification.sandbox.runner import Sandbox, TestOptions
 from stillhouse.verification.verdict import DETAIL_CHARS
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.text import shortened

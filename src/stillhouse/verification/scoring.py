@@ -12,7 +12,7 @@ from stillhouse.vocabulary import ids, rows
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS, Category
 from stillhouse.vocabulary.rows import FAILED, Question, Response, ResponseKey, Verified
 
-VERSION = "1"
+VERSION = "2"
 """Part of a verdict's content id: raised when a verifier changes its judgement, so that older verdicts are not reused."""
 
 

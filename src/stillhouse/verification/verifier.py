@@ -58,10 +58,13 @@ class Verifier(Protocol):
 BUILT_IN: Mapping[str, str] = {
     "math": "stillhouse.verification.math:MathVerifier",
     "code": "stillhouse.verification.code:CodeVerifier",
-    "code_scientific": "stillhouse.verification.code:ScientificCodeVerifier",
     "instruction_following": "stillhouse.verification.instruction_following:InstructionVerifier",
 }
 """By the name that ``vocabulary.categories`` gives a category's verifier, as module:attribute: imported when first needed."""
+
+
+_WITH_LIBRARIES: Mapping[str, str] = {"code_scientific": "stillhouse.verification.code:ScientificCodeVerifier"}
+"""Variants of the built-in rules, chosen by the config field ``libraries``."""
 
 
 def with_libraries(verifiers: Mapping[Category, str], libraries: Libraries) -> dict[Category, str]:
@@ -97,7 +100,7 @@ class LoadedVerifiers:
 
 
 def _load(name: str) -> Verifier:
-    verifier_type = extensions.load("verifiers", name, BUILT_IN)
+    verifier_type = extensions.load("verifiers", name, {**BUILT_IN, **_WITH_LIBRARIES})
     if not (isinstance(verifier_type, type) and Verifier in verifier_type.__mro__):
         msg = f"verifier {name}: {verifier_type!r} is not a Verifier; derive a class from {Verifier.__module__}.Verifier"
         raise BadConfig(msg)

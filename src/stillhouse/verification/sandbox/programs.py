@@ -1,7 +1,7 @@
 """The roles of a confined child: run Python, run a binary, compile; be tested, test; both in one process.
 
-The last three are in ``tester`` and ``one_interpreter``. The source is on descriptor 3. What a child has to say to its server goes to
-READY, which no untrusted code ever holds.
+The last three are in ``tester`` and ``one_interpreter``. The source is on descriptor 3. What a child has to say to its server
+goes to READY, which no untrusted code ever holds.
 """
 
 import _sitebuiltins

@@ -30,8 +30,7 @@ from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.verification.sandbox import compilers, libraries
 from stillhouse.verification.sandbox.compilers import Binary, CompiledPrograms
 from stillhouse.verification.sandbox.limits import MIB, Limits
-from stillhouse.verification.sandbox.run_outcome import Outcome as Outcome
-from stillhouse.verification.sandbox.run_outcome import read_outcome
+from stillhouse.verification.sandbox.run_outcome import Outcome, read_outcome
 from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.packages import Libraries
 

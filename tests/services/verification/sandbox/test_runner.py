@@ -11,7 +11,8 @@ import pytest
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.verification.sandbox import visible
 from stillhouse.verification.sandbox.limits import MIB, Limits
-from stillhouse.verification.sandbox.runner import Outcome, Sandbox
+from stillhouse.verification.sandbox.run_outcome import Outcome
+from stillhouse.verification.sandbox.runner import Sandbox
 from tests.services.verification.sandbox.traces import descendants
 
 compiler = pytest.mark.skipif(visible.compiler() is None, reason="no C++ compiler on PATH")
