@@ -106,7 +106,7 @@ def _deleted_bytes(confined: Confinement, run: Limits, pids: Sequence[int]) -> i
     for index, pid in enumerate(pids):
         try:
             sizes |= _deleted_files(pid, confined.tmp, run.output_bytes)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue  # the process has ended
         except PermissionError:
             sizes |= _deleted_files_seen_as(confined, index, pid, run.output_bytes)
