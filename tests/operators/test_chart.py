@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from operators import placement, podspec
+from operators import placement, podspec, serving
 from stillhouse import stages
 
 ROOT = Path(__file__).parents[2]
@@ -347,3 +347,64 @@ def test_seaweedfs_is_an_s3_server_alone_whose_parts_share_a_key_made_at_its_sta
 def test_tasks_of_the_cluster_are_patient_for_hours(chart):
     environment = of_kind(render(chart, "cluster"), "ConfigMap")["house-environment"]
     assert environment["data"]["STILLHOUSE_RETRY_FOR_S"] == "14400"
+
+
+def test_task_logs_lie_in_the_store_unless_told_otherwise(chart):
+    environment = of_kind(render(chart, "kind"), "ConfigMap")["house-environment"]["data"]
+    assert environment["AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"] == "s3://stillhouse/logs/house"
+    connection = json.loads(environment["AIRFLOW_CONN_STILLHOUSE_STORE"])
+    assert (connection["conn_type"], connection["extra"]["endpoint_url"]) == ("aws", "http://house-store:8333")
+    off = of_kind(render(chart, "kind", "--set=logs.toStore=false"), "ConfigMap")["house-environment"]["data"]
+    assert not {name for name in off if "LOGGING" in name}
+
+
+def test_databases_are_saved_every_night_and_restored_on_demand(chart):
+    objects = render(chart, "kind")
+    save = of_kind(objects, "CronJob")["house-backup"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert save["containers"][0]["command"][2:] == ["operators.backup", "save", "/dump", "s3://stillhouse/backups/house", "14"]
+    assert "pg_dump" in save["initContainers"][0]["command"][-1]
+    assert not [name for name in of_kind(objects, "Job") if "restore" in name]
+    jobs = of_kind(render(chart, "kind", "--set=backup.restore=latest"), "Job")
+    restore = jobs["house-restore-latest"]["spec"]["template"]["spec"]
+    assert restore["initContainers"][0]["command"][3] == "fetch"
+    assert "pg_restore --clean" in restore["containers"][0]["command"][-1]
+    assert of_kind(render(chart, "cluster"), "CronJob") == {}  # its database is managed elsewhere
+
+
+def test_backup_pods_have_no_rights_and_are_valid(chart):
+    objects = render(chart, "kind", "--set=backup.restore=latest")
+    templates = [
+        of_kind(objects, "CronJob")["house-backup"]["spec"]["jobTemplate"],
+        of_kind(objects, "Job")["house-restore-latest"],
+    ]
+    for template in templates:
+        spec = template["spec"]["template"]["spec"]
+        assert (spec["automountServiceAccountToken"], spec["securityContext"]["runAsNonRoot"]) == (False, True)
+        assert all(one["securityContext"]["readOnlyRootFilesystem"] for one in [*spec["containers"], *spec["initContainers"]])
+    for each in objects:
+        kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
+
+
+def test_monitoring_scrapes_teachers_and_mlflow_alerts_and_has_a_dashboard(chart):
+    assert not {each["kind"] for each in render(chart, "cluster")} & {"PodMonitor", "ServiceMonitor", "PrometheusRule"}
+    objects = render(chart, "cluster", "--set=monitoring.enabled=true", "--set=monitoring.labels.release=prometheus")
+    assert of_kind(objects, "PodMonitor")["house-teachers"]["metadata"]["labels"]["release"] == "prometheus"
+    selected = of_kind(objects, "PodMonitor")["house-teachers"]["spec"]["selector"]["matchLabels"]
+    assert selected == serving.ROLE
+    [group] = of_kind(objects, "PrometheusRule")["house"]["spec"]["groups"]
+    assert {"StillhouseStagePending", "StillhouseVolumeFillsUp"} <= {rule["alert"] for rule in group["rules"]}
+    assert "{{ $labels.pod }}" in group["rules"][0]["annotations"]["summary"]
+    dashboard = json.loads(of_kind(objects, "ConfigMap")["house-dashboard"]["data"]["stillhouse.json"])
+    assert dashboard["panels"][0]["targets"][0]["legendFormat"] == "{{phase}}"
+    assert 'namespace="factory"' in dashboard["panels"][0]["targets"][0]["expr"]
+    command = of_kind(objects, "Deployment")["house-mlflow"]["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert "--expose-prometheus=/scratch/metrics" in command
+
+
+def test_mlflow_is_reached_by_its_names_over_tls(chart):
+    options = ["mlflow.ingress.enabled=true", "mlflow.hosts={mlflow.example.org}", "mlflow.ingress.tlsSecret=tls"]
+    ingress = of_kind(render(chart, "cluster", *(f"--set={option}" for option in options)), "Ingress")["house-mlflow"]
+    kubernetes_validate.validate(ingress, VERSIONS[-1], strict=True)
+    assert ingress["spec"]["tls"] == [{"hosts": ["mlflow.example.org"], "secretName": "tls"}]
+    done = helm("template", "house", chart, "--set=mlflow.ingress.enabled=true")
+    assert "mlflow.ingress.enabled needs mlflow.hosts" in done.stderr
