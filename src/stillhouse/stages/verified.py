@@ -24,6 +24,7 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     from stillhouse.verification.judges import Judges
     from stillhouse.verification.pool import VerifierPool
     from stillhouse.verification.scoring import verdicts
+    from stillhouse.verification.verifier import with_libraries
 
     questions = {row.question_id: row for row in tables.read(inputs.questions, Question)}
     categories = {question.category for question in questions.values()}
@@ -35,7 +36,7 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     total, done = sum(tables.count(path) for path in inputs.responses), 0
     responses = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
     of_shard = (row for row in responses if inputs.shard.holds(row.question_id))
-    with VerifierPool(config.timeout_s, verifiers=config.verifiers) as pool:
+    with VerifierPool(config.timeout_s, verifiers=with_libraries(config.verifiers, config.libraries)) as pool:
         tested = (row for row in questions.values() if inputs.shard.holds(row.question_id))
         limits = config.pass_thresholds, config.max_self_test_failure_rate
         self_test_metrics = self_test.check(pool, tested, *limits) if config.self_test else {}

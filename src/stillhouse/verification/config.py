@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.config import Sampling, Verifiers
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS, PassThresholds
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
@@ -71,6 +72,8 @@ class VerifiedConfig(StageConfig):
     """Before the run, try known answers (references, empty and perturbed ones) on a sample of every source's questions."""
     max_self_test_failure_rate: float = Field(0.25, ge=0, le=1)
     """Share of one kind of known answers that may be judged wrongly in a source; above it the stage fails."""
+    libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)
+    """What programs of models may import: the standard library, or scientific packages too. Part of the verdict's method."""
     verifiers: Verifiers = Field(default_factory=dict, json_schema_extra=OMIT_DEFAULT)
     """Verifiers of your own by category: ``{science: my_package:MyVerifier}``; the version is filled in."""
 

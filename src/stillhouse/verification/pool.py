@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from stillhouse.errors import EngineFailed
+from stillhouse.execution import processes
 from stillhouse.verification.verdict import Verdict, VerificationRequest
 from stillhouse.verification.verifier import LoadedVerifiers
 from stillhouse.vocabulary.categories import Category
@@ -70,7 +71,7 @@ class VerifierPool:
         self._timeout_s = timeout_s
         self._extensions: dict[Category, str] = dict(verifiers or {})
         self._verifiers = LoadedVerifiers(self._extensions)
-        self._limit = workers or len(os.sched_getaffinity(0))
+        self._limit = workers or processes.usable_cores()
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
 

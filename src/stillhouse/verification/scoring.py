@@ -12,7 +12,7 @@ from stillhouse.vocabulary import ids, rows
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS, Category
 from stillhouse.vocabulary.rows import FAILED, Question, Response, ResponseKey, Verified
 
-VERSION = "1"
+VERSION = "2"
 """Part of a verdict's content id: raised when a verifier changes its judgement, so that older verdicts are not reused."""
 
 
@@ -80,8 +80,13 @@ def _judged(
 def _tried_twice(pool: VerifierPool, requests: Sequence[VerificationRequest]) -> list[Verdict]:
     verdict_of = list(pool.verify(requests))
     failed = [index for index, verdict in enumerate(verdict_of) if verdict.kind in FAILED]
+    late = [index for index in failed if verdict_of[index].kind == "timeout"]
+    failed = [index for index in failed if verdict_of[index].kind != "timeout"]
     for index, verdict in zip(failed, pool.verify(requests[index] for index in failed), strict=True):
         verdict_of[index] = verdict
+    for index in late:
+        # Alone, so that no other verification takes its time.
+        (verdict_of[index],) = pool.verify([requests[index]])
     return verdict_of
 
 

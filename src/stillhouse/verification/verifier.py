@@ -9,6 +9,7 @@ from stillhouse.errors import BadConfig, BadRows
 from stillhouse.execution import extensions
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
 from stillhouse.vocabulary.categories import FACTS, Category
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.rows import Question
 
 
@@ -62,6 +63,16 @@ BUILT_IN: Mapping[str, str] = {
 """By the name that ``vocabulary.categories`` gives a category's verifier, as module:attribute: imported when first needed."""
 
 
+_WITH_LIBRARIES: Mapping[str, str] = {"code_scientific": "stillhouse.verification.code:ScientificCodeVerifier"}
+"""Variants of the built-in rules, chosen by the config field ``libraries``."""
+
+
+def with_libraries(verifiers: Mapping[Category, str], libraries: Libraries) -> dict[Category, str]:
+    """The extensions in a config, besides the verifier of code whose programs may import these libraries."""
+    code = {category: f"code_{libraries}" for category, facts in FACTS.items() if facts.verifier == "code"}
+    return (code if libraries != "standard" else {}) | dict(verifiers)
+
+
 class LoadedVerifiers:
     """The verifiers of this process by category, each loaded when it is first asked for."""
 
@@ -89,7 +100,7 @@ class LoadedVerifiers:
 
 
 def _load(name: str) -> Verifier:
-    verifier_type = extensions.load("verifiers", name, BUILT_IN)
+    verifier_type = extensions.load("verifiers", name, {**BUILT_IN, **_WITH_LIBRARIES})
     if not (isinstance(verifier_type, type) and Verifier in verifier_type.__mro__):
         msg = f"verifier {name}: {verifier_type!r} is not a Verifier; derive a class from {Verifier.__module__}.Verifier"
         raise BadConfig(msg)

@@ -9,7 +9,9 @@ import json
 import logging
 import os
 import resource
+import select
 import sys
+import threading
 import time
 from dataclasses import asdict, replace
 from typing import Any, BinaryIO
@@ -29,6 +31,7 @@ def main() -> None:
     # Output that libraries print goes to standard error: standard output is the protocol.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.disable(logging.CRITICAL)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
@@ -40,6 +43,16 @@ def main() -> None:
             request = VerificationRequest(**message)
             _bound_processor_time(verifiers.of(request.category).deadline_s(request, timeout_s))
             _send(out, asdict(_verdict(verifiers, request)))
+
+
+def _end_with_parent() -> None:
+    """End this process when its pool is gone, however busy it is; the sandbox ends with it, and so does what runs there."""
+    hung_up = select.poll()
+    hung_up.register(0, 0)
+    while not hung_up.poll():
+        continue
+    # Requests that are still in the pipe have nobody who waits for their verdicts.
+    os._exit(1)
 
 
 def _warmed(verifiers: LoadedVerifiers, category: Category) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from stillhouse.execution import extensions
 from stillhouse.verification import pool as pools
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import VerificationRequest
+from tests.services.verification.sandbox.traces import descendants
 
 HOSTILE = "\\boxed{9^{9^{9^9}}}"
 
@@ -225,3 +226,27 @@ def ended(pid, within_s):
         return bool(select.select([handle], [], [], within_s)[0])
     finally:
         os.close(handle)
+
+
+def test_pool_whose_process_is_killed_leaves_no_worker_and_no_program():
+    script = (
+        "import json\n"
+        "from stillhouse.verification.pool import VerifierPool\n"
+        "from stillhouse.verification.verdict import VerificationRequest\n"
+        "tests = json.dumps({'inputs': [''] * 10, 'outputs': ['1'] * 10, 'time_limit_s': 300})\n"
+        "ask = VerificationRequest('code', '```python\\nimport time\\ntime.sleep(3000)\\n```', None, test_cases=tests)\n"
+        "with VerifierPool(30, workers=1) as pool:\n"
+        "    quick = VerificationRequest('code', '```python\\nprint(1)\\n```', None, test_cases=tests)\n"
+        "    print(*[verdict.kind for verdict in pool.verify([quick])], pool._workers[0].process.pid, flush=True)\n"
+        "    list(pool.verify([ask]))\n"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    kind, worker = caller.stdout.readline().split()
+    handles = [os.pidfd_open(pid) for pid in descendants(int(worker))]
+    caller.kill()
+    caller.wait()
+    caller.stdout.close()
+    ended = [bool(select.select([handle], [], [], 30)[0]) for handle in handles]
+    for handle in handles:
+        os.close(handle)
+    assert (kind, all(ended), len(ended) > 1) == ("correct", True, True)
