@@ -23,9 +23,9 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     from stillhouse.verification.counting import cost, counts, refuse_failures
     from stillhouse.verification.judges import Judges
     from stillhouse.verification.pool import VerifierPool
-    from stillhouse.verification.scoring import verdicts
+    from stillhouse.verification.scoring import verdicts, with_rules
 
-    questions = {row.question_id: row for row in tables.read(inputs.questions, Question)}
+    questions = {row.question_id: with_rules(row, config.answer_rules) for row in tables.read(inputs.questions, Question)}
     categories = {question.category for question in questions.values()}
     stated_thresholds.refuse_others(inputs.uris.get("responses", ()), config.pass_thresholds, categories)
     previous = _earlier_verdicts(inputs, stated_thresholds.if_stated(inputs.previous))

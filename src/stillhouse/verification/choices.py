@@ -38,7 +38,7 @@ _STATEMENTS = (
     re.compile(rf"(?:答案|选项|应选|故选|选择|选)\s*(?:为|是|应为|应该是|:)?\s*{_NAMED.replace('(?P<letter>', '(?P<letter>')}"),
     re.compile(rf"(?i:\"(?:final_?)?(?:answer|choice|option)\"\s*:\s*)\"?{_NAMED}"),
     re.compile(
-        rf"(?<![A-Za-z])(?:(?i:option|choice|answer)\s+)?[(\[*_\"']*(?P<letter>[A-J])[)\]*_\"']*\s+(?i:is|must\s+be)\s+(?i:(?:therefore|thus|clearly|indeed)\s+)?(?i:the\s+)?"
+        r"(?<![A-Za-z])(?:(?i:option|choice|answer)\s+)?[(\[*_\"']*(?P<letter>[A-J])[)\]*_\"']*\s+(?i:is|must\s+be)\s+(?i:(?:therefore|thus|clearly|indeed)\s+)?(?i:the\s+)?"
         r"(?i:correct|right|best|most\s+(?:accurate|appropriate|likely))\b(?!\s*(?:if|only|when|but|unless))"
     ),
 )
@@ -139,16 +139,22 @@ def _plain(text: str) -> str:
 
 
 def is_choice(request: VerificationRequest) -> bool:
-    """Whether the reference is the letter of a choice."""
-    reference = (request.reference or "").strip().strip("()")
-    return len(reference) == 1 and reference in LETTERS
+    """Whether the reference is the letter of a choice; in categories without references, one that the question lists."""
+    reference = _reference(request)
+    if len(reference) != 1 or reference not in LETTERS:
+        return False
+    return FACTS[request.category].needs == "reference_answer" or reference in options(request.prompt or "")
+
+
+def _reference(request: VerificationRequest) -> str:
+    return (request.reference or "").strip().strip("().")
 
 
 def verdict(request: VerificationRequest) -> Verdict:
     """The verdict on an answer to a multiple-choice question, on its category's scale."""
     if nothing := unanswered(request, VERSION):
         return nothing
-    answer, reference = str(request.answer).strip(), (request.reference or "").strip().strip("()")
+    answer, reference = str(request.answer).strip(), _reference(request)
     choices = options(request.prompt or "")
     letter = named(answer, choices if reference in choices else None)
     if letter is None:

@@ -1,7 +1,9 @@
 """Checks an answer against its question's constraints by if-verifiable: the score is the share that is met (DeepDistill, Eq. 3).
 
-Constraints are checked strictly, in IFEval's sense: on the unchanged answer. nltk splits words and sentences; if its punkt data is
-not installed (``NLTK_DATA``), nltk's untrained tokenizer does, and the method says so. Nothing is ever downloaded.
+Constraints are IFEval's and IFBench's. They are checked strictly, in IFEval's sense, on the unchanged answer; or loosely, if
+``constraints`` says ``"mode": "loose"``: also without its first line, its last line and its asterisks. The detail gives the loose
+score where it differs. nltk splits words and sentences; if its punkt data is not installed (``NLTK_DATA``), nltk's untrained
+tokenizer does, and the method says so. Nothing is ever downloaded.
 """
 
 import json
@@ -10,6 +12,7 @@ from typing import Any
 
 import langdetect
 import nltk
+from if_verifiable.common import get_loose_transformations
 from if_verifiable.ifeval import instructions_registry, instructions_util
 
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
@@ -52,10 +55,13 @@ class InstructionVerifier(Verifier):
             checkers = [(name, _checker(types, name, values, request.prompt or "")) for name, values in named]
         except UnverifiableConstraints as error:
             return Verdict("error", None, method, str(error))
-        missed = [name for name, checker in checkers if not checker.check_following(request.answer)]
-        score = 1 - len(missed) / len(checkers)
-        kind: VerdictKind = "correct" if not missed else "partial" if score else "wrong"
-        return Verdict(kind, score, method, f"not met: {', '.join(missed)}" if missed else "")
+        answer = str(request.answer)
+        try:
+            strictly = [name for name, checker in checkers if not checker.check_following(answer)]
+            loosely = [name for name, checker in checkers if name in strictly and not _met_loosely(checker, answer)]
+        except LookupError as error:
+            return Verdict("error", None, method, f"a constraint needs data of nltk that is not in NLTK_DATA: {first_line(error)}")
+        return _scored(strictly, loosely, len(checkers), method, loose=is_loose(request.constraints))
 
     def known_answers(self, question: Question) -> list[KnownAnswer]:
         """See Verifier: any answer shows whether the constraints can be checked; one without required words must fail."""
@@ -65,6 +71,33 @@ class InstructionVerifier(Verifier):
         return answers
 
 
+def _met_loosely(checker: Any, answer: str) -> bool:
+    """Whether the answer meets a constraint without its first or last line, or without asterisks."""
+    return any(variant.strip() and checker.check_following(variant) for variant in get_loose_transformations(answer))
+
+
+def _scored(strictly: list[str], loosely: list[str], n: int, method: str, *, loose: bool) -> Verdict:
+    """The verdict for the constraints that were missed strictly, and loosely."""
+    missed = loosely if loose else strictly
+    score = 1 - len(missed) / n
+    kind: VerdictKind = "correct" if not missed else "partial" if score else "wrong"
+    detail = f"not met: {', '.join(missed)}" if missed else ""
+    if len(loosely) < len(strictly):
+        other = f"strict score {1 - len(strictly) / n:g}" if loose else f"loose score {1 - len(loosely) / n:g}"
+        detail = f"{detail}; {other}" if detail else other
+    return Verdict(kind, score, f"{method}, loose" if loose else method, detail)
+
+
+def first_line(error: Exception) -> str:
+    """The first words of an error of nltk, which fills a page."""
+    return " ".join(str(error).replace("*", "").split())[:80]
+
+
+def is_loose(text: str | None) -> bool:
+    """Whether the column ``constraints`` asks for IFEval's loose criterion."""
+    return bool(text) and json.loads(str(text)).get("mode", "strict") == "loose"
+
+
 def constraints(text: str | None) -> list[tuple[str, dict[str, Any]]]:
     """The column ``constraints`` as (id, values). Raises UnverifiableConstraints if it is not in IFEval's form."""
     if not text:
@@ -72,10 +105,13 @@ def constraints(text: str | None) -> list[tuple[str, dict[str, Any]]]:
         raise UnverifiableConstraints(msg)
     try:
         table = json.loads(text)
-        names, values = table["instruction_id_list"], table["kwargs"]
+        names, values, mode = table["instruction_id_list"], table["kwargs"], table.get("mode", "strict")
     except (ValueError, TypeError, KeyError) as error:
         msg = f"constraints are not of the form {{instruction_id_list, kwargs}}: {type(error).__name__}: {error}"
         raise UnverifiableConstraints(msg) from error
+    if mode not in ("strict", "loose"):
+        msg = f"constraints: mode must be strict or loose, got {mode!r}"
+        raise UnverifiableConstraints(msg)
     shaped = isinstance(names, list) and isinstance(values, list) and len(names) == len(values) > 0
     if not shaped or not all(isinstance(name, str) and isinstance(own, dict) for name, own in zip(names, values, strict=True)):
         msg = f"constraints must list as many objects as ids, at least one of each, got {names!r} and {values!r}"
@@ -88,6 +124,7 @@ def constraints(text: str | None) -> list[tuple[str, dict[str, Any]]]:
 
 def _checker(types: dict[str, Any], name: str, values: dict[str, Any], prompt: str) -> Any:
     """The checker of one constraint. A missing argument is refused: if-verifiable would draw it at random."""
+    types = types if name in types else types | _of_ifbench()
     if name not in types:
         msg = f"unknown constraint id {name!r}; if-verifiable knows {len(types)}, such as {', '.join(sorted(types)[:3])}"
         raise UnverifiableConstraints(msg)
@@ -102,7 +139,41 @@ def _checker(types: dict[str, Any], name: str, values: dict[str, Any], prompt: s
     except (TypeError, ValueError, AttributeError) as error:
         msg = f"constraint {name} does not take {arguments!r}: {error}"
         raise UnverifiableConstraints(msg) from error
+    _refuse_drawn(name, checker, arguments)
     return checker
+
+
+def _refuse_drawn(name: str, checker: Any, arguments: dict[str, Any]) -> None:
+    """Raise UnverifiableConstraints if the checker drew a value at random in place of one that it does not take.
+
+    A sign that is no letter is counted as the question says, though the checker would draw a letter for it.
+    """
+    used = checker.get_instruction_args() or {}
+    for key, value in arguments.items():
+        if key not in used or _plain(used[key]) == _plain(value):
+            continue
+        if key == "letter" and isinstance(value, str) and len(value.strip()) == 1:
+            checker._letter = value.strip().lower()
+            continue
+        msg = f"constraint {name} cannot take {value!r} as {key}: if-verifiable would draw one at random"
+        raise UnverifiableConstraints(msg)
+
+
+def _plain(value: Any) -> str:
+    """A value for comparison: lists have no order, case and spaces do not count."""
+    values = sorted(map(str, value)) if isinstance(value, list | tuple) else [str(value)]
+    return " ".join(" ".join(values).lower().split())
+
+
+@cache
+def _of_ifbench() -> dict[str, Any]:
+    """IFBench's checkers by id. Their module downloads nltk's data when it is imported: here it does not."""
+    download, nltk.download = nltk.download, lambda *_, **__: False
+    try:
+        from if_verifiable.ifbench import instructions_registry as of_ifbench
+    finally:
+        nltk.download = download
+    return dict(of_ifbench.INSTRUCTION_DICT)
 
 
 @cache

@@ -8,7 +8,8 @@ an error that says so.
 from dataclasses import replace
 
 from stillhouse.verification import calculus
-from stillhouse.verification.exact.answer_rules import AnswerRules, BadAnswerRules, answer_rules
+from stillhouse.verification.config import AnswerRules
+from stillhouse.verification.exact.answer_rules import BadAnswerRules, answer_rules
 from stillhouse.verification.exact.extraction import LONGEST_BOX
 from stillhouse.verification.math_answers import Decision, decide
 from stillhouse.verification.math_references import Reference, read_reference

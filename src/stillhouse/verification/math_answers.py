@@ -6,7 +6,7 @@ from typing import Literal
 
 from stillhouse.verification import choices
 from stillhouse.verification.exact import equivalence, extraction, formulas, phrases
-from stillhouse.verification.exact.answer_rules import AnswerRules
+from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact.extraction import Candidate
 from stillhouse.verification.exact.lexing import Unreadable, Unreasonable
 from stillhouse.verification.exact.valuation import Undefined

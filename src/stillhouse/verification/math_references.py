@@ -34,6 +34,11 @@ class Reference:
     calculus: bool = False
 
     @property
+    def readable(self) -> bool:
+        """Whether a rule reads it, or may."""
+        return bool(self.values or self.letter or self.calculus)
+
+    @property
     def formula(self) -> str:
         """Its text without delimiters."""
         return undelimited(self.text)

@@ -5,14 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stillhouse.errors import BadRows
+from stillhouse.verification import choices
+from stillhouse.verification.config import AnswerRules
+from stillhouse.verification.exact.answer_rules import as_constraints
 from stillhouse.verification.judges import Judges
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.vocabulary import ids, rows
-from stillhouse.vocabulary.categories import PASS_THRESHOLDS, Category
+from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category
 from stillhouse.vocabulary.rows import FAILED, Question, Response, ResponseKey, Verified
 
-VERSION = "1"
+VERSION = "2"
 """Part of a verdict's content id: raised when a verifier changes its judgement, so that older verdicts are not reused."""
 
 
@@ -61,12 +64,18 @@ def _settings(pool: VerifierPool, judges: Judges, category: Category) -> str:
 def _judged(
     pool: VerifierPool, judges: Judges, keyed: Sequence[tuple[ResponseKey, VerificationRequest]]
 ) -> list[Verdict]:  # fmt: skip
-    """One verdict per request: first by rule, all categories at once; then by the models, category by category."""
+    """One verdict per request: first by rule, all categories at once; then by the models, category by category.
+
+    A question whose reference is the letter of a choice needs no model.
+    """
     by_rule = [index for index, (_, request) in enumerate(keyed) if request.category in pool.verifiers]
     verdict_of = dict(zip(by_rule, _tried_twice(pool, [keyed[index][1] for index in by_rule]), strict=True))
     by_category: dict[Category, list[int]] = defaultdict(list)
     for index, (_, request) in enumerate(keyed):
-        by_category[request.category].append(index)
+        if request.category not in pool.verifiers and choices.is_choice(request):
+            verdict_of[index] = choices.verdict(request)
+        else:
+            by_category[request.category].append(index)
     for category, indices in by_category.items():
         requests = [keyed[index] for index in indices]
         if category in pool.verifiers:
@@ -83,6 +92,13 @@ def _tried_twice(pool: VerifierPool, requests: Sequence[VerificationRequest]) ->
     for index, verdict in zip(failed, pool.verify(requests[index] for index in failed), strict=True):
         verdict_of[index] = verdict
     return verdict_of
+
+
+def with_rules(question: Question, rules: AnswerRules) -> Question:
+    """A math question whose answers are compared by these rules, unless its own ``constraints`` say how."""
+    if FACTS[question.category].verifier != "math" or question.constraints or (constraints := as_constraints(rules)) is None:
+        return question
+    return replace(question, constraints=constraints)
 
 
 def request_of(questions: Mapping[str, Question], response: Response) -> VerificationRequest:

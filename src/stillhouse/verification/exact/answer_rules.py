@@ -2,37 +2,10 @@
 
 import json
 from functools import lru_cache
-from typing import Literal
 
-from mpmath import mp, mpc
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from stillhouse.vocabulary.settings import StageConfig
-
-
-class AnswerRules(StageConfig):
-    """Tolerances, units and order; the default compares exactly, decimals to the digits that are written."""
-
-    absolute: float | None = Field(None, ge=0)
-    """Largest absolute difference from the reference that is still correct, as in OlympiadBench's column ``error``."""
-    relative: float | None = Field(None, ge=0, le=1)
-    """Largest difference from the reference as a share of it: 0.01 for one percent."""
-    significant_digits: int | None = Field(None, ge=1, le=15)
-    """Digits in which an answer must agree with the reference when both are rounded to them."""
-    units: Literal["same", "required", "convert"] = "same"
-    """``same``: a unit may be left out, but another one is wrong. ``required``: it may not be left out. ``convert``: 5 cm is 0.05 m."""
-    ordered: bool = False
-    """Whether the order of a list's values counts."""
-
-    def tolerates(self, difference: float, reference: mpc) -> bool:
-        """Whether a difference from the reference is within the tolerance, if there is one."""
-        size = float(abs(reference))
-        bounds = [self.absolute, None if self.relative is None else self.relative * size]
-        if self.significant_digits is not None and size:
-            bounds.append(0.5 * float(mp.mpf(10) ** (mp.floor(mp.log10(size)) - self.significant_digits + 1)))
-        # A difference that is the tolerance in decimal may be a little more in binary.
-        return any(bound is not None and difference <= bound * (1 + 1e-9) for bound in bounds)
-
+from stillhouse.verification.config import AnswerRules
 
 EXACT_RULES = AnswerRules()
 
@@ -50,14 +23,15 @@ def answer_rules(constraints: str | None) -> AnswerRules:
     if not constraints or not constraints.strip():
         return EXACT_RULES
     try:
-        return AnswerRules(absolute=float(constraints))
-    except ValidationError as error:
-        raise BadAnswerRules(f"the tolerance {constraints!r} of a math question is negative") from error
-    except ValueError:
-        pass
-    try:
-        return AnswerRules.model_validate(json.loads(constraints))
+        values = json.loads(constraints)
+        return AnswerRules.model_validate({"absolute": values} if isinstance(values, int | float) else values)
     except ValueError as error:
-        shown = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "not JSON"
-        msg = f"constraints of a math question must be a tolerance or an object of {', '.join(AnswerRules.model_fields)}: {shown}, got {constraints!r}"
+        fields = ", ".join(AnswerRules.model_fields)
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is not JSON"
+        msg = f"constraints of a math question must be an absolute tolerance or an object of {fields}; got {constraints!r}: {why}"
         raise BadAnswerRules(msg) from error
+
+
+def as_constraints(rules: AnswerRules) -> str | None:
+    """The rules as a math question's column ``constraints``; None for those that compare exactly."""
+    return None if rules == EXACT_RULES else rules.model_dump_json(exclude_defaults=True)

@@ -8,14 +8,27 @@ import re
 from collections.abc import Callable, Sequence
 
 from stillhouse.verification.exact import regions
-from stillhouse.verification.exact.answer_rules import EXACT_RULES, AnswerRules
+from stillhouse.verification.config import AnswerRules
+from stillhouse.verification.exact.answer_rules import EXACT_RULES
+from stillhouse.verification.exact.expressions import Expression
 from stillhouse.verification.exact.numbers import same_expression, same_quantity
 from stillhouse.verification.exact.relations import is_assignment, label, same_relation
-from stillhouse.verification.exact.values import (
-    Builder, Combination, Ellipsis, Group, InBase, Listing, Matrix, NamedSet, Quantity, Ratio, Relation, Value, Words,
-)  # fmt: skip
 from stillhouse.verification.exact.valuation import Undefined
-from stillhouse.verification.exact.expressions import Expression
+from stillhouse.verification.exact.values import (
+    Builder,
+    Combination,
+    Ellipsis,
+    Group,
+    InBase,
+    Listing,
+    Matrix,
+    NamedSet,
+    Quantity,
+    Ratio,
+    Relation,
+    Value,
+    Words,
+)  # fmt: skip
 
 Same = Callable[[Value, Value], bool]
 

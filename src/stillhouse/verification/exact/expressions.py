@@ -29,16 +29,15 @@ class Expression:
 
 
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp gcd lcm max min arg det dim ker deg abs Re Im".split()
+    ["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "lg", "exp", "gcd", "lcm", "max", "min", "arg", "det", "dim", "ker", "deg", "abs", "Re", "Im"]
 )
 """Functions that take the following factors as their argument."""
 APPLIED = frozenset("fghFGHPE")
 """Letters that a bracket makes unknown functions; P and E are probability and expectation."""
 SYMBOLS = frozenset(
-    "pi infty alpha beta gamma delta varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau varphi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega hbar ell Re Im angle triangle aleph nabla imath jmath odot oplus circ partial prime".split()
+    ["pi", "infty", "alpha", "beta", "gamma", "delta", "varepsilon", "zeta", "eta", "theta", "vartheta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "varphi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega", "hbar", "ell", "Re", "Im", "angle", "triangle", "aleph", "nabla", "imath", "jmath", "odot", "oplus", "circ", "partial", "prime"]
 )
-ACCENTS = frozenset("vec hat bar tilde overline mathbb mathcal mathfrak overrightarrow widehat mathscr dot ddot text".split())
+ACCENTS = frozenset(["vec", "hat", "bar", "tilde", "overline", "mathbb", "mathcal", "mathfrak", "overrightarrow", "widehat", "mathscr", "dot", "ddot", "text"])
 ROMAN = {"i": "i", "e": "e", "pi": "\\pi", "d": "d"}
 _PRODUCT = frozenset({"*", "\\cdot", "\\times"})
 _ENDS = frozenset({"", "+", "-", "\\pm", "\\mp", ",", ";", "|", *CLOSING})

@@ -12,7 +12,19 @@ from stillhouse.verification.exact.lexing import CLOSING, OPENING, Token, Tokens
 from stillhouse.verification.exact.quantities import quantity
 from stillhouse.verification.exact.spelling import spelled
 from stillhouse.verification.exact.values import (
-    Builder, Combination, Ellipsis, Group, InBase, Listing, Matrix, NamedSet, Quantity, Ratio, Relation, Value, Words,
+    Builder,
+    Combination,
+    Ellipsis,
+    Group,
+    InBase,
+    Listing,
+    Matrix,
+    NamedSet,
+    Quantity,
+    Ratio,
+    Relation,
+    Value,
+    Words,
 )  # fmt: skip
 
 LONGEST = 2_000

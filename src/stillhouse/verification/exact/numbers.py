@@ -6,12 +6,13 @@ from math import floor
 from mpmath import mp, mpf
 
 from stillhouse.verification.exact import units, valuation
-from stillhouse.verification.exact.answer_rules import EXACT_RULES, AnswerRules
+from stillhouse.verification.config import AnswerRules
+from stillhouse.verification.exact.answer_rules import EXACT_RULES
 from stillhouse.verification.exact.conversion_of_units import converted
 from stillhouse.verification.exact.expressions import Expression, calls, symbols
 from stillhouse.verification.exact.regions import infinity
-from stillhouse.verification.exact.values import Quantity
 from stillhouse.verification.exact.valuation import Number, Undefined
+from stillhouse.verification.exact.values import Quantity
 
 TRIALS = 3
 FEWEST_DIGITS = 6
@@ -128,17 +129,26 @@ def same_number(
     difference, size = abs(one - other), max(abs(one), abs(other))
     if difference <= SAME * size and not (isinstance(gold, Fraction) and isinstance(answer, Fraction)):
         return True
-    if rules.tolerates(float(difference), one):
+    if _tolerated(rules, difference, abs(one)):
         return True
     if gold_ulp is None and answer_ulp is None:
         return False
     return _same_rounded(difference, size, gold_ulp, answer_ulp)
 
 
+def _tolerated(rules: AnswerRules, difference: mpf, size: mpf) -> bool:
+    """Whether a difference from a reference of this size is within the question's tolerance, if it has one."""
+    bounds = [rules.absolute, None if rules.relative is None else rules.relative * size]
+    if rules.significant_digits is not None and size:
+        bounds.append(mpf(10) ** (mp.floor(mp.log10(size)) - rules.significant_digits + 1) / 2)
+    # A difference that is the tolerance in decimal may be a little more in binary.
+    return any(bound is not None and difference <= bound * (1 + mpf(10) ** -9) for bound in bounds)
+
+
 def _same_rounded(difference: mpf, size: mpf, gold_ulp: Fraction | None, answer_ulp: Fraction | None) -> bool:
     """Whether the number with fewer digits is the other one rounded, and has enough of them."""
     coarser = max(number for number in (gold_ulp, answer_ulp) if number is not None)
-    finer = min((number for number in (gold_ulp, answer_ulp) if number is not None))
+    finer = min(number for number in (gold_ulp, answer_ulp) if number is not None)
     if difference <= size * mpf(ROUNDING.numerator) / ROUNDING.denominator and difference * finer.denominator < finer.numerator:
         return True
     if size == 0 or difference * 2 * coarser.denominator > coarser.numerator * (1 + SAME):

@@ -118,7 +118,7 @@ def _symbol(suffix: list[Token]) -> str | None:
     shown = ""
     for token in suffix:
         text = token.text if token.kind in ("text", "word") else _SPELLED.get(token.text, token.text)
-        shown += f" {text}" if token.spaced or token.kind == "text" and not shown.endswith(("/", " ")) else text
+        shown += f" {text}" if token.spaced or (token.kind == "text" and not shown.endswith(("/", " "))) else text
     shown = shown.replace("^°", "°").replace("° ", "°").replace("^ ", "^").strip()
     if all(token.kind != "text" for token in suffix) and suffix[0].kind == "name":
         return unit_of(shown) if shown.replace(" ", "") and shown.split("/")[0].split("^")[0].strip().split(" ")[0] in UNITS else None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from stillhouse.verification.exact import valuation
-from stillhouse.verification.exact.answer_rules import AnswerRules
+from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact.expressions import Expression, symbols
 from stillhouse.verification.exact.numbers import same_number
 from stillhouse.verification.exact.valuation import Undefined

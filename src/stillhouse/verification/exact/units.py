@@ -40,21 +40,12 @@ LONE_LETTERS = frozenset("mgshLlNJWVAKT")
 """Units of one letter: letters like any other unless a space or ``\\text`` sets them off from their number."""
 
 COUNTED = frozenset(
-    "people men women children sheep fish ways way times-tables mice geese teeth feet deer dice points students integers 个 人 颗 只 条 "
-    "本 张 件 枝 支 棵 名 位 辆 台 次 种 块 头 朵 瓶 箱 袋 组 岁 页 题 场 双 把 间 座 分 倍 盒 根 队 层".split()
+    ["people", "men", "women", "children", "sheep", "fish", "ways", "way", "times-tables", "mice", "geese", "teeth", "feet", "deer", "dice", "points", "students", "integers", "个", "人", "颗", "只", "条", "本", "张", "件", "枝", "支", "棵", "名", "位", "辆", "台", "次", "种", "块", "头", "朵", "瓶", "箱", "袋", "组", "岁", "页", "题", "场", "双", "把", "间", "座", "分", "倍", "盒", "根", "队", "层"]
 )
 """Words for what is counted that are no plural in -s."""
 
 MEANINGFUL = frozenset(
-    "a an the is are was were be been am not no nor never none neither or and but if then else than more less least most fewer greater "
-    "over under above below at about around approximately nearly almost between from to up down per of in on by for with without "
-    "when where while since because as so this that these those it its his her their our your my any all each every some only even odd "
-    "plus minus times divided multiplied squared cubed square cube power root half halves third thirds quarter quarters fourth fourths "
-    "fifths sixths sevenths eighths ninths tenths hundredths thousandths percent percentage pct double triple twice thrice dozen dozens "
-    "hundred hundreds thousand thousands million millions billion billions trillion trillions zero one two three four five six seven "
-    "eight nine ten tens wrong correct incorrect false true right yes infinity infinite undefined pi tau factorial mod modulo base "
-    "negative positive remainder rest exactly maximum minimum does exists unknown impossible solutions plus/minus guess log ln sin cos "
-    "tan exp sqrt left off others ones is/was".split()
+    ["a", "an", "the", "is", "are", "was", "were", "be", "been", "am", "not", "no", "nor", "never", "none", "neither", "or", "and", "but", "if", "then", "else", "than", "more", "less", "least", "most", "fewer", "greater", "over", "under", "above", "below", "at", "about", "around", "approximately", "nearly", "almost", "between", "from", "to", "up", "down", "per", "of", "in", "on", "by", "for", "with", "without", "when", "where", "while", "since", "because", "as", "so", "this", "that", "these", "those", "it", "its", "his", "her", "their", "our", "your", "my", "any", "all", "each", "every", "some", "only", "even", "odd", "plus", "minus", "times", "divided", "multiplied", "squared", "cubed", "square", "cube", "power", "root", "half", "halves", "third", "thirds", "quarter", "quarters", "fourth", "fourths", "fifths", "sixths", "sevenths", "eighths", "ninths", "tenths", "hundredths", "thousandths", "percent", "percentage", "pct", "double", "triple", "twice", "thrice", "dozen", "dozens", "hundred", "hundreds", "thousand", "thousands", "million", "millions", "billion", "billions", "trillion", "trillions", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "tens", "wrong", "correct", "incorrect", "false", "true", "right", "yes", "infinity", "infinite", "undefined", "pi", "tau", "factorial", "mod", "modulo", "base", "negative", "positive", "remainder", "rest", "exactly", "maximum", "minimum", "does", "exists", "unknown", "impossible", "solutions", "plus/minus", "guess", "log", "ln", "sin", "cos", "tan", "exp", "sqrt", "left", "off", "others", "ones", "is/was"]
 )  # fmt: skip
 """Words that may change the value: they are never dropped."""
 
@@ -64,11 +55,8 @@ MULTIPLIERS = {
 }  # fmt: skip
 """Words after a number that multiply it."""
 
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-    "nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 NUMBER_WORDS = {word: number for number, word in enumerate(_SMALL)} | {
     word: 10 * (number + 2) for number, word in enumerate(_TENS)
 }
