@@ -86,6 +86,10 @@ class VerifiedConfig(StageConfig):
     """Before the run, try known answers (references, empty and perturbed ones) on a sample of every source's questions."""
     max_self_test_failure_rate: float = Field(0.25, ge=0, le=1)
     """Share of one kind of known answers that may be judged wrongly in a source; above it the stage fails."""
+    min_judge_kappa: float = Field(-1, ge=-1, le=1, json_schema_extra=OMIT_DEFAULT)
+    """Least agreement of the judge with known answers in the self-test, as Cohen's kappa; below it the stage fails. -1 only measures it."""
+    instruction_mode: Literal["strict", "loose"] = Field("strict", json_schema_extra=OMIT_DEFAULT)
+    """IFEval's criterion: ``loose`` also tries an answer without its first or last line and without asterisks."""
     answer_rules: AnswerRules = Field(default_factory=AnswerRules, json_schema_extra=OMIT_DEFAULT)
     """How math answers are compared: tolerance, units, order. A question's own ``constraints`` come first."""
     verifiers: Verifiers = Field(default_factory=dict, json_schema_extra=OMIT_DEFAULT)

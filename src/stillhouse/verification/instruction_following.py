@@ -1,6 +1,6 @@
 """Checks an answer against its question's constraints by if-verifiable: the score is the share that is met (DeepDistill, Eq. 3).
 
-Constraints are IFEval's and IFBench's. They are checked strictly, in IFEval's sense, on the unchanged answer; or loosely, if
+Constraints are IFEval's and IFBench's, and those of M-IFEval that are IFEval's with a language before them. They are checked strictly, in IFEval's sense, on the unchanged answer; or loosely, if
 ``constraints`` says ``"mode": "loose"``: also without its first line, its last line and its asterisks. The detail gives the loose
 score where it differs. nltk splits words and sentences; if its punkt data is not installed (``NLTK_DATA``), nltk's untrained
 tokenizer does, and the method says so. Nothing is ever downloaded.
@@ -15,11 +15,17 @@ import nltk
 from if_verifiable.common import get_loose_transformations
 from if_verifiable.ifeval import instructions_registry, instructions_util
 
+from stillhouse.verification.instruction_modes import is_loose
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
 from stillhouse.verification.verifier import KnownAnswer, Verifier
 from stillhouse.vocabulary.rows import Question, VerdictKind
 
 METHOD = "if-verifiable"
+_WITHOUT_SPACES = frozenset({"ja", "zh", "th"})
+_BY_WORDS = frozenset({
+    "length_constraints:number_words", "length_constraints:number_sentences", "length_constraints:nth_paragraph_first_word",
+    "keywords:frequency", "detectable_format:constrained_response",
+})  # fmt: skip
 
 
 class UnverifiableConstraints(Exception):
@@ -60,7 +66,7 @@ class InstructionVerifier(Verifier):
             strictly = [name for name, checker in checkers if not checker.check_following(answer)]
             loosely = [name for name, checker in checkers if name in strictly and not _met_loosely(checker, answer)]
         except LookupError as error:
-            return Verdict("error", None, method, f"a constraint needs data of nltk that is not in NLTK_DATA: {first_line(error)}")
+            return Verdict("error", None, method, f"a constraint needs data of nltk that is not in NLTK_DATA: {_first_line(error)}")
         return _scored(strictly, loosely, len(checkers), method, loose=is_loose(request.constraints))
 
     def known_answers(self, question: Question) -> list[KnownAnswer]:
@@ -88,14 +94,9 @@ def _scored(strictly: list[str], loosely: list[str], n: int, method: str, *, loo
     return Verdict(kind, score, f"{method}, loose" if loose else method, detail)
 
 
-def first_line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     """The first words of an error of nltk, which fills a page."""
     return " ".join(str(error).replace("*", "").split())[:80]
-
-
-def is_loose(text: str | None) -> bool:
-    """Whether the column ``constraints`` asks for IFEval's loose criterion."""
-    return bool(text) and json.loads(str(text)).get("mode", "strict") == "loose"
 
 
 def constraints(text: str | None) -> list[tuple[str, dict[str, Any]]]:
@@ -124,6 +125,7 @@ def constraints(text: str | None) -> list[tuple[str, dict[str, Any]]]:
 
 def _checker(types: dict[str, Any], name: str, values: dict[str, Any], prompt: str) -> Any:
     """The checker of one constraint. A missing argument is refused: if-verifiable would draw it at random."""
+    name = _without_language(name)
     types = types if name in types else types | _of_ifbench()
     if name not in types:
         msg = f"unknown constraint id {name!r}; if-verifiable knows {len(types)}, such as {', '.join(sorted(types)[:3])}"
@@ -141,6 +143,17 @@ def _checker(types: dict[str, Any], name: str, values: dict[str, Any], prompt: s
         raise UnverifiableConstraints(msg) from error
     _refuse_drawn(name, checker, arguments)
     return checker
+
+
+def _without_language(name: str) -> str:
+    """M-IFEval's ``es:keywords:existence`` as IFEval's id. Raises UnverifiableConstraints where the language's own words decide."""
+    language, _, bare = name.partition(":")
+    if len(language) != 2 or ":" not in bare:
+        return name
+    if language in _WITHOUT_SPACES and bare in _BY_WORDS:
+        msg = f"constraint {name} counts words or sentences of a language without spaces, which if-verifiable does not"
+        raise UnverifiableConstraints(msg)
+    return bare
 
 
 def _refuse_drawn(name: str, checker: Any, arguments: dict[str, Any]) -> None:

@@ -34,6 +34,8 @@ def decide(reference: Reference, text: str, rules: AnswerRules) -> Decision:
     candidates = extraction.candidates(text)
     if candidates and reference.identity and identity(undelimited(candidates[0].text)) == reference.identity:
         return Decision("correct")
+    if candidates and _same_words(reference, candidates[0]):
+        return Decision("correct")
     if reference.letter and (decision := _by_letter(reference, text)) is not None:
         return decision
     if candidates and candidates[0].boxed and not candidates[0].text.strip():
@@ -41,6 +43,14 @@ def decide(reference: Reference, text: str, rules: AnswerRules) -> Decision:
     if not reference.values:
         return _unread_reference(reference, candidates, text)
     return _first_that_reads(reference, candidates, text, rules)
+
+
+def _same_words(reference: Reference, candidate: Candidate) -> bool:
+    """Whether a reference in words is what the candidate says, whatever letters it may be read as."""
+    if not reference.values or not isinstance(reference.values[0], Words) or len(reference.values[0].text) < 2:
+        return False
+    gold = reference.values[0].text
+    return gold in (phrases.normal(undelimited(candidate.text)), candidate.text.strip())
 
 
 def _by_letter(reference: Reference, text: str) -> Decision | None:

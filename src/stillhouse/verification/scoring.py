@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from stillhouse.errors import BadRows
 from stillhouse.verification import choices
+from stillhouse.verification.instruction_modes import with_mode
 from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact.answer_rules import as_constraints
 from stillhouse.verification.judges import Judges
@@ -94,8 +95,10 @@ def _tried_twice(pool: VerifierPool, requests: Sequence[VerificationRequest]) ->
     return verdict_of
 
 
-def with_rules(question: Question, rules: AnswerRules) -> Question:
-    """A math question whose answers are compared by these rules, unless its own ``constraints`` say how."""
+def with_rules(question: Question, rules: AnswerRules, instruction_mode: str = "strict") -> Question:
+    """The question with the recipe's rules in its ``constraints``: those of a math question that has none, IFEval's mode of others."""
+    if FACTS[question.category].verifier == "instruction_following" and instruction_mode != "strict":
+        return replace(question, constraints=with_mode(question.constraints, instruction_mode))
     if FACTS[question.category].verifier != "math" or question.constraints or (constraints := as_constraints(rules)) is None:
         return question
     return replace(question, constraints=constraints)

@@ -201,20 +201,7 @@ def _same_listing(gold: Value, answer: Value, same: Same, rules: AnswerRules) ->
     if listing is answer:
         # The same value several times: 0.5 or 1/2.
         return all(same(gold, item) for item in listing.items)
-    return isinstance(other, Relation) and other.operators == ("=",) and _several_values(listing, other, same)
-
-
-def _several_values(gold: Listing, answer: Relation, same: Same) -> bool:
-    """``x = 1, 2`` is read as one relation and values; ``(x, y) = (1, 2)`` as a relation of groups."""
-    left, right = answer.members
-    if not isinstance(left, Group) or not isinstance(right, Group) or len(left.items) != len(right.items):
-        return False
-    pairs = [Relation((one, other), ("=",), (_name(one), "")) for one, other in zip(left.items, right.items, strict=True)]
-    return same_members(gold.items, pairs, same)
-
-
-def _name(value: Value) -> str:
-    return value.expression.name if isinstance(value, Quantity) else ""
+    return False
 
 
 def _listing_in_brackets(listing: Listing, group: Group, same: Same, rules: AnswerRules) -> bool:
@@ -222,7 +209,8 @@ def _listing_in_brackets(listing: Listing, group: Group, same: Same, rules: Answ
         return False
     if group.opening == "[" and len(group.items) == 2 and not all(isinstance(item, Relation) for item in listing.items):
         return False
-    if group.opening == "{" and not rules.ordered and not _named_apart(listing):
+    named = all(isinstance(item, Relation) for item in (*listing.items, *group.items))
+    if named or (group.opening == "{" and not rules.ordered and not _named_apart(listing)):
         return same_members(listing.items, group.items, same)
     return _in_order(listing.items, group.items, same)
 

@@ -40,7 +40,7 @@ SYMBOLS = frozenset(
 ACCENTS = frozenset(["vec", "hat", "bar", "tilde", "overline", "mathbb", "mathcal", "mathfrak", "overrightarrow", "widehat", "mathscr", "dot", "ddot", "text"])
 ROMAN = {"i": "i", "e": "e", "pi": "\\pi", "d": "d"}
 _PRODUCT = frozenset({"*", "\\cdot", "\\times"})
-_ENDS = frozenset({"", "+", "-", "\\pm", "\\mp", ",", ";", "|", *CLOSING})
+_ENDS = frozenset({"", "+", "-", "\\pm", "\\mp", ",", ";", "|", "\\rfloor", "\\rceil", *CLOSING})
 
 
 def expression(listed: Tokens) -> Expression:
@@ -109,7 +109,7 @@ class _ExpressionReader:
         result = self._power()
         while self.peek() not in _ENDS:
             operator = self._take().text if self.peek() in _PRODUCT or self.peek() == "/" else ""
-            if not operator and self._is_number():
+            if not operator and self._is_number() and self._tokens[self._index - 1].text != "!":
                 raise Unreadable("a number after a factor")
             factor = self._signed_factor() if operator else self._power()
             result = Expression("/" if operator == "/" else "*", (result, factor))

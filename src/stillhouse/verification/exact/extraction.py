@@ -6,6 +6,8 @@ A box is the answer whatever it holds: if it cannot be read, nothing before it i
 import re
 from dataclasses import dataclass
 
+from stillhouse.verification.exact.units import FRACTION_WORDS, MULTIPLIERS
+
 TAIL_CHARS = 1_000
 """Characters at the end of a text without a box in which its last sentence is sought."""
 LONGEST_BOX = 20_000
@@ -30,6 +32,13 @@ _MARKS = re.compile(r"\*\*|__|`|^#+\s*|^>\s*", re.MULTILINE)
 _NO_SENTENCE = re.compile(r"[A-Za-z]{3}|[\u3400-\u9fff]")
 
 
+_CHANGING = frozenset({
+    *MULTIPLIERS, *(f"{word}s" for word in MULTIPLIERS), *FRACTION_WORDS, "%", "percent", "percentage", "pct", "squared", "cubed", "pi",
+    "factorial", "times", "minus", "plus", "divided", "to", "and", "or", "x", "i", "e", "k", "k+",
+})  # fmt: skip
+"""Words after a number of a sentence that change it: the number is not read without them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """``boxed``: the answer for certain. ``prose``: a number in a sentence; ``numbers``: all numbers of that sentence."""
@@ -50,7 +59,8 @@ def candidates(text: str) -> list[Candidate]:
     if phrases:
         said = text[phrases[-1].end() :]
         return [*_stated(said), *_in_prose(_first_sentence(said))]
-    whole = [Candidate(_bare(text))] if len(text) <= TAIL_CHARS and "\n" not in text else []
+    is_whole = len(text) <= TAIL_CHARS and "\n" not in text and (_FORMULA.search(text) is None or _bare(text) != text.removesuffix("."))
+    whole = [Candidate(_bare(text))] if is_whole else []
     last = _last_sentence(text)
     return [*whole, *_ending(last), *_in_prose(last)]
 
@@ -158,6 +168,8 @@ def _in_prose(sentence: str) -> list[Candidate]:
     following = re.match(r"\s*(%|[A-Za-z\u3400-\u9fff]+(?:-[a-z]+)?)?", sentence[last.end() :])
     behind = (following[1] or "") if following else ""
     listed = [Candidate(" , ".join(number[0] for number in numbers), prose=True)] if len(numbers) > 1 else []
+    if behind.isascii() and behind.lower() not in _CHANGING:
+        behind = ""
     return [*listed, Candidate(f"{last[0]} {behind}".strip(), prose=True)]
 
 

@@ -165,10 +165,14 @@ def _item(listed: Tokens) -> Value:
 
 
 def _relation(parts: list[list[Token]], operators: list[str]) -> Value:
+    if not parts[0] and operators[0] in ("=", "\\approx") and len(parts) == 2 and parts[1]:
+        return _simple(parts[1])
     if not all(parts):
         raise Unreadable("a relation without a side")
     signs = tuple(_RELATIONS[operator] for operator in operators)
     members = [_item(part) if sign == "in" else _member(part) for part, sign in zip(parts, ("", *signs), strict=True)]
+    if signs == ("=",) and (pairs := _named_tuple(members, parts[0])) is not None:
+        return pairs
     choices = [member.items for member in members if isinstance(member, Listing)]
     texts = tuple(source(part) for part in parts)
     if not choices:
@@ -178,6 +182,18 @@ def _relation(parts: list[list[Token]], operators: list[str]) -> Value:
         for side in range(2)
     ]
     return Listing(tuple(relations), "and" if "!=" in signs else "or")
+
+
+def _named_tuple(members: list[Value], names: list[Token]) -> Value | None:
+    """``(x, y) = (1, 2)`` as a tuple of ``x = 1`` and ``y = 2``; None for other relations."""
+    left, right = members
+    if not isinstance(left, Group) or not isinstance(right, Group) or len(left.items) != len(right.items):
+        return None
+    texts = [source(part) for part in split(names[1:-1], frozenset({",", ";"}))]
+    if not all(isinstance(item, Quantity) and item.expression.kind == "symbol" for item in left.items):
+        return None
+    pairs = zip(left.items, right.items, texts, strict=True)
+    return Group("(", ")", tuple(Relation((name, value), ("=",), (text, "")) for name, value, text in pairs))
 
 
 def _member(listed: Tokens) -> Value:

@@ -12,7 +12,7 @@ _ORDINALS = frozenset({"st", "nd", "rd", "th"})
 _OF_UNITS = frozenset({"^", "{", "}", "/", "\\cdot", "*", "-", "(", ")"})
 _SPELLED = {"\\circ": "°", "\\cdot": " ", "\\mu": "µ", "\\Omega": "Ω", "{": "", "}": "", "(": "", ")": ""}
 _CURRENCIES = frozenset("$¥€£")
-_SIGNS = frozenset("+-")
+_ANGLES = frozenset({"\\sin", "\\cos", "\\tan", "\\cot", "\\sec", "\\csc"})
 
 
 def quantity(listed: Tokens) -> Quantity:
@@ -80,6 +80,8 @@ def _without_unit(listed: list[Token]) -> tuple[list[Token], str, bool]:
         if opened.count("(") != opened.count(")") or opened.count("{") != opened.count("}"):
             continue
         if not _may_start(listed, start) or not all(_may_be_of_unit(token) for token in suffix):
+            continue
+        if suffix[0].text == "^" and any(token.text in _ANGLES for token in listed):
             continue
         symbol = _symbol(suffix)
         if symbol is None:

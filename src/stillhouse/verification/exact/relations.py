@@ -79,9 +79,19 @@ def _two_relations(gold: Relation, answer: Relation, same: Same, rules: AnswerRu
         return _same_identity(gold, answer, same)
     if is_assignment(gold) and is_assignment(answer) and label(gold) == label(answer):
         return same(right_side(gold), right_side(answer))
+    if _may_be_one(label(gold), label(answer)):
+        return same(right_side(gold), right_side(answer))
     if label(gold) and label(answer) and len(gold.members) > 2:
         return False
     return _same_equation(gold, answer)
+
+
+def _may_be_one(one: str, other: str) -> bool:
+    """Whether two names can be one: ``P`` and ``P(A)``, ``y`` and ``f(x)``."""
+    if not one or not other:
+        return False
+    heads = {one.partition("(")[0], other.partition("(")[0]}
+    return (len(heads) == 1 and ("(" in one) != ("(" in other)) or (heads in ({"y", "f"}, {"y", "g"}) and "(" in one + other)
 
 
 def _same_identity(gold: Relation, answer: Relation, same: Same) -> bool:

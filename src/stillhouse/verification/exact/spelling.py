@@ -19,10 +19,10 @@ _CHARACTERS = {
 _CHARACTER = re.compile("|".join(map(re.escape, _CHARACTERS)))
 
 _DROPPED = re.compile(
-    r"\\(?:left|right|[bB]ig+[lrm]?)(?![A-Za-z])\.?|\\(?:displaystyle|textstyle|limits|nolimits|bigl|bigr|mathstrut|strut|null)(?![A-Za-z])"
+    r"\\(?:left|right|[bB]ig+[lrm]?)(?![A-Za-z])\.?|\\(?:displaystyle|textstyle|scriptstyle|large|Large|LARGE|huge|Huge|small|normalsize|bf|it|rm|sf|limits|nolimits|bigl|bigr|mathstrut|strut|null)(?![A-Za-z])"
     r"|\\color ?\{[^{}]*\}|\\(?:phantom|hphantom|vphantom|label|tag) ?\{[^{}]*\}|\\!|(?<!\\)\$|\\\$(?=\s*-?[\d.\\])|\\color ?[a-z]+(?=[\d\s\\])"
 )
-_SPACES = re.compile(r"(?:\\[,;: >]|(?<!\\)~|\\(?:quad|qquad|enspace|thinspace|hspace\{[^{}]*\})(?![A-Za-z])|\s|\xa0|\u2009|\u202f)+")
+_SPACES = re.compile(r"(?:(?<!\\)\\[,;: >]|(?<!\\)~|\\(?:quad|qquad|enspace|thinspace|hspace\{[^{}]*\})(?![A-Za-z])|\s|\xa0|\u2009|\u202f)+")
 _UNWRAPPED = re.compile(
     r"\\(?:underline|mathbf|boldsymbol|bm|mathit|mathnormal|mathsf|mathtt|mathop|textcolor ?\{[^{}]*\}|ensuremath|bf|emph|displaylines|"
     r"fcolorbox ?\{[^{}]*\} ?\{[^{}]*\}|colorbox ?\{[^{}]*\}|smash|boxed|fbox|framebox|hbox|mbox(?=\{[\d$])) ?\{([^{}]*(?:\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}[^{}]*)*)\}"
@@ -30,7 +30,9 @@ _UNWRAPPED = re.compile(
 _OLD_FONT = re.compile(r"\{ ?\\(?:rm|bf|it|cal|sf|tt)\s+([^{}]*)\}")
 _TEXT = re.compile(r"\\(?:text|textbf|textrm|textit|textsf|texttt|textnormal|textup|mathrm|mathsf|mbox|operatorname\*?|rm) ?\{")
 _REPLACED = (
-    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"), (re.compile(r"\\(?:leq|leqslant|leqq)(?![A-Za-z])"), r"\\le"),
+    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"), (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
+    (re.compile(r"\\frac ?(\d) ?(\d)"), r"\\frac{\1}{\2}"), (re.compile(r"\\frac ?(\d) ?\{"), r"\\frac{\1}{"),
+    (re.compile(r"\\frac ?\{([^{}]*)\} ?(\d)"), r"\\frac{\1}{\2}"), (re.compile(r"\\(?:leq|leqslant|leqq)(?![A-Za-z])"), r"\\le"),
     (re.compile(r"\\(?:geq|geqslant|geqq)(?![A-Za-z])"), r"\\ge"), (re.compile(r"\\(?:ne|not ?=)(?![A-Za-z])"), r"\\neq"),
     (re.compile(r"\\(?:lt)(?![A-Za-z])"), "<"), (re.compile(r"\\gt(?![A-Za-z])"), ">"),
     (re.compile(r"\\(?:varnothing|O(?![A-Za-z])|empty)(?![A-Za-z])"), r"\\emptyset"), (re.compile(r"\\\{ ?\\\}"), r"\\emptyset"),
@@ -51,6 +53,7 @@ _BRACKETS = {
     "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lbrack": "[", "\\rbrack": "]", "\\langle": "(", "\\rangle": ")", "\\lvert": "|",
     "\\rvert": "|", "\\vert": "|", "\\mid": "|", "\\lVert": "\\|", "\\rVert": "\\|", "\\Vert": "\\|",
 }  # fmt: skip
+_UNIT_IN_BRACKETS = re.compile(r" ?\( ?(\\text ?\{[^{}]*\}|[\u3400-\u9fff]+) ?\)$")
 _MATRIX_ROWS = re.compile(r"\\begin|\\\\\s|\\\\$|&")
 
 _THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:(?: |\\, ?|\\! ?|\{,\})\d{3})+)(?![\d])")
@@ -73,6 +76,8 @@ def spelled(text: str) -> str:
             continue
         text = pattern.sub(replacement, text)
     text = _SPACES.sub(" ", text).strip()
+    text = re.sub(r"(?:\\\\ ?)+$", "", text).rstrip()
+    text = _UNIT_IN_BRACKETS.sub(r" \1", text)
     text = text.removesuffix("\\").rstrip() if re.search(r"(?<!\\)\\$", text) else text
     text = _THOUSANDS.sub(lambda match: match[1] + re.sub(r"\D", "", match[2]), text)
     text = _MIXED.sub(_mixed, text)

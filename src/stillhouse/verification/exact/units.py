@@ -49,6 +49,12 @@ MEANINGFUL = frozenset(
 )  # fmt: skip
 """Words that may change the value: they are never dropped."""
 
+FRACTION_WORDS = frozenset(
+    "half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths ninth ninths tenth "
+    "tenths hundredth hundredths thousandth thousandths millionth millionths".split()
+)
+"""Words after a number that divide it; they are not read."""
+
 MULTIPLIERS = {
     "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "百": 10**2,
     "千": 10**3, "万": 10**4, "亿": 10**8,
@@ -87,11 +93,22 @@ def unit_of(words: str) -> str | None:
         return ""
     if (compound := _compound(words)) is not None:
         return compound
+    if "\u3400" <= words[0] <= "\u9fff":
+        return _chinese(words)
     parts = words.split()
     if any(part.lower() in MEANINGFUL or not re.fullmatch(r"[^\W\d_][\w'-]*", part) for part in parts) or len(parts) > 3:
         return None
     last = parts[-1].lower()
     return "" if last in COUNTED or (len(last) > 2 and last.endswith("s") and last.isascii()) else None
+
+
+def _chinese(words: str) -> str | None:
+    """A Chinese unit such as 平方米, or a measure word with what is counted: 个苹果."""
+    for prefix, power in (("平方", 2), ("立方", 3)):
+        if words.startswith(prefix) and words[2:] in UNITS:
+            return f"{UNITS[words[2:]]}^{power}"
+    changes = any(character in MULTIPLIERS or character in "或和与多余几不到零一二三四五六七八九十半" for character in words[1:])
+    return "" if words[0] in COUNTED and not changes else None
 
 
 def _compound(words: str) -> str | None:
