@@ -84,7 +84,9 @@ def named(answer: str, choices: Mapping[str, str] | None = None) -> str | None:
 
 def _unwrapped(text: str) -> str:
     text = "".join(unicodedata.normalize("NFKC", character) if "Ａ" <= character <= "ｚ" else character for character in text)
-    text = text.translate(_PLAIN).strip()
+    text = re.sub(r"\s*\n\s*", "\n", re.sub(r"[^\S\n]+", " ", text.translate(_PLAIN))).strip()
+    # Runs of marks, which no answer needs, would be matched in too many ways.
+    text = re.sub(r"([\s\"'`*_$(\[{<\\]{6})[\s\"'`*_$(\[{<\\]+", r"\1", text)
     for _ in range(2):
         text = _WRAPPED.sub(r"\1", text)
     return text.replace("\\(", "(").replace("\\)", ")").replace("\\[", "[").replace("\\]", "]")

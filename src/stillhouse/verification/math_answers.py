@@ -49,6 +49,8 @@ def _same_words(reference: Reference, candidate: Candidate) -> bool:
     """Whether a reference in words is what the candidate says, whatever letters it may be read as."""
     if not reference.values or not isinstance(reference.values[0], Words) or len(reference.values[0].text) < 2:
         return False
+    if len(candidate.text) > formulas.LONGEST:
+        return False
     gold = reference.values[0].text
     return gold in (phrases.normal(undelimited(candidate.text)), candidate.text.strip())
 
@@ -82,7 +84,7 @@ def _first_that_reads(reference: Reference, candidates: list[Candidate], text: s
             continue
         try:
             answers = _answers(candidate)
-        except Unreasonable as error:
+        except (Unreasonable, RecursionError) as error:
             return Decision("wrong", f"unreasonable: {error}")
         except (Unreadable, Undefined) as error:
             why = why or str(error)
@@ -124,7 +126,7 @@ def _answers(candidate: Candidate) -> list[Value]:
 def _compared(reference: Reference, answers: list[Value], rules: AnswerRules) -> Decision:
     try:
         right = any(equivalence.equal(gold, answer, rules) for gold in reference.values for answer in answers)
-    except Unreasonable as error:
+    except (Unreasonable, RecursionError) as error:
         return Decision("wrong", f"unreasonable: {error}")
     except (Undefined, Unreadable) as error:
         return Decision("wrong", f"no value: {error}")

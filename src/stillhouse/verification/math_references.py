@@ -70,7 +70,7 @@ def undelimited(text: str) -> str:
 
 def identity(text: str) -> str:
     """A text in one spelling, without spaces: what is identical is equal whatever it means."""
-    return re.sub(r"\s", "", spelled(text)).removesuffix(".")
+    return re.sub(r"\s", "", spelled(text) if len(text) <= formulas.LONGEST else text).removesuffix(".")
 
 
 def _readings(text: str) -> tuple[tuple[Value, ...], str]:
@@ -81,7 +81,7 @@ def _readings(text: str) -> tuple[tuple[Value, ...], str]:
         try:
             value = formulas.read(text, thousands=thousands)
             evaluate(value)
-        except (Unreadable, Unreasonable, Undefined) as error:
+        except (Unreadable, Unreasonable, Undefined, RecursionError) as error:
             why = why or str(error)
             continue
         if value not in values:

@@ -261,9 +261,9 @@ def processor_time_s(pid: int) -> float:
 
 
 def is_runnable(pid: int) -> bool:
-    """Whether a process runs, waits for a core, or waits for a disk; a process that sleeps does not."""
+    """Whether a process runs, waits for a core or a disk, or has just ended and is about to be noticed; not if it sleeps."""
     fields = _stat(pid)
-    return bool(fields) and fields[0] in ("R", "D")
+    return not fields or fields[0] not in ("S", "T", "t")
 
 
 def _stat(pid: int) -> list[str]:

@@ -109,7 +109,7 @@ class _ExpressionReader:
         result = self._power()
         while self.peek() not in _ENDS:
             operator = self._take().text if self.peek() in _PRODUCT or self.peek() == "/" else ""
-            if not operator and self._is_number() and self._tokens[self._index - 1].text != "!":
+            if not operator and self._is_number() and not self._may_multiply():
                 raise Unreadable("a number after a factor")
             factor = self._signed_factor() if operator else self._power()
             result = Expression("/" if operator == "/" else "*", (result, factor))
@@ -125,6 +125,10 @@ class _ExpressionReader:
     def _is_number(self) -> bool:
         token = self._token()
         return token is not None and token.kind == "number"
+
+    def _may_multiply(self) -> bool:
+        """Whether a number here is a factor: after a bracket or a factorial, or where it has an exponent."""
+        return self._tokens[self._index - 1].text in ("!", ")") or self.peek(1) == "^"
 
     def _power(self) -> Expression:
         base = self._atom()

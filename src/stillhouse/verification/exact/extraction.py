@@ -11,6 +11,11 @@ from stillhouse.verification.exact.units import FRACTION_WORDS, MULTIPLIERS
 TAIL_CHARS = 1_000
 """Characters at the end of a text without a box in which its last sentence is sought."""
 LONGEST_BOX = 20_000
+LONGEST_CLAUSE = 2_000
+"""Characters read after an answer phrase."""
+MOST_BOXES = 64
+LONGEST_JOIN = 80
+"""Characters between two boxes that may be one answer."""
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?:\{|(?=[0-9A-Za-z\\]))")
 _JOINED = re.compile(r"[\s$,;.]*(?:\\text\{)?\s*(?:and|or|和|或|、|，|\\quad|\\qquad|&|\\\]|\\\[|\\\)|\\\()?\s*\}?[\s$,;]*(?:\\\(|\\\[)?[\s$]*")
 _AFTER_BOX = re.compile(
@@ -57,7 +62,7 @@ def candidates(text: str) -> list[Candidate]:
     text = _MARKS.sub("", text)
     phrases = list(_PHRASE.finditer(text))
     if phrases:
-        said = text[phrases[-1].end() :]
+        said = text[phrases[-1].end() :][:LONGEST_CLAUSE]
         return [*_stated(said), *_in_prose(_first_sentence(said))]
     is_whole = len(text) <= TAIL_CHARS and "\n" not in text and (_FORMULA.search(text) is None or _bare(text) != text.removesuffix("."))
     whole = [Candidate(_bare(text))] if is_whole else []
@@ -82,16 +87,17 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
 
 def _last_box(text: str, boxes: list[tuple[int, int, str]]) -> str:
     """The content of the last box, of all boxes that are joined to it by *and*, *or* or a comma, and what belongs to it behind it."""
+    boxes = boxes[-MOST_BOXES:]
     contents = [boxes[-1][2]]
     for earlier, later in zip(boxes[-2::-1], boxes[:0:-1], strict=False):
         between = text[earlier[1] : later[0]]
-        if not _JOINED.fullmatch(between) or "\n\n" in between:
+        if len(between) > LONGEST_JOIN or not _JOINED.fullmatch(between) or "\n\n" in between:
             break
         if earlier[2].strip() not in (content.strip() for content in contents):
             contents.insert(0, earlier[2])
     if len(contents) > 1:
         return " , ".join(contents)
-    after = _AFTER_BOX.match(text, boxes[-1][1])
+    after = _AFTER_BOX.match(text[boxes[-1][1] : boxes[-1][1] + LONGEST_JOIN])
     return f"{contents[0]} {after[1]}" if after and contents[0].strip() else contents[0].strip()
 
 
@@ -120,7 +126,7 @@ def _joined_formulas(said: str) -> str | None:
         position = between.end()
     if not found:
         return None
-    after = _AFTER_BOX.match(said, position)
+    after = _AFTER_BOX.match(said[position : position + LONGEST_JOIN])
     return " , ".join(found) + (f" {after[1]}" if after else "")
 
 

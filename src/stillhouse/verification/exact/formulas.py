@@ -57,7 +57,14 @@ def read(text: str, *, thousands: bool = True) -> Value:
     """
     if len(text) > LONGEST:
         raise lexing.Unreasonable(f"{len(text):,} characters")
-    one = spelled(text)
+    try:
+        return _read(re.sub(r"(?<!\.)\.$", "", spelled(text)), thousands=thousands)
+    except RecursionError as error:
+        raise lexing.Unreasonable("nested too deeply") from error
+
+
+def _read(one: str, *, thousands: bool) -> Value:
+    """The value of a formula in one spelling."""
     if (whole := _before_tokens(one)) is not None:
         return whole
     if thousands:
@@ -153,6 +160,8 @@ def _distributed(listing: Listing) -> Listing:
 def _item(listed: Tokens) -> Value:
     """One member of a list: a relation, a combination of sets, or something smaller."""
     listed = phrases.without_qualifier(listed)
+    if not listed:
+        raise Unreadable("an empty place in a formula")
     operators = [token.text for token in _depth_0(listed) if token.text in _RELATIONS and token.kind != "text"]
     if operators:
         parts = split(listed, frozenset(_RELATIONS))
@@ -207,6 +216,8 @@ def _member(listed: Tokens) -> Value:
 
 
 def _simple(listed: Tokens) -> Value:
+    if not listed:
+        raise Unreadable("an empty place in a formula")
     if len(listed) == 1 and listed[0].text in ("\\ldots",):
         return Ellipsis()
     if match := _NAMED_SETS.fullmatch(source(listed)):

@@ -32,7 +32,7 @@ class Token:
 Tokens = Sequence[Token]
 
 _TOKEN = re.compile(
-    r"(?P<number>(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)|\\text ?\{(?P<text>[^{}]*(?:\{[^{}]*\}[^{}]*)*)\}|(?P<name>\\[A-Za-z]+|[A-Za-z])"
+    r"(?P<number>(?:\d+(?:\.\d+|\.(?= ?[-+*/)]))?|\.\d+)(?:[eE][+-]?\d+)?)|\\text ?\{(?P<text>[^{}]*(?:\{[^{}]*\}[^{}]*)*)\}|(?P<name>\\[A-Za-z]+|[A-Za-z])"
     r"|(?P<mark>\\[{}|\\]|\{,\}|[-+*/^_(){}\[\]|,;:=<>!%&'.?$¥€£])|(?P<word>[①-⓿]+|[\u3400-\u9fff]+)"
 )
 WORDS = re.compile(

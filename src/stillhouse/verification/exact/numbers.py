@@ -15,6 +15,10 @@ from stillhouse.verification.exact.valuation import Number, Undefined
 from stillhouse.verification.exact.values import Quantity
 
 TRIALS = 3
+MANY_TRIALS = 24
+"""Trials of formulas with floors and the like, which agree at many values by chance."""
+OF_WHOLE_NUMBERS = frozenset({"gcd", "lcm"})
+ROUNDED = frozenset({"floor", "ceil"})
 FEWEST_DIGITS = 6
 """Significant digits from which a rounded number stands for an exact one: 0.333333 for 1/3."""
 SAME = mpf(10) ** -45
@@ -100,21 +104,31 @@ def _value(part: Expression, point: valuation.Point) -> Number | None:
 
 def _same_in_trials(gold: Expression, answer: Expression, names: set[str], rules: AnswerRules) -> bool:
     """Equal at random values of the letters; of both signs if an absolute value is taken, for which signs matter."""
-    signed = "abs" in calls(gold) | calls(answer)
+    functions = calls(gold) | calls(answer)
+    trials = MANY_TRIALS if functions & (OF_WHOLE_NUMBERS | ROUNDED) else TRIALS
     compared = 0
-    for trial in range(3 * TRIALS):
-        point = {name: valuation.at(name, trial, signed=signed) for name in names}
+    for trial in range(3 * trials):
+        point = {name: _in_trial(name, trial, functions) for name in names}
         one, other = _value(gold, point), _value(answer, point)
         if one is None and other is None:
             continue
         if one is None or other is None or not same_number(one, other, ulp(gold), ulp(answer), rules):
             return False
         compared += 1
-        if compared == TRIALS:
+        if compared == trials:
             return True
     if not compared:
         raise Undefined("at every value of the letters that was tried")
     return True
+
+
+def _in_trial(name: str, trial: int, functions: set[str]) -> Fraction:
+    """The value of a letter in a trial of expressions that call these functions."""
+    if functions & OF_WHOLE_NUMBERS:
+        return valuation.whole_at(name, trial)
+    if functions & ROUNDED:
+        return valuation.long_at(name, trial)
+    return valuation.at(name, trial, signed="abs" in functions)
 
 
 def same_number(

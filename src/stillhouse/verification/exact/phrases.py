@@ -11,7 +11,7 @@ from stillhouse.verification.exact.values import Words
 _QUALIFIER = re.compile(r"(?:for (?:any|all|every|each|some)|where|with|in which)\b|其中", re.IGNORECASE)
 _BARE_WORDS = re.compile(r"(?<![A-Za-z\\_^])([A-Za-z]{2,}(?:[ -]+[A-Za-z]{2,})*)(?![A-Za-z(])")
 _SHORT = frozenset(["yes", "no", "true", "false", "none", "min", "day", "men", "sec", "hr", "hrs", "mph", "day", "cm", "mm", "km", "kg", "ft", "lb", "oz", "mi", "in"])
-_PLAIN_WORDS = re.compile(r"(?:\\text ?\{[^{}]*\}|[A-Za-z][A-Za-z.'-]*|\d{1,4}|[ ,.'&()-]|[\u3400-\u9fff①-⓿])+")
+_PLAIN_WORDS = re.compile(r"(?:\\text ?\{[^{}]*\}|[A-Za-z0-9 ,.'&()\u3400-\u9fff①-⓿-])+")
 _SYNONYMS = {
     "对": "是", "正确": "是", "错": "否", "不是": "否", "错误": "否", "不正确": "否", "inf": "infinity", "dne": "does not exist",
     "no solutions": "no solution", "none": "none",

@@ -146,6 +146,9 @@ def _same_equation(gold: Relation, answer: Relation, *, directed: bool = False) 
     if one is None or other is None:
         return False
     names = (symbols(one) | symbols(other)) - valuation.CONSTANTS
+    if not names:
+        # Any two numbers are proportional.
+        return False
     ratios = []
     for trial in range(3 * TRIALS):
         point = {name: valuation.at(name, trial) for name in names}

@@ -6,6 +6,7 @@ Every step is bounded: numbers beyond the bounds raise Unreasonable at once, wha
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from fractions import Fraction
 from typing import Any
 
@@ -15,9 +16,11 @@ from stillhouse.verification.exact.expressions import Expression
 from stillhouse.verification.exact.lexing import Unreasonable
 
 DIGITS = 60
-LARGEST_BITS = 400_000
-"""Bits of a number that is held exactly."""
-LARGEST_FACTORIAL = 20_000
+LARGEST_BITS = 60_000
+"""Bits of a number that is held exactly: 2004! has 19,000."""
+MOST_BITS = 4_000_000
+"""Bits of all numbers that one evaluation goes through: what bounds its time."""
+LARGEST_FACTORIAL = 5_000
 LARGEST_ARGUMENT = 10**6
 """Of functions such as tan and exp: beyond it, 60 digits hold nothing of the angle."""
 CANCELLED = mpf(10) ** -52
@@ -38,8 +41,20 @@ def at(name: str, trial: int, *, signed: bool = False) -> Fraction:
     return -value if signed and digest[4] % 2 else value
 
 
+def whole_at(name: str, trial: int) -> Fraction:
+    """The value of a letter in a trial of formulas for whole numbers: between 20 and 1,000."""
+    digest = hashlib.sha256(f"{name}/{trial}".encode()).digest()
+    return Fraction(20 + int.from_bytes(digest[:4], "big") % 980)
+
+
+def long_at(name: str, trial: int) -> Fraction:
+    """The value of a letter in a trial of formulas with floors: no whole number, between 20 and 1,000."""
+    return whole_at(name, trial) + at(name, trial) / 7
+
+
 def value(part: Expression, point: Point) -> Number:
     """The value. Raises Undefined where it has none, Unreasonable beyond the bounds."""
+    _spent.set(0)
     with mp.workdps(DIGITS):
         return _value(part, point)
 
@@ -81,9 +96,14 @@ def _bits(number: Fraction) -> int:
     return max(number.numerator.bit_length(), number.denominator.bit_length())
 
 
+_spent: ContextVar[int] = ContextVar("bits_of_an_evaluation", default=0)
+
+
 def _bounded(number: Fraction) -> Fraction:
-    if _bits(number) > LARGEST_BITS:
-        raise Unreasonable(f"a number of over {LARGEST_BITS:,} bits")
+    bits = _bits(number)
+    _spent.set(_spent.get() + bits)
+    if bits > LARGEST_BITS or _spent.get() > MOST_BITS:
+        raise Unreasonable(f"a number of over {LARGEST_BITS:,} bits, or too many of them")
     return number
 
 
@@ -126,7 +146,7 @@ def _power(base: Number, exponent: Number) -> Number:
         if exponent.denominator == 1:
             if abs(exponent) * _bits(base) > LARGEST_BITS and abs(base) != 1:
                 raise Unreasonable("a power beyond every use")
-            return base ** int(exponent)
+            return _bounded(base ** int(exponent))
         if (root := _exact_root(base, exponent)) is not None:
             return root
     one, other = approximate(base), approximate(exponent)
@@ -209,16 +229,23 @@ def _whole(number: Number) -> int:
     return int(number)
 
 
+def _small(number: Number) -> mpc:
+    argument = approximate(number)
+    if abs(argument) > LARGEST_FACTORIAL:
+        raise Unreasonable(f"a factorial or binomial of over {LARGEST_FACTORIAL:,}")
+    return argument
+
+
 def _factorial(number: Number) -> Number:
     if isinstance(number, Fraction) and number.denominator == 1:
-        return Fraction(math.factorial(_whole(number)))
-    return mpc(mp.gamma(approximate(number) + 1))
+        return _bounded(Fraction(math.factorial(_whole(number))))
+    return mpc(mp.gamma(_small(number) + 1))
 
 
 def _binomial(top: Number, bottom: Number) -> Number:
     if isinstance(top, Fraction) and top.denominator == 1:
-        return Fraction(math.comb(_whole(top), _whole(bottom)))
-    return mpc(mp.binomial(approximate(top), approximate(bottom)))
+        return _bounded(Fraction(math.comb(_whole(top), _whole(bottom))))
+    return mpc(mp.binomial(_small(top), _small(bottom)))
 
 
 def _absolute(number: Number) -> Number:
