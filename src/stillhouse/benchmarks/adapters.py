@@ -33,8 +33,8 @@ class DatasetRow(dict[str, Any]):
 def problems(rows: Iterable[DatasetRow], source: str) -> Iterator[Question]:
     """AIME and MATH-500: ``problem`` and ``answer``; ``error``, where there is one, is the tolerance (OlympiadBench)."""
     for row in rows:
-        tolerance = row.get("error")
-        yield question(row["problem"], source, reference=str(row["answer"]).strip(), constraints=str(tolerance) if tolerance else None)
+        tolerance = str(row["error"]) if row.get("error") else None
+        yield question(row["problem"], source, reference=str(row["answer"]).strip(), constraints=tolerance)
 
 
 def gsm8k(rows: Iterable[DatasetRow], source: str) -> Iterator[Question]:

@@ -20,7 +20,12 @@ _CONFIG = LatexExtractionConfig(
         basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none", equations=False
     ),
 )
-_WARMING = (("\\int_0^1 x dx", "\\frac{1}{2}"), ("\\sum_{n=0}^\\infty x^n", "\\sum_{n=3}^\\infty x^n"), ("x=\\ln 3", "x=\\ln 6"), ("x>5", "x<5"))
+_WARMING = (
+    ("\\int_0^1 x dx", "\\frac{1}{2}"),
+    ("\\sum_{n=0}^\\infty x^n", "\\sum_{n=3}^\\infty x^n"),
+    ("x=\\ln 3", "x=\\ln 6"),
+    ("x>5", "x<5"),
+)
 
 
 class UnreadReference(Exception):
@@ -47,7 +52,8 @@ def equal(reference: str, answer: str) -> bool:
     gold = _reference(reference)
     parsed = _parsed(answer)
     if not parsed:
-        raise UnreadAnswer(f"no formula in {answer!r}")
+        msg = f"no formula in {answer!r}"
+        raise UnreadAnswer(msg)
     return bool(math_verify.verify(list(gold), parsed, timeout_seconds=None, raise_on_error=True))
 
 
@@ -59,9 +65,11 @@ def _reference(text: str) -> tuple[Any, ...]:
     except MemoryError:
         raise
     except Exception as error:
-        raise UnreadReference(f"{type(error).__name__} on {text!r}") from error
+        msg = f"{type(error).__name__} on {text!r}"
+        raise UnreadReference(msg) from error
     if not parsed:
-        raise UnreadReference(f"no formula in {text!r}")
+        msg = f"no formula in {text!r}"
+        raise UnreadReference(msg)
     return tuple(parsed)
 
 

@@ -19,13 +19,20 @@ LETTERS = "ABCDEFGHIJ"
 SEVERAL = "several"
 """Stands for an answer that names more than one choice."""
 
-_WRAPPED = re.compile(r"\\(?:text|textbf|textit|textsf|textrm|texttt|mathrm|mathbf|mathit|mathsf|boldsymbol|bm|operatorname|underline)\s*\{([^{}]*)\}")
-_PLAIN = str.maketrans({"（": "(", "）": ")", "：": ":", "。": ".", "，": ",", "【": "[", "】": "]", "“": '"', "”": '"', "．": ".", "、": ","})
+_WRAPPED = re.compile(
+    r"\\(?:text|textbf|textit|textsf|textrm|texttt|mathrm|mathbf|mathit|mathsf|boldsymbol|bm|operatorname|underline)\s*\{([^{}]*)\}"
+)
+_PLAIN = str.maketrans(
+    {"（": "(", "）": ")", "：": ":", "。": ".", "，": ",", "【": "[", "】": "]", "“": '"', "”": '"', "．": ".", "、": ","}
+)
 _OPTION = re.compile(r"^\s*(?:[-*]\s*)?(?:\*\*)?\(?([A-J])(?:\)|\.|:|\s*[-–—])(?:\*\*)?\s+(\S.*?)\s*$", re.MULTILINE)
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _QUOTES = r"[\s\"'`*_$(\[{<\\]*(?:\(|\[|\{)?\s*"
 _BEHIND = r"(?=[\s\"'`*_$)\]}>.,:;!?\\—–-]|$)"
-_NAMED = rf"{_QUOTES}(?:(?i:option|choice|letter)\s+)?{_QUOTES}(?P<letter>[A-J]){_BEHIND}(?!['’])(?!\s*=)(?!\s*[/^+])(?!\s+(?:think|would|am|have|believe|choose|pick|guess)\b)"
+_NAMED = (
+    rf"{_QUOTES}(?:(?i:option|choice|letter)\s+)?{_QUOTES}(?P<letter>[A-J]){_BEHIND}(?!['’])(?!\s*=)(?!\s*[/^+])"
+    r"(?!\s+(?:think|would|am|have|believe|choose|pick|guess)\b)"
+)
 _SMALL = rf"{_QUOTES}(?P<small>[a-j])(?=[\"'`*_$)\]}}>]*(?:[.):]|\s*$|\s*\n))"
 _VERB = (
     r"(?:\s+(?:to\s+(?:this|the)\s+question|here|choice|option))?[\"'*_\s]*(?:is|are|was|should\s+be|must\s+be|would\s+be|will\s+be|seems\s+to\s+be|"
@@ -43,15 +50,24 @@ _STATEMENTS = (
     ),
 )
 _WEAK = (
-    re.compile(rf"(?i:\b(?:choose|chose|pick|select|go\s+with|opt\s+for|going\s+with|conclude|guess)\b)\s+(?:(?i:option|choice|answer)\s+)?{_NAMED}"),
-    re.compile(rf"(?i:\b(?:therefore|thus|hence|so)\b),?\s+(?:(?i:it\s+is|it's|option|choice|we\s+get|I\s+think\s+it's)\s+)*{_NAMED}"),
+    re.compile(
+        rf"(?i:\b(?:choose|chose|pick|select|go\s+with|opt\s+for|going\s+with|conclude|guess)\b)\s+(?:(?i:option|choice|answer)\s+)?{_NAMED}"
+    ),
+    re.compile(
+        rf"(?i:\b(?:therefore|thus|hence|so)\b),?\s+(?:(?i:it\s+is|it's|option|choice|we\s+get|I\s+think\s+it's)\s+)*{_NAMED}"
+    ),
     re.compile(rf"(?i:\bI\s+(?:think|believe)(?:\s+(?:it\s+is|it's|that))?)\s+{_NAMED}"),
     re.compile(rf"(?i:\b(?:it|this|that)\s+(?:must|has\s+to|should)\s+be)\s+{_NAMED}"),
     re.compile(rf"(?i:\b(?:choice|fit|match|option|one)\s+(?:is|would\s+be|must\s+be|should\s+be))\s*:?\s+{_NAMED}"),
 )
-_WHOLE = re.compile(r"[\s\"'`*_$(\[{<\\]*(?:(?i:option|choice)\s+)?[(\[]?(?P<letter>[A-Ja-j])(?:[\"'`*_$)\]}>\s]*\.?\s*$|[)\].:]+[*_\s]*(?=\s|$)|\*\*|\s+[-–—]\s)")
+_WHOLE = re.compile(
+    r"[\s\"'`*_$(\[{<\\]*(?:(?i:option|choice)\s+)?[(\[]?(?P<letter>[A-Ja-j])(?:[\"'`*_$)\]}>\s]*\.?\s*$|[)\].:]+[*_\s]*(?=\s|$)|\*\*|\s+[-–—]\s)"
+)
 _SEVERAL = re.compile(r"[\s(\[]*[A-J][)\]\s]*(?:(?:,|;|/|&|and|or|和|\\&)[\s(\[]*[A-J][)\]\s]*)+\.?")
-_BOXED_LETTER = re.compile(r"[\s(\[$]*(?:(?i:option|choice|answer)\s*:?\s*)?[(\[]?(?P<letter>[A-Ja-j])(?:[)\]$\s.]*$|[).:\]]+(?=[\s\\~$]|$|[A-Za-z0-9]).*|\s*[-–—]\s.*)", re.DOTALL)
+_BOXED_LETTER = re.compile(
+    r"[\s(\[$]*(?:(?i:option|choice|answer)\s*:?\s*)?[(\[]?(?P<letter>[A-Ja-j])(?:[)\]$\s.]*$|[).:\]]+(?=[\s\\~$]|$|[A-Za-z0-9]).*|\s*[-–—]\s.*)",
+    re.DOTALL,
+)
 
 
 def options(prompt: str) -> dict[str, str]:
@@ -101,7 +117,10 @@ def _found(pattern: re.Pattern[str], text: str, known: set[str]) -> list[tuple[i
         if letter not in known:
             continue
         start = match.start("letter") if groups.get("letter") else match.start("small")
-        several = re.match(r"[A-Ja-j][)\]*_\s]*(?:,\s*|\s+and\s+|\s+or\s+|/|、|和)[(\[]?[A-J](?![A-Za-z])(?!\s+(?:is|are|has|was|would|can))", text[start:])
+        several = re.match(
+            r"[A-Ja-j][)\]*_\s]*(?:,\s*|\s+and\s+|\s+or\s+|/|、|和)[(\[]?[A-J](?![A-Za-z])(?!\s+(?:is|are|has|was|would|can))",
+            text[start:],
+        )
         statements.append((start, SEVERAL if several else letter))
     return statements
 
@@ -127,7 +146,7 @@ def _by_text(text: str, choices: Mapping[str, str]) -> str | None:
     """The letter of the only option whose text is the whole answer, or what a box or an answer phrase gives."""
     said = [text]
     said += [text[match.end() : closing_brace(text, match.end() - 1)] for match in _BOX.finditer(text)]
-    said += [line for line in re.split(rf"{_ANSWER}(?i:{_VERB})", text)[1:]]
+    said += re.split(rf"{_ANSWER}(?i:{_VERB})", text)[1:]
     for part in reversed(said):
         plain = _plain(part.split("\n")[0])
         letters = [letter for letter, option in choices.items() if plain and plain == _plain(option)]

@@ -62,7 +62,7 @@ class AnswerRules(StageConfig):
     significant_digits: int | None = Field(None, ge=1, le=15)
     """Digits in which an answer must agree with the reference when both are rounded to them."""
     units: Literal["same", "required", "convert"] = "same"
-    """Units: ``same`` lets them be left out, and no other one pass; ``required`` wants them; ``convert`` also takes 0.05 m for 5 cm."""
+    """``same``: a unit may be left out, another one is wrong. ``required``: it must be there. ``convert``: 0.05 m is 5 cm."""
     ordered: bool = False
     """Whether the order of a list's values counts."""
 
@@ -87,7 +87,7 @@ class VerifiedConfig(StageConfig):
     max_self_test_failure_rate: float = Field(0.25, ge=0, le=1)
     """Share of one kind of known answers that may be judged wrongly in a source; above it the stage fails."""
     min_judge_kappa: float = Field(-1, ge=-1, le=1, json_schema_extra=OMIT_DEFAULT)
-    """Least agreement of the judge with known answers in the self-test, as Cohen's kappa; below it the stage fails. -1 only measures it."""
+    """Least agreement of the judge with known answers in the self-test, as Cohen's kappa: below it the stage fails."""
     instruction_mode: Literal["strict", "loose"] = Field("strict", json_schema_extra=OMIT_DEFAULT)
     """IFEval's criterion: ``loose`` also tries an answer without its first or last line and without asterisks."""
     answer_rules: AnswerRules = Field(default_factory=AnswerRules, json_schema_extra=OMIT_DEFAULT)

@@ -1,9 +1,10 @@
 """Checks an answer against its question's constraints by if-verifiable: the score is the share that is met (DeepDistill, Eq. 3).
 
-Constraints are IFEval's and IFBench's, and those of M-IFEval that are IFEval's with a language before them. They are checked strictly, in IFEval's sense, on the unchanged answer; or loosely, if
-``constraints`` says ``"mode": "loose"``: also without its first line, its last line and its asterisks. The detail gives the loose
-score where it differs. nltk splits words and sentences; if its punkt data is not installed (``NLTK_DATA``), nltk's untrained
-tokenizer does, and the method says so. Nothing is ever downloaded.
+Constraints are IFEval's and IFBench's, and those of M-IFEval that are IFEval's with a language before them. They are checked
+strictly, in IFEval's sense, on the unchanged answer; or loosely, if ``constraints`` says ``"mode": "loose"``: also without its
+first line, its last line and its asterisks. The detail gives the loose score where it differs. nltk splits words and sentences;
+if its punkt data is not installed (``NLTK_DATA``), nltk's untrained tokenizer does, and the method says so. Nothing is ever
+downloaded.
 """
 
 import json

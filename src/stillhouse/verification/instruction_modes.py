@@ -1,10 +1,10 @@
-"""IFEval's two criteria, as the column ``constraints`` names them; a module of its own, since langdetect and nltk are slow to load."""
+"""IFEval's two criteria, as the column ``constraints`` names them. A module of its own: langdetect and nltk are slow to load."""
 
 import json
 
 
 def with_mode(constraints: str | None, mode: str) -> str | None:
-    """The column ``constraints`` with this mode, unless it names one; what is not in IFEval's form stays for the verifier to refuse."""
+    """The column ``constraints`` with this mode, unless it names one; what is not in IFEval's form stays as it is."""
     try:
         values = json.loads(constraints or "")
     except ValueError:

@@ -1,7 +1,7 @@
 """Answers -> verdicts by a language model that is asked for a score with a reason, in JSON, many answers at once.
 
-Where the judge is not sure or its reply has no score, it is asked once more with another seed; without a score after that the verdict
-is ``error``, never 0. An answer is quoted line by line: what it says to the judge is part of what is judged.
+Where the judge is not sure or its reply has no score, it is asked once more with another seed; without a score after that the
+verdict is ``error``, never 0. An answer is quoted line by line: what it says to the judge is part of what is judged.
 """
 
 import json
@@ -157,7 +157,7 @@ def _without_reference(task: JudgeTask, request: VerificationRequest) -> Verdict
 
 
 def _last_number(name: str, reply: str, top: float) -> float | None:
-    """The number under a name in the reply's JSON, or its last ``name: number`` if it has no JSON; None if it is not in 0 to ``top``."""
+    """The number under a name in the reply's JSON, or its last ``name: number`` without JSON; None if it is not in 0 to ``top``."""
     if (values := _json(reply)) is not None:
         value = values.get(name)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)

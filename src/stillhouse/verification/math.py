@@ -1,8 +1,8 @@
 r"""A math answer against its reference: 1 if they are equal, else 0 (DeepDistill §2.4.1, first stage).
 
-``exact`` reads both whole and decides at once, without a worker: its values are bounded, so no answer can hold it up. Integrals, sums
-and limits go to math-verify in a worker. What cannot be evaluated is wrong (*unreasonable*), and what no rule reads in a reference is
-an error that says so.
+``exact`` reads both whole and decides at once, without a worker: its values are bounded, so no answer can hold it up. Integrals,
+sums and limits go to math-verify in a worker. What cannot be evaluated is wrong (*unreasonable*), and what no rule reads in a
+reference is an error that says so.
 """
 
 from dataclasses import replace

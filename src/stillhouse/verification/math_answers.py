@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stillhouse.verification import choices
-from stillhouse.verification.exact import equivalence, extraction, formulas, phrases
 from stillhouse.verification.config import AnswerRules
+from stillhouse.verification.exact import equivalence, extraction, formulas, phrases
 from stillhouse.verification.exact.extraction import Candidate
 from stillhouse.verification.exact.lexing import Unreadable, Unreasonable
 from stillhouse.verification.exact.valuation import Undefined
@@ -16,7 +16,9 @@ from stillhouse.verification.math_references import CALCULUS, Reference, evaluat
 Finding = Literal["correct", "wrong", "malformed", "no_rule", "calculus"]
 
 _NEGATION = re.compile(r"\b(?:not|never|no|neither|nor|isn't|doesn't|cannot|can't|n't)\b|不|没", re.IGNORECASE)
-_LEADING = re.compile(r"^(?:(?:so|therefore|thus|hence|then|and|finally|clearly|consequently|we see that|it follows that|[,\s])+)", re.IGNORECASE)
+_LEADING = re.compile(
+    r"^(?:(?:so|therefore|thus|hence|then|and|finally|clearly|consequently|we see that|it follows that|[,\s])+)", re.IGNORECASE
+)
 _STATES = re.compile(r"\s*(?:is|are|has|have|was|were|had|will|can|must|wins|gets|takes|does)\b|\s*[.!]?$", re.IGNORECASE)
 
 
@@ -91,15 +93,21 @@ def _first_that_reads(reference: Reference, candidates: list[Candidate], text: s
             if CALCULUS.search(candidate.text) and not candidate.prose:
                 return Decision("calculus", formula=undelimited(candidate.text))
             continue
-        if not candidate.boxed and isinstance(answers[0], Words) and not isinstance(reference.values[0], Words):
-            continue
-        decision = _compared(reference, answers, rules)
-        if decision.finding == "correct" or not isinstance(reference.values[0], Words) or candidate.boxed:
+        if (decision := _of_candidate(reference, candidate, answers, rules)) is not None:
             return decision
     if isinstance(reference.values[0], Words):
         return _in_words(reference.values[0], candidates, text)
     shown = f"no formula can be read: {why}" if why else "no mathematics"
     return Decision("malformed", shown)
+
+
+def _of_candidate(reference: Reference, candidate: Candidate, answers: list[Value], rules: AnswerRules) -> Decision | None:
+    """The decision on a candidate that was read; None if the next one is to be tried."""
+    in_words = isinstance(reference.values[0], Words)
+    if not candidate.boxed and isinstance(answers[0], Words) and not in_words:
+        return None
+    decision = _compared(reference, answers, rules)
+    return decision if decision.finding == "correct" or not in_words or candidate.boxed else None
 
 
 def _is_no_answer_to(candidate: Candidate, reference: Reference) -> bool:

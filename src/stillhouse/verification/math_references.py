@@ -16,7 +16,14 @@ CALCULUS = re.compile(r"\\(?:int|iint|iiint|oint|sum|prod|lim|limsup|liminf|part
 """What the exact rules leave to math-verify."""
 
 _DELIMITERS = re.compile(r"\\[()\[\]](?!\d)|\$")
-_CHOICE = re.compile(r"\\?\(?\s*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{\s*)?\(?\s*([A-J])\s*\)?\s*\.?\s*\}?\s*\\?\)?(?:(?:\\|~|\s)+(\S.*))?", re.DOTALL)
+_STATES = re.compile(
+    r"(?:the )?(?:general |unique |only )?(?:solutions?|answers?)(?: set)? ?(?:is|are)? ?:? (?=\$|\\)", re.IGNORECASE
+)
+_LINES = re.compile(r"\$\s*\n\s*\$")
+_CHOICE = re.compile(
+    r"\\?\(?\s*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{\s*)?\(?\s*([A-J])\s*\)?\s*\.?\s*\}?\s*\\?\)?(?:(?:\\|~|\s)+(\S.*))?",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +58,16 @@ def read_reference(text: str) -> Reference:
     if "\\boxed" in text or "\\fbox" in text:
         boxed = extraction.candidates(text)
         text = boxed[0].text if boxed else text
-    bare = undelimited(text)
+    bare = undelimited(_STATES.sub("", text))
     key = identity(bare)
     if choice := _CHOICE.fullmatch(bare):
         if choice[2] is None and (len(bare) == 1 or "(" in bare or "{" in bare):
             return Reference(text, key, _readings(bare)[0], choice[1])
-        if choice[2] is not None and re.match(r"\(|\\text", bare) and not re.match(r"and\b|or\b|,|;|\\text ?\{ ?(?:and|or)", choice[2]):
+        if (
+            choice[2] is not None
+            and re.match(r"\(|\\text", bare)
+            and not re.match(r"and\b|or\b|,|;|\\text ?\{ ?(?:and|or)", choice[2])
+        ):
             return Reference(text, key, _readings(choice[2])[0], choice[1])
     values, why = _readings(bare)
     return Reference(text, key, values, why=why, calculus=not values and bool(CALCULUS.search(bare)))
@@ -64,7 +75,7 @@ def read_reference(text: str) -> Reference:
 
 def undelimited(text: str) -> str:
     r"""A text without ``$``, ``\(`` and the like; an escaped dollar stays."""
-    parts = re.split(r"(\\\$)", text)
+    parts = re.split(r"(\\\$)", _LINES.sub(" ; ", text))
     return "".join(part if part == "\\$" else _DELIMITERS.sub(" ", part) for part in parts).strip()
 
 

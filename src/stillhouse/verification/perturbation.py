@@ -12,7 +12,7 @@ _SIGNS = {"\\leq": "<", "\\le ": "<", "\\geq": ">", "\\ge ": ">", "<": "\\ge ", 
 
 
 def perturbed(reference: str) -> list[str]:
-    """At most MOST texts, each with another value than the reference: a numeral, a comparison sign, or a member of a list changed."""
+    """At most MOST texts with another value than the reference: a numeral, a comparison sign or a member of a list is changed."""
     texts = list(dict.fromkeys(_changed(reference)))
     if not texts:
         return [f"3{reference}"] if not re.search(r"[A-Za-z]{2}", reference) else [f"{reference} 3"]

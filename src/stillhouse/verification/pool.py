@@ -72,7 +72,9 @@ class VerifierPool:
     """A context manager around worker processes. Not for use by two threads at a time."""
 
     def __init__(self, timeout_s: float, workers: int | None = None, verifiers: Mapping[Category, str] | None = None) -> None:
-        """``timeout_s``: seconds of processor time for one answer, and of wall time for a worker that sleeps. ``workers``: one per usable core if None.
+        """``timeout_s``: seconds of processor time for one answer, and of wall time for a worker that sleeps.
+
+        ``workers``: one per usable core if None.
 
         ``verifiers``: extensions by category, in place of the built-in verifiers.
         """

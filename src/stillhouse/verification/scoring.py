@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from stillhouse.errors import BadRows
 from stillhouse.verification import choices
-from stillhouse.verification.instruction_modes import with_mode
 from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact.answer_rules import as_constraints
+from stillhouse.verification.instruction_modes import with_mode
 from stillhouse.verification.judges import Judges
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
@@ -96,7 +96,7 @@ def _tried_twice(pool: VerifierPool, requests: Sequence[VerificationRequest]) ->
 
 
 def with_rules(question: Question, rules: AnswerRules, instruction_mode: str = "strict") -> Question:
-    """The question with the recipe's rules in its ``constraints``: those of a math question that has none, IFEval's mode of others."""
+    """The question with the recipe's rules in its ``constraints``: how a math answer is compared, and IFEval's mode."""
     if FACTS[question.category].verifier == "instruction_following" and instruction_mode != "strict":
         return replace(question, constraints=with_mode(question.constraints, instruction_mode))
     if FACTS[question.category].verifier != "math" or question.constraints or (constraints := as_constraints(rules)) is None:

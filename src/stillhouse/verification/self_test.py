@@ -11,11 +11,11 @@ from stillhouse.errors import TooManyErrors
 from stillhouse.verification import choices
 from stillhouse.verification.judges import Judges
 from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.verdict import Verdict, make_request
+from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.verification.verifier import KnownAnswer
 from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.categories import FACTS, Category
-from stillhouse.vocabulary.rows import FAILED, Question
+from stillhouse.vocabulary.rows import FAILED, Question, ResponseKey
 from stillhouse.vocabulary.text import shortened
 
 QUESTIONS = 16
@@ -56,13 +56,15 @@ def check_judges(
 ) -> dict[str, float]:  # fmt: skip
     """Agreement of the judge with what is known, as Cohen's kappa, for each category that it compares with references.
 
-    Known are a question's own reference, which must pass, and another question's reference, which must not. Raises TooManyErrors for a
-    kappa below ``min_kappa``.
+    Known are a question's own reference, which must pass, and another question's reference, which must not. Raises TooManyErrors
+    for a kappa below ``min_kappa``.
     """
     metrics: dict[str, float] = {}
     for category, sample in sorted(_judged_samples(pool, questions).items()):
         trials = [(make_request(question, answer), passes) for question, answer, passes in _known(sample)]
-        keyed = [(("self-test", "judge", "question", 1, number), request) for number, (request, _) in enumerate(trials)]
+        keyed: list[tuple[ResponseKey, VerificationRequest]] = [
+            (("self-test", "judge", "question", 1, number), request) for number, (request, _) in enumerate(trials)
+        ]
         verdicts = judges.judge(category, keyed)
         pairs = [
             (passes, verdict.verify_score > thresholds[category])
@@ -71,7 +73,7 @@ def check_judges(
         metrics[f"judge_kappa/{category}"] = agreement = kappa(pairs)
         if agreement < min_kappa:
             msg = (
-                f"verified: the judge agrees with what is known of {category} references to a kappa of {agreement:.2f}, min_judge_kappa is "
+                f"verified: the judge agrees with known {category} answers to a kappa of {agreement:.2f}, min_judge_kappa is "
                 f"{min_kappa:g}; take another judge, or lower it"
             )
             raise TooManyErrors(msg)

@@ -46,7 +46,7 @@ class Verifier(Protocol):
         return timeout_s
 
     def unfinished(self, request: VerificationRequest, seconds: float) -> Verdict:
-        """The verdict on an answer that took more than its processor time: a failure of the verifier unless the answer is to blame."""
+        """The verdict on an answer that used up its processor time: the verifier's failure, unless the answer is to blame."""
         return Verdict("timeout", None, request.category, f"no verdict after {seconds:g} s", seconds)
 
     def trimmed(self, request: VerificationRequest) -> VerificationRequest:

@@ -8,9 +8,12 @@ from stillhouse.errors import BadConfig
 from stillhouse.verification.exact import units
 
 _NAMES = {
-    "µm": "micrometer", "mi": "mile", "ly": "light_year", "AU": "astronomical_unit", "pc": "parsec", "Å": "angstrom", "t": "metric_ton",
-    "h": "hour", "d": "day", "yr": "year", "L": "liter", "mL": "milliliter", "gal": "gallon", "Ω": "ohm", "kΩ": "kiloohm", "mph": "mile/hour",
-    "km/h": "kilometer/hour", "ha": "hectare", "deg": "degree", "rad": "radian", "cal": "calorie", "kcal": "kilocalorie", "lb": "pound",
+    "µm": "micrometer", "mi": "mile", "ly": "light_year", "AU": "astronomical_unit", "pc": "parsec", "Å": "angstrom",
+    "t": "metric_ton",
+    "h": "hour", "d": "day", "yr": "year", "L": "liter", "mL": "milliliter", "gal": "gallon", "Ω": "ohm", "kΩ": "kiloohm",
+    "mph": "mile/hour",
+    "km/h": "kilometer/hour", "ha": "hectare", "deg": "degree", "rad": "radian", "cal": "calorie", "kcal": "kilocalorie",
+    "lb": "pound",
     "oz": "ounce", "in": "inch", "ft": "foot", "yd": "yard", "min": "minute", "in ": "inch", "dyn": "dyne", "eV": "electron_volt",
     "keV": "kiloelectron_volt", "MeV": "megaelectron_volt", "GeV": "gigaelectron_volt", "kWh": "kilowatt_hour", "C": "coulomb",
 }  # fmt: skip

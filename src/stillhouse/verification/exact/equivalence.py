@@ -1,14 +1,14 @@
 r"""Is an answer's value the reference's? Every part of both is compared.
 
-Lists of values have no order, tuples and lists with dots have. ``x = 5`` answers 5 and 5 answers ``x = 5``; ``2, 1`` does not answer
-``x = 1, y = 2``. An interval, an inequality and a set-builder that hold the same numbers are equal.
+Lists of values have no order, tuples and lists with dots have. ``x = 5`` answers 5 and 5 answers ``x = 5``; ``2, 1`` does not
+answer ``x = 1, y = 2``. An interval, an inequality and a set-builder that hold the same numbers are equal.
 """
 
 import re
 from collections.abc import Callable, Sequence
 
-from stillhouse.verification.exact import regions
 from stillhouse.verification.config import AnswerRules
+from stillhouse.verification.exact import regions
 from stillhouse.verification.exact.answer_rules import EXACT_RULES
 from stillhouse.verification.exact.expressions import Expression
 from stillhouse.verification.exact.numbers import same_expression, same_quantity
@@ -125,7 +125,8 @@ def _ratios(gold: Ratio, answer: Ratio, same: Same, rules: AnswerRules) -> bool:
 
 
 def _product(one: Value, other: Value) -> Expression:
-    assert isinstance(one, Quantity) and isinstance(other, Quantity)
+    assert isinstance(one, Quantity)
+    assert isinstance(other, Quantity)
     return Expression("*", (one.expression, other.expression))
 
 
@@ -241,7 +242,9 @@ def _together(listing: Listing) -> Sequence[Value]:
     turns = [listing.items[start : start + size] for start in range(0, len(names), size)]
     if any(len({label(item) for item in turn if isinstance(item, Relation)}) < size for turn in turns):
         return listing.items
-    return [Group("(", ")", tuple(sorted(turn, key=lambda item: label(item) if isinstance(item, Relation) else ""))) for turn in turns]
+    return [
+        Group("(", ")", tuple(sorted(turn, key=lambda item: label(item) if isinstance(item, Relation) else ""))) for turn in turns
+    ]
 
 
 def _in_order(gold: Sequence[Value], answer: Sequence[Value], same: Same) -> bool:
@@ -271,5 +274,3 @@ def same_members(gold: Sequence[Value], answer: Sequence[Value], same: Same) -> 
         return False
 
     return all(pair(place, set()) for place in range(len(gold)))
-
-

@@ -29,15 +29,110 @@ class Expression:
 
 
 FUNCTIONS = frozenset(
-    ["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "lg", "exp", "gcd", "lcm", "max", "min", "arg", "det", "dim", "ker", "deg", "abs", "Re", "Im"]
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "ln",
+        "log",
+        "lg",
+        "exp",
+        "gcd",
+        "lcm",
+        "max",
+        "min",
+        "arg",
+        "det",
+        "dim",
+        "ker",
+        "deg",
+        "abs",
+        "Re",
+        "Im",
+    ]
 )
 """Functions that take the following factors as their argument."""
 APPLIED = frozenset("fghFGHPE")
 """Letters that a bracket makes unknown functions; P and E are probability and expectation."""
 SYMBOLS = frozenset(
-    ["pi", "infty", "alpha", "beta", "gamma", "delta", "varepsilon", "zeta", "eta", "theta", "vartheta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "varphi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega", "hbar", "ell", "Re", "Im", "angle", "triangle", "aleph", "nabla", "imath", "jmath", "odot", "oplus", "circ", "partial", "prime"]
+    [
+        "pi",
+        "infty",
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "varepsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "vartheta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+        "rho",
+        "sigma",
+        "tau",
+        "varphi",
+        "psi",
+        "omega",
+        "Gamma",
+        "Delta",
+        "Theta",
+        "Lambda",
+        "Xi",
+        "Pi",
+        "Sigma",
+        "Phi",
+        "Psi",
+        "Omega",
+        "hbar",
+        "ell",
+        "Re",
+        "Im",
+        "angle",
+        "triangle",
+        "aleph",
+        "nabla",
+        "imath",
+        "jmath",
+        "odot",
+        "oplus",
+        "circ",
+        "partial",
+        "prime",
+    ]
 )
-ACCENTS = frozenset(["vec", "hat", "bar", "tilde", "overline", "mathbb", "mathcal", "mathfrak", "overrightarrow", "widehat", "mathscr", "dot", "ddot", "text"])
+ACCENTS = frozenset(
+    [
+        "vec",
+        "hat",
+        "bar",
+        "tilde",
+        "overline",
+        "mathbb",
+        "mathcal",
+        "mathfrak",
+        "overrightarrow",
+        "widehat",
+        "mathscr",
+        "dot",
+        "ddot",
+        "text",
+    ]
+)
 ROMAN = {"i": "i", "e": "e", "pi": "\\pi", "d": "d"}
 _PRODUCT = frozenset({"*", "\\cdot", "\\times"})
 _ENDS = frozenset({"", "+", "-", "\\pm", "\\mp", ",", ";", "|", "\\rfloor", "\\rceil", *CLOSING})
@@ -48,7 +143,8 @@ def expression(listed: Tokens) -> Expression:
     reader = _ExpressionReader(listed)
     result = reader.total()
     if reader.peek():
-        raise Unreadable(f"{reader.peek()!r} after a formula")
+        msg = f"{reader.peek()!r} after a formula"
+        raise Unreadable(msg)
     return result
 
 
@@ -57,7 +153,8 @@ def number(text: str) -> Expression:
     digits, _, exponent = text.lower().partition("e")
     power = int(exponent or 0)
     if abs(power) > LARGEST_EXPONENT:
-        raise Unreasonable(f"10 to the power {power}")
+        msg = f"10 to the power {power}"
+        raise Unreasonable(msg)
     scale = Fraction(10) ** power
     places = len(digits.partition(".")[2])
     is_decimal = "." in digits or bool(exponent)
@@ -72,7 +169,7 @@ class _ExpressionReader:
         self._index = 0
 
     def peek(self, ahead: int = 0) -> str:
-        """The text of the next token; empty at the end. A text is shown as ``\\text``."""
+        r"""The text of the next token; empty at the end. A text is shown as ``\text``."""
         token = self._token(ahead)
         return "" if token is None else "\\text" if token.kind in ("text", "word") else token.text
 
@@ -82,7 +179,8 @@ class _ExpressionReader:
     def _take(self, wanted: str = "") -> Token:
         token = self._token()
         if token is None or (wanted and token.text != wanted):
-            raise Unreadable(f"expected {wanted or 'more'}, got {self.peek() or 'the end'!r}")
+            msg = f"expected {wanted or 'more'}, got {self.peek() or 'the end'!r}"
+            raise Unreadable(msg)
         self._index += 1
         return token
 
@@ -110,7 +208,8 @@ class _ExpressionReader:
         while self.peek() not in _ENDS:
             operator = self._take().text if self.peek() in _PRODUCT or self.peek() == "/" else ""
             if not operator and self._is_number() and not self._may_multiply():
-                raise Unreadable("a number after a factor")
+                msg = "a number after a factor"
+                raise Unreadable(msg)
             factor = self._signed_factor() if operator else self._power()
             result = Expression("/" if operator == "/" else "*", (result, factor))
         return result
@@ -182,7 +281,8 @@ class _ExpressionReader:
         r"""The first digit of the next number, as ``\frac12`` takes them."""
         token = self._take()
         if not token.text.isdigit():
-            raise Unreadable(f"{token.text!r} without braces")
+            msg = f"{token.text!r} without braces"
+            raise Unreadable(msg)
         if len(token.text) > 1:
             self._index -= 1
             self._tokens = [*self._tokens[: self._index], Token("number", token.text[1:]), *self._tokens[self._index + 1 :]]
@@ -204,7 +304,8 @@ class _ExpressionReader:
             return Expression("call", (content,), "abs")
         if token.kind == "name":
             return self._named(token.text)
-        raise Unreadable(f"{token.text!r}")
+        msg = f"{token.text!r}"
+        raise Unreadable(msg)
 
     def _roman(self, text: str) -> Expression:
         """Upright letters: constants, functions, and single letters; words are not read."""
@@ -214,7 +315,8 @@ class _ExpressionReader:
             return self._symbol(text)
         if text in ROMAN:
             return Expression("symbol", name="pi")
-        raise Unreadable(f"the words {text!r}")
+        msg = f"the words {text!r}"
+        raise Unreadable(msg)
 
     def _named(self, name: str) -> Expression:
         if not name.startswith("\\"):
@@ -231,7 +333,8 @@ class _ExpressionReader:
             return self._accented()
         if bare in SYMBOLS:
             return self._symbol(bare)
-        raise Unreadable(f"the command {name}")
+        msg = f"the command {name}"
+        raise Unreadable(msg)
 
     def _command(self, name: str) -> Expression:
         if name == "frac":
@@ -267,7 +370,8 @@ class _ExpressionReader:
         if power is None:
             return result
         if power.kind == "negate":
-            raise Unreadable(f"\\{name} to a negative power")
+            msg = f"\\{name} to a negative power"
+            raise Unreadable(msg)
         return Expression("^", (result, power))
 
     def _arguments(self) -> tuple[Expression, ...]:

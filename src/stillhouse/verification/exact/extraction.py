@@ -1,4 +1,4 @@
-r"""A text -> the formulas that may be its answer, the surest first: the last ``\boxed{…}``, else what an answer phrase says, else its end.
+r"""A text -> the formulas that may be its answer, the surest first: its last box, else what an answer phrase says, else its end.
 
 A box is the answer whatever it holds: if it cannot be read, nothing before it is read in its place.
 """
@@ -17,20 +17,25 @@ MOST_BOXES = 64
 LONGEST_JOIN = 80
 """Characters between two boxes that may be one answer."""
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?:\{|(?=[0-9A-Za-z\\]))")
-_JOINED = re.compile(r"[\s$,;.]*(?:\\text\{)?\s*(?:and|or|和|或|、|，|\\quad|\\qquad|&|\\\]|\\\[|\\\)|\\\()?\s*\}?[\s$,;]*(?:\\\(|\\\[)?[\s$]*")
+_JOINED = re.compile(
+    r"[\s$,;.]*(?:\\text\{)?\s*(?:and|or|和|或|、|，|\\quad|\\qquad|&|\\\]|\\\[|\\\)|\\\()?\s*\}?[\s$,;]*(?:\\\(|\\\[)?[\s$]*"
+)
 _AFTER_BOX = re.compile(
     r"\s*(?:\$\$?|\\\)|\\\])?\s*(\\?%|percent\b|million\b|billion\b|trillion\b|thousand\b|hundred\b|dozen\b|\\(?:times|cdot)\s*10\^(?:\{-?\d+\}|\d))"
 )
 _PHRASE = re.compile(
     r"(?:\b(?:answers?|result|solution|r[ée]ponse|antwort|respuesta)\b(?:\s+to\s+(?:the|this|your)\s+(?:question|problem))?|最终答案|答案|结论|结果|故答案)"
-    r"[*_\s]*(?:(?:is|are|was|equals|est|ist|es|becomes|should\s+be|must\s+be|would\s+be|will\s+be|seems\s+to\s+be)\b(?:\s+(?:therefore|thus|then|"
+    r"[*_\s]*(?:(?:is|are|was|equals|est|ist|es|becomes|should\s+be|must\s+be|would\s+be|will\s+be|seems\s+to\s+be)\b"
+    r"(?:\s+(?:therefore|thus|then|"
     r"simply|just|indeed|clearly))?|为|是|应为|应该是|[:：=])+[*_\s]*[:：]?[*_\s]*",
     re.IGNORECASE,
 )
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\\$|[^$\n])+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _BETWEEN = re.compile(r"\s*(?:,|;|and|or|和|或|、|，|, ?and|, ?or)\s*")
 _SENTENCE_END = re.compile(r"(?<![A-Z])[.!?](?=\s|$)|[。！？]|\n|(?<=\$)\.")
-_BECAUSE = re.compile(r",?\s*\b(?:because|since|which|so that|where|as\s+(?:we|the|it)|by\s+the|and\s+(?:we|so|not)|not|with)\b|[,，]\s*(?:因为|所以)|\(")
+_BECAUSE = re.compile(
+    r",?\s*\b(?:because|since|which|so that|where|as\s+(?:we|the|it)|by\s+the|and\s+(?:we|so|not)|not|with)\b|[,，]\s*(?:因为|所以)|\("
+)
 _COPULA = re.compile(r"(?:\bis|\bare|\bequals|\bwas|=|≈|:|：|为|是|有|得|共)\s*", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.^/\\(*-])-?[$€£¥]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?![\d/^*_(]|\.\d|:\d)")
 _MARKS = re.compile(r"\*\*|__|`|^#+\s*|^>\s*", re.MULTILINE)
@@ -38,7 +43,8 @@ _NO_SENTENCE = re.compile(r"[A-Za-z]{3}|[\u3400-\u9fff]")
 
 
 _CHANGING = frozenset({
-    *MULTIPLIERS, *(f"{word}s" for word in MULTIPLIERS), *FRACTION_WORDS, "%", "percent", "percentage", "pct", "squared", "cubed", "pi",
+    *MULTIPLIERS, *(f"{word}s" for word in MULTIPLIERS), *FRACTION_WORDS, "%", "percent", "percentage", "pct", "squared", "cubed",
+    "pi",
     "factorial", "times", "minus", "plus", "divided", "to", "and", "or", "x", "i", "e", "k", "k+",
 })  # fmt: skip
 """Words after a number of a sentence that change it: the number is not read without them."""
@@ -64,7 +70,9 @@ def candidates(text: str) -> list[Candidate]:
     if phrases:
         said = text[phrases[-1].end() :][:LONGEST_CLAUSE]
         return [*_stated(said), *_in_prose(_first_sentence(said))]
-    is_whole = len(text) <= TAIL_CHARS and "\n" not in text and (_FORMULA.search(text) is None or _bare(text) != text.removesuffix("."))
+    is_whole = (
+        len(text) <= TAIL_CHARS and "\n" not in text and (_FORMULA.search(text) is None or _bare(text) != text.removesuffix("."))
+    )
     whole = [Candidate(_bare(text))] if is_whole else []
     last = _last_sentence(text)
     return [*whole, *_ending(last), *_in_prose(last)]
@@ -86,7 +94,7 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
 
 
 def _last_box(text: str, boxes: list[tuple[int, int, str]]) -> str:
-    """The content of the last box, of all boxes that are joined to it by *and*, *or* or a comma, and what belongs to it behind it."""
+    """The content of the last box and of those that *and*, *or* or a comma joins to it, with a percent sign or unit after it."""
     boxes = boxes[-MOST_BOXES:]
     contents = [boxes[-1][2]]
     for earlier, later in zip(boxes[-2::-1], boxes[:0:-1], strict=False):

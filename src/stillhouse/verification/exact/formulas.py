@@ -38,7 +38,19 @@ _RELATIONS = {
     "\\sim": "~", ":=": "=", "\\to": "->", "\\rightarrow": "->", "\\Rightarrow": "->", "\\mapsto": "->",
 }  # fmt: skip
 _SET_OPERATORS = {"\\cup": "cup", "\\bigcup": "cup", "\\cap": "cap", "\\setminus": "setminus", "\\backslash": "setminus"}
-_BASE_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12, "sixteen": 16}
+_BASE_WORDS = {
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "twelve": 12,
+    "sixteen": 16,
+}
 _IN_BASE = re.compile(
     r"\(?(?:\\text ?\{ ?([0-9A-Z]+) ?\}|([0-9][0-9A-F]*)|\{([0-9A-F]+)\})\)? ?_ ?(?:\{? ?(?:\\text ?\{ ?)?([a-z]+|\d+) ?\}? ?\}?)"
 )
@@ -56,11 +68,13 @@ def read(text: str, *, thousands: bool = True) -> Value:
     Raises Unreadable, or Unreasonable for one that no person would write.
     """
     if len(text) > LONGEST:
-        raise lexing.Unreasonable(f"{len(text):,} characters")
+        msg = f"{len(text):,} characters"
+        raise lexing.Unreasonable(msg)
     try:
         return _read(re.sub(r"(?<!\.)\.$", "", spelled(text)), thousands=thousands)
     except RecursionError as error:
-        raise lexing.Unreasonable("nested too deeply") from error
+        msg = "nested too deeply"
+        raise lexing.Unreasonable(msg) from error
 
 
 def _read(one: str, *, thousands: bool) -> Value:
@@ -71,7 +85,8 @@ def _read(one: str, *, thousands: bool) -> Value:
         one = _outside_brackets(one)
     listed = lexing.tokens(phrases.marked(one.replace("{,}", "")))
     if not listed:
-        raise Unreadable("an empty formula")
+        msg = "an empty formula"
+        raise Unreadable(msg)
     return _listing(listed)
 
 
@@ -124,7 +139,8 @@ def _listing(listed: Tokens) -> Value:
     words = [lexing.separator(token) for token in _depth_0(listed) if lexing.separator(token) in _SEPARATORS]
     kept = [part for part in parts if part]
     if not kept or not parts[0]:
-        raise Unreadable("an empty place in a list")
+        msg = "an empty place in a list"
+        raise Unreadable(msg)
     if len(kept) == 1:
         return _item(kept[0])
     word = "or" if set(words) & _OR else "and" if set(words) & _AND else ","
@@ -151,9 +167,10 @@ def _distributed(listing: Listing) -> Listing:
     for item in listing.items:
         if isinstance(item, Relation):
             last = item if item.operators == ("!=",) else None
-        elif last is not None and isinstance(item, Quantity):
-            item = Relation((last.members[0], item), ("!=",), (last.texts[0], ""))
-        items.append(item)
+        if last is not None and isinstance(item, Quantity):
+            items.append(Relation((last.members[0], item), ("!=",), (last.texts[0], "")))
+        else:
+            items.append(item)
     return Listing(tuple(items), listing.word)
 
 
@@ -161,7 +178,8 @@ def _item(listed: Tokens) -> Value:
     """One member of a list: a relation, a combination of sets, or something smaller."""
     listed = phrases.without_qualifier(listed)
     if not listed:
-        raise Unreadable("an empty place in a formula")
+        msg = "an empty place in a formula"
+        raise Unreadable(msg)
     operators = [token.text for token in _depth_0(listed) if token.text in _RELATIONS and token.kind != "text"]
     if operators:
         parts = split(listed, frozenset(_RELATIONS))
@@ -177,7 +195,8 @@ def _relation(parts: list[list[Token]], operators: list[str]) -> Value:
     if not parts[0] and operators[0] in ("=", "\\approx") and len(parts) == 2 and parts[1]:
         return _simple(parts[1])
     if not all(parts):
-        raise Unreadable("a relation without a side")
+        msg = "a relation without a side"
+        raise Unreadable(msg)
     signs = tuple(_RELATIONS[operator] for operator in operators)
     members = [_item(part) if sign == "in" else _member(part) for part, sign in zip(parts, ("", *signs), strict=True)]
     if signs == ("=",) and (pairs := _named_tuple(members, parts[0])) is not None:
@@ -217,7 +236,8 @@ def _member(listed: Tokens) -> Value:
 
 def _simple(listed: Tokens) -> Value:
     if not listed:
-        raise Unreadable("an empty place in a formula")
+        msg = "an empty place in a formula"
+        raise Unreadable(msg)
     if len(listed) == 1 and listed[0].text in ("\\ldots",):
         return Ellipsis()
     if match := _NAMED_SETS.fullmatch(source(listed)):
@@ -262,7 +282,8 @@ def _grouped(opening: str, closing: str, inside: Tokens) -> Value | None:
     if len(parts) < 2:
         return None
     if not all(parts):
-        raise Unreadable("an empty place in brackets")
+        msg = "an empty place in brackets"
+        raise Unreadable(msg)
     return Group(opening, closing, tuple(_item(part) for part in parts))
 
 

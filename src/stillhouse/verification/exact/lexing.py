@@ -19,7 +19,7 @@ class Unreasonable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """``kind``: number, name (a letter or a LaTeX command), text (the content of ``\\text``), word (characters of other scripts) or mark.
+    """``kind``: number, name (a letter or a LaTeX command), text (words in LaTeX), word (characters of other scripts) or mark.
 
     ``spaced``: a space stands before it.
     """
@@ -32,7 +32,8 @@ class Token:
 Tokens = Sequence[Token]
 
 _TOKEN = re.compile(
-    r"(?P<number>(?:\d+(?:\.\d+|\.(?= ?[-+*/)]))?|\.\d+)(?:[eE][+-]?\d+)?)|\\text ?\{(?P<text>[^{}]*(?:\{[^{}]*\}[^{}]*)*)\}|(?P<name>\\[A-Za-z]+|[A-Za-z])"
+    r"(?P<number>(?:\d+(?:\.\d+|\.(?= ?[-+*/)]))?|\.\d+)(?:[eE][+-]?\d+)?)|\\text ?\{(?P<text>[^{}]*(?:\{[^{}]*\}[^{}]*)*)\}"
+    r"|(?P<name>\\[A-Za-z]+|[A-Za-z])"
     r"|(?P<mark>\\[{}|\\]|\{,\}|[-+*/^_(){}\[\]|,;:=<>!%&'.?$¥€£])|(?P<word>[①-⓿]+|[\u3400-\u9fff]+)"
 )
 WORDS = re.compile(
@@ -57,12 +58,14 @@ def tokens(text: str) -> list[Token]:
             continue
         match = _TOKEN.match(text, position)
         if match is None:
-            raise Unreadable(f"the character {text[position]!r}")
+            msg = f"the character {text[position]!r}"
+            raise Unreadable(msg)
         kind = match.lastgroup or ""
         result.append(Token(kind, match[kind], spaced))
         position, spaced = match.end(), False
     if len(result) > MOST_TOKENS:
-        raise Unreasonable(f"{len(result):,} tokens")
+        msg = f"{len(result):,} tokens"
+        raise Unreasonable(msg)
     _check_depth(result)
     return result
 
@@ -83,7 +86,8 @@ def _check_depth(listed: Tokens) -> None:
     for token in listed:
         depth += (token.text in OPENING) - (token.text in CLOSING) if token.kind == "mark" else 0
         if depth > DEEPEST:
-            raise Unreasonable(f"brackets {depth} deep")
+            msg = f"brackets {depth} deep"
+            raise Unreasonable(msg)
 
 
 def split(listed: Tokens, separators: frozenset[str]) -> list[list[Token]]:

@@ -5,8 +5,8 @@ from math import floor
 
 from mpmath import mp, mpf
 
-from stillhouse.verification.exact import units, valuation
 from stillhouse.verification.config import AnswerRules
+from stillhouse.verification.exact import units, valuation
 from stillhouse.verification.exact.answer_rules import EXACT_RULES
 from stillhouse.verification.exact.conversion_of_units import converted
 from stillhouse.verification.exact.expressions import Expression, calls, symbols
@@ -118,7 +118,8 @@ def _same_in_trials(gold: Expression, answer: Expression, names: set[str], rules
         if compared == trials:
             return True
     if not compared:
-        raise Undefined("at every value of the letters that was tried")
+        msg = "at every value of the letters that was tried"
+        raise Undefined(msg)
     return True
 
 

@@ -10,7 +10,32 @@ from stillhouse.verification.exact.values import Words
 
 _QUALIFIER = re.compile(r"(?:for (?:any|all|every|each|some)|where|with|in which)\b|其中", re.IGNORECASE)
 _BARE_WORDS = re.compile(r"(?<![A-Za-z\\_^])([A-Za-z]{2,}(?:[ -]+[A-Za-z]{2,})*)(?![A-Za-z(])")
-_SHORT = frozenset(["yes", "no", "true", "false", "none", "min", "day", "men", "sec", "hr", "hrs", "mph", "day", "cm", "mm", "km", "kg", "ft", "lb", "oz", "mi", "in"])
+_SHORT = frozenset(
+    [
+        "yes",
+        "no",
+        "true",
+        "false",
+        "none",
+        "min",
+        "day",
+        "men",
+        "sec",
+        "hr",
+        "hrs",
+        "mph",
+        "day",
+        "cm",
+        "mm",
+        "km",
+        "kg",
+        "ft",
+        "lb",
+        "oz",
+        "mi",
+        "in",
+    ]
+)
 _PLAIN_WORDS = re.compile(r"(?:\\text ?\{[^{}]*\}|[A-Za-z0-9 ,.'&()\u3400-\u9fff①-⓿-])+")
 _SYNONYMS = {
     "对": "是", "正确": "是", "错": "否", "不是": "否", "错误": "否", "不正确": "否", "inf": "infinity", "dne": "does not exist",
@@ -69,24 +94,32 @@ def words(text: str) -> Words | None:
     if not _PLAIN_WORDS.fullmatch(text) or _FUNCTION_LIKE.search(text):
         return None
     bare = re.sub(r"\\text ?\{([^{}]*)\}", r" \1 ", text).strip()
-    letters = re.sub(r"[^A-Za-z]", "", bare)
     if re.fullmatch(r"[①-⓿ ,]+", bare):
         return Words("".join(sorted(re.sub(r"[ ,]", "", bare))))
     if number_in_words(bare.lower()) is not None:
         return None
     if re.search(r"\d", bare):
-        return Words(normal(bare)) if _DATE.search(bare) else None
+        return Words(normal(bare)) if _DATE.search(bare) and not re.search(r"\d{5}", bare) else None
     if re.search("[\u3400-\u9fff]", bare):
-        return Words(normal(bare)) if not letters and not re.search("[或和与]", bare) else None
+        is_word = not re.search("[A-Za-z或和与]", bare)
+        return Words(normal(bare)) if is_word else None
+    return _latin_words(bare, text)
+
+
+def _latin_words(bare: str, text: str) -> Words | None:
+    """Words of Latin letters: a name, letters in their order, or the letter of a choice; a lone letter is a symbol."""
+    letters = re.sub(r"[^A-Za-z]", "", bare)
     if "," in bare or re.search(r"\b(?:and|or)\b", bare):
         return None
-    if re.fullmatch(r"[A-Z]{2,}", bare) or (bare == text and re.fullmatch(r"[A-Z]{2,}", bare)):
+    if re.fullmatch(r"[A-Z]{2,}", bare):
         return Words(bare)
     if WORDS.fullmatch(bare) or len(letters) < 2:
-        return Words(letters) if re.fullmatch(r"\(?[A-Z]\)?\.?", bare) and text != bare and letters else None
+        is_choice = re.fullmatch(r"\(?[A-Z]\)?\.?", bare) and text != bare
+        return Words(letters) if is_choice else None
     if "(" in bare and not re.search(r"[A-Za-z]{3}", bare):
         return None
-    return Words(normal(bare)) if "\\text" in text or re.search(r"[A-Za-z]{4}", bare) or bare.lower() in _SHORT else None
+    is_word = "\\text" in text or re.search(r"[A-Za-z]{4}", bare) or bare.lower() in _SHORT
+    return Words(normal(bare)) if is_word else None
 
 
 def normal(text: str) -> str:

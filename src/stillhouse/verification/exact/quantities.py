@@ -21,7 +21,8 @@ def quantity(listed: Tokens) -> Quantity:
     if rest and rest[-1].text == "." and len(rest) > 1:
         rest.pop()
     if not rest:
-        raise Unreadable("an empty formula")
+        msg = "an empty formula"
+        raise Unreadable(msg)
     percent = rest[-1].text == "%" and len(rest) > 1
     if percent:
         rest.pop()
@@ -123,6 +124,7 @@ def _symbol(suffix: list[Token]) -> str | None:
         shown += f" {text}" if token.spaced or (token.kind == "text" and not shown.endswith(("/", " "))) else text
     shown = shown.replace("^°", "°").replace("° ", "°").replace("^ ", "^").strip()
     if all(token.kind != "text" for token in suffix) and suffix[0].kind == "name":
-        return unit_of(shown) if shown.replace(" ", "") and shown.split("/")[0].split("^")[0].strip().split(" ")[0] in UNITS else None
+        return (
+            unit_of(shown) if shown.replace(" ", "") and shown.split("/")[0].split("^")[0].strip().split(" ")[0] in UNITS else None
+        )
     return unit_of(shown)
-

@@ -3,8 +3,8 @@ r"""Equations and comparisons, against each other and against a single value."""
 import re
 from collections.abc import Callable
 
-from stillhouse.verification.exact import valuation
 from stillhouse.verification.config import AnswerRules
+from stillhouse.verification.exact import valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
 from stillhouse.verification.exact.numbers import same_number
 from stillhouse.verification.exact.valuation import Undefined
@@ -22,7 +22,7 @@ Same = Callable[[Value, Value], bool]
 
 
 def is_assignment(relation: Relation) -> bool:
-    """Whether a relation gives a value to a name: ``x = 5``, ``f(x) = 2x``, ``m_{\\max} = 3 = …``, also ``5 = x``."""
+    """Whether a relation gives a value to a name: ``x = 5``, ``f(x) = 2x``, also ``5 = x``."""
     return set(relation.operators) <= _EQUATIONS and bool(label(relation))
 
 
@@ -77,12 +77,11 @@ def _two_relations(gold: Relation, answer: Relation, same: Same, rules: AnswerRu
         return _same_comparison(gold, answer, same)
     if not _has_letters(*gold.members) and not is_assignment(gold):
         return _same_identity(gold, answer, same)
-    if is_assignment(gold) and is_assignment(answer) and label(gold) == label(answer):
+    if len(gold.members) == len(answer.members) > 2:
+        # Of a chain such as x = a = b, every step is compared.
+        return all(map(same, gold.members, answer.members))
+    if label(gold) and (label(gold) == label(answer) or _may_be_one(label(gold), label(answer))):
         return same(right_side(gold), right_side(answer))
-    if _may_be_one(label(gold), label(answer)):
-        return same(right_side(gold), right_side(answer))
-    if label(gold) and label(answer) and len(gold.members) > 2:
-        return False
     return _same_equation(gold, answer)
 
 

@@ -19,13 +19,18 @@ _CHARACTERS = {
 _CHARACTER = re.compile("|".join(map(re.escape, _CHARACTERS)))
 
 _DROPPED = re.compile(
-    r"\\(?:left|right|[bB]ig+[lrm]?)(?![A-Za-z])\.?|\\(?:displaystyle|textstyle|scriptstyle|large|Large|LARGE|huge|Huge|small|normalsize|bf|it|rm|sf|limits|nolimits|bigl|bigr|mathstrut|strut|null)(?![A-Za-z])"
+    r"\\(?:left|right|[bB]ig+[lrm]?)(?![A-Za-z])\.?|\\(?:displaystyle|textstyle|scriptstyle|large|Large|"
+    r"LARGE|huge|Huge|small|normalsize|bf|it|rm|sf|limits|nolimits|bigl|bigr|mathstrut|strut|null)(?![A-Za-z])"
     r"|\\color ?\{[^{}]*\}|\\(?:phantom|hphantom|vphantom|label|tag) ?\{[^{}]*\}|\\!|(?<!\\)\$|\\\$(?=\s*-?[\d.\\])|\\color ?[a-z]+(?=[\d\s\\])"
 )
-_SPACES = re.compile(r"(?:(?<!\\)\\[,;: >]|(?<!\\)~|\\(?:quad|qquad|enspace|thinspace|hspace\{[^{}]*\})(?![A-Za-z])|\s|\xa0|\u2009|\u202f)+")
+_SPACES = re.compile(
+    r"(?:(?<!\\)\\[,;: >]|(?<!\\)~|\\(?:quad|qquad|enspace|thinspace|hspace\{[^{}]*\})(?![A-Za-z])|\s|\xa0|\u2009|\u202f)+"
+)
 _UNWRAPPED = re.compile(
-    r"\\(?:underline|mathbf|boldsymbol|bm|mathit|mathnormal|mathsf|mathtt|mathop|textcolor ?\{[^{}]*\}|ensuremath|bf|emph|displaylines|"
-    r"fcolorbox ?\{[^{}]*\} ?\{[^{}]*\}|colorbox ?\{[^{}]*\}|smash|boxed|fbox|framebox|hbox|mbox(?=\{[\d$])) ?\{([^{}]*(?:\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}[^{}]*)*)\}"
+    r"\\(?:underline|mathbf|boldsymbol|bm|mathit|mathnormal|mathsf|mathtt|mathop|textcolor ?\{[^{}]*\}|ensuremath|"
+    r"bf|emph|displaylines|"
+    r"fcolorbox ?\{[^{}]*\} ?\{[^{}]*\}|colorbox ?\{[^{}]*\}|smash|boxed|fbox|framebox|hbox|mbox(?=\{[\d$])) ?"
+    r"\{([^{}]*(?:\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}[^{}]*)*)\}"
 )
 _OLD_FONT = re.compile(r"\{ ?\\(?:rm|bf|it|cal|sf|tt)\s+([^{}]*)\}")
 _TEXT = re.compile(r"\\(?:text|textbf|textrm|textit|textsf|texttt|textnormal|textup|mathrm|mathsf|mbox|operatorname\*?|rm) ?\{")
@@ -44,9 +49,11 @@ _REPLACED = (
     (re.compile(r"\{ ?, ?\}"), "{,}"), (re.compile(r"\\(?:wedge|land)(?![A-Za-z])"), r"\\land"),
     (re.compile(r"\\vee(?![A-Za-z])"), r"\\lor"), (re.compile(r"\\(?:Leftrightarrow|iff)(?![A-Za-z])"), ","),
     (re.compile(r"\\phi(?![A-Za-z])"), r"\\varphi"), (re.compile(r"\\epsilon(?![A-Za-z])"), r"\\varepsilon"),
-    (re.compile(r"\\textcircled ?\{? ?\\?(?:small|tiny|raisebox)?\s*\{? ?([1-9]) ?\}? ?\}?"), lambda match: chr(0x245F + int(match[1]))),
+    (re.compile(r"\\textcircled ?\{? ?\\?(?:small|tiny|raisebox)?\s*\{? ?([1-9]) ?\}? ?\}?"),
+     lambda match: chr(0x245F + int(match[1]))),
     (re.compile(r"\\%|\\(?:text|mathrm) ?\{ ?(?:percent|per cent|pct|%|\\%) ?\}|(?<=[\d}]) ?\bper ?cent\b"), "%"),
-    (re.compile(r"<="), r"\\le "), (re.compile(r">="), r"\\ge "), (re.compile(r"!="), r"\\neq "), (re.compile(r"~=|≅"), r"\\approx "),
+    (re.compile(r"<="), r"\\le "), (re.compile(r">="), r"\\ge "),
+    (re.compile(r"!="), r"\\neq "), (re.compile(r"~=|≅"), r"\\approx "),
     (re.compile(r"\*\*"), "^"), (re.compile(r"\\\\(?=[A-Za-z])(?!\\)"), r"\\"),
 )  # fmt: skip
 _BRACKETS = {
@@ -58,12 +65,16 @@ _MATRIX_ROWS = re.compile(r"\\begin|\\\\\s|\\\\$|&")
 
 _THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:(?: |\\, ?|\\! ?|\{,\})\d{3})+)(?![\d])")
 _SPACED_COMMA = re.compile(r"(?<=\d),\\! ?(?=\d{3})")
-_MIXED = re.compile(r"(?<![\d.^_/{])(\d{1,6}) (\d{1,6})/(\d{1,6})(?![\d/.])|(?<![\d.^_/}])(\d{1,6}) ?\\frac ?\{ ?(\d{1,6}) ?\} ?\{ ?(\d{1,6}) ?\}")
-_REPEATING = re.compile(r"(\d*)\.(\d*)(?:\\overline ?\{ ?(\d+) ?\}|\\bar ?\{ ?(\d+) ?\}|\\dot ?\{ ?(\d) ?\}|\\overline ?(\d)|\((\d+)\))")
+_MIXED = re.compile(
+    r"(?<![\d.^_/{])(\d{1,6}) (\d{1,6})/(\d{1,6})(?![\d/.])|(?<![\d.^_/}])(\d{1,6}) ?\\frac ?\{ ?(\d{1,6}) ?\} ?\{ ?(\d{1,6}) ?\}"
+)
+_REPEATING = re.compile(
+    r"(\d*)\.(\d*)(?:\\overline ?\{ ?(\d+) ?\}|\\bar ?\{ ?(\d+) ?\}|\\dot ?\{ ?(\d) ?\}|\\overline ?(\d)|\((\d+)\))"
+)
 
 
 def spelled(text: str) -> str:
-    """The formula in one spelling: single spaces, ``\\text{…}`` for words, ``\\frac``, ``\\le``, ``\\{`` and the like."""
+    """The formula in one spelling: single spaces, one command for what has several, words inside one command."""
     text = _characters(text)
     text = _SPACED_COMMA.sub("{,}", text)
     for _ in range(2):

@@ -12,21 +12,26 @@ UNITS: dict[str, str] = {
         "mm": "mm millimetre millimetres millimeter millimeters 毫米", "km": "km kms kilometre kilometres kilometer kilometers 千米 公里",
         "dm": "dm decimetre decimetres decimeter decimeters 分米", "nm": "nm nanometre nanometres nanometer nanometers",
         "µm": "µm μm micron microns micrometre micrometres micrometer micrometers", "in": "in inch inches", "ft": "ft foot feet",
-        "yd": "yd yard yards", "mi": "mi mile miles", "ly": "ly", "AU": "AU", "pc": "pc parsec parsecs", "Å": "Å angstrom angstroms",
+        "yd": "yd yard yards", "mi": "mi mile miles", "ly": "ly", "AU": "AU", "pc": "pc parsec parsecs",
+        "Å": "Å angstrom angstroms",
         "g": "g gm gram grams gramme grammes 克", "kg": "kg kgs kilogram kilograms 千克 公斤", "mg": "mg milligram milligrams",
         "t": "t ton tons tonne tonnes 吨", "lb": "lb lbs pound pounds", "oz": "oz ounce ounces",
         "s": "s sec secs second seconds 秒", "ms": "ms millisecond milliseconds", "min": "min mins minute minutes 分钟",
         "h": "h hr hrs hour hours 小时", "d": "d day days 天", "week": "week weeks 周", "month": "month months 个月",
-        "yr": "yr yrs year years 年", "L": "L l litre litres liter liters 升", "mL": "mL ml millilitre millilitres milliliter milliliters 毫升",
-        "gal": "gal gallon gallons", "N": "N newton newtons", "J": "J joule joules", "kJ": "kJ kilojoule kilojoules", "W": "W watt watts",
+        "yr": "yr yrs year years 年", "L": "L l litre litres liter liters 升",
+        "mL": "mL ml millilitre millilitres milliliter milliliters 毫升",
+        "gal": "gal gallon gallons", "N": "N newton newtons", "J": "J joule joules", "kJ": "kJ kilojoule kilojoules",
+        "W": "W watt watts",
         "kW": "kW kilowatt kilowatts", "MW": "MW", "Pa": "Pa pascal pascals", "kPa": "kPa", "MPa": "MPa", "atm": "atm",
         "V": "V volt volts", "mV": "mV", "kV": "kV", "A": "A amp amps ampere amperes", "mA": "mA", "C": "C coulomb coulombs",
-        "Hz": "Hz hertz", "kHz": "kHz", "MHz": "MHz", "GHz": "GHz", "K": "K kelvin kelvins", "T": "T tesla teslas", "F": "F farad farads",
+        "Hz": "Hz hertz", "kHz": "kHz", "MHz": "MHz", "GHz": "GHz", "K": "K kelvin kelvins", "T": "T tesla teslas",
+        "F": "F farad farads",
         "Ω": "Ω ohm ohms", "kΩ": "kΩ", "mol": "mol mole moles", "mmol": "mmol", "eV": "eV", "keV": "keV", "MeV": "MeV",
         "GeV": "GeV", "cal": "cal calorie calories", "kcal": "kcal", "erg": "erg ergs", "dyn": "dyn dyne dynes", "kWh": "kWh",
         "mph": "mph", "km/h": "kmph kmh kph", "acre": "acre acres", "ha": "ha hectare hectares",
         "deg": "deg degree degrees ° 度", "rad": "rad radian radians", "°C": "°C celsius ℃ 摄氏度", "°F": "°F fahrenheit",
-        "$": "dollar dollars USD usd bucks", "¢": "cent cents", "€": "€ euro euros EUR", "£": "£ GBP", "¥": "¥ yuan RMB rmb 元 块 人民币",
+        "$": "dollar dollars USD usd bucks", "¢": "cent cents", "€": "€ euro euros EUR", "£": "£ GBP",
+        "¥": "¥ yuan RMB rmb 元 块 人民币",
         "₹": "₹ rupee rupees Rs rs INR", "yen": "yen JPY", "unit": "unit units 单位",
     }.items()
     for word in words.split()
@@ -40,19 +45,88 @@ LONE_LETTERS = frozenset("mgshLlNJWVAKT")
 """Units of one letter: letters like any other unless a space or ``\\text`` sets them off from their number."""
 
 COUNTED = frozenset(
-    ["people", "men", "women", "children", "sheep", "fish", "ways", "way", "times-tables", "mice", "geese", "teeth", "feet", "deer", "dice", "points", "students", "integers", "个", "人", "颗", "只", "条", "本", "张", "件", "枝", "支", "棵", "名", "位", "辆", "台", "次", "种", "块", "头", "朵", "瓶", "箱", "袋", "组", "岁", "页", "题", "场", "双", "把", "间", "座", "分", "倍", "盒", "根", "队", "层"]
+    [
+        "people",
+        "men",
+        "women",
+        "children",
+        "sheep",
+        "fish",
+        "ways",
+        "way",
+        "times-tables",
+        "mice",
+        "geese",
+        "teeth",
+        "feet",
+        "deer",
+        "dice",
+        "points",
+        "students",
+        "integers",
+        "个",
+        "人",
+        "颗",
+        "只",
+        "条",
+        "本",
+        "张",
+        "件",
+        "枝",
+        "支",
+        "棵",
+        "名",
+        "位",
+        "辆",
+        "台",
+        "次",
+        "种",
+        "块",
+        "头",
+        "朵",
+        "瓶",
+        "箱",
+        "袋",
+        "组",
+        "岁",
+        "页",
+        "题",
+        "场",
+        "双",
+        "把",
+        "间",
+        "座",
+        "分",
+        "倍",
+        "盒",
+        "根",
+        "队",
+        "层",
+    ]
 )
 """Words for what is counted that are no plural in -s."""
 
-MEANINGFUL = frozenset(
-    ["a", "an", "the", "is", "are", "was", "were", "be", "been", "am", "not", "no", "nor", "never", "none", "neither", "or", "and", "but", "if", "then", "else", "than", "more", "less", "least", "most", "fewer", "greater", "over", "under", "above", "below", "at", "about", "around", "approximately", "nearly", "almost", "between", "from", "to", "up", "down", "per", "of", "in", "on", "by", "for", "with", "without", "when", "where", "while", "since", "because", "as", "so", "this", "that", "these", "those", "it", "its", "his", "her", "their", "our", "your", "my", "any", "all", "each", "every", "some", "only", "even", "odd", "plus", "minus", "times", "divided", "multiplied", "squared", "cubed", "square", "cube", "power", "root", "half", "halves", "third", "thirds", "quarter", "quarters", "fourth", "fourths", "fifths", "sixths", "sevenths", "eighths", "ninths", "tenths", "hundredths", "thousandths", "percent", "percentage", "pct", "double", "triple", "twice", "thrice", "dozen", "dozens", "hundred", "hundreds", "thousand", "thousands", "million", "millions", "billion", "billions", "trillion", "trillions", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "tens", "wrong", "correct", "incorrect", "false", "true", "right", "yes", "infinity", "infinite", "undefined", "pi", "tau", "factorial", "mod", "modulo", "base", "negative", "positive", "remainder", "rest", "exactly", "maximum", "minimum", "does", "exists", "unknown", "impossible", "solutions", "plus/minus", "guess", "log", "ln", "sin", "cos", "tan", "exp", "sqrt", "left", "off", "others", "ones", "is/was"]
-)  # fmt: skip
+_MEANINGFUL = (
+    "a an the is are was were be been am not no nor never none neither or and but if then else than more less least most "
+    "fewer greater over under above below at about around approximately nearly almost between from to up down per of in on "
+    "by for with without when where while since because as so this that these those it its his her their our your my any "
+    "all each every some only even odd plus minus times divided multiplied squared cubed square cube power root half halves "
+    "third thirds quarter quarters fourth fourths fifths sixths sevenths eighths ninths tenths hundredths thousandths "
+    "percent percentage pct double triple twice thrice dozen dozens hundred hundreds thousand thousands million millions "
+    "billion billions trillion trillions zero one two three four five six seven eight nine ten tens wrong correct incorrect "
+    "false true right yes infinity infinite undefined pi tau factorial mod modulo base negative positive remainder rest "
+    "exactly maximum minimum does exists unknown impossible solutions guess log ln sin cos tan exp sqrt left off others "
+    "ones"
+)
+MEANINGFUL = frozenset(_MEANINGFUL.split())
 """Words that may change the value: they are never dropped."""
 
-FRACTION_WORDS = frozenset(
-    "half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths ninth ninths tenth "
-    "tenths hundredth hundredths thousandth thousandths millionth millionths".split()
+_FRACTION_WORDS = (
+    "half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths "
+    "ninth ninths tenth"
+    "tenths hundredth hundredths thousandth thousandths millionth millionths"
 )
+FRACTION_WORDS = frozenset(_FRACTION_WORDS.split())
 """Words after a number that divide it; they are not read."""
 
 MULTIPLIERS = {
@@ -61,11 +135,30 @@ MULTIPLIERS = {
 }  # fmt: skip
 """Words after a number that multiply it."""
 
-_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_SMALL = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-NUMBER_WORDS = {word: number for number, word in enumerate(_SMALL)} | {
-    word: 10 * (number + 2) for number, word in enumerate(_TENS)
-}
+NUMBER_WORDS = {word: number for number, word in enumerate(_SMALL)} | {word: 10 * (number + 2) for number, word in enumerate(_TENS)}
 
 
 def number_in_words(text: str) -> int | None:

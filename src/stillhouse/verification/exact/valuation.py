@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 from mpmath import mp, mpc, mpf
 
@@ -26,7 +26,8 @@ LARGEST_ARGUMENT = 10**6
 CANCELLED = mpf(10) ** -52
 """A sum this small relative to its terms is 0."""
 
-Number = Fraction | mpc
+Number: TypeAlias = Any
+"""A Fraction, or a complex number of mpmath in 60 digits."""
 Point = Mapping[str, Number]
 
 
@@ -79,11 +80,13 @@ def _symbol(name: str, point: Point) -> Number:
         return _CONSTANTS[name]()
     if name in point:
         return point[name]
-    raise Undefined(f"no value for {name}")
+    msg = f"no value for {name}"
+    raise Undefined(msg)
 
 
 def _infinite() -> Number:
-    raise Undefined("infinity")
+    msg = "infinity"
+    raise Undefined(msg)
 
 
 _CONSTANTS: Mapping[str, Callable[[], Number]] = {
@@ -103,7 +106,8 @@ def _bounded(number: Fraction) -> Fraction:
     bits = _bits(number)
     _spent.set(_spent.get() + bits)
     if bits > LARGEST_BITS or _spent.get() > MOST_BITS:
-        raise Unreasonable(f"a number of over {LARGEST_BITS:,} bits, or too many of them")
+        msg = f"a number of over {LARGEST_BITS:,} bits, or too many of them"
+        raise Unreasonable(msg)
     return number
 
 
@@ -133,7 +137,8 @@ def _multiply(left: Number, right: Number) -> Number:
 
 def _divide(left: Number, right: Number) -> Number:
     if not right:
-        raise Undefined("a division by zero")
+        msg = "a division by zero"
+        raise Undefined(msg)
     if isinstance(left, Fraction) and isinstance(right, Fraction):
         return _bounded(left / right)
     return approximate(left) / approximate(right)
@@ -145,13 +150,15 @@ def _power(base: Number, exponent: Number) -> Number:
     if isinstance(exponent, Fraction) and isinstance(base, Fraction):
         if exponent.denominator == 1:
             if abs(exponent) * _bits(base) > LARGEST_BITS and abs(base) != 1:
-                raise Unreasonable("a power beyond every use")
+                msg = "a power beyond every use"
+                raise Unreasonable(msg)
             return _bounded(base ** int(exponent))
         if (root := _exact_root(base, exponent)) is not None:
             return root
     one, other = approximate(base), approximate(exponent)
     if abs(other * mp.log(one)) > LARGEST_ARGUMENT:
-        raise Unreasonable("a power beyond every use")
+        msg = "a power beyond every use"
+        raise Unreasonable(msg)
     return one**other
 
 
@@ -159,7 +166,8 @@ def _power_of_zero(exponent: Number) -> Number:
     if not exponent:
         return Fraction(1)
     if approximate(exponent).real <= 0:
-        raise Undefined("a division by zero")
+        msg = "a division by zero"
+        raise Undefined(msg)
     return Fraction(0)
 
 
@@ -189,11 +197,13 @@ def _call(name: str, arguments: list[Number]) -> Number:
         return _unknown(name, arguments)
     argument = approximate(arguments[0])
     if abs(argument) > LARGEST_ARGUMENT and name not in ("ln", "lg", "arctan"):
-        raise Unreasonable(f"{name} of a number over {LARGEST_ARGUMENT:,}")
+        msg = f"{name} of a number over {LARGEST_ARGUMENT:,}"
+        raise Unreasonable(msg)
     try:
         result = mpc(_COMPLEX[name](argument))
     except (ZeroDivisionError, ValueError, OverflowError) as error:
-        raise Undefined(f"{name}: {error}") from error
+        msg = f"{name}: {error}"
+        raise Undefined(msg) from error
     if not mp.isfinite(result):
         raise Undefined(name)
     return _snapped(result)
@@ -208,31 +218,42 @@ def _snapped(result: mpc) -> Number:
 
 def _square_root(radicand: Number, degree: Number = Fraction(2)) -> Number:
     if not degree:
-        raise Undefined("a root of degree 0")
-    if isinstance(radicand, Fraction) and radicand < 0 and isinstance(degree, Fraction) and degree.numerator % 2 and degree.denominator == 1:
+        msg = "a root of degree 0"
+        raise Undefined(msg)
+    if (
+        isinstance(radicand, Fraction)
+        and radicand < 0
+        and isinstance(degree, Fraction)
+        and degree.numerator % 2
+        and degree.denominator == 1
+    ):
         return _multiply(Fraction(-1), _power(-radicand, 1 / degree))
     return _power(radicand, _divide(Fraction(1), degree))
 
 
 def _logarithm(argument: Number, base: Number | None = None) -> Number:
     if not argument:
-        raise Undefined("a logarithm of 0")
+        msg = "a logarithm of 0"
+        raise Undefined(msg)
     natural = _snapped(mp.log(approximate(argument)))
     return natural if base is None else _divide(natural, _logarithm(base))
 
 
 def _whole(number: Number) -> int:
     if not isinstance(number, Fraction) or number.denominator != 1 or number < 0:
-        raise Undefined("a factorial or binomial of another than a whole number")
+        msg = "a factorial or binomial of another than a whole number"
+        raise Undefined(msg)
     if number > LARGEST_FACTORIAL:
-        raise Unreasonable(f"a factorial or binomial of over {LARGEST_FACTORIAL:,}")
+        msg = f"a factorial or binomial of over {LARGEST_FACTORIAL:,}"
+        raise Unreasonable(msg)
     return int(number)
 
 
 def _small(number: Number) -> mpc:
     argument = approximate(number)
     if abs(argument) > LARGEST_FACTORIAL:
-        raise Unreasonable(f"a factorial or binomial of over {LARGEST_FACTORIAL:,}")
+        msg = f"a factorial or binomial of over {LARGEST_FACTORIAL:,}"
+        raise Unreasonable(msg)
     return argument
 
 
@@ -266,7 +287,7 @@ def _of_integers(function: Callable[..., int]) -> Callable[..., Number]:
 
 def _extreme(function: Callable[..., Any]) -> Callable[..., Number]:
     def chosen(*numbers: Number) -> Number:
-        return function(numbers, key=lambda number: approximate(number).real)  # type: ignore[no-any-return]
+        return function(numbers, key=lambda number: approximate(number).real)
 
     return chosen
 
