@@ -8,8 +8,8 @@ from stillhouse.verification import choices
 from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact import equivalence, extraction, formulas, phrases
 from stillhouse.verification.exact.extraction import Candidate
+from stillhouse.verification.exact.high_precision import Undefined
 from stillhouse.verification.exact.lexing import Unreadable, Unreasonable
-from stillhouse.verification.exact.valuation import Undefined
 from stillhouse.verification.exact.values import Listing, Quantity, Value, Words
 from stillhouse.verification.math_references import CALCULUS, Reference, evaluate, identity, numerals, undelimited
 

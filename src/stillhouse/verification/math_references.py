@@ -6,10 +6,10 @@ from functools import lru_cache
 
 from stillhouse.verification.exact import extraction, formulas, valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
+from stillhouse.verification.exact.high_precision import Undefined
 from stillhouse.verification.exact.lexing import Unreadable, Unreasonable
 from stillhouse.verification.exact.spelling import spelled
 from stillhouse.verification.exact.units import NUMBER_WORDS
-from stillhouse.verification.exact.valuation import Undefined
 from stillhouse.verification.exact.values import Value
 
 CALCULUS = re.compile(r"\\(?:int|iint|iiint|oint|sum|prod|lim|limsup|liminf|partial|begin|det|bigcup|bigcap)(?![A-Za-z])")

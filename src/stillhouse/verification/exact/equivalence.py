@@ -11,9 +11,9 @@ from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact import regions
 from stillhouse.verification.exact.answer_rules import EXACT_RULES
 from stillhouse.verification.exact.expressions import Expression
+from stillhouse.verification.exact.high_precision import Undefined
 from stillhouse.verification.exact.numbers import same_expression, same_quantity
 from stillhouse.verification.exact.relations import is_assignment, label, same_relation
-from stillhouse.verification.exact.valuation import Undefined
 from stillhouse.verification.exact.values import (
     Builder,
     Combination,

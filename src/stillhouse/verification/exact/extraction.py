@@ -34,7 +34,8 @@ _FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\\$|[^$\n])+?)(?<!\\)\$|\\\(
 _BETWEEN = re.compile(r"\s*(?:,|;|and|or|和|或|、|，|, ?and|, ?or)\s*")
 _SENTENCE_END = re.compile(r"(?<![A-Z])[.!?](?=\s|$)|[。！？]|\n|(?<=\$)\.")
 _BECAUSE = re.compile(
-    r",?\s*\b(?:because|since|which|so that|where|as\s+(?:we|the|it)|by\s+the|and\s+(?:we|so|not)|not|with)\b|[,，]\s*(?:因为|所以)|\("
+    r",?\s*\b(?:because|since|which|so that|where|as\s+(?:we|the|it)|by\s+the|and\s+(?:we|so|not)|not|with)\b"
+    r"|[,，]\s*(?:因为|所以)|\("
 )
 _COPULA = re.compile(r"(?:\bis|\bare|\bequals|\bwas|=|≈|:|：|为|是|有|得|共)\s*", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.^/\\(*-])-?[$€£¥]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?![\d/^*_(]|\.\d|:\d)")

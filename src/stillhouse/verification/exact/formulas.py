@@ -7,7 +7,8 @@ import re
 from functools import lru_cache
 
 from stillhouse.verification.exact import lexing, phrases
-from stillhouse.verification.exact.expressions import Expression, alternatives, expression
+from stillhouse.verification.exact.expression_reader import expression
+from stillhouse.verification.exact.expressions import Expression, alternatives
 from stillhouse.verification.exact.lexing import CLOSING, OPENING, Token, Tokens, Unreadable, enclosed, source, split
 from stillhouse.verification.exact.quantities import quantity
 from stillhouse.verification.exact.spelling import spelled
@@ -39,18 +40,8 @@ _RELATIONS = {
 }  # fmt: skip
 _SET_OPERATORS = {"\\cup": "cup", "\\bigcup": "cup", "\\cap": "cap", "\\setminus": "setminus", "\\backslash": "setminus"}
 _BASE_WORDS = {
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-    "twelve": 12,
-    "sixteen": 16,
-}
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12, "sixteen": 16,
+}  # fmt: skip
 _IN_BASE = re.compile(
     r"\(?(?:\\text ?\{ ?([0-9A-Z]+) ?\}|([0-9][0-9A-F]*)|\{([0-9A-F]+)\})\)? ?_ ?(?:\{? ?(?:\\text ?\{ ?)?([a-z]+|\d+) ?\}? ?\}?)"
 )

@@ -6,12 +6,12 @@ from math import floor
 from mpmath import mp, mpf
 
 from stillhouse.verification.config import AnswerRules
-from stillhouse.verification.exact import units, valuation
+from stillhouse.verification.exact import high_precision, units, valuation
 from stillhouse.verification.exact.answer_rules import EXACT_RULES
 from stillhouse.verification.exact.conversion_of_units import converted
 from stillhouse.verification.exact.expressions import Expression, calls, symbols
+from stillhouse.verification.exact.high_precision import Number, Undefined
 from stillhouse.verification.exact.regions import infinity
-from stillhouse.verification.exact.valuation import Number, Undefined
 from stillhouse.verification.exact.values import Quantity
 
 TRIALS = 3
@@ -23,8 +23,8 @@ FEWEST_DIGITS = 6
 """Significant digits from which a rounded number stands for an exact one: 0.333333 for 1/3."""
 SAME = mpf(10) ** -45
 """Largest relative difference of two values in 60 digits that are the same."""
-ROUNDING = Fraction(1, 10**12)
-"""Largest relative difference that a computer's own rounding leaves in a decimal."""
+ROUNDING = mpf(10) ** -12
+"""Largest relative difference that a computer's rounding leaves in a decimal of as many digits: 0.30000000000000004 is 0.3."""
 
 
 def same_quantity(gold: Quantity, answer: Quantity, rules: AnswerRules = EXACT_RULES) -> bool:
@@ -140,7 +140,7 @@ def same_number(
         return False
     if isinstance(gold, Fraction) and isinstance(answer, Fraction) and gold == answer:
         return True
-    one, other = valuation.approximate(gold), valuation.approximate(answer)
+    one, other = high_precision.approximate(gold), high_precision.approximate(answer)
     difference, size = abs(one - other), max(abs(one), abs(other))
     if difference <= SAME * size and not (isinstance(gold, Fraction) and isinstance(answer, Fraction)):
         return True
@@ -164,7 +164,8 @@ def _same_rounded(difference: mpf, size: mpf, gold_ulp: Fraction | None, answer_
     """Whether the number with fewer digits is the other one rounded, and has enough of them."""
     coarser = max(number for number in (gold_ulp, answer_ulp) if number is not None)
     finer = min(number for number in (gold_ulp, answer_ulp) if number is not None)
-    if difference <= size * mpf(ROUNDING.numerator) / ROUNDING.denominator and difference * finer.denominator < finer.numerator:
+    is_computed = finer.numerator <= size * ROUNDING * finer.denominator
+    if is_computed and difference <= size * ROUNDING:
         return True
     if size == 0 or difference * 2 * coarser.denominator > coarser.numerator * (1 + SAME):
         return False

@@ -3,7 +3,8 @@ r"""Tokens -> an expression with its unit: ``5 \text{ cm}``, ``3 million``, ``45
 from collections.abc import Sequence
 from fractions import Fraction
 
-from stillhouse.verification.exact.expressions import Expression, expression
+from stillhouse.verification.exact.expression_reader import expression
+from stillhouse.verification.exact.expressions import Expression
 from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable
 from stillhouse.verification.exact.units import LONE_LETTERS, MULTIPLIERS, UNITS, number_in_words, unit_of
 from stillhouse.verification.exact.values import Quantity

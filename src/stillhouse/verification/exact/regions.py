@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mpmath import mpf
 
-from stillhouse.verification.exact import valuation
+from stillhouse.verification.exact import high_precision, valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
 from stillhouse.verification.exact.values import Builder, Combination, Group, Listing, NamedSet, Quantity, Relation, Value
 
@@ -102,7 +102,7 @@ def number(value: Value) -> mpf:
         return sign * _INFINITE
     point = {name: valuation.at(name, 0) for name in symbols(value.expression) - valuation.CONSTANTS}
     result = valuation.value(value.expression, point)
-    approximate = valuation.approximate(result)
+    approximate = high_precision.approximate(result)
     if approximate.imag:
         raise NoRegion
     return approximate.real / 100 if value.percent else approximate.real

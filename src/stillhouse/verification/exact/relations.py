@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable
 
 from stillhouse.verification.config import AnswerRules
-from stillhouse.verification.exact import valuation
+from stillhouse.verification.exact import high_precision, valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
+from stillhouse.verification.exact.high_precision import Undefined
 from stillhouse.verification.exact.numbers import same_number
-from stillhouse.verification.exact.valuation import Undefined
 from stillhouse.verification.exact.values import Combination, Group, NamedSet, Quantity, Relation, Value, Words
 
 _NAME = re.compile(
@@ -152,14 +152,14 @@ def _same_equation(gold: Relation, answer: Relation, *, directed: bool = False) 
     for trial in range(3 * TRIALS):
         point = {name: valuation.at(name, trial) for name in names}
         try:
-            ratios.append(valuation.divided(valuation.value(other, point), valuation.value(one, point)))
+            ratios.append(high_precision.divided(valuation.value(other, point), valuation.value(one, point)))
         except Undefined:
             continue
     if len(ratios) < TRIALS or not all(same_number(ratios[0], ratio, None, None) for ratio in ratios[1:]):
         return False
-    if not valuation.approximate(ratios[0]):
+    if not high_precision.approximate(ratios[0]):
         return False
-    return not directed or valuation.approximate(ratios[0]).real > 0
+    return not directed or high_precision.approximate(ratios[0]).real > 0
 
 
 def _difference(relation: Relation) -> Expression | None:

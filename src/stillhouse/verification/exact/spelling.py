@@ -13,7 +13,8 @@ _CHARACTERS = {
     "°": "^\\circ ", "…": "\\ldots ", "⋯": "\\ldots ", "α": "\\alpha ", "β": "\\beta ", "γ": "\\gamma ", "δ": "\\delta ",
     "ε": "\\varepsilon ", "θ": "\\theta ", "λ": "\\lambda ", "μ": "\\mu ", "ρ": "\\rho ", "σ": "\\sigma ", "τ": "\\tau ",
     "φ": "\\varphi ", "ω": "\\omega ", "Δ": "\\Delta ", "Ω": "\\Omega ", "ℝ": "\\mathbb{R}", "ℕ": "\\mathbb{N}", "ℤ": "\\mathbb{Z}",
-    "、": ",", "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "【": "[", "】": "]", "。": ".", "∶": ":", "∨": "\\lor ", "⟨": "(",
+    "、": ",", "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "【": "[", "】": "]", "。": ".", "∶": ":", "∨": "\\lor ",
+    "⟨": "(",
     "⟩": ")", "ħ": "\\hbar ", "\u200b": "", "\ufeff": "", "'": "'", "′": "'",
 }  # fmt: skip
 _CHARACTER = re.compile("|".join(map(re.escape, _CHARACTERS)))
@@ -21,7 +22,8 @@ _CHARACTER = re.compile("|".join(map(re.escape, _CHARACTERS)))
 _DROPPED = re.compile(
     r"\\(?:left|right|[bB]ig+[lrm]?)(?![A-Za-z])\.?|\\(?:displaystyle|textstyle|scriptstyle|large|Large|"
     r"LARGE|huge|Huge|small|normalsize|bf|it|rm|sf|limits|nolimits|bigl|bigr|mathstrut|strut|null)(?![A-Za-z])"
-    r"|\\color ?\{[^{}]*\}|\\(?:phantom|hphantom|vphantom|label|tag) ?\{[^{}]*\}|\\!|(?<!\\)\$|\\\$(?=\s*-?[\d.\\])|\\color ?[a-z]+(?=[\d\s\\])"
+    r"|\\color ?\{[^{}]*\}|\\(?:phantom|hphantom|vphantom|label|tag) ?\{[^{}]*\}|\\!"
+    r"|(?<!\\)\$|\\\$(?=\s*-?[\d.\\])|\\color ?[a-z]+(?=[\d\s\\])"
 )
 _SPACES = re.compile(
     r"(?:(?<!\\)\\[,;: >]|(?<!\\)~|\\(?:quad|qquad|enspace|thinspace|hspace\{[^{}]*\})(?![A-Za-z])|\s|\xa0|\u2009|\u202f)+"
@@ -34,6 +36,10 @@ _UNWRAPPED = re.compile(
 )
 _OLD_FONT = re.compile(r"\{ ?\\(?:rm|bf|it|cal|sf|tt)\s+([^{}]*)\}")
 _TEXT = re.compile(r"\\(?:text|textbf|textrm|textit|textsf|texttt|textnormal|textup|mathrm|mathsf|mbox|operatorname\*?|rm) ?\{")
+_BRACKETS = {
+    "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lbrack": "[", "\\rbrack": "]", "\\langle": "(", "\\rangle": ")", "\\lvert": "|",
+    "\\rvert": "|", "\\vert": "|", "\\mid": "|", "\\lVert": "\\|", "\\rVert": "\\|", "\\Vert": "\\|",
+}  # fmt: skip
 _REPLACED = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"), (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
     (re.compile(r"\\frac ?(\d) ?(\d)"), r"\\frac{\1}{\2}"), (re.compile(r"\\frac ?(\d) ?\{"), r"\\frac{\1}{"),
@@ -56,10 +62,6 @@ _REPLACED = (
     (re.compile(r"!="), r"\\neq "), (re.compile(r"~=|≅"), r"\\approx "),
     (re.compile(r"\*\*"), "^"), (re.compile(r"\\\\(?=[A-Za-z])(?!\\)"), r"\\"),
 )  # fmt: skip
-_BRACKETS = {
-    "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lbrack": "[", "\\rbrack": "]", "\\langle": "(", "\\rangle": ")", "\\lvert": "|",
-    "\\rvert": "|", "\\vert": "|", "\\mid": "|", "\\lVert": "\\|", "\\rVert": "\\|", "\\Vert": "\\|",
-}  # fmt: skip
 _UNIT_IN_BRACKETS = re.compile(r" ?\( ?(\\text ?\{[^{}]*\}|[\u3400-\u9fff]+) ?\)$")
 _MATRIX_ROWS = re.compile(r"\\begin|\\\\\s|\\\\$|&")
 

@@ -9,7 +9,8 @@ UNITS: dict[str, str] = {
     word: unit
     for unit, words in {
         "m": "m metre metres meter meters 米", "cm": "cm centimetre centimetres centimeter centimeters 厘米",
-        "mm": "mm millimetre millimetres millimeter millimeters 毫米", "km": "km kms kilometre kilometres kilometer kilometers 千米 公里",
+        "mm": "mm millimetre millimetres millimeter millimeters 毫米",
+        "km": "km kms kilometre kilometres kilometer kilometers 千米 公里",
         "dm": "dm decimetre decimetres decimeter decimeters 分米", "nm": "nm nanometre nanometres nanometer nanometers",
         "µm": "µm μm micron microns micrometre micrometres micrometer micrometers", "in": "in inch inches", "ft": "ft foot feet",
         "yd": "yd yard yards", "mi": "mi mile miles", "ly": "ly", "AU": "AU", "pc": "pc parsec parsecs",
