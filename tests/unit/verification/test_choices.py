@@ -19,8 +19,9 @@ def test_verdict_reads_the_letter_that_is_stated_last(row):
 
 @pytest.mark.parametrize(
     ("answer", "letter"),
-    [("argon, dry", "C"), ("The answer is neon.", "B"), ("\\boxed{\\text{xenon}}", "A"), ("neon and xenon", None), ("helium", None)],
-)
+    [("argon, dry", "C"), ("The answer is neon.", "B"),
+     ("\\boxed{\\text{xenon}}", "A"), ("neon and xenon", None), ("helium", None)],
+)  # fmt: skip
 def test_named_option_text_stands_for_its_letter(answer, letter):
     assert choices.named(answer, choices.options(PROMPT)) == letter
 

@@ -110,8 +110,9 @@ def test_instruction_following_loose_mode_tries_the_answer_without_its_first_lin
 
 def test_instruction_following_both_modes_over_several_answers_make_the_known_rates():
     """The shape of IFEval's table on rows of our own: prompt-level accuracy, strict and loose."""
-    rows = [('"a"', QUOTED), ('Here:\n"a"', QUOTED), ("no", QUOTED), ("**one two**", ("punctuation:no_comma", {})), ("a, b", NO_COMMA)]
-    rates = [sum(verdict(answer, one, mode=mode).kind == "correct" for answer, one in rows) / len(rows) for mode in ("strict", "loose")]
+    rows = [('"a"', QUOTED), ('Here:\n"a"', QUOTED), ("no", QUOTED), ("**one two**", NO_COMMA), ("a, b", NO_COMMA)]
+    met = [[verdict(answer, one, mode=mode).kind == "correct" for answer, one in rows] for mode in ("strict", "loose")]
+    rates = [sum(of_mode) / len(rows) for of_mode in met]
     assert rates == [0.4, 0.6]
 
 

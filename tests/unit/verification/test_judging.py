@@ -167,7 +167,8 @@ def test_second_stage_asks_the_judge_only_where_the_rule_says_wrong(engine):
 def test_judge_is_asked_about_references_that_no_rule_reads_without_a_second_stage(engine):
     asked = testing.question("When?", "If $k<2$ the ratio is 4; else it is zero.")
     with VerifierPool(20) as pool:
-        responses = [testing.response(asked, "It is 4 for k < 2, and zero otherwise."), testing.response(asked, "\\boxed{4}", sample_index=1)]
+        prose = testing.response(asked, "It is 4 for k < 2, and zero otherwise.")
+        responses = [prose, testing.response(asked, "\\boxed{4}", sample_index=1)]
         by_judge = scoring.verdicts(pool, {asked.question_id: asked}, responses, PASS_THRESHOLDS, Judges(CONFIG, None))
         by_rule = scoring.verdicts(pool, {asked.question_id: asked}, responses, PASS_THRESHOLDS)
     assert [(row.kind, row.method) for row in by_judge] == [("correct", "no rule then judge"), ("wrong", "exact")]

@@ -36,9 +36,11 @@ def test_rows_cover_right_and_wrong_answers_of_many_kinds():
 @pytest.mark.parametrize(
     "answer",
     [
-        "\\boxed{" + "-" * 1500 + "1}", "\\boxed{" + "\\sqrt" * 200 + "2}", "\\boxed{" + "1+" * 900 + "1}", "\\boxed{" + "2^" * 200 + "2}",
+        "\\boxed{" + "-" * 1500 + "1}", "\\boxed{" + "\\sqrt" * 200 + "2}", "\\boxed{" + "1+" * 900 + "1}",
+        "\\boxed{" + "2^" * 200 + "2}",
         "\\boxed{" + "9^{99999}" * 60 + "}", "\\boxed{1}" * 3000, "\\boxed{1}" + " " * 30000 + "\\boxed{2}", "a" * 1900 + "!",
-        "answer is " + " (*" * 9000, "\\(" * 9000, "\\boxed{" + "word " * 380 + "?}", "\\boxed{" + "\\frac{1}{7^{19999}}+" * 50 + "1}",
+        "answer is " + " (*" * 9000, "\\(" * 9000, "\\boxed{" + "word " * 380 + "?}",
+        "\\boxed{" + "\\frac{1}{7^{19999}}+" * 50 + "1}",
         "\\boxed{((((((((((10!)!)!)!)!)!)!)!)!)!}", "\\boxed{\\binom{1.5\\cdot 10^{300}}{2}}", "\\boxed{1e999999999}",
     ],
 )  # fmt: skip
@@ -81,5 +83,6 @@ def test_known_answers_of_a_list_change_each_part_of_it():
     changed = [answer.answer for answer in known if answer.name == "a perturbed reference"]
     assert len(changed) == 3
     with VerifierPool(5, workers=1) as pool:
-        kinds = [verdict.kind for verdict in pool.verify(VerificationRequest("math", text, "x=1, y=\\frac{2}{3}") for text in changed)]
+        requests = [VerificationRequest("math", text, "x=1, y=\\frac{2}{3}") for text in changed]
+        kinds = [verdict.kind for verdict in pool.verify(requests)]
     assert kinds == ["wrong"] * 3
