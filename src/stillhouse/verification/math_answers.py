@@ -123,7 +123,7 @@ def _answers(candidate: Candidate) -> list[Value]:
     """The readings of a candidate."""
     text = undelimited(candidate.text)
     readings: list[Value] = []
-    for thousands in (True, False):
+    for thousands in formulas.readings(text):
         value = formulas.read(text, thousands=thousands)
         evaluate(value)
         if value not in readings:

@@ -88,7 +88,7 @@ def _readings(text: str) -> tuple[tuple[Value, ...], str]:
     """The readings that have a value; a list such as ``100,200`` is read as a number first."""
     values: list[Value] = []
     why = ""
-    for thousands in (True, False):
+    for thousands in formulas.readings(text):
         try:
             value = formulas.read(text, thousands=thousands)
             evaluate(value)

@@ -2,6 +2,7 @@ r"""One spelling for a formula: Unicode becomes LaTeX, decoration goes, plain no
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉ₙ", "0123456789n")
@@ -75,8 +76,14 @@ _REPEATING = re.compile(
 )
 
 
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|[\w+\-^(),/= ]*", re.ASCII)
+
+
+@lru_cache(maxsize=8192)
 def spelled(text: str) -> str:
     """The formula in one spelling: single spaces, one command for what has several, words inside one command."""
+    if _PLAIN.fullmatch(text) and "per" not in text:
+        return _MIXED.sub(_mixed, _THOUSANDS.sub(_joined_digits, _SPACES.sub(" ", text).strip()))
     text = _characters(text)
     text = _SPACED_COMMA.sub("{,}", text)
     for _ in range(2):
@@ -92,12 +99,19 @@ def spelled(text: str) -> str:
     text = re.sub(r"(?:\\\\ ?)+$", "", text).rstrip()
     text = _UNIT_IN_BRACKETS.sub(r" \1", text)
     text = text.removesuffix("\\").rstrip() if re.search(r"(?<!\\)\\$", text) else text
-    text = _THOUSANDS.sub(lambda match: match[1] + re.sub(r"\D", "", match[2]), text)
+    text = _THOUSANDS.sub(_joined_digits, text)
     text = _MIXED.sub(_mixed, text)
     return _REPEATING.sub(_repeating, text)
 
 
+def _joined_digits(match: re.Match[str]) -> str:
+    """``1 000 000`` as ``1000000``."""
+    return match[1] + re.sub(r"\D", "", match[2])
+
+
 def _characters(text: str) -> str:
+    if text.isascii():
+        return text
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+", lambda match: f"^{{{match[0].translate(_SUPERSCRIPTS)}}}", text)
     text = re.sub("[₀₁₂₃₄₅₆₇₈₉ₙ]+", lambda match: f"_{{{match[0].translate(_SUBSCRIPTS)}}}", text)
     for character, (top, bottom) in _VULGAR.items():
