@@ -122,13 +122,13 @@ def _is_no_answer_to(candidate: Candidate, reference: Reference) -> bool:
 def _answers(candidate: Candidate) -> list[Value]:
     """The readings of a candidate."""
     text = undelimited(candidate.text)
-    readings: list[Value] = []
-    for thousands in formulas.readings(text):
+    values: list[Value] = []
+    for thousands in readings(text):
         value = formulas.read(text, thousands=thousands)
         evaluate(value)
-        if value not in readings:
-            readings.append(value)
-    return readings
+        if value not in values:
+            values.append(value)
+    return values
 
 
 def _compared(reference: Reference, answers: list[Value], rules: AnswerRules) -> Decision:

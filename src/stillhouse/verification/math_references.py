@@ -8,7 +8,7 @@ from stillhouse.verification.exact import extraction, formulas, valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
 from stillhouse.verification.exact.high_precision import Undefined
 from stillhouse.verification.exact.lexing import Unreadable, Unreasonable
-from stillhouse.verification.exact.spelling import spelled
+from stillhouse.verification.exact.spelling import readings, spelled
 from stillhouse.verification.exact.units import NUMBER_WORDS
 from stillhouse.verification.exact.values import Value
 
@@ -88,7 +88,7 @@ def _readings(text: str) -> tuple[tuple[Value, ...], str]:
     """The readings that have a value; a list such as ``100,200`` is read as a number first."""
     values: list[Value] = []
     why = ""
-    for thousands in formulas.readings(text):
+    for thousands in readings(text):
         try:
             value = formulas.read(text, thousands=thousands)
             evaluate(value)

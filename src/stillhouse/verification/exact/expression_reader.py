@@ -118,12 +118,8 @@ class _ExpressionReader:
                 base = Expression("/", (base, Expression("number", value=Fraction(100))))
             elif mark == "'":
                 base = Expression("call", (base,), "prime")
-            elif self.peek() == "\\circ":
-                self._take()
-                base = Expression("call", (base,), "degrees")
-            elif self.peek() == "\\prime":
-                self._take()
-                base = Expression("call", (base,), "prime")
+            elif self.peek() in ("\\circ", "\\prime"):
+                base = Expression("call", (base,), "degrees" if self._take().text == "\\circ" else "prime")
             else:
                 base = Expression("^", (base, self._exponent()))
         return base
@@ -200,7 +196,7 @@ class _ExpressionReader:
     def _named(self, name: str) -> Expression:
         if not name.startswith("\\"):
             if name in APPLIED and self.peek() == "(":
-                return self._applied(name)
+                return Expression("apply", self._list(), name)
             return self._symbol(name)
         bare = name[1:]
         if bare in FUNCTIONS:
@@ -276,9 +272,6 @@ class _ExpressionReader:
         self._take(")")
         return tuple(items)
 
-    def _applied(self, name: str) -> Expression:
-        return Expression("apply", self._list(), name)
-
     def _accented(self) -> Expression:
         name = self._take().text
         start = self._index
@@ -290,7 +283,7 @@ class _ExpressionReader:
             self._take()
             name = f"{name}_{self._braced_source()}"
         if name in APPLIED and self.peek() == "(":
-            return self._applied(name)
+            return Expression("apply", self._list(), name)
         return Expression("symbol", name=name)
 
     def _braced_source(self) -> str:

@@ -52,11 +52,6 @@ _CASES = re.compile(r"(?:\\\{ ?)?\\begin ?\{(cases|aligned|array|gathered)\}(?: 
 _THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:,\d{3})+)(?![\d])(?!,\d)")
 
 
-def readings(text: str) -> tuple[bool, ...]:
-    """The values of ``thousands`` with which ``read`` may read a text in different ways."""
-    return (True, False) if re.search(r"\d,\d{3}", text) else (True,)
-
-
 @lru_cache(maxsize=8192)
 def read(text: str, *, thousands: bool = True) -> Value:
     """The value of a formula without its delimiters; ``1,234`` outside brackets is one number if ``thousands``, else a list.

@@ -141,3 +141,8 @@ def _repeating(match: re.Match[str]) -> str:
     scale = 10 ** len(before) * (10 ** len(period) - 1)
     top = int(f"{whole or 0}{before}{period}") - int(f"{whole or 0}{before}")
     return f"\\frac{{{top}}}{{{scale}}}"
+
+
+def readings(text: str) -> tuple[bool, ...]:
+    """The values of ``thousands`` with which ``read`` may read a text in different ways."""
+    return (True, False) if re.search(r"\d,\d{3}", text) else (True,)
