@@ -10,6 +10,7 @@ from stillhouse.verification.exact import equivalence, extraction, formulas, phr
 from stillhouse.verification.exact.extraction import Candidate
 from stillhouse.verification.exact.high_precision import Undefined
 from stillhouse.verification.exact.lexing import Unreadable, Unreasonable
+from stillhouse.verification.exact.spelling import readings
 from stillhouse.verification.exact.values import Listing, Quantity, Value, Words
 from stillhouse.verification.math_references import CALCULUS, Reference, evaluate, identity, numerals, undelimited
 
