@@ -45,10 +45,14 @@ def _verifier(config: ReportConfig, benchmark: str, questions: Sequence[Question
         return multiple_choice.VERSION
     categories = {question.category for question in questions}
     packages = sorted({VERIFIED_BY[category] for category in categories if category in VERIFIED_BY})
+    # Tolerances, units and order of math questions: the same answers score otherwise under others.
+    constrained = [question for question in questions if question.category == "math" and question.constraints]
+    rules = sorted({f"{question.question_id} {question.constraints}" for question in constrained})
+    compared = [f"answer rules {content_id(*rules)[:12]}"] if rules else []
     python = [f"python {sys.version_info.major}.{sys.version_info.minor}"] if "code" in categories else []
     if python and config.libraries != "standard":
         python.append(f"{config.libraries} libraries")
-    return ", ".join([f"verified {scoring.VERSION}", *map(_with_version, packages), *python])
+    return ", ".join([f"verified {scoring.VERSION}", *map(_with_version, packages), *python, *compared])
 
 
 def _with_version(package: str) -> str:

@@ -5,11 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stillhouse.errors import BadRows
+from stillhouse.verification import choices
+from stillhouse.verification.config import AnswerRules
+from stillhouse.verification.exact.answer_rules import as_constraints
+from stillhouse.verification.instruction_modes import with_mode
 from stillhouse.verification.judges import Judges
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.vocabulary import ids, rows
-from stillhouse.vocabulary.categories import PASS_THRESHOLDS, Category
+from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category
 from stillhouse.vocabulary.rows import FAILED, Question, Response, ResponseKey, Verified
 
 VERSION = "2"
@@ -61,12 +65,18 @@ def _settings(pool: VerifierPool, judges: Judges, category: Category) -> str:
 def _judged(
     pool: VerifierPool, judges: Judges, keyed: Sequence[tuple[ResponseKey, VerificationRequest]]
 ) -> list[Verdict]:  # fmt: skip
-    """One verdict per request: first by rule, all categories at once; then by the models, category by category."""
+    """One verdict per request: first by rule, all categories at once; then by the models, category by category.
+
+    A question whose reference is the letter of a choice needs no model.
+    """
     by_rule = [index for index, (_, request) in enumerate(keyed) if request.category in pool.verifiers]
     verdict_of = dict(zip(by_rule, _tried_twice(pool, [keyed[index][1] for index in by_rule]), strict=True))
     by_category: dict[Category, list[int]] = defaultdict(list)
     for index, (_, request) in enumerate(keyed):
-        by_category[request.category].append(index)
+        if request.category not in pool.verifiers and choices.is_choice(request):
+            verdict_of[index] = choices.verdict(request)
+        else:
+            by_category[request.category].append(index)
     for category, indices in by_category.items():
         requests = [keyed[index] for index in indices]
         if category in pool.verifiers:
@@ -88,6 +98,15 @@ def _tried_twice(pool: VerifierPool, requests: Sequence[VerificationRequest]) ->
         # Alone, so that no other verification takes its time.
         (verdict_of[index],) = pool.verify([requests[index]])
     return verdict_of
+
+
+def with_rules(question: Question, rules: AnswerRules, instruction_mode: str = "strict") -> Question:
+    """The question with the recipe's rules in its ``constraints``: how a math answer is compared, and IFEval's mode."""
+    if FACTS[question.category].verifier == "instruction_following" and instruction_mode != "strict":
+        return replace(question, constraints=with_mode(question.constraints, instruction_mode))
+    if FACTS[question.category].verifier != "math" or question.constraints or (constraints := as_constraints(rules)) is None:
+        return question
+    return replace(question, constraints=constraints)
 
 
 def request_of(questions: Mapping[str, Question], response: Response) -> VerificationRequest:

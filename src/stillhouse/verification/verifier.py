@@ -46,6 +46,10 @@ class Verifier(Protocol):
         """Seconds a worker has for the request; ``timeout_s`` is the stage's setting."""
         return timeout_s
 
+    def unfinished(self, request: VerificationRequest, seconds: float) -> Verdict:
+        """The verdict on an answer that used up its processor time: the verifier's failure, unless the answer is to blame."""
+        return Verdict("timeout", None, request.category, f"no verdict after {seconds:g} s", seconds)
+
     def trimmed(self, request: VerificationRequest) -> VerificationRequest:
         """The part of a request that a worker is sent: the messages stay behind, as ``prompt`` has their text."""
         return replace(request, messages=())
