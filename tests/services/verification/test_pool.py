@@ -132,8 +132,7 @@ def test_pool_worker_ends_when_its_parent_is_killed(tmp_path):
 
 def test_pool_burst_of_two_thousand_gives_no_false_zero_whatever_the_queue(pids):
     answers = [
-        f"\\boxed{{\\int_0^{number % 3 + 6} dx}}" if number % 4 == 0 else f"\\boxed{{{number % 3 + 6}}}"
-        for number in range(2000)
+        f"\\boxed{{\\int_0^{number % 3 + 6} dx}}" if number % 4 == 0 else f"\\boxed{{{number % 3 + 6}}}" for number in range(2000)
     ]
     with VerifierPool(20, workers=2) as pool:
         assert kinds(pool, answers) == ["correct" if number % 3 == 1 else "wrong" for number in range(2000)]

@@ -63,7 +63,7 @@ def test_reference_that_no_rule_reads_is_an_error_that_says_so():
     assert (without.kind, without.verify_score) == ("wrong", 0.0)
 
 
-@pytest.mark.parametrize("constraints", ["[1]", "{\"absolut\": 1}", "near", "-1", "{\"units\": \"any\"}"])
+@pytest.mark.parametrize("constraints", ["[1]", '{"absolut": 1}', "near", "-1", '{"units": "any"}'])
 def test_rules_that_cannot_be_read_are_an_error_with_the_fields_that_can(constraints):
     verdict = MathVerifier().fast_path(VerificationRequest("math", "1", "1", constraints=constraints))
     assert (verdict.kind, verdict.verify_score) == ("error", None)

@@ -1,8 +1,7 @@
 """Names that formulas use: of functions, letters, and marks on letters."""
 
 _FUNCTIONS = (
-    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp gcd lcm max min arg det dim ker deg abs Re "
-    "Im"
+    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp gcd lcm max min arg det dim ker deg abs Re Im"
 )
 FUNCTIONS = frozenset(_FUNCTIONS.split())
 """Functions that take the following factors as their argument."""
@@ -14,8 +13,6 @@ _SYMBOLS = (
     "odot oplus circ partial prime"
 )
 SYMBOLS = frozenset(_SYMBOLS.split())
-_ACCENTS = (
-    "vec hat bar tilde overline mathbb mathcal mathfrak overrightarrow widehat mathscr dot ddot text"
-)
+_ACCENTS = "vec hat bar tilde overline mathbb mathcal mathfrak overrightarrow widehat mathscr dot ddot text"
 ACCENTS = frozenset(_ACCENTS.split())
 ROMAN = {"i": "i", "e": "e", "pi": "\\pi", "d": "d"}
