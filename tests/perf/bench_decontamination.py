@@ -16,7 +16,7 @@ from stillhouse import testing
 from stillhouse.curation import contamination, embedding
 from stillhouse.curation.config import PACKAGED, Decontamination
 from stillhouse.curation.normalised import NormalisedQuestion, normaliser, user_text
-from stillhouse.curation.quantities import quantities
+from stillhouse.curation.stated_numbers import quantities
 from stillhouse.curation.words import words
 from stillhouse.sources import arithmetic
 from stillhouse.sources.config import Arithmetic

@@ -11,7 +11,7 @@ from typing import Any
 
 from stillhouse.curation import embedding
 from stillhouse.curation.config import PACKAGED, SemanticDuplicates
-from stillhouse.curation.quantities import QuantityTable, quantities
+from stillhouse.curation.stated_numbers import QuantityTable, quantities
 from stillhouse.curation.words import words
 from stillhouse.vocabulary.ids import normalise
 from tests.perf.measure import peak_gib, table, timed

@@ -11,7 +11,7 @@ from stillhouse.benchmarks.definitions import pinned
 from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.config import Sampling
 from stillhouse.sources.config import Spec
-from stillhouse.vocabulary.personal_data import PersonalData
+from stillhouse.vocabulary.rows import PersonalData
 from stillhouse.vocabulary.settings import StageConfig
 
 RuleName = Literal[

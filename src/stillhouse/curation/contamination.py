@@ -9,7 +9,7 @@ DeepDistill §2.2 compares with AIME 2024 by exact and near matches and by embed
 - ``embedding``: cosine similarity, see ``curation.meaning``.
 - ``second_opinion``: a language model's, see ``curation.second_opinion``.
 
-Two questions made from one template with different numbers do not match (``quantities.contradict``).
+Two questions made from one template with different numbers do not match (``stated_numbers.contradict``).
 """
 
 import math
@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from stillhouse.curation.config import Decontamination
 from stillhouse.curation.normalised import NormalisedQuestion, user_text
-from stillhouse.curation.quantities import Quantities, agreement, contradict, quantities
+from stillhouse.curation.stated_numbers import Quantities, agreement, contradict, quantities
 from stillhouse.curation.words import words
 from stillhouse.vocabulary.ids import normalise
 from stillhouse.vocabulary.prompts import previous_answer_prompt

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillhouse.curation.config import PACKAGED, SemanticDuplicates
-from stillhouse.curation.quantities import QuantityTable, agreement, contradict
+from stillhouse.curation.stated_numbers import QuantityTable, agreement, contradict
 from stillhouse.errors import EngineFailed
 
 if TYPE_CHECKING:

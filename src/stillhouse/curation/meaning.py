@@ -16,9 +16,9 @@ from stillhouse.curation import embedding, second_opinion
 from stillhouse.curation.config import QuestionsConfig
 from stillhouse.curation.contamination import BenchmarkIndex, Match
 from stillhouse.curation.duplicates import REASONS, STAY, Decisions
-from stillhouse.curation.quantities import Quantities, QuantityTable, quantities
 from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.curation.second_opinion import Pair
+from stillhouse.curation.stated_numbers import Quantities, QuantityTable, quantities
 from stillhouse.curation.words import words
 from stillhouse.sampling import engine as engines
 from stillhouse.sampling.engine import Engine

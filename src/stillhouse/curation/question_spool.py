@@ -16,7 +16,7 @@ from stillhouse.curation.boilerplate import SharedSentences
 from stillhouse.curation.config import NearDuplicates
 from stillhouse.curation.near import DedupSignatures
 from stillhouse.curation.normalised import NormalisedQuestion, compared_words, user_text
-from stillhouse.curation.quantities import quantities, signature
+from stillhouse.curation.stated_numbers import quantities, signature
 from stillhouse.curation.words import words
 from stillhouse.vocabulary.ids import normalise, prompt_text
 from stillhouse.vocabulary.rows import Message, Question

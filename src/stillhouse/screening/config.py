@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from stillhouse.execution.contract import StageInputs
-from stillhouse.vocabulary.personal_data import PersonalData
+from stillhouse.vocabulary.rows import PersonalData
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
 PerplexityEngine = Literal["transformers", "vllm"]

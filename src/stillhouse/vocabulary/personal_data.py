@@ -7,9 +7,8 @@ ISO 13616. Reserved names (example.org), loopback and private addresses are nobo
 import ipaddress
 import re
 from collections.abc import Callable, Collection
-from typing import Literal
 
-PersonalData = Literal["email", "phone", "card", "iban", "ip_address", "us_ssn", "secret_key"]
+from stillhouse.vocabulary.rows import PersonalData
 
 _RESERVED = re.compile(r"@(?:[\w-]+\.)*(?:example(?:\.(?:com|org|net))?|test|invalid|localhost)$", re.IGNORECASE)
 _PATTERNS: dict[PersonalData, re.Pattern[str]] = {

@@ -2,7 +2,7 @@ import pytest
 
 from stillhouse.curation import embedding
 from stillhouse.curation.config import SemanticDuplicates
-from stillhouse.curation.quantities import QuantityTable, quantities
+from stillhouse.curation.stated_numbers import QuantityTable, quantities
 from stillhouse.errors import EngineFailed
 
 

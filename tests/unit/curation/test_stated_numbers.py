@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from stillhouse.curation.quantities import QuantityTable, agreement, contradict, quantities, signature
+from stillhouse.curation.stated_numbers import QuantityTable, agreement, contradict, quantities, signature
 from stillhouse.curation.words import words
 from stillhouse.vocabulary.ids import normalise
 
