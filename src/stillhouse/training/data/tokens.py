@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transformers import PreTrainedTokenizerBase
-
 from stillhouse.errors import EngineFailed
+from stillhouse.models.chat_templates import ChatFormat, Part, ResponseFormat, Unlearnable
 from stillhouse.training.sft.config import LossOn
 from stillhouse.vocabulary.rows import Message
 
@@ -21,31 +20,39 @@ class TokenisedExample:
     learnt: list[tuple[int, int]]
 
 
-def require_chat_template(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raise EngineFailed if a tokenizer has no chat template: it could not mark who says what."""
-    if not tokenizer.chat_template:
-        msg = "checkpoint: its tokenizer has no chat template; add one to tokenizer_config.json, or start from a chat model"
-        raise EngineFailed(msg)
-
-
-def tokenised(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase, loss_on: LossOn) -> TokenisedExample:
+def tokenised(
+    messages: Sequence[Message], chat: ChatFormat, loss_on: LossOn, response_format: ResponseFormat = "think_answer"
+) -> list[TokenisedExample]:
     """The conversation's tokens, and which of them the loss is on.
 
-    The loss is on the last message (``final``; AM-Thinking-v1 §5.3) or on every assistant turn (``assistant``), each with the
-    tokens that end the turn. Raises EngineFailed if the chat template renders earlier turns differently once the conversation goes
-    on: then no token could be assigned to a turn.
+    The loss is on the last message (``final``; AM-Thinking-v1 §5.3) or on every assistant turn (``assistant``), each with the token
+    that ends the turn. Every learnt turn follows exactly the tokens that the model is given when it is asked for that turn. A template
+    that shows a turn differently once the conversation goes on, for example without its thinking, gives several examples, each up
+    to one learnt turn; any other gives one.
+
+    Raises Unlearnable, with the reason, for a conversation that cannot be learnt with this template.
     """
-    whole, learnt, last = _ids(tokenizer, messages), [], len(messages) - 1
-    turns = [last] if loss_on == "final" else [number for number, turn in enumerate(messages) if turn["role"] == "assistant"]
-    for number in turns:
-        before = _ids(tokenizer, messages[:number], prompt=True)
-        through = whole if number == last else _ids(tokenizer, messages[: number + 1])
-        if whole[: len(before)] != before or whole[: len(through)] != through:
-            msg = f"checkpoint: its chat template rewrites turns before number {number + 1} once it is added; set loss_on to final"
-            raise EngineFailed(msg)
-        learnt.append((len(before), len(through)))
-    return TokenisedExample(whole, learnt)
+    if messages[-1]["role"] != "assistant":
+        raise Unlearnable("no_response", f"its last message is the {messages[-1]['role']}'s")
+    last, examples, text = len(messages) - 1, list[TokenisedExample](), ""
+    for number in range(len(messages)):
+        if messages[number]["role"] != "assistant" or (loss_on == "final" and number != last):
+            continue
+        prompt = _prompt(chat, messages[:number])
+        if text and prompt.startswith(text):
+            before = examples.pop()
+            ids, learnt = before.ids + chat.continued(Part(prompt.removeprefix(text))), before.learnt
+        else:
+            ids, learnt = chat.ids(prompt), []
+        parts = chat.parts(messages[number]["content"], response_format)
+        response = chat.response_ids(prompt, ids, parts)
+        examples.append(TokenisedExample(ids + response, [*learnt, (len(ids), len(ids) + len(response))]))
+        text = prompt + "".join(part.text for part in parts)
+    return examples
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, prompt: bool = False) -> list[int]:
-    return list(tokenizer.apply_chat_template(list(messages), add_generation_prompt=prompt, return_dict=True)["input_ids"])
+def _prompt(chat: ChatFormat, messages: Sequence[Message]) -> str:
+    try:
+        return chat.prompt(messages)
+    except EngineFailed as error:
+        raise Unlearnable("template_refuses", str(error)) from error
