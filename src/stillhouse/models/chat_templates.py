@@ -134,7 +134,8 @@ class ChatFormat:
         return ids
 
     def read(self, ids: Sequence[int]) -> str:
-        """The text of sampled tokens, without those that end the turn, in the one form that responses have."""
+        """The text of sampled tokens, without the one that ends the turn, in the one form that responses have."""
+        ids = ids[:-1] if ids and ids[-1] == self.end_id else ids
         if END_THINK in self.think_close:
             text = str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
             return transcript.opened(text, self.prefill) if self.prefill else text

@@ -7,10 +7,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.execution import processes
 from stillhouse.execution.contract import Outputs
+from stillhouse.models.chat_templates import ChatFormat
 from stillhouse.training import loop, models, progress
 from stillhouse.training.data import corpus
 from stillhouse.training.data.corpus import Corpus
-from stillhouse.training.data.tokens import require_chat_template
 from stillhouse.training.machine import zero
 from stillhouse.training.sft.config import SftConfig, SftInputs
 from stillhouse.training.sft.sft_trainer import make_trainer, sequence_metrics
@@ -22,12 +22,13 @@ def run(config: SftConfig, inputs: SftInputs) -> Outputs:
         counts = _example_counts(config, inputs)
         examples = corpus.examples(counts, config.split)
         texts = ("\n".join(turn["content"] for turn in example.messages) for example in examples)
-        model, tokenizer = models.load(config.init, inputs.checkpoint, texts, config.seed)
+        model, tokenizer = models.load(config.init, inputs.checkpoint, texts, config.seed, config.weights)
         metrics: dict[str, float] = {"n_parameters": zero.n_parameters(model)}
         if config.max_steps == 0:
             models.save(model, tokenizer, inputs.output)
             return Outputs(metrics=metrics)
-        learnt, dropped = _tokenised(config, inputs, counts, model, tokenizer)
+        chat = models.prepare_chat(model, tokenizer, config)
+        learnt, dropped = _tokenised(config, inputs, counts, model, chat)
         return Outputs(metrics=metrics | _train(config, inputs, model, tokenizer, learnt), dropped=dropped)
 
 
@@ -60,18 +61,18 @@ def _example_counts(config: SftConfig, inputs: SftInputs) -> dict[Path, int]:
 
 
 def _tokenised(
-    config: SftConfig, inputs: SftInputs, counts: dict[Path, int], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+    config: SftConfig, inputs: SftInputs, counts: dict[Path, int], model: PreTrainedModel, chat: ChatFormat
 ) -> tuple[Corpus, dict[str, int]]:
-    """The corpus, made once per node, and drops by reason; examples over ``max_length`` or the model's context go to ``dropped/``.
+    """The corpus, made once per node, and drops by reason; rows over ``max_length`` or the model's context go to ``dropped/``.
 
-    Raises EngineFailed if the tokenizer has no chat template, NothingToDo if all examples are too long.
+    Raises NothingToDo if no row can be learnt.
     """
-    require_chat_template(tokenizer)
-    context = getattr(model.config, "max_position_embeddings", None) or config.max_length
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or config.max_length
     limit = min(config.max_length, context)
-    directory, dropped = processes.from_leader(lambda: corpus.make(config, inputs, counts, tokenizer, limit))
-    if dropped.get("too_long") == (n := sum(counts.values())):
+    directory, dropped, first = processes.from_leader(lambda: corpus.make(config, inputs, counts, chat, limit))
+    if (n := sum(dropped.values())) == sum(counts.values()):
         bound = f"max_length {limit}; raise it" if limit == config.max_length else f"the {limit} tokens that the model takes"
-        msg = f"sft: all {n} examples are longer than {bound}"
-        raise NothingToDo(msg)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+        msg = f"sft: none of the {n} examples can be learnt ({reasons}); the first: {first}"
+        raise NothingToDo(f"sft: all {n} examples are longer than {bound}" if set(dropped) == {"too_long"} else msg)
     return corpus.opened(directory), dropped
