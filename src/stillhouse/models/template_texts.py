@@ -19,7 +19,7 @@ PLAIN = (
     "{% if add_generation_prompt %}{{ '### assistant\\n' }}{% endif %}"
 )
 OWN = {"chatml": CHATML, "plain": PLAIN}
-"""``chatml``: for a vocabulary with ``<|im_end|>``. ``plain``: for a base model without tokens of a chat; its own eos ends a turn."""
+"""``chatml`` is for a vocabulary with ``<|im_end|>``, ``plain`` for a base model without tokens of a chat: eos ends its turn."""
 
 
 def resolved(template: str) -> str:
@@ -38,7 +38,8 @@ def resolved(template: str) -> str:
         return path.read_text(encoding="utf-8")
     if not files and not path.suffix:
         return template
-    msg = f"chat_template {template!r}: no file and no known name; {nearest(template, [*OWN, *files], 'names', [*OWN, 'those of TRL'])}"
+    hint = nearest(template, [*OWN, *files], "names", [*OWN, "those of TRL's templates"])
+    msg = f"chat_template {template!r}: no file and no known name; {hint}"
     raise ValueError(msg)
 
 

@@ -59,9 +59,9 @@ class ChatSettings(StageConfig):
     eos_token: str | None = Field(None, json_schema_extra=OMIT_DEFAULT)
     """The token that ends a turn; by default the one that the template ends it with."""
     response_format: Literal["think_answer", "own"] = Field("think_answer", json_schema_extra=OMIT_DEFAULT)
-    """think_answer: responses as they are stored, in the papers' tags; own: thinking and answer as the model's template has them."""
+    """think_answer: responses as stored, in the papers' tags; own: thinking and answer as the model's template has them."""
     weights: Literal["fp32", "bf16"] = Field("fp32", json_schema_extra=OMIT_DEFAULT)
-    """Precision of the trained weights in an unsharded training; under ZeRO they are bf16 with fp32 masters, whatever this says."""
+    """Precision of the trained weights without ZeRO; under ZeRO they are bf16 with fp32 masters, whatever this says."""
 
 
 class Lora(StageConfig):

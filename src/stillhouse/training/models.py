@@ -25,7 +25,7 @@ from transformers import (
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.execution import processes
 from stillhouse.models import chat_templates
-from stillhouse.models.chat_templates import ChatFormat
+from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training.config import ChatSettings, FromCheckpoint, FromPackage, FromScratch, Init
 from stillhouse.training.machine import attention, zero
 from stillhouse.vocabulary.masking import one_line
@@ -45,7 +45,9 @@ def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int, w
     """The model and its tokenizer. ``texts`` train a tokenizer if the model starts from scratch.
 
     Weights are fp32, or bf16 if ``weights`` says so. Under ZeRO on a GPU they are bf16 from the start: DeepSpeed would round them
-    anyway, and keeps fp32 masters, a share on each process. Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend cannot be used;
+    anyway, and keeps fp32 masters, a share on each process.
+
+    Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend cannot be used;
     EngineFailed if the weights cannot be loaded.
     """
     if (checkpoint is not None) != (init.kind == "checkpoint"):
@@ -64,8 +66,8 @@ def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int, w
 def prepare_chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: ChatSettings) -> ChatFormat:
     """How the model reads and ends a conversation, by the config and its own template; what is put right is printed.
 
-    The token that ends a turn becomes eos of tokenizer and model, beside the tokens that ended a response before, so that every engine
-    stops there. Raises EngineFailed, BadConfig.
+    The token that ends a turn becomes eos of tokenizer and model, beside the tokens that ended a response before, so that every
+    engine stops there. Raises EngineFailed, BadConfig.
     """
     chat = chat_templates.prepare(tokenizer, settings.chat_template, settings.eos_token, settings.chat_template_kwargs)
     stops = chat_templates.stop_ids(chat, model.generation_config)

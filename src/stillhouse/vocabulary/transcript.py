@@ -47,8 +47,8 @@ def parse(text: str) -> Parsed:
 def opened(text: str, prefill: str = "") -> str:
     """The text of a response with its opening ``<think>``, which the prompt wrote if the text lacks it.
 
-    ``prefill`` is the end of the prompt that opens the thinking. If it is not known, only a text that closes its thinking shows that
-    it was opened; one that was cut off before that stays as it is.
+    ``prefill`` is the end of the prompt that opens the thinking. If it is not known, only a text that closes its thinking shows
+    that it was opened; one that was cut off before that stays as it is.
     """
     if prefill:
         return text if text.lstrip().startswith(THINK) else prefill + text

@@ -26,7 +26,7 @@ from stillhouse.artifacts.tables import Parts
 from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
 from stillhouse.models import chat_templates
-from stillhouse.models.chat_templates import ChatFormat, Unlearnable
+from stillhouse.models.chat_formats import ChatFormat, Unlearnable
 from stillhouse.training.data.tokens import IGNORED, TokenisedExample, tokenised
 from stillhouse.training.sft.config import SftConfig
 from stillhouse.vocabulary import rows
@@ -179,9 +179,7 @@ def _in_worker(
     return tokenise(job, chat=_saved_chat(tokenizer_directory, end_token))
 
 
-def _tokenise_part(
-    job: tuple[int, Path], *, config: SftConfig, limit: int, directory: Path, chat: ChatFormat
-) -> TokenisedPart:
+def _tokenise_part(job: tuple[int, Path], *, config: SftConfig, limit: int, directory: Path, chat: ChatFormat) -> TokenisedPart:
     """Tokenise one part: its number and its path."""
     number, path = job
     drops: list[Dropped] = []
@@ -204,7 +202,8 @@ def _learnable(row: Selected, config: SftConfig, chat: ChatFormat, limit: int) -
     tokens = tokenised([*prompt, row.messages[-1]], chat, config.loss_on, config.response_format)
     longest = max(len(example.ids) for example in tokens)
     if longest > limit:
-        raise Unlearnable("too_long", f"{longest} tokens")
+        msg = f"{longest} tokens"
+        raise Unlearnable(msg, "too_long")
     return tokens
 
 

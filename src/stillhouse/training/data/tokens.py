@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stillhouse.errors import EngineFailed
-from stillhouse.models.chat_templates import ChatFormat, Part, ResponseFormat, Unlearnable
+from stillhouse.models.chat_formats import ChatFormat, Part, ResponseFormat, Unlearnable
 from stillhouse.training.sft.config import LossOn
 from stillhouse.vocabulary.rows import Message
 
@@ -26,14 +26,15 @@ def tokenised(
     """The conversation's tokens, and which of them the loss is on.
 
     The loss is on the last message (``final``; AM-Thinking-v1 §5.3) or on every assistant turn (``assistant``), each with the token
-    that ends the turn. Every learnt turn follows exactly the tokens that the model is given when it is asked for that turn. A template
-    that shows a turn differently once the conversation goes on, for example without its thinking, gives several examples, each up
-    to one learnt turn; any other gives one.
+    that ends the turn. Every learnt turn follows exactly the tokens that the model is given when it is asked for that turn. A
+    template that shows a turn differently once the conversation goes on, for example without its thinking, gives several examples,
+    each up to one learnt turn; any other gives one.
 
     Raises Unlearnable, with the reason, for a conversation that cannot be learnt with this template.
     """
     if messages[-1]["role"] != "assistant":
-        raise Unlearnable("no_response", f"its last message is the {messages[-1]['role']}'s")
+        msg = f"its last message is the {messages[-1]['role']}'s"
+        raise Unlearnable(msg, "no_response")
     last, examples, text = len(messages) - 1, list[TokenisedExample](), ""
     for number in range(len(messages)):
         if messages[number]["role"] != "assistant" or (loss_on == "final" and number != last):
@@ -55,4 +56,4 @@ def _prompt(chat: ChatFormat, messages: Sequence[Message]) -> str:
     try:
         return chat.prompt(messages)
     except EngineFailed as error:
-        raise Unlearnable("template_refuses", str(error)) from error
+        raise Unlearnable(str(error), "template_refuses") from error

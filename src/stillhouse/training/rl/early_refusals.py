@@ -36,13 +36,13 @@ def require_rewards(config: RlConfig, questions: Mapping[str, Question]) -> None
     if unscored:
         counts = ", ".join(f"{count} of {category}" for category, count in sorted(unscored.items()))
         msg = (
-            f"rl: no rule scores the answers to {counts} in split {config.split!r}; leave them out by `mix`, or name a reward of your "
-            "own in `reward`"
+            f"rl: no rule scores the answers to {counts} in split {config.split!r}; leave them out by `mix`, or name a reward of "
+            "your own in `reward`"
         )
         raise BadConfig(msg)
     for category, ids in incomplete.items():
         msg = (
-            f"rl: {len(ids)} questions of category {category} have no {FACTS[category].needs}, the first is {ids[0]}; without it no "
-            "answer can be scored: leave them out of the split"
+            f"rl: {len(ids)} questions of category {category} have no {FACTS[category].needs}, the first is {ids[0]}; without it "
+            "no answer can be scored: leave them out of the split"
         )
         raise BadConfig(msg)

@@ -9,7 +9,7 @@ from trl import GRPOConfig
 
 from stillhouse.execution.contract import StageInputs
 from stillhouse.models import chat_templates
-from stillhouse.models.chat_templates import ChatFormat
+from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import checkpoints
 from stillhouse.training.data.batches import passes
 from stillhouse.training.machine import liger

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from stillhouse.execution.contract import Outputs
 from stillhouse.execution.tracking import TABLE
-from stillhouse.models.chat_templates import ChatFormat
+from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import loop, models, optimizer, progress
 from stillhouse.training.config import FromCheckpoint
 from stillhouse.training.machine import zero

@@ -92,8 +92,8 @@ class StopWithoutLearning(TrainerCallback):
 
     def _cut(self, step: Mapping[str, float]) -> str:
         return (
-            f"every rollout was cut at max_tokens {self._max_tokens}, before it ended with {self._end_token}, and rewards were equal; "
-            "raise max_tokens, or have sft teach the model to end its turn"
+            f"every rollout was cut at max_tokens {self._max_tokens}, before it ended with {self._end_token}, and rewards were "
+            "equal; raise max_tokens, or have sft teach the model to end its turn"
         )
 
 

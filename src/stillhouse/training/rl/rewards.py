@@ -28,7 +28,7 @@ class Rewards:
         self, questions: Mapping[str, Question], scorer: RolloutScorer, read: Callable[[Sequence[int]], str],
         levels: Mapping[str, int] | None = None, thresholds: Mapping[str, float] | None = None,
     ) -> None:  # fmt: skip
-        """Mappings are by question id. ``read``: the text of a rollout's tokens. ``levels``: the difficulty level of those that have one.
+        """``read``: the text of a rollout's tokens. Mappings are by question id; ``levels``: the difficulty of those that have one.
 
         ``thresholds``: the pass thresholds of the verdicts; the category's own holds for a question without one.
         """

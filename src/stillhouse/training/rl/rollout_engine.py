@@ -28,7 +28,9 @@ WEIGHTS_PORT = 51216
 
 
 def arguments(engine: RolloutEngine, longest: int, stops: Sequence[int] = ()) -> dict[str, Any]:
-    """Trainer arguments about the engine. ``longest``: tokens of the longest prompt with its rollout. ``stops``: what ends a rollout.
+    """Trainer arguments about the engine.
+
+    ``longest``: tokens of the longest prompt with its rollout. ``stops``: the tokens that end a rollout.
 
     Raises EngineFailed if vLLM is not installed, or weights could not reach a server; BadConfig if the training's processes do not
     divide into groups of ``STILLHOUSE_ROLLOUT_TENSOR_PARALLEL``.

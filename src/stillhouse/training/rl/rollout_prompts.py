@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from stillhouse.artifacts import tables
 from stillhouse.errors import EngineFailed, NothingToDo
-from stillhouse.models.chat_templates import ChatFormat
+from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training.rl import curriculum
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.vocabulary import rows

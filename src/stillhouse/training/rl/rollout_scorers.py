@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Protocol, cast
 
 from stillhouse.execution import extensions, processes
-from stillhouse.models.chat_templates import ResponseFormat
+from stillhouse.models.chat_formats import ResponseFormat
 from stillhouse.training.rl.config import REWARDS
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request

@@ -39,8 +39,8 @@ class SftConfig(ChatSettings):
     loss_on: LossOn = "final"
     """final: learn the last response only; assistant: learn every assistant turn."""
     max_length_rate: float | None = Field(None, ge=0, lt=1, json_schema_extra=OMIT_DEFAULT)
-    """Share of responses to training questions that may run on after training to twice the length that was learnt; more is an error.
-    null asks for no response."""
+    """Share of training questions whose response may run on after training, past twice the length that was learnt; more is an
+    error. null asks for no response."""
     lora: Lora | None = None
     """Train low-rank adapters instead of all weights."""
     weight_decay: float = Field(0.0, ge=0)

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.execution import processes
 from stillhouse.execution.contract import Outputs
-from stillhouse.models.chat_templates import ChatFormat
+from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import loop, models, progress
 from stillhouse.training.data import corpus
 from stillhouse.training.data.corpus import Corpus
