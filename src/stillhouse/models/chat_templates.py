@@ -67,10 +67,13 @@ def prepare(
 
 def of_teacher(tokenizer: PreTrainedTokenizerBase, model: str, template_kwargs: Mapping[str, Any] | None = None) -> ChatFormat:
     """``prepare`` for a model that is asked and not trained, with its name in the errors."""
+    if not tokenizer.chat_template:
+        msg = f"model {model}: its tokenizer has no chat template; add one to tokenizer_config.json"
+        raise EngineFailed(msg)
     try:
         return prepare(tokenizer, template_kwargs=template_kwargs)
     except EngineFailed as error:
-        msg = f"model {model}: {str(error).removeprefix('checkpoint: ')}"
+        msg = f"model {model}: {error}"
         raise EngineFailed(msg) from error
 
 
