@@ -1,7 +1,9 @@
 """A chat format: what a model's template puts around a response, so that text becomes tokens and tokens become text."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from jinja2.exceptions import TemplateError
@@ -54,6 +56,8 @@ class ChatFormat:
     end_id: int
     """The token that ends the turn."""
     end_token: str
+    special_tokens: tuple[str, ...] = ()
+    """Texts of the tokens that are never plain text."""
     notes: tuple[str, ...] = ()
     """What was put right, in sentences for the user."""
 
@@ -61,9 +65,12 @@ class ChatFormat:
         """The text that asks for a response to the messages. Raises EngineFailed if the template refuses them."""
         return rendered(self.tokenizer, messages, prompt=True)
 
-    def ids(self, text: str) -> list[int]:
-        """The tokens of a rendered text: the template writes the beginning-of-text token itself."""
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+    def ids(self, text: str, *, is_split: bool = False) -> list[int]:
+        """The tokens of a rendered text: the template writes the beginning-of-text token itself.
+
+        With ``is_split`` the text of a special token is read as any other text.
+        """
+        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=is_split)["input_ids"])
 
     def parts(self, response: str, form: ResponseFormat) -> list[Part]:
         """What the model has to write after the prompt to give this response, the end of its turn included.
@@ -103,7 +110,8 @@ class ChatFormat:
         text = "".join(part.text for part in parts)
         if not any(part.is_content and self._holds_special(part.text) for part in parts):
             whole = self.ids(prompt + text)
-            if whole[: len(prompt_ids)] == list(prompt_ids):
+            # Some special tokens swallow the white space behind them.
+            if whole[: len(prompt_ids)] == list(prompt_ids) and (not text[0].isspace() or self._text(whole).endswith(text)):
                 return whole[len(prompt_ids) :]
         ids = [token for part in parts for token in self.continued(part)]
         if self._text([*prompt_ids, *ids]) != self._text(prompt_ids) + text:
@@ -124,8 +132,8 @@ class ChatFormat:
         return END_THINK not in self.think_close
 
     def completed(self, text: str) -> str:
-        """The text that was sampled, with what the prompt had written of it."""
-        return transcript.opened(text, self.prefill) if self.prefill else text
+        """The text that was sampled, with what the prompt had written of it, without what the template has before every response."""
+        return transcript.opened(text, self.prefill) if self.prefill else text.removeprefix(self.header)
 
     def _with_tags(self, text: str) -> str:
         """A text in channels, as gpt-oss writes it, with tags instead."""
@@ -134,19 +142,19 @@ class ChatFormat:
             text = transcript.joined(thinking.removeprefix(self.think_open), answer, closed=bool(closed))
         else:
             text = text.removeprefix(self.header)
-        for token in _special_tokens(self.tokenizer):
-            text = text.replace(token, "")
-        return text
+        return _pattern(self.special_tokens).sub("", text)
 
     def continued(self, part: Part) -> list[int]:
-        """The tokens of a part alone, as it stands after a special token: some tokenizers begin every text with a space."""
-        if part.is_content and self._holds_special(part.text):
-            return list(self.tokenizer(part.text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
-        anchor, ids = self.ids(self.end_token), self.ids(self.end_token + part.text)
-        return ids[len(anchor) :] if ids[: len(anchor)] == anchor else self.ids(part.text)
+        """The tokens of a part alone, as it stands inside a text: some tokenizers begin every text with a space of their own."""
+        is_split = part.is_content and self._holds_special(part.text)
+        for before in ("\n", ".") if is_split else (self.end_token, "."):
+            anchor, whole = (self.ids(text, is_split=is_split) for text in (before, before + part.text))
+            if whole[: len(anchor)] == anchor and self._text(whole).endswith(part.text):
+                return whole[len(anchor) :]
+        return self.ids(part.text, is_split=is_split)
 
     def _holds_special(self, text: str) -> bool:
-        return any(token in text for token in _special_tokens(self.tokenizer))
+        return _pattern(self.special_tokens).search(text) is not None
 
     def _text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
@@ -165,6 +173,7 @@ def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str,
         raise EngineFailed(msg) from error
 
 
-def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """The texts of tokens that are never plain text."""
-    return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+@cache
+def _pattern(texts: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches any of the texts, or nothing if there are none."""
+    return re.compile("|".join(map(re.escape, texts)) if texts else r"(?!)")

@@ -135,7 +135,9 @@ def _tried(tokenizer: PreTrainedTokenizerBase, eos_token: str | None) -> ChatFor
     answer_open = f"\n{END_THINK}\n\n" if prefill and END_THINK not in header else header
     return ChatFormat(
         tokenizer, prefill, is_closed, "" if END_THINK in header else header, answer_open, think_open, think_close, end, end_id,
-        str(tokenizer.convert_ids_to_tokens(end_id)), _of_replaced_end(after, end, eos_token),
+        str(tokenizer.convert_ids_to_tokens(end_id)),
+        tuple(token.content for token in tokenizer.added_tokens_decoder.values() if token.special),
+        _of_replaced_end(after, end, eos_token),
     )  # fmt: skip
 
 
