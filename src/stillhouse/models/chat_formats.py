@@ -132,7 +132,7 @@ class ChatFormat:
         return END_THINK not in self.think_close
 
     def completed(self, text: str) -> str:
-        """The text that was sampled, with what the prompt had written of it, without what the template has before every response."""
+        """A sampled text with what the prompt had written of it, and without what the template has before every response."""
         return transcript.opened(text, self.prefill) if self.prefill else text.removeprefix(self.header)
 
     def _with_tags(self, text: str) -> str:

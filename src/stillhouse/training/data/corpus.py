@@ -70,6 +70,11 @@ class Corpus:
             labels[begin:end] = ids[begin:end]
         return {"input_ids": ids, "labels": labels}
 
+    def spans(self, number: int) -> list[tuple[int, int]]:
+        """Begin and end of every learnt range of an example."""
+        first, n_spans = (int(self._examples[number][name]) for name in ("first_span", "n_spans"))
+        return [(int(begin), int(end)) for begin, end in self._spans[first : first + n_spans]]
+
     def joined(self, numbers: Sequence[int]) -> dict[str, Any]:
         """Several examples as one row: ``input_ids`` and ``labels``, shape (n_tokens,), and ``seq_lengths``, a list of ints."""
         examples = [self[number] for number in numbers]

@@ -15,7 +15,7 @@ from stillhouse.training.data.corpus import Corpus
 from stillhouse.training.data.packing import Document, RequireIsolation, packs
 from stillhouse.training.loop import FiniteLossMixin
 from stillhouse.training.lora import peft_config
-from stillhouse.training.machine import liger, zero
+from stillhouse.training.machine import liger
 from stillhouse.training.progress import MeasuredMixin, attach, machine_arguments
 from stillhouse.training.sft.config import SftConfig
 
@@ -40,8 +40,6 @@ def make_trainer(
     ``STILLHOUSE_MICRO_BATCH`` bounds the sequences in one forward pass; gradients add up to the config's batch size. Training
     raises EngineFailed if documents of a pack see each other.
     """
-    if config.lora:
-        zero.require_whole_weights("lora")
     trainer = CorpusSftTrainer(
         rows_per_step=config.batch_size, model=model, args=_arguments(config, inputs), train_dataset=dataset(config, corpus),
         processing_class=tokenizer, peft_config=peft_config(config.lora) if config.lora else None,
