@@ -32,10 +32,11 @@ def require_trained_end(model: PreTrainedModel, chat: ChatFormat) -> None:
     rows = model.get_output_embeddings().weight.detach()
     norms = rows.float().norm(dim=1)
     if norms[chat.end_id] < LEAST_NORM * norms.median():
+        norm, usual = float(norms[chat.end_id]), float(norms.median())
         msg = (
-            f"lora: {chat.end_token} ends a turn, and the base model was never trained on it (its row has norm {norms[chat.end_id]:.2g}, "
-            f"others {norms.median():.2g}); adapters leave that row as it is: leave out lora, start from the instruction-tuned model, "
-            "or set chat_template to plain, which ends a turn with the base's own eos"
+            f"lora: {chat.end_token} ends a turn, and the base model was never trained on it (its row has norm {norm:.2g}, others "
+            f"{usual:.2g}); adapters leave that row as it is: leave out lora, start from the instruction-tuned model, or set "
+            "chat_template to plain, which ends a turn with the base's own eos"
         )
         raise EngineFailed(msg)
 

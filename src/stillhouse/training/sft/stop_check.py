@@ -1,7 +1,6 @@
 """After training: does the model end its turn? It is asked a few of its own training questions, greedily."""
 
 from collections.abc import Sequence
-from itertools import islice
 
 import torch
 from transformers import GenerationConfig, Trainer
@@ -12,7 +11,7 @@ from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training.data.corpus import Corpus
 
 N_ASKED = 16
-"""Training questions that are asked: those with the shortest responses."""
+"""Training questions that are asked: those of the shortest examples."""
 SLACK, LEAST_ROOM = 2, 16
 """A response may have so many times the tokens of the one that was learnt, and so many more."""
 
@@ -22,27 +21,21 @@ def require_stops(trainer: Trainer, chat: ChatFormat, corpus: Corpus, most: floa
 
     Raises EngineFailed if it is larger than ``most``.
     """
-    pairs = list(islice(_pairs(corpus), N_ASKED))
-    room = max(SLACK * n_learnt + LEAST_ROOM for _, n_learnt in pairs)
-    rate = 1 - sum(_stopped(trainer, chat, [prompt for prompt, _ in pairs], room)) / len(pairs)
+    shortest = corpus.lengths.argsort(kind="stable")[:N_ASKED].tolist()
+    prompts = [corpus[number]["input_ids"][: corpus.spans(number)[0][0]].tolist() for number in shortest]
+    room = SLACK * max(end - begin for number in shortest for begin, end in corpus.spans(number)[:1]) + LEAST_ROOM
+    rate = 1 - sum(_ended(trainer, chat, prompts, room)) / len(prompts)
     if rate > most:
         msg = (
-            f"sft: {rate:.0%} of {len(pairs)} responses to training questions did not end within {room} tokens, max_length_rate allows "
-            f"{most:.0%}: the model has not learnt {chat.end_token}; train longer or at a higher learning_rate, or look at "
-            "`stillhouse inspect`"
+            f"sft: {rate:.0%} of {len(prompts)} responses to training questions did not end within {room} tokens, max_length_rate "
+            f"allows {most:.0%}: the model has not learnt to write {chat.end_token}; train longer or at a higher learning_rate, or "
+            "look at `stillhouse inspect`"
         )
         raise EngineFailed(msg)
     return {"length_rate": rate}
 
 
-def _pairs(corpus: Corpus) -> list[tuple[list[int], int]]:
-    """Prompts before the first learnt turn with the length of that turn, shortest turns first."""
-    turns = [(corpus.spans(number)[0], number) for number in range(len(corpus))]
-    turns.sort(key=lambda turn: (turn[0][1] - turn[0][0], turn[1]))
-    return [(corpus[number]["input_ids"][:begin].tolist(), end - begin) for (begin, end), number in turns[:N_ASKED]]
-
-
-def _stopped(trainer: Trainer, chat: ChatFormat, prompts: Sequence[Sequence[int]], room: int) -> list[bool]:
+def _ended(trainer: Trainer, chat: ChatFormat, prompts: Sequence[Sequence[int]], room: int) -> list[bool]:
     """Whether each response ends within ``room`` tokens."""
     pad, longest = int(chat.tokenizer.pad_token_id), max(map(len, prompts))
     device = trainer.accelerator.device
@@ -55,4 +48,5 @@ def _stopped(trainer: Trainer, chat: ChatFormat, prompts: Sequence[Sequence[int]
     with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model, torch.no_grad():
         written = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)[:, longest:]
     trainer.model.train(was_training)
-    return torch.isin(written, torch.tensor(stops, device=device)).any(dim=1).tolist()
+    ended = torch.isin(written, torch.tensor(stops, device=device)).any(dim=1)
+    return [bool(value) for value in ended.tolist()]
