@@ -10,6 +10,7 @@ from trl import SFTConfig, SFTTrainer
 
 from stillhouse.execution.contract import StageInputs
 from stillhouse.training import checkpoints
+from stillhouse.training.checkpoints import FullDiskMixin
 from stillhouse.training.data.batches import WholeBatchesMixin, passes
 from stillhouse.training.data.corpus import Corpus
 from stillhouse.training.data.packing import Document, RequireIsolation, packs
@@ -23,7 +24,7 @@ N_CHECKED = 3
 """Documents that are checked for leaks between packed ones."""
 
 
-class CorpusSftTrainer(MeasuredMixin, FiniteLossMixin, WholeBatchesMixin, SFTTrainer):
+class CorpusSftTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, WholeBatchesMixin, SFTTrainer):
     """TRL's trainer on rows that are tokenised already, with the checks and measurements of the sft stage."""
 
     def __init__(self, *, rows_per_step: int, **arguments: Any) -> None:
