@@ -142,14 +142,14 @@ class ChatFormat:
             text = transcript.joined(thinking.removeprefix(self.think_open), answer, closed=bool(closed))
         else:
             text = text.removeprefix(self.header)
-        return _pattern(self.special_tokens).sub("", text)
+        return re.sub(rf"(?:{_pattern(self.special_tokens).pattern})+$", "", text)
 
     def continued(self, part: Part) -> list[int]:
         """The tokens of a part alone, as it stands inside a text: some tokenizers begin every text with a space of their own."""
         is_split = part.is_content and self._holds_special(part.text)
         for before in ("\n", ".") if is_split else (self.end_token, "."):
             anchor, whole = (self.ids(text, is_split=is_split) for text in (before, before + part.text))
-            if whole[: len(anchor)] == anchor and self._text(whole).endswith(part.text):
+            if whole[: len(anchor)] == anchor and self._text(whole) == self._text(anchor) + part.text:
                 return whole[len(anchor) :]
         return self.ids(part.text, is_split=is_split)
 

@@ -29,6 +29,8 @@ FOLDED_SYSTEM = (
 )
 """In front of a template that refuses a system message: it becomes the beginning of the first question, as Gemma 3 has it."""
 
+_OPENING = re.compile(rf"\s*(?:{THINK}\s*(?:{END_THINK}\s*)?)?")
+"""What a prompt may have beyond what stands before a response: thinking that is opened, perhaps closed at once."""
 _NO_TEMPLATE = (
     "its tokenizer has no chat template; set chat_template to a Jinja file or a name (chatml, plain), or start from a chat model"
 )
@@ -154,8 +156,9 @@ def _header(prompt: str, before: str) -> str:
     """What stands between the prompt and the response. Raises EngineFailed if the two cannot be told apart."""
     if before.startswith(prompt):
         return before.removeprefix(prompt)
-    if prompt.startswith(before) or prompt.startswith(_without_thinking(before)):
-        return ""
+    for start in (before, _without_thinking(before)):
+        if prompt.startswith(start) and _OPENING.fullmatch(prompt.removeprefix(start)):
+            return ""
     msg = (
         f"chat template: a prompt and its response cannot be told apart: the prompt for a question ends with {prompt[-40:]!r}, "
         f"and {before[-40:]!r} stands before a response; set chat_template to one that renders both alike, such as qwen3_training"
