@@ -42,7 +42,8 @@ QWEN3 = (
 )
 LLAMA3 = (
     "{{ bos_token }}{%- for m in messages -%}{{ '<|start_header_id|>' + m.role + '<|end_header_id|>\n\n' }}"
-    "{{ m.content | trim + '<|eot_id|>' }}{%- endfor -%}{%- if add_generation_prompt -%}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif -%}"
+    "{{ m.content | trim + '<|eot_id|>' }}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif -%}"
 )
 GEMMA = (
     "{{ bos_token }}{%- if messages[0].role == 'system' -%}{{ raise_exception('System role not supported') }}{%- endif -%}"
@@ -55,7 +56,8 @@ GEMMA3 = (
     "{{ bos_token }}{%- set first = '' -%}{%- if messages[0].role == 'system' -%}{%- set first = messages[0].content + '\n\n' -%}"
     "{%- set messages = messages[1:] -%}{%- endif -%}{%- for m in messages -%}"
     "{{ '<start_of_turn>' + ('model' if m.role == 'assistant' else m.role) + '\n' + (first if loop.first else '') }}"
-    "{{ m.content | trim + '<end_of_turn>\n' }}{%- endfor -%}{%- if add_generation_prompt -%}{{ '<start_of_turn>model\n' }}{%- endif -%}"
+    "{{ m.content | trim + '<end_of_turn>\n' }}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '<start_of_turn>model\n' }}{%- endif -%}"
 )
 MISTRAL = (
     "{{ bos_token }}{%- set first = '' -%}{%- if messages[0].role == 'system' -%}{%- set first = messages[0].content + '\n\n' -%}"
@@ -76,7 +78,8 @@ PHI3 = (
 GPT_OSS = (
     "{{ '<|start|>system<|message|>You are ChatGPT.\nReasoning: ' + (reasoning_effort or 'medium') + '<|end|>' }}"
     "{%- if messages[0].role == 'system' -%}"
-    "{{ '<|start|>developer<|message|># Instructions\n\n' + messages[0].content + '<|end|>' }}{%- set messages = messages[1:] -%}{%- endif -%}{%- for m in messages -%}{%- if m.role == 'user' -%}"
+    "{{ '<|start|>developer<|message|># Instructions\n\n' + messages[0].content + '<|end|>' }}"
+    "{%- set messages = messages[1:] -%}{%- endif -%}{%- for m in messages -%}{%- if m.role == 'user' -%}"
     "{{ '<|start|>user<|message|>' + m.content + '<|end|>' }}{%- else -%}{%- if loop.last and m.thinking -%}"
     "{{ '<|start|>assistant<|channel|>analysis<|message|>' + m.thinking + '<|end|>' }}{%- endif -%}"
     "{{ '<|start|>assistant<|channel|>final<|message|>' + m.content + ('<|return|>' if loop.last else '<|end|>') }}"
@@ -134,11 +137,13 @@ ARCHITECTURES = {
         is_sentencepiece=True, options={"sliding_window": None},
     ),
     "r1-distill": Architecture(
-        "Qwen2Config", R1_DISTILL, ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"), "<｜end▁of▁sentence｜>", ("<｜end▁of▁sentence｜>",),
+        "Qwen2Config", R1_DISTILL, ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"), "<｜end▁of▁sentence｜>",
+        ("<｜end▁of▁sentence｜>",),
         bos="<｜begin▁of▁sentence｜>", pad="<｜end▁of▁sentence｜>", tags=("<｜User｜>", "<｜Assistant｜>", *THINK_TAGS),
     ),
     "phi3": Architecture(
-        "Phi3Config", PHI3, ("<unk>", "<s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"), "<|endoftext|>",
+        "Phi3Config", PHI3, ("<unk>", "<s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"),
+        "<|endoftext|>",
         ("<|endoftext|>", "<|assistant|>", "<|end|>"), bos="<s>", pad="<|endoftext|>", is_sentencepiece=True,
         options={"sliding_window": None},
     ),

@@ -311,7 +311,7 @@ def test_rl_tokenizer_without_chat_template_is_refused(tmp_path, checkpoint):
     bare = tmp_path / "bare"
     shutil.copytree(checkpoint, bare)
     (bare / "chat_template.jinja").unlink()
-    with pytest.raises(EngineFailed, match="its tokenizer has no chat template; add one"):
+    with pytest.raises(EngineFailed, match="its tokenizer has no chat template; set chat_template"):
         rl.run(CONFIG, inputs(tmp_path, bare, testing.questions(2)))
 
 

@@ -9,6 +9,7 @@ import pytest
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo
+from stillhouse.models import chat_templates
 from stillhouse.stages import sft
 from stillhouse.training import models
 from stillhouse.training.config import FromCheckpoint, FromScratch, Lora
@@ -183,7 +184,7 @@ def test_sft_tokenizer_without_chat_template_is_refused(tmp_path, checkpoint):
     bare = tmp_path / "bare"
     shutil.copytree(checkpoint, bare)
     (bare / "chat_template.jinja").unlink()
-    with pytest.raises(EngineFailed, match="its tokenizer has no chat template; add one"):
+    with pytest.raises(EngineFailed, match="its tokenizer has no chat template; set chat_template"):
         sft.run(changed(init=FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=bare))
 
 
@@ -200,7 +201,8 @@ def test_sft_suffix_follows_the_category(tmp_path):
     examples = [testing.selected(math, category="math"), testing.selected(code, category="code")]
     counted = corpus.n_examples(selected(tmp_path, examples), CONFIG.split)
     config = changed(suffix="none", suffixes={"code": "python"}, max_length=500)
-    found = corpus.Corpus(corpus.make(config, inputs(tmp_path), counted, tokenizer(), 500)[0])
+    chat = chat_templates.prepare(tokenizer())
+    found = corpus.Corpus(corpus.make(config, inputs(tmp_path), counted, chat, 500)[0])
     texts = [tokenizer().decode(found[number]["input_ids"]) for number in range(2)]
     assert [("your code" in text, "boxed" in text) for text in texts] == [(False, False), (True, False)]
 

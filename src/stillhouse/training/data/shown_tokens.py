@@ -67,6 +67,7 @@ def write_page(path: Path, title: str, facts: Iterable[str], examples: Iterable[
     parts = [f"<ul>{''.join(f'<li>{html.escape(fact)}</li>' for fact in facts)}</ul>"]
     for number, tokens in enumerate(examples, 1):
         parts.append(f"<h2>Example {number}: {counts(tokens)}</h2>\n<pre>{''.join(map(_span, shortened_tokens(tokens)))}</pre>")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_PAGE.format(title=html.escape(title), body="\n".join(parts)), encoding="utf-8")
 
 
