@@ -133,7 +133,7 @@ class ChatFormat:
 
     def completed(self, text: str) -> str:
         """A sampled text with what the prompt had written of it, and without what the template has before every response."""
-        return transcript.opened(text, self.prefill) if self.prefill else text.removeprefix(self.header)
+        return transcript.opened(text.removeprefix(self.header), self.prefill)
 
     def _with_tags(self, text: str) -> str:
         """A text in channels, as gpt-oss writes it, with tags instead."""

@@ -50,8 +50,10 @@ def opened(text: str, prefill: str = "") -> str:
     ``prefill`` is the end of the prompt that opens the thinking. If it is not known, only a text that closes its thinking shows
     that it was opened; one that was cut off before that stays as it is.
     """
+    if (stripped := text.lstrip()).startswith(THINK):
+        return stripped
     if prefill:
-        return text if text.lstrip().startswith(THINK) else prefill + text
+        return prefill + text
     head, closed, _ = text.partition(END_THINK)
     return THINK + text if closed and THINK not in head else text
 

@@ -27,10 +27,9 @@ from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
 from stillhouse.models import chat_templates
 from stillhouse.models.chat_formats import ChatFormat, Unlearnable
-from stillhouse.training.data.tokens import IGNORED, TokenisedExample, tokenised
+from stillhouse.training.data.tokens import IGNORED, TokenisedExample, examples_of
 from stillhouse.training.sft.config import SftConfig
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.prompts import question_prompt
 from stillhouse.vocabulary.rows import Dropped, Selected
 
 FEW = 20_000
@@ -203,8 +202,7 @@ def _tokenise_part(job: tuple[int, Path], *, config: SftConfig, limit: int, dire
 
 def _learnable(row: Selected, config: SftConfig, chat: ChatFormat, limit: int) -> list[TokenisedExample]:
     """The row's examples. Raises Unlearnable, also if one has more than ``limit`` tokens."""
-    prompt = question_prompt(row.messages[:-1], row.category, config.system_prompt, config.suffix, config.suffixes)
-    tokens = tokenised([*prompt, row.messages[-1]], chat, config.loss_on, config.response_format)
+    tokens = examples_of(row, config, chat)
     longest = max(len(example.ids) for example in tokens)
     if longest > limit:
         msg = f"{longest} tokens"

@@ -12,11 +12,10 @@ from stillhouse.errors import EngineFailed, NothingToDo
 from stillhouse.models import chat_templates
 from stillhouse.models.chat_formats import ChatFormat, Unlearnable
 from stillhouse.training.data.shown_tokens import ShownToken, shown
-from stillhouse.training.data.tokens import tokenised
+from stillhouse.training.data.tokens import examples_of
 from stillhouse.training.rl.config import RlConfig
 from stillhouse.training.sft.config import SftConfig
 from stillhouse.vocabulary.masking import one_line
-from stillhouse.vocabulary.prompts import question_prompt
 from stillhouse.vocabulary.rows import Message, Selected
 
 SAMPLE: tuple[Message, ...] = (
@@ -45,12 +44,10 @@ def inspect(directory: Path, config: SftConfig | RlConfig, selected: Path | None
     """
     tokenizer, generation = _loaded(directory)
     chat = chat_templates.prepare(tokenizer, config.chat_template, config.eos_token, config.chat_template_kwargs)
-    loss_on = config.loss_on if isinstance(config, SftConfig) else "final"
     examples, unlearnable = list[list[ShownToken]](), list[str]()
     for row in _rows(config, selected, most):
-        prompt = question_prompt(row.messages[:-1], row.category, config.system_prompt, config.suffix, config.suffixes)
         try:
-            tokens = tokenised([*prompt, row.messages[-1]], chat, loss_on, config.response_format)
+            tokens = examples_of(row, config, chat)
         except Unlearnable as error:
             unlearnable.append(f"{row.example_id}: {error.reason}: {error}")
         else:

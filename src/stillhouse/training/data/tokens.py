@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from stillhouse.errors import EngineFailed
 from stillhouse.models.chat_formats import ChatFormat, Part, ResponseFormat, Unlearnable
-from stillhouse.training.sft.config import LossOn
-from stillhouse.vocabulary.rows import Message
+from stillhouse.training.rl.config import RlConfig
+from stillhouse.training.sft.config import LossOn, SftConfig
+from stillhouse.vocabulary.prompts import question_prompt
+from stillhouse.vocabulary.rows import Message, Selected
 
 IGNORED = -100
 """The label of a token that is read and not learnt."""
@@ -20,6 +22,20 @@ class TokenisedExample:
     learnt: list[tuple[int, int]]
 
 
+def examples_of(row: Selected, config: SftConfig | RlConfig, chat: ChatFormat) -> list[TokenisedExample]:
+    """The examples that a row gives with the prompts of the config. Raises Unlearnable, with the reason."""
+    if not row.messages or row.messages[-1]["role"] != "assistant":
+        role = row.messages[-1]["role"] if row.messages else "nobody"
+        msg = f"its last message is the {role}'s"
+        raise Unlearnable(msg, "no_response")
+    if len(row.messages) == 1:
+        msg = "there is nothing before its response"
+        raise Unlearnable(msg, "no_question")
+    prompt = question_prompt(row.messages[:-1], row.category, config.system_prompt, config.suffix, config.suffixes)
+    loss_on = config.loss_on if isinstance(config, SftConfig) else "final"
+    return tokenised([*prompt, row.messages[-1]], chat, loss_on, config.response_format)
+
+
 def tokenised(
     messages: Sequence[Message], chat: ChatFormat, loss_on: LossOn, response_format: ResponseFormat = "think_answer"
 ) -> list[TokenisedExample]:
@@ -30,11 +46,8 @@ def tokenised(
     template that shows a turn differently once the conversation goes on, for example without its thinking, gives several examples,
     each up to one learnt turn; any other gives one.
 
-    Raises Unlearnable, with the reason, for a conversation that cannot be learnt with this template.
+    The last message is the assistant's. Raises Unlearnable, with the reason, if the conversation cannot be learnt with this template.
     """
-    if messages[-1]["role"] != "assistant":
-        msg = f"its last message is the {messages[-1]['role']}'s"
-        raise Unlearnable(msg, "no_response")
     last, examples, text = len(messages) - 1, list[TokenisedExample](), ""
     for number in range(len(messages)):
         if messages[number]["role"] != "assistant" or (loss_on == "final" and number != last):

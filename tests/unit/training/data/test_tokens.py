@@ -1,10 +1,12 @@
 import pytest
 
+from stillhouse import testing
 from stillhouse.models import chat_templates
 from stillhouse.models.chat_formats import Unlearnable
+from stillhouse.stages import sft
 from stillhouse.training import models
 from stillhouse.training.config import FromScratch
-from stillhouse.training.data.tokens import tokenised
+from stillhouse.training.data.tokens import examples_of, tokenised
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
 TURNS = [
@@ -50,7 +52,12 @@ def test_tokenised_template_that_rewrites_earlier_turns_gives_an_example_per_tur
     )
 
 
-def test_tokenised_conversation_that_the_user_ends_is_unlearnable():
-    with pytest.raises(Unlearnable, match="its last message is the user's") as caught:
-        tokenised(TURNS[:3], chat_of(), "final")
-    assert caught.value.reason == "no_response"
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [(TURNS[:3], "no_response"), (TURNS[:1], "no_response"), ([], "no_response"), (TURNS[1:2], "no_question")],
+)
+def test_examples_of_row_without_question_or_response_are_unlearnable_by_name(messages, reason):
+    row = testing.selected(testing.question(), messages=messages)
+    with pytest.raises(Unlearnable) as caught:
+        examples_of(row, sft.Config(init=TINY), chat_of())
+    assert caught.value.reason == reason
