@@ -46,7 +46,7 @@ def tokenised(
     template that shows a turn differently once the conversation goes on, for example without its thinking, gives several examples,
     each up to one learnt turn; any other gives one.
 
-    The last message is the assistant's. Raises Unlearnable, with the reason, if the conversation cannot be learnt with this template.
+    The last message is the assistant's. Raises Unlearnable, with the reason, if this template leaves no way to learn it.
     """
     last, examples, text = len(messages) - 1, list[TokenisedExample](), ""
     for number in range(len(messages)):
