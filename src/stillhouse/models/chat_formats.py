@@ -27,7 +27,7 @@ class Unlearnable(Exception):
 
 
 @dataclass(frozen=True)
-class Part:
+class ResponsePart:
     """A stretch of a response: text of the template, or content, in which the text of a special token is only text."""
 
     text: str
@@ -72,7 +72,7 @@ class ChatFormat:
         """
         return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=is_split)["input_ids"])
 
-    def parts(self, response: str, form: ResponseFormat) -> list[Part]:
+    def parts(self, response: str, form: ResponseFormat) -> list[ResponsePart]:
         """What the model has to write after the prompt to give this response, the end of its turn included.
 
         ``think_answer`` keeps the text as it is; ``own`` puts its thinking and its answer where the template has them. Raises
@@ -85,14 +85,19 @@ class ChatFormat:
             raise Unlearnable(msg, "thinking_closed")
         parsed = transcript.parse(text)
         if form == "own" and thinks and parsed.think is not None:
-            answer = Part(parsed.answer or "", is_content=True)
-            parts = [Part(self.think_open), Part(parsed.think, is_content=True), Part(self.think_close), answer]
+            answer = ResponsePart(parsed.answer or "", is_content=True)
+            parts = [
+                ResponsePart(self.think_open),
+                ResponsePart(parsed.think, is_content=True),
+                ResponsePart(self.think_close),
+                answer,
+            ]
         elif not thinks and (self.prefill or form == "own"):
             alone = parsed.answer if form == "own" else None
-            parts = [Part(self.answer_open), Part(text if alone is None else alone, is_content=True)]
+            parts = [ResponsePart(self.answer_open), ResponsePart(text if alone is None else alone, is_content=True)]
         else:
-            parts = [Part(self.header), Part(self._after_prefill(text), is_content=True)]
-        return [part for part in (*parts, Part(self.end)) if part.text]
+            parts = [ResponsePart(self.header), ResponsePart(self._after_prefill(text), is_content=True)]
+        return [part for part in (*parts, ResponsePart(self.end)) if part.text]
 
     def _after_prefill(self, text: str) -> str:
         """The text without what the prompt has written of it already."""
@@ -101,7 +106,7 @@ class ChatFormat:
         text = text.lstrip().removeprefix(THINK)
         return text.removeprefix("\n") if self.prefill.endswith("\n") else text
 
-    def response_ids(self, prompt: str, prompt_ids: Sequence[int], parts: Sequence[Part]) -> list[int]:
+    def response_ids(self, prompt: str, prompt_ids: Sequence[int], parts: Sequence[ResponsePart]) -> list[int]:
         """The tokens of a response after a prompt, whose own tokens stay as they are when the model is asked.
 
         Where a tokenizer would merge the end of the prompt with the beginning of the response, the two are tokenised apart. Raises
@@ -144,7 +149,7 @@ class ChatFormat:
             text = text.removeprefix(self.header)
         return re.sub(rf"(?:{_pattern(self.special_tokens).pattern})+$", "", text)
 
-    def continued(self, part: Part) -> list[int]:
+    def continued(self, part: ResponsePart) -> list[int]:
         """The tokens of a part alone, as it stands inside a text: some tokenizers begin every text with a space of their own."""
         is_split = part.is_content and self._holds_special(part.text)
         for before in ("\n", ".") if is_split else (self.end_token, "."):

@@ -5,7 +5,7 @@ from transformers import GenerationConfig
 
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.models import chat_templates
-from stillhouse.models.chat_formats import Part, Unlearnable
+from stillhouse.models.chat_formats import ResponsePart, Unlearnable
 from tests.architectures import ARCHITECTURES, tokenizer_of
 
 THINKS = "<think>\n7 times 8 is 56.\n</think>\n<answer>56</answer>"
@@ -212,4 +212,4 @@ def test_prepare_tokenizer_without_padding_pads_with_the_end():
 def test_continued_part_has_no_space_of_the_tokenizers_own():
     for name in ("mistral", "phi3", "gemma", "llama3"):
         chat = chat_templates.prepare(tokenizer_of(name))
-        assert chat.tokenizer.decode(chat.ids(f"{chat.end_token}a") + chat.continued(Part("b c"))).endswith("ab c")
+        assert chat.tokenizer.decode(chat.ids(f"{chat.end_token}a") + chat.continued(ResponsePart("b c"))).endswith("ab c")

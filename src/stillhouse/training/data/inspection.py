@@ -1,5 +1,6 @@
 """A model and a recipe -> the very tokens that training would show the model, and which of them it would learn."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -77,8 +78,8 @@ def _loaded(directory: Path) -> tuple[PreTrainedTokenizerBase, GenerationConfig 
     except (OSError, ValueError, KeyError) as error:
         msg = f"model {directory}: no tokenizer can be loaded: {one_line(error)}; give a directory in the Hugging Face format"
         raise EngineFailed(msg) from error
-    has_config = (directory / "generation_config.json").is_file()
-    return tokenizer, GenerationConfig.from_pretrained(directory) if has_config else None
+    path = directory / "generation_config.json"
+    return tokenizer, GenerationConfig.from_dict(json.loads(path.read_bytes())) if path.is_file() else None
 
 
 def _rows(config: SftConfig | RlConfig, selected: Path | None, most: int) -> Sequence[Selected]:

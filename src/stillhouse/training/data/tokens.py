@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stillhouse.errors import EngineFailed
-from stillhouse.models.chat_formats import ChatFormat, Part, ResponseFormat, Unlearnable
+from stillhouse.models.chat_formats import ChatFormat, ResponseFormat, ResponsePart, Unlearnable
 from stillhouse.training.rl.config import RlConfig
 from stillhouse.training.sft.config import LossOn, SftConfig
 from stillhouse.vocabulary.prompts import question_prompt
@@ -55,7 +55,7 @@ def tokenised(
         prompt = _prompt(chat, messages[:number])
         if text and prompt.startswith(text):
             before = examples.pop()
-            ids, learnt = before.ids + chat.continued(Part(prompt.removeprefix(text))), before.learnt
+            ids, learnt = before.ids + chat.continued(ResponsePart(prompt.removeprefix(text))), before.learnt
         else:
             ids, learnt = chat.ids(prompt), []
         parts = chat.parts(messages[number]["content"], response_format)
