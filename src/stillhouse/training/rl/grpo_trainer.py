@@ -74,6 +74,7 @@ def _arguments(config: RlConfig, inputs: StageInputs, longest: int, stops: Seque
         per_device_train_batch_size=micro_batch, gradient_accumulation_steps=accumulation, steps_per_generation=accumulation,
         num_iterations=1, num_generations=config.group_size, max_completion_length=config.max_tokens,
         temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient, entropy_coef=config.entropy_coefficient,
+        use_bias_correction_kl=False,  # DeepSeekMath's estimator, equation 4; TRL would weigh it by the policy's ratio
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,
         **LOSSES[DEFAULT_LOSS].arguments, **rollout_engine.arguments(config.engine, longest, stops), **liger.arguments(),
         **checkpoints.arguments(inputs), **machine_arguments(),
