@@ -84,7 +84,7 @@ def _train(
 ) -> tuple[OnPolicyGrpoTrainer, Rewards]:
     """Train to the end: the trainer with its weights, and the rewards with their counts."""
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
-    with make_scorer(config.reward, config.verify_timeout_s, config.response_format) as scorer:
+    with make_scorer(config.reward, config.verify_timeout_s, config.libraries, config.response_format) as scorer:
         levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
         rewards = Rewards(questions, scorer, chat.read, levels, thresholds)
         trainer = make_trainer(config, inputs, model, chat, prompts, question_ids, rewards)

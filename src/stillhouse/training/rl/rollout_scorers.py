@@ -14,8 +14,10 @@ from stillhouse.models.chat_formats import ResponseFormat
 from stillhouse.training.rl.config import REWARDS
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
+from stillhouse.verification.verifier import with_libraries
 from stillhouse.vocabulary.categories import SCALES
 from stillhouse.vocabulary.masking import one_line
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.rows import Question, VerdictKind
 from stillhouse.vocabulary.transcript import END_ANSWER, parse
 
@@ -47,9 +49,14 @@ class RolloutScorer(Protocol):
 class VerifierScorer:
     """Scores by the verifiers. A response that is not in the format scores 0 (Staged RL §3)."""
 
-    def __init__(self, timeout_s: float, response_format: ResponseFormat) -> None:
-        """``timeout_s``: seconds one verification may take. ``response_format``: think_answer needs the answer in its tags."""
-        self._pool = VerifierPool(timeout_s, processes.share_of_cores())
+    def __init__(
+        self, timeout_s: float, libraries: Libraries = "standard", response_format: ResponseFormat = "think_answer"
+    ) -> None:
+        """``timeout_s``: seconds one verification may take; ``libraries``: what programs may import.
+
+        ``response_format``: think_answer needs the answer in its tags.
+        """
+        self._pool = VerifierPool(timeout_s, processes.share_of_cores(), with_libraries({}, libraries))
         self._is_tagged = response_format == "think_answer"
 
     def __enter__(self) -> "VerifierScorer":
@@ -93,11 +100,13 @@ class FunctionScorer:
         return Verdict(kind, reward * SCALES[question.category], "reward")
 
 
-def make_scorer(reward: str, timeout_s: float, response_format: ResponseFormat = "think_answer") -> RolloutScorer:
+def make_scorer(
+    reward: str, timeout_s: float, libraries: Libraries = "standard", response_format: ResponseFormat = "think_answer"
+) -> RolloutScorer:
     """The scorer for the config's ``reward``. Raises BadConfig if an extension cannot be loaded."""
     loaded = extensions.load("rewards", reward, REWARDS)
     if reward in REWARDS:
-        return cast("type[VerifierScorer]", loaded)(timeout_s, response_format)
+        return cast("type[VerifierScorer]", loaded)(timeout_s, libraries, response_format)
     return FunctionScorer(cast("Reward", loaded))
 
 

@@ -49,7 +49,7 @@ def score(rewards, texts):
     ],
 )
 def test_rewards_are_1_for_a_correct_answer_in_the_format_and_else_0(text, reward):
-    with VerifierScorer(5, "think_answer") as scorer:
+    with VerifierScorer(5, response_format="think_answer") as scorer:
         assert score(rewards_of([ASKED], scorer), [text]) == [reward]
 
 
@@ -58,7 +58,7 @@ def test_rewards_are_1_for_a_correct_answer_in_the_format_and_else_0(text, rewar
     [("<think>1+1</think>\n\nIt is \\boxed{2}.", 1), ("<think>1+1</think>\n\n3", 0), ("It is 2", 0), ("<think>2", 0)],
 )
 def test_rewards_of_the_models_own_format_need_closed_thinking_and_no_tags(text, reward):
-    with VerifierScorer(5, "own") as scorer:
+    with VerifierScorer(5, response_format="own") as scorer:
         assert score(rewards_of([ASKED], scorer), [text]) == [reward]
 
 
