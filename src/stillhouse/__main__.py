@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from stillhouse import stages
+from stillhouse.api.inspect_command import inspect_model
 from stillhouse.errors import TRY_AGAIN, BadConfig, DamagedArtifact, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
@@ -19,7 +20,7 @@ INTERRUPTED, TERMINATED = 130, 143
 """The exit codes that shells, and typer, use for SIGINT and SIGTERM."""
 GO_ON = "finished parts are kept: run the same command again to go on"
 FORM_NAMES = "am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl"
-COMMANDS = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary", "sync", "verify-artifact"}
+COMMANDS = {*stages.DATA_PATH, "export", "import", "inspect", "lineage", "rollback", "show", "summary", "sync", "verify-artifact"}
 
 
 class _Commands(TyperGroup):
@@ -267,6 +268,7 @@ def main() -> None:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in stages.DATA_PATH:
         app.command(name, help=_stage_help(name, command))(_stage_command(name))
+    app.command("inspect")(inspect_model)
     try:
         code = typer.main.get_command(app).main(prog_name="stillhouse", standalone_mode=False)
     except RankLost as error:

@@ -65,6 +65,8 @@ class Sampling(StageConfig):
     """What follows each question, by name."""
     suffixes: dict[Category, Suffix] = Field(default_factory=dict)
     """What follows the questions of one category instead, such as ``{code: python}``."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict, json_schema_extra=OMIT_DEFAULT)
+    """Arguments of the model's chat template, such as {enable_thinking: false} or {reasoning_effort: high}."""
     seed: int = Field(0, ge=0)
     """Together with a response's key it decides that response's random numbers."""
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import StageInputs
+from stillhouse.training.config import ChatSettings
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
@@ -28,7 +29,7 @@ class Plateau(StageConfig):
     """Smallest gain from one window to the next that is worth going on."""
 
 
-class RlConfig(StageConfig):
+class RlConfig(ChatSettings):
     """How to train. The defaults are the paper's (Difficulty-Aware Staged RL §4.1), except the number of steps."""
 
     split: str = "rl_1"
