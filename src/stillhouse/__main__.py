@@ -80,13 +80,15 @@ def _stage_command(name: str) -> Any:
         from stillhouse.execution.contract import parse_shard
         from stillhouse.execution.execute import execute
         from stillhouse.execution.recipes import resolve
+        from stillhouse.models import resolving
         from stillhouse.reporting.terminal import number
 
         if shard:
             stages.refuse_shard(name)
         stage, share = stages.load(name), parse_shard(shard) if shard else None
         resolved = resolve(stage.Config, config, settings)
-        result = execute(stage, resolved, _named(inputs), output, share, resume=resume, ranks=stages.REGISTRY[name].ranks)
+        ranks = stages.REGISTRY[name].ranks
+        result = execute(stage, resolved, _named(inputs), output, share, resume=resume, ranks=ranks, models=resolving)
         if processes.rank():
             return  # rank 0 reports for all
         manifest = result.manifest

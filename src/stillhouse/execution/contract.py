@@ -10,11 +10,39 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
+from stillhouse.artifacts.manifest import Link, ModelLink
 from stillhouse.errors import BadConfig
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.shards import Shard
+
+ModelDirectory = Annotated[Path, "model"]
+"""An input that takes a model by any reference: an artifact, a directory, ``hf://``, ``models:/``."""
+
+
+class PinnedConfig(NamedTuple):
+    """A config whose models are fixed."""
+
+    config: StageConfig
+    """What the stage runs on: its references mean the same models for ever."""
+    settings: dict[str, Any]
+    """What enters the fingerprint: the models' fingerprints stand in place of their references."""
+    models: dict[str, ModelLink]
+    """The models by the field that names them, such as ``judge.model``."""
+
+
+class ModelSource(Protocol):
+    """Finds the models that inputs and configs name; ``stillhouse.models.resolving`` is one."""
+
+    def pin_input(self, text: str, output: str) -> ModelLink:
+        """Which model the reference means in the run of this output. Raises MissingInput, in one line."""
+
+    def pin_config(self, config: StageConfig, output: str) -> PinnedConfig:
+        """The same for all models that the config names."""
+
+    def directory(self, link: Link) -> Path:
+        """A local directory with the model's files, not to be written to."""
 
 
 def _silent(done: float, total: float, unit: str) -> None:
@@ -47,6 +75,8 @@ class StageInputs:
     """``log(metrics, step)`` reports numbers over time."""
     uris: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The URIs of each input, by name: for stages that write about artifacts, not for reading rows."""
+    fingerprints: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The fingerprints of each input, by name."""
     run_id: str | None = None
     """The MLflow run of this execution, None if nothing is tracked."""
     publish_part: Callable[[Path], None] = _unpublished
@@ -87,12 +117,23 @@ class Stage(Protocol):
     run: Callable[[Any, Any], Outputs]
 
 
+def word(stage: Stage) -> str:
+    """The stage's name: its module's."""
+    return stage.__name__.rsplit(".", 1)[-1]
+
+
 def input_names(inputs_type: type[StageInputs]) -> dict[str, str]:
     """The inputs a stage takes: name -> ``one``, ``optional`` or ``many``."""
     own = {field.name for field in dataclasses.fields(inputs_type)} - {field.name for field in dataclasses.fields(StageInputs)}
     hints = typing.get_type_hints(inputs_type)
     kinds = {types.UnionType: "optional", tuple: "many"}
     return {name: kinds.get(typing.get_origin(hint), "one") for name, hint in hints.items() if name in own}
+
+
+def model_inputs(inputs_type: type[StageInputs]) -> set[str]:
+    """The inputs that take a model by any reference."""
+    hints = typing.get_type_hints(inputs_type, include_extras=True)
+    return {name for name, hint in hints.items() if ModelDirectory in (hint, *typing.get_args(hint))}
 
 
 def parse_shard(text: str) -> Shard:

@@ -1,6 +1,5 @@
 """``execute``, once for all stages: fingerprint -> skip or refuse -> fetch -> run -> publish."""
 
-import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -13,21 +12,16 @@ from stillhouse.artifacts import claiming, integrity, publishing, store
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.assembly import assemble
 from stillhouse.artifacts.lease import Lease, Work
-from stillhouse.artifacts.manifest import Link, Manifest
+from stillhouse.artifacts.manifest import Link, Manifest, ModelLink
 from stillhouse.artifacts.publishing import Publisher
 from stillhouse.artifacts.scratch import scratch_directory
-from stillhouse.errors import BadConfig, DamagedArtifact, LeaseLost, MissingInput
+from stillhouse.errors import BadConfig, LeaseLost
 from stillhouse.execution import processes, tracking
-from stillhouse.execution.contract import Outputs, Stage, StageInputs, input_names
+from stillhouse.execution.contract import ModelSource, Outputs, PinnedConfig, Stage, word
+from stillhouse.execution.linking import REUSED, arguments, fetch, linked
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.shards import Shard
-from stillhouse.vocabulary.stage_names import STAGE_NAMES
-
-REUSED = "previous"
-"""The input whose rows are reused instead of made again. It changes no row, so it never enters a fingerprint."""
-LAST = "latest"
-"""As the URI of ``previous``: the version published last."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +42,7 @@ def execute(
     shard: Shard | None = None,
     resume: bool = False,
     ranks: bool = False,
+    models: ModelSource | None = None,
 ) -> Result:
     """Make the stage's output, unless it is already published.
 
@@ -55,20 +50,22 @@ def execute(
     published last beside the output, if there is another one. ``output`` is ``{root}/{stage}/{name}/{version}``: absent, empty, or
     left by earlier attempts. While another process writes there, this one waits. A second call with the same config and inputs
     returns the manifest without running anything. With ``resume`` an earlier attempt must have left something to resume.
-    ``ranks``: the stage may run as several processes.
+    ``ranks``: the stage may run as several processes. ``models`` finds the models that inputs and the config name; without it,
+    models are artifacts.
 
     Raises BadConfig if files of others lie at the output, MissingInput if an input has no manifest or there is nothing to resume,
     DamagedArtifact if an input is not what was published, StaleOutput if the output holds another fingerprint's result, LeaseLost
     if another process took the output over, and whatever the stage raises.
     """
     if processes.count() > 1 and not ranks:
-        msg = f"WORLD_SIZE is {processes.count()}: {_word(stage)} is one process; start it without torchrun"
+        msg = f"WORLD_SIZE is {processes.count()}: {word(stage)} is one process; start it without torchrun"
         raise BadConfig(msg)
     shard, output = shard or Shard(), store.absolute(output)
     listed = {name: [uris] if isinstance(uris, str) else list(uris) for name, uris in inputs.items()}
-    links = _links(stage, {name: [store.absolute(uri) for uri in uris] for name, uris in _with_latest(listed, output).items()})
-    claiming.check_output(output, _word(stage))
-    work = _work(stage, config, links)
+    claiming.check_output(output, word(stage))
+    links = linked(stage, listed, output, models)
+    pinned = processes.from_first(lambda: _pinned(config, output, models))
+    work = _work(stage, pinned, links)
     if (whole := _published(output, work.fingerprint)) is not None:
         return Result(whole, skipped=True)
     done = None
@@ -77,16 +74,21 @@ def execute(
             lambda: claiming.refuse_foreign(output, store.store_of(output).names(output), claiming.read(output)[0])
         )
         done = _published(shard.of(output), work.fingerprint)
-    result = Result(done, skipped=True) if done else _make(stage, config, links, work, output, shard, resume)
+    result = Result(done, skipped=True) if done else _make(stage, pinned, links, work, output, shard, resume, models)
     return result if shard.count == 1 else Result(assemble(output, result.manifest, shard.count), result.skipped)
 
 
-def _work(stage: Stage, config: StageConfig, links: Mapping[str, Sequence[Link]]) -> Work:
+def _pinned(config: StageConfig, output: str, models: ModelSource | None) -> PinnedConfig:
+    """The config with the models that it names fixed."""
+    return models.pin_config(config, output) if models else PinnedConfig(config, config.model_dump(mode="json"), {})
+
+
+def _work(stage: Stage, pinned: PinnedConfig, links: Mapping[str, Sequence[Link]]) -> Work:
     """The work to do, with its fingerprint."""
-    settings = config.model_dump(mode="json")
+    settings = pinned.settings
     made_of = {name: [link.fingerprint for link in uris] for name, uris in sorted(links.items()) if uris and name != REUSED}
-    fingerprint = manifests.fingerprint(_word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)
-    return Work(stage=_word(stage), fingerprint=fingerprint, config=settings, inputs=made_of)
+    fingerprint = manifests.fingerprint(word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)
+    return Work(stage=word(stage), fingerprint=fingerprint, config=settings, inputs=made_of)
 
 
 def _published(uri: str, fingerprint: str) -> Manifest | None:
@@ -103,7 +105,8 @@ def _published(uri: str, fingerprint: str) -> Manifest | None:
 
 
 def _make(
-    stage: Stage, config: StageConfig, links: dict[str, list[Link]], work: Work, output: str, shard: Shard, resume: bool
+    stage: Stage, pinned: PinnedConfig, links: dict[str, list[Link]], work: Work, output: str, shard: Shard, resume: bool,
+    models: ModelSource | None,
 ) -> Result:  # fmt: skip
     """Claim the output or one of its shards, run the stage and publish what it made.
 
@@ -126,7 +129,7 @@ def _make(
             return Result(manifests.load(target), skipped=True)
         publisher = Publisher(target, *claimed, leases[0] if leases else None)
         try:
-            return Result(_run(stage, config, links, work, output, shard, resume, publisher), skipped=False)
+            return Result(_run(stage, pinned, links, work, output, shard, resume, models, publisher), skipped=False)
         except LeaseLost as error:
             winner = manifests.find(target)
             if winner is not None and processes.rank() == 0:
@@ -139,8 +142,8 @@ def _make(
 
 
 def _run(
-    stage: Stage, config: StageConfig, links: dict[str, list[Link]], work: Work, output: str, shard: Shard, resume: bool,
-    publisher: Publisher,
+    stage: Stage, pinned: PinnedConfig, links: dict[str, list[Link]], work: Work, output: str, shard: Shard, resume: bool,
+    models: ModelSource | None, publisher: Publisher,
 ) -> Manifest:  # fmt: skip
     """Run the stage and publish what it made.
 
@@ -149,7 +152,7 @@ def _run(
     """
     identity = {
         "stage": work.stage, "version": output.rsplit("/", 1)[-1], "fingerprint": work.fingerprint, "config": work.config,
-        "inputs": links,
+        **_recorded(links, pinned.models),
     }  # fmt: skip
     with ExitStack() as held:
         with processes.together():  # if one rank fails, nothing is published and all raise the same error
@@ -158,19 +161,27 @@ def _run(
             if run:
                 run.claimed()
             started = datetime.now(UTC)
-            finished, fetched = processes.from_leader(lambda: _fetch_all(links, publisher, scratch))
+            finished, fetched = processes.from_leader(lambda: _fetch_all(links, publisher, scratch, models))
             processes.gathered(None)  # no rank begins before all have their files
             output_directory = scratch / "output"
             output_directory.mkdir()
             inputs = stage.Inputs(
                 scratch=scratch, finished=finished, resume=resume, shard=shard,
                 uris={name: [link.uri for link in uris] for name, uris in links.items()},
+                fingerprints={name: [link.fingerprint for link in uris] for name, uris in links.items()},
                 publish_part=lambda path: publisher.publish_part(output_directory, path),
-                retract_part=lambda path: publisher.retract(output_directory, path), **_arguments(stage, fetched),
+                retract_part=lambda path: publisher.retract(output_directory, path), **arguments(stage, fetched),
                 **_reporting(run),
             )  # fmt: skip
-            outputs = stage.run(config, inputs)
+            outputs = stage.run(pinned.config, inputs)
         return processes.from_first(lambda: _publish(identity, output_directory, publisher, outputs, started, run))
+
+
+def _recorded(links: Mapping[str, Sequence[Link]], models: Mapping[str, ModelLink]) -> dict[str, Any]:
+    """The manifest's inputs, which are artifacts, and its models, which are not."""
+    named = {name: link for name, uris in links.items() for link in uris if isinstance(link, ModelLink)}
+    artifacts = {name: [link for link in uris if not isinstance(link, ModelLink)] for name, uris in links.items()}
+    return {"inputs": {name: uris for name, uris in artifacts.items() if uris or not links[name]}, "models": named | dict(models)}
 
 
 def _publish(
@@ -210,75 +221,11 @@ def _tracked(
 
 
 def _fetch_all(
-    links: dict[str, list[Link]], publisher: Publisher, scratch: Path
+    links: dict[str, list[Link]], publisher: Publisher, scratch: Path, models: ModelSource | None
 ) -> tuple[Path | None, dict[str, list[Path]]]:  # fmt: skip
     """The parts that an earlier attempt left, and the inputs by name."""
     finished = None
     if publisher.left:
         finished, sound = integrity.fetch_parts(publisher.uri, publisher.left, scratch / "finished")
         publisher.reusable.update(sound)
-    return finished, {name: [fetch(name, link, scratch) for link in uris] for name, uris in links.items()}
-
-
-def _with_latest(inputs: Mapping[str, Sequence[str]], output: str) -> dict[str, Sequence[str]]:
-    """The inputs with ``previous=latest`` replaced by what it stands for; without it if there is no other version."""
-    if list(inputs.get(REUSED, ())) != [LAST]:
-        return dict(inputs)
-    latest = manifests.latest(output)
-    others = {name: uris for name, uris in inputs.items() if name != REUSED}
-    return others | ({REUSED: [latest]} if latest is not None and latest != output and _is_usable(latest) else {})
-
-
-def _is_usable(latest: str) -> bool:
-    """Whether there is work to spare: a version that was removed, damaged or made by an earlier release is no reason to fail."""
-    try:
-        return manifests.find(latest) is not None
-    except DamagedArtifact as error:
-        print(f"  {REUSED}={LAST} is left out: {one_line(error)}", file=sys.stderr, flush=True)
-        return False
-
-
-def _links(stage: Stage, inputs: Mapping[str, Sequence[str]]) -> dict[str, list[Link]]:
-    """Check the inputs' names and counts against the stage's ``Inputs``, and read their manifests."""
-    known = input_names(stage.Inputs)
-    for name in inputs:
-        if name not in known:
-            msg = f"--input {name}=…: {_word(stage)} takes no such input; its inputs: {', '.join(known) or 'none'}"
-            raise BadConfig(msg)
-    for name, kind in known.items():
-        uris = inputs.get(name, ())
-        if not uris and kind != "optional" and not (kind == "many" and name in _defaulted(stage.Inputs)):
-            msg = f"{_word(stage)} needs --input {name}=URI, got none"
-            raise MissingInput(msg)
-        if len(uris) > 1 and kind != "many":
-            msg = f"--input {name}=…: given {len(uris)} times; {_word(stage)} takes one"
-            raise BadConfig(msg)
-    return {name: [_link(name, uri) for uri in uris] for name, uris in inputs.items()}
-
-
-def _defaulted(inputs_type: type[StageInputs]) -> set[str]:
-    return {field.name for field in dataclasses.fields(inputs_type) if field.default is not dataclasses.MISSING}
-
-
-def _word(stage: Stage) -> str:
-    return stage.__name__.rsplit(".", 1)[-1]
-
-
-def _link(name: str, uri: str) -> Link:
-    """The input's fingerprint. Raises MissingInput if the input is named after another stage than the one that made it."""
-    manifest = manifests.load(uri, f"input {name}")
-    if name in STAGE_NAMES and manifest.stage in STAGE_NAMES and manifest.stage != name:
-        msg = f"--input {name}={uri}: got a {manifest.stage} artifact; give the URI of a {name} artifact"
-        raise MissingInput(msg)
-    return Link(uri=uri, fingerprint=manifest.fingerprint)
-
-
-def fetch(name: str, link: Link, scratch: Path) -> Path:
-    """A local directory with the checked files of input ``name``: those that its manifest lists, no others."""
-    return integrity.fetch(link.uri, scratch / "inputs", label=f"input {name}")
-
-
-def _arguments(stage: Stage, fetched: Mapping[str, list[Path]]) -> dict[str, Any]:
-    """The fetched inputs in the form the stage's ``Inputs`` declares."""
-    known = input_names(stage.Inputs)
-    return {name: tuple(paths) if known[name] == "many" else paths[0] for name, paths in fetched.items() if paths}
+    return finished, {name: [fetch(name, link, scratch, models) for link in uris] for name, uris in links.items()}

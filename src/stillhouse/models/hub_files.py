@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from glob import escape
 from pathlib import Path
 
-from huggingface_hub import HfApi, hf_hub_url, snapshot_download
+from huggingface_hub import HfApi, hf_hub_download, hf_hub_url
 from huggingface_hub.constants import DEFAULT_REVISION, MAX_HTTP_DOWNLOAD_SIZE
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.hf_api import RepoFile
@@ -67,15 +66,11 @@ def download(api: HfApi, model: HubModel) -> Path:
         tree = api.list_repo_tree(model.repo, recursive=True, revision=model.revision)
         files = _wanted(model, {entry.path: entry for entry in tree if isinstance(entry, RepoFile)})
         _with_progress(api, model, files)
-        snapshot = Path(
-            snapshot_download(
-                model.repo, revision=model.revision, cache_dir=hub_cache(), endpoint=api.endpoint, tqdm_class=silent_tqdm,
-                allow_patterns=[escape(name) for name in files], max_workers=WORKERS,
-            )
-        )  # fmt: skip
+        with ThreadPoolExecutor(WORKERS) as pool:
+            paths = list(pool.map(lambda name: _fetch_small(api, model, name), files))
         _record(model).parent.mkdir(parents=True, exist_ok=True)
         _record(model).write_text(json.dumps({name: file.size for name, file in files.items()}), encoding="utf-8")
-        return snapshot
+        return Path(paths[0]).parents[next(iter(files)).count("/")]
 
 
 def _folder(model: HubModel) -> Path:
@@ -138,6 +133,12 @@ def _fetch_large(api: HfApi, model: HubModel, name: str, size: int, blob: Path) 
         msg = f"model {model}: {name} arrived damaged: its sha256 is {digest[:16]}, the hub says {blob.name[:16]}"
         raise HubFailed(msg)
     partial.rename(blob)
+
+
+def _fetch_small(api: HfApi, model: HubModel, name: str) -> str:
+    """Fetch one file if it is not in the cache, and give it its place in the model's directory there."""
+    where = {"cache_dir": hub_cache(), "endpoint": api.endpoint}
+    return hf_hub_download(model.repo, name, revision=model.revision, tqdm_class=silent_tqdm, **where)
 
 
 def _partial(blobs: Path, digest: str) -> Path:

@@ -53,10 +53,12 @@ class DirectoryModel:
     """A directory in the Hugging Face format, on a disk or on S3."""
 
     uri: str
+    digest: str | None = None
+    """``sha256-…`` of its files, if they must be these; None takes what lies there."""
 
     def __str__(self) -> str:
-        """The path or URI as it was written."""
-        return self.uri
+        """The path or URI, with ``@sha256-…`` if it has a digest."""
+        return f"{self.uri}{f'@{self.digest}' if self.digest else ''}"
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,16 @@ def parse(text: str) -> Reference:
     return models[0] if len(models) == 1 else Adapter(*models)
 
 
+def refuse_malformed(text: str) -> str:
+    """The text, for a field that names a model by a reference or by its name at an endpoint. Raises ValueError, for pydantic."""
+    if is_reference(text):
+        try:
+            parse(text)
+        except BadConfig as error:
+            raise ValueError(str(error)) from error
+    return text
+
+
 def name_of(text: str) -> str:
     """A short name for the model, for rows and pages: ``ORG/NAME``, the directory's, the registered model's or artifact's name.
 
@@ -147,7 +159,10 @@ def _whole(text: str) -> Whole:
         hint = f"a model on the hub is written {HUB}{text}" if _REPO.fullmatch(text) else f"write {FORMS}"
         msg = f"model {_shown(text)}: not a model reference; {hint}"
         raise BadConfig(msg)
-    uri = text.rstrip("/")
+    uri, _, digest = text.partition("@sha256-")
+    uri = uri.rstrip("/")
+    if digest:
+        return DirectoryModel(uri, f"sha256-{digest}")
     return ArtifactModel(uri) if _ARTIFACT.search(uri) else DirectoryModel(uri)
 
 
