@@ -90,7 +90,8 @@ def _stage_command(name: str) -> Any:
         if processes.rank():
             return  # rank 0 reports for all
         manifest = result.manifest
-        verb = "unchanged, skipped" if result.skipped else f"done in {manifest.seconds:.1f} s"
+        since = f"nothing new since {manifest.same_as}, skipped" if manifest.same_as else "unchanged, skipped"
+        verb = since if result.skipped else f"done in {manifest.seconds:.1f} s"
         _out.print(f"{name} {verb}: {manifest.rows:,} rows, {sum(manifest.dropped.values()):,} dropped · {manifest.fingerprint}")
         for metric, value in manifest.metrics.items():
             _out.print(f"  {metric} {number(value)}")

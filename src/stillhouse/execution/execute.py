@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stillhouse.artifacts import claiming, integrity, publishing, store
+from stillhouse.artifacts import claiming, integrity, publishing, reuse, store
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.assembly import assemble
 from stillhouse.artifacts.lease import Lease, Work
@@ -70,15 +70,19 @@ def execute(
     claiming.check_output(output, _word(stage))
     work = _work(stage, config, links)
     if (whole := _published(output, work.fingerprint)) is not None:
+        if whole.shards and whole.same_as is None:
+            processes.from_first(lambda: reuse.note(output, work.fingerprint))
         return Result(whole, skipped=True)
-    done = None
-    if shard.count > 1:
-        processes.from_first(
-            lambda: claiming.refuse_foreign(output, store.store_of(output).names(output), claiming.read(output)[0])
-        )
-        done = _published(shard.of(output), work.fingerprint)
+    if shard.count == 1:
+        return _make(stage, config, links, work, output, shard, resume)
+    processes.from_first(
+        lambda: claiming.refuse_foreign(output, store.store_of(output).names(output), claiming.read(output)[0])
+    )  # fmt: skip
+    if reuse.find(output, work.fingerprint) is not None and (reused := _reused(output, work, links)) is not None:
+        return Result(reused, skipped=True)
+    done = _published(shard.of(output), work.fingerprint)
     result = Result(done, skipped=True) if done else _make(stage, config, links, work, output, shard, resume)
-    return result if shard.count == 1 else Result(assemble(output, result.manifest, shard.count), result.skipped)
+    return Result(assemble(output, result.manifest, shard.count), result.skipped)
 
 
 def _work(stage: Stage, config: StageConfig, links: Mapping[str, Sequence[Link]]) -> Work:
@@ -119,6 +123,8 @@ def _make(
             if lease is None:
                 return None
             leases.append(held.enter_context(lease))
+            if _point(target, work, links, lease) is not None:
+                return None
             return lease.claim.owner.attempt, claiming.parts(lease.claim, store.store_of(target).names(target))
 
         claimed = processes.from_first(claim)
@@ -136,6 +142,27 @@ def _make(
             manifests.published(target, work.fingerprint)  # raises StaleOutput if the winner did other work
             print(f"  {one_line(error)}: its result is used", file=sys.stderr, flush=True)
             return Result(winner, skipped=True)
+
+
+def _reused(output: str, work: Work, links: dict[str, list[Link]]) -> Manifest | None:
+    """The whole output, with the files of another version that has the same fingerprint; None if that one is gone meanwhile."""
+    lease = claiming.take(output, work)
+    if lease is None:
+        return manifests.load(output)
+    with lease:
+        manifest = _point(output, work, links, lease)
+        if manifest is None:
+            lease.release()
+    return manifest
+
+
+def _point(target: str, work: Work, links: dict[str, list[Link]], lease: Lease) -> Manifest | None:
+    """Publish the result that another version holds of this work, by a manifest that points there; None if none does."""
+    origin = reuse.reserve(target, work)
+    if origin is None:
+        return None
+    _finish_run(origin, manifests.load(origin))
+    return reuse.publish(origin, Publisher(target, lease.claim.owner.attempt, {}, lease), links)
 
 
 def _run(
