@@ -231,9 +231,9 @@ def point(uri: str, manifest: Manifest) -> None:
 
     A shard has no versions, so no pointer. A later skip calls this again, in case the store failed before the write.
     """
-    parent = uri.rsplit("/", 1)[0]
-    if parent.endswith("/shards"):
+    if naming.split_shard(uri)[1]:
         return
+    parent = uri.rsplit("/", 1)[0]
     pointer_uri = store.join(parent, LATEST)
     if _pointed_at(pointer_uri) > manifest.provenance.finished:
         return

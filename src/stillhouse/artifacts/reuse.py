@@ -7,13 +7,14 @@ compare-and-swap. A result is reused by a manifest that lists the files where th
 
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from stillhouse.artifacts import claiming, integrity, naming, store
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.claiming import Watched
 from stillhouse.artifacts.lease import Work
-from stillhouse.artifacts.manifest import Manifest
+from stillhouse.artifacts.manifest import Link, Manifest
 from stillhouse.artifacts.publishing import Publisher
 from stillhouse.errors import DamagedArtifact, StoreFailed
 from stillhouse.vocabulary.masking import one_line
@@ -68,7 +69,7 @@ def published(uri: str, fingerprint: str) -> Manifest | None:
     return manifest
 
 
-def publish(origin: str, publisher: Publisher, inputs: dict[str, list[manifests.Link]]) -> Manifest:
+def publish(origin: str, publisher: Publisher, inputs: Mapping[str, list[Link]]) -> Manifest:
     """Publish a manifest that points to the files of the result at ``origin``.
 
     Raises StoreFailed if that version was removed at the same moment: the next try makes the result again.
@@ -83,7 +84,7 @@ def publish(origin: str, publisher: Publisher, inputs: dict[str, list[manifests.
     return manifest
 
 
-def pointing(source: Manifest, origin: str, target: str, inputs: dict[str, list[manifests.Link]]) -> Manifest:
+def pointing(source: Manifest, origin: str, target: str, inputs: Mapping[str, list[Link]]) -> Manifest:
     """The manifest of ``target`` with the files of the artifact at ``origin``."""
     below = naming.split_shard(origin)[1]
     files = {
@@ -94,7 +95,7 @@ def pointing(source: Manifest, origin: str, target: str, inputs: dict[str, list[
     }  # fmt: skip
     return source.model_copy(
         update={
-            "version": naming.split_shard(target)[0].rsplit("/", 1)[-1], "files": files, "inputs": inputs,
+            "version": naming.split_shard(target)[0].rsplit("/", 1)[-1], "files": files, "inputs": dict(inputs),
             "same_as": source.same_as or naming.version_of(origin),
             "provenance": manifests.provenance(datetime.now(UTC), source.provenance.mlflow_run_id),
         }

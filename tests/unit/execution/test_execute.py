@@ -142,7 +142,7 @@ def test_execute_required_input_not_given_is_named(root):
 
 
 def test_execute_input_made_by_another_stage_is_refused(root, questions, monkeypatch):
-    monkeypatch.setattr("stillhouse.execution.execute.STAGE_NAMES", ("questions", "toy_stage"))
+    monkeypatch.setattr("stillhouse.execution.input_links.STAGE_NAMES", ("questions", "toy_stage"))
     made = output_of(root)
     execute(toy_stage, Config(), {"questions": [questions]}, made)
     with pytest.raises(MissingInput, match="--input questions=.*: got a toy_stage artifact; give the URI of a questions artifact"):
