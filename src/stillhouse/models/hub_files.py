@@ -137,8 +137,10 @@ def _fetch_large(api: HfApi, model: HubModel, name: str, size: int, blob: Path) 
 
 def _fetch_small(api: HfApi, model: HubModel, name: str) -> str:
     """Fetch one file if it is not in the cache, and give it its place in the model's directory there."""
-    where = {"cache_dir": hub_cache(), "endpoint": api.endpoint}
-    return hf_hub_download(model.repo, name, revision=model.revision, tqdm_class=silent_tqdm, **where)
+    path = hf_hub_download(
+        model.repo, name, revision=model.revision, cache_dir=hub_cache(), endpoint=api.endpoint, tqdm_class=silent_tqdm
+    )
+    return str(path)
 
 
 def _partial(blobs: Path, digest: str) -> Path:

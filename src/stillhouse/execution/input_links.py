@@ -1,4 +1,4 @@
-"""A stage's inputs: their names checked, what they are made of, their files on this machine."""
+"""The inputs of one execution: URIs by name -> checked links to artifacts -> local directories."""
 
 import dataclasses
 import sys
@@ -9,9 +9,10 @@ from typing import Any
 from stillhouse.artifacts import integrity, store
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.manifest import Link, ModelLink
+from stillhouse.artifacts.scratch import fresh_directory
 from stillhouse.errors import BadConfig, DamagedArtifact, MissingInput
 from stillhouse.execution import processes
-from stillhouse.execution.contract import ModelSource, Stage, StageInputs, input_names, model_inputs, word
+from stillhouse.execution.contract import ModelSource, Stage, StageInputs, input_names, model_inputs
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.stage_names import STAGE_NAMES
 
@@ -21,13 +22,15 @@ LAST = "latest"
 """As the URI of ``previous``: the version published last."""
 
 
-def linked(stage: Stage, inputs: Mapping[str, Sequence[str]], output: str, models: ModelSource | None) -> dict[str, list[Link]]:
-    """Check the inputs' names and counts against the stage's ``Inputs``, and read what they are made of; all ranks.
+def resolved(
+    stage: Stage, inputs: Mapping[str, str | Sequence[str]], output: str, models: ModelSource | None
+) -> dict[str, list[Link]]:  # fmt: skip
+    """The links of all inputs; a model that is no artifact is pinned for the run of this output; all ranks.
 
-    A model that is no artifact is pinned for the run of this output. Raises BadConfig or MissingInput.
+    Raises BadConfig for an input that the stage does not take, MissingInput for one that is not there.
     """
-    inputs = _with_latest(inputs, output)
-    _check_names(stage, inputs)
+    named = _with_latest({name: [uris] if isinstance(uris, str) else list(uris) for name, uris in inputs.items()}, output)
+    _check_names(stage, named)
     takes_models = model_inputs(stage.Inputs) if models else set()
 
     def link(name: str, uri: str) -> Link:
@@ -36,7 +39,7 @@ def linked(stage: Stage, inputs: Mapping[str, Sequence[str]], output: str, model
         model = models.pin_input(uri, output)
         return _link(name, model.uri) if model.kind == "artifact" else model
 
-    return processes.from_first(lambda: {name: [link(name, uri) for uri in uris] for name, uris in inputs.items()})
+    return processes.from_first(lambda: {name: [link(name, uri) for uri in uris] for name, uris in named.items()})
 
 
 def _with_latest(inputs: Mapping[str, Sequence[str]], output: str) -> dict[str, Sequence[str]]:
@@ -62,20 +65,31 @@ def _check_names(stage: Stage, inputs: Mapping[str, Sequence[str]]) -> None:
     known = input_names(stage.Inputs)
     for name in inputs:
         if name not in known:
-            msg = f"--input {name}=…: {word(stage)} takes no such input; its inputs: {', '.join(known) or 'none'}"
+            msg = f"--input {name}=…: {stage_word(stage)} takes no such input; its inputs: {', '.join(known) or 'none'}"
             raise BadConfig(msg)
     for name, kind in known.items():
         uris = inputs.get(name, ())
         if not uris and kind != "optional" and not (kind == "many" and name in _defaulted(stage.Inputs)):
-            msg = f"{word(stage)} needs --input {name}=URI, got none"
+            msg = f"{stage_word(stage)} needs --input {name}=URI, got none"
             raise MissingInput(msg)
         if len(uris) > 1 and kind != "many":
-            msg = f"--input {name}=…: given {len(uris)} times; {word(stage)} takes one"
+            msg = f"--input {name}=…: given {len(uris)} times; {stage_word(stage)} takes one"
             raise BadConfig(msg)
 
 
 def _defaulted(inputs_type: type[StageInputs]) -> set[str]:
     return {field.name for field in dataclasses.fields(inputs_type) if field.default is not dataclasses.MISSING}
+
+
+def recorded(links: Mapping[str, Sequence[Link]], named: Mapping[str, ModelLink]) -> dict[str, Any]:
+    """The manifest's inputs, which are artifacts, and its models, which are not; ``named`` are those of the config."""
+    given = {name: link for name, uris in links.items() for link in uris if isinstance(link, ModelLink)}
+    return {"inputs": {name: list(uris) for name, uris in links.items() if name not in given}, "models": given | dict(named)}
+
+
+def stage_word(stage: Stage) -> str:
+    """The stage's one word: the name of its module."""
+    return stage.__name__.rsplit(".", 1)[-1]
 
 
 def _link(name: str, uri: str) -> Link:
@@ -87,17 +101,17 @@ def _link(name: str, uri: str) -> Link:
     return Link(uri=uri, fingerprint=manifest.fingerprint)
 
 
-def fetch(name: str, link: Link, scratch: Path, models: ModelSource | None = None) -> Path:
-    """A local directory with the checked files of input ``name``: those that its manifest lists, no others.
-
-    A model that is no artifact lies in the cache or where it was named.
-    """
-    if isinstance(link, ModelLink) and models is not None:
-        return models.directory(link)
+def fetch(name: str, link: Link, scratch: Path) -> Path:
+    """A local directory with the checked files of input ``name``: those that its manifest lists, no others."""
     return integrity.fetch(link.uri, scratch / "inputs", label=f"input {name}")
 
 
-def arguments(stage: Stage, fetched: Mapping[str, list[Path]]) -> dict[str, Any]:
-    """The fetched inputs in the form the stage's ``Inputs`` declares."""
-    known = input_names(stage.Inputs)
-    return {name: tuple(paths) if known[name] == "many" else paths[0] for name, paths in fetched.items() if paths}
+def arguments(stage: Stage, fetched: Mapping[str, list[Path]], scratch: Path) -> dict[str, Any]:
+    """The fetched inputs in the form the stage's ``Inputs`` declares; an input that this step does not read is an empty directory."""
+    values: dict[str, Any] = {}
+    for name, kind in input_names(stage.Inputs).items():
+        if paths := fetched.get(name):
+            values[name] = tuple(paths) if kind == "many" else paths[0]
+        elif kind == "one":
+            values[name] = fresh_directory(scratch / "inputs")
+    return values
