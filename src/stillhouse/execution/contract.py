@@ -145,6 +145,18 @@ def model_inputs(inputs_type: type[StageInputs]) -> set[str]:
     return {name for name, hint in hints.items() if ModelDirectory in (hint, *typing.get_args(hint))}
 
 
+def parse_inputs(inputs: Sequence[str]) -> dict[str, list[str]]:
+    """Read ``NAME=URI``, each as often as it is given. Raises BadConfig."""
+    named: dict[str, list[str]] = {}
+    for item in inputs:
+        name, equals, uri = item.partition("=")
+        if not (name and equals and uri):
+            msg = f"--input {item}: not of the form NAME=URI"
+            raise BadConfig(msg)
+        named.setdefault(name, []).append(uri)
+    return named
+
+
 def parse_shard(text: str) -> Shard:
     """Read ``3/16``. Raises BadConfig."""
     index, slash, count = text.partition("/")

@@ -118,6 +118,11 @@ def parse(text: str) -> Reference:
     return models[0] if len(models) == 1 else Adapter(*models)
 
 
+def is_artifact(uri: str) -> bool:
+    """Whether a pinned reference may be an artifact of a store, with a manifest to look for."""
+    return uri.startswith(("file://", "s3://")) and not _PLUS.search(uri)
+
+
 def refuse_malformed(text: str) -> str:
     """The text, for a field that names a model by a reference or by its name at an endpoint. Raises ValueError, for pydantic."""
     if is_reference(text):

@@ -77,6 +77,16 @@ def directory(link: Link) -> Path:
     return materialise(Pin("directory", link.uri, link.fingerprint))
 
 
+def fetched(text: str, output: str | None = None) -> tuple[ModelLink, Path]:
+    """Pin a model, for the run of an output if one is named, and bring its files to this machine."""
+    if output is None:
+        now = pin(parse(text if is_reference(text) else store.absolute(text)))
+        link = ModelLink(uri=now.reference, fingerprint=now.fingerprint, kind=now.kind, named=text)
+    else:
+        link = pin_input(text, store.absolute(output))
+    return link, directory(link)
+
+
 def local(text: str) -> Path:
     """A local directory with the files of the model that a config names. Raises BadConfig for a text that is no reference."""
     return materialise(pin(parse(text)))
