@@ -107,7 +107,7 @@ class Adaptive(StageConfig):
 class ResponsesConfig(Sampling):
     """What to sample."""
 
-    model: str | None = Field(None, json_schema_extra=MODEL)
+    model: Annotated[str, AfterValidator(refuse_malformed)] | None = Field(None, json_schema_extra=MODEL)
     """The model's name in the rows; without a checkpoint input, the model itself: a reference, or its name at an endpoint."""
     models: dict[str, dict[str, Any]] = Field(default_factory=dict, json_schema_extra=MODEL)
     """Several models instead of one, by name, each with its own settings: ``{r1: {}, small: {temperature: 1.0}}``. The setting
@@ -144,11 +144,12 @@ class ResponsesConfig(Sampling):
         if self.until == "graded" and self.rounds > 1:
             msg = "until graded looks at first answers alone: leave rounds at 1"
             raise ValueError(msg)
-        for name, model in self.sources().items():
+        for name in filter(is_reference, self.models):
+            short = name_of(refuse_malformed(name))
+            msg = f"models: {name} is a reference, not a name for rows; write {{{short}: {{model: {name}}}}}"
+            raise ValueError(msg)
+        for model in self.sources().values():
             refuse_malformed(model)
-            if is_reference(name):
-                msg = f"models: {name} is a reference, not a name for rows; write {{{name_of(name)}: {{model: {name}}}}}"
-                raise ValueError(msg)
         self.samplings()
         return self
 
