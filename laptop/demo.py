@@ -208,7 +208,8 @@ def _summary(console: Console, laptop: Laptop, end: str, profile: str, version: 
     stage, dash, suffix = end.partition("-")
     uri = f"{laptop.root}/{stage}/{profile}{dash}{suffix}/{version}"
     print_summary(console, uri)
-    pages = [join(uri, stored) for stored in manifest.load(uri).stored.values() if stored.endswith(".html")]
+    last = manifest.load(uri)
+    pages = [join(*manifest.location(uri, last, name)) for name in last.files if name.endswith(".html")]
     for page in pages:
         console.print(f"report   {local_path(page) if page.startswith('file://') else page}", soft_wrap=True)
     console.print(f"MLflow   {laptop.mlflow_url}\nAirflow  {laptop.airflow_url} (both after `make up`)", soft_wrap=True)

@@ -54,8 +54,10 @@ ResumeOption = Annotated[
 ShardOption = Annotated[
     str | None, typer.Option("--shard", help="work on one share of the keys; INDEX counts from 0", metavar="INDEX/COUNT")
 ]
-
-
+StepOption = Annotated[
+    str | None,
+    typer.Option("--step", help="of a sharded stage: map, combine or apply alone; default: all that is missing", metavar="STEP"),
+]
 VersionOption = Annotated[bool, typer.Option("--version", help="print the version and exit", is_eager=True)]
 
 
@@ -75,9 +77,10 @@ def _stage_command(name: str) -> Any:
         settings: SetOption = [],
         inputs: InputOption = [],
         shard: ShardOption = None,
+        step: StepOption = None,
         resume: ResumeOption = False,
     ) -> None:
-        from stillhouse.execution.contract import parse_shard
+        from stillhouse.execution.contract import parse_shard, parse_step
         from stillhouse.execution.execute import execute
         from stillhouse.execution.recipes import resolve
         from stillhouse.reporting.terminal import number
@@ -86,11 +89,12 @@ def _stage_command(name: str) -> Any:
             stages.refuse_shard(name)
         stage, share = stages.load(name), parse_shard(shard) if shard else None
         resolved = resolve(stage.Config, config, settings)
-        result = execute(stage, resolved, _named(inputs), output, share, resume=resume, ranks=stages.REGISTRY[name].ranks)
+        result = execute(stage, resolved, _named(inputs), output, share, resume, stages.REGISTRY[name].ranks, parse_step(step))
         if processes.rank():
             return  # rank 0 reports for all
         manifest = result.manifest
-        verb = "unchanged, skipped" if result.skipped else f"done in {manifest.seconds:.1f} s"
+        since = f"nothing new since {manifest.same_as}, skipped" if manifest.same_as else "unchanged, skipped"
+        verb = since if result.skipped else f"done in {manifest.seconds:.1f} s"
         _out.print(f"{name} {verb}: {manifest.rows:,} rows, {sum(manifest.dropped.values()):,} dropped · {manifest.fingerprint}")
         for metric, value in manifest.metrics.items():
             _out.print(f"  {metric} {number(value)}")

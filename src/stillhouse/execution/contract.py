@@ -2,6 +2,11 @@
 
 A stage module has a docstring that begins ``input -> output: what``, a ``Config``, an ``Inputs`` and ``run(config, inputs)``. When
 its rows or their meaning change, it raises its ``SCHEMA_VERSION``.
+
+A stage that decides some things over all rows has two more functions, which its shards share: ``map_shard(config, inputs)``
+summarises one share of the input, and ``combine(config, inputs)`` decides over all summaries. ``needs_steps(config)`` tells whether
+the config needs them, ``STEP_INPUTS`` which inputs each step reads (``map``, ``combine``, ``apply``), and ``BY_FILE`` the inputs of
+``map`` that are divided by their files, not by their keys.
 """
 
 import dataclasses
@@ -10,11 +15,15 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from stillhouse.errors import BadConfig
+from stillhouse.errors import BadConfig, nearest
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.shards import Shard
+
+Step = Literal["map", "combine", "apply"]
+"""The steps of a sharded stage that decides some things over all rows. Every other stage has ``apply`` alone."""
+STEPS: tuple[Step, ...] = typing.get_args(Step)
 
 
 def _silent(done: float, total: float, unit: str) -> None:
@@ -53,6 +62,12 @@ class StageInputs:
     """Publish one finished file below ``output`` now, so that the next attempt need not make it again."""
     retract_part: Callable[[Path], None] = _unpublished
     """Remove a file that this attempt or an earlier one published; its path is the one below ``output``."""
+    maps: tuple[Path, ...] = ()
+    """What the map step of each shard left: for ``combine`` its ``summary/``, for a shard its ``to-INDEX/``, from its own ``own/``."""
+    decision: Path | None = None
+    """What the combine step left for this shard, in ``to-INDEX/``."""
+    listed: Mapping[str, Sequence[Mapping[str, int]]] = field(default_factory=dict)
+    """Rows of every part file of each input's artifacts, those of other shards too, by the input's name."""
 
     @property
     def output(self) -> Path:
@@ -102,3 +117,14 @@ def parse_shard(text: str) -> Shard:
         msg = f"--shard {text}: not of the form INDEX/COUNT with 0 <= INDEX < COUNT, such as 3/16"
         raise BadConfig(msg)
     return Shard(int(index), int(count))
+
+
+def parse_step(text: str | None) -> Step | None:
+    """Read ``map``, ``combine`` or ``apply``. Raises BadConfig."""
+    if text is None:
+        return None
+    for step in STEPS:
+        if step == text:
+            return step
+    msg = f"--step {text}: no such step; {nearest(text, STEPS, 'steps')}"
+    raise BadConfig(msg)

@@ -5,7 +5,8 @@ import pytest
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, NothingToDo, TooManyErrors
-from stillhouse.execution.execute import Shard, execute
+from stillhouse.execution.execute import execute
+from stillhouse.vocabulary.shards import Shard
 from stillhouse.stages import verified
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Question, Response, Verified

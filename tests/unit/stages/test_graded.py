@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
-from stillhouse.execution.execute import Shard
+from stillhouse.vocabulary.shards import Shard
 from stillhouse.stages import graded
 from stillhouse.vocabulary import seeds
 from stillhouse.vocabulary.categories import CATEGORIES, FACTS
