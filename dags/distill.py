@@ -30,6 +30,10 @@ for profile in profiles("distill"):
                 if path.has(recipe):
                     checkpoints[name] = last = stage(recipe, selected=selected, checkpoint=last, outlets=[CHECKPOINT])
 
+            for recipe in path.matching("sft-1"):  # Stage I with other settings, to compare with
+                if recipe not in checkpoints and recipe != "sft-1":
+                    checkpoints[recipe] = stage(recipe, selected=selected, checkpoint=path.model("student"), outlets=[CHECKPOINT])
+
         with TaskGroup("reports", prefix_group_id=False, tooltip="Every checkpoint on every benchmark"):
             reports = path.reports(checkpoints)
 

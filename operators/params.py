@@ -14,7 +14,7 @@ from airflow.sdk import Param
 
 from operators.templates import Template
 from stillhouse import stages
-from stillhouse.api.profile_checks import gaps, is_published
+from stillhouse.api.profile_checks import BENCHMARK_FIELDS, gaps, is_published
 from stillhouse.benchmarks.definitions import bare_name
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import recipes
@@ -58,7 +58,7 @@ class Form:
         config = stages.config_of(entry.name)
         values = recipes.resolve(config, [layer]).model_dump(mode="json")
         self.sections[recipe] = Section(layer, config, values, entry.fixed)
-        for benchmark in values.get("benchmarks", ()) if entry.name == "report" else ():
+        for benchmark in (name for field in BENCHMARK_FIELDS for name in values.get(field, ())):
             if is_published(benchmark):
                 self.data.setdefault(bare_name(benchmark), None)
 
@@ -72,9 +72,9 @@ class Form:
         section = self.sections[recipe]
         entered = {name: params.get(key(recipe, name), value) for name, value in section.values.items()}
         changed = {name: value for name, value in entered.items() if value != section.values[name]}
-        if "benchmarks" in section.values:
-            pinned = [self.with_data(name, params) for name in entered["benchmarks"]]
-            changed |= {"benchmarks": pinned} if pinned != section.values["benchmarks"] else {}
+        for name in BENCHMARK_FIELDS:
+            pinned = [self.with_data(benchmark, params) for benchmark in entered.get(name, ())]
+            changed |= {name: pinned} if pinned != section.values.get(name, []) else {}
         return changed
 
     def layers(self, recipe: str, params: Mapping[str, Any]) -> tuple[str, str]:

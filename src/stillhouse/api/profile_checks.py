@@ -11,6 +11,9 @@ from stillhouse.execution import profile_folders, profiles, recipes
 from stillhouse.execution.profiles import FILL_IN, ProfileFolder
 from stillhouse.vocabulary.settings import StageConfig
 
+BENCHMARK_FIELDS = ("benchmarks", "decontaminate")
+"""Fields of configs that name benchmarks."""
+
 
 def problems(folder: Path) -> list[str]:
     """Everything wrong with the profile in a folder, one line each; empty if Airflow makes a DAG of it."""
@@ -62,7 +65,7 @@ def open_questions(profile: ProfileFolder) -> list[str]:
 def gaps(values: Mapping[str, Any], pins: Mapping[str, str] | None = None) -> list[str]:
     """What only the user can say and a config's values leave open. ``pins``: the data of benchmarks, by name."""
     unsaid = [f"{path}: replace {FILL_IN} by what the paper does not say" for path in _paths(values, FILL_IN)]
-    benchmarks: Sequence[str] = values.get("benchmarks") or ()
+    benchmarks: Sequence[str] = [name for field in BENCHMARK_FIELDS for name in values.get(field) or ()]
     return unsaid + [
         f"benchmark {name} is published by others: name its data, a commit on the hub or sha256-DIGEST, under benchmarks in "
         f"{profile_folders.FILE} or in the form"

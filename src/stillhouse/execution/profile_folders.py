@@ -52,21 +52,17 @@ def listed() -> list[str]:
     return [entry.strip() for entry in environment.text(VARIABLE).split(",") if entry.strip()]
 
 
-def like_of(folder: Path) -> str:
-    """The profile whose recipes a folder takes where it has none of its own; empty without one or without a readable file."""
-    path = folder / FILE
-    return _like(path, path.stat().st_mtime_ns) if path.is_file() else ""
-
-
 def recipe_files(folder: Path, known: dict[str, Path]) -> dict[str, Path]:
     """The recipes of a folder by stem, those of the profiles it is ``like`` included. Raises BadConfig for a circle."""
     own: dict[str, Path] = {}
+    left_out: set[str] = set()
     chain = [folder]
     while True:
         for path in sorted(chain[-1].glob("*.yaml")):
-            if path.name != FILE:
+            if path.name != FILE and path.stem not in left_out:
                 own.setdefault(path.stem, path)
-        parent = known.get(like_of(chain[-1]))
+        left_out |= set(_taken(chain[-1])[1])
+        parent = known.get(_taken(chain[-1])[0])
         if parent is None:
             return own
         if parent in chain:
@@ -75,15 +71,21 @@ def recipe_files(folder: Path, known: dict[str, Path]) -> dict[str, Path]:
         chain.append(parent)
 
 
+def _taken(folder: Path) -> tuple[str, tuple[str, ...]]:
+    """The profile whose recipes a folder takes where it has none of its own, and the recipes it does not take."""
+    path = folder / FILE
+    return _like(path, path.stat().st_mtime_ns) if path.is_file() else ("", ())
+
+
 @lru_cache(maxsize=1024)
-def _like(path: Path, _: int) -> str:
+def _like(path: Path, _: int) -> tuple[str, tuple[str, ...]]:
     """What the file says, read once as long as it does not change."""
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return ""  # whoever loads the profile itself is told what is wrong
-    like = values.get("like") if isinstance(values, dict) else None
-    return like if isinstance(like, str) else ""
+        return "", ()  # whoever loads the profile itself is told what is wrong
+    like, without = (values.get(name) for name in ("like", "without")) if isinstance(values, dict) else (None, None)
+    return like if isinstance(like, str) else "", tuple(map(str, without)) if isinstance(without, list) else ()
 
 
 def _folders_in(root: Path) -> list[Path]:

@@ -134,6 +134,8 @@ class Profile(ProfileSettings):
     """The report it follows, such as ``arXiv 2504.17565``."""
     like: str | None = None
     """The profile whose recipes are taken where this folder has none of its own."""
+    without: tuple[str, ...] = ()
+    """Recipes of that profile which are not taken."""
     tags: tuple[str, ...] = ()
     """Further tags in Airflow."""
     schedule: str | AssetSchedule | None = None
