@@ -10,10 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stillhouse import stages
+from stillhouse.api import profile_checks
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.manifest import Manifest
 from stillhouse.benchmarks.definitions import bare_name
+from stillhouse.errors import BadConfig
 from stillhouse.execution import profiles
+from stillhouse.execution.pipelines import PIPELINES
 from stillhouse.execution.profiles import Assumptions
 from stillhouse.execution.recipes import resolve_values
 from stillhouse.vocabulary.text import aligned
@@ -129,6 +132,40 @@ def plan(profile: str, tasks: Sequence[PlannedTask], store: str | None, version:
         estimate = _estimate(task, estimates, earlier, assumed, size)
         estimates[task.name] = replace(estimate, uri=uri, reused=_is_there(uri, fingerprints[task.name]))
     return Plan(profile, list(estimates.values()))
+
+
+def plan_profile(profile: str, store: str, version: str) -> Plan:
+    """The plan of a run as its recipes stand. Raises BadConfig for a profile that is unknown or wrong.
+
+    Without Airflow's DAG this counts one task for each recipe, and those that a pipeline repeats as often as it does.
+    """
+    folder = profiles.load(profile)
+    if wrong := profile_checks.problems(folder.path):
+        raise BadConfig("; ".join(wrong))
+    copies = PIPELINES[folder.profile.pipeline].copies
+    order = sorted(folder.recipes, key=lambda stem: (stages.DATA_PATH.index(stem.partition("-")[0]), stem))
+    tasks = []
+    for stem in order:
+        stage = stem.partition("-")[0]
+        entry, config = stages.entry_of(stage), profile_checks.config_of(folder, stem).model_dump(mode="json")
+        place = folder.placement(stem, stage)
+        gpus = (place.gpus or 1) * (place.nodes or 1) if entry.model else 0
+        inputs = _inputs_by_name(stage, [task.name for task in tasks])
+        tasks += [
+            PlannedTask(stem if not number else f"{stem} ({number + 1})", stage, stem, config, gpus, config.get("engine") == "openai", inputs)
+            for number in range(copies.get(stem, 1))
+        ]
+    return plan(profile, tasks, store.rstrip("/") or None, version)
+
+
+def _inputs_by_name(stage: str, before: Sequence[str]) -> dict[str, list[str]]:
+    """What a stage reads, by the stages' names: a corpus is read by its own selection alone."""
+    main = [name for name in before if "corpus" not in name and "summaries" not in name]
+    reads = {
+        "responses": ["questions"], "verified": ["responses"], "screened": ["responses"], "graded": ["verified"], "selected": ["responses"],
+        "sft": ["selected"], "rl": ["selected"],
+    }  # fmt: skip
+    return {name: [one for one in main if one.partition("-")[0] == name] for name in reads.get(stage, [])}
 
 
 def parameters(reference: str) -> float:

@@ -1,6 +1,7 @@
 """Whether a profile can be run: what is wrong with it, and what only its owner can fill in. Airflow and people ask the same."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,54 @@ def problems(folder: Path) -> list[str]:
         return structural
     profile = profiles.load_folder(folder)
     return [*wrong_recipes(profile), *_unused_names(profile)]
+
+
+@dataclass(frozen=True)
+class CheckedProfile:
+    """A sound profile."""
+
+    name: str
+    pipeline: str
+    recipes: Sequence[str]
+    open_questions: Sequence[str]
+    """What must be filled in before a run."""
+
+
+def check(folder: str) -> CheckedProfile:
+    """Check the profile in a folder, or of that name. Raises BadConfig with everything that is wrong, separated by semicolons."""
+    known = profile_folders.folders(recipes.RECIPES)
+    path = known[folder] if folder in known else Path(folder)
+    if not path.is_dir():
+        msg = f"{folder}: no such folder and no such profile; {nearest(folder, known, 'profiles')}"
+        raise BadConfig(msg)
+    path = path.resolve() if folder not in known else path
+    if wrong := problems(path):
+        raise BadConfig("; ".join(wrong))
+    profile = profiles.load_folder(path)
+    return CheckedProfile(profile.name, profile.profile.pipeline, sorted(profile.recipes), open_questions(profile))
+
+
+def start(folder: str, like: str) -> list[Path]:
+    """Copy the profile ``like``, with the recipes that it takes from others, into a new folder; returns the files.
+
+    Raises BadConfig for an unknown profile, a name that no profile may have, and a folder that is not empty.
+    """
+    model, target = profiles.load(like), Path(folder)
+    if not profiles.NAME.fullmatch(target.name):
+        msg = f"{folder}: a profile is named after its folder, in small letters, digits, '.', '_' and '-'; choose such a name"
+        raise BadConfig(msg)
+    if target.is_dir() and any(target.iterdir()):
+        msg = f"{folder}: is not empty; name a new folder"
+        raise BadConfig(msg)
+    target.mkdir(parents=True, exist_ok=True)
+    text = (model.path / profile_folders.FILE).read_text(encoding="utf-8")
+    # The recipes are all copied: what the other profile was like is no longer needed.
+    own = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(("like:", "without:")))
+    files = [target / profile_folders.FILE, *(target / f"{stem}.yaml" for stem in model.recipes)]
+    files[0].write_text(own, encoding="utf-8")
+    for stem, source in model.recipes.items():
+        (target / f"{stem}.yaml").write_bytes(source.read_bytes())
+    return files
 
 
 def all_problems() -> list[str]:
