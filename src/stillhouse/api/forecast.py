@@ -49,6 +49,10 @@ class PlannedTask:
     """Whether it asks models behind endpoints."""
     inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Input name -> the tasks that make it."""
+    n_models: int = 1
+    """Models whose responses it reads."""
+    anneal_questions: int | None = None
+    """Examples of the annealing split, at most."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,9 @@ def plan(profile: str, tasks: Sequence[PlannedTask], store: str | None, version:
 
     ``store`` is the root of the artifact store; None plans without measured rates. Raises BadConfig for an unknown profile.
     """
+    n_models = sum(max(1, len(task.config.get("models") or {})) for task in tasks if task.stage == "responses")
+    annealed = next((task.config.get("anneal_questions") for task in tasks if task.recipe == "selected"), None)
+    tasks = [replace(task, n_models=n_models, anneal_questions=annealed) for task in tasks]
     assumed = profiles.load(profile).profile.assume
     models = profiles.load(profile).profile.models
     size = parameters(str(models.get("student", "")))
@@ -152,7 +159,9 @@ def plan_profile(profile: str, store: str, version: str) -> Plan:
         gpus = (place.gpus or 1) * (place.nodes or 1) if entry.model else 0
         inputs = _inputs_by_name(stage, [task.name for task in tasks])
         tasks += [
-            PlannedTask(stem if not number else f"{stem} ({number + 1})", stage, stem, config, gpus, config.get("engine") == "openai", inputs)
+            PlannedTask(
+                stem if not number else f"{stem} ({number + 1})", stage, stem, config, gpus, config.get("engine") == "openai", inputs
+            )
             for number in range(copies.get(stem, 1))
         ]
     return plan(profile, tasks, store.rstrip("/") or None, version)
@@ -208,10 +217,23 @@ def _estimate(
         return _sampling(task, rows, earlier, assumed)
     if task.stage in {"sft", "rl"}:
         return _training(task, rows, earlier, assumed, size)
+    if task.stage == "selected":
+        return _selection(task, rows)
+    if rows is None:
+        return Estimate(task.name)
     seconds = _seconds_per_row(earlier)
     basis = "measured" if seconds is not None else "assumed"
-    total = (rows or 0) * (SECONDS_PER_VERDICT if seconds is None else seconds)
-    return Estimate(task.name, rows, cpu_hours=total / 3600, bytes=(rows or 0) * BYTES_PER_ROW / 10, basis=basis)
+    total = rows * (SECONDS_PER_VERDICT if seconds is None else seconds)
+    return Estimate(task.name, rows, cpu_hours=total / 3600, bytes=rows * BYTES_PER_ROW / 10, basis=basis)
+
+
+def _selection(task: PlannedTask, rows: int | None) -> Estimate:
+    """At most what may be learnt from: the responses of the one teacher, or of all."""
+    config, one_of = task.config, 1
+    if config.get("teacher"):
+        one_of = max(1, task.n_models)
+    most = None if rows is None else rows // one_of
+    return Estimate(task.name, most, bytes=(most or 0) * BYTES_PER_ROW, basis="at most" if most else "")
 
 
 def _rows_in(task: PlannedTask, before: Mapping[str, Estimate]) -> int | None:
@@ -272,8 +294,8 @@ def _training(task: PlannedTask, rows: int | None, earlier: Manifest | None, ass
         samples = config["steps"] * config["prompts_per_step"] * config["group_size"]
         writing = samples * length / (assumed.tokens_per_gpu_second or TOKENS_PER_GPU_SECOND) / 3600
     else:
-        steps = config["max_steps"]
-        examples = (rows or 0) * config["epochs"] if steps is None else steps * config["batch_size"]
+        steps, most = config["max_steps"], task.anneal_questions if config["split"] == "anneal" else None
+        examples = min(rows or 0, most or rows or 0) * config["epochs"] if steps is None else steps * config["batch_size"]
         samples, writing = 0, 0.0
         length = min(length, config["max_length"])
         if not examples:
@@ -299,7 +321,7 @@ def _benchmark_questions(name: str) -> int:
 
 def _row(one: Estimate) -> list[str]:
     def count(value: float | None) -> str:
-        return "?" if value is None else f"{value:,.0f}" if value else ""
+        return f"{value:,.0f}" if value else ""
 
     hours = [f"{value:,.2f}" if value else "" for value in (one.gpu_hours, one.cpu_hours)]
     return [
