@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,6 +35,14 @@ class Link(StoredModel):
 
     uri: str
     fingerprint: str
+
+
+class ModelLink(Link):
+    """A model that was used, and is not copied here: ``uri`` names it for ever."""
+
+    kind: Literal["hub", "directory", "registry", "artifact", "adapter"]
+    named: str
+    """As the command line or the config named it."""
 
 
 class File(StoredModel):
@@ -71,6 +79,8 @@ class Manifest(StoredModel):
     config: dict[str, Any]
     inputs: dict[str, list[Link]] = Field(default_factory=dict)
     """By input name; most inputs have one link, an input that takes several keeps their order."""
+    models: dict[str, ModelLink] = Field(default_factory=dict)
+    """Models that are no artifacts, by the input or the config field that names them, such as ``judge.model``."""
     files: dict[str, File]
     metrics: dict[str, float]
     dropped: dict[str, int] = Field(default_factory=dict)
@@ -268,7 +278,8 @@ def latest(uri: str) -> str | None:
 def lineage(uri: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
     """Walk from an artifact to all it was made of, depth first: (depth, input name, URI, manifest).
 
-    A repeated artifact is yielded again but not walked again. The manifest is None if the artifact is gone from the store.
+    A repeated artifact is yielded again but not walked again. The manifest is None if the artifact is gone from the store. Models
+    that are no artifacts are told by ``Manifest.models``.
     """
     seen: set[str] = set()
 
@@ -281,5 +292,8 @@ def lineage(uri: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
         for input_name, links in manifest.inputs.items():
             for link in links:
                 yield from walk(depth + 1, input_name, link.uri)
+        for field, model in manifest.models.items():
+            if model.kind == "artifact":
+                yield from walk(depth + 1, field, model.uri)
 
     yield from walk(0, "", store.absolute(uri))

@@ -15,8 +15,9 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
+from stillhouse.artifacts.manifest import Link, ModelLink
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.shards import Shard
@@ -24,6 +25,32 @@ from stillhouse.vocabulary.shards import Shard
 Step = Literal["map", "combine", "apply"]
 """The steps of a sharded stage that decides some things over all rows. Every other stage has ``apply`` alone."""
 STEPS: tuple[Step, ...] = typing.get_args(Step)
+ModelDirectory = Annotated[Path, "model"]
+"""An input that takes a model by any reference: an artifact, a directory, ``hf://``, ``models:/``."""
+
+
+class PinnedConfig(NamedTuple):
+    """A config whose models are fixed."""
+
+    config: StageConfig
+    """What the stage runs on: its references mean the same models for ever."""
+    settings: dict[str, Any]
+    """What enters the fingerprint: the models' fingerprints stand in place of their references."""
+    models: dict[str, ModelLink]
+    """The models by the field that names them, such as ``judge.model``."""
+
+
+class ModelSource(Protocol):
+    """Finds the models that inputs and configs name; ``stillhouse.models.resolving`` is one."""
+
+    def pin_input(self, text: str, output: str) -> ModelLink:
+        """Which model the reference means in the run of this output. Raises MissingInput, in one line."""
+
+    def pin_config(self, config: StageConfig, output: str) -> PinnedConfig:
+        """The same for all models that the config names."""
+
+    def directory(self, link: Link) -> Path:
+        """A local directory with the model's files, not to be written to."""
 
 
 def _silent(done: float, total: float, unit: str) -> None:
@@ -56,6 +83,8 @@ class StageInputs:
     """``log(metrics, step)`` reports numbers over time."""
     uris: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The URIs of each input, by name: for stages that write about artifacts, not for reading rows."""
+    fingerprints: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The fingerprints of each input, by name."""
     run_id: str | None = None
     """The MLflow run of this execution, None if nothing is tracked."""
     publish_part: Callable[[Path], None] = _unpublished
@@ -108,6 +137,24 @@ def input_names(inputs_type: type[StageInputs]) -> dict[str, str]:
     hints = typing.get_type_hints(inputs_type)
     kinds = {types.UnionType: "optional", tuple: "many"}
     return {name: kinds.get(typing.get_origin(hint), "one") for name, hint in hints.items() if name in own}
+
+
+def model_inputs(inputs_type: type[StageInputs]) -> set[str]:
+    """The inputs that take a model by any reference."""
+    hints = typing.get_type_hints(inputs_type, include_extras=True)
+    return {name for name, hint in hints.items() if ModelDirectory in (hint, *typing.get_args(hint))}
+
+
+def parse_inputs(inputs: Sequence[str]) -> dict[str, list[str]]:
+    """Read ``NAME=URI``, each as often as it is given. Raises BadConfig."""
+    named: dict[str, list[str]] = {}
+    for item in inputs:
+        name, equals, uri = item.partition("=")
+        if not (name and equals and uri):
+            msg = f"--input {item}: not of the form NAME=URI"
+            raise BadConfig(msg)
+        named.setdefault(name, []).append(uri)
+    return named
 
 
 def parse_shard(text: str) -> Shard:

@@ -10,7 +10,7 @@ from stillhouse.artifacts.lease import Work
 from stillhouse.artifacts.manifest import Link
 from stillhouse.errors import BadConfig
 from stillhouse.execution import input_links, processes, shard_steps, task
-from stillhouse.execution.contract import Stage, Step
+from stillhouse.execution.contract import ModelSource, PinnedConfig, Stage, Step
 from stillhouse.execution.input_links import REUSED, stage_word
 from stillhouse.execution.task import Result, Task
 from stillhouse.vocabulary.settings import StageConfig
@@ -28,6 +28,7 @@ def execute(
     resume: bool = False,
     ranks: bool = False,
     step: Step | None = None,
+    models: ModelSource | None = None,
 ) -> Result:
     """Make the stage's output, unless it is already published, or another version holds the same result.
 
@@ -35,8 +36,9 @@ def execute(
     published last beside the output, if there is another one. ``output`` is ``{root}/{stage}/{name}/{version}``: absent, empty, or
     left by earlier attempts. While another process does the same work, here or under another version, this one waits. A second call
     with the same config and inputs returns the manifest without running anything. With ``resume`` an earlier attempt must have left
-    something to resume. ``ranks``: the stage may run as several processes. ``step``: do only this step of a sharded stage; None does
-    all that the shard needs and nobody has done.
+    something to resume. ``ranks``: the stage may run as several processes. ``step``: do only this step of a sharded stage; None
+    does all that the shard needs and nobody has done. ``models`` finds the models that inputs and the config name; without it,
+    models are artifacts.
 
     Raises BadConfig if files of others lie at the output, MissingInput if an input has no manifest or there is nothing to resume,
     DamagedArtifact if an input is not what was published, StaleOutput if the output holds another fingerprint's result, LeaseLost
@@ -49,15 +51,16 @@ def execute(
     if step is not None and shard.count == 1:
         msg = f"--step {step} needs --shard INDEX/COUNT: a single process does all steps at once"
         raise BadConfig(msg)
-    links = input_links.resolved(stage, inputs, output)
     claiming.check_output(output, stage_word(stage))
-    work = _work(stage, config, links)
+    links = input_links.resolved(stage, inputs, output, models)
+    pinned = processes.from_first(lambda: _pinned(config, output, models))
+    work = _work(stage, pinned.settings, links)
     if (whole := task.published(output, work.fingerprint)) is not None:
         if whole.shards and whole.same_as is None:
             processes.from_first(lambda: reuse.note(output, work.fingerprint))
             shard_steps.remove(output)
         return Result(whole, skipped=True)
-    made = Task(stage, config, links, work, output, shard, resume)
+    made = Task(stage, pinned.config, links, work, output, shard, resume, models, pinned.models)
     return task.make(made) if shard.count == 1 else _make_shard(made, step)
 
 
@@ -86,9 +89,13 @@ def _make_shard(made: Task, step: Step | None) -> Result:
     return Result(whole, result.skipped)
 
 
-def _work(stage: Stage, config: StageConfig, links: Mapping[str, Sequence[Link]]) -> Work:
+def _pinned(config: StageConfig, output: str, models: ModelSource | None) -> PinnedConfig:
+    """The config with the models that it names fixed."""
+    return models.pin_config(config, output) if models else PinnedConfig(config, config.model_dump(mode="json"), {})
+
+
+def _work(stage: Stage, settings: dict[str, Any], links: Mapping[str, Sequence[Link]]) -> Work:
     """The work to do, with its fingerprint."""
-    settings = config.model_dump(mode="json")
     made_of = {name: [link.fingerprint for link in uris] for name, uris in sorted(links.items()) if uris and name != REUSED}
     fingerprint = manifests.fingerprint(stage_word(stage), getattr(stage, "SCHEMA_VERSION", 1), settings, made_of)
     return Work(stage=stage_word(stage), fingerprint=fingerprint, config=settings, inputs=made_of)

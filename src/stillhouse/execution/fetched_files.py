@@ -10,8 +10,8 @@ from pathlib import Path
 
 from stillhouse.artifacts import integrity, store
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts.manifest import Link, Manifest
-from stillhouse.execution.contract import Stage
+from stillhouse.artifacts.manifest import Link, Manifest, ModelLink
+from stillhouse.execution.contract import ModelSource, Stage
 from stillhouse.vocabulary.shards import Shard
 
 SUMMARY, OWN = "summary/", "own/"
@@ -59,15 +59,22 @@ def _beginning(uri: str, *beginnings: str) -> tuple[str, list[str]]:
 
 
 def fetch_all(
-    stage: Stage, links: Mapping[str, Sequence[Link]], steps: StepFiles, shard: Shard, step: str | None, scratch: Path
+    stage: Stage, links: Mapping[str, Sequence[Link]], steps: StepFiles, shard: Shard, step: str | None, scratch: Path,
+    models: ModelSource | None = None,
 ) -> Fetched:  # fmt: skip
-    """Fetch what a task reads, and check it. ``step``: None for a stage that works in one step."""
+    """Fetch what a task reads, and check it. ``step``: None for a stage that works in one step.
+
+    A model that is no artifact lies in the cache or where it was named.
+    """
     read: Mapping[str, Sequence[str]] = getattr(stage, "STEP_INPUTS", {})
     names = [name for name in links if step is None or name in read[step]]
     by_file = set(getattr(stage, "BY_FILE", ())) if step == "map" else set()
     inputs: dict[str, list[Path]] = {}
     listed: dict[str, list[dict[str, int]]] = {}
     for name in names:
+        if any(isinstance(link, ModelLink) for link in links[name]):
+            inputs[name] = [models.directory(link) for link in links[name]] if models else []
+            continue
         loaded = [(link.uri, manifests.load(link.uri, f"input {name}")) for link in links[name]]
         chosen = [_nth_files(manifest, shard) if name in by_file else _of_keys(manifest, shard) for _, manifest in loaded]
         inputs[name] = [

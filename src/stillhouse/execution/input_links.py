@@ -8,10 +8,11 @@ from typing import Any
 
 from stillhouse.artifacts import integrity, store
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts.manifest import Link
+from stillhouse.artifacts.manifest import Link, ModelLink
 from stillhouse.artifacts.scratch import fresh_directory
 from stillhouse.errors import BadConfig, DamagedArtifact, MissingInput
-from stillhouse.execution.contract import Stage, StageInputs, input_names
+from stillhouse.execution import processes
+from stillhouse.execution.contract import ModelSource, Stage, StageInputs, input_names, model_inputs
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.stage_names import STAGE_NAMES
 
@@ -21,10 +22,24 @@ LAST = "latest"
 """As the URI of ``previous``: the version published last."""
 
 
-def resolved(stage: Stage, inputs: Mapping[str, str | Sequence[str]], output: str) -> dict[str, list[Link]]:
-    """The links of all inputs. Raises BadConfig for an input that the stage does not take, MissingInput for one that is not there."""
-    listed = {name: [uris] if isinstance(uris, str) else list(uris) for name, uris in inputs.items()}
-    return _links(stage, {name: [store.absolute(uri) for uri in uris] for name, uris in _with_latest(listed, output).items()})
+def resolved(
+    stage: Stage, inputs: Mapping[str, str | Sequence[str]], output: str, models: ModelSource | None
+) -> dict[str, list[Link]]:  # fmt: skip
+    """The links of all inputs; a model that is no artifact is pinned for the run of this output; all ranks.
+
+    Raises BadConfig for an input that the stage does not take, MissingInput for one that is not there.
+    """
+    named = _with_latest({name: [uris] if isinstance(uris, str) else list(uris) for name, uris in inputs.items()}, output)
+    _check_names(stage, named)
+    takes_models = model_inputs(stage.Inputs) if models else set()
+
+    def link(name: str, uri: str) -> Link:
+        if models is None or name not in takes_models:
+            return _link(name, store.absolute(uri))
+        model = models.pin_input(uri, output)
+        return _link(name, model.uri) if model.kind == "artifact" else model
+
+    return processes.from_first(lambda: {name: [link(name, uri) for uri in uris] for name, uris in named.items()})
 
 
 def _with_latest(inputs: Mapping[str, Sequence[str]], output: str) -> dict[str, Sequence[str]]:
@@ -45,8 +60,8 @@ def _is_usable(latest: str) -> bool:
         return False
 
 
-def _links(stage: Stage, inputs: Mapping[str, Sequence[str]]) -> dict[str, list[Link]]:
-    """Check the inputs' names and counts against the stage's ``Inputs``, and read their manifests."""
+def _check_names(stage: Stage, inputs: Mapping[str, Sequence[str]]) -> None:
+    """Check the inputs' names and counts against the stage's ``Inputs``."""
     known = input_names(stage.Inputs)
     for name in inputs:
         if name not in known:
@@ -60,11 +75,16 @@ def _links(stage: Stage, inputs: Mapping[str, Sequence[str]]) -> dict[str, list[
         if len(uris) > 1 and kind != "many":
             msg = f"--input {name}=…: given {len(uris)} times; {stage_word(stage)} takes one"
             raise BadConfig(msg)
-    return {name: [_link(name, uri) for uri in uris] for name, uris in inputs.items()}
 
 
 def _defaulted(inputs_type: type[StageInputs]) -> set[str]:
     return {field.name for field in dataclasses.fields(inputs_type) if field.default is not dataclasses.MISSING}
+
+
+def recorded(links: Mapping[str, Sequence[Link]], named: Mapping[str, ModelLink]) -> dict[str, Any]:
+    """The manifest's inputs, which are artifacts, and its models, which are not; ``named`` are those of the config."""
+    given = {name: link for name, uris in links.items() for link in uris if isinstance(link, ModelLink)}
+    return {"inputs": {name: list(uris) for name, uris in links.items() if name not in given}, "models": given | dict(named)}
 
 
 def stage_word(stage: Stage) -> str:

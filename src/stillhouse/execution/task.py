@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 from stillhouse.artifacts import claiming, integrity, publishing, reuse, store
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.lease import Lease, Work
-from stillhouse.artifacts.manifest import Link, Manifest
+from stillhouse.artifacts.manifest import Link, Manifest, ModelLink
 from stillhouse.artifacts.publishing import Publisher
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import LeaseLost
 from stillhouse.execution import fetched_files, processes, tracking
-from stillhouse.execution.contract import Outputs, Stage, Step
-from stillhouse.execution.input_links import arguments
+from stillhouse.execution.contract import ModelSource, Outputs, Stage, Step
+from stillhouse.execution.input_links import arguments, recorded
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.shards import Shard
@@ -44,6 +44,9 @@ class Task:
     output: str
     shard: Shard
     resume: bool = False
+    models: ModelSource | None = None
+    named: Mapping[str, ModelLink] = field(default_factory=dict)
+    """The models that the config names, by field."""
     step: Step = "apply"
     combines: bool = False
     """Whether the shard's rows follow from what the steps ``map`` and ``combine`` published."""
@@ -131,7 +134,7 @@ def point(target: str, work: Work, links: Mapping[str, list[Link]], lease: Lease
     if origin is None:
         return None
     _finish_run(origin, manifests.load(origin))
-    return reuse.publish(origin, Publisher(target, lease.claim.owner.attempt, {}, lease), links)
+    return reuse.publish(origin, Publisher(target, lease.claim.owner.attempt, {}, lease), recorded(links, {})["inputs"])
 
 
 def _run(task: Task, publisher: Publisher) -> Manifest:
@@ -154,6 +157,7 @@ def _run(task: Task, publisher: Publisher) -> Manifest:
             inputs = task.stage.Inputs(
                 scratch=scratch, finished=finished, resume=task.resume, shard=task.shard,
                 uris={name: [link.uri for link in uris] for name, uris in task.links.items()},
+                fingerprints={name: [link.fingerprint for link in uris] for name, uris in task.links.items()},
                 publish_part=lambda path: publisher.publish_part(output_directory, path),
                 retract_part=lambda path: publisher.retract(output_directory, path), maps=fetched.maps,
                 decision=fetched.decision, listed=fetched.listed, **arguments(task.stage, fetched.inputs, scratch), **_reporting(run),
@@ -169,7 +173,8 @@ def _publish(
     work = task.work
     manifest = Manifest(
         stage=work.stage, version=task.output.rsplit("/", 1)[-1], fingerprint=work.fingerprint, config=work.config,
-        inputs=dict(task.links), files=publisher.upload_all(output), metrics=dict(outputs.metrics), dropped=dict(outputs.dropped),
+        **recorded(task.links, task.named), files=publisher.upload_all(output), metrics=dict(outputs.metrics),
+        dropped=dict(outputs.dropped),
         provenance=manifests.provenance(started, run.id if run else None),
     )  # fmt: skip
     publisher.publish(manifest)
@@ -207,4 +212,5 @@ def _fetch_all(task: Task, publisher: Publisher, scratch: Path) -> tuple[Path | 
         finished, sound = integrity.fetch_parts(publisher.uri, publisher.left, scratch / "finished")
         publisher.reusable.update(sound)
     steps = fetched_files.step_files(task.output, task.shard, task.step) if task.combines else fetched_files.StepFiles()
-    return finished, fetched_files.fetch_all(task.stage, task.links, steps, task.shard, task.step if task.combines else None, scratch)
+    step = task.step if task.combines else None
+    return finished, fetched_files.fetch_all(task.stage, task.links, steps, task.shard, step, scratch, task.models)

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from stillhouse.errors import EngineFailed
+from stillhouse.models.loadable import weights_path
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sampling.replies import refusal_kind
@@ -30,7 +32,7 @@ class VllmEngine:
             raise EngineFailed(msg) from error
         try:
             self.llm = vllm.LLM(
-                model=model, enable_prefix_caching=True,
+                model=str(weights_path(Path(model))), enable_prefix_caching=True,
                 tensor_parallel_size=environment.whole("STILLHOUSE_TENSOR_PARALLEL", 1),
                 max_model_len=environment.whole("STILLHOUSE_MAX_MODEL_LEN", 0) or None, disable_log_stats=True, **arguments,
             )  # fmt: skip

@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from stillhouse.errors import BadConfig, EngineFailed
+from stillhouse.models import loadable
 from stillhouse.training.config import FromCheckpoint, FromPackage, FromScratch, Init
 from stillhouse.training.machine import attention, zero
 from stillhouse.vocabulary.masking import one_line
@@ -53,12 +54,15 @@ def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -
 
 
 def _from_checkpoint(init: FromCheckpoint, checkpoint: Path, texts: Iterable[str], seed: int) -> Model:
+    if loadable.is_gguf(checkpoint):
+        msg = "checkpoint: a GGUF file holds rounded weights, for inference; give safetensors to train"
+        raise BadConfig(msg)
     try:
         with zero.loading():
             model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, trust_remote_code=False)
         return model, AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
     except (OSError, ValueError, SafetensorError) as error:
-        msg = f"checkpoint: transformers cannot load it: {one_line(error)}; is the input an sft or rl artifact?"
+        msg = f"checkpoint: transformers cannot load it: {one_line(error)}; give a causal language model"
         raise EngineFailed(msg) from error
 
 

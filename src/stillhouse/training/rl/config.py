@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from stillhouse.execution import extensions
-from stillhouse.execution.contract import StageInputs
+from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
@@ -87,5 +87,5 @@ class RlInputs(StageInputs):
 
     selected: Path
     questions: Path
-    checkpoint: Path
+    checkpoint: ModelDirectory
     graded: Path | None = None

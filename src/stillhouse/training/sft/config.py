@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stillhouse.execution.contract import StageInputs
+from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.training.config import FromCheckpoint, Init, Lora
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
@@ -57,4 +57,4 @@ class SftInputs(StageInputs):
     """Training examples, and the checkpoint to start from."""
 
     selected: Path | None = None
-    checkpoint: Path | None = None
+    checkpoint: ModelDirectory | None = None
