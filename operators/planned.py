@@ -90,4 +90,7 @@ def _plan(facts: list[dict[str, Any]]) -> dict[str, Any]:
         mlflow_rest.call("runs/set-tag", {"run_id": run_id, "key": NOTE, "value": made.as_markdown()})
         metrics = [{"key": name, "value": value, "timestamp": parent.now_ms(), "step": 0} for name, value in made.totals().items()]
         mlflow_rest.call("runs/log-batch", {"run_id": run_id, "metrics": metrics})
-    return {"gpu_hours": made.gpu_hours, "page": made.as_markdown(), "uris": made.uris()}
+    return {
+        "gpu_hours": made.gpu_hours, "hours": made.hours, "page": made.as_markdown(), "uris": made.uris(),
+        "reused": [one.uri for one in made.tasks if one.reused],
+    }  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 from stillhouse import stages
 from stillhouse.api import profile_checks
 from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts import reuse
 from stillhouse.artifacts.manifest import Manifest
 from stillhouse.benchmarks.definitions import bare_name
 from stillhouse.errors import BadConfig
@@ -70,7 +71,7 @@ class Estimate:
     """By what it was estimated: measured, assumed, or why not at all."""
     uri: str = ""
     reused: bool = False
-    """Whether the artifact is there already."""
+    """Whether the store has the artifact already, under this version or another."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ class Plan:
     def gpu_hours(self) -> float:
         """GPU-hours of the tasks that will really run."""
         return sum(one.gpu_hours for one in self.tasks if not one.reused)
+
+    @property
+    def hours(self) -> float:
+        """GPU-hours and CPU-hours of the tasks that will really run."""
+        return sum(one.gpu_hours + one.cpu_hours for one in self.tasks if not one.reused)
 
     def totals(self) -> dict[str, float]:
         """The sums that are kept as metrics of the run."""
@@ -139,6 +145,13 @@ def plan(profile: str, tasks: Sequence[PlannedTask], store: str | None, version:
         estimate = _estimate(task, estimates, earlier, assumed, size)
         estimates[task.name] = replace(estimate, uri=uri, reused=_is_there(uri, fingerprints[task.name]))
     return Plan(profile, list(estimates.values()))
+
+
+def took(uris: Sequence[str], reused: Sequence[str]) -> dict[str, float]:
+    """The hours that the artifacts of a run took, without those that were there before or that point to another version's files."""
+    found = [manifests.find(uri) for uri in uris if uri not in reused]
+    made = [manifest for manifest in found if manifest is not None and not any(file.at for file in manifest.files.values())]
+    return {"took/hours": sum(manifest.seconds for manifest in made) / 3600, "took/artifacts": float(len(made))}
 
 
 def plan_profile(profile: str, store: str, version: str) -> Plan:
@@ -197,8 +210,9 @@ def _fingerprint(task: PlannedTask, known: Mapping[str, str | None]) -> str | No
 
 
 def _is_there(uri: str, fingerprint: str | None) -> bool:
-    published = manifests.find(uri) if uri and fingerprint else None
-    return published is not None and published.fingerprint == fingerprint
+    if not uri or fingerprint is None:
+        return False
+    return reuse.published(uri, fingerprint) is not None or reuse.find(uri, fingerprint) is not None
 
 
 def _newest(folder: str, version: str) -> Manifest | None:
