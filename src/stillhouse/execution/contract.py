@@ -135,7 +135,7 @@ def input_names(inputs_type: type[StageInputs]) -> dict[str, str]:
     """The inputs a stage takes: name -> ``one``, ``optional`` or ``many``."""
     own = {field.name for field in dataclasses.fields(inputs_type)} - {field.name for field in dataclasses.fields(StageInputs)}
     hints = typing.get_type_hints(inputs_type)
-    kinds = {types.UnionType: "optional", tuple: "many"}
+    kinds = {types.UnionType: "optional", typing.Union: "optional", tuple: "many"}
     return {name: kinds.get(typing.get_origin(hint), "one") for name, hint in hints.items() if name in own}
 
 
