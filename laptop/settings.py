@@ -101,7 +101,7 @@ class Laptop:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         own = {
             "STILLHOUSE_RUNNER": "process",
-            "STILLHOUSE_SCHEDULE": "",
+            "STILLHOUSE_SCHEDULES": "off",
             "STILLHOUSE_STORE": self.root,
             "STILLHOUSE_SCRATCH": str(self.home / "scratch"),
             "STILLHOUSE_PROGRAM": program(),

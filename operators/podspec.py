@@ -81,6 +81,22 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
     }
 
 
+def further(pod: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a profile adds to the pod, as options: fields of its spec as Kubernetes writes them, ``scratch`` as a size."""
+    fields = {name: value for name, value in pod.items() if name != "scratch"}
+    changed: dict[str, Any] = {}
+    if "scratch" in pod:
+        sized = k8s.V1Volume(name="scratch", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit=pod["scratch"]))
+        changed["volumes"] = [sized if volume.name == "scratch" else volume for volume in options["volumes"]]
+    if "tolerations" in fields:
+        own = [{"key": one.key, "operator": one.operator, "effect": one.effect} for one in options["tolerations"]]
+        fields["tolerations"] = [*own, *fields["tolerations"]]
+        changed["tolerations"] = []
+    if fields:
+        changed["pod_template_dict"] = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stage"}, "spec": fields}
+    return changed
+
+
 def labels(stage: str) -> dict[str, str]:
     """The pod's labels; ``STILLHOUSE_QUEUE`` adds the one by which Kueue admits it."""
     queue = os.environ.get("STILLHOUSE_QUEUE")

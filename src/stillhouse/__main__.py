@@ -19,7 +19,8 @@ INTERRUPTED, TERMINATED = 130, 143
 """The exit codes that shells, and typer, use for SIGINT and SIGTERM."""
 GO_ON = "finished parts are kept: run the same command again to go on"
 COMMANDS = {
-    *stages.DATA_PATH, "export", "fetch", "import", "lineage", "publish", "rollback", "show", "summary", "sync", "verify-artifact",
+    *stages.DATA_PATH, "export", "fetch", "import", "lineage", "plan", "profile", "publish", "rollback", "show", "summary", "sync",
+    "verify-artifact",
 }  # fmt: skip
 
 
@@ -230,6 +231,45 @@ def summary(uri: Annotated[str, typer.Argument(help="a registry or report artifa
     from stillhouse.reporting.summary import print_summary
 
     print_summary(_out, uri)
+
+
+profile_app = typer.Typer(help="Check profiles, and start one of your own.", no_args_is_help=True)
+app.add_typer(profile_app, name="profile")
+
+
+@profile_app.command("check")
+def profile_check(folder: Annotated[str, typer.Argument(help="the profile's folder, or its name", metavar="DIR")]) -> None:
+    """Say what is wrong with a profile, as Airflow would, and what is still to be filled in."""
+    from stillhouse.api.profile_checks import check
+
+    checked = check(folder)
+    _out.print(f"{checked.name}: {checked.pipeline}, {len(checked.recipes)} recipes, sound")
+    for gap in checked.open_questions:
+        _out.print(f"  before a run: {gap}")
+
+
+@profile_app.command("new")
+def profile_new(
+    folder: Annotated[str, typer.Argument(help="the new folder; its name is the profile's", metavar="DIR")],
+    like: Annotated[str, typer.Option("--like", help="the profile to start from", metavar="NAME")] = "laptop",
+) -> None:
+    """Start a profile of your own from another one: its recipes and its profile.yaml, to be edited."""
+    from stillhouse.api.profile_checks import start
+
+    started = start(folder, like)
+    _out.print(f"{folder}: {len(started)} files like {like}; edit them, then: stillhouse profile check {folder}")
+
+
+@app.command()
+def plan(
+    profile: Annotated[str, typer.Argument(help="a profile", metavar="PROFILE")],
+    store: Annotated[str, typer.Option(help="root of the artifact store, for measured rates and what is already there")] = "",
+    version: Annotated[str, typer.Option(help="the artifacts' version")] = "1",
+) -> None:
+    """Print what a run of a profile will do: rows, samples, tokens, GPU-hours and bytes by task."""
+    from stillhouse.api.forecast import plan_profile
+
+    _out.print(plan_profile(profile, store, version).as_text())
 
 
 @app.command()
