@@ -11,6 +11,9 @@
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from stillhouse.errors import BadConfig
 from stillhouse.vocabulary.text import shortened
@@ -27,6 +30,10 @@ _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 _NAME = re.compile(r"[^/@:\s]+")
 _ARTIFACT = re.compile(r"/(?:sft|rl)/[^/]+/[^/]+$")
 _PLUS = re.compile(r"\+(?=hf://|models:/|s3://|file://|/|\./|\.\./|~)")
+
+
+PinnedCode = Annotated[str, Field(pattern=r"^hf://[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*@[0-9a-f]{40}$")]
+"""A hub model at one commit, ``hf://ORG/NAME@COMMIT`` with all forty digits: the only form in which its own code may be trusted."""
 
 
 @dataclass(frozen=True)
