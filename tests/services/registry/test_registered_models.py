@@ -8,15 +8,22 @@ from mlflow.artifacts import download_artifacts
 
 from stillhouse import testing
 from stillhouse.artifacts.store import local_path
+from stillhouse.benchmarks.intervals import Interval
+from stillhouse.benchmarks.outcomes import BenchmarkOutcome, EvaluationProtocol, Outcomes, RoundOutcome
 from stillhouse.errors import MissingInput
 from stillhouse.execution import tracking
 from stillhouse.execution.execute import execute
 from stillhouse.models import resolving
 from stillhouse.models.references import parse
 from stillhouse.registry.promotion import set_aliases
-from stillhouse.stages import registry, report, sft
+from stillhouse.stages import registry, sft
 
-SAMPLING = {"engine": "transformers", "max_tokens": 1, "system_prompt": "none", "suffix": "none"}
+RESULT = RoundOutcome(passed={"q": [True, False]}, pass_at_1=Interval(0.5, 0.1, 0.9), tokens=3, stop_ratio=1)
+PROTOCOL = EvaluationProtocol(
+    benchmark="arithmetic", samples=2, prompts="p", verifier="v", engine="e",
+    sampling={"temperature": 0.6, "top_p": 0.95, "max_tokens": 8, "system_prompt": "none", "suffix": "none"},
+)  # fmt: skip
+OUTCOME = BenchmarkOutcome(protocol=PROTOCOL.id, settings=PROTOCOL, n_questions=1, n_unverified=0, rounds={1: RESULT})
 
 
 @pytest.fixture
@@ -24,9 +31,11 @@ def registered(mlflow, checkpoint, tmp_path, monkeypatch):
     """The name of a model that the stage registered from a directory, by way of sft; and the checkpoint's URI."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     root, name = f"{tmp_path.as_uri()}/store", f"m-{tmp_path.name}"
-    execute(sft, sft.Config(max_steps=0), {"checkpoint": str(checkpoint)}, f"{root}/sft/mine/1", models=resolving)
-    config = report.Config(benchmarks=("arithmetic-toy",), samples=1, **SAMPLING)
-    execute(report, config, {"checkpoint": f"{root}/sft/mine/1"}, f"{root}/report/mine/1", models=resolving)
+    with pytest.MonkeyPatch.context() as untracked:
+        untracked.delenv("MLFLOW_TRACKING_URI")
+        execute(sft, sft.Config(max_steps=0), {"checkpoint": str(checkpoint)}, f"{root}/sft/mine/1", models=resolving)
+    record = Outcomes(benchmarks={"arithmetic": OUTCOME}).model_dump_json().encode()
+    testing.publish_files({"outcomes.json": record}, "report", f"{root}/report/mine/1")
     inputs = {"report": f"{root}/report/mine/1", "checkpoint": f"{root}/sft/mine/1"}
     execute(registry, registry.Config(model_name=name), inputs, f"{root}/registry/mine/1", models=resolving)
     return name, f"{root}/sft/mine/1"
@@ -38,19 +47,14 @@ def test_registered_model_is_a_directory_that_transformers_loads_and_asks(regist
     messages = [{"role": "user", "content": "What is 1 + 1?"}]
     assert ask(messages, max_new_tokens=4, do_sample=False)[0]["generated_text"][-1]["role"] == "assistant"
     card = (tmp_path / "downloaded" / "README.md").read_text()
-    assert "| arithmetic-toy | 1 | " in card
+    assert "| arithmetic | 1 | 0.500 | 0.100–0.900 | 1 | 3.0 |" in card
     assert "checkpoint: " in card
 
 
-def test_registered_model_named_by_its_alias_is_the_artifact_it_was_made_from(registered):
-    name, uri = registered
-    pinned = resolving.pin(parse(f"models:/{name}@champion"))
-    assert (pinned.kind, pinned.reference) == ("artifact", uri)
-
-
-def test_registered_model_whose_artifact_is_gone_comes_from_mlflow(registered):
+def test_registered_model_by_its_alias_is_its_artifact_and_once_that_is_gone_mlflows_copy(registered):
     name, uri = registered
     before = resolving.pin(parse(f"models:/{name}@champion"))
+    assert (before.kind, before.reference) == ("artifact", uri)
     shutil.rmtree(local_path(uri))
     pinned = resolving.pin(parse(f"models:/{name}@champion"))
     assert (pinned.kind, pinned.reference, pinned.fingerprint) == ("registry", f"models:/{name}/1", before.fingerprint)
