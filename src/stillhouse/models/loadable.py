@@ -51,6 +51,8 @@ def loading_arguments(directory: Path, trusted_code: Sequence[str] = ()) -> dict
     name = gguf_file(directory)
     if name:
         return {"gguf_file": name, "trust_remote_code": False}
+    if not (directory / CONFIG).is_file():  # whoever loads it says what is missing
+        return {"trust_remote_code": False}
     model = hub_files.model_at(directory)
     trusted = model is not None and str(model) in trusted_code
     config = json.loads((directory / CONFIG).read_bytes())
