@@ -40,13 +40,16 @@ class StageJob(KubernetesJobOperator):
 
     def __init__(
         self, *, stage: str, recipe: Text, target: Text, nodes: int, overrides: Text = "{}", inputs: Inputs = NO_INPUTS,
-        parent_run: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
+        parent_run: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
+        resources_needed: Mapping[str, str] = NO_RESOURCES, pod: Mapping[str, Any] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.target = as_template(target)
         processes = int(resources_needed.get(GPU, 1))
         threads = int(resources_needed.get("cpu", 1)) // processes
         options = podspec.options(stage, resources_needed, as_template(parent_run), threads, kwargs.get("image", ""))
         options["labels"] |= ranks.LABEL
+        options["env_vars"] |= {name: as_template(value) for name, value in variables.items()}
+        options |= podspec.further(pod, options)
         options["post_execute"] = events.announce
         limit = kwargs.get("execution_timeout")
         super().__init__(

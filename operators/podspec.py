@@ -30,7 +30,7 @@ PASSED_ON = (
     "STILLHOUSE_TENSOR_PARALLEL", "STILLHOUSE_MAX_MODEL_LEN", "STILLHOUSE_CONCURRENCY", "STILLHOUSE_OUTAGE_S",
     "STILLHOUSE_REQUEST_TIMEOUT_S", "STILLHOUSE_BATCH_ROWS", "STILLHOUSE_GPUS", "STILLHOUSE_ISOLATION",
     "STILLHOUSE_SPOOL", "STILLHOUSE_TRACKING_PATIENCE_S",
-    "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S",
+    "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S", "HF_ENDPOINT", "HF_HUB_OFFLINE",
 )  # fmt: skip
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
@@ -80,6 +80,22 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "log_pod_spec_on_failure": False,
         "log_events_on_failure": True,
     }
+
+
+def further(pod: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a profile adds to the pod, as options: fields of its spec as Kubernetes writes them, ``scratch`` as a size."""
+    fields = {name: value for name, value in pod.items() if name != "scratch"}
+    changed: dict[str, Any] = {}
+    if "scratch" in pod:
+        sized = k8s.V1Volume(name="scratch", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit=pod["scratch"]))
+        changed["volumes"] = [sized if volume.name == "scratch" else volume for volume in options["volumes"]]
+    if "tolerations" in fields:
+        own = [{"key": one.key, "operator": one.operator, "effect": one.effect} for one in options["tolerations"]]
+        fields["tolerations"] = [*own, *fields["tolerations"]]
+        changed["tolerations"] = []
+    if fields:
+        changed["pod_template_dict"] = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stage"}, "spec": fields}
+    return changed
 
 
 def labels(stage: str) -> dict[str, str]:

@@ -255,3 +255,21 @@ def test_seaweedfs_is_an_s3_server_alone_whose_parts_share_a_key_made_at_its_sta
 def test_tasks_of_the_cluster_are_patient_for_hours(chart):
     environment = of_kind(render(chart, "cluster"), "ConfigMap")["house-environment"]
     assert environment["data"]["STILLHOUSE_RETRY_FOR_S"] == "14400"
+
+
+def test_models_to_fetch_are_a_job_that_fills_the_shared_volume(chart):
+    [job] = [
+        made
+        for made in render(chart, "cluster", "--set", "models.fetch={hf://a/b@main}")
+        if made["kind"] == "Job" and made["metadata"]["name"].endswith("-fetch")
+    ]
+    pod = job["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert (container["command"], container["args"]) == (["stillhouse", "fetch"], ["hf://a/b@main"])
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["models"]["persistentVolumeClaim"]["claimName"] == "stillhouse-models"
+    assert {"name": "HF_HOME", "value": "/models"} in container["env"]
+
+
+def test_models_to_fetch_without_any_are_no_job(chart):
+    assert [made for made in render(chart, "cluster") if made["metadata"]["name"].endswith("-fetch")] == []

@@ -8,9 +8,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from stillhouse.benchmarks.definitions import pinned
 from stillhouse.execution.contract import StageInputs
+from stillhouse.models.references import refuse_malformed
 from stillhouse.sampling.config import Sampling
 from stillhouse.sources.config import Spec
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.settings import MODEL, StageConfig
 
 RuleName = Literal["empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language"]
 Label = Literal["category", "difficulty", "completeness"]
@@ -98,8 +99,8 @@ class SemanticDuplicates(StageConfig):
 class ModelLabels(StageConfig):
     """Which labels to ask a model for."""
 
-    model: str
-    """The model: a checkpoint directory, or a name that the engine knows."""
+    model: Annotated[str, AfterValidator(refuse_malformed)] = Field(json_schema_extra=MODEL)
+    """The model: a reference, or its name at an endpoint."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=1024, system_prompt="none", suffix="none")
     """How it is sampled. The papers give no value."""
     asked: tuple[Label, ...] = ("category", "difficulty")
@@ -138,8 +139,8 @@ class QuestionsConfig(StageConfig):
     """Drop near duplicates by MinHash; null, the default, drops only equal ones."""
     semantic_duplicates: SemanticDuplicates | None = None
     """Drop semantic duplicates by embeddings; null, the default, computes no embeddings."""
-    embedding_model: str = PACKAGED
-    """The embedding model: a sentence-transformers name or directory, or the packaged model (DeepDistill: bge-m3)."""
+    embedding_model: Annotated[str, AfterValidator(refuse_malformed)] = Field(PACKAGED, json_schema_extra=MODEL)
+    """The embedding model: a reference to one of sentence-transformers, or the packaged model (DeepDistill: bge-m3)."""
     source_order: tuple[str, ...] = ()
     """Names of sources, preferred ones first: among duplicates the question of the earlier source stays. Others rank last."""
     tokenizer: str | None = None

@@ -10,7 +10,7 @@ from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import BadConfig, NothingToDo, StaleOutput, nearest
 from stillhouse.exchange import card, joined, writing
 from stillhouse.exchange.schemas import SCHEMAS
-from stillhouse.execution.execute import fetch
+from stillhouse.execution.input_links import fetch
 
 CARD = "README.md"
 

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from stillhouse.execution.contract import StageInputs
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.execution.contract import ModelDirectory, StageInputs
+from stillhouse.models.references import refuse_malformed
+from stillhouse.vocabulary.settings import MODEL, StageConfig
 
 PerplexityEngine = Literal["transformers", "vllm"]
 
@@ -31,8 +32,8 @@ class ScreenedConfig(StageConfig):
     """Occurrences of one string above which all responses with it are dropped (DeepDistill §2.5: 20; perhaps the string alone)."""
     max_perplexity: float | None = Field(None, gt=1)
     """Perplexity of question and response above which the response is dropped (DeepDistill §2.5: 20)."""
-    perplexity_model: str | None = None
-    """The scoring model on the Hugging Face hub, if there is no `scorer` input (DeepDistill: AM-Distill-Qwen-32B)."""
+    perplexity_model: Annotated[str, AfterValidator(refuse_malformed)] | None = Field(None, json_schema_extra=MODEL)
+    """The scoring model, by a reference, if there is no `scorer` input (DeepDistill: AM-Distill-Qwen-32B)."""
     perplexity_engine: PerplexityEngine = "transformers"
     """The engine that runs that model."""
     perplexity_tokens: int = Field(32_768, ge=2)
@@ -45,4 +46,4 @@ class ScreenedInputs(StageInputs):
 
     questions: Path
     responses: tuple[Path, ...]
-    scorer: Path | None = None
+    scorer: ModelDirectory | None = None
