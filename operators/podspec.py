@@ -30,7 +30,7 @@ PASSED_ON = (
     "STILLHOUSE_TENSOR_PARALLEL", "STILLHOUSE_MAX_MODEL_LEN", "STILLHOUSE_CONCURRENCY", "STILLHOUSE_OUTAGE_S",
     "STILLHOUSE_REQUEST_TIMEOUT_S", "STILLHOUSE_BATCH_ROWS", "STILLHOUSE_GPUS", "STILLHOUSE_ISOLATION",
     "STILLHOUSE_SANDBOX_LIBRARIES", "STILLHOUSE_SPOOL", "STILLHOUSE_TRACKING_PATIENCE_S",
-    "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S",
+    "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S", "HF_ENDPOINT", "HF_HUB_OFFLINE",
 )  # fmt: skip
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
@@ -87,6 +87,15 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "log_pod_spec_on_failure": False,
         "log_events_on_failure": True,
     }
+
+
+def patch(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """What a profile adds to the pod, as a strategic merge patch: fields of its spec as Kubernetes writes them, ``scratch`` as a size."""
+    spec = {name: value for name, value in pod.items() if name != "scratch"}
+    if "scratch" in pod:
+        sized = {"name": "scratch", "emptyDir": {"sizeLimit": pod["scratch"]}}
+        spec["volumes"] = [*spec.get("volumes", ()), sized]
+    return {"spec": spec} if spec else {}
 
 
 def labels(stage: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from stillhouse import stages
 from stillhouse.api.inspect_command import inspect_model
-from stillhouse.errors import TRY_AGAIN, BadConfig, DamagedArtifact, Preempted, RankLost, StillhouseError
+from stillhouse.errors import TRY_AGAIN, BadConfig, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
 from stillhouse.vocabulary.masking import one_line
@@ -20,7 +20,10 @@ INTERRUPTED, TERMINATED = 130, 143
 """The exit codes that shells, and typer, use for SIGINT and SIGTERM."""
 GO_ON = "finished parts are kept: run the same command again to go on"
 FORM_NAMES = "am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl"
-COMMANDS = {*stages.DATA_PATH, "export", "import", "inspect", "lineage", "rollback", "show", "summary", "sync", "verify-artifact"}
+COMMANDS = {
+    *stages.DATA_PATH, "export", "fetch", "import", "inspect", "lineage", "plan", "profile", "publish", "rollback", "show", "summary",
+    "sync", "verify-artifact",
+}  # fmt: skip
 
 
 class _Commands(TyperGroup):
@@ -56,8 +59,10 @@ ResumeOption = Annotated[
 ShardOption = Annotated[
     str | None, typer.Option("--shard", help="work on one share of the keys; INDEX counts from 0", metavar="INDEX/COUNT")
 ]
-
-
+StepOption = Annotated[
+    str | None,
+    typer.Option("--step", help="of a sharded stage: map, combine or apply alone; default: all that is missing", metavar="STEP"),
+]
 VersionOption = Annotated[bool, typer.Option("--version", help="print the version and exit", is_eager=True)]
 
 
@@ -77,38 +82,26 @@ def _stage_command(name: str) -> Any:
         settings: SetOption = [],
         inputs: InputOption = [],
         shard: ShardOption = None,
+        step: StepOption = None,
         resume: ResumeOption = False,
     ) -> None:
-        from stillhouse.execution.contract import parse_shard
+        from stillhouse.execution.contract import parse_inputs, parse_shard, parse_step
         from stillhouse.execution.execute import execute
         from stillhouse.execution.recipes import resolve
-        from stillhouse.reporting.terminal import number
+        from stillhouse.models import resolving
+        from stillhouse.reporting.terminal import print_result
 
         if shard:
             stages.refuse_shard(name)
         stage, share = stages.load(name), parse_shard(shard) if shard else None
         resolved = resolve(stage.Config, config, settings)
-        result = execute(stage, resolved, _named(inputs), output, share, resume=resume, ranks=stages.REGISTRY[name].ranks)
+        ranks = stages.REGISTRY[name].ranks
+        result = execute(stage, resolved, parse_inputs(inputs), output, share, resume, ranks, parse_step(step), resolving)
         if processes.rank():
             return  # rank 0 reports for all
-        manifest = result.manifest
-        verb = "unchanged, skipped" if result.skipped else f"done in {manifest.seconds:.1f} s"
-        _out.print(f"{name} {verb}: {manifest.rows:,} rows, {sum(manifest.dropped.values()):,} dropped · {manifest.fingerprint}")
-        for metric, value in manifest.metrics.items():
-            _out.print(f"  {metric} {number(value)}")
+        print_result(_out, name, result.manifest, skipped=result.skipped)
 
     return run
-
-
-def _named(inputs: list[str]) -> dict[str, list[str]]:
-    named: dict[str, list[str]] = {}
-    for item in inputs:
-        name, equals, uri = item.partition("=")
-        if not (name and equals and uri):
-            msg = f"--input {item}: not of the form NAME=URI"
-            raise BadConfig(msg)
-        named.setdefault(name, []).append(uri)
-    return named
 
 
 def _stage_help(name: str, command: str) -> str:
@@ -143,6 +136,7 @@ def import_rows(
     from stillhouse.exchange.importing import import_release
     from stillhouse.exchange.jsonl import import_file
     from stillhouse.exchange.schemas import SCHEMAS
+    from stillhouse.reporting.terminal import print_imported
 
     if form in SCHEMAS:
         settings = {"form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate}
@@ -152,14 +146,7 @@ def import_rows(
     else:
         msg = f"--as {form}: {len(files)} files; concatenate them and give one"
         raise BadConfig(msg)
-    for name, manifest in manifests.items():
-        _out.print(f"{name}: {manifest.rows:,} rows at {output.replace('{stage}', name)} · {manifest.fingerprint}")
-        for metric, value in manifest.metrics.items():
-            kind, _, column = metric.partition("/")
-            if kind == "n_ignored":
-                _out.print(f"  no such column, left out: {column} ({value:,.0f} rows)")
-        for reason, count in manifest.dropped.items():
-            _out.print(f"  dropped {reason} {count:,}")
+    print_imported(_out, manifests, output)
 
 
 @app.command("export")
@@ -180,19 +167,38 @@ def export_rows(
 @app.command()
 def lineage(uri: Annotated[str, typer.Argument(help="an artifact, or models:/NAME@champion", metavar="URI")]) -> None:
     """Print everything an artifact or a registered model was made from, back to the source rows."""
-    from stillhouse.artifacts.manifest import lineage as walk
-    from stillhouse.artifacts.manifest import load
     from stillhouse.registry.promotion import artifact
+    from stillhouse.reporting.terminal import print_lineage
 
-    uri = artifact(uri)
-    load(uri)
-    seen: set[str] = set()
-    for depth, name, link, manifest in walk(uri):
-        label = f"{name} ← " if name else ""
-        facts = f"{manifest.rows:,} rows · {manifest.fingerprint}" if manifest else "gone from the store"
-        again = " (above)" if link in seen else ""
-        _out.print(f"{'  ' * depth}{label}{link} · {facts}{again}", style=None if manifest else "red")
-        seen.add(link)
+    print_lineage(_out, artifact(uri))
+
+
+@app.command()
+def fetch(
+    models: Annotated[list[str], typer.Argument(help="hf://ORG/NAME, a directory, models:/NAME@ALIAS …", metavar="MODEL…")],
+    output: Annotated[str | None, typer.Option("--for", help="an output of the run that uses them", metavar="URI")] = None,
+) -> None:
+    """Bring models into the cache that stages share (HF_HOME). With --for, branches and aliases are pinned for that whole run."""
+    from stillhouse.models.resolving import fetched
+
+    for model in models:
+        link, directory = fetched(model, output)
+        _out.print(f"{model}: {link.uri} · {link.fingerprint} · at {directory}")
+
+
+@app.command()
+def publish(
+    uri: Annotated[str, typer.Argument(help="a checkpoint, or an artifact with rows", metavar="ARTIFACT")],
+    target: Annotated[str, typer.Argument(help="hf://ORG/NAME or hf://ORG/NAME@BRANCH", metavar="REPOSITORY")],
+    form: Annotated[str, typer.Option("--as", help="schema of the rows: am-1.4m, am-40m or conversations")] = "conversations",
+    report: Annotated[str | None, typer.Option(help="the report whose scores the model's card shows", metavar="URI")] = None,
+    private: Annotated[bool, typer.Option("--private", help="make a new repository private")] = False,
+) -> None:
+    """Push a model or a data set, with its card, to the Hugging Face hub (HF_TOKEN)."""
+    from stillhouse.registry.publication import publish as push
+
+    done = push(uri, target, form=form, report=report, private=private)
+    _out.print(f"{done.kind}: {done.files} files at {done.url} · commit {done.commit}")
 
 
 @app.command("verify-artifact")
@@ -201,15 +207,9 @@ def verify_artifact(
     deep: Annotated[bool, typer.Option("--deep", help="check its whole lineage too")] = False,
 ) -> None:
     """Check every file of an artifact against its manifest: size, sha256, rows."""
-    from stillhouse.artifacts.integrity import problems
+    from stillhouse.reporting.terminal import print_checked
 
-    damaged = 0
-    for artifact, problem in problems(uri, deep=deep):
-        damaged += problem is not None
-        _out.print(f"{artifact}: {problem or 'sound'}", markup=False, style="red" if problem else None)
-    if damaged:
-        msg = f"{damaged} artifacts are damaged; restore their files, or make them again under another version"
-        raise DamagedArtifact(msg)
+    print_checked(_out, uri, deep=deep)
 
 
 @app.command()
@@ -230,6 +230,45 @@ def summary(uri: Annotated[str, typer.Argument(help="a registry or report artifa
     from stillhouse.reporting.summary import print_summary
 
     print_summary(_out, uri)
+
+
+profile_app = typer.Typer(help="Check profiles, and start one of your own.", no_args_is_help=True)
+app.add_typer(profile_app, name="profile")
+
+
+@profile_app.command("check")
+def profile_check(folder: Annotated[str, typer.Argument(help="the profile's folder, or its name", metavar="DIR")]) -> None:
+    """Say what is wrong with a profile, as Airflow would, and what is still to be filled in."""
+    from stillhouse.api.profile_checks import check
+
+    checked = check(folder)
+    _out.print(f"{checked.name}: {checked.pipeline}, {len(checked.recipes)} recipes, sound")
+    for gap in checked.open_questions:
+        _out.print(f"  before a run: {gap}")
+
+
+@profile_app.command("new")
+def profile_new(
+    folder: Annotated[str, typer.Argument(help="the new folder; its name is the profile's", metavar="DIR")],
+    like: Annotated[str, typer.Option("--like", help="the profile to start from", metavar="NAME")] = "laptop",
+) -> None:
+    """Start a profile of your own from another one: its recipes and its profile.yaml, to be edited."""
+    from stillhouse.api.profile_checks import start
+
+    started = start(folder, like)
+    _out.print(f"{folder}: {len(started)} files like {like}; edit them, then: stillhouse profile check {folder}")
+
+
+@app.command()
+def plan(
+    profile: Annotated[str, typer.Argument(help="a profile", metavar="PROFILE")],
+    store: Annotated[str, typer.Option(help="root of the artifact store, for measured rates and what is already there")] = "",
+    version: Annotated[str, typer.Option(help="the artifacts' version")] = "1",
+) -> None:
+    """Print what a run of a profile will do: rows, samples, tokens, GPU-hours and bytes by task."""
+    from stillhouse.api.forecast import plan_profile
+
+    _out.print(plan_profile(profile, store, version).as_text())
 
 
 @app.command()

@@ -25,8 +25,8 @@ PAYLOADS = {
     "lines": "one\r\ntwo {{ conn.x.password }}\n",
     "dollars": "$(AWS_SECRET_ACCESS_KEY) $$ ${HOME}",
 }
-DAGS = ("retrain", "evaluate", "answer_study")
-FILLED = {"checkpoint": "s3://b/sft/toy/1", "benchmarks": ["arithmetic"]}
+DAGS = ("toy", "evaluate", "deepdistill-32b", "rollback")
+FILLED = {"checkpoint": "s3://b/sft/toy/1", "benchmarks": ["arithmetic"], "model": "mine"}
 """For the params that a form requires."""
 
 

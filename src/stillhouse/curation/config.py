@@ -9,10 +9,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from stillhouse.benchmarks.definitions import pinned
 from stillhouse.execution.contract import StageInputs
+from stillhouse.models.references import refuse_malformed
 from stillhouse.sampling.config import Sampling
 from stillhouse.sources.config import Spec
 from stillhouse.vocabulary.rows import PersonalData
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.settings import MODEL, StageConfig
 
 RuleName = Literal[
     "empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language", "license",
@@ -147,8 +148,8 @@ class SemanticDuplicates(StageConfig):
 class ModelLabels(StageConfig):
     """Which labels to ask a model for."""
 
-    model: str
-    """The model: a checkpoint directory, or a name that the engine knows."""
+    model: Annotated[str, AfterValidator(refuse_malformed)] = Field(json_schema_extra=MODEL)
+    """The model: a reference, or its name at an endpoint."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=1024, system_prompt="none", suffix="none")
     """How it is sampled. The papers give no value."""
     asked: tuple[Label, ...] = ("category", "difficulty")
@@ -202,8 +203,8 @@ class QuestionsConfig(StageConfig):
     """Drop near duplicates by MinHash; null, the default, drops only equal ones."""
     semantic_duplicates: SemanticDuplicates | None = None
     """Drop semantic duplicates by embeddings; null, the default, computes no embeddings."""
-    embedding_model: str = PACKAGED
-    """The embedding model: a sentence-transformers name or directory, or the packaged model, which knows only English. One that has
+    embedding_model: Annotated[str, AfterValidator(refuse_malformed)] = Field(PACKAGED, json_schema_extra=MODEL)
+    """The embedding model: a reference to one of sentence-transformers, or the packaged model, which knows only English. One that has
     learnt other languages too, such as bge-m3 (DeepDistill), also finds translations."""
     boilerplate_from: int | None = Field(10, ge=2)
     """Sentences that at least this many questions share are boilerplate: where they make up more than half of a question, near and

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from stillhouse.curation.config import PACKAGED, SemanticDuplicates
 from stillhouse.curation.stated_numbers import QuantityTable, agreement, contradict
 from stillhouse.errors import EngineFailed
+from stillhouse.models import resolving
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer  # of the extra `embed`, which few images have
@@ -24,14 +25,14 @@ TRAINING_PER_CELL = 40
 
 
 def load(model: str) -> "SentenceTransformer":
-    """The embedding model of this name or directory. Raises EngineFailed if it cannot be loaded."""
+    """The embedding model that a reference or ``PACKAGED`` names. Raises EngineFailed if it cannot be loaded."""
+    path = None if model == PACKAGED else resolving.local(model)
     try:
         from sentence_transformers import SentenceTransformer
 
-        path = _packaged() if model == PACKAGED else model
-        return SentenceTransformer(str(path), trust_remote_code=False)
+        return SentenceTransformer(str(path or _packaged()), trust_remote_code=False)
     except (ImportError, OSError, ValueError) as error:
-        msg = f"embedding model {model}: cannot be loaded ({error}); install the extra `embed`, or give a hub name or a directory"
+        msg = f"embedding model {model}: cannot be loaded ({error}); install the extra `embed`, or give another model"
         raise EngineFailed(msg) from error
 
 

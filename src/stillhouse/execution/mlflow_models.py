@@ -28,8 +28,8 @@ def register(
     """Register a checkpoint as a new version of the model ``name``. Returns the version.
 
     A version with the tags of ``identity`` is not made again: an earlier try registered it and was ended before it could say so.
-    It gets the other ``tags`` and the description, which may have changed since: another champion was there. On S3 the version
-    points at the artifact itself; a server accepts local files only through the run that logged them, so there the checkpoint is
+    It gets the other ``tags`` and the description, which may have changed since: another champion was there. ``uri``: where the
+    files lie. On S3 the version points there; a server accepts local files only through the run that logged them, so those are
     logged to the run first. Raises TrackingFailed, or TrackingRefused where the server refuses the credentials.
     """
     local = uri.startswith("file://")

@@ -24,7 +24,8 @@ def grade(config: GradedConfig, inputs: GradedInputs) -> Outputs:
         tallied, strangers = _of_shard(inputs, tallied), _of_shard(inputs, strangers)
     has_score = pl.any_horizontal(*(model_columns.col("n", model) > 0 for model in range(len(models))))
     grades = levels.grades_table(tallied.filter(has_score), len(models), config.pass_rate_kind, config.ddof)
-    grades = levels.with_levels(grades, roles, config.solved_share, config.seed)
+    learner = None if config.learner is None else _index(models, "learner", config.learner)
+    grades = levels.with_levels(grades, roles, config.solved_share, config.seed, learner)
     frames.write(inputs.output, levels.as_rows(grades, models), Graded)
     drops = [frames.dropped(tallied.filter(~has_score), "no_verdict"), frames.dropped(strangers, "unknown_question")]
     dropped = frames.write_dropped(inputs.dropped, drops)
@@ -52,11 +53,14 @@ def _tallied(inputs: GradedInputs, questions: pl.DataFrame) -> tuple[list[str], 
 
 def _roles(config: GradedConfig, models: Sequence[str]) -> dict[Role, int | None]:
     """The index of each role's model in ``models``; None for a role without a model."""
-    for role, name in config.roles.items():
-        if name is not None and name not in models:
-            msg = f"graded: {role}={name!r}, but no verdict is on a model of that name; models: {', '.join(models)}"
-            raise BadConfig(msg)
-    return {role: None if name is None else models.index(name) for role, name in config.roles.items()}
+    return {role: None if name is None else _index(models, role, name) for role, name in config.roles.items()}
+
+
+def _index(models: Sequence[str], role: str, name: str) -> int:
+    if name not in models:
+        msg = f"graded: {role}={name!r}, but no verdict is on a model of that name; models: {', '.join(models)}"
+        raise BadConfig(msg)
+    return models.index(name)
 
 
 def _of_shard(inputs: GradedInputs, questions: pl.DataFrame) -> pl.DataFrame:

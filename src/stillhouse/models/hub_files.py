@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from glob import escape
 from pathlib import Path
 
-from huggingface_hub import HfApi, hf_hub_url, snapshot_download
-from huggingface_hub.constants import DEFAULT_REVISION, MAX_HTTP_DOWNLOAD_SIZE
+from huggingface_hub import HfApi, hf_hub_download, hf_hub_url
+from huggingface_hub.constants import DEFAULT_REVISION, MAX_HTTP_DOWNLOAD_SIZE, REPO_ID_SEPARATOR
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import silent_tqdm
@@ -48,6 +47,15 @@ def complete(model: HubModel) -> Path | None:
     return snapshot if sizes and present else None
 
 
+def model_at(directory: Path) -> HubModel | None:
+    """The hub model, with its commit, whose files a directory of the cache holds; None for any other directory."""
+    folder = directory.parent.parent
+    prefix, *names = folder.name.split(REPO_ID_SEPARATOR)
+    if folder.parent != hub_cache() or directory.parent.name != "snapshots" or prefix != "models" or len(names) != 2:
+        return None
+    return HubModel("/".join(names), directory.name)
+
+
 def note_commit(model: HubModel, commit: str) -> None:
     """Note in the cache, if it may be written, which commit the revision stands for."""
     note = _folder(model) / "refs" / (model.revision or DEFAULT_REVISION)
@@ -67,15 +75,11 @@ def download(api: HfApi, model: HubModel) -> Path:
         tree = api.list_repo_tree(model.repo, recursive=True, revision=model.revision)
         files = _wanted(model, {entry.path: entry for entry in tree if isinstance(entry, RepoFile)})
         _with_progress(api, model, files)
-        snapshot = Path(
-            snapshot_download(
-                model.repo, revision=model.revision, cache_dir=hub_cache(), endpoint=api.endpoint, tqdm_class=silent_tqdm,
-                allow_patterns=[escape(name) for name in files], max_workers=WORKERS,
-            )
-        )  # fmt: skip
+        with ThreadPoolExecutor(WORKERS) as pool:
+            paths = list(pool.map(lambda name: _fetch_small(api, model, name), files))
         _record(model).parent.mkdir(parents=True, exist_ok=True)
         _record(model).write_text(json.dumps({name: file.size for name, file in files.items()}), encoding="utf-8")
-        return snapshot
+        return Path(paths[0]).parents[next(iter(files)).count("/")]
 
 
 def _folder(model: HubModel) -> Path:
@@ -138,6 +142,14 @@ def _fetch_large(api: HfApi, model: HubModel, name: str, size: int, blob: Path) 
         msg = f"model {model}: {name} arrived damaged: its sha256 is {digest[:16]}, the hub says {blob.name[:16]}"
         raise HubFailed(msg)
     partial.rename(blob)
+
+
+def _fetch_small(api: HfApi, model: HubModel, name: str) -> str:
+    """Fetch one file if it is not in the cache, and give it its place in the model's directory there."""
+    path = hf_hub_download(
+        model.repo, name, revision=model.revision, cache_dir=hub_cache(), endpoint=api.endpoint, tqdm_class=silent_tqdm
+    )
+    return str(path)
 
 
 def _partial(blobs: Path, digest: str) -> Path:

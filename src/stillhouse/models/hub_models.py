@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import (
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is httpx's or requests', as the hub client is
     GatedRepoError,
     HfHubHTTPError,
-    HTTPError,  # type: ignore[attr-defined]  # of httpx or requests, whichever the hub client uses
+    HTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -41,7 +41,7 @@ def pin(model: HubModel) -> Pin:
 
     Raises MissingInput for an unknown, gated or private repository or an unknown revision, HubFailed if the hub does not answer.
     """
-    commit = model.revision if model.fixed else _answered(model, lambda: _resolved(model))
+    commit = model.revision if model.fixed else answered(model, lambda: _resolved(model))
     return Pin("hub", f"hf://{model.repo}@{commit}", f"{model.repo}@{commit}")
 
 
@@ -53,8 +53,8 @@ def fetch(model: HubModel) -> Path:
     if (complete := hub_files.complete(model)) is not None:
         return complete
     if is_offline():
-        return _answered(model, lambda: _cached(model))
-    return _answered(model, lambda: hub_files.download(_api(), model))
+        return answered(model, lambda: _cached(model))
+    return answered(model, lambda: hub_files.download(_api(), model))
 
 
 def endpoint() -> str:
@@ -85,7 +85,7 @@ def _cached(model: HubModel) -> Path:
     return Path(snapshot_download(model.repo, revision=model.revision, cache_dir=hub_cache(), local_files_only=True))
 
 
-def _answered(model: HubModel, call: Callable[[], T]) -> T:
+def answered(model: HubModel, call: Callable[[], T]) -> T:
     """What the call returns, tried again for a while if the hub fails."""
     patience_s = environment.number("STILLHOUSE_STORE_PATIENCE_S", PATIENCE_S)
 

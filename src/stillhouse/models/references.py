@@ -11,12 +11,15 @@
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from stillhouse.errors import BadConfig
 from stillhouse.vocabulary.text import shortened
 
 HUB, REGISTRY = "hf://", "models:/"
-STARTS = (HUB, REGISTRY, "s3://", "file://", "/", "./", "../", "~")
+STARTS = ("hf:", "models:", "s3://", "file://", "/", "./", "../", "~")
 """How a reference begins; anything else is the name of a model at an endpoint, or of a recipe."""
 FORMS = "hf://ORG/NAME[@REVISION], a directory, s3://BUCKET/DIR, models:/NAME@ALIAS or models:/NAME/VERSION"
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -27,6 +30,10 @@ _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 _NAME = re.compile(r"[^/@:\s]+")
 _ARTIFACT = re.compile(r"/(?:sft|rl)/[^/]+/[^/]+$")
 _PLUS = re.compile(r"\+(?=hf://|models:/|s3://|file://|/|\./|\.\./|~)")
+
+
+PinnedCode = Annotated[str, Field(pattern=r"^hf://[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*@[0-9a-f]{40}$")]
+"""A hub model at one commit, ``hf://ORG/NAME@COMMIT`` with all forty digits: the only form in which its own code may be trusted."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +60,12 @@ class DirectoryModel:
     """A directory in the Hugging Face format, on a disk or on S3."""
 
     uri: str
+    digest: str | None = None
+    """``sha256-…`` of its files, if they must be these; None takes what lies there."""
 
     def __str__(self) -> str:
-        """The path or URI as it was written."""
-        return self.uri
+        """The path or URI, with ``@sha256-…`` if it has a digest."""
+        return f"{self.uri}{f'@{self.digest}' if self.digest else ''}"
 
 
 @dataclass(frozen=True)
@@ -116,6 +125,21 @@ def parse(text: str) -> Reference:
     return models[0] if len(models) == 1 else Adapter(*models)
 
 
+def is_artifact(uri: str) -> bool:
+    """Whether a pinned reference may be an artifact of a store, with a manifest to look for."""
+    return uri.startswith(("file://", "s3://")) and not _PLUS.search(uri)
+
+
+def refuse_malformed(text: str) -> str:
+    """The text, for a field that names a model by a reference or by its name at an endpoint. Raises ValueError, for pydantic."""
+    if is_reference(text):
+        try:
+            parse(text)
+        except BadConfig as error:
+            raise ValueError(str(error)) from error
+    return text
+
+
 def name_of(text: str) -> str:
     """A short name for the model, for rows and pages: ``ORG/NAME``, the directory's, the registered model's or artifact's name.
 
@@ -139,15 +163,18 @@ def _whole(text: str) -> Whole:
     if not text.isprintable() or text != text.strip():
         msg = f"model {_shown(text)}: spaces around it or control characters; write {FORMS}"
         raise BadConfig(msg)
-    if text.startswith(HUB):
+    if text.startswith("hf:"):
         return _hub(text)
-    if text.startswith(REGISTRY.rstrip("/")):
+    if text.startswith("models:"):
         return _registry(text)
     if not is_reference(text) or not text.rstrip("/"):
         hint = f"a model on the hub is written {HUB}{text}" if _REPO.fullmatch(text) else f"write {FORMS}"
         msg = f"model {_shown(text)}: not a model reference; {hint}"
         raise BadConfig(msg)
-    uri = text.rstrip("/")
+    uri, _, digest = text.partition("@sha256-")
+    uri = uri.rstrip("/")
+    if digest:
+        return DirectoryModel(uri, f"sha256-{digest}")
     return ArtifactModel(uri) if _ARTIFACT.search(uri) else DirectoryModel(uri)
 
 

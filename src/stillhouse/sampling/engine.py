@@ -7,7 +7,8 @@ from typing import Protocol
 
 from stillhouse.errors import BadConfig
 from stillhouse.execution import extensions
-from stillhouse.sampling.config import ENGINES, Sampling
+from stillhouse.models import references, resolving
+from stillhouse.sampling.config import ENGINES, SERVED, Sampling
 from stillhouse.vocabulary.rows import FinishReason, Message, Response, ResponseKey
 from stillhouse.vocabulary.transcript import ANSWER, END_THINK, THINK, Parsed, opened, parse
 
@@ -65,13 +66,21 @@ def response(sampling: Sampling, request: Request, completion: Completion, sampl
 
 
 def load(sampling: Sampling, model: str | Path) -> Engine:
-    """Load a model in the config's engine: a checkpoint directory, a name on the Hugging Face hub, or a name at an endpoint.
+    """Load a model in the config's engine: a directory that an input was fetched to, a reference, or a name at an endpoint.
 
-    Raises EngineFailed if the model cannot be loaded or is not served, BadConfig if the engine cannot be imported here.
+    Raises EngineFailed if the model cannot be loaded or is not served, MissingInput if there is no such model, BadConfig if the
+    engine cannot be imported here, or runs models itself and got a text that is no reference.
     """
     engine_type = extensions.load("engines", sampling.engine, ENGINES)
     if not (isinstance(engine_type, type) and hasattr(engine_type, "sample")):
         msg = f"engine {sampling.engine}: {engine_type!r} is not a class with a method sample; see {Engine.__module__}.Engine"
         raise BadConfig(msg)
-    engine: Engine = engine_type(str(model), sampling)
+    engine: Engine = engine_type(str(_known_to(sampling.engine, model)), sampling)
     return engine
+
+
+def _known_to(engine: str, model: str | Path) -> str | Path:
+    """The model as the engine knows it: by its name at an endpoint, or as a local directory."""
+    if isinstance(model, Path) or (engine not in ENGINES and not references.is_reference(model)):
+        return model
+    return references.name_of(model) if engine == SERVED else resolving.local(model)

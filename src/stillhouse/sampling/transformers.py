@@ -6,6 +6,7 @@ response does not depend on the rest of its batch.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
@@ -13,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from stillhouse.errors import EngineFailed
 from stillhouse.models import chat_templates
+from stillhouse.models.loadable import loading_arguments
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.vocabulary import environment
@@ -33,11 +35,12 @@ class TransformersEngine:
     def __init__(self, model: str, sampling: Sampling) -> None:
         """Raises EngineFailed if the model cannot be loaded."""
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=False)
+            more = loading_arguments(Path(model), sampling.trusted_code)
+            self._tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", **more)
             dtype = "auto" if torch.cuda.is_available() else torch.float32
-            self._model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False)
+            self._model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, **more)
         except (OSError, ValueError, SafetensorError) as error:
-            msg = f"model {model}: transformers cannot load it: {one_line(error)}; is it a checkpoint that sft or rl made?"
+            msg = f"model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
             raise EngineFailed(msg) from error
         self._chat = chat_templates.of_teacher(self._tokenizer, model, sampling.chat_template_kwargs)
         self._stops = chat_templates.stop_ids(self._chat, self._model.generation_config)

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from stillhouse.errors import EngineFailed
 from stillhouse.models import chat_templates
+from stillhouse.models.loadable import loading_arguments, weights_path
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sampling.replies import refusal_kind
@@ -31,7 +33,8 @@ class VllmEngine:
             raise EngineFailed(msg) from error
         try:
             self.llm = vllm.LLM(
-                model=model, enable_prefix_caching=True,
+                model=str(weights_path(Path(model))), enable_prefix_caching=True,
+                trust_remote_code=loading_arguments(Path(model), sampling.trusted_code)["trust_remote_code"],
                 tensor_parallel_size=environment.whole("STILLHOUSE_TENSOR_PARALLEL", 1),
                 max_model_len=environment.whole("STILLHOUSE_MAX_MODEL_LEN", 0) or None, disable_log_stats=True, **arguments,
             )  # fmt: skip

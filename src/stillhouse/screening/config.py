@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from stillhouse.execution.contract import StageInputs
+from stillhouse.execution.contract import ModelDirectory, StageInputs
+from stillhouse.models.references import refuse_malformed
 from stillhouse.vocabulary.rows import PersonalData
-from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
+from stillhouse.vocabulary.settings import MODEL, OMIT_DEFAULT, StageConfig
 
 PerplexityEngine = Literal["transformers", "vllm"]
 
@@ -42,8 +43,8 @@ class ScreenedConfig(StageConfig):
     Raise it where a question has more samples than that: each may restate the question in the same words."""
     max_perplexity: float | None = Field(None, gt=1)
     """Perplexity of question and response above which the response is dropped (DeepDistill §2.5: 20)."""
-    perplexity_model: str | None = None
-    """The scoring model on the Hugging Face hub, if there is no `scorer` input (DeepDistill: AM-Distill-Qwen-32B)."""
+    perplexity_model: Annotated[str, AfterValidator(refuse_malformed)] | None = Field(None, json_schema_extra=MODEL)
+    """The scoring model, by a reference, if there is no `scorer` input (DeepDistill: AM-Distill-Qwen-32B)."""
     perplexity_engine: PerplexityEngine = "transformers"
     """The engine that runs that model."""
     perplexity_tokens: int = Field(32_768, ge=2)
@@ -56,4 +57,4 @@ class ScreenedInputs(StageInputs):
 
     questions: Path
     responses: tuple[Path, ...]
-    scorer: Path | None = None
+    scorer: ModelDirectory | None = None

@@ -9,6 +9,7 @@ from stillhouse.artifacts import tables
 from stillhouse.artifacts.tables import Parts
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
 from stillhouse.execution.contract import Outputs
+from stillhouse.models import resolving
 from stillhouse.screening import input_rows, ngrams
 from stillhouse.screening.config import ScreenedConfig, ScreenedInputs
 from stillhouse.screening.ngrams import Ngrams
@@ -45,10 +46,10 @@ def screen_all(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
 def _scorer(config: ScreenedConfig, inputs: ScreenedInputs) -> Scorer | None:
     if config.max_perplexity is None:
         return None
-    model = inputs.scorer or config.perplexity_model
-    if model is None:
-        msg = "screened: max_perplexity needs a model: --input scorer=URI of a checkpoint, or perplexity_model, a name on the hub"
+    if inputs.scorer is None and config.perplexity_model is None:
+        msg = "screened: max_perplexity needs a model: give --input scorer=REFERENCE or perplexity_model, such as hf://ORG/NAME"
         raise BadConfig(msg)
+    model = inputs.scorer or resolving.local(str(config.perplexity_model))
     # Not at the top: the worker image, which screens without a model, has no torch.
     from stillhouse.screening import perplexity
 

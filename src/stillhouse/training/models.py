@@ -1,7 +1,7 @@
 """Load a model's first weights from a checkpoint, at random, or from a GGUF file in an installed package; save trained ones."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -24,9 +24,9 @@ from transformers import (
 
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.execution import processes
-from stillhouse.models import chat_templates
+from stillhouse.models import chat_templates, loadable
 from stillhouse.models.chat_formats import ChatFormat
-from stillhouse.training.config import ChatSettings, FromCheckpoint, FromPackage, FromScratch, Init
+from stillhouse.training.config import ChatSettings, FromPackage, FromScratch, Init
 from stillhouse.training.machine import attention, zero
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
@@ -41,7 +41,14 @@ CHAT_TEMPLATE = (
 Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
-def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int, weights: str = "fp32") -> Model:
+def load(
+    init: Init,
+    checkpoint: Path | None,
+    texts: Iterable[str],
+    seed: int,
+    trusted_code: Sequence[str] = (),
+    weights: str = "fp32",
+) -> Model:
     """The model and its tokenizer. ``texts`` train a tokenizer if the model starts from scratch.
 
     Weights are fp32, or bf16 if ``weights`` says so. Under ZeRO on a GPU they are bf16 from the start: DeepSpeed would round them
@@ -55,7 +62,10 @@ def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int, w
         msg = f"init.kind {init.kind}: {got}; give --input checkpoint=URI exactly when init.kind is checkpoint"
         raise BadConfig(msg)
     dtype = torch.bfloat16 if weights == "bf16" or zero.has_bf16_weights() else torch.float32
-    model, tokenizer = _LOADERS[init.kind](init, checkpoint, texts, seed, dtype)
+    if checkpoint:
+        model, tokenizer = _from_checkpoint(checkpoint, trusted_code, dtype)
+    else:
+        model, tokenizer = _LOADERS[init.kind](init, texts, seed, dtype)
     if dtype is torch.bfloat16:
         masters = "fp32 masters, shared over the processes" if zero.stage() else "without fp32 masters, as the config asks"
         _say([f"weights are in bf16, {masters}"])
@@ -84,17 +94,21 @@ def _say(notes: Iterable[str]) -> None:
             print(f"  note: {note}", file=sys.stderr, flush=True)
 
 
-def _from_checkpoint(init: FromCheckpoint, checkpoint: Path, texts: Iterable[str], seed: int, dtype: torch.dtype) -> Model:
+def _from_checkpoint(checkpoint: Path, trusted_code: Sequence[str], dtype: torch.dtype) -> Model:
+    if loadable.is_gguf(checkpoint):
+        msg = "checkpoint: a GGUF file holds rounded weights, for inference; give safetensors to train"
+        raise BadConfig(msg)
     try:
+        how = loadable.loading_arguments(checkpoint, trusted_code)
         with zero.loading():
-            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, trust_remote_code=False)
-        return model, AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, **how)
+        return model, AutoTokenizer.from_pretrained(checkpoint, **how)
     except (OSError, ValueError, SafetensorError) as error:
-        msg = f"checkpoint: transformers cannot load it: {one_line(error)}; is the input an sft or rl artifact?"
+        msg = f"checkpoint: transformers cannot load it: {one_line(error)}; give a causal language model"
         raise EngineFailed(msg) from error
 
 
-def _from_scratch(init: FromScratch, checkpoint: None, texts: Iterable[str], seed: int, dtype: torch.dtype) -> Model:
+def _from_scratch(init: FromScratch, texts: Iterable[str], seed: int, dtype: torch.dtype) -> Model:
     if init.hidden_size % init.heads:
         msg = f"init.heads: must divide hidden_size {init.hidden_size}, got {init.heads}"
         raise BadConfig(msg)
@@ -127,7 +141,7 @@ def _train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokeniz
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, chat_template=CHAT_TEMPLATE)
 
 
-def _from_package(init: FromPackage, checkpoint: None, texts: Iterable[str], seed: int, dtype: torch.dtype) -> Model:
+def _from_package(init: FromPackage, texts: Iterable[str], seed: int, dtype: torch.dtype) -> Model:
     gguf = _gguf_files(init)[0]
     directory, name = str(gguf.parent), gguf.name
     model = AutoModelForCausalLM.from_pretrained(
@@ -153,7 +167,7 @@ def _gguf_files(init: FromPackage) -> list[Path]:
     return paths
 
 
-_LOADERS: dict[str, Callable[..., Model]] = {"checkpoint": _from_checkpoint, "scratch": _from_scratch, "package": _from_package}
+_LOADERS: dict[str, Callable[..., Model]] = {"scratch": _from_scratch, "package": _from_package}
 
 
 def save(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
-from stillhouse.execution.execute import Shard
+from stillhouse.vocabulary.shards import Shard
 from stillhouse.stages import graded
 from stillhouse.vocabulary import seeds
 from stillhouse.vocabulary.categories import CATEGORIES, FACTS
@@ -48,6 +48,21 @@ def test_graded_levels_and_counts(tmp_path):
     assert (outputs.metrics["n_level_1"], outputs.metrics["n_level_2"], outputs.metrics["n_never_solved"]) == (1, 1, 1)
     assert outputs.metrics["n_pass_rate/s/0.5"] == 2
     assert outputs.metrics["cv/s"] == pytest.approx(2**0.5)
+
+
+def test_graded_questions_that_the_learner_masters_are_discarded(tmp_path):
+    made = [
+        *verdicts(ASKED[0], s=[1, 1], m=[1, 0], r=[1, 1]), *verdicts(ASKED[1], s=[1, 0], m=[1, 1], r=[1, 1]),
+        *verdicts(ASKED[2], s=[1, 1], m=[0, 0], r=[0, 0]),
+    ]  # fmt: skip
+    outputs, found = run(tmp_path, made, learner="s")
+    assert [(row.level, row.discard_reason) for row in found] == [(None, "mastered"), (1, None), (None, "never_solved")]
+    assert (outputs.metrics["n_mastered"], outputs.metrics["n_never_solved"]) == (1, 1)
+
+
+def test_graded_learner_without_verdicts_is_refused(tmp_path):
+    with pytest.raises(BadConfig, match="learner='x', but no verdict is on a model of that name"):
+        run(tmp_path, verdicts(ASKED[0], s=[1], m=[1], r=[1]), learner="x")
 
 
 def test_graded_grades_hold_each_model_s_numbers(tmp_path):

@@ -76,7 +76,7 @@ def test_screened_perplexity_of_question_and_response_by_a_checkpoint(tmp_path, 
 
 
 def test_screened_perplexity_without_a_model_is_refused(tmp_path):
-    with pytest.raises(BadConfig, match="--input scorer=URI"):
+    with pytest.raises(BadConfig, match="--input scorer=REFERENCE"):
         run(tmp_path, [testing.response(ASKED[0])], max_perplexity=20)
 
 

@@ -47,7 +47,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     early_refusals.require_rewards(config, pool.questions)
     with zero.deepspeed_environment():
         early_refusals.require_sizes(config)
-        model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed, config.weights)
+        model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed, config.trusted_code, config.weights)
         chat = models.prepare_chat(model, tokenizer, config)
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, chat)
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
