@@ -65,8 +65,7 @@ class Decisions:
 
 def priority(columns: SpoolColumns) -> npt.NDArray[np.int64]:
     """The rows of all questions (n_questions,), preferred ones first."""
-    row = np.arange(len(columns.ids))
-    return np.lexsort((row, columns.ids, -columns.lengths.astype(np.int64), columns.ranks, 1 - columns.references))
+    return np.lexsort((columns.positions, columns.ids, -columns.lengths.astype(np.int64), columns.ranks, 1 - columns.references))
 
 
 def _undecided(columns: SpoolColumns, max_questions: int | None) -> Decisions:
@@ -92,7 +91,8 @@ def decide(
         for match in _by_meaning(spool, decisions, benchmark_index, semantic, model, order):
             add_match(match)
     if max_questions is not None:
-        in_stream = (decisions.reasons == STAY).nonzero()[0]
+        staying = (decisions.reasons == STAY).nonzero()[0]
+        in_stream = staying[np.argsort(columns.positions[staying])]
         decisions.reasons[in_stream[max_questions:]] = REASONS.index("surplus")
     return decisions
 
@@ -125,7 +125,7 @@ def _by_meaning(
         if (least := benchmark_index.config.min_similarity) and benchmark_vectors is not None:
             similar = vectors @ benchmark_vectors.T
             pairs = [(row, entry, float(similar[row, entry])) for row, entry in np.argwhere(similar > least).tolist()]
-            yield from _matches(questions, batch, pairs, benchmark_index, decisions, columns.owned)
+            yield from _matches(questions, batch, pairs, benchmark_index, decisions)
     if semantic and blocks:
         _drop_semantic(decisions, np.concatenate(blocks), np.asarray(rows), columns, semantic, order)
 
@@ -141,9 +141,9 @@ def _staying(spool: QuestionSpool, decisions: Decisions) -> Iterator[tuple[list[
 
 def _matches(
     questions: Sequence[Question], rows: Sequence[int], pairs: Sequence[tuple[int, int, float]], benchmark_index: BenchmarkIndex,
-    decisions: Decisions, owned: npt.NDArray[np.uint8],
+    decisions: Decisions,
 ) -> Iterator[Match]:  # fmt: skip
-    """Drop the questions that embeddings match to a benchmark, unless allowed; yield this shard's matches.
+    """Drop the questions that embeddings match to a benchmark, unless allowed; yield the matches.
 
     ``pairs``: (number of the question, number of the benchmark question, similarity).
     """
@@ -155,8 +155,7 @@ def _matches(
         if not match.allowed:
             decisions.reasons[row] = REASONS.index("contaminated")
             decisions.contaminated[row] = match.summary
-        if owned[row]:
-            yield match
+        yield match
 
 
 def _drop_semantic(

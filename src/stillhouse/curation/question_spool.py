@@ -18,6 +18,8 @@ from stillhouse.curation.normalised import NormalisedQuestion
 from stillhouse.curation.words import quantities
 from stillhouse.vocabulary.rows import Question
 
+SIGNATURES = "signatures"
+
 
 @dataclass(frozen=True)
 class SpoolColumns:
@@ -35,8 +37,8 @@ class SpoolColumns:
     """Rank of the source in the declared order."""
     references: npt.NDArray[np.uint8]
     """1 if the question can be verified."""
-    owned: npt.NDArray[np.uint8]
-    """1 if the question belongs to this shard."""
+    positions: npt.NDArray[np.uint64]
+    """Number of the question in the stream of all rows."""
 
 
 class QuestionSpool:
@@ -45,16 +47,16 @@ class QuestionSpool:
     def __init__(self, directory: Path, near: NearDuplicates | None, source_order: Sequence[str]) -> None:
         self._ranks = {name: rank for rank, name in enumerate(source_order)}
         self._arrays = {"ids": array("Q"), "prompts": array("Q"), "templates": array("Q"), "lengths": array("I")}
-        self._arrays |= {"ranks": array("H"), "references": array("B"), "owned": array("B")}
+        self._arrays |= {"ranks": array("H"), "references": array("B"), "positions": array("Q")}
         self._parts = Parts(directory, Question)
-        self.signatures = DedupSignatures(directory / "signatures", near) if near else None
+        self.signatures = DedupSignatures(directory / SIGNATURES, near) if near else None
 
-    def add(self, normalised: NormalisedQuestion, *, owned: bool) -> None:
-        """Add one question."""
+    def add(self, normalised: NormalisedQuestion, *, position: int) -> None:
+        """Add one question, with its number in the stream."""
         question = normalised.question
         values = {
             "ids": int(question.question_id, 16), "prompts": _hash(normalised.prompt), "lengths": len(normalised.prompt),
-            "templates": _hash(" ".join(quantities(normalised.words))), "owned": owned,
+            "templates": _hash(" ".join(quantities(normalised.words))), "positions": position,
             "ranks": self._ranks.get(question.source or "", len(self._ranks)),
             "references": bool(question.reference_answer or question.test_cases or question.constraints),
         }  # fmt: skip
@@ -69,6 +71,23 @@ class QuestionSpool:
         self._parts.flush()
         if self.signatures:
             self.signatures.close()
+
+    def save(self, directory: Path, order: npt.NDArray[np.int64]) -> None:
+        """Write what decisions need of the questions to a directory, the rows in this order; see ``load``."""
+        directory.mkdir(parents=True)
+        for name, column in self._arrays.items():
+            np.save(directory / f"{name}.npy", np.frombuffer(column, dtype=column.typecode)[order])
+        if self.signatures:
+            self.signatures.save(directory / SIGNATURES, order)
+
+    def load(self, directories: Sequence[Path], texts: Sequence[Path] = ()) -> None:
+        """Take the questions of several spools that were saved, one after the other. ``texts``: their rows, if they are read."""
+        for name, column in self._arrays.items():
+            for directory in directories:
+                column.frombytes(np.load(directory / f"{name}.npy").tobytes())
+        if self.signatures:
+            self.signatures.load([directory / SIGNATURES for directory in directories])
+        self._parts.paths = list(texts)
 
     def columns(self) -> SpoolColumns:
         """The columns as arrays."""

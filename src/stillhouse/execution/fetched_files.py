@@ -41,13 +41,16 @@ def addressed_to(shard: Shard) -> str:
     return f"to-{shard.index}/"
 
 
-def step_files(output: str, shard: Shard, step: str) -> StepFiles:
-    """What a step reads of the steps before it. Raises MissingInput if one of them is not published."""
+def step_files(output: str, shard: Shard, step: str, further: tuple[str, ...] = ()) -> StepFiles:
+    """What a step reads of the steps before it. Raises MissingInput if one of them is not published.
+
+    ``further``: beginnings of the names of files that the combine step reads besides the summaries.
+    """
     if step == "map":
         return StepFiles()
     shares = [Shard(index, shard.count) for index in range(shard.count)]
     if step == "combine":
-        return StepFiles([_beginning(store.join(output, "maps", share.name), SUMMARY) for share in shares])
+        return StepFiles([_beginning(store.join(output, "maps", share.name), SUMMARY, *further) for share in shares])
     maps = [
         _beginning(store.join(output, "maps", share.name), addressed_to(shard), *((OWN,) if share == shard else ())) for share in shares
     ]

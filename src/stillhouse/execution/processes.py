@@ -9,6 +9,7 @@ block, also the one that failed, and then raises the same error on all.
 """
 
 import itertools
+import math
 import os
 import pickle
 import signal
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from stillhouse import errors
@@ -25,6 +27,7 @@ from stillhouse.vocabulary.text import shortened
 
 T = TypeVar("T")
 
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 POLL_S = 0.02
 LEAVE_S = 60.0
 """How long a rank that failed waits for the others to leave the block: some may be stuck in a collective call."""
@@ -70,8 +73,18 @@ def rank() -> int:
 
 
 def share_of_cores() -> int:
-    """The number of this node's cores that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    """The number of this node's cores that this process may use: a pod's limit counts, not the node's cores."""
+    cores = min(len(os.sched_getaffinity(0)), _cgroup_cores())
+    return max(1, int(cores) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def _cgroup_cores() -> float:
+    """The limit of this process's control group, in cores; infinite if it has none."""
+    try:
+        quota, period = CPU_MAX.read_text(encoding="ascii").split()
+        return float(quota) / float(period)
+    except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max"
+        return math.inf
 
 
 def from_first(make: Callable[[], T]) -> T:

@@ -206,5 +206,8 @@ def _fetch_all(task: Task, publisher: Publisher, scratch: Path) -> tuple[Path | 
     if publisher.left:
         finished, sound = integrity.fetch_parts(publisher.uri, publisher.left, scratch / "finished")
         publisher.reusable.update(sound)
-    steps = fetched_files.step_files(task.output, task.shard, task.step) if task.combines else fetched_files.StepFiles()
+    steps = fetched_files.StepFiles()
+    if task.combines:
+        further = getattr(task.stage, "combine_reads", lambda _: ())(task.config)
+        steps = fetched_files.step_files(task.output, task.shard, task.step, further)
     return finished, fetched_files.fetch_all(task.stage, task.links, steps, task.shard, task.step if task.combines else None, scratch)
