@@ -18,7 +18,7 @@ from stillhouse.curation.normalised import NormalisedQuestion
 from stillhouse.curation.words import quantities
 from stillhouse.vocabulary.rows import Question
 
-SIGNATURES = "signatures"
+COLUMNS, SIGNATURES = "columns.npz", "signatures"
 
 
 @dataclass(frozen=True)
@@ -72,22 +72,32 @@ class QuestionSpool:
         if self.signatures:
             self.signatures.close()
 
-    def save(self, directory: Path, order: npt.NDArray[np.int64]) -> None:
-        """Write what decisions need of the questions to a directory, the rows in this order; see ``load``."""
+    def save(self, directory: Path, order: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
+        """Write what decisions need of the questions to a directory, the rows in this order; see ``load``.
+
+        ``sizes`` (n_shards,): how many of them, in order, each shard takes.
+        """
         directory.mkdir(parents=True)
-        for name, column in self._arrays.items():
-            np.save(directory / f"{name}.npy", np.frombuffer(column, dtype=column.typecode)[order])
+        columns = {name: np.frombuffer(column, dtype=column.typecode)[order] for name, column in self._arrays.items()}
+        np.savez(directory / COLUMNS, **columns, sizes=sizes)
         if self.signatures:
             self.signatures.save(directory / SIGNATURES, order)
 
-    def load(self, directories: Sequence[Path], texts: Sequence[Path] = ()) -> None:
-        """Take the questions of several spools that were saved, one after the other. ``texts``: their rows, if they are read."""
-        for name, column in self._arrays.items():
-            for directory in directories:
-                column.frombytes(np.load(directory / f"{name}.npy").tobytes())
+    def load(self, directories: Sequence[Path], texts: Sequence[Path] = ()) -> npt.NDArray[np.int64]:
+        """Take the questions of several spools that were saved, one after the other. ``texts``: their rows, if they are read.
+
+        Returns the sizes of all, (n_spools, n_shards).
+        """
+        sizes = []
+        for directory in directories:
+            with np.load(directory / COLUMNS) as columns:
+                sizes.append(columns["sizes"])
+                for name, column in self._arrays.items():
+                    column.frombytes(columns[name].tobytes())
         if self.signatures:
             self.signatures.load([directory / SIGNATURES for directory in directories])
         self._parts.paths = list(texts)
+        return np.stack(sizes)
 
     def columns(self) -> SpoolColumns:
         """The columns as arrays."""

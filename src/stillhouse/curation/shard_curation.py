@@ -29,7 +29,7 @@ from stillhouse.execution.contract import Outputs
 from stillhouse.vocabulary.rows import Question
 from stillhouse.vocabulary.shards import index_of
 
-COLUMNS, COUNTS, SIZES, ROWS = "summary/columns", "counts.json", "sizes.npy", "part-00000.parquet"
+COLUMNS, COUNTS, ROWS = "summary/columns", "counts.json", "part-00000.parquet"
 DECISIONS, PAIRS = "decisions.parquet", "pairs.parquet"
 _DECISION = pa.schema([("map", pa.int32()), ("row", pa.int64()), ("reason", pa.string()), ("detail", pa.string())])
 """One question that does not stay: the shard that read it, and its row among those which that one handed on to this shard."""
@@ -41,9 +41,8 @@ def map_share(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     spool = QuestionSpool(inputs.scratch / "spool", config.near_duplicates, config.source_order)
     curate.first_pass(config, inputs, curate.index(config), spool, drops)
     targets = _hand_on(spool, inputs)
-    columns = inputs.output / COLUMNS
-    spool.save(columns, np.argsort(targets, kind="stable"))
-    np.save(columns / SIZES, np.bincount(targets, minlength=inputs.shard.count))
+    sizes = np.bincount(targets, minlength=inputs.shard.count)
+    spool.save(inputs.output / COLUMNS, np.argsort(targets, kind="stable"), sizes)
     drops.close()
     counts = {"read": drops.read, "dropped": drops.dropped, "refused": drops.n_refused}
     for directory in (inputs.output / "own", inputs.output / "summary"):
@@ -75,11 +74,10 @@ def combine(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     spool = QuestionSpool(inputs.scratch / "spool", config.near_duplicates, config.source_order)
     count = inputs.shard.count
     texts = [directory / f"to-{index}" / ROWS for directory in inputs.maps for index in range(count)]
-    spool.load([directory / COLUMNS for directory in inputs.maps], texts if reads_texts(config) else ())
+    sizes = spool.load([directory / COLUMNS for directory in inputs.maps], texts if reads_texts(config) else ())
     decisions = decide(
         spool, benchmark_index, config.semantic_duplicates, config.embedding_model, config.max_questions, matches.append
     )  # fmt: skip
-    sizes = np.stack([np.load(directory / COLUMNS / SIZES) for directory in inputs.maps])
     reasons = sorted({reason for counts in map(_counts, inputs.maps) for reason in counts["dropped"]})
     for index in range(count):
         directory = inputs.output / f"to-{index}"
@@ -98,14 +96,14 @@ def reads_texts(config: QuestionsConfig) -> bool:
 
 def _decisions_of(decisions: Decisions, sizes: npt.NDArray[np.int64], index: int) -> pa.Table:
     """The questions of one shard that do not stay. ``sizes`` (n_maps, n_shards): how many questions each map handed to each shard."""
-    starts = np.concatenate([[0], np.cumsum(sizes.ravel())]).reshape(-1)
-    columns: list[tuple[int, int, str, str]] = []
-    for number in range(len(sizes)):
-        start, end = starts[number * sizes.shape[1] + index : number * sizes.shape[1] + index + 2].tolist()
-        gone = np.flatnonzero(decisions.reasons[start:end] != STAY).tolist()
-        columns += [(number, row, *decisions.reason(start + row)) for row in gone]
-    return pa.table([pa.array(column, field.type) for column, field in zip(zip(*columns, strict=True), _DECISION, strict=True)]
-                    if columns else [pa.array([], field.type) for field in _DECISION], schema=_DECISION)
+    ends = np.cumsum(sizes.ravel()).reshape(sizes.shape)[:, index]
+    columns: dict[str, list[int | str]] = {name: [] for name in _DECISION.names}
+    for number, (end, size) in enumerate(zip(ends.tolist(), sizes[:, index].tolist(), strict=True)):
+        for row in np.flatnonzero(decisions.reasons[end - size : end] != STAY).tolist():
+            reason, detail = decisions.reason(end - size + row)
+            for column, value in zip(columns.values(), (number, row, reason, detail), strict=True):
+                column.append(value)
+    return pa.table(columns, schema=_DECISION)
 
 
 @dataclass(frozen=True)

@@ -94,4 +94,6 @@ def arguments(stage: Stage, fetched: Mapping[str, list[Path]], scratch: Path) ->
             values[name] = tuple(paths) if kind == "many" else paths[0]
         elif kind == "one":
             values[name] = fresh_directory(scratch / "inputs")
+        elif kind == "many" and name not in _defaulted(stage.Inputs):
+            values[name] = ()
     return values
