@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from stillhouse import stages
-from stillhouse.errors import TRY_AGAIN, BadConfig, DamagedArtifact, Preempted, RankLost, StillhouseError
+from stillhouse.errors import TRY_AGAIN, BadConfig, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
 from stillhouse.vocabulary.masking import one_line
@@ -18,7 +18,9 @@ from stillhouse.vocabulary.masking import one_line
 INTERRUPTED, TERMINATED = 130, 143
 """The exit codes that shells, and typer, use for SIGINT and SIGTERM."""
 GO_ON = "finished parts are kept: run the same command again to go on"
-COMMANDS = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary", "sync", "verify-artifact"}
+COMMANDS = {
+    *stages.DATA_PATH, "export", "import", "lineage", "prune", "rollback", "show", "summary", "sync", "verify-artifact",
+}  # fmt: skip
 
 
 class _Commands(TyperGroup):
@@ -185,19 +187,10 @@ def export_rows(
 @app.command()
 def lineage(uri: Annotated[str, typer.Argument(help="an artifact, or models:/NAME@champion", metavar="URI")]) -> None:
     """Print everything an artifact or a registered model was made from, back to the source rows."""
-    from stillhouse.artifacts.manifest import lineage as walk
-    from stillhouse.artifacts.manifest import load
     from stillhouse.registry.promotion import artifact
+    from stillhouse.reporting.terminal import print_lineage
 
-    uri = artifact(uri)
-    load(uri)
-    seen: set[str] = set()
-    for depth, name, link, manifest in walk(uri):
-        label = f"{name} ← " if name else ""
-        facts = f"{manifest.rows:,} rows · {manifest.fingerprint}" if manifest else "gone from the store"
-        again = " (above)" if link in seen else ""
-        _out.print(f"{'  ' * depth}{label}{link} · {facts}{again}", style=None if manifest else "red")
-        seen.add(link)
+    print_lineage(_out, artifact(uri))
 
 
 @app.command("verify-artifact")
@@ -206,15 +199,9 @@ def verify_artifact(
     deep: Annotated[bool, typer.Option("--deep", help="check its whole lineage too")] = False,
 ) -> None:
     """Check every file of an artifact against its manifest: size, sha256, rows."""
-    from stillhouse.artifacts.integrity import problems
+    from stillhouse.reporting.terminal import print_problems
 
-    damaged = 0
-    for artifact, problem in problems(uri, deep=deep):
-        damaged += problem is not None
-        _out.print(f"{artifact}: {problem or 'sound'}", markup=False, style="red" if problem else None)
-    if damaged:
-        msg = f"{damaged} artifacts are damaged; restore their files, or make them again under another version"
-        raise DamagedArtifact(msg)
+    print_problems(_out, uri, deep=deep)
 
 
 @app.command()
@@ -247,6 +234,22 @@ def rollback(
 
     left, now = move_back(model, to)
     _out.print(f"{model}: champion is version {now} again, version {left} is tagged rolled_back")
+
+
+@app.command()
+def prune(
+    root: Annotated[str, typer.Argument(help="the root of a store", metavar="ROOT")],
+    last: Annotated[int, typer.Option("--keep", help="versions to keep, the newest over all stages", min=0)] = 10,
+    days: Annotated[float | None, typer.Option("--runs-older-than", help="MLflow's runs too, after DAYS", min=0, metavar="DAYS")] = None,
+    pinned: Annotated[list[str], typer.Option("--pin", help="pin an artifact first; repeat as needed", metavar="URI")] = [],
+    unpinned: Annotated[list[str], typer.Option("--unpin", help="take a pin away first; repeat as needed", metavar="URI")] = [],
+    delete: Annotated[bool, typer.Option("--delete", help="remove them; without it, only say what would go")] = False,
+) -> None:
+    """Remove versions that nothing reaches: no registered model, no pin, not one of the last runs."""
+    from stillhouse.registry.retention import prune as prune_store
+    from stillhouse.reporting.terminal import print_pruned
+
+    print_pruned(_out, prune_store(root, last, days, pinned, unpinned, delete=delete))
 
 
 @app.command()

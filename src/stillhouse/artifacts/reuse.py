@@ -50,6 +50,11 @@ def find(target: str, fingerprint: str) -> str | None:
     return other if other not in {None, target} and published(str(other), fingerprint) is not None else None
 
 
+def holder(target: str, fingerprint: str) -> str | None:
+    """The version that the index names for a fingerprint, whether or not it is published."""
+    return _entry(target, fingerprint)[0]
+
+
 def note(target: str, fingerprint: str) -> None:
     """Register a result that several processes made together, unless the index names another version that holds it."""
     other, version = _entry(target, fingerprint)
