@@ -28,7 +28,7 @@ from stillhouse.errors import NothingToDo
 from stillhouse.vocabulary.rows import Dropped, Question
 from stillhouse.vocabulary.shards import Shard
 
-STRETCH = 64
+STRETCH = 16
 """Rows of a source in a row that one shard takes."""
 
 

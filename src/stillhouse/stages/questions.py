@@ -20,7 +20,9 @@ def run(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     from stillhouse.reporting.curation import write_curation
 
     curated = (curate.curate if inputs.shard.count == 1 else shard_curation.apply)(config, inputs)
-    page = write_curation(inputs.output, curated.drops.n_read, curated.kept, curated.drops.dropped, curated.drops.pairs.paths)
+    # Of the rows that this shard keeps or drops: other shards' maps have read some of them.
+    n_rows = curated.kept.n_kept + curated.drops.dropped.total()
+    page = write_curation(inputs.output, n_rows, curated.kept, curated.drops.dropped, curated.drops.pairs.paths)
     return Outputs(curated.metrics(), dict(+curated.drops.dropped), artifacts=[page])
 
 

@@ -354,6 +354,14 @@ def test_questions_published_pairs_and_page_are_no_rows(tmp_path, exam):
     assert {"contamination/pairs-00000.parquet", "curation.html"} <= set(done.files)
 
 
+def test_questions_shard_that_read_nothing_drops_what_others_handed_on(tmp_path):
+    output = f"{tmp_path.as_uri()}/questions/made/1"
+    config = questions.Config(sources=[{**SOURCE, "count": 15, "families": {"add-1": 1}, "seed": 3}])  # one stretch, with duplicates
+    results = [execute(questions, config, {}, output, Shard(index, 4)).manifest for index in range(4)]
+    assert results[-1].rows + sum(results[-1].dropped.values()) == 15
+    assert results[-1].dropped["duplicate"] > 0
+
+
 def test_questions_of_an_empty_shard_are_an_empty_part(tmp_path):
     uri, output = (f"{tmp_path.as_uri()}/questions/{name}/1" for name in ("given", "made"))
     testing.publish([testing.question()], Question, uri)
