@@ -240,7 +240,9 @@ def rollback(
 def prune(
     root: Annotated[str, typer.Argument(help="the root of a store", metavar="ROOT")],
     last: Annotated[int, typer.Option("--keep", help="versions to keep, the newest over all stages", min=0)] = 10,
-    days: Annotated[float | None, typer.Option("--runs-older-than", help="MLflow's runs too, after DAYS", min=0, metavar="DAYS")] = None,
+    days: Annotated[
+        float | None, typer.Option("--runs-older-than", help="MLflow's runs too, after DAYS", min=0, metavar="DAYS")
+    ] = None,
     pinned: Annotated[list[str], typer.Option("--pin", help="pin an artifact first; repeat as needed", metavar="URI")] = [],
     unpinned: Annotated[list[str], typer.Option("--unpin", help="take a pin away first; repeat as needed", metavar="URI")] = [],
     delete: Annotated[bool, typer.Option("--delete", help="remove them; without it, only say what would go")] = False,

@@ -1,8 +1,8 @@
 """CPU, peak memory and bytes fetched of 1, 2, 8 and 16 shards, each a process, as ratios to one; the rows are compared bit for bit.
 
-Four million generated questions are curated (equal and near duplicates), forty million verdicts on them are graded, and questions are
-selected by level within limits. STILLHOUSE_BENCH_ROWS sets another number of questions. Processes run one after the other on one
-core each, so that CPU seconds compare; what a process takes to start and import is left out.
+Four million generated questions are curated (equal and near duplicates), forty million verdicts on them are graded, and questions
+are selected by level within limits. STILLHOUSE_BENCH_ROWS sets another number of questions. Processes run one after the other on
+one core each, so that CPU seconds compare; what a process takes to start and import is left out.
 """
 
 import hashlib
@@ -143,7 +143,9 @@ def _digest(uri: str) -> tuple[int, int]:
         if Path(name).name.startswith("part-") and "dropped" not in name:
             directory, stored = manifests.location(uri, manifest, name)
             frame = pl.read_parquet(_file(directory, stored))
-            total += sum(int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=16).digest(), "big") for row in frame.iter_rows())
+            total += sum(
+                int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=16).digest(), "big") for row in frame.iter_rows()
+            )
             n_rows += frame.height
     return total % 2**128, n_rows
 
@@ -175,8 +177,8 @@ def _import(root: str) -> str:
             n = len(contents)
             message = pa.StructArray.from_arrays([pa.array(["user"] * n), pa.array(contents)], names=["role", "content"])
             given = {
-                "question_id": pa.array([f"{part}-{row}" for row in range(n)], pa.string()), "category": pa.array(["math"] * n, pa.string()),
-                "source": pa.array(["generated"] * n, pa.string()),
+                "question_id": pa.array([f"{part}-{row}" for row in range(n)], pa.string()),
+                "category": pa.array(["math"] * n, pa.string()), "source": pa.array(["generated"] * n, pa.string()),
                 "messages": pa.ListArray.from_arrays(pa.array(range(n + 1), pa.int32()), message),
                 "reference_answer": pa.array([str(len(text)) for text in contents], pa.string()),
             }  # fmt: skip
@@ -199,8 +201,9 @@ def _verify(root: str, questions: str) -> str:
             rate = np.repeat(rng.random(len(ids) * len(MODELS)).round(), SAMPLES) * 0.5 + 0.25
             passed = rng.random(n) < rate
             frame = pl.DataFrame({
-                "question_id": np.repeat(ids.to_numpy(), len(MODELS) * SAMPLES), "model": np.tile(np.repeat(MODELS, SAMPLES), len(ids)),
-                "sample_index": np.tile(np.arange(SAMPLES), len(ids) * len(MODELS)), "passed": passed, "verify_score": passed.astype(float),
+                "question_id": np.repeat(ids.to_numpy(), len(MODELS) * SAMPLES),
+                "model": np.tile(np.repeat(MODELS, SAMPLES), len(ids)), "passed": passed, "verify_score": passed.astype(float),
+                "sample_index": np.tile(np.arange(SAMPLES), len(ids) * len(MODELS)),
             }).with_columns(
                 prompt_kind=pl.lit("question"), round=pl.lit(1), kind=pl.lit("correct"), method=pl.lit("math"), detail=pl.lit(""),
                 seconds=pl.lit(0.0), content_id=pl.lit("c"), threshold=pl.lit(0.99),

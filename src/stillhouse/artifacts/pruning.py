@@ -1,8 +1,9 @@
 """Remove the versions of a store that nothing reaches: no registered model, no pin, none of the last runs, and nothing they need.
 
-A version is reached through the inputs of a kept one, and through the files that a kept one points to. A run may begin to point to a
-version while it is removed. So its manifest goes first; then the store is searched for new pointers, and a version that one points
-to gets its manifest back; only then its files go. The run that points looks for the manifest after it published (``reuse.publish``).
+A version is reached through the inputs of a kept one, and through the files that a kept one points to. A run may begin to point to
+a version while it is removed. So its manifest goes first; then the store is searched for new pointers, and a version that one
+points to gets its manifest back; only then its files go. The run that points looks for the manifest once it has published
+(``reuse.publish``).
 """
 
 from collections import defaultdict
@@ -55,8 +56,8 @@ def pin(uri: str, *, remove: bool = False) -> None:
 def plan(root: str, last: int, registered: Mapping[str, str]) -> PrunePlan:
     """Which versions below the root nothing reaches.
 
-    ``last``: the newest versions, by name over all stages, that are kept; ``registered``: URI -> why it is kept. Raises MissingInput
-    if the root holds no artifact.
+    ``last``: the newest versions, by name over all stages, that are kept; ``registered``: URI -> why it is kept. Raises
+    MissingInput if the root holds no artifact.
     """
     root = store.absolute(root)
     names = store.store_of(root).names(root)
@@ -67,7 +68,7 @@ def plan(root: str, last: int, registered: Mapping[str, str]) -> PrunePlan:
     kept: dict[str, str] = {}
     starts = {uri: why for uri, why in registered.items() if uri in versions}
     starts |= {uri: "pinned" for uri in _pinned(root, names) if uri in versions}
-    starts |= {uri: f"of the last {last} runs" for uri in _newest(versions, last)}
+    starts |= dict.fromkeys(_newest(versions, last), f"of the last {last} runs")
     starts |= {uri: "being written" for uri in versions if claiming.read(uri)[0] is not None}
     pending = list(starts.items())
     while pending:
@@ -160,7 +161,7 @@ def _remove_files(uri: str, manifest: Manifest) -> None:
             at.remove(store.join(uri, name))
     at.tidy(uri)
     entry = store.join(naming.stage_root(uri), reuse.INDEX, manifest.fingerprint)
-    if reuse.holder(uri, manifest.fingerprint) == uri:
+    if reuse.named(uri, manifest.fingerprint) == uri:
         for name in at.names(entry):
             at.remove(store.join(entry, name))
 

@@ -154,7 +154,6 @@ class QuestionsConfig(StageConfig):
     """Decides the order in which sources are interleaved, and which questions downsampling keeps."""
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class QuestionsInputs(StageInputs):
     """Questions artifacts published by ``stillhouse import``."""

@@ -111,7 +111,8 @@ def _listed(inputs: QuestionsInputs) -> list[Mapping[str, int]]:
     if listed := inputs.listed.get("imported"):
         return list(listed)
     return [
-        {part.relative_to(path).as_posix(): pq.read_metadata(part).num_rows for part in tables.parts(path)} for path in inputs.imported
+        {part.relative_to(path).as_posix(): pq.read_metadata(part).num_rows for part in tables.parts(path)}
+        for path in inputs.imported
     ]
 
 

@@ -42,7 +42,12 @@ class QuestionDecisions(Protocol):
 
 
 def publish_kept(
-    spool: SpooledQuestions, decisions: QuestionDecisions, label: LabelQuestions | None, surplus: Surplus | None, drops: Drops, output: Path
+    spool: SpooledQuestions,
+    decisions: QuestionDecisions,
+    label: LabelQuestions | None,
+    surplus: Surplus | None,
+    drops: Drops,
+    output: Path,
 ) -> KeptCounts:
     """Write the remaining questions to ``output``, and count them."""
     kept, parts = KeptCounts(), TableParts(output, Question.SCHEMA)

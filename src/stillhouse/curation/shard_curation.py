@@ -1,8 +1,8 @@
 """Curation in shards: each maps a share of the sources, one process decides over all, each publishes the questions of its keys.
 
-The map step judges rows on their own, and hands every question on to the shard that its id belongs to. The combine step reads hashes
-and signatures and, where questions are compared by meaning, their texts. What it decides holds for all, so that the number of shards
-changes nothing.
+The map step judges rows on their own, and hands every question on to the shard that its id belongs to. The combine step reads
+hashes and signatures and, where questions are compared by meaning, their texts. What it decides holds for all, so that the number
+of shards changes nothing.
 """
 
 import json
@@ -95,7 +95,7 @@ def reads_texts(config: QuestionsConfig) -> bool:
 
 
 def _decisions_of(decisions: Decisions, sizes: npt.NDArray[np.int64], index: int) -> pa.Table:
-    """The questions of one shard that do not stay. ``sizes`` (n_maps, n_shards): how many questions each map handed to each shard."""
+    """The questions of one shard that do not stay. ``sizes`` (n_maps, n_shards): how many each map handed to each shard."""
     ends = np.cumsum(sizes.ravel()).reshape(sizes.shape)[:, index]
     columns: dict[str, list[int | str]] = {name: [] for name in _DECISION.names}
     for number, (end, size) in enumerate(zip(ends.tolist(), sizes[:, index].tolist(), strict=True)):
@@ -178,5 +178,7 @@ def _take_over(drops: Drops, own: Path, decided: Path, output: Path) -> None:
 
 def _counts(directory: Path) -> dict[str, dict[str, int]]:
     summary = directory / "summary" / COUNTS
-    counts: dict[str, dict[str, int]] = json.loads((summary if summary.exists() else directory / COUNTS).read_text(encoding="utf-8"))
+    counts: dict[str, dict[str, int]] = json.loads(
+        (summary if summary.exists() else directory / COUNTS).read_text(encoding="utf-8")
+    )
     return counts

@@ -63,7 +63,7 @@ class StageInputs:
     retract_part: Callable[[Path], None] = _unpublished
     """Remove a file that this attempt or an earlier one published; its path is the one below ``output``."""
     maps: tuple[Path, ...] = ()
-    """What the map step of each shard left: for ``combine`` its ``summary/``, for a shard its ``to-INDEX/``, from its own ``own/``."""
+    """What the map step of each shard left: for ``combine`` its ``summary/``, for a shard its ``to-INDEX/`` and own ``own/``."""
     decision: Path | None = None
     """What the combine step left for this shard, in ``to-INDEX/``."""
     listed: Mapping[str, Sequence[Mapping[str, int]]] = field(default_factory=dict)

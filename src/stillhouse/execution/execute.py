@@ -35,8 +35,8 @@ def execute(
     published last beside the output, if there is another one. ``output`` is ``{root}/{stage}/{name}/{version}``: absent, empty, or
     left by earlier attempts. While another process does the same work, here or under another version, this one waits. A second call
     with the same config and inputs returns the manifest without running anything. With ``resume`` an earlier attempt must have left
-    something to resume. ``ranks``: the stage may run as several processes. ``step``: do only this step of a sharded stage; None does
-    all that the shard needs and nobody has done.
+    something to resume. ``ranks``: the stage may run as several processes. ``step``: do only this step of a sharded stage; None
+    does all that the shard needs and nobody has done.
 
     Raises BadConfig if files of others lie at the output, MissingInput if an input has no manifest or there is nothing to resume,
     DamagedArtifact if an input is not what was published, StaleOutput if the output holds another fingerprint's result, LeaseLost

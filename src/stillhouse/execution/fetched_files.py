@@ -52,7 +52,8 @@ def step_files(output: str, shard: Shard, step: str, further: tuple[str, ...] = 
     if step == "combine":
         return StepFiles([_beginning(store.join(output, "maps", share.name), SUMMARY, *further) for share in shares])
     maps = [
-        _beginning(store.join(output, "maps", share.name), addressed_to(shard), *((OWN,) if share == shard else ())) for share in shares
+        _beginning(store.join(output, "maps", share.name), addressed_to(shard), *((OWN,) if share == shard else ()))
+        for share in shares
     ]
     return StepFiles(maps, _beginning(store.join(output, "combined", f"of-{shard.count}"), addressed_to(shard)))
 
@@ -76,7 +77,7 @@ def fetch_all(
         inputs[name] = [
             integrity.fetch(uri, scratch / "inputs", files, f"input {name}") for (uri, _), files in zip(loaded, chosen, strict=True)
         ]
-        listed[name] = [{part: rows for part, rows in _parts(manifest).items()} for _, manifest in loaded]
+        listed[name] = [_parts(manifest) for _, manifest in loaded]
     maps = tuple(integrity.fetch(uri, scratch / "maps", files, "step") for uri, files in steps.maps)
     decision = integrity.fetch(steps.decision[0], scratch / "maps", steps.decision[1], "step") if steps.decision else None
     return Fetched(inputs, listed, maps, decision)

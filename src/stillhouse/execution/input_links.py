@@ -22,7 +22,7 @@ LAST = "latest"
 
 
 def resolved(stage: Stage, inputs: Mapping[str, str | Sequence[str]], output: str) -> dict[str, list[Link]]:
-    """The links of all inputs. Raises BadConfig for an input that the stage does not take, MissingInput for one that is not there."""
+    """The links of all inputs. Raises BadConfig for one that the stage does not take, MissingInput for one that is not there."""
     listed = {name: [uris] if isinstance(uris, str) else list(uris) for name, uris in inputs.items()}
     return _links(stage, {name: [store.absolute(uri) for uri in uris] for name, uris in _with_latest(listed, output).items()})
 
@@ -87,7 +87,7 @@ def fetch(name: str, link: Link, scratch: Path) -> Path:
 
 
 def arguments(stage: Stage, fetched: Mapping[str, list[Path]], scratch: Path) -> dict[str, Any]:
-    """The fetched inputs in the form the stage's ``Inputs`` declares; an input that this step does not read is an empty directory."""
+    """The fetched inputs as the stage's ``Inputs`` declares them; one that this step does not read is an empty directory."""
     values: dict[str, Any] = {}
     for name, kind in input_names(stage.Inputs).items():
         if paths := fetched.get(name):

@@ -51,7 +51,9 @@ def _in_processes(build: Callable[[], Callable[[B], R]], batches: Iterable[B], c
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        msg = f"one of {cores} processes ended while it worked on rows; was it killed for memory? give the task more, or fewer cores"
+        msg = (
+            f"one of {cores} processes ended while it worked on rows; was it killed for memory? give the task more, or fewer cores"
+        )
         raise EngineFailed(msg) from error
     finally:
         pool.shutdown(wait=True, kill_workers=True)

@@ -18,7 +18,7 @@ DIRECTORIES = ("maps", "combined")
 
 
 def make(apply: Task, step: Step | None) -> Result:
-    """Do one step of the shard or, if none is named, all that it needs. Raises MissingInput if a step before the named is undone."""
+    """Do one step of the shard or, if none is named, all that it needs. Raises MissingInput if a step before it is not done."""
     apply = replace(apply, combines=True)
     count = apply.shard.count
     maps = [replace(apply, step="map", shard=Shard((apply.shard.index + ahead) % count, count)) for ahead in range(count)]
@@ -33,7 +33,9 @@ def make(apply: Task, step: Step | None) -> Result:
     if step == "combine" and result is not None:
         return result
     if result is None:
-        msg = f"{combine.target} is not published: run the steps `--step map` of all shards and `--step combine`, or leave --step out"
+        msg = (
+            f"{combine.target} is not published: run the steps `--step map` of all shards and `--step combine`, or leave --step out"
+        )
         raise MissingInput(msg)
     return task.make(apply)
 
@@ -59,9 +61,11 @@ def _map_all(maps: list[Task], *, wait: bool) -> None:
     """Map all shards; those that other processes work on last. Without ``wait``, raise MissingInput for a missing one."""
     missing = [step for step in maps if _done(step) is None]
     if missing and not wait:
-        msg = f"{missing[0].target} is not published (missing: {len(missing)} of {len(maps)}); run `--step map` of every shard first"
+        msg = (
+            f"{missing[0].target} is not published (missing: {len(missing)} of {len(maps)}); run `--step map` of every shard first"
+        )
         raise MissingInput(msg)
-    for step in [step for step in missing if step is maps[0] or not _is_worked_on(step)]:
+    for step in missing:
         if step is maps[0] or not _is_worked_on(step):
             _map(step)
     for step in missing:

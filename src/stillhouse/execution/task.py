@@ -53,7 +53,9 @@ class Task:
         """The URI of what is made."""
         if self.step == "map":
             return store.join(self.output, "maps", self.shard.name)
-        return store.join(self.output, "combined", f"of-{self.shard.count}") if self.step == "combine" else self.shard.of(self.output)
+        return (
+            store.join(self.output, "combined", f"of-{self.shard.count}") if self.step == "combine" else self.shard.of(self.output)
+        )
 
     @property
     def run(self) -> Callable[[Any, Any], Outputs]:
@@ -156,7 +158,8 @@ def _run(task: Task, publisher: Publisher) -> Manifest:
                 uris={name: [link.uri for link in uris] for name, uris in task.links.items()},
                 publish_part=lambda path: publisher.publish_part(output_directory, path),
                 retract_part=lambda path: publisher.retract(output_directory, path), maps=fetched.maps,
-                decision=fetched.decision, listed=fetched.listed, **arguments(task.stage, fetched.inputs, scratch), **_reporting(run),
+                decision=fetched.decision, listed=fetched.listed, **arguments(task.stage, fetched.inputs, scratch),
+                **_reporting(run),
             )  # fmt: skip
             outputs = task.run(task.config, inputs)
         return processes.from_first(lambda: _publish(task, output_directory, publisher, outputs, started, run))
@@ -210,4 +213,6 @@ def _fetch_all(task: Task, publisher: Publisher, scratch: Path) -> tuple[Path | 
     if task.combines:
         further = getattr(task.stage, "combine_reads", lambda _: ())(task.config)
         steps = fetched_files.step_files(task.output, task.shard, task.step, further)
-    return finished, fetched_files.fetch_all(task.stage, task.links, steps, task.shard, task.step if task.combines else None, scratch)
+    return finished, fetched_files.fetch_all(
+        task.stage, task.links, steps, task.shard, task.step if task.combines else None, scratch
+    )

@@ -24,7 +24,7 @@ def grade(config: GradedConfig, inputs: GradedInputs) -> Outputs:
     strangers = pl.DataFrame({"question_id": unknown}, {"question_id": pl.String})
     if inputs.shard.count > 1:
         tallied, strangers = _of_shard(inputs, tallied), _of_shard(inputs, strangers)
-    has_score = pl.any_horizontal(pl.lit(False), *(model_columns.col("n", model) > 0 for model in range(len(models))))  # noqa: FBT003
+    has_score = pl.any_horizontal(pl.lit(False), *(model_columns.col("n", model) > 0 for model in range(len(models))))
     grades = levels.grades_table(tallied.filter(has_score), len(models), config.pass_rate_kind, config.ddof)
     grades = levels.with_levels(grades, roles, config.solved_share, config.seed)
     frames.write(inputs.output, levels.as_rows(grades, models), Graded)

@@ -33,8 +33,8 @@ def prune(
 ) -> Retention:
     """Find what nothing needs and, with ``delete``, remove it. Without an MLflow server no model counts as registered.
 
-    Raises MissingInput if the root, or the place of a new pin, holds no artifact; TrackingFailed if the server does not answer: then
-    nothing is removed.
+    Raises MissingInput if the root, or the place of a new pin, holds no artifact; TrackingFailed if the server does not answer:
+    then nothing is removed.
     """
     for uri in pinned:
         pruning.pin(uri)

@@ -182,7 +182,7 @@ def save_counts(counting: Ngrams, path: Path) -> int:
 
 
 def add_counts(paths: Sequence[Path], max_count: int, stretches: int = FILES) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Add up the counts in several files: the hashes of n-grams that are frequent in all texts together, ascending, and their counts.
+    """Add up the counts in several files: hashes of the n-grams that are frequent in all texts, ascending, and their counts.
 
     Reads a stretch of hashes at a time.
     """

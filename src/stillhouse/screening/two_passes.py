@@ -132,11 +132,12 @@ def _judged(
             waiting.append(batch)
             yield batch
 
-    for screenings, met in mapped(partial(_judge_of, config, counted), noted()):
+    for by_text, met in mapped(partial(_judge_of, config, counted), noted()):
         forms, responses = waiting.popleft()
         texts.update(met)
+        screenings = by_text
         if scorer is not None and config.max_perplexity is not None:
-            screenings = with_perplexities(screenings, forms, responses, scorer, config.max_perplexity)
+            screenings = with_perplexities(by_text, forms, responses, scorer, config.max_perplexity)
         yield from zip(responses, screenings, strict=True)
         done += len(responses)
         inputs.progress(done, total, "responses")

@@ -36,13 +36,16 @@ def map_share(config: SelectedConfig, inputs: SelectedInputs) -> Outputs:
         if splits.is_ranked(config, split.name):
             split.rows.select(name for name in RANKING if name in split.rows.columns).write_ipc(summary / f"{number}.arrow")
     _save(selection, own)
-    facts = {"thresholds": found.context.pass_thresholds, "candidates": {split.name: split.rows.height for split in selection.splits}}
+    facts = {
+        "thresholds": found.context.pass_thresholds,
+        "candidates": {split.name: split.rows.height for split in selection.splits},
+    }
     (summary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     return Outputs({f"n_candidates/{split.name}": float(split.rows.height) for split in selection.splits})
 
 
 def combine(config: SelectedConfig, inputs: SelectedInputs) -> Outputs:
-    """The combine step: which candidates of each shard are within the limits. Raises NothingToDo for a split that would be empty."""
+    """The combine step: which candidates of each shard are within the limits. Raises NothingToDo for an empty split."""
     facts = [json.loads((directory / SUMMARY / FACTS).read_text(encoding="utf-8")) for directory in inputs.maps]
     pass_thresholds = _agreed([shard["thresholds"] for shard in facts])
     totals: dict[str, int] = {}

@@ -11,7 +11,6 @@ from stillhouse.screening.ngrams import Ngrams, add_all, add_counts, save_counts
 from stillhouse.screening.tokenise import tokens
 
 
-
 def counted(texts, ngrams):
     """The n-grams of all texts, counted."""
     ngrams.add(tokens(texts))

@@ -291,7 +291,9 @@ def test_questions_steps_one_by_one_give_the_same_and_leave_nothing_behind(tmp_p
     with pytest.raises(MissingInput, match="is not published: run the steps `--step map` of all shards"):
         execute(questions, config, {}, output, Shard(0, 2), step="apply")
     execute(questions, config, {}, output, Shard(0, 2), step="map")
-    with pytest.raises(MissingInput, match=r"maps/1-of-2 is not published \(missing: 1 of 2\); run `--step map` of every shard first"):
+    with pytest.raises(
+        MissingInput, match=r"maps/1-of-2 is not published \(missing: 1 of 2\); run `--step map` of every shard first"
+    ):
         execute(questions, config, {}, output, Shard(0, 2), step="combine")
     assert execute(questions, config, {}, output, Shard(0, 2), step="map").skipped
     for index, step in ((1, "map"), (1, "combine"), (1, "apply"), (0, "apply")):
@@ -309,7 +311,9 @@ def test_questions_step_without_a_shard_is_refused(tmp_path):
 
 def test_questions_rows_are_read_once_over_all_maps(tmp_path, monkeypatch):
     read, judge = [], Rules.judge
-    monkeypatch.setattr(Rules, "judge", lambda self, normalise, position, row: read.append(position) or judge(self, normalise, position, row))
+    monkeypatch.setattr(
+        Rules, "judge", lambda self, normalise, position, row: read.append(position) or judge(self, normalise, position, row)
+    )
     for index in range(4):
         execute(questions, questions.Config(sources=[SOURCE]), {}, f"{tmp_path.as_uri()}/questions/made/1", Shard(index, 4))
     assert sorted(read) == list(range(200))
@@ -356,7 +360,9 @@ def test_questions_published_pairs_and_page_are_no_rows(tmp_path, exam):
 
 def test_questions_shard_that_read_nothing_drops_what_others_handed_on(tmp_path):
     output = f"{tmp_path.as_uri()}/questions/made/1"
-    config = questions.Config(sources=[{**SOURCE, "count": 15, "families": {"add-1": 1}, "seed": 3}])  # one stretch, with duplicates
+    config = questions.Config(
+        sources=[{**SOURCE, "count": 15, "families": {"add-1": 1}, "seed": 3}]
+    )  # one stretch, with duplicates
     results = [execute(questions, config, {}, output, Shard(index, 4)).manifest for index in range(4)]
     assert results[-1].rows + sum(results[-1].dropped.values()) == 15
     assert results[-1].dropped["duplicate"] > 0

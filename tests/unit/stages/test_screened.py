@@ -125,6 +125,8 @@ def test_screened_in_several_processes_is_what_one_process_makes(tmp_path, monke
         (tmp_path / str(cores)).mkdir()
         monkeypatch.setattr(processes, "share_of_cores", lambda cores=cores: cores)
         outputs, found = run(tmp_path / str(cores), made)
-        results.append((found, dict(outputs.metrics), json.loads((tmp_path / str(cores) / "scratch/output/frequent_ngrams.json").read_text())))
+        results.append(
+            (found, dict(outputs.metrics), json.loads((tmp_path / str(cores) / "scratch/output/frequent_ngrams.json").read_text()))
+        )
     assert results[0] == results[1]
     assert len(results[0][0]) == 300
