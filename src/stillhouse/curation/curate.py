@@ -1,6 +1,6 @@
 """The two passes of curation, from the sources to published questions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
@@ -25,11 +25,9 @@ from stillhouse.curation.labels import labeller, refuse_unlabelled
 from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.curation.second_pass import QuestionDecisions, SpooledQuestions, publish_kept
 from stillhouse.errors import NothingToDo
+from stillhouse.exchange.row_share import RowShare
+from stillhouse.sources.config import Spec
 from stillhouse.vocabulary.rows import Dropped, Question
-from stillhouse.vocabulary.shards import Shard
-
-STRETCH = 16
-"""Rows of a source in a row that one shard takes."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,13 @@ def index(config: QuestionsConfig) -> BenchmarkIndex:
 
 def first_pass(
     config: QuestionsConfig, inputs: QuestionsInputs, benchmark_index: BenchmarkIndex, spool: QuestionSpool, drops: Drops
-) -> None:
-    """Judge the rows of this shard's share of the sources, and spool those that pass."""
+) -> list[RowShare]:
+    """Judge the rows of this shard's share of the sources, and spool those that pass. Returns what was read of each source."""
     rules = Rules(config.tokenizer, config.filters, benchmark_index)
     total = sum(spec.count or 0 for spec in config.sources) + sum(sum(rows.values()) for rows in _listed(inputs))
-    take_all(rules, interleave(_streams(config, inputs), config.seed), spool, drops, total, inputs.progress)
+    shares = [RowShare(inputs.shard) for _ in config.sources]
+    take_all(rules, interleave(_streams(config, inputs, shares), config.seed), spool, drops, total, inputs.progress)
+    return shares
 
 
 def publish(
@@ -90,9 +90,11 @@ def _refuse(config: QuestionsConfig, inputs: QuestionsInputs, drops: Drops, kept
         raise NothingToDo(msg)
 
 
-def _streams(config: QuestionsConfig, inputs: QuestionsInputs) -> list[tuple[float, Iterator[Question | Dropped | None]]]:
-    """Weight and rows of each source and each imported artifact; rows of other shards' shares are None."""
-    read = [(spec.weight, _share(sources.read(spec), inputs.shard)) for spec in config.sources]
+def _streams(
+    config: QuestionsConfig, inputs: QuestionsInputs, shares: Sequence[RowShare]
+) -> list[tuple[float, Iterator[Question | Dropped | None]]]:
+    """Weight and rows of each source and each imported artifact; None for a row that another shard reads."""
+    read = [(spec.weight, _read(spec, share)) for spec, share in zip(config.sources, shares, strict=True)]
     artifacts = zip(inputs.imported, _listed(inputs), strict=True)
     if streams := [*read, *((config.imported_weight, _present(path, parts)) for path, parts in artifacts)]:
         return streams
@@ -100,10 +102,12 @@ def _streams(config: QuestionsConfig, inputs: QuestionsInputs) -> list[tuple[flo
     raise NothingToDo(msg)
 
 
-def _share(rows: Iterator[Question | Dropped], shard: Shard) -> Iterator[Question | Dropped | None]:
-    """Every count-th stretch of a source is this shard's."""
-    for number, row in enumerate(rows):
-        yield row if number // STRETCH % shard.count == shard.index else None
+def _read(spec: Spec, share: RowShare) -> Iterator[Question | Dropped | None]:
+    """A source's rows. One of which only the first ``count`` are taken is read whole: which rows are good decides where it ends."""
+    rows = sources.read(spec)
+    if share.shard.count == 1 or spec.count is None:
+        return share.of(rows)
+    return (row if share.holds(number) else None for number, row in enumerate(rows))
 
 
 def _listed(inputs: QuestionsInputs) -> list[Mapping[str, int]]:

@@ -79,7 +79,7 @@ class QuestionSpool:
         """
         directory.mkdir(parents=True)
         columns = {name: np.frombuffer(column, dtype=column.typecode)[order] for name, column in self._arrays.items()}
-        np.savez(directory / COLUMNS, **columns, sizes=sizes)
+        np.savez(directory / COLUMNS, sizes=sizes, **columns)  # type: ignore[arg-type]  # numpy types its one flag as every column
         if self.signatures:
             self.signatures.save(directory / SIGNATURES, order)
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from stillhouse.curation.curate import Curated
 from stillhouse.curation.drops import Drops
 from stillhouse.curation.duplicates import STAY, Decisions, decide
 from stillhouse.curation.question_spool import QuestionSpool
+from stillhouse.errors import TooManyErrors
 from stillhouse.execution.contract import Outputs
 from stillhouse.vocabulary.rows import Question
 from stillhouse.vocabulary.shards import index_of
@@ -39,12 +41,13 @@ def map_share(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     """Judge this shard's share of the rows; publish what passes by the shard of its id, the drops, and columns to decide by."""
     drops = Drops(inputs.output / "own")
     spool = QuestionSpool(inputs.scratch / "spool", config.near_duplicates, config.source_order)
-    curate.first_pass(config, inputs, curate.index(config), spool, drops)
+    shares = curate.first_pass(config, inputs, curate.index(config), spool, drops)
     targets = _hand_on(spool, inputs)
     sizes = np.bincount(targets, minlength=inputs.shard.count)
     spool.save(inputs.output / COLUMNS, np.argsort(targets, kind="stable"), sizes)
     drops.close()
-    counts = {"read": drops.read, "dropped": drops.dropped, "refused": drops.n_refused}
+    counts: dict[str, Any] = {"read": drops.read, "dropped": drops.dropped, "refused": drops.n_refused}
+    counts |= {"good": [share.n_good for share in shares], "bad": [share.n_bad for share in shares]}
     for directory in (inputs.output / "own", inputs.output / "summary"):
         directory.mkdir(exist_ok=True)
         (directory / COUNTS).write_text(json.dumps(counts), encoding="utf-8")
@@ -78,7 +81,9 @@ def combine(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     decisions = decide(
         spool, benchmark_index, config.semantic_duplicates, config.embedding_model, config.max_questions, matches.append
     )  # fmt: skip
-    reasons = sorted({reason for counts in map(_counts, inputs.maps) for reason in counts["dropped"]})
+    counted = [_counts(directory) for directory in inputs.maps]
+    _refuse_bad_sources(config, counted)
+    reasons = sorted({reason for counts in counted for reason in counts["dropped"]})
     for index in range(count):
         directory = inputs.output / f"to-{index}"
         tables.write_table(directory / DECISIONS, _decisions_of(decisions, sizes, index))
@@ -87,6 +92,16 @@ def combine(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
         (directory / COUNTS).write_text(json.dumps({"reasons": reasons}), encoding="utf-8")
     gone = int(np.count_nonzero(decisions.reasons != STAY))
     return Outputs({"n_compared": float(len(decisions.reasons)), "n_stay": float(len(decisions.reasons) - gone)})
+
+
+def _refuse_bad_sources(config: QuestionsConfig, counted: Sequence[Mapping[str, Any]]) -> None:
+    """Raise TooManyErrors if the share of bad rows of a source, which the maps shared, is above its ``max_bad_rate``."""
+    for number, spec in enumerate(config.sources):
+        good, bad = (sum(counts[name][number] for counts in counted) for name in ("good", "bad"))
+        most = getattr(spec, "max_bad_rate", 1.0)
+        if bad > most * (good + bad):
+            msg = f"source {spec.name}: {bad} of {good + bad} rows are bad, max_bad_rate allows {most:g}; see dropped/ of the maps"
+            raise TooManyErrors(msg)
 
 
 def reads_texts(config: QuestionsConfig) -> bool:
@@ -176,9 +191,7 @@ def _take_over(drops: Drops, own: Path, decided: Path, output: Path) -> None:
         drops.add_match(Match(**row))
 
 
-def _counts(directory: Path) -> dict[str, dict[str, int]]:
+def _counts(directory: Path) -> dict[str, Any]:
     summary = directory / "summary" / COUNTS
-    counts: dict[str, dict[str, int]] = json.loads(
-        (summary if summary.exists() else directory / COUNTS).read_text(encoding="utf-8")
-    )
+    counts: dict[str, Any] = json.loads((summary if summary.exists() else directory / COUNTS).read_text(encoding="utf-8"))
     return counts

@@ -1,3 +1,4 @@
+import json
 import random
 from collections import Counter
 
@@ -12,7 +13,8 @@ from stillhouse.artifacts import manifest as manifests
 from stillhouse.benchmarks.datasets import questions as benchmark_questions
 from stillhouse.curation import embedding
 from stillhouse.curation.first_pass import Rules
-from stillhouse.errors import BadConfig, MissingInput, NothingToDo
+from stillhouse.errors import BadConfig, MissingInput, NothingToDo, TooManyErrors
+from stillhouse.exchange import files
 from stillhouse.execution.execute import execute
 from stillhouse.sampling import engine
 from stillhouse.sources import arithmetic
@@ -356,6 +358,36 @@ def test_questions_published_pairs_and_page_are_no_rows(tmp_path, exam):
     assert imported.rows == 2
     assert done.rows == 1
     assert {"contamination/pairs-00000.parquet", "curation.html"} <= set(done.files)
+
+
+def file_source(tmp_path, rows, **changes):
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    return {"kind": "file", "name": "own", "path": str(tmp_path / "rows.jsonl"), "revision": "1", "category": "math", "license": "x",
+            "columns": {"prompt": "prompt", "reference_answer": "answer"}, **changes}  # fmt: skip
+
+
+def test_questions_maps_parse_each_line_of_a_file_once(tmp_path, monkeypatch):
+    rows = [json.dumps({"prompt": f"What is {number} + {number}?", "answer": "2"}) for number in range(100)] + ["", "{", "[1]"]
+    config, parsed, parse = {"sources": [file_source(tmp_path, rows, max_bad_rate=0.5)]}, [], files._object
+    monkeypatch.setattr(files, "_object", lambda line: parsed.append(line) or parse(line))
+    results = made(tmp_path, None, config, [], (1, 3))
+    assert sorted(parsed) == sorted([row.encode() for row in rows if row] * 2)
+    assert results[3][1:] == results[1][1:]
+    assert results[3][0].dropped == results[1][0].dropped == {"bad_json": 1, "bad_type": 1}
+
+
+def test_questions_bad_rows_of_a_source_are_judged_over_all_maps(tmp_path):
+    """Sixteen bad rows one after the other are all of one map's, and few of a hundred and sixty."""
+    good = [json.dumps({"prompt": f"What is {number} + {number}?", "answer": "2"}) for number in range(144)]
+    spec = file_source(tmp_path, ["{"] * 15 + good, max_bad_rate=0.1)
+    output = f"{tmp_path.as_uri()}/questions/made/1"
+    manifests_of = [
+        execute(questions, questions.Config(sources=[spec]), {}, output, Shard(index, 10)).manifest for index in range(10)
+    ]
+    assert manifests_of[-1].dropped == {"bad_json": 15}
+    refused = questions.Config(sources=[{**spec, "max_bad_rate": 0.09}])
+    with pytest.raises(TooManyErrors, match="source own: 15 of 159 rows are bad, max_bad_rate allows 0.09"):
+        execute(questions, refused, {}, f"{tmp_path.as_uri()}/questions/made/2", Shard(0, 10))
 
 
 def test_questions_shard_that_read_nothing_drops_what_others_handed_on(tmp_path):
