@@ -18,6 +18,7 @@ from stillhouse.vocabulary.masking import one_line
 INTERRUPTED, TERMINATED = 130, 143
 """The exit codes that shells, and typer, use for SIGINT and SIGTERM."""
 GO_ON = "finished parts are kept: run the same command again to go on"
+FORM_NAMES = "am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl"
 COMMANDS = {
     *stages.DATA_PATH, "export", "import", "lineage", "prune", "rollback", "show", "summary", "sync", "verify-artifact",
 }  # fmt: skip
@@ -169,19 +170,16 @@ def import_rows(
 @app.command("export")
 def export_rows(
     uris: Annotated[list[str], typer.Argument(help="artifacts, usually selected; their inputs are read too", metavar="URI…")],
-    form: Annotated[str, typer.Option("--as", help="am-1.4m, am-40m or conversations")],
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="the file; its dataset card goes beside it", metavar="FILE.jsonl.zst")
-    ],
+    form: Annotated[list[str], typer.Option("--as", metavar="FORM", help=f"{FORM_NAMES}; a folder takes several")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER|FILE", help="a folder of Parquet, or FILE.jsonl.zst")],
     split: Annotated[list[str], typer.Option(help="only this split of selected; repeat as needed", metavar="SPLIT")] = [],
+    merge: Annotated[bool, typer.Option("--merge", help="all splits in one, each example once")] = False,
 ) -> None:
-    """Write a release: one file in a public schema, with its dataset card."""
+    """Write a release in public schemas or for trainers, with its dataset card: one config per form, one split per split."""
     from stillhouse.exchange.export import export
 
-    exported = export(uris, form, output, split)
-    _out.print(f"{form}: {exported.rows:,} rows at {output} · sha256 {exported.sha256}")
-    for column, count in exported.lost.items():
-        _out.print(f"  no column for {column} ({count:,} rows)")
+    for line in export(uris, form, output, split, merge=merge).summary(output):
+        _out.print(line)
 
 
 @app.command()

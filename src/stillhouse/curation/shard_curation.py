@@ -24,7 +24,7 @@ from stillhouse.curation.config import QuestionsConfig, QuestionsInputs
 from stillhouse.curation.contamination import Match
 from stillhouse.curation.curate import Curated
 from stillhouse.curation.drops import Drops
-from stillhouse.curation.duplicates import STAY, Decisions, decide
+from stillhouse.curation.duplicates import STAY, Decisions
 from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.errors import TooManyErrors
 from stillhouse.execution.contract import Outputs
@@ -40,7 +40,7 @@ _DECISION = pa.schema([("map", pa.int32()), ("row", pa.int64()), ("reason", pa.s
 def map_share(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     """Judge this shard's share of the rows; publish what passes by the shard of its id, the drops, and columns to decide by."""
     drops = Drops(inputs.output / "own")
-    spool = QuestionSpool(inputs.scratch / "spool", config.near_duplicates, config.source_order)
+    spool = curate.new_spool(config, inputs)
     shares = curate.first_pass(config, inputs, curate.index(config), spool, drops)
     targets = _hand_on(spool, inputs)
     sizes = np.bincount(targets, minlength=inputs.shard.count)
@@ -73,14 +73,13 @@ def _hand_on(spool: QuestionSpool, inputs: QuestionsInputs) -> npt.NDArray[np.in
 
 def combine(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     """Decide over the questions of all shards; publish for each shard which of its questions do not stay, and why."""
-    benchmark_index, matches = curate.index(config), list[Match]()
-    spool = QuestionSpool(inputs.scratch / "spool", config.near_duplicates, config.source_order)
-    count = inputs.shard.count
+    benchmark_index, drops = curate.index(config), Drops(inputs.scratch / "found")
+    spool, count = curate.new_spool(config, inputs), inputs.shard.count
     texts = [directory / f"to-{index}" / ROWS for directory in inputs.maps for index in range(count)]
     sizes = spool.load([directory / COLUMNS for directory in inputs.maps], texts if reads_texts(config) else ())
-    decisions = decide(
-        spool, benchmark_index, config.semantic_duplicates, config.embedding_model, config.max_questions, matches.append
-    )  # fmt: skip
+    decisions = curate.decide(config, spool, benchmark_index, drops)
+    drops.close()
+    matches = [Match(**row) for path in drops.pairs.paths for row in pq.read_table(path).to_pylist()]
     counted = [_counts(directory) for directory in inputs.maps]
     _refuse_bad_sources(config, counted)
     reasons = sorted({reason for counts in counted for reason in counts["dropped"]})
@@ -89,7 +88,9 @@ def combine(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
         tables.write_table(directory / DECISIONS, _decisions_of(decisions, sizes, index))
         own = [match for match in matches if index_of(match.question_id, count) == index]
         tables.write_part(directory / PAIRS, own, Match)
-        (directory / COUNTS).write_text(json.dumps({"reasons": reasons}), encoding="utf-8")
+        # What is counted once for all belongs to the first shard.
+        further = {"reasons": reasons, "counts": {} if index else drops.counts}
+        (directory / COUNTS).write_text(json.dumps(further), encoding="utf-8")
     gone = int(np.count_nonzero(decisions.reasons != STAY))
     return Outputs({"n_compared": float(len(decisions.reasons)), "n_stay": float(len(decisions.reasons) - gone)})
 
@@ -106,7 +107,10 @@ def _refuse_bad_sources(config: QuestionsConfig, counted: Sequence[Mapping[str, 
 
 def reads_texts(config: QuestionsConfig) -> bool:
     """Whether the combine step compares texts, not hashes and signatures alone."""
-    return config.semantic_duplicates is not None or config.decontamination.min_similarity is not None
+    by_meaning = bool(config.decontaminate) and (
+        config.decontamination.min_similarity is not None or config.decontamination.second_opinion is not None
+    )
+    return config.semantic_duplicates is not None or by_meaning or curate.leaves_out_boilerplate(config)
 
 
 def _decisions_of(decisions: Decisions, sizes: npt.NDArray[np.int64], index: int) -> pa.Table:
@@ -179,7 +183,9 @@ def _take_over(drops: Drops, own: Path, decided: Path, output: Path) -> None:
     counts = _counts(own)
     drops.start_from(Counter(counts["read"]), Counter(counts["dropped"]), counts["refused"])
     # Reasons of other shards: the counts of questions left after each rule add up only if all shards have all rules.
-    drops.dropped.update(dict.fromkeys(json.loads((decided / COUNTS).read_text(encoding="utf-8"))["reasons"], 0))
+    found = _counts(decided)
+    drops.dropped.update(dict.fromkeys(found["reasons"], 0))
+    drops.counts.update(found["counts"])
     for kind in ("dropped", "contamination"):
         for path in sorted((own / kind).glob("*.parquet")):
             target = output / kind / path.name.replace("-", "-map-", 1)

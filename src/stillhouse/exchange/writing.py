@@ -11,10 +11,15 @@ from stillhouse.errors import BadConfig
 from stillhouse.exchange.files import COMPRESSIONS, holds_lines
 
 
+def is_folder(name: str) -> bool:
+    """Whether an output is to be a folder: a name without a suffix, or with a slash at its end."""
+    return name.endswith("/") or not Path(name).suffix
+
+
 def check_name(name: str) -> None:
     """Raise BadConfig if the output name is not that of a JSON Lines file."""
     if not holds_lines(name):
-        msg = f"--output {name}: not a JSON Lines file; name it FILE.jsonl.zst, FILE.jsonl.gz or FILE.jsonl"
+        msg = f"--output {name}: not a JSON Lines file; name it FILE.jsonl.zst, FILE.jsonl.gz or FILE.jsonl, or name a folder"
         raise BadConfig(msg)
 
 

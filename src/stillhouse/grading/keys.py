@@ -105,7 +105,8 @@ class Keys:
         if self._shard.count == 1:
             return np.ones(len(ids), bool)
         held: npt.NDArray[np.bool_] = np.array([self._shard.holds(key) for key in ids.dictionary.to_pylist()], bool)
-        return held[ids.indices.to_numpy()]
+        mine: npt.NDArray[np.bool_] = held[ids.indices.to_numpy()]
+        return mine
 
     def number(self, name: str) -> int:
         """The code of a model."""

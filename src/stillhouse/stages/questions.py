@@ -6,7 +6,7 @@ Every row is judged alone and spooled to disk; then duplicates are decided; then
 from stillhouse.curation.config import QuestionsConfig, QuestionsInputs
 from stillhouse.execution.contract import Outputs
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 STEP_INPUTS: dict[str, tuple[str, ...]] = {"map": ("imported",), "combine": (), "apply": ()}
 BY_FILE = ("imported",)
 
@@ -17,13 +17,14 @@ Inputs = QuestionsInputs
 def run(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     """Make the questions. Raises NothingToDo without a source, or if no question is left."""
     from stillhouse.curation import curate, shard_curation
+    from stillhouse.curation.funnel import steps_off
     from stillhouse.reporting.curation import write_curation
 
     curated = (curate.curate if inputs.shard.count == 1 else shard_curation.apply)(config, inputs)
     # Of the rows that this shard keeps or drops: other shards' maps have read some of them.
-    n_rows = curated.kept.n_kept + curated.drops.dropped.total()
-    page = write_curation(inputs.output, n_rows, curated.kept, curated.drops.dropped, curated.drops.pairs.paths)
-    return Outputs(curated.metrics(), dict(+curated.drops.dropped), artifacts=[page])
+    drops, n_rows = curated.drops, curated.kept.n_kept + curated.drops.dropped.total()
+    page = write_curation(inputs.output, n_rows, curated.kept, drops.dropped, drops.pairs.paths, steps_off(config))
+    return Outputs(curated.metrics(), dict(+drops.dropped), artifacts=[page])
 
 
 def needs_steps(config: QuestionsConfig) -> bool:
