@@ -38,7 +38,7 @@ MODELS, SAMPLES = ("small", "medium"), 5
 FILES = 80
 """Part files of the questions that are imported: as many as four million rows have."""
 CONFIGS: dict[str, dict[str, Any]] = {
-    "questions": {"near_duplicates": {}},
+    "questions": {"near_duplicates": {}, "boilerplate_from": None},
     "graded": {"small": "small", "medium": "medium"},
     "selected": {
         "sft_split": None, "anneal_split": None, "rl_splits": {"rl": [1, 2]}, "limits": {"rl": {"size": max(N_ROWS // 10, 1)}},
@@ -120,12 +120,12 @@ def _shard(stage: str, inputs: dict[str, str], output: str, index: int, count: i
 def _warm_up() -> None:
     """Import what the stages import when they run, and load what they load once."""
     from stillhouse.curation import shard_curation
-    from stillhouse.curation.normalised import language
     from stillhouse.grading import grades
     from stillhouse.reporting import charts, curation, dataset
     from stillhouse.selection import shard_selection
+    from stillhouse.vocabulary.languages import language_of
 
-    language([{"role": "user", "content": "Guten Tag"}], ["guten", "tag"])
+    language_of("Guten Tag", ["guten", "tag"])
     charts.ranked([("warm", 1)], "up")
     assert all((shard_curation, grades, curation, dataset, shard_selection))
 

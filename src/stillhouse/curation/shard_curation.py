@@ -116,7 +116,7 @@ def reads_texts(config: QuestionsConfig) -> bool:
 def _decisions_of(decisions: Decisions, sizes: npt.NDArray[np.int64], index: int) -> pa.Table:
     """The questions of one shard that do not stay. ``sizes`` (n_maps, n_shards): how many each map handed to each shard."""
     ends = np.cumsum(sizes.ravel()).reshape(sizes.shape)[:, index]
-    columns: dict[str, list[int | str]] = {name: [] for name in _DECISION.names}
+    columns: dict[str, list[Any]] = {name: [] for name in _DECISION.names}
     for number, (end, size) in enumerate(zip(ends.tolist(), sizes[:, index].tolist(), strict=True)):
         for row in np.flatnonzero(decisions.reasons[end - size : end] != STAY).tolist():
             reason, detail = decisions.reason(end - size + row)

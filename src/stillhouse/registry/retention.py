@@ -44,7 +44,7 @@ def prune(
     versions = mlflow_models.versions() if has_server else []
     registered = {
         store.absolute(tags[name]): f"registered as {model} version {version}"
-        for model, version, tags, _ in versions for name in TAGS if tags.get(name)
+        for model, version, tags, _ in versions for name in TAGS if tags.get(name, "").startswith(("file://", "s3://"))
     }  # fmt: skip
     plan = pruning.plan(root, last, registered)
     removed = pruning.remove(root, plan.removable) if delete else []

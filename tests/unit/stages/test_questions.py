@@ -374,7 +374,7 @@ def test_questions_steps_one_by_one_give_the_same_and_leave_nothing_behind(tmp_p
     config, root = questions.Config(sources=[SOURCE]), f"{tmp_path.as_uri()}"
     whole = execute(questions, config, {}, f"{root}/one/questions/made/1").manifest
     output = f"{root}/two/questions/made/1"
-    with pytest.raises(MissingInput, match="is not published: run the steps `--step map` of all shards"):
+    with pytest.raises(MissingInput, match="is not published: run `--step map` of all shards"):
         execute(questions, config, {}, output, Shard(0, 2), step="apply")
     execute(questions, config, {}, output, Shard(0, 2), step="map")
     with pytest.raises(
