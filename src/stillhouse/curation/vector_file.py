@@ -1,5 +1,6 @@
 """Embeddings on disk: millions of them are compared a block at a time, and memory holds only those that are kept."""
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -46,7 +47,10 @@ class VectorFile:
         return self.shape[0]
 
     def __getitem__(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        # Mapped anew each time: pages that stay mapped count as this process's memory.
-        everything = np.memmap(self._path, np.float32, "r", shape=(self._n_written, self.shape[1]))
-        vectors: npt.NDArray[np.float32] = np.asarray(everything[rows if self._order is None else self._order[rows]])
+        width = self.shape[1]
+        vectors = np.empty((len(rows), width), np.float32)
+        # Not mapped into memory: mapped pages count as this process's memory.
+        with self._path.open("rb", buffering=0) as file:
+            for vector, row in zip(vectors, (rows if self._order is None else self._order[rows]).tolist(), strict=True):
+                os.preadv(file.fileno(), [vector], row * width * vectors.itemsize)
         return vectors
