@@ -52,5 +52,5 @@ class VectorFile:
         # Not mapped into memory: mapped pages count as this process's memory.
         with self._path.open("rb", buffering=0) as file:
             for vector, row in zip(vectors, (rows if self._order is None else self._order[rows]).tolist(), strict=True):
-                os.preadv(file.fileno(), [vector], row * width * vectors.itemsize)
+                os.preadv(file.fileno(), [vector.data], row * width * vectors.itemsize)
         return vectors
