@@ -58,17 +58,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="stillhouse-bench-") as directory:
         root = Path(directory)
         imported = _in_process(_import, (root / "source").as_uri())
-        results = _bench(root, "questions", {"imported": imported})
+        _bench(root, "questions", {"imported": imported})
         questions = _uri(root, "questions", COUNTS[-1])
         verified = _in_process(_verify, (root / "source").as_uri(), questions)
-        results += _bench(root, "graded", {"questions": questions, "verified": verified})
-        results += _bench(root, "selected", {"questions": questions, "graded": _uri(root, "graded", COUNTS[-1])})
-    header = ("stage", "shards", "rows", "CPU s", "× one", "peak GiB", "× one", "MB fetched", "× one", "rows equal")
-    table(header, results)
+        _bench(root, "graded", {"questions": questions, "verified": verified})
+        _bench(root, "selected", {"questions": questions, "graded": _uri(root, "graded", COUNTS[-1])})
 
 
-def _bench(root: Path, stage: str, inputs: dict[str, str]) -> list[tuple[Any, ...]]:
-    """One stage in all numbers of shards; the output of the last number stays for the next stage."""
+def _bench(root: Path, stage: str, inputs: dict[str, str]) -> None:
+    """Print what one stage takes in all numbers of shards; the outputs stay for the next stage."""
     rows = []
     first: tuple[float, float, int] | None = None
     expected = None
@@ -81,7 +79,8 @@ def _bench(root: Path, stage: str, inputs: dict[str, str]) -> list[tuple[Any, ..
         expected = expected or digest
         ratios = [value / base for value, base in zip((seconds, gib, fetched), first, strict=True)]
         rows.append((stage, str(count), n_rows, seconds, ratios[0], gib, ratios[1], fetched / 1e6, ratios[2], digest == expected))
-    return rows
+    header = ("stage", "shards", "rows", "CPU s", "× one", "peak GiB", "× one", "MB fetched", "× one", "rows equal")
+    table(header, rows)
 
 
 def _uri(root: Path, stage: str, count: int) -> str:
