@@ -21,8 +21,8 @@ INTERRUPTED, TERMINATED = 130, 143
 GO_ON = "finished parts are kept: run the same command again to go on"
 FORM_NAMES = "am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl"
 COMMANDS = {
-    *stages.DATA_PATH, "export", "fetch", "import", "inspect", "lineage", "plan", "profile", "publish", "rollback", "show", "summary",
-    "sync", "verify-artifact",
+    *stages.DATA_PATH, "export", "fetch", "import", "inspect", "lineage", "plan", "profile", "prune", "publish", "rollback", "show",
+    "summary", "sync", "verify-artifact",
 }  # fmt: skip
 
 
@@ -59,10 +59,7 @@ ResumeOption = Annotated[
 ShardOption = Annotated[
     str | None, typer.Option("--shard", help="work on one share of the keys; INDEX counts from 0", metavar="INDEX/COUNT")
 ]
-StepOption = Annotated[
-    str | None,
-    typer.Option("--step", help="of a sharded stage: map, combine or apply alone; default: all that is missing", metavar="STEP"),
-]
+StepOption = Annotated[str | None, typer.Option("--step", help="of a shard: map, combine or apply; default: all", metavar="STEP")]
 VersionOption = Annotated[bool, typer.Option("--version", help="print the version and exit", is_eager=True)]
 
 
@@ -281,6 +278,24 @@ def rollback(
 
     left, now = move_back(model, to)
     _out.print(f"{model}: champion is version {now} again, version {left} is tagged rolled_back")
+
+
+@app.command()
+def prune(
+    root: Annotated[str, typer.Argument(help="the root of a store", metavar="ROOT")],
+    last: Annotated[int, typer.Option("--keep", help="versions to keep, the newest over all stages", min=0)] = 10,
+    days: Annotated[
+        float | None, typer.Option("--runs-older-than", help="MLflow's runs too, after DAYS", min=0, metavar="DAYS")
+    ] = None,
+    pinned: Annotated[list[str], typer.Option("--pin", help="pin an artifact first; repeat as needed", metavar="URI")] = [],
+    unpinned: Annotated[list[str], typer.Option("--unpin", help="take a pin away first; repeat as needed", metavar="URI")] = [],
+    delete: Annotated[bool, typer.Option("--delete", help="remove them; without it, only say what would go")] = False,
+) -> None:
+    """Remove versions that nothing reaches: no registered model, no pin, not one of the last runs."""
+    from stillhouse.registry.retention import prune as prune_store
+    from stillhouse.reporting.terminal import print_pruned
+
+    print_pruned(_out, prune_store(root, last, days, pinned, unpinned, delete=delete))
 
 
 @app.command()

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,6 +117,7 @@ def provenance(started: datetime, run_id: str | None) -> Provenance:
     )  # fmt: skip
 
 
+@cache
 def _commit() -> str:
     """The commit of the running code: set by the image, else from git, else ``unknown``."""
     if commit := environment.text("STILLHOUSE_COMMIT"):

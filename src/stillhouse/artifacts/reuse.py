@@ -14,7 +14,7 @@ from stillhouse.artifacts import claiming, integrity, naming, store
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.claiming import Watched
 from stillhouse.artifacts.lease import Work
-from stillhouse.artifacts.manifest import Link, Manifest
+from stillhouse.artifacts.manifest import File, Link, Manifest
 from stillhouse.artifacts.publishing import Publisher
 from stillhouse.errors import DamagedArtifact, StoreFailed
 from stillhouse.vocabulary.masking import one_line
@@ -48,6 +48,11 @@ def find(target: str, fingerprint: str) -> str | None:
     """The URI of another version that holds the result of this fingerprint, None if none does."""
     other, _ = _entry(target, fingerprint)
     return other if other not in {None, target} and published(str(other), fingerprint) is not None else None
+
+
+def named(target: str, fingerprint: str) -> str | None:
+    """The version that the index names for a fingerprint, whether or not it is published."""
+    return _entry(target, fingerprint)[0]
 
 
 def note(target: str, fingerprint: str) -> None:
@@ -86,17 +91,19 @@ def publish(origin: str, publisher: Publisher, inputs: Mapping[str, list[Link]])
 
 def pointing(source: Manifest, origin: str, target: str, inputs: Mapping[str, list[Link]]) -> Manifest:
     """The manifest of ``target`` with the files of the artifact at ``origin``."""
-    below = naming.split_shard(origin)[1]
+    below, version = naming.split_shard(origin)[1], naming.version_of(origin)
+
+    def stored(name: str, file: File) -> str:
+        return store.join(below, file.stored or name) if below else file.stored or name
+
     files = {
-        name: file if file.at else file.model_copy(
-            update={"at": naming.version_of(origin), "stored": store.join(below, file.stored or name) if below else file.stored or name}
-        )
+        name: file if file.at else file.model_copy(update={"at": version, "stored": stored(name, file)})
         for name, file in source.files.items()
-    }  # fmt: skip
+    }
     return source.model_copy(
         update={
             "version": naming.split_shard(target)[0].rsplit("/", 1)[-1], "files": files, "inputs": dict(inputs),
-            "same_as": source.same_as or naming.version_of(origin),
+            "same_as": source.same_as or version,
             "provenance": manifests.provenance(datetime.now(UTC), source.provenance.mlflow_run_id),
         }
     )  # fmt: skip

@@ -222,11 +222,6 @@ class QuestionsConfig(StageConfig):
     seed: int = 0
     """Decides the order in which sources are interleaved, and which questions downsampling keeps."""
 
-    @property
-    def sees_all(self) -> bool:
-        """Whether deciding on one shard's questions requires those of the other shards."""
-        return bool(self.near_duplicates or self.semantic_duplicates or self.max_questions)
-
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionsInputs(StageInputs):

@@ -18,7 +18,8 @@ class Drops:
     def __init__(self, output: Path) -> None:
         self.read: Counter[str] = Counter()
         """Questions by source."""
-        self._refused = 0
+        self.n_refused = 0
+        """Rows that sources dropped."""
         self.dropped: Counter[str] = Counter()
         """Rows by reason."""
         self.pairs = Parts(output / "contamination", Match, "pairs")
@@ -29,9 +30,15 @@ class Drops:
         """Further counts, by metric name."""
         self._rows = Parts(output / "dropped", Dropped)
 
+    def start_from(self, read: Counter[str], dropped: Counter[str], n_refused: int) -> None:
+        """Begin with the counts of another run, whose rows are already written."""
+        self.read.update(read)
+        self.dropped.update(dropped)
+        self.n_refused += n_refused
+
     def add_refused(self, row: Dropped) -> None:
         """Add a row that its source dropped."""
-        self._refused += 1
+        self.n_refused += 1
         self._add(row)
 
     def add_question(self, question: Question, reason: str, detail: str) -> None:
@@ -43,7 +50,7 @@ class Drops:
     @property
     def n_read(self) -> int:
         """All rows read, including those that sources dropped."""
-        return self.read.total() + self._refused
+        return self.read.total() + self.n_refused
 
     def add_match(self, match: Match) -> None:
         """Add a question that matches a benchmark question."""

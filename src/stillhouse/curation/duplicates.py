@@ -59,8 +59,7 @@ class Decisions:
 
 def priority(columns: SpoolColumns) -> npt.NDArray[np.int64]:
     """The rows of all questions (n_questions,), preferred ones first."""
-    row = np.arange(len(columns.ids))
-    return np.lexsort((row, columns.ids, -columns.lengths.astype(np.int64), columns.ranks, 1 - columns.references))
+    return np.lexsort((columns.positions, columns.ids, -columns.lengths.astype(np.int64), columns.ranks, 1 - columns.references))
 
 
 def _undecided(columns: SpoolColumns, max_questions: int | None) -> Decisions:
@@ -83,10 +82,11 @@ def by_form(spool: QuestionSpool, max_questions: int | None) -> tuple[Decisions,
     return decisions, order
 
 
-def drop_surplus(decisions: Decisions) -> None:
+def drop_surplus(decisions: Decisions, columns: SpoolColumns) -> None:
     """Of the questions that stay so far, drop those after the first ``max_questions`` in the stream."""
     if decisions.max_questions is not None:
-        in_stream = (decisions.reasons == STAY).nonzero()[0]
+        staying = (decisions.reasons == STAY).nonzero()[0]
+        in_stream = staying[np.argsort(columns.positions[staying])]
         decisions.reasons[in_stream[decisions.max_questions :]] = REASONS.index("surplus")
 
 

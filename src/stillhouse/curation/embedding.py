@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from stillhouse.curation.config import PACKAGED, SemanticDuplicates
 from stillhouse.curation.stated_numbers import QuantityTable, agreement, contradict
+from stillhouse.curation.vector_file import Vectors
 from stillhouse.errors import EngineFailed
 from stillhouse.models import resolving
 
@@ -50,9 +51,7 @@ def embed(model: "SentenceTransformer", texts: Sequence[str]) -> npt.NDArray[np.
     return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
 
 
-def duplicates(
-    embeddings: npt.NDArray[np.float32], stated: QuantityTable | None, config: SemanticDuplicates
-) -> list[tuple[int, int, float]]:
+def duplicates(embeddings: Vectors, stated: QuantityTable | None, config: SemanticDuplicates) -> list[tuple[int, int, float]]:
     """Find semantic duplicates: (row, a similar kept row, similarity), ascending.
 
     ``embeddings`` (n, width) come in order of priority: a row is a duplicate if a row kept before it is similar enough. ``stated``
@@ -100,7 +99,7 @@ Alike = Callable[[int, int, float], bool]
 
 
 def _within(
-    embeddings: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], least: float, config: SemanticDuplicates,
+    embeddings: Vectors, rows: npt.NDArray[np.int64], least: float, config: SemanticDuplicates,
     is_same: Alike | None,
 ) -> Iterator[tuple[int, int, float]]:  # fmt: skip
     """The duplicates among some rows: each block is compared with the rows kept before it, then within itself."""
@@ -160,7 +159,7 @@ def _inside(
         yield best
 
 
-def _index(embeddings: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], config: SemanticDuplicates) -> Any:
+def _index(embeddings: Vectors, rows: npt.NDArray[np.int64], config: SemanticDuplicates) -> Any:
     """An empty faiss index by inner product: exact, or with inverted lists if there are many rows."""
     width = embeddings.shape[1]
     if len(rows) <= config.exact_up_to:

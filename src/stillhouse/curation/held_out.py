@@ -16,7 +16,7 @@ from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import BadConfig, BadRows, StaleOutput, StillhouseError
 from stillhouse.exchange import files
 from stillhouse.exchange.files import Bad
-from stillhouse.execution.execute import fetch
+from stillhouse.execution.input_links import fetch
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
 

@@ -19,6 +19,7 @@ from stillhouse.curation.duplicates import REASONS, STAY, Decisions
 from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.curation.second_opinion import Pair
 from stillhouse.curation.stated_numbers import Quantities, QuantityTable, quantities
+from stillhouse.curation.vector_file import VectorFile
 from stillhouse.curation.words import words
 from stillhouse.sampling import engine as engines
 from stillhouse.sampling.engine import Engine
@@ -36,8 +37,8 @@ Similarities = npt.NDArray[np.float32]
 class _Compared:
     """What semantic deduplication needs of the questions that were embedded, batch by batch."""
 
+    vectors: VectorFile
     rows: list[int] = field(default_factory=list)
-    vectors: list[npt.NDArray[np.float32]] = field(default_factory=list)
     quantities: QuantityTable = field(default_factory=QuantityTable)
 
 
@@ -56,8 +57,8 @@ class Meaning:
         self._engine: Engine | None = engines.load(opinion.sampling, opinion.model) if opinion else None
 
     def compare(self, spool: QuestionSpool, decisions: Decisions, order: npt.NDArray[np.int64]) -> Iterator[Match]:
-        """Drop questions that a benchmark asks too, then semantic duplicates. Yields this shard's matches with the benchmarks."""
-        owned, compared = spool.columns().owned, _Compared()
+        """Drop questions that a benchmark asks too, then semantic duplicates. Yields the matches with the benchmarks."""
+        compared = _Compared(VectorFile(spool.directory / "vectors"))
         for rows, questions in _staying(spool, decisions):
             texts = [spool.own_text(question.messages) for question in questions]
             text_words = [words(normalise(text)) for text in texts]
@@ -67,13 +68,14 @@ class Meaning:
                 if not match.allowed:
                     decisions.reasons[rows[number]] = REASONS.index("contaminated")
                     decisions.contaminated[rows[number]] = match.summary
-                if owned[rows[number]]:
-                    yield match
+                yield match
             # Texts of marks alone say nothing that could be the same.
-            for number in np.flatnonzero([bool(each) for each in text_words]).tolist() if self._semantic else ():
-                compared.rows.append(rows[number])
-                compared.vectors.append(vectors[number])
-                compared.quantities.add(stated[number])
+            numbers = np.flatnonzero([bool(each) for each in text_words])
+            if self._semantic and len(numbers):
+                compared.vectors.add(vectors[numbers])
+                for number in numbers.tolist():
+                    compared.rows.append(rows[number])
+                    compared.quantities.add(stated[number])
         if self._opinion:
             second_opinion.refuse_undecided(self._opinion, self.counts)
         if self._semantic and compared.rows:
@@ -125,7 +127,7 @@ class Meaning:
         position[compared.rows] = np.arange(len(compared.rows))
         staying = decisions.staying(order)
         staying = staying[position[staying] >= 0]
-        vectors = np.stack(compared.vectors)[position[staying]]
+        vectors = compared.vectors.in_order(position[staying])
         stated = None if self._semantic.same_template else compared.quantities.taken(position[staying])
         duplicates = embedding.duplicates(vectors, stated, self._semantic)
         decisions.drop("semantic_duplicate", ((int(staying[row]), int(staying[other]), score) for row, other, score in duplicates))

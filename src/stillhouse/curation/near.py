@@ -1,5 +1,6 @@
 """Near duplicates: questions that share most of their shingles, by MinHash and locality-sensitive hashing (Broder 1997)."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -55,8 +56,24 @@ class DedupSignatures:
             matrix[np.asarray(rows[start : start + BATCH])] = self._signed(batch)
         matrix.flush()
 
+    def save(self, path: Path, order: npt.NDArray[np.int64]) -> None:
+        """Write the signatures to a file, the rows in this order, after ``close``."""
+        matrix = self.read()
+        with path.open("wb") as file:
+            for start in range(0, len(order), BATCH):
+                matrix[order[start : start + BATCH]].tofile(file)
+
+    def load(self, paths: Sequence[Path]) -> None:
+        """Take the signatures of several saved files, one after the other."""
+        for path in paths:
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, self._file)
+        self._file.close()
+
     def read(self) -> npt.NDArray[np.uint32]:
         """All signatures as a memory-mapped matrix (n_questions, permutations)."""
+        if not self._path.stat().st_size:
+            return np.empty((0, self.config.permutations), np.uint32)
         return np.memmap(self._path, dtype=np.uint32, mode="r").reshape(-1, self.config.permutations)
 
 

@@ -21,6 +21,8 @@ from stillhouse.curation.words import words
 from stillhouse.vocabulary.ids import normalise, prompt_text
 from stillhouse.vocabulary.rows import Message, Question
 
+COLUMNS, SIGNATURES = "columns.npz", "signatures"
+
 
 @dataclass(frozen=True)
 class SpoolColumns:
@@ -38,8 +40,8 @@ class SpoolColumns:
     """Rank of the source in the declared order."""
     references: npt.NDArray[np.uint8]
     """1 if the question can be verified."""
-    owned: npt.NDArray[np.uint8]
-    """1 if the question belongs to this shard."""
+    positions: npt.NDArray[np.uint64]
+    """Number of the question in the stream of all rows."""
 
 
 class QuestionSpool:
@@ -48,19 +50,20 @@ class QuestionSpool:
     def __init__(
         self, directory: Path, near: NearDuplicates | None, source_order: Sequence[str], boilerplate_from: int | None = None
     ) -> None:
+        self.directory = directory
         self.shared = SharedSentences(boilerplate_from) if boilerplate_from else None
         self._ranks = {name: rank for rank, name in enumerate(source_order)}
         self._arrays = {"ids": array("Q"), "prompts": array("Q"), "templates": array("Q"), "lengths": array("I")}
-        self._arrays |= {"ranks": array("H"), "references": array("B"), "owned": array("B")}
+        self._arrays |= {"ranks": array("H"), "references": array("B"), "positions": array("Q")}
         self._parts = Parts(directory, Question)
-        self.signatures = DedupSignatures(directory / "signatures", near) if near else None
+        self.signatures = DedupSignatures(directory / SIGNATURES, near) if near else None
 
-    def add(self, normalised: NormalisedQuestion, *, owned: bool) -> None:
-        """Add one question."""
+    def add(self, normalised: NormalisedQuestion, *, position: int) -> None:
+        """Add one question, with its number in the stream."""
         question = normalised.question
         values = {
             "ids": int(question.question_id, 16), "prompts": _hash(normalised.prompt), "lengths": len(normalised.prompt),
-            "templates": signature(quantities(normalised.words)), "owned": owned,
+            "templates": signature(quantities(normalised.words)), "positions": position,
             "ranks": self._ranks.get(question.source or "", len(self._ranks)),
             "references": bool(question.reference_answer or question.test_cases or question.constraints),
         }  # fmt: skip
@@ -75,6 +78,33 @@ class QuestionSpool:
         self._parts.flush()
         if self.signatures:
             self.signatures.close()
+
+    def save(self, directory: Path, order: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
+        """Write what decisions need of the questions to a directory, the rows in this order; see ``load``.
+
+        ``sizes`` (n_shards,): how many of them, in order, each shard takes.
+        """
+        directory.mkdir(parents=True)
+        columns = {name: np.frombuffer(column, dtype=column.typecode)[order] for name, column in self._arrays.items()}
+        np.savez(directory / COLUMNS, sizes=sizes, **columns)  # type: ignore[arg-type]  # numpy types its one flag as every column
+        if self.signatures:
+            self.signatures.save(directory / SIGNATURES, order)
+
+    def load(self, directories: Sequence[Path], texts: Sequence[Path] = ()) -> npt.NDArray[np.int64]:
+        """Take the questions of several spools that were saved, one after the other. ``texts``: their rows, if they are read.
+
+        Returns the sizes of all, (n_spools, n_shards).
+        """
+        sizes = []
+        for directory in directories:
+            with np.load(directory / COLUMNS) as columns:
+                sizes.append(columns["sizes"])
+                for name, column in self._arrays.items():
+                    column.frombytes(columns[name].tobytes())
+        if self.signatures:
+            self.signatures.load([directory / SIGNATURES for directory in directories])
+        self._parts.paths = list(texts)
+        return np.stack(sizes)
 
     def leave_out_boilerplate(self) -> None:
         """Count the sentences of all questions; sign those with boilerplate anew, by the rest."""

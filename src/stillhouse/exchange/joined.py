@@ -18,7 +18,7 @@ from stillhouse.artifacts import store, tables
 from stillhouse.artifacts.manifest import Link
 from stillhouse.errors import BadConfig, BadRows, NothingToDo, StaleOutput
 from stillhouse.exchange.record import IMPORTED, UNNAMED, Record, parsed
-from stillhouse.execution.execute import fetch
+from stillhouse.execution.input_links import fetch
 from stillhouse.vocabulary.rows import Graded, Question, Response, Screened, Selected, Verified, response_key
 
 STAGES = ("selected", "graded", "screened", "verified", "responses", "questions")

@@ -6,7 +6,7 @@ its rows or their meaning change, it raises its ``SCHEMA_VERSION``.
 A stage that decides some things over all rows has two more functions, which its shards share: ``map_shard(config, inputs)``
 summarises one share of the input, and ``combine(config, inputs)`` decides over all summaries. ``needs_steps(config)`` tells whether
 the config needs them, ``STEP_INPUTS`` which inputs each step reads (``map``, ``combine``, ``apply``), and ``BY_FILE`` the inputs of
-``map`` that are divided by their files, not by their keys.
+``map`` that are divided by their files, not by their keys. ``combine_reads(config)`` names further files that ``combine`` reads.
 """
 
 import dataclasses
@@ -94,7 +94,7 @@ class StageInputs:
     retract_part: Callable[[Path], None] = _unpublished
     """Remove a file that this attempt or an earlier one published; its path is the one below ``output``."""
     maps: tuple[Path, ...] = ()
-    """What the map step of each shard left: for ``combine`` its ``summary/``, for a shard its ``to-INDEX/``, from its own ``own/``."""
+    """What the map step of each shard left: for ``combine`` its ``summary/``, for a shard its ``to-INDEX/`` and own ``own/``."""
     decision: Path | None = None
     """What the combine step left for this shard, in ``to-INDEX/``."""
     listed: Mapping[str, Sequence[Mapping[str, int]]] = field(default_factory=dict)

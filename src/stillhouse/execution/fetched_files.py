@@ -41,15 +41,19 @@ def addressed_to(shard: Shard) -> str:
     return f"to-{shard.index}/"
 
 
-def step_files(output: str, shard: Shard, step: str) -> StepFiles:
-    """What a step reads of the steps before it. Raises MissingInput if one of them is not published."""
+def step_files(output: str, shard: Shard, step: str, further: tuple[str, ...] = ()) -> StepFiles:
+    """What a step reads of the steps before it. Raises MissingInput if one of them is not published.
+
+    ``further``: beginnings of the names of files that the combine step reads besides the summaries.
+    """
     if step == "map":
         return StepFiles()
     shares = [Shard(index, shard.count) for index in range(shard.count)]
     if step == "combine":
-        return StepFiles([_beginning(store.join(output, "maps", share.name), SUMMARY) for share in shares])
+        return StepFiles([_beginning(store.join(output, "maps", share.name), SUMMARY, *further) for share in shares])
     maps = [
-        _beginning(store.join(output, "maps", share.name), addressed_to(shard), *((OWN,) if share == shard else ())) for share in shares
+        _beginning(store.join(output, "maps", share.name), addressed_to(shard), *((OWN,) if share == shard else ()))
+        for share in shares
     ]
     return StepFiles(maps, _beginning(store.join(output, "combined", f"of-{shard.count}"), addressed_to(shard)))
 
@@ -80,7 +84,7 @@ def fetch_all(
         inputs[name] = [
             integrity.fetch(uri, scratch / "inputs", files, f"input {name}") for (uri, _), files in zip(loaded, chosen, strict=True)
         ]
-        listed[name] = [{part: rows for part, rows in _parts(manifest).items()} for _, manifest in loaded]
+        listed[name] = [_parts(manifest) for _, manifest in loaded]
     maps = tuple(integrity.fetch(uri, scratch / "maps", files, "step") for uri, files in steps.maps)
     decision = integrity.fetch(steps.decision[0], scratch / "maps", steps.decision[1], "step") if steps.decision else None
     return Fetched(inputs, listed, maps, decision)

@@ -107,11 +107,13 @@ def fetch(name: str, link: Link, scratch: Path) -> Path:
 
 
 def arguments(stage: Stage, fetched: Mapping[str, list[Path]], scratch: Path) -> dict[str, Any]:
-    """The fetched inputs in the form the stage's ``Inputs`` declares; an input that this step does not read is an empty directory."""
+    """The fetched inputs as the stage's ``Inputs`` declares them; one that this step does not read is an empty directory."""
     values: dict[str, Any] = {}
     for name, kind in input_names(stage.Inputs).items():
         if paths := fetched.get(name):
             values[name] = tuple(paths) if kind == "many" else paths[0]
         elif kind == "one":
             values[name] = fresh_directory(scratch / "inputs")
+        elif kind == "many" and name not in _defaulted(stage.Inputs):
+            values[name] = ()
     return values

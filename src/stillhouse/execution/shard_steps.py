@@ -18,24 +18,23 @@ DIRECTORIES = ("maps", "combined")
 
 
 def make(apply: Task, step: Step | None) -> Result:
-    """Do one step of the shard or, if none is named, all that it needs. Raises MissingInput if a step before the named is undone."""
+    """Do one step of the shard or, if none is named, all that it needs. Raises MissingInput if a step before it is not done."""
     apply = replace(apply, combines=True)
     count = apply.shard.count
-    maps = [replace(apply, step="map", shard=Shard((apply.shard.index + ahead) % count, count)) for ahead in range(count)]
-    combine = replace(apply, step="combine")
+    # What `--resume` asks for is an earlier try at the shard itself.
+    steps = replace(apply, resume=False)
+    maps = [replace(steps, step="map", shard=Shard((apply.shard.index + ahead) % count, count)) for ahead in range(count)]
+    combine = replace(steps, step="combine")
     if step == "map":
         return _done(maps[0]) or task.make(maps[0])
-    if (decided := _done(combine)) is None and step in {None, "combine"}:
-        _map_all(maps, wait=step is None)
-        result = task.make(replace(combine, resume=False))
-    else:
-        result = Result(decided.manifest, skipped=True) if decided else None
-    if step == "combine" and result is not None:
-        return result
-    if result is None:
-        msg = f"{combine.target} is not published: run the steps `--step map` of all shards and `--step combine`, or leave --step out"
+    combined = _done(combine)
+    if combined is None and step == "apply":
+        msg = f"{combine.target} is not published: run `--step map` of all shards and `--step combine`, or leave --step out"
         raise MissingInput(msg)
-    return task.make(apply)
+    if combined is None:
+        _map_all(maps, wait=step is None)
+        combined = task.make(combine)
+    return combined if step == "combine" else task.make(apply)
 
 
 def remove(output: str) -> None:
@@ -59,9 +58,11 @@ def _map_all(maps: list[Task], *, wait: bool) -> None:
     """Map all shards; those that other processes work on last. Without ``wait``, raise MissingInput for a missing one."""
     missing = [step for step in maps if _done(step) is None]
     if missing and not wait:
-        msg = f"{missing[0].target} is not published (missing: {len(missing)} of {len(maps)}); run `--step map` of every shard first"
+        msg = (
+            f"{missing[0].target} is not published (missing: {len(missing)} of {len(maps)}); run `--step map` of every shard first"
+        )
         raise MissingInput(msg)
-    for step in [step for step in missing if step is maps[0] or not _is_worked_on(step)]:
+    for step in missing:
         if step is maps[0] or not _is_worked_on(step):
             _map(step)
     for step in missing:
@@ -70,7 +71,7 @@ def _map_all(maps: list[Task], *, wait: bool) -> None:
 
 def _map(step: Task) -> None:
     if _done(step) is None:
-        task.make(replace(step, resume=False))
+        task.make(step)
 
 
 def _is_worked_on(step: Task) -> bool:

@@ -56,7 +56,9 @@ class Task:
         """The URI of what is made."""
         if self.step == "map":
             return store.join(self.output, "maps", self.shard.name)
-        return store.join(self.output, "combined", f"of-{self.shard.count}") if self.step == "combine" else self.shard.of(self.output)
+        return (
+            store.join(self.output, "combined", f"of-{self.shard.count}") if self.step == "combine" else self.shard.of(self.output)
+        )
 
     @property
     def run(self) -> Callable[[Any, Any], Outputs]:
@@ -160,7 +162,8 @@ def _run(task: Task, publisher: Publisher) -> Manifest:
                 fingerprints={name: [link.fingerprint for link in uris] for name, uris in task.links.items()},
                 publish_part=lambda path: publisher.publish_part(output_directory, path),
                 retract_part=lambda path: publisher.retract(output_directory, path), maps=fetched.maps,
-                decision=fetched.decision, listed=fetched.listed, **arguments(task.stage, fetched.inputs, scratch), **_reporting(run),
+                decision=fetched.decision, listed=fetched.listed, **arguments(task.stage, fetched.inputs, scratch),
+                **_reporting(run),
             )  # fmt: skip
             outputs = task.run(task.config, inputs)
         return processes.from_first(lambda: _publish(task, output_directory, publisher, outputs, started, run))
@@ -211,6 +214,9 @@ def _fetch_all(task: Task, publisher: Publisher, scratch: Path) -> tuple[Path | 
     if publisher.left:
         finished, sound = integrity.fetch_parts(publisher.uri, publisher.left, scratch / "finished")
         publisher.reusable.update(sound)
-    steps = fetched_files.step_files(task.output, task.shard, task.step) if task.combines else fetched_files.StepFiles()
+    steps = fetched_files.StepFiles()
+    if task.combines:
+        further = getattr(task.stage, "combine_reads", lambda _: ())(task.config)
+        steps = fetched_files.step_files(task.output, task.shard, task.step, further)
     step = task.step if task.combines else None
     return finished, fetched_files.fetch_all(task.stage, task.links, steps, task.shard, step, scratch, task.models)

@@ -12,8 +12,10 @@ from rich.console import Console
 from stillhouse.artifacts import integrity, store
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.manifest import Manifest
+from stillhouse.artifacts.pruning import own_bytes
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import DamagedArtifact
+from stillhouse.registry.retention import Retention
 
 
 def show(console: Console, uri: str, n_rows: int, *, dropped: bool = False) -> None:
@@ -27,6 +29,49 @@ def show(console: Console, uri: str, n_rows: int, *, dropped: bool = False) -> N
         console.print(line, markup=False)
     for row in islice(_rows(uri, manifest, dropped=dropped), n_rows):
         console.print(json.dumps(row, ensure_ascii=False, default=str), markup=False)
+
+
+def print_lineage(console: Console, uri: str) -> None:
+    """Print all that an artifact was made from. Raises MissingInput if nothing is published at ``uri``."""
+    manifests.load(uri)
+    seen: set[str] = set()
+    for depth, name, link, manifest in manifests.lineage(uri):
+        label = f"{name} ← " if name else ""
+        facts = f"{manifest.rows:,} rows · {manifest.fingerprint}" if manifest else "gone from the store"
+        same = f" · the files of {manifest.same_as}" if manifest and manifest.same_as else ""
+        again = " (above)" if link in seen else ""
+        console.print(f"{'  ' * depth}{label}{link} · {facts}{same}{again}", style=None if manifest else "red")
+        seen.add(link)
+
+
+def print_problems(console: Console, uri: str, *, deep: bool) -> None:
+    """Print for an artifact, and with ``deep`` all it was made of, whether it is sound. Raises DamagedArtifact if one is not."""
+    damaged = 0
+    for artifact, problem in integrity.problems(uri, deep=deep):
+        damaged += problem is not None
+        console.print(f"{artifact}: {problem or 'sound'}", markup=False, style="red" if problem else None)
+    if damaged:
+        msg = f"{damaged} artifacts are damaged; restore their files, or make them again under another version"
+        raise DamagedArtifact(msg)
+
+
+def print_pruned(console: Console, retention: Retention) -> None:
+    """Print what was removed, or would be, and how much that is."""
+    plan, gone = retention.plan, set(retention.removed)
+    for uri, manifest in sorted(plan.removable.items()):
+        verb = "would remove" if retention.is_dry else "removed" if uri in gone else "kept, as another run points to it now,"
+        console.print(f"{verb} {uri} · {own_bytes(manifest):,} bytes")
+    for uri in plan.unreadable:
+        console.print(f"left alone, as its manifest is damaged: {uri}")
+    counted = list(plan.removable) if retention.is_dry else retention.removed
+    size = sum(own_bytes(plan.removable[uri]) for uri in counted)
+    kept = len(plan.manifests) - len(counted)
+    console.print(f"{len(counted):,} versions {'would go' if retention.is_dry else 'removed'} ({size:,} bytes), {kept:,} kept")
+    if retention.n_runs is not None:
+        verb = "would go" if retention.is_dry else "deleted"
+        console.print(f"{retention.n_runs:,} runs of MLflow {verb}; `mlflow gc` frees their files")
+    if counted and retention.is_dry:
+        console.print("nothing was touched; add --delete to remove them")
 
 
 def _facts(uri: str, manifest: Manifest) -> Iterator[str]:

@@ -41,23 +41,9 @@ class Screening(NamedTuple):
 
 
 def screen(
-    config: ScreenedConfig, questions: Sequence[QuestionForm], responses: Sequence[Response], ngrams: Ngrams | None,
-    scorer: Scorer | None,
-) -> list[Screening]:  # fmt: skip
-    """Judge a batch of responses, each with its question. A model scores only what all other rules keep: its time is expensive."""
-    screenings = _by_text(config, questions, responses, ngrams)
-    if scorer is None or config.max_perplexity is None:
-        return screenings
-    kept = [index for index, screening in enumerate(screenings) if screening.row.kept]
-    perplexities = scorer.perplexities([f"{questions[index].prompt}\n{responses[index].text}" for index in kept])
-    for index, perplexity in zip(kept, perplexities, strict=True):
-        screenings[index] = _with_perplexity(screenings[index].row, perplexity, config.max_perplexity)
-    return screenings
-
-
-def _by_text(
     config: ScreenedConfig, questions: Sequence[QuestionForm], responses: Sequence[Response], ngrams: Ngrams | None
 ) -> list[Screening]:  # fmt: skip
+    """Judge a batch of responses, each with its question, by all rules but perplexity."""
     texts = [response.text for response in responses]
     words = tokens(texts)
     frequent: list[list[str]] = [[]] * len(texts)
@@ -65,6 +51,17 @@ def _by_text(
         frequent = ngrams.frequent(words if ngrams.cut is str.split else tokens(texts, ngrams.cut))
     judged = zip(questions, responses, longest_repeats(words), frequent, strict=True)
     return [_judged(config, question, response, repeat, strings) for question, response, repeat, strings in judged]
+
+
+def with_perplexities(
+    screenings: list[Screening], questions: Sequence[QuestionForm], responses: Sequence[Response], scorer: Scorer, most: float
+) -> list[Screening]:  # fmt: skip
+    """Score what all other rules keep, since a model's time is expensive, and drop what is above ``most``."""
+    kept = [index for index, screening in enumerate(screenings) if screening.row.kept]
+    perplexities = scorer.perplexities([f"{questions[index].prompt}\n{responses[index].text}" for index in kept])
+    for index, perplexity in zip(kept, perplexities, strict=True):
+        screenings[index] = _with_perplexity(screenings[index].row, perplexity, most)
+    return screenings
 
 
 def _judged(

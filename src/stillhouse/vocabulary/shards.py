@@ -36,4 +36,9 @@ class Shard:
 
     def holds(self, key: str) -> bool:
         """Whether the key belongs to this shard; depends on the key alone."""
-        return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % self.count == self.index
+        return index_of(key, self.count) == self.index
+
+
+def index_of(key: str, count: int) -> int:
+    """The index of the shard, out of ``count``, that holds the key."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % count

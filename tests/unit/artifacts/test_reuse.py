@@ -113,7 +113,9 @@ def test_execute_torn_index_entry_is_replaced(root, inputs):
     _, version = store.store_of(root).read_versioned(entry)
     store.store_of(root).swap(entry, b"../../../etc", version)
     assert not execute(toy_stage, Config(), inputs, output_of(root, "tuesday")).skipped
-    assert reuse.find(store.absolute(output_of(root, "x")), first.manifest.fingerprint) == store.absolute(output_of(root, "tuesday"))
+    assert reuse.find(store.absolute(output_of(root, "x")), first.manifest.fingerprint) == store.absolute(
+        output_of(root, "tuesday")
+    )
 
 
 def test_execute_work_that_another_version_is_doing_is_waited_for(root, inputs, monkeypatch, capsys):
