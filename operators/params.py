@@ -5,9 +5,9 @@ refuse; what a form cannot check, such as fields that contradict each other, is 
 """
 
 import json
-from functools import cache
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from airflow.sdk import Param

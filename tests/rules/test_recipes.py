@@ -4,6 +4,7 @@ import yaml
 from stillhouse import stages
 from stillhouse.execution import recipes as configs
 
+
 @pytest.mark.parametrize("name", configs.recipes())
 def test_recipe_parses_into_its_stage_config(name):
     stage = stages.load(name.split("/")[1].split("-")[0])
