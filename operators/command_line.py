@@ -37,4 +37,6 @@ def arguments(
     listed = {name: [uris] if isinstance(uris, Text) else uris for name, uris in inputs.items()}
     quoted_inputs = {name: [quoted(uri) for uri in uris] for name, uris in listed.items()}
     ranks = stages.entry_of(stage).ranks
-    return command(stage, config=layers, inputs=quoted_inputs, output=quoted(target), ranks=ranks, shard=as_template(shard), **launch)
+    return command(
+        stage, config=layers, inputs=quoted_inputs, output=quoted(target), ranks=ranks, shard=as_template(shard), **launch
+    )

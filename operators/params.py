@@ -5,9 +5,9 @@ refuse; what a form cannot check, such as fields that contradict each other, is 
 """
 
 import json
-from functools import cache
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from airflow.sdk import Param
@@ -58,7 +58,7 @@ class Form:
         config = stages.config_of(entry.name)
         values = recipes.resolve(config, [layer]).model_dump(mode="json")
         self.sections[recipe] = Section(layer, config, values, entry.fixed)
-        for benchmark in (name for field in BENCHMARK_FIELDS for name in values.get(field, ())):
+        for benchmark in (one for name in BENCHMARK_FIELDS for one in values.get(name, ())):
             if is_published(benchmark):
                 self.data.setdefault(bare_name(benchmark), None)
 

@@ -36,7 +36,8 @@ def approval(planned: Any, bound_gpu_hours: float) -> Any:
 def promotion(report: Any) -> Any:
     """The task that waits for a person before a model is registered and may become champion."""
     return ApprovalOperator(
-        task_id="approve-promotion", fail_on_reject=True, subject="{{ dag_run.dag_id }}: register the model, and promote it if it passes?",
+        task_id="approve-promotion", fail_on_reject=True,
+        subject="{{ dag_run.dag_id }}: register the model, and promote it if it passes?",
         body=f"Its report: {report.target}. Approving lets the gate decide; rejecting ends the run without registering.",
     )  # fmt: skip
 

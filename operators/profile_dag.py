@@ -47,6 +47,7 @@ ENDPOINTS, REWARD = "STILLHOUSE_ENDPOINTS", "STILLHOUSE_REWARD_ENDPOINT"
 class Made:
     """A task, and the URI of what it makes."""
 
+    name: str
     task: Any
     target: Template
 
@@ -66,9 +67,9 @@ Model = Made | Asked | str | None
 
 
 def profiles(pipeline: str) -> list[ProfileFolder]:
-    """The sound profiles that follow a pipeline; ``STILLHOUSE_PROFILES`` limits them by name. The others: ``dags/wrong_profiles.py``."""
+    """The sound profiles that follow a pipeline; ``STILLHOUSE_PROFILES`` limits them. ``dags/wrong_profiles.py`` names the others."""
     if (only_one := get_parsing_context().dag_id) is not None:  # a task starts: it needs no other DAG
-        return [profile for profile in profile_files.sound(pipeline, [only_one])]
+        return profile_files.sound(pipeline, [only_one])
     only = [name.strip() for name in os.environ.get("STILLHOUSE_PROFILES", "").split(",") if name.strip()]
     return [profile for profile in profile_files.sound(pipeline, only) if not profile_checks.wrong_recipes(profile)]
 
@@ -112,7 +113,7 @@ class ProfileDag:
         return recipe in self.profile.recipes
 
     def model(self, role: str, **inputs: Any) -> Model:
-        """What plays a role. ``inputs`` are what a recipe that is trained first reads; what the recipe does not need is left out."""
+        """What plays a role. ``inputs`` are what a recipe that is trained first reads, and further options of its task."""
         if role not in self._models:
             self._models[role] = self._model(role, inputs)
         return self._models[role]
@@ -128,13 +129,15 @@ class ProfileDag:
     ) -> Made:  # fmt: skip
         """The task that makes the artifact ``name`` by the profile's ``recipe`` from ``inputs``.
 
-        An input is one of, or a list of: a stage's result, a model, a URI; None is left out. ``reuse``: take over rows of the version
-        published last, for example a response to the same question. ``ask``: roles behind endpoints that the stage asks.
+        An input is one of, or a list of: a stage's result, a model, a URI; None is left out. ``reuse``: take over rows of the
+        version published last, for example a response to the same question. ``ask``: roles behind endpoints that the stage asks.
         """
         recipe = recipe or name
         entry = stages.entry_of(recipe.split("-")[0])
         if not self.has(recipe):
-            msg = f"profile {self.profile.name} has no recipe {recipe}.yaml, which its pipeline {self.profile.profile.pipeline} needs"
+            msg = (
+                f"profile {self.profile.name} has no recipe {recipe}.yaml, which its pipeline {self.profile.profile.pipeline} needs"
+            )
             raise BadConfig(msg)
         if recipe not in self._form.sections:
             self._form.add(recipe, self._layer(recipe))
@@ -154,14 +157,14 @@ class ProfileDag:
         )  # fmt: skip
         self._facts.append({
             "name": name, "stage": entry.name, "recipe": recipe, "gpus": _gpus(where), "asks": bool(asked),
-            "inputs": {key: [one.target.text.split("'")[1] for one in values if isinstance(one, Made)] for key, values in sources.items()},
+            "inputs": {key: [one.name for one in values if isinstance(one, Made)] for key, values in sources.items()},
         })  # fmt: skip
         for values in sources.values():
             [one.task for one in values if isinstance(one, Made)] >> made
         for model in asked:
             if model.ready is not None:
                 model.ready >> made >> model.stop
-        return Made(made, target)
+        return Made(name, made, target)
 
     def responses(self, questions: Made) -> list[Made]:
         """The responses of all teachers: of the recipe ``responses``, or of ``responses-large`` and its like, each by its role."""
@@ -170,7 +173,7 @@ class ProfileDag:
         made = []
         for recipe in sizes:
             role = recipe.partition("-")[2]
-            asked = {"checkpoint": self.model(role)} if role else {}
+            asked: dict[str, Any] = {"checkpoint": self.model(role)} if role else {}
             ask = [] if role else [other for other in self.roles if isinstance(self._role(other), ServedModel | ReachedModel)]
             made.append(self.stage(recipe, reuse=True, questions=questions, ask=[one for one in ask if one not in JUDGES], **asked))
         return made
@@ -193,7 +196,7 @@ class ProfileDag:
         ).expand_kwargs(evaluations)  # fmt: skip
 
     def register(self, *, checkpoint: Model, reports: Sequence[Made]) -> None:
-        """Register the checkpoint by its report, the last one, if the profile says how; after a person's word if it asks for that."""
+        """Register the checkpoint by the last report, if the profile says how; after a person's word if it asks for that."""
         if not self.has("registry"):
             return
         *others, report = reports
@@ -303,7 +306,7 @@ def _endpoints(asked: Sequence[Asked], reward: Asked | None) -> dict[str, Text]:
 def _layers(form: Form) -> Any:
     @pass_context
     def layers(context: Any, recipe: str) -> tuple[str, str]:
-        """The two layers of ``--config``. Kubernetes expands ``$(NAME)`` in a command, so that dollar signs are escaped as in JSON."""
+        """The layers of ``--config``, dollar signs escaped as in JSON: Kubernetes expands ``$(NAME)`` in a command."""
         layer, overrides = form.layers(recipe, context["params"])
         escaped = layer if layer.startswith("@") else layer.replace("$", "\\u0024")
         return escaped, overrides.replace("$", "\\u0024")

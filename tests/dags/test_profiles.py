@@ -1,5 +1,6 @@
 """Each profile is a DAG of its own name, made by the file of its pipeline."""
 
+import copy
 import json
 import re
 from types import SimpleNamespace
@@ -26,7 +27,11 @@ def inputs_of(task) -> dict[str, list[str]]:
     """Input name -> what it reads: artifacts of this run, or models of others."""
     named: dict[str, list[str]] = {}
     if task.is_mapped:
-        flags = [(name, str(uri)) for name, uris in task.partial_kwargs["inputs"].items() for uri in ([uris] if isinstance(uris, str) else uris)]
+        flags = [
+            (name, str(uri))
+            for name, uris in task.partial_kwargs["inputs"].items()
+            for uri in ([uris] if isinstance(uris, str) else uris)
+        ]
     else:
         flags = [tuple(task.cmds[at + 1].split("=", 1)) for at, word in enumerate(task.cmds) if word == "--input"]
     for name, uri in flags:
@@ -127,7 +132,7 @@ def test_deepdistill_72b_takes_the_recipes_it_is_like_but_for_annealing(dags):
 )  # fmt: skip
 def test_form_value_out_of_bounds_is_refused(dags, param, value):
     with pytest.raises(ParamValidationError):
-        dags["laptop"].params.get_param(param).resolve(value)
+        copy.copy(dags["laptop"].params.get_param(param)).resolve(value)
 
 
 def opened(dag, **conf):

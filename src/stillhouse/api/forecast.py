@@ -164,7 +164,7 @@ def plan_profile(profile: str, store: str, version: str) -> Plan:
         raise BadConfig("; ".join(wrong))
     copies = PIPELINES[folder.profile.pipeline].copies
     order = sorted(folder.recipes, key=lambda stem: (stages.DATA_PATH.index(stem.partition("-")[0]), stem))
-    tasks = []
+    tasks: list[PlannedTask] = []
     for stem in order:
         stage = stem.partition("-")[0]
         entry, config = stages.entry_of(stage), profile_checks.config_of(folder, stem).model_dump(mode="json")
@@ -173,7 +173,13 @@ def plan_profile(profile: str, store: str, version: str) -> Plan:
         inputs = _inputs_by_name(stage, [task.name for task in tasks])
         tasks += [
             PlannedTask(
-                stem if not number else f"{stem} ({number + 1})", stage, stem, config, gpus, config.get("engine") == "openai", inputs
+                stem if not number else f"{stem} ({number + 1})",
+                stage,
+                stem,
+                config,
+                gpus,
+                config.get("engine") == "openai",
+                inputs,
             )
             for number in range(copies.get(stem, 1))
         ]
@@ -184,8 +190,8 @@ def _inputs_by_name(stage: str, before: Sequence[str]) -> dict[str, list[str]]:
     """What a stage reads, by the stages' names: a corpus is read by its own selection alone."""
     main = [name for name in before if "corpus" not in name and "summaries" not in name]
     reads = {
-        "responses": ["questions"], "verified": ["responses"], "screened": ["responses"], "graded": ["verified"], "selected": ["responses"],
-        "sft": ["selected"], "rl": ["selected"],
+        "responses": ["questions"], "verified": ["responses"], "screened": ["responses"], "graded": ["verified"],
+        "selected": ["responses"], "sft": ["selected"], "rl": ["selected"],
     }  # fmt: skip
     return {name: [one for one in main if one.partition("-")[0] == name] for name in reads.get(stage, [])}
 
@@ -318,7 +324,10 @@ def _training(task: PlannedTask, rows: int | None, earlier: Manifest | None, ass
     if earlier is not None:
         hours, basis = earlier.seconds / 3600 * max(1, task.gpus), "measured"
     else:
-        hours, basis = writing + 6 * size * tokens / FLOPS_PER_GPU_SECOND / 3600, "assumed" if size else "assumed, model of unknown size"
+        hours, basis = (
+            writing + 6 * size * tokens / FLOPS_PER_GPU_SECOND / 3600,
+            "assumed" if size else "assumed, model of unknown size",
+        )
     return Estimate(
         task.name, None, int(samples), tokens, gpu_hours=hours if task.gpus else 0.0, cpu_hours=0.0 if task.gpus else hours,
         bytes=2 * size, basis=basis,

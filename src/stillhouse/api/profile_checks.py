@@ -149,7 +149,11 @@ def _unused_names(profile: ProfileFolder) -> list[str]:
         for name, choice in profile.profile.placement.items()
         if choice.shards and (reason := stages.whole_reason(name.partition("-")[0]))
     ]
-    return wrong + [f"{where}: benchmarks.{name}: no benchmark that others publish" for name in profile.profile.benchmarks if not is_published(name)]
+    return wrong + [
+        f"{where}: benchmarks.{name}: no benchmark that others publish"
+        for name in profile.profile.benchmarks
+        if not is_published(name)
+    ]
 
 
 def _paths(value: Any, wanted: str, path: str = "") -> list[str]:
