@@ -8,21 +8,19 @@
 A stage is passed the stages it reads: they are its inputs and its upstream tasks.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from airflow.sdk import DAG, get_parsing_context, task
 from jinja2 import pass_context
 
-from operators import parent, planned, retries, teacher
-from operators.command_line import Text
+from operators import parent, planned, retries, roles, teacher
 from operators.events import ASSETS, REPORT
 from operators.params import VERSION, Form, layers_of
-from operators.placement import GPU, cpu, placed
+from operators.placement import cpu, placed
+from operators.roles import ENDPOINTS, Asked, Made, Model
 from operators.stage import operator_of
 from operators.templates import Template
 from operators.uris import MACROS
@@ -40,34 +38,10 @@ JUDGES = ("judge", "reward", "labeller", "summariser")
 """Roles behind endpoints that do not answer questions."""
 RUNS_AT_ONCE = 16
 """Runs of one DAG side by side, at most; pools bound what they take."""
-ENDPOINTS, REWARD = "STILLHOUSE_ENDPOINTS", "STILLHOUSE_REWARD_ENDPOINT"
-
-
-@dataclass(frozen=True)
-class Made:
-    """A task, and the URI of what it makes."""
-
-    name: str
-    task: Any
-    target: Template
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A model behind an endpoint: the tasks that start and stop it if this DAG serves it."""
-
-    endpoint: Text
-    """``name=http://…/v1``; empty for one that ``STILLHOUSE_ENDPOINTS`` names."""
-    ready: Any = None
-    stop: Any = None
-
-
-Model = Made | Asked | str | None
-"""What plays a role: a checkpoint that a task makes, a model behind an endpoint, a model reference, or nobody."""
 
 
 def profiles(pipeline: str) -> list[ProfileFolder]:
-    """The sound profiles that follow a pipeline; ``STILLHOUSE_PROFILES`` limits them. ``dags/wrong_profiles.py`` names the others."""
+    """The sound profiles that follow a pipeline; ``STILLHOUSE_PROFILES`` limits them. ``wrong_profiles.py`` names others."""
     if (only_one := get_parsing_context().dag_id) is not None:  # a task starts: it needs no other DAG
         return profile_files.sound(pipeline, [only_one])
     only = [name.strip() for name in os.environ.get("STILLHOUSE_PROFILES", "").split(",") if name.strip()]
@@ -141,22 +115,22 @@ class ProfileDag:
             raise BadConfig(msg)
         if recipe not in self._form.sections:
             self._form.add(recipe, self._layer(recipe))
-        sources = {key: [one for one in _listed(value) if one is not None] for key, value in inputs.items()}
+        sources = {key: [one for one in roles.listed(value) if one is not None] for key, value in inputs.items()}
         asked = [one for values in sources.values() for one in values if isinstance(one, Asked)]
         asked += [model for model in map(self.model, ask) if isinstance(model, Asked)]
         choice = self.profile.placement(name, recipe, entry.name)
         where = placed(entry.image, loads_model=entry.model and not asked, trains=entry.ranks, choice=choice)
-        where["variables"] = where.get("variables", {}) | _endpoints(asked, self._asked("reward") if "reward" in ask else None)
+        where["variables"] = where.get("variables", {}) | roles.endpoints(asked, self._asked("reward") if "reward" in ask else None)
         layer, overrides = layers_of(recipe)
         target = Template(f"{{{{ artifact('{name}') }}}}")
         made = self._operator(
             name, where, choice, entry.whole == "", stage=entry.name, recipe=layer, overrides=overrides,
-            inputs={key: [_uri(one) for one in values if not isinstance(one, Asked)] for key, values in sources.items()}
+            inputs={key: [roles.uri(one) for one in values if not isinstance(one, Asked)] for key, values in sources.items()}
             | ({"previous": "latest"} if reuse else {}),
             target=target, parent_run=parent.RUN_ID, outlets=list(outlets), priority_weight=priority,
         )  # fmt: skip
         self._facts.append({
-            "name": name, "stage": entry.name, "recipe": recipe, "gpus": _gpus(where), "asks": bool(asked),
+            "name": name, "stage": entry.name, "recipe": recipe, "gpus": roles.gpus(where), "asks": bool(asked),
             "inputs": {key: [one.name for one in values if isinstance(one, Made)] for key, values in sources.items()},
         })  # fmt: skip
         for values in sources.values():
@@ -277,30 +251,6 @@ class ProfileDag:
             leaf >> closed
         params = self._own_params | self._form.params() | planned.shard_params(self._shards)
         self.dag.params.update(params)
-
-
-def _gpus(where: Mapping[str, Any]) -> int:
-    """The GPUs of a task on all its nodes."""
-    return int(where["resources_needed"].get(GPU, 0)) * int(where.get("nodes", 1))
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _uri(one: Made | str) -> Text:
-    return one.target if isinstance(one, Made) else one
-
-
-def _endpoints(asked: Sequence[Asked], reward: Asked | None) -> dict[str, Text]:
-    """The variables by which a stage finds the models it asks."""
-    addresses = list(dict.fromkeys(str(one.endpoint) for one in asked if one is not reward and str(one.endpoint)))
-    variables: dict[str, Text] = {ENDPOINTS: Template(",".join(addresses))} if addresses else {}
-    if reward is not None and str(reward.endpoint):
-        text = str(reward.endpoint)
-        inner = text.removeprefix("{{ ").removesuffix(" }}") if text.startswith("{{ ") else json.dumps(text)
-        variables[REWARD] = Template(f"{{{{ ({inner}).split('=')[-1].removesuffix('/v1') }}}}")
-    return variables
 
 
 def _layers(form: Form) -> Any:
