@@ -71,6 +71,8 @@ class Form:
         """What the form changes in a recipe, by field."""
         section = self.sections[recipe]
         entered = {name: params.get(key(recipe, name), value) for name, value in section.values.items()}
+        # The editor of a mapping or a list shows null as an empty one.
+        entered |= {name: None for name, value in entered.items() if value in ({}, []) and section.values[name] is None}
         changed = {name: value for name, value in entered.items() if value != section.values[name]}
         for name in BENCHMARK_FIELDS:
             pinned = [self.with_data(benchmark, params) for benchmark in entered.get(name, ())]
@@ -147,7 +149,8 @@ def _shown(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[st
     [kind] = kinds - {"null"} if len(kinds - {"null"}) == 1 else ["object"]
     if kind in SCALARS:
         return _scalar(schema, next(option for option in options if option.get("type") == kind), nullable=nullable)
-    shown: dict[str, Any] = {"type": ["null", kind] if nullable else kind, "description": schema.get("description", "")}
+    help_text = f"{schema.get('description', '')}{' Empty: null.' if nullable else ''}"
+    shown: dict[str, Any] = {"type": ["null", kind] if nullable else kind, "description": help_text}
     if kind == "array":
         # Texts are entered line by line, anything else as JSON.
         of_texts = _resolved(options[0].get("items", {}), definitions).get("type") == "string"

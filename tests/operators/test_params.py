@@ -99,6 +99,11 @@ def test_layers_with_a_key_taken_away_are_the_whole_config():
     assert (recipe, json.loads(overrides)["weights"], json.loads(overrides)["samples"]) == ("{}", {"a": 1.0}, 4)
 
 
+def test_layers_take_the_empty_editor_of_a_null_mapping_for_null():
+    params = {"rl_1__maybe_nested": {}}
+    assert Form({"rl-1": Section("@t/t", Config, {"maybe_nested": None})}).layers("rl-1", params) == ("@t/t", "{}")
+
+
 def test_problems_name_unknown_keys_and_values_that_break_a_recipe():
     plain = Form({"rl-1": Section("{}", Config, Config().model_dump(mode="json"))})
     fields, sample = [*plain.params()], {"rl_1__sample": 3}
