@@ -58,10 +58,10 @@ class ApproveAboveBound(ApprovalOperator):
         return super().execute(context)
 
 
-def shares(name: str) -> list[dict[str, str]]:
-    """One ``--shard`` for each mapped task of a stage: as many as the form says."""
+def shares(name: str, step: str = "") -> list[dict[str, str]]:
+    """``--shard`` and ``--step`` for each mapped task of a stage: as many as the form says; none of both for a single one."""
     count = int(get_current_context()["params"][key(PLACEMENT, f"{name}__shards")])
-    return [{"shard": f"{index}/{count}"} if count > 1 else {"shard": ""} for index in range(count)]
+    return [{"shard": f"{index}/{count}", "step": step} for index in range(count)] if count > 1 else [{"shard": "", "step": ""}]
 
 
 def shard_params(shards: Mapping[str, int]) -> dict[str, Param]:

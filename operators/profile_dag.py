@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from airflow.sdk import DAG, get_parsing_context, task
+from airflow.sdk import DAG, get_parsing_context
 from jinja2 import pass_context
 
-from operators import parent, planned, retries, roles, teacher
+from operators import parent, planned, retries, roles, sharded, teacher
 from operators.events import ASSETS, REPORT
 from operators.params import VERSION, Form, layers_of
 from operators.placement import cpu, placed
@@ -30,6 +30,7 @@ from stillhouse.errors import BadConfig
 from stillhouse.execution import profiles as profile_files
 from stillhouse.execution.profiles import AssetSchedule, ProfileFolder, ReachedModel, ServedModel, TaskPlacement, TrainedModel
 from stillhouse.execution.recipes import as_layer
+from stillhouse.stages import StageEntry
 
 TEACHERS = ("responses-small", "responses-medium", "responses-large")
 OTHER_RESPONSES = ("responses-summary", "responses-control")
@@ -41,7 +42,7 @@ RUNS_AT_ONCE = 16
 
 
 def profiles(pipeline: str) -> list[ProfileFolder]:
-    """The sound profiles that follow a pipeline; ``STILLHOUSE_PROFILES`` limits them. ``wrong_profiles.py`` names others."""
+    """The sound profiles that follow a pipeline; ``STILLHOUSE_PROFILES`` limits them. ``wrong_profiles`` has others."""
     if (only_one := get_parsing_context().dag_id) is not None:  # a task starts: it needs no other DAG
         return profile_files.sound(pipeline, [only_one])
     only = [name.strip() for name in os.environ.get("STILLHOUSE_PROFILES", "").split(",") if name.strip()]
@@ -123,8 +124,8 @@ class ProfileDag:
         where["variables"] = where.get("variables", {}) | roles.endpoints(asked, self._asked("reward") if "reward" in ask else None)
         layer, overrides = layers_of(recipe)
         target = Template(f"{{{{ artifact('{name}') }}}}")
-        made = self._operator(
-            name, where, choice, entry.whole == "", stage=entry.name, recipe=layer, overrides=overrides,
+        first, made = self._tasks(
+            name, where, choice, entry, stage=entry.name, recipe=layer, overrides=overrides,
             inputs={key: [roles.uri(one) for one in values if not isinstance(one, Asked)] for key, values in sources.items()}
             | ({"previous": "latest"} if reuse else {}),
             target=target, parent_run=parent.RUN_ID, outlets=list(outlets), priority_weight=priority,
@@ -134,10 +135,11 @@ class ProfileDag:
             "inputs": {key: [one.name for one in values if isinstance(one, Made)] for key, values in sources.items()},
         })  # fmt: skip
         for values in sources.values():
-            [one.task for one in values if isinstance(one, Made)] >> made
+            [one.task for one in values if isinstance(one, Made)] >> first
         for model in asked:
             if model.ready is not None:
-                model.ready >> made >> model.stop
+                model.ready >> first
+                made >> model.stop
         return Made(name, made, target)
 
     def responses(self, questions: Made) -> list[Made]:
@@ -203,14 +205,14 @@ class ProfileDag:
     def _role(self, role: str) -> Any:
         return self.profile.profile.models.get(role)
 
-    def _operator(self, name: str, where: dict[str, Any], choice: TaskPlacement, divisible: bool, **options: Any) -> Any:
-        """The task; for a sharded stage one mapped task over as many shards as the form says."""
+    def _tasks(self, name: str, where: dict[str, Any], choice: TaskPlacement, entry: StageEntry, **options: Any) -> tuple[Any, Any]:
+        """The first and the last task of a stage: one and the same unless it is sharded."""
         where = {key: value for key, value in where.items() if value or key != "variables"}
-        if choice.shards is None or not divisible:
-            return operator_of(where)(task_id=name, **options, **where)
+        if choice.shards is None or entry.whole:
+            made = operator_of(where)(task_id=name, **options, **where)
+            return made, made
         self._shards[name] = choice.shards
-        shares = task(task_id=f"shards-{name}")(planned.shares)(name)
-        return operator_of(where).partial(task_id=name, **options, **where).expand_kwargs(shares)
+        return sharded.tasks(name, where, combines=entry.combines, **options)
 
     def _model(self, role: str, inputs: Mapping[str, Any]) -> Model:
         model = self.profile.profile.models.get(role)

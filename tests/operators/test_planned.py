@@ -36,6 +36,7 @@ def test_shares_are_as_many_as_the_form_says(monkeypatch, count, shares):
     context = {"params": {"placement__responses_large__shards": count}}
     monkeypatch.setattr(planned, "get_current_context", lambda: context)
     assert [one["shard"] for one in planned.shares("responses-large")] == shares
+    assert {one["step"] for one in planned.shares("responses-large", "map")} == ({"map"} if count > 1 else {""})
 
 
 def test_shard_params_are_bounded():
