@@ -47,5 +47,5 @@ def arguments(
     listed = {name: [uris] if isinstance(uris, Text) else uris for name, uris in inputs.items()}
     quoted_inputs = {name: [quoted(uri) for uri in uris] for name, uris in listed.items()}
     ranks = stages.entry_of(stage).ranks
-    shares = {"shard": as_template(shard), "step": as_template(step)}
+    shares: dict[str, Any] = {"shard": as_template(shard), "step": as_template(step)}
     return command(stage, config=layers, inputs=quoted_inputs, output=quoted(target), ranks=ranks, **shares, **launch)

@@ -15,7 +15,6 @@ from airflow.sdk import Param
 from operators.templates import Template
 from stillhouse import stages
 from stillhouse.api.profile_checks import BENCHMARK_FIELDS, gaps, is_published
-from stillhouse.benchmarks.definitions import bare_name
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import recipes
 from stillhouse.vocabulary.settings import StageConfig
@@ -60,7 +59,7 @@ class Form:
         self.sections[recipe] = Section(layer, config, values, entry.fixed)
         for benchmark in (one for name in BENCHMARK_FIELDS for one in values.get(name, ())):
             if is_published(benchmark):
-                self.data.setdefault(bare_name(benchmark), None)
+                self.data.setdefault(_bare(benchmark), None)
 
     def params(self) -> dict[str, Param]:
         """The Params, in the order of the sections."""
@@ -91,8 +90,8 @@ class Form:
 
     def with_data(self, benchmark: str, params: Mapping[str, Any]) -> str:
         """The benchmark's name with the pin of its data, if the form has one."""
-        pin = params.get(key(DATA, bare_name(benchmark)), self.data.get(bare_name(benchmark)))
-        return f"{bare_name(benchmark)}@{pin}" if pin and ":" not in benchmark else benchmark
+        pin = params.get(key(DATA, _bare(benchmark)), self.data.get(_bare(benchmark)))
+        return f"{_bare(benchmark)}@{pin}" if pin and ":" not in benchmark else benchmark
 
     def problems(self, conf: Mapping[str, Any], params: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
         """What is wrong with a run: keys of its conf that are none of the form's ``fields``, and recipes that its values break."""
@@ -125,6 +124,11 @@ def layers_of(recipe: str) -> tuple[Template, Template]:
 def key(section: str, name: str) -> str:
     """The Param's name: ``sft_1__learning_rate``."""
     return "__".join(part.replace("-", "_").replace(".", "_") for part in (section, name))
+
+
+def _bare(benchmark: str) -> str:
+    """``gpqa-diamond`` of ``gpqa-diamond@1:DATA``."""
+    return benchmark.partition("@")[0]
 
 
 def _data_param(benchmark: str, pin: str | None) -> Param:

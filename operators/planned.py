@@ -18,7 +18,7 @@ NOTE = "mlflow.note.content"
 
 
 def plan(facts: Sequence[Mapping[str, Any]]) -> Any:
-    """The task that prints and stores what the run's tasks will do. ``facts`` are those of ``forecast.PlannedTask``."""
+    """The task that prints and stores what the run's tasks will do. ``facts`` are those of ``estimates.PlannedTask``."""
     return task(task_id=PLAN)(_plan)(list(facts))
 
 
@@ -77,13 +77,13 @@ def shard_params(shards: Mapping[str, int]) -> dict[str, Param]:
 
 def _plan(facts: list[dict[str, Any]]) -> dict[str, Any]:
     """Print the plan, and keep it with the DAG run's parent run."""
-    from stillhouse.api import forecast
+    from stillhouse.api import estimates, forecast
 
     context: Any = get_current_context()
     dag, params = context["dag"], context["params"]
     form = dag.user_defined_macros["form"]
     configs = {recipe: form.sections[recipe].values | form.overrides(recipe, params) for recipe in form.sections}
-    tasks = [forecast.PlannedTask(**fact, config=configs[fact["recipe"]]) for fact in facts]
+    tasks = [estimates.PlannedTask(**fact, config=configs[fact["recipe"]]) for fact in facts]
     made = forecast.plan(dag.dag_id, tasks, store=uris.root(), version=uris.version(context))
     print(made.as_text())
     run_id = context["ti"].xcom_pull(task_ids=parent.OPEN)

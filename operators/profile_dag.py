@@ -108,15 +108,7 @@ class ProfileDag:
         version published last, for example a response to the same question. ``ask``: roles behind endpoints that the stage asks.
         """
         recipe = recipe or name
-        entry = stages.entry_of(recipe.split("-")[0])
-        if not self.has(recipe):
-            msg = (
-                f"profile {self.profile.name} has no recipe {recipe}.yaml, which its pipeline {self.profile.profile.pipeline} needs"
-            )
-            raise BadConfig(msg)
-        if recipe not in self._form.sections:
-            self._form.add(recipe, self._layer(recipe))
-        sources = {key: [one for one in roles.listed(value) if one is not None] for key, value in inputs.items()}
+        entry, sources = self._entry_of(recipe), {key: roles.present(value) for key, value in inputs.items()}
         asked = [one for values in sources.values() for one in values if isinstance(one, Asked)]
         asked += [model for model in map(self.model, ask) if isinstance(model, Asked)]
         choice = self.profile.placement(name, recipe, entry.name)
@@ -126,21 +118,25 @@ class ProfileDag:
         target = Template(f"{{{{ artifact('{name}') }}}}")
         first, made = self._tasks(
             name, where, choice, entry, stage=entry.name, recipe=layer, overrides=overrides,
-            inputs={key: [roles.uri(one) for one in values if not isinstance(one, Asked)] for key, values in sources.items()}
-            | ({"previous": "latest"} if reuse else {}),
+            inputs=roles.uris(sources) | ({"previous": "latest"} if reuse else {}),
             target=target, parent_run=parent.RUN_ID, outlets=list(outlets), priority_weight=priority,
         )  # fmt: skip
         self._facts.append({
             "name": name, "stage": entry.name, "recipe": recipe, "gpus": roles.gpus(where), "asks": bool(asked),
             "inputs": {key: [one.name for one in values if isinstance(one, Made)] for key, values in sources.items()},
         })  # fmt: skip
-        for values in sources.values():
-            [one.task for one in values if isinstance(one, Made)] >> first
-        for model in asked:
-            if model.ready is not None:
-                model.ready >> first
-                made >> model.stop
+        roles.connect(sources, asked, first, made)
         return Made(name, made, target)
+
+    def _entry_of(self, recipe: str) -> StageEntry:
+        """The stage of a recipe, whose section is added to the form. Raises BadConfig if the profile has no such recipe."""
+        if not self.has(recipe):
+            pipeline = self.profile.profile.pipeline
+            msg = f"profile {self.profile.name} has no recipe {recipe}.yaml, which its pipeline {pipeline} needs"
+            raise BadConfig(msg)
+        if recipe not in self._form.sections:
+            self._form.add(recipe, self._layer(recipe))
+        return stages.entry_of(recipe.split("-", maxsplit=1)[0])
 
     def responses(self, questions: Made) -> list[Made]:
         """The responses of all teachers: of the recipe ``responses``, or of ``responses-large`` and its like, each by its role."""

@@ -40,14 +40,28 @@ def gpus(where: Mapping[str, Any]) -> int:
     return int(where["resources_needed"].get(GPU, 0)) * int(where.get("nodes", 1))
 
 
-def listed(value: Any) -> list[Any]:
-    """The value as a list."""
-    return list(value) if isinstance(value, list | tuple) else [value]
+def present(value: Any) -> list[Any]:
+    """What was given for an input, as a list without None."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return [one for one in values if one is not None]
 
 
-def uri(one: Made | str) -> Text:
-    """What ``--input`` names."""
-    return one.target if isinstance(one, Made) else one
+def uris(sources: Mapping[str, Sequence[Made | Asked | str]]) -> dict[str, list[Text]]:
+    """What ``--input`` names, by input."""
+    return {
+        name: [one.target if isinstance(one, Made) else one for one in values if not isinstance(one, Asked)]
+        for name, values in sources.items()
+    }
+
+
+def connect(sources: Mapping[str, Sequence[Any]], asked: Sequence[Asked], first: Any, last: Any) -> None:
+    """Let a stage's first task wait for what it reads and for the models it asks, which are stopped after its last one."""
+    for values in sources.values():
+        [one.task for one in values if isinstance(one, Made)] >> first
+    for model in asked:
+        if model.ready is not None:
+            model.ready >> first
+            last >> model.stop
 
 
 def endpoints(asked: Sequence[Asked], reward: Asked | None) -> dict[str, Text]:
