@@ -10,22 +10,19 @@ if TYPE_CHECKING:
     from stillhouse.execution.profiles import TaskPlacement
 
 GPU = "nvidia.com/gpu"
-MEMORY_PER_CPU_GI = 4
-CPUS_PER_GPU = 8
-MEMORY_PER_GPU_GI = 96
 PENDING_S = 12 * 3600
 """How long a pod may wait for a node, unless ``STILLHOUSE_PENDING_S`` says otherwise: a GPU may be busy for a night."""
 
 
 def cpu(n: int = 1, image: str = "worker") -> dict[str, Any]:
     """``n`` cores, and as many slots of the pool ``cpu``; ``image`` is a directory of ``images/``."""
-    resources = {"cpu": str(n), "memory": f"{n * MEMORY_PER_CPU_GI}Gi"}
+    resources = {"cpu": str(n), "memory": f"{n * memory_per_cpu_gi()}Gi"}
     return {"pool": "cpu", "pool_slots": n, "resources_needed": resources, "image": _image(image)} | _nodes("cpu")
 
 
 def gpu(n: int = 1, image: str = "train", nodes: int = 1) -> dict[str, Any]:
     """``n`` GPUs on each of ``nodes`` nodes, the slots of the pool ``gpu`` for all of them, cores and memory in proportion."""
-    resources = {GPU: str(n), "cpu": str(n * CPUS_PER_GPU), "memory": f"{n * MEMORY_PER_GPU_GI}Gi"}
+    resources = {GPU: str(n), "cpu": str(n * cpus_per_gpu()), "memory": f"{n * memory_per_gpu_gi()}Gi"}
     placed = {"pool": "gpu", "pool_slots": n * nodes, "resources_needed": resources, "image": _image(image)} | _nodes("gpu")
     return placed | {"nodes": nodes} if nodes > 1 else placed
 
@@ -57,6 +54,21 @@ def placed(image: str, *, loads_model: bool, trains: bool, choice: "TaskPlacemen
     labels = where.get("node_selector", {}) | choice.node_selector
     further = {"resources_needed": resources} | ({"node_selector": labels} if labels else {}) | ({"pod": pod} if pod else {})
     return where | further | ({"variables": dict(choice.environment)} if choice.environment else {})
+
+
+def cpus_per_gpu() -> int:
+    """Cores that a GPU brings to its pod: ``STILLHOUSE_CPUS_PER_GPU``."""
+    return int(os.environ.get("STILLHOUSE_CPUS_PER_GPU", "8"))
+
+
+def memory_per_gpu_gi() -> int:
+    """Memory that a GPU brings to its pod, in Gi: ``STILLHOUSE_MEMORY_PER_GPU_GI``."""
+    return int(os.environ.get("STILLHOUSE_MEMORY_PER_GPU_GI", "96"))
+
+
+def memory_per_cpu_gi() -> int:
+    """Memory that a core brings to a pod without a GPU, in Gi: ``STILLHOUSE_MEMORY_PER_CPU_GI``."""
+    return int(os.environ.get("STILLHOUSE_MEMORY_PER_CPU_GI", "4"))
 
 
 def pairs(text: str) -> dict[str, str]:
