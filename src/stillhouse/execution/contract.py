@@ -15,12 +15,14 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 
-from stillhouse.artifacts.manifest import Link, ModelLink
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.shards import Shard
+
+if TYPE_CHECKING:
+    from stillhouse.artifacts.manifest import Link, ModelLink
 
 Step = Literal["map", "combine", "apply"]
 """The steps of a sharded stage that decides some things over all rows. Every other stage has ``apply`` alone."""
@@ -36,20 +38,20 @@ class PinnedConfig(NamedTuple):
     """What the stage runs on: its references mean the same models for ever."""
     settings: dict[str, Any]
     """What enters the fingerprint: the models' fingerprints stand in place of their references."""
-    models: dict[str, ModelLink]
+    models: "dict[str, ModelLink]"
     """The models by the field that names them, such as ``judge.model``."""
 
 
 class ModelSource(Protocol):
     """Finds the models that inputs and configs name; ``stillhouse.models.resolving`` is one."""
 
-    def pin_input(self, text: str, output: str) -> ModelLink:
+    def pin_input(self, text: str, output: str) -> "ModelLink":
         """Which model the reference means in the run of this output. Raises MissingInput, in one line."""
 
     def pin_config(self, config: StageConfig, output: str) -> PinnedConfig:
         """The same for all models that the config names."""
 
-    def directory(self, link: Link) -> Path:
+    def directory(self, link: "Link") -> Path:
         """A local directory with the model's files, not to be written to."""
 
 

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download, hf_hub_url
-from huggingface_hub.constants import DEFAULT_REVISION, MAX_HTTP_DOWNLOAD_SIZE
+from huggingface_hub.constants import DEFAULT_REVISION, MAX_HTTP_DOWNLOAD_SIZE, REPO_ID_SEPARATOR
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import silent_tqdm
@@ -45,6 +45,15 @@ def complete(model: HubModel) -> Path | None:
     snapshot = folder / "snapshots" / str(model.revision)
     present = all((snapshot / name).is_file() and (snapshot / name).stat().st_size == size for name, size in sizes.items())
     return snapshot if sizes and present else None
+
+
+def model_at(directory: Path) -> HubModel | None:
+    """The hub model, with its commit, whose files a directory of the cache holds; None for any other directory."""
+    folder = directory.parent.parent
+    prefix, *names = folder.name.split(REPO_ID_SEPARATOR)
+    if folder.parent != hub_cache() or directory.parent.name != "snapshots" or prefix != "models" or len(names) != 2:
+        return None
+    return HubModel("/".join(names), directory.name)
 
 
 def note_commit(model: HubModel, commit: str) -> None:

@@ -1,12 +1,14 @@
 """Whether a directory holds a model that can be loaded: asked before a GPU is, and answered in one line."""
 
 import json
+from collections.abc import Sequence
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from stillhouse.errors import MissingInput
-from stillhouse.models import weight_files
+from stillhouse.errors import BadConfig, MissingInput
+from stillhouse.models import hub_files, weight_files
 
 CONFIG = "config.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json", "tiktoken.model")
@@ -41,10 +43,24 @@ def gguf_file(directory: Path) -> str | None:
     return names[0] if len(names) == 1 and not any(directory.glob("*.safetensors")) else None
 
 
-def loading_arguments(directory: Path) -> dict[str, str]:
-    """What transformers needs to be told besides the directory: the name of a GGUF file."""
+def loading_arguments(directory: Path, trusted_code: Sequence[str] = ()) -> dict[str, Any]:
+    """What transformers is told besides the directory: the name of a GGUF file, and whether the model's own code may run.
+
+    Raises BadConfig for a model that cannot be loaded without its own code, if ``trusted_code`` does not name it.
+    """
     name = gguf_file(directory)
-    return {"gguf_file": name} if name else {}
+    if name:
+        return {"gguf_file": name, "trust_remote_code": False}
+    if not (directory / CONFIG).is_file():  # whoever loads it says what is missing
+        return {"trust_remote_code": False}
+    model = hub_files.model_at(directory)
+    trusted = model is not None and str(model) in trusted_code
+    config = json.loads((directory / CONFIG).read_bytes())
+    if not trusted and "auto_map" in config and not _is_known(config["model_type"]):
+        remedy = f"to run it, set trusted_code: [{model}]" if model else "only that of a hub model at a commit may be trusted"
+        msg = f"model {model or directory}: its architecture {config['model_type']} is Python code of its own; {remedy}"
+        raise BadConfig(msg)
+    return {"trust_remote_code": trusted}
 
 
 def weights_path(directory: Path) -> Path:
@@ -74,13 +90,14 @@ def _config(directory: Path, label: str) -> dict[str, Any]:
 
 def _unknown_architecture(config: dict[str, Any]) -> str | None:
     """What is wrong with the architecture; None if transformers knows it, or is not here to be asked."""
-    if find_spec("transformers") is None:
+    if find_spec("transformers") is None or "auto_map" in config or _is_known(config["model_type"]):
         return None
-    from transformers import __version__
+    version = metadata.version("transformers")
+    return f"transformers {version} does not know its architecture {config['model_type']}; check config.json, or update it"
+
+
+def _is_known(architecture: str) -> bool:
+    """Whether transformers has the architecture. Only what loads models, or is about to, takes the time to import it."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-    if config["model_type"] in CONFIG_MAPPING_NAMES:
-        return None
-    if "auto_map" in config:
-        return f"its architecture {config['model_type']} is Python code of its own; list it in the recipe's trusted_code to run it"
-    return f"transformers {__version__} does not know its architecture {config['model_type']}; check config.json, or update it"
+    return architecture in CONFIG_MAPPING_NAMES

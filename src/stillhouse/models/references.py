@@ -11,12 +11,15 @@
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from stillhouse.errors import BadConfig
 from stillhouse.vocabulary.text import shortened
 
 HUB, REGISTRY = "hf://", "models:/"
-STARTS = (HUB, REGISTRY, "s3://", "file://", "/", "./", "../", "~")
+STARTS = ("hf:", "models:", "s3://", "file://", "/", "./", "../", "~")
 """How a reference begins; anything else is the name of a model at an endpoint, or of a recipe."""
 FORMS = "hf://ORG/NAME[@REVISION], a directory, s3://BUCKET/DIR, models:/NAME@ALIAS or models:/NAME/VERSION"
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -27,6 +30,10 @@ _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 _NAME = re.compile(r"[^/@:\s]+")
 _ARTIFACT = re.compile(r"/(?:sft|rl)/[^/]+/[^/]+$")
 _PLUS = re.compile(r"\+(?=hf://|models:/|s3://|file://|/|\./|\.\./|~)")
+
+
+PinnedCode = Annotated[str, Field(pattern=r"^hf://[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*@[0-9a-f]{40}$")]
+"""A hub model at one commit, ``hf://ORG/NAME@COMMIT`` with all forty digits: the only form in which its own code may be trusted."""
 
 
 @dataclass(frozen=True)
@@ -156,9 +163,9 @@ def _whole(text: str) -> Whole:
     if not text.isprintable() or text != text.strip():
         msg = f"model {_shown(text)}: spaces around it or control characters; write {FORMS}"
         raise BadConfig(msg)
-    if text.startswith(HUB):
+    if text.startswith("hf:"):
         return _hub(text)
-    if text.startswith(REGISTRY.rstrip("/")):
+    if text.startswith("models:"):
         return _registry(text)
     if not is_reference(text) or not text.rstrip("/"):
         hint = f"a model on the hub is written {HUB}{text}" if _REPO.fullmatch(text) else f"write {FORMS}"

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import ModelDirectory, StageInputs
-from stillhouse.models.references import is_reference, name_of, refuse_malformed
+from stillhouse.models.references import PinnedCode, is_reference, name_of, refuse_malformed
 from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category, PassThresholds
 from stillhouse.vocabulary.prompts import SUMMARY_PROMPT, Suffix, SystemPrompt, question_prompt
 from stillhouse.vocabulary.rows import Message, Question
@@ -69,6 +69,8 @@ class Sampling(StageConfig):
     """What follows each question, by name."""
     suffixes: dict[Category, Suffix] = Field(default_factory=dict)
     """What follows the questions of one category instead, such as ``{code: python}``."""
+    trusted_code: tuple[PinnedCode, ...] = Field((), json_schema_extra=OMIT_DEFAULT)
+    """Hub models whose own Python code may run, each as hf://ORG/NAME@COMMIT; no other model's code ever does."""
     seed: int = Field(0, ge=0)
     """Together with a response's key it decides that response's random numbers."""
 

@@ -34,9 +34,9 @@ class TransformersScorer:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             more = loading_arguments(Path(model))
-            self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False, **more)
+            self._tokenizer = AutoTokenizer.from_pretrained(model, **more)
             dtype = "auto" if self._device == "cuda" else torch.float32
-            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False, **more)
+            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, **more)
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"perplexity model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
             raise EngineFailed(msg) from error

@@ -1,6 +1,6 @@
 """Load a model's first weights from a checkpoint, at random, or from a GGUF file in an installed package; save trained ones."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from transformers import (
 
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.models import loadable
-from stillhouse.training.config import FromCheckpoint, FromPackage, FromScratch, Init
+from stillhouse.training.config import FromPackage, FromScratch, Init
 from stillhouse.training.machine import attention, zero
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
@@ -38,7 +38,9 @@ CHAT_TEMPLATE = (
 Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
-def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -> Model:
+def load(
+    init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int, trusted_code: Sequence[str] = ()
+) -> Model:  # fmt: skip
     """The model, in fp32, and its tokenizer. ``texts`` train a tokenizer if the model starts from scratch.
 
     Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend cannot be used;
@@ -48,25 +50,26 @@ def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -
         got = "got a checkpoint" if checkpoint else "got none"
         msg = f"init.kind {init.kind}: {got}; give --input checkpoint=URI exactly when init.kind is checkpoint"
         raise BadConfig(msg)
-    model, tokenizer = _LOADERS[init.kind](init, checkpoint, texts, seed)
+    model, tokenizer = _from_checkpoint(checkpoint, trusted_code) if checkpoint else _LOADERS[init.kind](init, texts, seed)
     attention.choose(model)
     return model, tokenizer
 
 
-def _from_checkpoint(init: FromCheckpoint, checkpoint: Path, texts: Iterable[str], seed: int) -> Model:
+def _from_checkpoint(checkpoint: Path, trusted_code: Sequence[str]) -> Model:
     if loadable.is_gguf(checkpoint):
         msg = "checkpoint: a GGUF file holds rounded weights, for inference; give safetensors to train"
         raise BadConfig(msg)
     try:
+        how = loadable.loading_arguments(checkpoint, trusted_code)
         with zero.loading():
-            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, trust_remote_code=False)
-        return model, AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, **how)
+        return model, AutoTokenizer.from_pretrained(checkpoint, **how)
     except (OSError, ValueError, SafetensorError) as error:
         msg = f"checkpoint: transformers cannot load it: {one_line(error)}; give a causal language model"
         raise EngineFailed(msg) from error
 
 
-def _from_scratch(init: FromScratch, checkpoint: None, texts: Iterable[str], seed: int) -> Model:
+def _from_scratch(init: FromScratch, texts: Iterable[str], seed: int) -> Model:
     if init.hidden_size % init.heads:
         msg = f"init.heads: must divide hidden_size {init.hidden_size}, got {init.heads}"
         raise BadConfig(msg)
@@ -99,7 +102,7 @@ def _train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokeniz
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, chat_template=CHAT_TEMPLATE)
 
 
-def _from_package(init: FromPackage, checkpoint: None, texts: Iterable[str], seed: int) -> Model:
+def _from_package(init: FromPackage, texts: Iterable[str], seed: int) -> Model:
     gguf = _gguf_files(init)[0]
     directory, name = str(gguf.parent), gguf.name
     model = AutoModelForCausalLM.from_pretrained(
@@ -125,7 +128,7 @@ def _gguf_files(init: FromPackage) -> list[Path]:
     return paths
 
 
-_LOADERS: dict[str, Callable[..., Model]] = {"checkpoint": _from_checkpoint, "scratch": _from_scratch, "package": _from_package}
+_LOADERS: dict[str, Callable[..., Model]] = {"scratch": _from_scratch, "package": _from_package}
 
 
 def save(

@@ -108,7 +108,7 @@ def test_fetch_cut_connection_goes_on_where_it_broke(hub, monkeypatch):
     hub.faults = [{"match": "GET .*/model.safetensors", "do": "cut", "times": 1}]
     assert (fetched("hf://a/b") / "model.safetensors").read_bytes() == WEIGHTS
     [resumed] = hub.ranges
-    assert resumed.startswith("model.safetensors bytes=") and not resumed.endswith("=0-")
+    assert int(resumed.removeprefix("model.safetensors bytes=").rstrip("-")) > 0
 
 
 def test_fetch_after_a_killed_process_goes_on_with_what_it_left(hub):

@@ -1,12 +1,15 @@
 import json
+import re
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from safetensors.numpy import save, save_file
 
-from stillhouse.errors import MissingInput
+from stillhouse.errors import BadConfig, MissingInput
 from stillhouse.models import loadable
 from stillhouse.models.weight_files import INDEX
+from stillhouse.sampling.config import Sampling
 
 CONFIG = json.dumps({"model_type": "llama"})
 WEIGHTS = save({"weight": np.zeros((4, 4), np.float32)})
@@ -22,7 +25,7 @@ def model(tmp_path):
 
 def test_require_takes_a_whole_model(model):
     loadable.require(model, "/m")
-    assert loadable.loading_arguments(model) == {}
+    assert loadable.loading_arguments(model) == {"trust_remote_code": False}
     assert loadable.weights_path(model) == model
 
 
@@ -53,7 +56,6 @@ def test_require_truncated_safetensors_are_refused(model, kept):
         ("config.json", "{", "not JSON"),
         ("config.json", "[]", "no model_type"),
         ("config.json", '{"model_type": "martian"}', "does not know its architecture martian"),
-        ("config.json", '{"model_type": "martian", "auto_map": {}}', "trusted_code"),
         (INDEX, '{"weight_map": 3}', "no index of shards"),
     ],
 )
@@ -77,5 +79,38 @@ def test_require_of_an_adapter_alone_says_how_to_name_its_base(model):
 def test_require_takes_a_gguf_file_of_its_own(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     loadable.require(tmp_path, "/m")
-    assert loadable.loading_arguments(tmp_path) == {"gguf_file": "model.gguf"}
+    assert loadable.loading_arguments(tmp_path) == {"gguf_file": "model.gguf", "trust_remote_code": False}
     assert loadable.weights_path(tmp_path) == tmp_path / "model.gguf"
+
+
+CODE = json.dumps({"model_type": "martian", "auto_map": {"AutoModelForCausalLM": "modeling_martian.Martian"}})
+COMMIT = "c" * 40
+
+
+@pytest.fixture
+def coded(tmp_path, monkeypatch):
+    """A hub model in the cache whose architecture is code of its own."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    directory = tmp_path / "hub" / "models--me--martian" / "snapshots" / COMMIT
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(CODE)
+    return directory
+
+
+def test_loading_arguments_code_of_a_model_runs_only_if_the_recipe_names_its_commit(coded):
+    named = f"hf://me/martian@{COMMIT}"
+    assert loadable.loading_arguments(coded, [named]) == {"trust_remote_code": True}
+    with pytest.raises(BadConfig, match=re.escape(f"Python code of its own; to run it, set trusted_code: [{named}]")):
+        loadable.loading_arguments(coded, [f"hf://me/martian@{'d' * 40}"])
+
+
+def test_loading_arguments_code_of_a_directory_never_runs(model):
+    (model / "config.json").write_text(CODE)
+    with pytest.raises(BadConfig, match="only that of a hub model at a commit may be trusted"):
+        loadable.loading_arguments(model, [f"hf://me/martian@{COMMIT}"])
+
+
+@pytest.mark.parametrize("entry", ["hf://me/martian", "hf://me/martian@main", f"/me/martian@{COMMIT}", "*"])
+def test_trusted_code_without_a_whole_commit_is_refused(entry):
+    with pytest.raises(ValidationError, match="trusted_code"):
+        Sampling(trusted_code=(entry,))

@@ -45,6 +45,8 @@ def test_parse_of_each_form_gives_its_reference_and_name(text, reference, name):
     ("text", "hint"),
     [
         ("hf://qwen", "hf://ORG/NAME"),
+        ("hf:/a/b", "hf://ORG/NAME"),
+        ("hf:a/b", "hf://ORG/NAME"),
         ("hf://a/b/c", "hf://ORG/NAME"),
         ("hf://a/../b", "hf://ORG/NAME"),
         ("hf://a/b@", "no revision"),

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import ModelDirectory, StageInputs
+from stillhouse.models.references import PinnedCode
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
@@ -72,6 +73,8 @@ class RlConfig(StageConfig):
     """Name of the text that follows the question."""
     suffixes: dict[Category, Suffix] = Field(default_factory=dict)
     """The same by category, for categories that do not use ``suffix``."""
+    trusted_code: tuple[PinnedCode, ...] = Field((), json_schema_extra=OMIT_DEFAULT)
+    """Hub models whose own Python code may run, each as hf://ORG/NAME@COMMIT; no other model's code ever does."""
     seed: int = Field(0, ge=0)
     """Decides the order of the questions and the rollouts."""
 

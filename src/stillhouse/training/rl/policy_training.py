@@ -45,7 +45,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
         optimizer.require(inputs.checkpoint)
     pool = _question_pool(config, inputs)
     with zero.deepspeed_environment():
-        model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed)
+        model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed, config.trusted_code)
         require_chat_template(tokenizer)
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, tokenizer)
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)

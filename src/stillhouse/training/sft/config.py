@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stillhouse.execution.contract import ModelDirectory, StageInputs
+from stillhouse.models.references import PinnedCode
 from stillhouse.training.config import FromCheckpoint, Init, Lora
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
 LossOn = Literal["final", "assistant"]
 
@@ -48,6 +49,8 @@ class SftConfig(StageConfig):
     """Name of the text that follows the question in training."""
     suffixes: dict[Category, Suffix] = Field(default_factory=dict)
     """The same by category, for categories that do not use ``suffix``."""
+    trusted_code: tuple[PinnedCode, ...] = Field((), json_schema_extra=OMIT_DEFAULT)
+    """Hub models whose own Python code may run, each as hf://ORG/NAME@COMMIT; no other model's code ever does."""
     seed: int = Field(0, ge=0)
     """Decides random weights and the order of the examples."""
 
