@@ -46,7 +46,7 @@ def profiles(pipeline: str) -> list[ProfileFolder]:
     if (only_one := get_parsing_context().dag_id) is not None:  # a task starts: it needs no other DAG
         return profile_files.sound(pipeline, [only_one])
     only = [name.strip() for name in os.environ.get("STILLHOUSE_PROFILES", "").split(",") if name.strip()]
-    return [profile for profile in profile_files.sound(pipeline, only) if not profile_checks.wrong_recipes(profile)]
+    return [profile for profile in profile_files.sound(pipeline, only) if not profile_checks.wrong_contents(profile)]
 
 
 class ProfileDag:

@@ -1,7 +1,7 @@
 """Profiles: a folder of recipes with a ``profile.yaml`` that says which pipeline they follow, with which models, and where.
 
-``{folder}/profile.yaml`` is a ``Profile``, ``{folder}/{stage}[-{suffix}].yaml`` a recipe. Airflow makes a DAG of each profile, named
-after the folder.
+``{folder}/profile.yaml`` is a ``Profile``, ``{folder}/{stage}[-{suffix}].yaml`` a recipe. Airflow makes a DAG of each profile and
+names it after the folder.
 """
 
 import re
@@ -65,8 +65,11 @@ class TrainedModel(ProfileSettings):
 
 def _role(value: Any) -> Any:
     """A role in one of its forms, told apart by its key, so that an error is about the form that was meant."""
-    if isinstance(value, str) or not isinstance(value, Mapping):
+    if isinstance(value, str | ProfileSettings):
         return value
+    if not isinstance(value, Mapping):
+        msg = f"write a model reference, or a mapping with serve, recipe or name; got {value!r}"
+        raise ValueError(msg)  # noqa: TRY004  # pydantic turns only this into a problem of the field
     forms: dict[str, type[ProfileSettings]] = {
         "serve": ServedModel, "recipe": TrainedModel, "endpoint": ReachedModel, "name": ReachedModel,
     }  # fmt: skip
@@ -115,6 +118,29 @@ class AssetSchedule(ProfileSettings):
     """What to follow."""
 
 
+CRON_FIELDS = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
+CRON_NAMES = re.compile(r"[A-Za-z]{3}")
+PRESETS = ("@once", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", "@continuous")
+
+
+def _when(value: Any) -> Any:
+    """A schedule in one of its forms. Airflow would refuse a wrong cron expression together with the whole DAG file."""
+    if isinstance(value, Mapping):
+        return AssetSchedule.model_validate(dict(value))
+    if not isinstance(value, str) or value in PRESETS:
+        return value
+    fields = value.split()
+    if len(fields) != len(CRON_FIELDS):
+        msg = f"a cron expression has five fields, such as 0 2 * * *, or is one of {', '.join(PRESETS)}; got {value!r}"
+        raise ValueError(msg)
+    for text, (name, (least, most)) in zip(fields, CRON_FIELDS.items(), strict=True):
+        numbers = [part for part in re.split(r"[,/-]", text) if part != "*" and not CRON_NAMES.fullmatch(part)]
+        if not all(part.isdecimal() and least <= int(part) <= most for part in numbers):
+            msg = f"{name} of a cron expression is from {least} to {most}, got {text!r}"
+            raise ValueError(msg)
+    return value
+
+
 class Assumptions(ProfileSettings):
     """What the plan takes for granted where this store has no earlier run to measure by."""
 
@@ -143,7 +169,7 @@ class Profile(ProfileSettings):
     """Recipes of that profile which are not taken."""
     tags: tuple[str, ...] = ()
     """Further tags in Airflow."""
-    schedule: str | AssetSchedule | None = None
+    schedule: Annotated[str | AssetSchedule | None, BeforeValidator(_when)] = None
     """When it runs: a cron expression, an asset to follow, or null, so that a person starts it."""
     models: dict[str, ModelRole] = Field(default_factory=dict)
     """The models by role."""

@@ -71,6 +71,27 @@ def test_check_says_everything_that_is_wrong_at_once(mine):
         assert words in str(failed.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"models": {"student": "hf:/typo"}}, "models.student"),
+        ({"models": {"student": {"serve": "Qwen/Qwen2.5-7B"}}}, "models.student"),
+        ({"models": {"student": 3}}, "models.student: write a model reference, or a mapping with serve, recipe or name; got 3"),
+        ({"schedule": "0 25 * * *"}, "schedule: hour of a cron expression is from 0 to 23, got '25'"),
+        ({"schedule": "nightly"}, "schedule: a cron expression has five fields"),
+        ({"schedule": {"asset": "chekpoint"}}, "schedule.asset: input should be 'questions', 'selected', 'checkpoint' or 'report'"),
+    ],
+)
+def test_wrong_model_or_schedule_is_one_problem(mine, changes, words):
+    [problem] = profile_checks.problems(mine("own", **changes))
+    assert words in problem
+
+
+@pytest.mark.parametrize("schedule", ["0 2 * * *", "*/15 8-18 * * MON-FRI", "@daily", {"asset": "checkpoint"}, None])
+def test_schedule_is_taken(mine, schedule):
+    assert profile_checks.problems(mine("own", schedule=schedule)) == []
+
+
 def test_name_that_two_folders_have_is_a_problem_and_the_first_one_counts(mine):
     mine("laptop")
     assert any("profile laptop lies in" in problem for problem in profile_checks.all_problems())
