@@ -25,7 +25,7 @@ PAYLOADS = {
     "lines": "one\r\ntwo {{ conn.x.password }}\n",
     "dollars": "$(AWS_SECRET_ACCESS_KEY) $$ ${HOME}",
 }
-DAGS = ("toy", "evaluate", "deepdistill-32b", "rollback")
+DAGS = ("toy", "evaluate", "rollback")
 FILLED = {"checkpoint": "s3://b/sft/toy/1", "benchmarks": ["arithmetic"], "model": "mine"}
 """For the params that a form requires."""
 
@@ -116,4 +116,18 @@ def test_form_of_every_dag_takes_some_text_or_refuses_all(dags):
     assert set(taken["evaluate"]) == {"checkpoint", "benchmarks"}
     assert taken["rollback"] == []
     assert {"questions__tokenizer", "questions__embedding_model", "responses_large__summary_prompt"} <= set(taken["toy"])
-    assert "responses__summary_prompt" in taken["deepdistill-32b"], "of a mapped task"
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_form_text_of_a_mapped_task_arrives_as_it_was_entered(dags, payload):
+    dag = dags["deepdistill-32b"]
+    value = f"{payload} {{thinking}}"
+    params = {name: dag.params[name] for name in dag.params} | {"responses__summary_prompt": value}
+    context = context_of(dag, params, map_index=0)
+    mapped = copy.copy(dag.get_task("responses"))
+    mapped.expand_input = ListOfDictsExpandInput([{"shard": "0/2", "step": ""}])
+    mapped.render_template_fields(context)
+    rendered = context["task"].cmds
+    assert rendered[rendered.index("--shard") + 1] == "0/2"
+    assert value in words([rendered])
+    assert SECRET not in str(rendered)
