@@ -38,4 +38,6 @@ def test_profile_on_s3_is_found_and_refreshed_once_its_mirror_is_old(bucket):
 def test_store_that_does_not_answer_is_a_problem_and_no_other_profile_suffers(bucket, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_PROFILES_PATH", "s3://no-such-bucket-here/x")
     assert profiles.load("toy").name == "toy"
-    assert any("s3://no-such-bucket-here/x is not a directory of profiles" in line for line in profile_folders.problems(recipes.RECIPES))
+    assert any(
+        "s3://no-such-bucket-here/x is not a directory of profiles" in line for line in profile_folders.problems(recipes.RECIPES)
+    )

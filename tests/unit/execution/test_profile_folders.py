@@ -39,7 +39,9 @@ def test_folders_of_the_user_follow_the_packaged_ones(packaged, tmp_path, monkey
     (tmp_path / "mine" / "own" / "sft-1.yaml").write_text("{}")
     monkeypatch.setenv("STILLHOUSE_PROFILES_PATH", f"{tmp_path / 'mine'}, {tmp_path / 'gone'}")
     assert list(folders.folders(packaged)) == ["base", "more", "own"]
-    assert folders.problems(packaged) == [f"STILLHOUSE_PROFILES_PATH: {tmp_path / 'gone'} is not a directory of profiles that can be read"]
+    assert folders.problems(packaged) == [
+        f"STILLHOUSE_PROFILES_PATH: {tmp_path / 'gone'} is not a directory of profiles that can be read"
+    ]
 
 
 def test_changed_profile_is_read_again(packaged):

@@ -15,7 +15,11 @@ def shrunk(tmp_path, monkeypatch):
 
     def call(name):
         small = shrinking.shrink(
-            profiles.load(name), tmp_path, student="file:///store/sft/tiny/1", model_directory="/tiny", endpoint="http://127.0.0.1:1"
+            profiles.load(name),
+            tmp_path,
+            student="file:///store/sft/tiny/1",
+            model_directory="/tiny",
+            endpoint="http://127.0.0.1:1",
         )
         return profiles.load(small)
 
