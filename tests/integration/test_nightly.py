@@ -1,4 +1,4 @@
-"""Three nights of a profile whose student is last night's champion: new questions, the champion measured again, what it masters retired."""
+"""Three nights of a profile whose student is last night's champion: new questions, old ones taken over, mastered ones retired."""
 
 import json
 
