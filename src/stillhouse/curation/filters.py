@@ -11,8 +11,10 @@ from functools import cache
 
 from stillhouse.curation.config import Filters, RuleName
 from stillhouse.curation.normalised import NormalisedQuestion, user_text
+from stillhouse.verification.math_references import read_reference
 from stillhouse.vocabulary.categories import FACTS
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.text import shortened
 
 REFERENCE_COLUMNS: dict[str, str] = {category: facts.needs for category, facts in FACTS.items() if facts.needs}
 """Category -> the column that verifying it requires; the others are scored without a reference."""
@@ -109,9 +111,18 @@ def _language(normalised: NormalisedQuestion, filters: Filters) -> str | None:
     return f"{spoken}, kept: {', '.join(filters.languages)}"
 
 
+def _unread_reference(normalised: NormalisedQuestion, _: Filters) -> str | None:
+    question = normalised.question
+    if FACTS[question.category].verifier != "math" or not question.reference_answer:
+        return None
+    reference = read_reference(question.reference_answer)
+    return None if reference.readable else f"no rule reads the reference {shortened(reference.text, 80)!r}: {reference.why}"
+
+
 RULES: dict[RuleName, Callable[[NormalisedQuestion, Filters], str | None]] = {
     "empty_prompt": _empty_prompt, "missing_reference": _missing_reference, "length": _length, "unicode": _unicode,
     "incomplete": _incomplete, "url": _url, "table_or_figure": _table_or_figure, "language": _language,
+    "unread_reference": _unread_reference,
 }  # fmt: skip
 """By name; each returns why it drops a question, or None."""
 

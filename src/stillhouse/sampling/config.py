@@ -11,6 +11,7 @@ from stillhouse.execution import extensions
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import PinnedCode, is_reference, name_of, refuse_malformed
 from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category, PassThresholds
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import SUMMARY_PROMPT, Suffix, SystemPrompt, question_prompt
 from stillhouse.vocabulary.rows import Message, Question
 from stillhouse.vocabulary.settings import MODEL, OMIT_DEFAULT, StageConfig
@@ -130,6 +131,8 @@ class ResponsesConfig(Sampling):
     """Verify scores above which a response passes, by category; used if until asks for verdicts."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take before its worker is killed."""
+    libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)
+    """What programs of models may import: the standard library, or scientific packages too. Give `verified` the same."""
     verifiers: Verifiers = Field(default_factory=dict, json_schema_extra=OMIT_DEFAULT)
     """Verifiers of your own by category, for until: ``{math: my_package:MyVerifier}``; give `verified` the same."""
     max_failure_rate: float = Field(0.05, ge=0, le=1)

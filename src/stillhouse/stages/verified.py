@@ -23,9 +23,11 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     from stillhouse.verification.counting import cost, counts, refuse_failures
     from stillhouse.verification.judges import Judges
     from stillhouse.verification.pool import VerifierPool
-    from stillhouse.verification.scoring import verdicts
+    from stillhouse.verification.scoring import verdicts, with_rules
+    from stillhouse.verification.verifier import with_libraries
 
-    questions = {row.question_id: row for row in tables.read(inputs.questions, Question)}
+    read = (with_rules(row, config.answer_rules, config.instruction_mode) for row in tables.read(inputs.questions, Question))
+    questions = {row.question_id: row for row in read}
     categories = {question.category for question in questions.values()}
     stated_thresholds.refuse_others(inputs.uris.get("responses", ()), config.pass_thresholds, categories)
     previous = _earlier_verdicts(inputs, stated_thresholds.if_stated(inputs.previous))
@@ -35,10 +37,13 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     total, done = sum(tables.count(path) for path in inputs.responses), 0
     responses = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
     of_shard = (row for row in responses if inputs.shard.holds(row.question_id))
-    with VerifierPool(config.timeout_s, verifiers=config.verifiers) as pool:
+    with VerifierPool(config.timeout_s, verifiers=with_libraries(config.verifiers, config.libraries)) as pool:
         tested = (row for row in questions.values() if inputs.shard.holds(row.question_id))
         limits = config.pass_thresholds, config.max_self_test_failure_rate
         self_test_metrics = self_test.check(pool, tested, *limits) if config.self_test else {}
+        if config.self_test and config.judge:
+            judged = config.pass_thresholds, config.min_judge_kappa
+            self_test_metrics |= self_test.check_judges(judges, pool, questions.values(), *judged)
         for part, batch in enumerate(iter(lambda: list(islice(of_shard, PART_RESPONSES)), [])):
             path = inputs.output / f"part-{part:05d}.parquet"
             inputs.progress(done, total, "responses")

@@ -10,6 +10,7 @@ from stillhouse.execution import extensions
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import PinnedCode
 from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
@@ -65,6 +66,8 @@ class RlConfig(StageConfig):
     """What rewards rollouts: the verifiers, or a function of your own, by entry point or as module:attribute."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take; a rollout whose verification fails gets no gradient."""
+    libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)
+    """What programs of models may import: the standard library, or scientific packages too. Part of the verdict's method."""
     engine: RolloutEngine = "transformers"
     """What writes the rollouts: transformers, or vllm, many times as fast, which needs the weights copied to it every step."""
     system_prompt: SystemPrompt = "think_answer"

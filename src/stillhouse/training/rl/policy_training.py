@@ -82,7 +82,7 @@ def _train(
 ) -> tuple[OnPolicyGrpoTrainer, Rewards]:
     """Train to the end: the trainer with its weights, and the rewards with their counts."""
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
-    with make_scorer(config.reward, config.verify_timeout_s) as scorer:
+    with make_scorer(config.reward, config.verify_timeout_s, config.libraries) as scorer:
         rewards = Rewards(questions, scorer, levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected))
         trainer = make_trainer(config, inputs, model, tokenizer, prompts, question_ids, rewards)
         if config.carry_optimizer:

@@ -13,8 +13,10 @@ from stillhouse.execution import extensions, processes
 from stillhouse.training.rl.config import REWARDS
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
+from stillhouse.verification.verifier import with_libraries
 from stillhouse.vocabulary.categories import SCALES
 from stillhouse.vocabulary.masking import one_line
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.rows import Question, VerdictKind
 from stillhouse.vocabulary.transcript import END_ANSWER, parse
 
@@ -46,9 +48,9 @@ class RolloutScorer(Protocol):
 class VerifierScorer:
     """Scores by the verifiers. A response that is not in the think/answer format scores 0 (Staged RL §3)."""
 
-    def __init__(self, timeout_s: float) -> None:
-        """``timeout_s``: seconds one verification may take."""
-        self._pool = VerifierPool(timeout_s, processes.share_of_cores())
+    def __init__(self, timeout_s: float, libraries: Libraries = "standard") -> None:
+        """``timeout_s``: seconds one verification may take; ``libraries``: what programs may import."""
+        self._pool = VerifierPool(timeout_s, processes.share_of_cores(), with_libraries({}, libraries))
 
     def __enter__(self) -> "VerifierScorer":
         self._pool.__enter__()
@@ -90,11 +92,11 @@ class FunctionScorer:
         return Verdict(kind, reward * SCALES[question.category], "reward")
 
 
-def make_scorer(reward: str, timeout_s: float) -> RolloutScorer:
+def make_scorer(reward: str, timeout_s: float, libraries: Libraries = "standard") -> RolloutScorer:
     """The scorer for the config's ``reward``. Raises BadConfig if an extension cannot be loaded."""
     loaded = extensions.load("rewards", reward, REWARDS)
     if reward in REWARDS:
-        return cast("type[VerifierScorer]", loaded)(timeout_s)
+        return cast("type[VerifierScorer]", loaded)(timeout_s, libraries)
     return FunctionScorer(cast("Reward", loaded))
 
 
