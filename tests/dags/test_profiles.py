@@ -126,8 +126,9 @@ def test_deepdistill_learns_from_the_hubs_model_and_anneals_the_checkpoint(dags)
 
 def test_deepdistill_teachers_are_up_before_the_responses_and_down_after(dags):
     dag = dags["deepdistill-32b"]
-    responses = dag.get_task("responses")
-    assert {"ready-deepseek-r1-distill-qwen-1-5b", "ready-deepseek-r1-distill-qwen-7b"} <= responses.upstream_task_ids
+    first, responses = dag.get_task("shards-responses"), dag.get_task("responses")
+    assert {"ready-deepseek-r1-distill-qwen-1-5b", "ready-deepseek-r1-distill-qwen-7b"} <= first.upstream_task_ids
+    assert responses.upstream_task_ids == {"shards-responses"}
     assert "stop-deepseek-r1-distill-qwen-7b" in responses.downstream_task_ids
 
 
