@@ -37,7 +37,7 @@ for profile in profiles("answer_study"):
                 answers["control"] = control
 
         with TaskGroup("variants", prefix_group_id=False, tooltip="The same questions with other answers: one student each"):
-            reports = []
+            reports = {recipe: [] for recipe in path.matching("report")}
             for variant, learnt in answers.items():
                 scores = verified
                 if variant == "control":
@@ -46,6 +46,8 @@ for profile in profiles("answer_study"):
                     )
                 selected = stage(f"selected-{variant}", questions=questions, responses=learnt, verified=scores)
                 trained = stage(f"sft-{variant}", recipe="sft-study", selected=selected, checkpoint=student)
-                reports += path.reports({variant: trained})
+                for recipe, report in zip(reports, path.reports({variant: trained}), strict=True):
+                    reports[recipe].append(report)
 
-        stage("comparison-study", reports=reports)
+        for recipe, compared in reports.items():  # one page to each set of benchmarks
+            stage(f"comparison-study{recipe.removeprefix('report')}", recipe="comparison-study", reports=compared)
