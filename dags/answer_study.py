@@ -12,9 +12,13 @@ for profile in profiles("answer_study"):
     with ProfileDag(profile, __doc__) as path:
         stage = path.stage
 
-        with TaskGroup("models", prefix_group_id=False, tooltip="The student, its teacher, and who summarises the teacher's thinking"):
+        with TaskGroup(
+            "models", prefix_group_id=False, tooltip="The student, its teacher, and who summarises the teacher's thinking"
+        ):
             lessons = stage("selected-corpus", questions=stage("questions-corpus")) if path.trained_roles else None
-            examples = stage("selected-summaries", questions=stage("questions-summaries")) if path.has("selected-summaries") else None
+            examples = (
+                stage("selected-summaries", questions=stage("questions-summaries")) if path.has("selected-summaries") else None
+            )
             student, teacher = path.model("student", selected=lessons), path.model("large", selected=lessons)
             summariser = path.model("summariser", selected=examples)
 
@@ -33,13 +37,17 @@ for profile in profiles("answer_study"):
                 answers["control"] = control
 
         with TaskGroup("variants", prefix_group_id=False, tooltip="The same questions with other answers: one student each"):
-            reports = []
+            reports = {recipe: [] for recipe in path.matching("report")}
             for variant, learnt in answers.items():
                 scores = verified
                 if variant == "control":
-                    scores = stage("verified-control", recipe="verified", ask=["judge", "reward"], questions=questions, responses=learnt)
+                    scores = stage(
+                        "verified-control", recipe="verified", ask=["judge", "reward"], questions=questions, responses=learnt
+                    )
                 selected = stage(f"selected-{variant}", questions=questions, responses=learnt, verified=scores)
                 trained = stage(f"sft-{variant}", recipe="sft-study", selected=selected, checkpoint=student)
-                reports += path.reports({variant: trained})
+                for recipe, report in zip(reports, path.reports({variant: trained}), strict=True):
+                    reports[recipe].append(report)
 
-        stage("comparison-study", reports=reports)
+        for recipe, compared in reports.items():  # one page to each set of benchmarks
+            stage(f"comparison-study{recipe.removeprefix('report')}", recipe="comparison-study", reports=compared)

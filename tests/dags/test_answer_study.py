@@ -44,5 +44,12 @@ def test_answer_study_of_the_paper_has_a_control_by_another_model(dags):
     assert {"responses-control", "verified-control", "selected-control", "sft-control"} <= {task.task_id for task in study.tasks}
 
 
+def test_answer_study_of_the_paper_compares_the_four_students_on_every_set_of_benchmarks(dags):
+    study = dags["non-reasoning"]
+    for suffix in ("", "-gpqa-diamond", "-humaneval", "-ifeval"):
+        reports = [f"report-{variant}{suffix}" for variant in (*VARIANTS, "control")]
+        assert inputs_of(study.get_task(f"comparison-study{suffix}")) == {"reports": reports}
+
+
 def test_answer_study_failures_raise_an_alert(study):
     assert all(task.on_failure_callback for task in study.tasks if hasattr(task, "cmds"))

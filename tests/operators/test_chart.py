@@ -232,7 +232,7 @@ def test_hooks_may_do_no_more_than_they_do(chart):
 
 @pytest.mark.parametrize(
     "setting",
-    ["stages.schedule=@daily", "stages.train.gpus=4", "stages.queue=q", "images.tag=v9", "store.uri=s3://other", "secrets.stage=s"],
+    ["stages.schedules=off", "stages.train.gpus=4", "stages.queue=q", "images.tag=v9", "store.uri=s3://other", "secrets.stage=s"],
 )
 def test_value_that_airflow_reads_restarts_airflow(chart, setting):
     before, after = (

@@ -16,7 +16,9 @@ def test_recipes_folder_holds_only_recipes():
     files = {
         path for path in configs.RECIPES.rglob("*") if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
     }
-    assert files == set(configs.recipes().values()) | set(configs.RECIPES.glob("zero-*.yaml")) | set(configs.RECIPES.glob("*/profile.yaml"))
+    assert files == set(configs.recipes().values()) | set(configs.RECIPES.glob("zero-*.yaml")) | set(
+        configs.RECIPES.glob("*/profile.yaml")
+    )
 
 
 @pytest.mark.parametrize("name", configs.recipes())

@@ -9,7 +9,8 @@ from stillhouse import stages
 from stillhouse.benchmarks.definitions import HubDataset, definition
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import profile_folders, profiles, recipes
-from stillhouse.execution.profiles import FILL_IN, ProfileFolder
+from stillhouse.execution.profiles import FILL_IN, ProfileFolder, ServedModel
+from stillhouse.models import references
 from stillhouse.vocabulary.settings import StageConfig
 
 BENCHMARK_FIELDS = ("benchmarks", "decontaminate")
@@ -21,7 +22,7 @@ def problems(folder: Path) -> list[str]:
     if structural := profiles.problems(folder):
         return structural
     profile = profiles.load_folder(folder)
-    return [*wrong_recipes(profile), *_unused_names(profile)]
+    return [*wrong_contents(profile), *_unused_names(profile)]
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,27 @@ def all_problems() -> list[str]:
     return [*profile_folders.problems(recipes.RECIPES), *(problem for folder in with_file for problem in problems(folder))]
 
 
-def wrong_recipes(profile: ProfileFolder) -> list[str]:
-    """What is wrong with its recipes, one line each."""
-    wrong = []
+def wrong_contents(profile: ProfileFolder) -> list[str]:
+    """What is wrong with its models and recipes, one line each."""
+    wrong = _wrong_references(profile)
     for stem in profile.recipes:
         try:
             config_of(profile, stem)
         except BadConfig as error:
             wrong.append(str(error))
+    return wrong
+
+
+def _wrong_references(profile: ProfileFolder) -> list[str]:
+    """Models that no reference names."""
+    named = {role: model.serve if isinstance(model, ServedModel) else model for role, model in profile.profile.models.items()}
+    wrong = []
+    for role, text in named.items():
+        try:
+            if isinstance(text, str):
+                references.parse(text)
+        except BadConfig as error:
+            wrong.append(f"{profile.path / profile_folders.FILE}: models.{role}: {error}")
     return wrong
 
 
@@ -147,9 +161,18 @@ def _unused_names(profile: ProfileFolder) -> list[str]:
     wrong += [
         f"{where}: placement.{name}: shards: {reason}; leave shards out"
         for name, choice in profile.profile.placement.items()
-        if choice.shards and (reason := stages.whole_reason(name.partition("-")[0]))
+        if choice.shards and (reason := _whole(name.partition("-")[0]))
     ]
-    return wrong + [f"{where}: benchmarks.{name}: no benchmark that others publish" for name in profile.profile.benchmarks if not is_published(name)]
+    return wrong + [
+        f"{where}: benchmarks.{name}: no benchmark that others publish"
+        for name in profile.profile.benchmarks
+        if not is_published(name)
+    ]
+
+
+def _whole(name: str) -> str:
+    """Why a stage cannot be sharded; empty for one that can, and for a name that is no stage's."""
+    return stages.REGISTRY[name].whole if name in stages.REGISTRY else ""
 
 
 def _paths(value: Any, wanted: str, path: str = "") -> list[str]:

@@ -1,7 +1,7 @@
 """Profiles: a folder of recipes with a ``profile.yaml`` that says which pipeline they follow, with which models, and where.
 
-``{folder}/profile.yaml`` is a ``Profile``, ``{folder}/{stage}[-{suffix}].yaml`` a recipe. Airflow makes a DAG of each profile, under
-the folder's name.
+``{folder}/profile.yaml`` is a ``Profile``, ``{folder}/{stage}[-{suffix}].yaml`` a recipe. Airflow makes a DAG of each profile and
+names it after the folder.
 """
 
 import re
@@ -65,17 +65,25 @@ class TrainedModel(ProfileSettings):
 
 def _role(value: Any) -> Any:
     """A role in one of its forms, told apart by its key, so that an error is about the form that was meant."""
-    if isinstance(value, str) or not isinstance(value, Mapping):
+    if isinstance(value, str | ProfileSettings):
         return value
-    for key, form in {"serve": ServedModel, "recipe": TrainedModel, "endpoint": ReachedModel, "name": ReachedModel}.items():
+    if not isinstance(value, Mapping):
+        msg = f"write a model reference, or a mapping with serve, recipe or name; got {value!r}"
+        raise ValueError(msg)  # noqa: TRY004  # pydantic turns only this into a problem of the field
+    forms: dict[str, type[ProfileSettings]] = {
+        "serve": ServedModel, "recipe": TrainedModel, "endpoint": ReachedModel, "name": ReachedModel,
+    }  # fmt: skip
+    for key, form in forms.items():
         if key in value:
             return form.model_validate(dict(value))
-    msg = f"write a model reference, or a mapping with serve, recipe or endpoint; got the keys {', '.join(map(str, value)) or 'none'}"
+    msg = (
+        f"write a model reference, or a mapping with serve, recipe or endpoint; got the keys {', '.join(map(str, value)) or 'none'}"
+    )
     raise ValueError(msg)
 
 
 ModelRole = Annotated[ServedModel | ReachedModel | TrainedModel | str, BeforeValidator(_role)]
-"""A model in a role: a reference (``hf://…``, ``models:/…``, a URI or directory), or one that is served, reached or trained first."""
+"""A model in a role: a reference (``hf://…``, ``models:/…``, a URI, a directory), or one that is served, reached or trained."""
 
 
 class TaskPlacement(ProfileSettings):
@@ -110,6 +118,29 @@ class AssetSchedule(ProfileSettings):
     """What to follow."""
 
 
+CRON_FIELDS = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
+CRON_NAMES = re.compile(r"[A-Za-z]{3}")
+PRESETS = ("@once", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", "@continuous")
+
+
+def _when(value: Any) -> Any:
+    """A schedule in one of its forms. Airflow would refuse a wrong cron expression together with the whole DAG file."""
+    if isinstance(value, Mapping):
+        return AssetSchedule.model_validate(dict(value))
+    if not isinstance(value, str) or value in PRESETS:
+        return value
+    fields = value.split()
+    if len(fields) != len(CRON_FIELDS):
+        msg = f"a cron expression has five fields, such as 0 2 * * *, or is one of {', '.join(PRESETS)}; got {value!r}"
+        raise ValueError(msg)
+    for text, (name, (least, most)) in zip(fields, CRON_FIELDS.items(), strict=True):
+        numbers = [part for part in re.split(r"[,/-]", text) if part != "*" and not CRON_NAMES.fullmatch(part)]
+        if not all(part.isdecimal() and least <= int(part) <= most for part in numbers):
+            msg = f"{name} of a cron expression is from {least} to {most}, got {text!r}"
+            raise ValueError(msg)
+    return value
+
+
 class Assumptions(ProfileSettings):
     """What the plan takes for granted where this store has no earlier run to measure by."""
 
@@ -138,7 +169,7 @@ class Profile(ProfileSettings):
     """Recipes of that profile which are not taken."""
     tags: tuple[str, ...] = ()
     """Further tags in Airflow."""
-    schedule: str | AssetSchedule | None = None
+    schedule: Annotated[str | AssetSchedule | None, BeforeValidator(_when)] = None
     """When it runs: a cron expression, an asset to follow, or null, so that a person starts it."""
     models: dict[str, ModelRole] = Field(default_factory=dict)
     """The models by role."""
@@ -202,7 +233,9 @@ def load_folder(folder: Path, known: Mapping[str, Path] | None = None) -> Profil
     known = dict(known if known is not None else profile_folders.folders(recipes.RECIPES))
     path = folder / profile_folders.FILE
     if not path.is_file():
-        msg = f"{folder}: no {profile_folders.FILE}; write one, or start from another: stillhouse profile new {folder} --like laptop"
+        msg = (
+            f"{folder}: no {profile_folders.FILE}; write one, or start from another: stillhouse profile new {folder} --like laptop"
+        )
         raise BadConfig(msg)
     if not NAME.fullmatch(folder.name):
         msg = f"{folder}: a profile is named after its folder, in small letters, digits, '.', '_' and '-'; rename the folder"
@@ -228,7 +261,7 @@ def sound(pipeline: str, only: Sequence[str] = ()) -> list[ProfileFolder]:
 
 
 def problems(folder: Path, known: Mapping[str, Path] | None = None) -> list[str]:
-    """What keeps a profile from becoming a DAG, in words: its file, recipes and roles that its pipeline needs, names nobody uses."""
+    """What keeps a profile from becoming a DAG, in words: its file, and recipes and roles that its pipeline needs."""
     try:
         profile = load_folder(folder, known)
     except BadConfig as error:
@@ -246,7 +279,8 @@ def problems(folder: Path, known: Mapping[str, Path] | None = None) -> list[str]
         if role not in profile.profile.models
     ]
     missing += [
-        f"{where}: models.{role}: no recipe {model.recipe}.yaml in {folder.name}; {nearest(model.recipe, profile.recipes, 'recipes')}"
+        f"{where}: models.{role}: no recipe {model.recipe}.yaml in {folder.name}; "
+        f"{nearest(model.recipe, profile.recipes, 'recipes')}"
         for role, model in profile.profile.models.items()
         if isinstance(model, TrainedModel) and model.recipe not in profile.recipes
     ]

@@ -62,8 +62,34 @@ def test_check_says_everything_that_is_wrong_at_once(mine):
     (folder / "sfd-2.yaml").write_text("{}\n")
     with pytest.raises(BadConfig) as failed:
         profile_checks.check("own")
-    for words in ("learning_rat: no such field", "sfd-2.yaml: a recipe is named after its stage", "placement.respnses", "placement.rl: shards"):
+    for words in (
+        "learning_rat: no such field",
+        "sfd-2.yaml: a recipe is named after its stage",
+        "placement.respnses",
+        "placement.rl: shards",
+    ):
         assert words in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"models": {"student": "hf:/typo"}}, "models.student"),
+        ({"models": {"student": {"serve": "Qwen/Qwen2.5-7B"}}}, "models.student"),
+        ({"models": {"student": 3}}, "models.student: write a model reference, or a mapping with serve, recipe or name; got 3"),
+        ({"schedule": "0 25 * * *"}, "schedule: hour of a cron expression is from 0 to 23, got '25'"),
+        ({"schedule": "nightly"}, "schedule: a cron expression has five fields"),
+        ({"schedule": {"asset": "chekpoint"}}, "schedule.asset: input should be 'questions', 'selected', 'checkpoint' or 'report'"),
+    ],
+)
+def test_wrong_model_or_schedule_is_one_problem(mine, changes, words):
+    [problem] = profile_checks.problems(mine("own", **changes))
+    assert words in problem
+
+
+@pytest.mark.parametrize("schedule", ["0 2 * * *", "*/15 8-18 * * MON-FRI", "@daily", {"asset": "checkpoint"}, None])
+def test_schedule_is_taken(mine, schedule):
+    assert profile_checks.problems(mine("own", schedule=schedule)) == []
 
 
 def test_name_that_two_folders_have_is_a_problem_and_the_first_one_counts(mine):
@@ -74,7 +100,9 @@ def test_name_that_two_folders_have_is_a_problem_and_the_first_one_counts(mine):
 
 def test_path_that_is_not_there_is_a_problem_and_no_other_profile_suffers(tmp_path, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_PROFILES_PATH", str(tmp_path / "gone"))
-    assert profile_checks.all_problems() == [f"STILLHOUSE_PROFILES_PATH: {tmp_path / 'gone'} is not a directory of profiles that can be read"]
+    assert profile_checks.all_problems() == [
+        f"STILLHOUSE_PROFILES_PATH: {tmp_path / 'gone'} is not a directory of profiles that can be read"
+    ]
     assert profiles.load("laptop").name == "laptop"
 
 
