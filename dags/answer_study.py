@@ -12,9 +12,13 @@ for profile in profiles("answer_study"):
     with ProfileDag(profile, __doc__) as path:
         stage = path.stage
 
-        with TaskGroup("models", prefix_group_id=False, tooltip="The student, its teacher, and who summarises the teacher's thinking"):
+        with TaskGroup(
+            "models", prefix_group_id=False, tooltip="The student, its teacher, and who summarises the teacher's thinking"
+        ):
             lessons = stage("selected-corpus", questions=stage("questions-corpus")) if path.trained_roles else None
-            examples = stage("selected-summaries", questions=stage("questions-summaries")) if path.has("selected-summaries") else None
+            examples = (
+                stage("selected-summaries", questions=stage("questions-summaries")) if path.has("selected-summaries") else None
+            )
             student, teacher = path.model("student", selected=lessons), path.model("large", selected=lessons)
             summariser = path.model("summariser", selected=examples)
 
@@ -37,7 +41,9 @@ for profile in profiles("answer_study"):
             for variant, learnt in answers.items():
                 scores = verified
                 if variant == "control":
-                    scores = stage("verified-control", recipe="verified", ask=["judge", "reward"], questions=questions, responses=learnt)
+                    scores = stage(
+                        "verified-control", recipe="verified", ask=["judge", "reward"], questions=questions, responses=learnt
+                    )
                 selected = stage(f"selected-{variant}", questions=questions, responses=learnt, verified=scores)
                 trained = stage(f"sft-{variant}", recipe="sft-study", selected=selected, checkpoint=student)
                 reports += path.reports({variant: trained})

@@ -8,9 +8,12 @@ from operators.stage import StageOperator
 from operators.templates import Template
 
 PARAMS = {
-    "model": Param(type="string", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="The registered model, such as stillhouse-laptop."),
+    "model": Param(
+        type="string", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="The registered model, such as stillhouse-laptop."
+    ),
     "version": Param(
-        None, type=["null", "string"], pattern=r"^[0-9]+$", description="The version to go back to. Empty: the champion before this one."
+        None, type=["null", "string"], pattern=r"^[0-9]+$",
+        description="The version to go back to. Empty: the champion before this one.",
     ),
 }  # fmt: skip
 
@@ -25,6 +28,6 @@ with DAG(
 ):
     StageOperator(
         task_id="rollback", stage="rollback",
-        words=["rollback", Template("{{ params.model }}"), Template("{{ '--to=' ~ params.version if params.version else '--to=' }}")],
+        words=["rollback", Template("{{ params.model }}"), Template("--to={{ params.version or '' }}")],
         **cpu(1),
     )  # fmt: skip

@@ -18,7 +18,9 @@ for profile in profiles("think_twice"):
             path.reports(measured)
 
         if path.has("responses"):
-            with TaskGroup("learn", prefix_group_id=False, tooltip="What a teacher came to after several rounds, learnt by the student"):
+            with TaskGroup(
+                "learn", prefix_group_id=False, tooltip="What a teacher came to after several rounds, learnt by the student"
+            ):
                 questions = stage("questions")
                 responses = stage("responses", questions=questions, checkpoint=path.model("teacher"))
                 verified = stage("verified", ask=["judge", "reward"], questions=questions, responses=responses)

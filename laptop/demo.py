@@ -68,7 +68,7 @@ def _end_of(profile: str) -> str:
     """The artifact that a run of the profile ends in."""
     end = PIPELINES[profiles.load(profile).profile.pipeline].end
     if not end:
-        msg = f"profile {profile} measures a model that its form names: start it in Airflow (make up), or: make rehearse PROFILE={profile}"
+        msg = f"profile {profile} ends in reports alone: start it in Airflow (make up), or try it: make rehearse PROFILE={profile}"
         raise BadConfig(msg)
     return end
 

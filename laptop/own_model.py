@@ -11,8 +11,8 @@ from stillhouse.errors import BadConfig
 from stillhouse.execution.recipes import RECIPES
 from stillhouse.models.references import Adapter, DirectoryModel, is_reference, name_of, parse
 
-NAME = "own"
-"""Of the profile, and of the packaged recipes that it takes."""
+NAME, LIKE = "own", "own-model"
+"""The profile, and the folder of packaged recipes that it takes: two folders of one name would shadow each other."""
 ROLES = ("small", "medium", "large")
 
 
@@ -36,7 +36,7 @@ def write_profile(laptop: Laptop, model: str, teachers: Sequence[str] = ()) -> P
         if isinstance(teacher, dict):
             _write(folder / f"responses-{role}.yaml", _asked(role, teacher["name"]))
     profile = {
-        "title": f"the whole path with {name_of(_checked(model))}", "pipeline": "retrain", "like": NAME,
+        "title": f"the whole path with {name_of(_checked(model))}", "pipeline": "retrain", "like": LIKE,
         "models": {"student": _checked(model)} | by_role, "placement": {"rl": {"cores": 2}},
     }  # fmt: skip
     _write(folder / "profile.yaml", profile)
@@ -67,7 +67,7 @@ def _checked(model: str) -> str:
 
 def _asked(role: str, name: str) -> dict[str, Any]:
     """The packaged recipe of a teacher, asked at an endpoint; its rows keep the role's name."""
-    recipe = yaml.safe_load((RECIPES / NAME / f"responses-{role}.yaml").read_text(encoding="utf-8"))
+    recipe = yaml.safe_load((RECIPES / LIKE / f"responses-{role}.yaml").read_text(encoding="utf-8"))
     return {**recipe, "model": None, "engine": "openai", "models": {role: {"model": name}}}
 
 

@@ -21,8 +21,12 @@ from stillhouse.execution.command import command
 
 Say = Callable[[str], None]
 PYTHON = CHECKOUT / ".venv-airflow" / "bin" / "python"
-BASE = {"init": {"kind": "scratch", "hidden_size": 32, "intermediate_size": 64, "layers": 1, "heads": 1, "vocabulary": 300, "context": 2048},
-        "split": "base", "max_steps": 0, "max_length": 96, "packing": False}  # fmt: skip
+BASE = {
+    "init": {
+        "kind": "scratch", "hidden_size": 32, "intermediate_size": 64, "layers": 1, "heads": 1, "vocabulary": 300, "context": 2048,
+    },
+    "split": "base", "max_steps": 0, "max_length": 96, "packing": False,
+}  # fmt: skip
 """The tiny model in the place of every student: its weights are random."""
 SCRIPT = """
 import json, sys
@@ -82,11 +86,11 @@ def _student(say: Say, directory: Path, environment: dict[str, str]) -> tuple[st
     root, layers = (directory / "store").as_uri(), {"questions": "@toy/questions-corpus", "selected": "@toy/selected-corpus"}
     uris: dict[str, str] = {}
     for stage in ("questions", "selected", "sft"):
-        inputs = {"selected": {"questions": uris.get("questions", "")}, "sft": {"selected": uris.get("selected", "")}}.get(stage, {})
-        uris[stage] = f"{root}/{stage}/tiny/1"
-        argv = command(
-            stage, config=[layers.get(stage, json.dumps(BASE))], inputs=inputs, output=uris[stage], program=program()
+        inputs = {"selected": {"questions": uris.get("questions", "")}, "sft": {"selected": uris.get("selected", "")}}.get(
+            stage, {}
         )
+        uris[stage] = f"{root}/{stage}/tiny/1"
+        argv = command(stage, config=[layers.get(stage, json.dumps(BASE))], inputs=inputs, output=uris[stage], program=program())
         done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             msg = f"the tiny model could not be made: {stage}: {(done.stderr or done.stdout).strip().splitlines()[-1]}"
@@ -118,5 +122,3 @@ def _run(say: Say, name: str, directory: Path, environment: dict[str, str]) -> b
     for line in [line for line in lines if "error: " in line][:5]:
         say(f"  {line.strip()}")
     return "STATE success" in lines
-
-

@@ -1,4 +1,4 @@
-"""A profile -> the same profile in miniature: models replaced by tiny ones and rows by tens, the pipeline and its recipes as they are.
+"""A profile -> the same profile in miniature: tiny models, rows by tens, the pipeline and the recipes as they are.
 
 The miniature is a folder like any profile's, ``rehearse-{name}``, so that the DAG files make a DAG of it without knowing.
 """
@@ -36,12 +36,16 @@ def shrink(profile: ProfileFolder, directory: Path, *, student: str, model_direc
         values = profile_checks.config_of(profile, stem).model_dump(mode="json", exclude_unset=True)
         small = _smaller(stem, values, directory / "data", model_directory)
         (folder / f"{stem}.yaml").write_text(yaml.safe_dump(small, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    facts = profile.profile.model_dump(mode="json", exclude={"like", "without", "models", "placement", "schedule", "benchmarks", "bound_gpu_hours"})
+    facts = profile.profile.model_dump(
+        mode="json", exclude={"like", "without", "models", "placement", "schedule", "benchmarks", "bound_gpu_hours"}
+    )
     names = {name.partition("@")[0] for name in _benchmarks(profile) if profile_checks.is_published(name)}
     facts |= {
         "models": {role: _stand_in(model, student, endpoint) for role, model in profile.profile.models.items()},
         "benchmarks": {benchmark: stand_in_data.benchmark(benchmarks, benchmark) for benchmark in sorted(names)},
-        "placement": {task: {"shards": min(2, choice.shards)} for task, choice in profile.profile.placement.items() if choice.shards},
+        "placement": {
+            task: {"shards": min(2, choice.shards)} for task, choice in profile.profile.placement.items() if choice.shards
+        },
         "title": f"Rehearsal of {profile.name}: {facts['title']}",
     }
     (folder / "profile.yaml").write_text(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -49,7 +53,7 @@ def shrink(profile: ProfileFolder, directory: Path, *, student: str, model_direc
 
 
 def _stand_in(model: Any, student: str, endpoint: str) -> Any:
-    """Who plays the role: the stand-in server for a served model, the tiny student for a reference, the recipe itself if trained."""
+    """Who plays the role: the stand-in server for a served model, the tiny student for a reference, the recipe if trained."""
     if isinstance(model, TrainedModel):
         return {"recipe": model.recipe}
     if isinstance(model, ServedModel | ReachedModel):
@@ -140,5 +144,3 @@ def _screened(values: Mapping[str, Any], model_directory: str) -> dict[str, Any]
     if values.get("max_ngram_count"):
         changes["max_ngram_count"] = 10_000  # stand-in rows are alike by design
     return changes
-
-

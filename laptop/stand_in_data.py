@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +76,12 @@ def _livecodebench(a: int, b: int, window: Sequence[str] | None) -> list[dict[st
     }]  # fmt: skip
 
 
-def _mmlu(a: int, b: int, _: object) -> list[dict[str, Any]]:
+def _mmlu(a: int, b: int, _: Sequence[str] | None) -> list[dict[str, Any]]:
     row = {"question": TOPICS["math"].format(a=a, b=b), "subject": "addition", "choices": [str(a + b), "1", "2", "3"], "answer": 0}
     return [row | {"split": "dev", "question": "What is 1 + 1?", "choices": ["2", "1", "3", "4"]}, row | {"split": "test"}]
 
 
-_PUBLISHED = {
+_PUBLISHED: dict[str, Callable[[int, int, Sequence[str] | None], list[dict[str, Any]]]] = {
     "problems": lambda a, b, _: [{"problem": TOPICS["math"].format(a=a, b=b), "answer": str(a + b)}],
     "gsm8k": lambda a, b, _: [{"question": TOPICS["math"].format(a=a, b=b), "answer": f"Add them. #### {a + b}"}],
     "ifeval": lambda a, b, _: [{

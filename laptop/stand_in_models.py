@@ -13,7 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-SHARES = ((re.compile(r"1\.5B|small", re.I), 0.45), (re.compile(r"7B|medium", re.I), 0.6), (re.compile(r"32B|reference", re.I), 0.55))
+SHARES = (
+    (re.compile(r"1\.5B|small", re.I), 0.45),
+    (re.compile(r"7B|medium", re.I), 0.6),
+    (re.compile(r"32B|reference", re.I), 0.55),
+)
 LARGE_SHARE = 0.8
 PROGRAM = "```python\nprint(sum(map(int, input().split())))\n```"
 WRONG_PROGRAM = "```python\nprint(0)\n```"
@@ -41,7 +45,9 @@ def reply(model: str, messages: list[Mapping[str, str]], seed: int) -> str:
     if "\nScore:" in prompt:
         return f"Score: {_score(prompt)}"
     if "\ncoherence: NUMBER" in prompt:
-        return "\n".join(f"{name}: {2 + round(2 * _draw(name, prompt, 0), 1)}" for name in ("coherence", "correctness", "helpfulness"))
+        return "\n".join(
+            f"{name}: {2 + round(2 * _draw(name, prompt, 0), 1)}" for name in ("coherence", "correctness", "helpfulness")
+        )
     if "Reasoning:\n" in prompt:
         return "The two numbers are added."
     return _solved(prompt, right=_draw(model, prompt, seed) < _share(model))
@@ -100,7 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         text = reply(body["model"], body["messages"], int(body.get("seed") or 0))
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": sum(len(turn["content"].split()) for turn in body["messages"]), "completion_tokens": len(text.split())}
+        usage = {
+            "prompt_tokens": sum(len(turn["content"].split()) for turn in body["messages"]),
+            "completion_tokens": len(text.split()),
+        }
         self._send(200, {"choices": [choice], "usage": usage})
 
     def _send(self, status: int, body: Mapping[str, Any]) -> None:

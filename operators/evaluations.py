@@ -21,7 +21,7 @@ def params(profile: ProfileFolder) -> dict[str, Param]:
     return {
         "checkpoint": Param(
             None, type=["null", "string"], minLength=1,
-            description="The model to measure: an artifact of sft or rl, or any model reference. Empty: what the DAG follows has made.",
+            description="The model to measure: an artifact of sft or rl, or any model reference. Empty: what the event names.",
         ),
         "protocol": Param(profile.name, type="string", enum=protocols, description="The profile whose recipes say how to measure."),
         "benchmarks": Param(

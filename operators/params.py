@@ -5,9 +5,9 @@ refuse; what a form cannot check, such as fields that contradict each other, is 
 """
 
 import json
-from functools import cache
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from airflow.sdk import Param
@@ -15,7 +15,6 @@ from airflow.sdk import Param
 from operators.templates import Template
 from stillhouse import stages
 from stillhouse.api.profile_checks import BENCHMARK_FIELDS, gaps, is_published
-from stillhouse.benchmarks.definitions import bare_name
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import recipes
 from stillhouse.vocabulary.settings import StageConfig
@@ -58,9 +57,9 @@ class Form:
         config = stages.config_of(entry.name)
         values = recipes.resolve(config, [layer]).model_dump(mode="json")
         self.sections[recipe] = Section(layer, config, values, entry.fixed)
-        for benchmark in (name for field in BENCHMARK_FIELDS for name in values.get(field, ())):
+        for benchmark in (one for name in BENCHMARK_FIELDS for one in values.get(name, ())):
             if is_published(benchmark):
-                self.data.setdefault(bare_name(benchmark), None)
+                self.data.setdefault(_bare(benchmark), None)
 
     def params(self) -> dict[str, Param]:
         """The Params, in the order of the sections."""
@@ -71,6 +70,8 @@ class Form:
         """What the form changes in a recipe, by field."""
         section = self.sections[recipe]
         entered = {name: params.get(key(recipe, name), value) for name, value in section.values.items()}
+        # The editor of a mapping or a list shows null as an empty one.
+        entered |= {name: None for name, value in entered.items() if value in ({}, []) and section.values[name] is None}
         changed = {name: value for name, value in entered.items() if value != section.values[name]}
         for name in BENCHMARK_FIELDS:
             pinned = [self.with_data(benchmark, params) for benchmark in entered.get(name, ())]
@@ -89,8 +90,8 @@ class Form:
 
     def with_data(self, benchmark: str, params: Mapping[str, Any]) -> str:
         """The benchmark's name with the pin of its data, if the form has one."""
-        pin = params.get(key(DATA, bare_name(benchmark)), self.data.get(bare_name(benchmark)))
-        return f"{bare_name(benchmark)}@{pin}" if pin and ":" not in benchmark else benchmark
+        pin = params.get(key(DATA, _bare(benchmark)), self.data.get(_bare(benchmark)))
+        return f"{_bare(benchmark)}@{pin}" if pin and ":" not in benchmark else benchmark
 
     def problems(self, conf: Mapping[str, Any], params: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
         """What is wrong with a run: keys of its conf that are none of the form's ``fields``, and recipes that its values break."""
@@ -125,6 +126,11 @@ def key(section: str, name: str) -> str:
     return "__".join(part.replace("-", "_").replace(".", "_") for part in (section, name))
 
 
+def _bare(benchmark: str) -> str:
+    """``gpqa-diamond`` of ``gpqa-diamond@1:DATA``."""
+    return benchmark.partition("@")[0]
+
+
 def _data_param(benchmark: str, pin: str | None) -> Param:
     return Param(
         pin, type=["null", "string"], pattern=r"^([0-9a-f]{40}|sha256-[0-9a-f]{12,64})$", section=DATA, title=benchmark,
@@ -147,7 +153,8 @@ def _shown(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[st
     [kind] = kinds - {"null"} if len(kinds - {"null"}) == 1 else ["object"]
     if kind in SCALARS:
         return _scalar(schema, next(option for option in options if option.get("type") == kind), nullable=nullable)
-    shown: dict[str, Any] = {"type": ["null", kind] if nullable else kind, "description": schema.get("description", "")}
+    help_text = f"{schema.get('description', '')}{' Empty: null.' if nullable else ''}"
+    shown: dict[str, Any] = {"type": ["null", kind] if nullable else kind, "description": help_text}
     if kind == "array":
         # Texts are entered line by line, anything else as JSON.
         of_texts = _resolved(options[0].get("items", {}), definitions).get("type") == "string"

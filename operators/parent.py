@@ -51,10 +51,10 @@ def _open() -> str:
 
 def _refuse_wrong_conf(context: Any) -> None:
     """Raise AirflowFailException, before anything is computed, for unknown keys and for values that no stage would take."""
-    dag = context["dag"]
-    form = (dag.user_defined_macros or {}).get("form")
+    dag = context.get("dag")
+    form = (getattr(dag, "user_defined_macros", None) or {}).get("form")
     if form is None:
-        return
+        return  # a DAG that is no profile's
     wrong = form.problems(context["dag_run"].conf or {}, context["params"], list(dag.params))
     if wrong:
         raise AirflowFailException("; ".join(wrong))

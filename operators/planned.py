@@ -18,7 +18,7 @@ NOTE = "mlflow.note.content"
 
 
 def plan(facts: Sequence[Mapping[str, Any]]) -> Any:
-    """The task that prints and stores what the run's tasks will do. ``facts`` are those of ``forecast.PlannedTask``."""
+    """The task that prints and stores what the run's tasks will do. ``facts`` are those of ``estimates.PlannedTask``."""
     return task(task_id=PLAN)(_plan)(list(facts))
 
 
@@ -36,7 +36,8 @@ def approval(planned: Any, bound_gpu_hours: float) -> Any:
 def promotion(report: Any) -> Any:
     """The task that waits for a person before a model is registered and may become champion."""
     return ApprovalOperator(
-        task_id="approve-promotion", fail_on_reject=True, subject="{{ dag_run.dag_id }}: register the model, and promote it if it passes?",
+        task_id="approve-promotion", fail_on_reject=True,
+        subject="{{ dag_run.dag_id }}: register the model, and promote it if it passes?",
         body=f"Its report: {report.target}. Approving lets the gate decide; rejecting ends the run without registering.",
     )  # fmt: skip
 
@@ -57,10 +58,10 @@ class ApproveAboveBound(ApprovalOperator):
         return super().execute(context)
 
 
-def shares(name: str) -> list[dict[str, str]]:
-    """One ``--shard`` for each mapped task of a stage: as many as the form says."""
+def shares(name: str, step: str = "") -> list[dict[str, str]]:
+    """``--shard`` and ``--step`` for each mapped task of a stage: as many as the form says; none of both for a single one."""
     count = int(get_current_context()["params"][key(PLACEMENT, f"{name}__shards")])
-    return [{"shard": f"{index}/{count}"} if count > 1 else {"shard": ""} for index in range(count)]
+    return [{"shard": f"{index}/{count}", "step": step} for index in range(count)] if count > 1 else [{"shard": "", "step": ""}]
 
 
 def shard_params(shards: Mapping[str, int]) -> dict[str, Param]:
@@ -76,13 +77,13 @@ def shard_params(shards: Mapping[str, int]) -> dict[str, Param]:
 
 def _plan(facts: list[dict[str, Any]]) -> dict[str, Any]:
     """Print the plan, and keep it with the DAG run's parent run."""
-    from stillhouse.api import forecast
+    from stillhouse.api import estimates, forecast
 
     context: Any = get_current_context()
     dag, params = context["dag"], context["params"]
     form = dag.user_defined_macros["form"]
     configs = {recipe: form.sections[recipe].values | form.overrides(recipe, params) for recipe in form.sections}
-    tasks = [forecast.PlannedTask(**fact, config=configs[fact["recipe"]]) for fact in facts]
+    tasks = [estimates.PlannedTask(**fact, config=configs[fact["recipe"]]) for fact in facts]
     made = forecast.plan(dag.dag_id, tasks, store=uris.root(), version=uris.version(context))
     print(made.as_text())
     run_id = context["ti"].xcom_pull(task_ids=parent.OPEN)

@@ -14,7 +14,9 @@ from operators.templates import as_template
 
 
 class StagePod(KubernetesPodOperator):
-    """Run ``stillhouse STAGE …``, or the other command ``words``, in a pod without rights: no root, no token, a read-only image, one scratch volume.
+    """Run ``stillhouse STAGE …``, or the other command ``words``, in a pod without rights.
+
+    No root, no token, a read-only image, one scratch volume.
 
     A training on several GPUs has one process per GPU.
 
@@ -28,8 +30,10 @@ class StagePod(KubernetesPodOperator):
     operator_extra_links = LINKS
 
     def __init__(
-        self, *, stage: str, recipe: Text = "", target: Text = "", words: Sequence[Text] = (), overrides: Text = "{}", inputs: Inputs = NO_INPUTS, parent_run: Text = "",
-        shard: Text = "", variables: Mapping[str, Text] = NO_RESOURCES, resources_needed: Mapping[str, str] = NO_RESOURCES,
+        self, *, stage: str, recipe: Text = "", target: Text = "", words: Sequence[Text] = (), overrides: Text = "{}",
+        inputs: Inputs = NO_INPUTS, parent_run: Text = "",
+        shard: Text = "", step: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
+        resources_needed: Mapping[str, str] = NO_RESOURCES,
         pod: Mapping[str, Any] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.target = as_template(target)
@@ -41,6 +45,7 @@ class StagePod(KubernetesPodOperator):
         processes = int(resources_needed.get(GPU, 1))
         super().__init__(
             cmds=tool("stillhouse", words, DOLLAR) if words
-            else arguments(stage, recipe, overrides, inputs, target, shard=shard, dollar=DOLLAR, processes=processes),
-            deferrable=True, do_xcom_push=False, get_logs=True, on_finish_action="delete_pod", callbacks=PodOutcome, **podspec.rights(), **(options | kwargs),
+            else arguments(stage, recipe, overrides, inputs, target, shard=shard, step=step, dollar=DOLLAR, processes=processes),
+            deferrable=True, do_xcom_push=False, get_logs=True, on_finish_action="delete_pod", callbacks=PodOutcome,
+            **podspec.rights(), **(options | kwargs),
         )  # fmt: skip

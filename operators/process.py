@@ -36,8 +36,10 @@ class StageProcess(BaseOperator):
     operator_extra_links = LINKS
 
     def __init__(
-        self, *, stage: str, recipe: Text = "", target: Text = "", words: Sequence[Text] = (), overrides: Text = "{}", inputs: Inputs = NO_INPUTS, parent_run: Text = "",
-        shard: Text = "", variables: Mapping[str, Text] = NO_RESOURCES, resources_needed: Mapping[str, str] = NO_RESOURCES,
+        self, *, stage: str, recipe: Text = "", target: Text = "", words: Sequence[Text] = (), overrides: Text = "{}",
+        inputs: Inputs = NO_INPUTS, parent_run: Text = "",
+        shard: Text = "", step: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
+        resources_needed: Mapping[str, str] = NO_RESOURCES,
         image: str = "", nodes: int = 1, node_selector: Mapping[str, str] = NO_RESOURCES, processes: int = 1,
         pod: Mapping[str, Any] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
@@ -45,7 +47,7 @@ class StageProcess(BaseOperator):
         super().__init__(do_xcom_push=False, post_execute=events.announce, **kwargs)
         program = os.environ.get("STILLHOUSE_PROGRAM", "stillhouse")
         self._processes = int(resources_needed.get(GPU, processes))
-        stage_words = {"shard": shard, "program": program, "processes": self._processes}
+        stage_words: dict[str, Any] = {"shard": shard, "step": step, "program": program, "processes": self._processes}
         self.cmds = tool(program, words) if words else arguments(stage, recipe, overrides, inputs, target, **stage_words)
         self.target = as_template(target)
         self.parent_run = as_template(parent_run)

@@ -8,21 +8,19 @@
 A stage is passed the stages it reads: they are its inputs and its upstream tasks.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from airflow.sdk import DAG, get_parsing_context, task
+from airflow.sdk import DAG, get_parsing_context
 from jinja2 import pass_context
 
-from operators import parent, planned, retries, teacher
-from operators.command_line import Text
+from operators import parent, planned, retries, roles, sharded, teacher
 from operators.events import ASSETS, REPORT
 from operators.params import VERSION, Form, layers_of
-from operators.placement import GPU, cpu, placed
+from operators.placement import cpu, placed
+from operators.roles import ENDPOINTS, Asked, Made, Model
 from operators.stage import operator_of
 from operators.templates import Template
 from operators.uris import MACROS
@@ -32,6 +30,7 @@ from stillhouse.errors import BadConfig
 from stillhouse.execution import profiles as profile_files
 from stillhouse.execution.profiles import AssetSchedule, ProfileFolder, ReachedModel, ServedModel, TaskPlacement, TrainedModel
 from stillhouse.execution.recipes import as_layer
+from stillhouse.stages import StageEntry
 
 TEACHERS = ("responses-small", "responses-medium", "responses-large")
 OTHER_RESPONSES = ("responses-summary", "responses-control")
@@ -40,35 +39,12 @@ JUDGES = ("judge", "reward", "labeller", "summariser")
 """Roles behind endpoints that do not answer questions."""
 RUNS_AT_ONCE = 16
 """Runs of one DAG side by side, at most; pools bound what they take."""
-ENDPOINTS, REWARD = "STILLHOUSE_ENDPOINTS", "STILLHOUSE_REWARD_ENDPOINT"
-
-
-@dataclass(frozen=True)
-class Made:
-    """A task, and the URI of what it makes."""
-
-    task: Any
-    target: Template
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A model behind an endpoint: the tasks that start and stop it if this DAG serves it."""
-
-    endpoint: Text
-    """``name=http://…/v1``; empty for one that ``STILLHOUSE_ENDPOINTS`` names."""
-    ready: Any = None
-    stop: Any = None
-
-
-Model = Made | Asked | str | None
-"""What plays a role: a checkpoint that a task makes, a model behind an endpoint, a model reference, or nobody."""
 
 
 def profiles(pipeline: str) -> list[ProfileFolder]:
-    """The sound profiles that follow a pipeline; ``STILLHOUSE_PROFILES`` limits them by name. The others: ``dags/wrong_profiles.py``."""
+    """The sound profiles that follow a pipeline; ``STILLHOUSE_PROFILES`` limits them. ``wrong_profiles`` has others."""
     if (only_one := get_parsing_context().dag_id) is not None:  # a task starts: it needs no other DAG
-        return [profile for profile in profile_files.sound(pipeline, [only_one])]
+        return profile_files.sound(pipeline, [only_one])
     only = [name.strip() for name in os.environ.get("STILLHOUSE_PROFILES", "").split(",") if name.strip()]
     return [profile for profile in profile_files.sound(pipeline, only) if not profile_checks.wrong_recipes(profile)]
 
@@ -112,7 +88,7 @@ class ProfileDag:
         return recipe in self.profile.recipes
 
     def model(self, role: str, **inputs: Any) -> Model:
-        """What plays a role. ``inputs`` are what a recipe that is trained first reads; what the recipe does not need is left out."""
+        """What plays a role. ``inputs`` are what a recipe that is trained first reads, and further options of its task."""
         if role not in self._models:
             self._models[role] = self._model(role, inputs)
         return self._models[role]
@@ -128,40 +104,39 @@ class ProfileDag:
     ) -> Made:  # fmt: skip
         """The task that makes the artifact ``name`` by the profile's ``recipe`` from ``inputs``.
 
-        An input is one of, or a list of: a stage's result, a model, a URI; None is left out. ``reuse``: take over rows of the version
-        published last, for example a response to the same question. ``ask``: roles behind endpoints that the stage asks.
+        An input is one of, or a list of: a stage's result, a model, a URI; None is left out. ``reuse``: take over rows of the
+        version published last, for example a response to the same question. ``ask``: roles behind endpoints that the stage asks.
         """
         recipe = recipe or name
-        entry = stages.entry_of(recipe.split("-")[0])
-        if not self.has(recipe):
-            msg = f"profile {self.profile.name} has no recipe {recipe}.yaml, which its pipeline {self.profile.profile.pipeline} needs"
-            raise BadConfig(msg)
-        if recipe not in self._form.sections:
-            self._form.add(recipe, self._layer(recipe))
-        sources = {key: [one for one in _listed(value) if one is not None] for key, value in inputs.items()}
+        entry, sources = self._entry_of(recipe), {key: roles.present(value) for key, value in inputs.items()}
         asked = [one for values in sources.values() for one in values if isinstance(one, Asked)]
         asked += [model for model in map(self.model, ask) if isinstance(model, Asked)]
         choice = self.profile.placement(name, recipe, entry.name)
         where = placed(entry.image, loads_model=entry.model and not asked, trains=entry.ranks, choice=choice)
-        where["variables"] = where.get("variables", {}) | _endpoints(asked, self._asked("reward") if "reward" in ask else None)
+        where["variables"] = where.get("variables", {}) | roles.endpoints(asked, self._asked("reward") if "reward" in ask else None)
         layer, overrides = layers_of(recipe)
         target = Template(f"{{{{ artifact('{name}') }}}}")
-        made = self._operator(
-            name, where, choice, entry.whole == "", stage=entry.name, recipe=layer, overrides=overrides,
-            inputs={key: [_uri(one) for one in values if not isinstance(one, Asked)] for key, values in sources.items()}
-            | ({"previous": "latest"} if reuse else {}),
+        first, made = self._tasks(
+            name, where, choice, entry, stage=entry.name, recipe=layer, overrides=overrides,
+            inputs=roles.uris(sources) | ({"previous": "latest"} if reuse else {}),
             target=target, parent_run=parent.RUN_ID, outlets=list(outlets), priority_weight=priority,
         )  # fmt: skip
         self._facts.append({
-            "name": name, "stage": entry.name, "recipe": recipe, "gpus": _gpus(where), "asks": bool(asked),
-            "inputs": {key: [one.target.text.split("'")[1] for one in values if isinstance(one, Made)] for key, values in sources.items()},
+            "name": name, "stage": entry.name, "recipe": recipe, "gpus": roles.gpus(where), "asks": bool(asked),
+            "inputs": {key: [one.name for one in values if isinstance(one, Made)] for key, values in sources.items()},
         })  # fmt: skip
-        for values in sources.values():
-            [one.task for one in values if isinstance(one, Made)] >> made
-        for model in asked:
-            if model.ready is not None:
-                model.ready >> made >> model.stop
-        return Made(made, target)
+        roles.connect(sources, asked, first, made)
+        return Made(name, made, target)
+
+    def _entry_of(self, recipe: str) -> StageEntry:
+        """The stage of a recipe, whose section is added to the form. Raises BadConfig if the profile has no such recipe."""
+        if not self.has(recipe):
+            pipeline = self.profile.profile.pipeline
+            msg = f"profile {self.profile.name} has no recipe {recipe}.yaml, which its pipeline {pipeline} needs"
+            raise BadConfig(msg)
+        if recipe not in self._form.sections:
+            self._form.add(recipe, self._layer(recipe))
+        return stages.entry_of(recipe.split("-", maxsplit=1)[0])
 
     def responses(self, questions: Made) -> list[Made]:
         """The responses of all teachers: of the recipe ``responses``, or of ``responses-large`` and its like, each by its role."""
@@ -170,7 +145,7 @@ class ProfileDag:
         made = []
         for recipe in sizes:
             role = recipe.partition("-")[2]
-            asked = {"checkpoint": self.model(role)} if role else {}
+            asked: dict[str, Any] = {"checkpoint": self.model(role)} if role else {}
             ask = [] if role else [other for other in self.roles if isinstance(self._role(other), ServedModel | ReachedModel)]
             made.append(self.stage(recipe, reuse=True, questions=questions, ask=[one for one in ask if one not in JUDGES], **asked))
         return made
@@ -193,7 +168,7 @@ class ProfileDag:
         ).expand_kwargs(evaluations)  # fmt: skip
 
     def register(self, *, checkpoint: Model, reports: Sequence[Made]) -> None:
-        """Register the checkpoint by its report, the last one, if the profile says how; after a person's word if it asks for that."""
+        """Register the checkpoint by the last report, if the profile says how; after a person's word if it asks for that."""
         if not self.has("registry"):
             return
         *others, report = reports
@@ -226,14 +201,14 @@ class ProfileDag:
     def _role(self, role: str) -> Any:
         return self.profile.profile.models.get(role)
 
-    def _operator(self, name: str, where: dict[str, Any], choice: TaskPlacement, divisible: bool, **options: Any) -> Any:
-        """The task; for a sharded stage one mapped task over as many shards as the form says."""
+    def _tasks(self, name: str, where: dict[str, Any], choice: TaskPlacement, entry: StageEntry, **options: Any) -> tuple[Any, Any]:
+        """The first and the last task of a stage: one and the same unless it is sharded."""
         where = {key: value for key, value in where.items() if value or key != "variables"}
-        if choice.shards is None or not divisible:
-            return operator_of(where)(task_id=name, **options, **where)
+        if choice.shards is None or entry.whole:
+            made = operator_of(where)(task_id=name, **options, **where)
+            return made, made
         self._shards[name] = choice.shards
-        shares = task(task_id=f"shards-{name}")(planned.shares)(name)
-        return operator_of(where).partial(task_id=name, **options, **where).expand_kwargs(shares)
+        return sharded.tasks(name, where, combines=entry.combines, **options)
 
     def _model(self, role: str, inputs: Mapping[str, Any]) -> Model:
         model = self.profile.profile.models.get(role)
@@ -276,34 +251,10 @@ class ProfileDag:
         self.dag.params.update(params)
 
 
-def _gpus(where: Mapping[str, Any]) -> int:
-    """The GPUs of a task on all its nodes."""
-    return int(where["resources_needed"].get(GPU, 0)) * int(where.get("nodes", 1))
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _uri(one: Made | str) -> Text:
-    return one.target if isinstance(one, Made) else one
-
-
-def _endpoints(asked: Sequence[Asked], reward: Asked | None) -> dict[str, Text]:
-    """The variables by which a stage finds the models it asks."""
-    addresses = list(dict.fromkeys(str(one.endpoint) for one in asked if one is not reward and str(one.endpoint)))
-    variables: dict[str, Text] = {ENDPOINTS: Template(",".join(addresses))} if addresses else {}
-    if reward is not None and str(reward.endpoint):
-        text = str(reward.endpoint)
-        inner = text.removeprefix("{{ ").removesuffix(" }}") if text.startswith("{{ ") else json.dumps(text)
-        variables[REWARD] = Template(f"{{{{ ({inner}).split('=')[-1].removesuffix('/v1') }}}}")
-    return variables
-
-
 def _layers(form: Form) -> Any:
     @pass_context
     def layers(context: Any, recipe: str) -> tuple[str, str]:
-        """The two layers of ``--config``. Kubernetes expands ``$(NAME)`` in a command, so that dollar signs are escaped as in JSON."""
+        """The layers of ``--config``, dollar signs escaped as in JSON: Kubernetes expands ``$(NAME)`` in a command."""
         layer, overrides = form.layers(recipe, context["params"])
         escaped = layer if layer.startswith("@") else layer.replace("$", "\\u0024")
         return escaped, overrides.replace("$", "\\u0024")

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from stillhouse import stages
+from stillhouse.api.profile_commands import plan, profile_app
 from stillhouse.errors import TRY_AGAIN, BadConfig, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
@@ -39,6 +40,8 @@ app = typer.Typer(
     help="A reasoning-model factory: every stage of the path as one command.", cls=_Commands,
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
 )  # fmt: skip
+app.add_typer(profile_app, name="profile")
+app.command()(plan)
 _out = PlainConsole(highlight=False, soft_wrap=True, markup=False)
 
 ConfigOption = Annotated[
@@ -231,45 +234,6 @@ def summary(uri: Annotated[str, typer.Argument(help="a registry or report artifa
     from stillhouse.reporting.summary import print_summary
 
     print_summary(_out, uri)
-
-
-profile_app = typer.Typer(help="Check profiles, and start one of your own.", no_args_is_help=True)
-app.add_typer(profile_app, name="profile")
-
-
-@profile_app.command("check")
-def profile_check(folder: Annotated[str, typer.Argument(help="the profile's folder, or its name", metavar="DIR")]) -> None:
-    """Say what is wrong with a profile, as Airflow would, and what is still to be filled in."""
-    from stillhouse.api.profile_checks import check
-
-    checked = check(folder)
-    _out.print(f"{checked.name}: {checked.pipeline}, {len(checked.recipes)} recipes, sound")
-    for gap in checked.open_questions:
-        _out.print(f"  before a run: {gap}")
-
-
-@profile_app.command("new")
-def profile_new(
-    folder: Annotated[str, typer.Argument(help="the new folder; its name is the profile's", metavar="DIR")],
-    like: Annotated[str, typer.Option("--like", help="the profile to start from", metavar="NAME")] = "laptop",
-) -> None:
-    """Start a profile of your own from another one: its recipes and its profile.yaml, to be edited."""
-    from stillhouse.api.profile_checks import start
-
-    started = start(folder, like)
-    _out.print(f"{folder}: {len(started)} files like {like}; edit them, then: stillhouse profile check {folder}")
-
-
-@app.command()
-def plan(
-    profile: Annotated[str, typer.Argument(help="a profile", metavar="PROFILE")],
-    store: Annotated[str, typer.Option(help="root of the artifact store, for measured rates and what is already there")] = "",
-    version: Annotated[str, typer.Option(help="the artifacts' version")] = "1",
-) -> None:
-    """Print what a run of a profile will do: rows, samples, tokens, GPU-hours and bytes by task."""
-    from stillhouse.api.forecast import plan_profile
-
-    _out.print(plan_profile(profile, store, version).as_text())
 
 
 @app.command()

@@ -1,3 +1,4 @@
+import copy
 import json
 from types import SimpleNamespace
 
@@ -64,7 +65,7 @@ def test_evaluate_protocols_are_the_profiles_with_recipes_of_reports(evaluate):
 @pytest.mark.parametrize(("param", "value"), [("checkpoint", ""), ("benchmarks", [""]), ("rounds", 9), ("protocol", "nobody")])
 def test_evaluate_param_out_of_bounds_is_refused(evaluate, param, value):
     with pytest.raises(ParamValidationError):
-        evaluate.params.get_param(param).resolve(value)
+        copy.copy(evaluate.params.get_param(param)).resolve(value)
 
 
 def test_evaluate_two_checkpoints_of_one_name_have_two_reports(monkeypatch):

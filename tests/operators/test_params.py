@@ -68,7 +68,16 @@ def test_form_value_out_of_bounds_is_refused(field, value):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("samples", 64), ("rate", 1e-6), ("kind", "b"), ("limit", 0), ("limit", None), ("flag", True), ("maybe", None), ("names", ["a"])],
+    [
+        ("samples", 64),
+        ("rate", 1e-6),
+        ("kind", "b"),
+        ("limit", 0),
+        ("limit", None),
+        ("flag", True),
+        ("maybe", None),
+        ("names", ["a"]),
+    ],
 )
 def test_form_value_within_bounds_is_taken(field, value):
     assert params_of("t", section())[f"t__{field}"].resolve(value) == value
@@ -90,9 +99,17 @@ def test_layers_with_a_key_taken_away_are_the_whole_config():
     assert (recipe, json.loads(overrides)["weights"], json.loads(overrides)["samples"]) == ("{}", {"a": 1.0}, 4)
 
 
+def test_layers_take_the_empty_editor_of_a_null_mapping_for_null():
+    params = {"rl_1__maybe_nested": {}}
+    assert Form({"rl-1": Section("@t/t", Config, {"maybe_nested": None})}).layers("rl-1", params) == ("@t/t", "{}")
+
+
 def test_problems_name_unknown_keys_and_values_that_break_a_recipe():
-    fields = [*form().params()]
-    assert form().problems({"rl_1__sample": 3}, {}, fields) == ["rl_1__sample: no such field; did you mean rl_1__samples?"]
+    plain = Form({"rl-1": Section("{}", Config, Config().model_dump(mode="json"))})
+    fields, sample = [*plain.params()], {"rl_1__sample": 3}
+    assert plain.problems(sample, sample, fields) == ["rl_1__sample: no such field; did you mean rl_1__samples?"]
+    [wrong] = plain.problems({}, {"rl_1__samples": 100}, fields)
+    assert wrong.startswith("rl-1: config: samples: input should be less than or equal to 64")
 
 
 def test_layers_are_rendered_when_the_task_starts():

@@ -4,6 +4,7 @@ import yaml
 from stillhouse import stages
 from stillhouse.execution import recipes as configs
 
+
 @pytest.mark.parametrize("name", configs.recipes())
 def test_recipe_parses_into_its_stage_config(name):
     stage = stages.load(name.split("/")[1].split("-")[0])
@@ -15,7 +16,9 @@ def test_recipes_folder_holds_only_recipes():
     files = {
         path for path in configs.RECIPES.rglob("*") if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
     }
-    assert files == set(configs.recipes().values()) | set(configs.RECIPES.glob("zero-*.yaml")) | set(configs.RECIPES.glob("*/profile.yaml"))
+    assert files == set(configs.recipes().values()) | set(configs.RECIPES.glob("zero-*.yaml")) | set(
+        configs.RECIPES.glob("*/profile.yaml")
+    )
 
 
 @pytest.mark.parametrize("name", configs.recipes())

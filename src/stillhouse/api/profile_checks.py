@@ -147,9 +147,18 @@ def _unused_names(profile: ProfileFolder) -> list[str]:
     wrong += [
         f"{where}: placement.{name}: shards: {reason}; leave shards out"
         for name, choice in profile.profile.placement.items()
-        if choice.shards and (reason := stages.whole_reason(name.partition("-")[0]))
+        if choice.shards and (reason := _whole(name.partition("-")[0]))
     ]
-    return wrong + [f"{where}: benchmarks.{name}: no benchmark that others publish" for name in profile.profile.benchmarks if not is_published(name)]
+    return wrong + [
+        f"{where}: benchmarks.{name}: no benchmark that others publish"
+        for name in profile.profile.benchmarks
+        if not is_published(name)
+    ]
+
+
+def _whole(name: str) -> str:
+    """Why a stage cannot be sharded; empty for one that can, and for a name that is no stage's."""
+    return stages.REGISTRY[name].whole if name in stages.REGISTRY else ""
 
 
 def _paths(value: Any, wanted: str, path: str = "") -> list[str]:

@@ -1,7 +1,7 @@
 """Profiles: a folder of recipes with a ``profile.yaml`` that says which pipeline they follow, with which models, and where.
 
-``{folder}/profile.yaml`` is a ``Profile``, ``{folder}/{stage}[-{suffix}].yaml`` a recipe. Airflow makes a DAG of each profile, under
-the folder's name.
+``{folder}/profile.yaml`` is a ``Profile``, ``{folder}/{stage}[-{suffix}].yaml`` a recipe. Airflow makes a DAG of each profile, named
+after the folder.
 """
 
 import re
@@ -67,15 +67,20 @@ def _role(value: Any) -> Any:
     """A role in one of its forms, told apart by its key, so that an error is about the form that was meant."""
     if isinstance(value, str) or not isinstance(value, Mapping):
         return value
-    for key, form in {"serve": ServedModel, "recipe": TrainedModel, "endpoint": ReachedModel, "name": ReachedModel}.items():
+    forms: dict[str, type[ProfileSettings]] = {
+        "serve": ServedModel, "recipe": TrainedModel, "endpoint": ReachedModel, "name": ReachedModel,
+    }  # fmt: skip
+    for key, form in forms.items():
         if key in value:
             return form.model_validate(dict(value))
-    msg = f"write a model reference, or a mapping with serve, recipe or endpoint; got the keys {', '.join(map(str, value)) or 'none'}"
+    msg = (
+        f"write a model reference, or a mapping with serve, recipe or endpoint; got the keys {', '.join(map(str, value)) or 'none'}"
+    )
     raise ValueError(msg)
 
 
 ModelRole = Annotated[ServedModel | ReachedModel | TrainedModel | str, BeforeValidator(_role)]
-"""A model in a role: a reference (``hf://…``, ``models:/…``, a URI or directory), or one that is served, reached or trained first."""
+"""A model in a role: a reference (``hf://…``, ``models:/…``, a URI, a directory), or one that is served, reached or trained."""
 
 
 class TaskPlacement(ProfileSettings):
@@ -202,7 +207,9 @@ def load_folder(folder: Path, known: Mapping[str, Path] | None = None) -> Profil
     known = dict(known if known is not None else profile_folders.folders(recipes.RECIPES))
     path = folder / profile_folders.FILE
     if not path.is_file():
-        msg = f"{folder}: no {profile_folders.FILE}; write one, or start from another: stillhouse profile new {folder} --like laptop"
+        msg = (
+            f"{folder}: no {profile_folders.FILE}; write one, or start from another: stillhouse profile new {folder} --like laptop"
+        )
         raise BadConfig(msg)
     if not NAME.fullmatch(folder.name):
         msg = f"{folder}: a profile is named after its folder, in small letters, digits, '.', '_' and '-'; rename the folder"
@@ -228,7 +235,7 @@ def sound(pipeline: str, only: Sequence[str] = ()) -> list[ProfileFolder]:
 
 
 def problems(folder: Path, known: Mapping[str, Path] | None = None) -> list[str]:
-    """What keeps a profile from becoming a DAG, in words: its file, recipes and roles that its pipeline needs, names nobody uses."""
+    """What keeps a profile from becoming a DAG, in words: its file, and recipes and roles that its pipeline needs."""
     try:
         profile = load_folder(folder, known)
     except BadConfig as error:
@@ -246,7 +253,8 @@ def problems(folder: Path, known: Mapping[str, Path] | None = None) -> list[str]
         if role not in profile.profile.models
     ]
     missing += [
-        f"{where}: models.{role}: no recipe {model.recipe}.yaml in {folder.name}; {nearest(model.recipe, profile.recipes, 'recipes')}"
+        f"{where}: models.{role}: no recipe {model.recipe}.yaml in {folder.name}; "
+        f"{nearest(model.recipe, profile.recipes, 'recipes')}"
         for role, model in profile.profile.models.items()
         if isinstance(model, TrainedModel) and model.recipe not in profile.recipes
     ]

@@ -44,8 +44,8 @@ def with_levels(
 ) -> pl.DataFrame:  # fmt: skip
     """Add level and discard_reason to a grades table.
 
-    ``roles``: the index of the model in each role, None without a model. ``learner``: that of the model whose mastered questions are
-    discarded.
+    ``roles``: the index of the model in each role, None without a model. ``learner``: that of the model whose mastered questions
+    are discarded.
     """
 
     def rate(role: Role) -> pl.Expr:

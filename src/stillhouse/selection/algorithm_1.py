@@ -7,10 +7,9 @@ import polars as pl
 
 from stillhouse.grading import model_columns, tally
 from stillhouse.selection.context import Context
-from stillhouse.vocabulary.categories import FACTS, SCALES
+from stillhouse.vocabulary.categories import SCALES
 from stillhouse.vocabulary.rows import Response
 
-EASY_KEPT = [category for category, facts in FACTS.items() if facts.easy_kept]
 """Categories whose easy questions stay with a probability; those of all others are dropped."""
 SWEEP_STEPS = 20
 """Steps of the CV threshold between 0 and 1 that the sweep shows."""
@@ -27,7 +26,7 @@ def choose(tallied: pl.DataFrame, context: Context) -> pl.DataFrame:
     scored = tallied.filter(n > 0).with_columns(
         pass_rate=tally.pass_rate(0, "indicator"),
         cv=tally.coefficient_of_variation(0, rules.ddof),
-        stays=pl.col("category").is_in(EASY_KEPT) & (context.draw("easy", "question_id") < rules.easy_keep_probability),
+        stays=pl.col("category").is_in(rules.easy_categories) & (context.draw("easy", "question_id") < rules.easy_keep_probability),
     )
     varies = (pl.col("cv") > tally.by_category(rules.cv_thresholds)).fill_null(value=False)
     challenging = varies & (pl.col("pass_rate") > 0)

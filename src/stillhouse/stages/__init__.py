@@ -111,11 +111,6 @@ def config_of(name: str) -> type[StageConfig]:
     return cast("type[StageConfig]", getattr(import_module(module_name), class_name))
 
 
-def whole_reason(name: str) -> str:
-    """Why a stage cannot be sharded; empty for one that can, and for a name that is no stage's."""
-    return REGISTRY[name].whole if name in REGISTRY else ""
-
-
 def refuse_shard(name: str) -> None:
     """Raise BadConfig, with the reason, for a stage that cannot be sharded."""
     if reason := entry_of(name).whole:

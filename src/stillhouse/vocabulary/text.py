@@ -29,6 +29,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     last = len(widths) - 1
     lines = []
     for row in rows:
-        cells = [cell.ljust(width) if n in {0, last} else cell.rjust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            cell.ljust(width) if n in {0, last} else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)

@@ -62,7 +62,12 @@ def test_check_says_everything_that_is_wrong_at_once(mine):
     (folder / "sfd-2.yaml").write_text("{}\n")
     with pytest.raises(BadConfig) as failed:
         profile_checks.check("own")
-    for words in ("learning_rat: no such field", "sfd-2.yaml: a recipe is named after its stage", "placement.respnses", "placement.rl: shards"):
+    for words in (
+        "learning_rat: no such field",
+        "sfd-2.yaml: a recipe is named after its stage",
+        "placement.respnses",
+        "placement.rl: shards",
+    ):
         assert words in str(failed.value)
 
 
@@ -74,7 +79,9 @@ def test_name_that_two_folders_have_is_a_problem_and_the_first_one_counts(mine):
 
 def test_path_that_is_not_there_is_a_problem_and_no_other_profile_suffers(tmp_path, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_PROFILES_PATH", str(tmp_path / "gone"))
-    assert profile_checks.all_problems() == [f"STILLHOUSE_PROFILES_PATH: {tmp_path / 'gone'} is not a directory of profiles that can be read"]
+    assert profile_checks.all_problems() == [
+        f"STILLHOUSE_PROFILES_PATH: {tmp_path / 'gone'} is not a directory of profiles that can be read"
+    ]
     assert profiles.load("laptop").name == "laptop"
 
 

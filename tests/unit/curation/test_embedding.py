@@ -2,7 +2,7 @@ import pytest
 
 from stillhouse.curation import embedding
 from stillhouse.curation.config import SemanticDuplicates
-from stillhouse.errors import EngineFailed
+from stillhouse.errors import MissingInput
 
 
 def vectors(count, copies, seed=0, noise=0.02):
@@ -50,5 +50,5 @@ def test_duplicates_are_looked_for_within_a_group_alone():
 
 
 def test_load_of_no_model_says_what_to_do(tmp_path):
-    with pytest.raises(EngineFailed, match="install the extra `embed`"):
+    with pytest.raises(MissingInput, match="there is no such directory, or it is empty; check the path"):
         embedding.load(str(tmp_path / "none"))

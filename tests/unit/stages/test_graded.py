@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
-from stillhouse.vocabulary.shards import Shard
 from stillhouse.stages import graded
 from stillhouse.vocabulary import seeds
 from stillhouse.vocabulary.categories import CATEGORIES, FACTS
 from stillhouse.vocabulary.rows import Graded, Question, Verified, response_key
+from stillhouse.vocabulary.shards import Shard
 from tests.oracles import grading as oracle
 
 ASKED = testing.questions(4)
