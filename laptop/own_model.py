@@ -11,10 +11,8 @@ from stillhouse.errors import BadConfig
 from stillhouse.execution.recipes import RECIPES
 from stillhouse.models.references import Adapter, DirectoryModel, is_reference, name_of, parse
 
-NAME = "own"
-"""Of the profile."""
-LIKE = "own-model"
-"""Of the packaged recipes that it takes."""
+NAME, LIKE = "own", "own-model"
+"""The profile, and the folder of packaged recipes that it takes: two folders of one name would shadow each other."""
 ROLES = ("small", "medium", "large")
 
 

@@ -44,13 +44,8 @@ def execute(
     DamagedArtifact if an input is not what was published, StaleOutput if the output holds another fingerprint's result, LeaseLost
     if another process took the output over, and whatever the stage raises.
     """
-    if processes.count() > 1 and not ranks:
-        msg = f"WORLD_SIZE is {processes.count()}: {stage_word(stage)} is one process; start it without torchrun"
-        raise BadConfig(msg)
     shard, output = shard or Shard(), store.absolute(output)
-    if step is not None and shard.count == 1:
-        msg = f"--step {step} needs --shard INDEX/COUNT: a single process does all steps at once"
-        raise BadConfig(msg)
+    _check_processes(stage, shard, ranks=ranks, step=step)
     claiming.check_output(output, stage_word(stage))
     links = input_links.resolved(stage, inputs, output, models)
     pinned = processes.from_first(lambda: _pinned(config, output, models))
@@ -62,6 +57,16 @@ def execute(
         return Result(whole, skipped=True)
     made = Task(stage, pinned.config, links, work, output, shard, resume, models, pinned.models)
     return task.make(made) if shard.count == 1 else _make_shard(made, step)
+
+
+def _check_processes(stage: Stage, shard: Shard, *, ranks: bool, step: Step | None) -> None:
+    """Raise BadConfig for several processes of a stage that is one, and for a step of a stage that is not sharded."""
+    if processes.count() > 1 and not ranks:
+        msg = f"WORLD_SIZE is {processes.count()}: {stage_word(stage)} is one process; start it without torchrun"
+        raise BadConfig(msg)
+    if step is not None and shard.count == 1:
+        msg = f"--step {step} needs --shard INDEX/COUNT: a single process does all steps at once"
+        raise BadConfig(msg)
 
 
 def _make_shard(made: Task, step: Step | None) -> Result:

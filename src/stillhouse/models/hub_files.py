@@ -4,7 +4,9 @@ huggingface_hub throws away what it has of a file when its process ends. Large f
 the cache where it looks for them, and keep what they have; their sha256 is checked, since two tries wrote them.
 """
 
+import io
 import json
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -17,6 +19,7 @@ from huggingface_hub.constants import DEFAULT_REVISION, MAX_HTTP_DOWNLOAD_SIZE, 
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import silent_tqdm
+from typing_extensions import Buffer
 
 from stillhouse.artifacts.digests import sha256
 from stillhouse.errors import HubFailed
@@ -110,9 +113,10 @@ def _with_progress(api: HfApi, model: HubModel, files: Mapping[str, RepoFile]) -
         return sum(path.stat().st_size for digest in large for path in (blobs / digest, _partial(blobs, digest)) if path.exists())
 
     require_room(blobs, total - present(), str(model))
+    stopping = threading.Event()
     with ThreadPoolExecutor(WORKERS) as pool:
         pending: set[Future[None]] = {
-            pool.submit(_fetch_large, api, model, name, size, blobs / digest)
+            pool.submit(_fetch_large, api, model, name, size, blobs / digest, stopping)
             for digest, (name, size) in large.items()
             if not (blobs / digest).exists()
         }
@@ -125,16 +129,32 @@ def _with_progress(api: HfApi, model: HubModel, files: Mapping[str, RepoFile]) -
                 if time.monotonic() - told_at > TELL_S or not pending:
                     progress_bar.show(present(), total, f"bytes of {model}")
                     told_at = time.monotonic()
-        finally:
+        finally:  # after an error or SIGTERM nobody waits for the other files: what they have so far is kept
+            stopping.set()
             for future in pending:
                 future.cancel()
 
 
-def _fetch_large(api: HfApi, model: HubModel, name: str, size: int, blob: Path) -> None:
+class _PartialFile(io.BufferedWriter):
+    """A file that is continued, until its writer is told to stop."""
+
+    def __init__(self, path: Path, stopping: threading.Event) -> None:
+        super().__init__(io.FileIO(path, "ab"))
+        self._stopping = stopping
+
+    def write(self, data: Buffer, /) -> int:
+        """Append the next bytes. Raises HubFailed once the download is to stop."""
+        if self._stopping.is_set():
+            msg = "stopped: another file of the model failed, or the process ends"
+            raise HubFailed(msg)
+        return super().write(data)
+
+
+def _fetch_large(api: HfApi, model: HubModel, name: str, size: int, blob: Path, stopping: threading.Event) -> None:
     """Fetch one file, from where an earlier try broke off. Raises HubFailed if what was received is not the file."""
     partial = _partial(blob.parent, blob.name)
     url = hf_hub_url(model.repo, name, revision=model.revision, endpoint=api.endpoint)
-    with partial.open("ab") as file:
+    with _PartialFile(partial, stopping) as file:
         headers = api._build_hf_headers()
         http_get(url, file, resume_size=file.tell(), headers=headers, expected_size=size, tqdm_class=silent_tqdm)
     if (digest := sha256(partial)) != blob.name:

@@ -43,24 +43,28 @@ def gguf_file(directory: Path) -> str | None:
     return names[0] if len(names) == 1 and not any(directory.glob("*.safetensors")) else None
 
 
-def loading_arguments(directory: Path, trusted_code: Sequence[str] = ()) -> dict[str, Any]:
-    """What transformers is told besides the directory: the name of a GGUF file, and whether the model's own code may run.
+def is_trusted(directory: Path, trusted_code: Sequence[str] = ()) -> bool:
+    """Whether the model's own Python code may run: ``trusted_code`` names it, a hub model at this commit.
 
-    Raises BadConfig for a model that cannot be loaded without its own code, if ``trusted_code`` does not name it.
+    Raises BadConfig for a model that cannot be loaded without its code and is not trusted.
     """
-    name = gguf_file(directory)
-    if name:
-        return {"gguf_file": name, "trust_remote_code": False}
-    if not (directory / CONFIG).is_file():  # whoever loads it says what is missing
-        return {"trust_remote_code": False}
+    if not (directory / CONFIG).is_file():  # a GGUF file, or nothing: whoever loads it says what is missing
+        return False
     model = hub_files.model_at(directory)
-    trusted = model is not None and str(model) in trusted_code
+    if model is not None and str(model) in trusted_code:
+        return True
     config = json.loads((directory / CONFIG).read_bytes())
-    if not trusted and "auto_map" in config and not _is_known(config["model_type"]):
+    if "auto_map" in config and not _is_known(config["model_type"]):
         remedy = f"to run it, set trusted_code: [{model}]" if model else "only that of a hub model at a commit may be trusted"
         msg = f"model {model or directory}: its architecture {config['model_type']} is Python code of its own; {remedy}"
         raise BadConfig(msg)
-    return {"trust_remote_code": trusted}
+    return False
+
+
+def gguf_arguments(directory: Path) -> dict[str, str]:
+    """What transformers is told besides the directory of a GGUF model: the file's name."""
+    name = gguf_file(directory)
+    return {"gguf_file": name} if name else {}
 
 
 def weights_path(directory: Path) -> Path:

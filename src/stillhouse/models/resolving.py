@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from stillhouse.artifacts import integrity, store
@@ -90,6 +91,12 @@ def fetched(text: str, output: str | None = None) -> tuple[ModelLink, Path]:
 def local(text: str) -> Path:
     """A local directory with the files of the model that a config names. Raises BadConfig for a text that is no reference."""
     return materialise(pin(parse(text)))
+
+
+@lru_cache(maxsize=256)
+def identity(text: str) -> str:
+    """What tells a model that a pinned config names from others: its fingerprint, wherever it lies; of an endpoint's, its name."""
+    return pin(parse(text)).fingerprint if is_reference(text) else text
 
 
 def _fixed_text(link: ModelLink) -> str:

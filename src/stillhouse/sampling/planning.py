@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, MissingInput
+from stillhouse.models import resolving
 from stillhouse.models.references import is_reference, name_of
 from stillhouse.sampling import engine as engines
 from stillhouse.sampling.adaptive import decided
@@ -38,7 +39,7 @@ def sampling_id(config: ResponsesConfig, sampling: Sampling, inputs: ResponsesIn
     """
     identity = list(inputs.fingerprints.get("checkpoint", ()))
     if not identity and is_reference(model):
-        identity.append(model)
+        identity.append(resolving.identity(model))
     if config.prompt_kind == "summary":
         identity.append(name_of(config.model or ""))
     return ids.content_id(sampling.sampling_id, *identity) if identity else sampling.sampling_id

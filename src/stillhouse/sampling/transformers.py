@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from stillhouse.errors import EngineFailed
 from stillhouse.models import chat_templates
-from stillhouse.models.loadable import loading_arguments
+from stillhouse.models.loadable import gguf_arguments, is_trusted
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.vocabulary import environment
@@ -35,10 +35,10 @@ class TransformersEngine:
     def __init__(self, model: str, sampling: Sampling) -> None:
         """Raises EngineFailed if the model cannot be loaded."""
         try:
-            more = loading_arguments(Path(model), sampling.trusted_code)
-            self._tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", **more)
+            trusted, gguf = is_trusted(Path(model), sampling.trusted_code), gguf_arguments(Path(model))
+            self._tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=trusted, **gguf)
             dtype = "auto" if torch.cuda.is_available() else torch.float32
-            self._model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, **more)
+            self._model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=trusted, **gguf)
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
             raise EngineFailed(msg) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 from stillhouse.errors import EngineFailed
 from stillhouse.models import chat_templates
-from stillhouse.models.loadable import loading_arguments, weights_path
+from stillhouse.models.loadable import is_trusted, weights_path
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sampling.replies import refusal_kind
@@ -34,7 +34,7 @@ class VllmEngine:
         try:
             self.llm = vllm.LLM(
                 model=str(weights_path(Path(model))), enable_prefix_caching=True,
-                trust_remote_code=loading_arguments(Path(model), sampling.trusted_code)["trust_remote_code"],
+                trust_remote_code=is_trusted(Path(model), sampling.trusted_code),
                 tensor_parallel_size=environment.whole("STILLHOUSE_TENSOR_PARALLEL", 1),
                 max_model_len=environment.whole("STILLHOUSE_MAX_MODEL_LEN", 0) or None, disable_log_stats=True, **arguments,
             )  # fmt: skip

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stillhouse.errors import EngineFailed
-from stillhouse.models.loadable import loading_arguments
+from stillhouse.models.loadable import gguf_arguments
 from stillhouse.screening.config import PerplexityEngine
 from stillhouse.screening.rules import Scorer
 from stillhouse.vocabulary.masking import one_line
@@ -33,10 +33,10 @@ class TransformersScorer:
     def __init__(self, model: str, max_tokens: int) -> None:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            more = loading_arguments(Path(model))
-            self._tokenizer = AutoTokenizer.from_pretrained(model, **more)
+            gguf = gguf_arguments(Path(model))
+            self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False, **gguf)
             dtype = "auto" if self._device == "cuda" else torch.float32
-            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, **more)
+            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False, **gguf)
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"perplexity model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
             raise EngineFailed(msg) from error

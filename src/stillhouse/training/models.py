@@ -99,10 +99,10 @@ def _from_checkpoint(checkpoint: Path, trusted_code: Sequence[str], dtype: torch
         msg = "checkpoint: a GGUF file holds rounded weights, for inference; give safetensors to train"
         raise BadConfig(msg)
     try:
-        how = loadable.loading_arguments(checkpoint, trusted_code)
+        trusted = loadable.is_trusted(checkpoint, trusted_code)
         with zero.loading():
-            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, **how)
-        return model, AutoTokenizer.from_pretrained(checkpoint, **how)
+            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, trust_remote_code=trusted)
+        return model, AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=trusted)
     except (OSError, ValueError, SafetensorError) as error:
         msg = f"checkpoint: transformers cannot load it: {one_line(error)}; give a causal language model"
         raise EngineFailed(msg) from error

@@ -170,3 +170,15 @@ def test_fetched_for_a_run_pins_the_branch_for_its_tasks(hub, tmp_path):
     link, _ = resolving.fetched("hf://a/b", f"{root}/sft/x/7")
     hub.add("a/b", {**FILES, "README.md": b"moved"})
     assert link.uri == resolving.pin_input("hf://a/b", f"{root}/rl/x/7").uri == f"hf://a/b@{first}"
+
+
+def test_partial_file_that_is_told_to_stop_keeps_what_it_has(hub):
+    stopping = threading.Event()
+    path = hub_files.hub_cache() / "partial"
+    path.parent.mkdir(parents=True)
+    with hub_files._PartialFile(path, stopping) as file:
+        file.write(b"one")
+        stopping.set()
+        with pytest.raises(HubFailed, match="stopped"):
+            file.write(b"two")
+    assert path.read_bytes() == b"one"

@@ -3,7 +3,7 @@ import pytest
 from stillhouse.curation import embedding
 from stillhouse.curation.config import SemanticDuplicates
 from stillhouse.curation.stated_numbers import QuantityTable, quantities
-from stillhouse.errors import EngineFailed
+from stillhouse.errors import MissingInput
 
 
 def vectors(count, copies, seed=0, noise=0.02):
@@ -83,5 +83,5 @@ def test_duplicates_among_many_of_one_template_are_found_by_their_numbers():
 
 
 def test_load_of_no_model_says_what_to_do(tmp_path):
-    with pytest.raises(EngineFailed, match="install the extra `embed`"):
+    with pytest.raises(MissingInput, match="there is no such directory, or it is empty; check the path"):
         embedding.load(str(tmp_path / "none"))

@@ -25,10 +25,12 @@ def written(folder: Path) -> dict:
     return yaml.safe_load((folder / "profile.yaml").read_text())
 
 
-def test_profile_of_a_directory_has_it_as_student_and_as_its_own_teachers(laptop, model):
+def test_profile_of_a_directory_has_it_as_student_and_as_its_own_teachers(laptop, model, monkeypatch):
     folder = own_model.write_profile(laptop, str(model))
     assert written(folder)["models"] == dict.fromkeys(("student", "small", "medium", "large"), str(model))
     assert profiles.problems(folder) == []
+    monkeypatch.setenv("STILLHOUSE_PROFILES_PATH", laptop.profiles_path())
+    assert profiles.load("own").path == folder
     files = profiles.load_folder(folder).recipes
     temperatures = [yaml.safe_load(files[f"responses-{role}"].read_text())["temperature"] for role in own_model.ROLES]
     assert len(set(temperatures)) == 3

@@ -7,6 +7,8 @@ from stillhouse.errors import DamagedArtifact, MissingInput
 from stillhouse.models import directories, resolving
 from stillhouse.models.directories import HASHES
 from stillhouse.models.references import parse
+from stillhouse.sampling import planning
+from stillhouse.sampling.config import ResponsesConfig, ResponsesInputs
 
 LONG_AGO = 1_000_000_000
 
@@ -113,3 +115,13 @@ def test_pin_of_a_directory_with_another_digest_is_refused(model):
     assert resolving.pin(parse(f"{model}@{pinned.fingerprint}")) == pinned
     with pytest.raises(DamagedArtifact, match="have changed"):
         resolving.pin(parse(f"{model}@sha256-{'0' * 64}"))
+
+
+def test_identity_in_rows_is_of_the_content_not_of_the_place(model, tmp_path):
+    inputs = ResponsesInputs(scratch=tmp_path, questions=tmp_path)
+    config = ResponsesConfig(models={"one": {"model": str(model)}})
+    sampling = config.samplings()["one"]
+    before = planning.sampling_id(config, sampling, inputs, str(model))
+    model.rename(tmp_path / "moved")
+    assert planning.sampling_id(config, sampling, inputs, str(tmp_path / "moved")) == before
+    assert planning.sampling_id(config, sampling, inputs, "gpt-5") == sampling.sampling_id != before

@@ -25,7 +25,7 @@ def model(tmp_path):
 
 def test_require_takes_a_whole_model(model):
     loadable.require(model, "/m")
-    assert loadable.loading_arguments(model) == {"trust_remote_code": False}
+    assert loadable.gguf_arguments(model) == {}
     assert loadable.weights_path(model) == model
 
 
@@ -79,7 +79,7 @@ def test_require_of_an_adapter_alone_says_how_to_name_its_base(model):
 def test_require_takes_a_gguf_file_of_its_own(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     loadable.require(tmp_path, "/m")
-    assert loadable.loading_arguments(tmp_path) == {"gguf_file": "model.gguf", "trust_remote_code": False}
+    assert loadable.gguf_arguments(tmp_path) == {"gguf_file": "model.gguf"}
     assert loadable.weights_path(tmp_path) == tmp_path / "model.gguf"
 
 
@@ -97,17 +97,17 @@ def coded(tmp_path, monkeypatch):
     return directory
 
 
-def test_loading_arguments_code_of_a_model_runs_only_if_the_recipe_names_its_commit(coded):
+def test_is_trusted_code_of_a_model_runs_only_if_the_recipe_names_its_commit(coded):
     named = f"hf://me/martian@{COMMIT}"
-    assert loadable.loading_arguments(coded, [named]) == {"trust_remote_code": True}
+    assert loadable.is_trusted(coded, [named])
     with pytest.raises(BadConfig, match=re.escape(f"Python code of its own; to run it, set trusted_code: [{named}]")):
-        loadable.loading_arguments(coded, [f"hf://me/martian@{'d' * 40}"])
+        loadable.is_trusted(coded, [f"hf://me/martian@{'d' * 40}"])
 
 
-def test_loading_arguments_code_of_a_directory_never_runs(model):
+def test_is_trusted_code_of_a_directory_never_runs(model):
     (model / "config.json").write_text(CODE)
     with pytest.raises(BadConfig, match="only that of a hub model at a commit may be trusted"):
-        loadable.loading_arguments(model, [f"hf://me/martian@{COMMIT}"])
+        loadable.is_trusted(model, [f"hf://me/martian@{COMMIT}"])
 
 
 @pytest.mark.parametrize("entry", ["hf://me/martian", "hf://me/martian@main", f"/me/martian@{COMMIT}", "*"])
