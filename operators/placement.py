@@ -56,6 +56,8 @@ def memory_per_gpu_gi() -> int:
 def memory_per_cpu_gi() -> int:
     """Memory that a core brings to a pod without a GPU, in Gi: ``STILLHOUSE_MEMORY_PER_CPU_GI``."""
     return int(os.environ.get("STILLHOUSE_MEMORY_PER_CPU_GI", "4"))
+
+
 def placed(image: str, *, loads_model: bool, trains: bool, choice: "TaskPlacement") -> dict[str, Any]:
     """Where a task runs by its profile's placement; what that leaves out is as ``model`` and ``cpu`` say."""
     where = model(image, choice.cores or 1, trains=trains, choice=choice) if loads_model else cpu(choice.cores or 1, image)

@@ -1,7 +1,8 @@
 """What a cluster and a profile add to the pods of stages and teachers, or change in them, as strategic merge patches.
 
 ``STILLHOUSE_POD_OVERRIDES`` is JSON: ``{"all": {"spec": …}, "sft": {"metadata": …, "spec": …}}``, each value a part of a pod as
-Kubernetes writes it. The cluster's patch for all is merged first, then that of the stage, then the profile's. The container of a stage or a teacher is named ``base``.
+Kubernetes writes it. The cluster's patch for all is merged first, then that of the stage, then the profile's. The container of a
+stage or a teacher is named ``base``.
 """
 
 import json
@@ -33,7 +34,10 @@ APPENDED = frozenset({"tolerations", "envFrom"})
 
 
 def applied(pod: k8s.V1Pod, stage: str, own: Mapping[str, Any] = NOTHING) -> k8s.V1Pod:
-    """The pod with the cluster's patches for this stage, and its task's own. Raises BadConfig if they are not valid JSON, or make no pod."""
+    """The pod with the cluster's patches for this stage, then its task's own.
+
+    Raises BadConfig if the patches are not valid JSON, or make no pod.
+    """
     patches = _patches(os.environ.get(VARIABLE) or "{}")
     due = [patch for patch in (patches.get(ALL), patches.get(stage), own) if patch]
     if not due:

@@ -90,7 +90,7 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
 
 
 def patch(pod: Mapping[str, Any]) -> dict[str, Any]:
-    """What a profile adds to the pod, as a strategic merge patch: fields of its spec as Kubernetes writes them, ``scratch`` as a size."""
+    """What a profile adds to the pod, as a strategic merge patch: fields of its spec, and ``scratch`` as a size."""
     spec = {name: value for name, value in pod.items() if name != "scratch"}
     if "scratch" in pod:
         sized = {"name": "scratch", "emptyDir": {"sizeLimit": pod["scratch"]}}

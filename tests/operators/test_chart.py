@@ -408,6 +408,8 @@ def test_mlflow_is_reached_by_its_names_over_tls(chart):
     assert ingress["spec"]["tls"] == [{"hosts": ["mlflow.example.org"], "secretName": "tls"}]
     done = helm("template", "house", chart, "--set=mlflow.ingress.enabled=true")
     assert "mlflow.ingress.enabled needs mlflow.hosts" in done.stderr
+
+
 def test_models_to_fetch_are_a_job_that_fills_the_shared_volume(chart):
     [job] = [
         made

@@ -204,8 +204,8 @@ class QuestionsConfig(StageConfig):
     semantic_duplicates: SemanticDuplicates | None = None
     """Drop semantic duplicates by embeddings; null, the default, computes no embeddings."""
     embedding_model: Annotated[str, AfterValidator(refuse_malformed)] = Field(PACKAGED, json_schema_extra=MODEL)
-    """The embedding model: a reference to one of sentence-transformers, or the packaged model, which knows only English. One that has
-    learnt other languages too, such as bge-m3 (DeepDistill), also finds translations."""
+    """The embedding model: a reference to one of sentence-transformers, or the packaged model, which knows only English. A model
+    of several languages, such as bge-m3 (DeepDistill), also finds translations."""
     boilerplate_from: int | None = Field(10, ge=2)
     """Sentences that at least this many questions share are boilerplate: where they make up more than half of a question, near and
     semantic duplicates and embeddings are judged by the rest. Null compares whole texts."""

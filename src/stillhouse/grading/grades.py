@@ -67,7 +67,7 @@ def _roles(config: GradedConfig, models: Sequence[str], shard: Shard) -> dict[Ro
 
 
 def _index(models: Sequence[str], role: str, name: str, shard: Shard) -> int | None:
-    """The index of a model. Raises BadConfig for one without verdicts; a shard may have none by chance: there it is said, not refused."""
+    """The index of a model. Raises BadConfig for one without verdicts. A shard may have none by chance: there it is only said."""
     if name in models:
         return models.index(name)
     msg = f"graded: {role}={name!r}, but no verdict is on a model of that name; models: {', '.join(models)}"

@@ -31,30 +31,6 @@ def show(console: Console, uri: str, n_rows: int, *, dropped: bool = False) -> N
         console.print(json.dumps(row, ensure_ascii=False, default=str), markup=False)
 
 
-def print_lineage(console: Console, uri: str) -> None:
-    """Print all that an artifact was made from. Raises MissingInput if nothing is published at ``uri``."""
-    manifests.load(uri)
-    seen: set[str] = set()
-    for depth, name, link, manifest in manifests.lineage(uri):
-        label = f"{name} ← " if name else ""
-        facts = f"{manifest.rows:,} rows · {manifest.fingerprint}" if manifest else "gone from the store"
-        same = f" · the files of {manifest.same_as}" if manifest and manifest.same_as else ""
-        again = " (above)" if link in seen else ""
-        console.print(f"{'  ' * depth}{label}{link} · {facts}{same}{again}", style=None if manifest else "red")
-        seen.add(link)
-
-
-def print_problems(console: Console, uri: str, *, deep: bool) -> None:
-    """Print for an artifact, and with ``deep`` all it was made of, whether it is sound. Raises DamagedArtifact if one is not."""
-    damaged = 0
-    for artifact, problem in integrity.problems(uri, deep=deep):
-        damaged += problem is not None
-        console.print(f"{artifact}: {problem or 'sound'}", markup=False, style="red" if problem else None)
-    if damaged:
-        msg = f"{damaged} artifacts are damaged; restore their files, or make them again under another version"
-        raise DamagedArtifact(msg)
-
-
 def print_pruned(console: Console, retention: Retention) -> None:
     """Print what was removed, or would be, and how much that is."""
     plan, gone = retention.plan, set(retention.removed)
@@ -114,8 +90,9 @@ def print_lineage(console: Console, uri: str) -> None:
     for depth, name, link, manifest in manifests.lineage(uri):
         label = f"{name} ← " if name else ""
         facts = f"{manifest.rows:,} rows · {manifest.fingerprint}" if manifest else "gone from the store"
+        same = f" · the files of {manifest.same_as}" if manifest and manifest.same_as else ""
         again = " (above)" if link in seen else ""
-        console.print(f"{'  ' * depth}{label}{link} · {facts}{again}", style=None if manifest else "red")
+        console.print(f"{'  ' * depth}{label}{link} · {facts}{same}{again}", style=None if manifest else "red")
         for line in _models(manifest) if manifest and link not in seen else ():
             console.print(f"{'  ' * (depth + 1)}{line}")
         seen.add(link)
