@@ -56,7 +56,7 @@ class StageJob(KubernetesJobOperator):
         )  # fmt: skip
 
     def build_job_request_obj(self, context: Any = None) -> k8s.V1Job:
-        """The provider's Job, with what cluster and profile add to its pods. It ends at once when the cluster takes one of them away.
+        """The provider's Job, with what cluster and profile add to its pods; it ends at once when the cluster takes one away.
 
         A new pod in its place, as an index of its own, could not join: the other ranks' processes end with the lost one.
         """
