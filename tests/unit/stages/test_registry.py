@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from stillhouse import testing
+from stillhouse.artifacts import manifest as manifests
 from stillhouse.benchmarks.outcomes import OUTCOMES
 from stillhouse.errors import MissingInput, TrackingRefused
 from stillhouse.execution import tracking
@@ -146,7 +147,9 @@ def test_registry_page_has_the_scores_of_the_other_reports(tmp_path, models):
         "checkpoint": [trained],
         "others": [earlier],
     }
-    registry.run(CONFIG, registry.Inputs(scratch=scratch, report=scratch, checkpoint=scratch, uris=uris))
+    fingerprints = {"checkpoint": [manifests.load(trained).fingerprint]}
+    inputs = registry.Inputs(scratch=scratch, report=scratch, checkpoint=scratch, uris=uris, fingerprints=fingerprints)
+    registry.run(CONFIG, inputs)
     page = (scratch / "output" / "report.html").read_text(encoding="utf-8")
     assert "0.125" in page
     assert "0.875" in page
