@@ -68,7 +68,7 @@ def register(tmp_path, name, passed):
 def test_registry_first_model_becomes_champion_with_tags_and_pages(tmp_path, models):
     manifest, output, checkpoint = register(tmp_path, "one", 100)
     assert models.aliases == dict.fromkeys(("candidate", "challenger", "champion"), "1")
-    assert models.checkpoints == [["config.json", "model.safetensors"]]
+    assert models.checkpoints == [["README.md", "config.json", "model.safetensors"]]
     (tags,) = models.versions
     assert tags["fingerprint"] == checkpoint.fingerprint
     assert tags["report"].endswith("report/one/1")
