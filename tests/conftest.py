@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "DO_NOT_TRACK": "1"}
+# Here, before any test module: libraries read some of these when they are imported.
+os.environ.update(OFFLINE)
 START_S = 150
 BUCKET = "stillhouse"
 

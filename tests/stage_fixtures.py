@@ -10,12 +10,9 @@ from stillhouse.artifacts import tables
 from stillhouse.stages import sft
 from stillhouse.training.config import FromScratch
 from stillhouse.vocabulary.rows import Selected
+from tests.conftest import OFFLINE
 
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
-    "DO_NOT_TRACK": "1", "STILLHOUSE_STORE_PATIENCE_S": "2", "MLFLOW_DISABLE_TELEMETRY": "true",
-}  # fmt: skip
-# Here too: libraries read some of these when they are imported, which may be before the first test.
+ENVIRONMENT = OFFLINE | {"OMP_NUM_THREADS": "1", "STILLHOUSE_STORE_PATIENCE_S": "2", "MLFLOW_DISABLE_TELEMETRY": "true"}
 os.environ.update(ENVIRONMENT)
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
 

@@ -40,7 +40,7 @@ def test_protocol_names_judge_and_engine_with_their_versions():
     made = protocol(CONFIG, "arithmetic-toy@1", ASKED)
     assert made.engine == f"transformers {importlib.metadata.version('transformers')}"
     assert made.verifier == f"verified {scoring.VERSION}, math-verify {importlib.metadata.version('math-verify')}"
-    assert protocol(CONFIG, "gpqa-diamond@1", ASKED).verifier == "choices 1"
+    assert protocol(CONFIG, "gpqa-diamond@1", ASKED).verifier == "choices 2"
     code = [testing.question("Add.", category="code")]
     python = ".".join(platform.python_version_tuple()[:2])
     assert protocol(CONFIG, "humaneval@1.0.3", code).verifier == f"verified {scoring.VERSION}, python {python}"
