@@ -13,7 +13,8 @@ from stillhouse.sources.config import Spec
 from stillhouse.vocabulary.settings import StageConfig
 
 RuleName = Literal[
-    "empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language", "unread_reference"
+    "empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language",
+    "unread_reference", "unread_tests",
 ]  # fmt: skip
 Label = Literal["category", "difficulty", "completeness"]
 

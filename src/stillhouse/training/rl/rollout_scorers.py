@@ -12,6 +12,7 @@ from typing import Protocol, cast
 from stillhouse.execution import extensions, processes
 from stillhouse.training.rl.config import REWARDS
 from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.scoring import tried_twice
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.verification.verifier import with_libraries
 from stillhouse.vocabulary.categories import SCALES
@@ -61,7 +62,7 @@ class VerifierScorer:
 
     def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict]:
         """See RolloutScorer."""
-        return list(self._pool.verify(_request(*pair) for pair in zip(responses, questions, strict=True)))
+        return tried_twice(self._pool, [_request(*pair) for pair in zip(responses, questions, strict=True)])
 
 
 class FunctionScorer:

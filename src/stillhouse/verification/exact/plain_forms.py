@@ -1,4 +1,4 @@
-r"""Most answers are plain: an integer, a decimal, a fraction, a sum of roots and letters, a pair of them. These are decided here, exactly.
+r"""Most answers are plain: an integer, a decimal, a fraction, a sum of roots and letters, a pair of them. These are decided here.
 
 What is plain reads in one way only, and its verdict is that of ``equivalence``; all else is left to the reader of formulas.
 """
@@ -63,7 +63,7 @@ def same_plain(gold: PlainForm, answer: PlainForm) -> bool | None:
     if isinstance(gold, PlainSum) and isinstance(answer, PlainSum):
         return _same_sum(gold, answer)
     if isinstance(gold, PlainSum) or isinstance(answer, PlainSum):
-        return None if isinstance(gold, PlainSum) and gold.listed or isinstance(answer, PlainSum) and answer.listed else False
+        return None if any(isinstance(form, PlainSum) and form.listed for form in (gold, answer)) else False
     if len(gold.items) != len(answer.items) or (len(gold.items) == 2 and gold.ends != answer.ends):
         return False
     verdicts = [_same_sum(*pair) for pair in zip(gold.items, answer.items, strict=True)]

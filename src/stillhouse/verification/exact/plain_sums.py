@@ -20,6 +20,7 @@ LARGEST_POWER = 12
 MOST_TERMS = 60
 LONGEST_NUMBER = 15
 """Digits of a number in a sum."""
+LARGEST_COEFFICIENT = 10**60
 
 _TOKEN = re.compile(r"\\[dt]?frac(?![A-Za-z])|\\sqrt(?![A-Za-z])|\\pi(?![A-Za-z])|[0-9]+|[abknpqxyz](?![A-Za-z])|[-+^(){}]")
 r"""Letters that are no unit, constant or function. ``\pi`` is a letter: no sum of its powers is 0 unless all terms are."""
@@ -101,7 +102,7 @@ class _SumReader:
                 # A number after a factor, or a mixed number.
                 raise NotPlain
             further, by = self._factor()
-            terms, divisor = _multiplied(terms, further), divisor * by
+            terms, divisor = _multiplied(terms, further), _bounded(divisor * by)
         return terms, divisor
 
     def _factor(self) -> Quotient:
@@ -143,18 +144,23 @@ class _SumReader:
             self._take("}")
         if not token.isdigit() or token[0] == "0" or int(token) > LARGEST_POWER or self.next == "^":
             raise NotPlain
-        result = base
+        terms, below = base, divisor
         for _ in range(int(token) - 1):
-            result = _multiplied(result, base)
-        return result, divisor ** int(token)
+            terms, below = _multiplied(terms, base), _bounded(below * divisor)
+        return terms, below
+
+
+def _bounded(value: int) -> int:
+    if value > LARGEST_COEFFICIENT:
+        raise NotPlain
+    return value
 
 
 def _added(one: Quotient, sign: int, other: Quotient) -> Quotient:
-    total = scaled(one[0], other[1])
-    result = dict(total)
+    result = dict(scaled(one[0], other[1]))
     for monomial, coefficient in other[0].items():
         result[monomial] = result.get(monomial, 0) + sign * coefficient * one[1]
-    return _without_zeros(result), one[1] * other[1]
+    return _without_zeros(result), _bounded(one[1] * other[1])
 
 
 def _multiplied(one: Terms, other: Terms) -> Terms:
@@ -169,9 +175,9 @@ def _multiplied(one: Terms, other: Terms) -> Terms:
 
 
 def _without_zeros(terms: Terms) -> Terms:
-    if len(terms) > MOST_TERMS:
+    if len(terms) > MOST_TERMS or any(abs(coefficient) > LARGEST_COEFFICIENT for coefficient in terms.values()):
         raise NotPlain
-    return {monomial: coefficient for monomial, coefficient in terms.items() if coefficient} if 0 in terms.values() else terms
+    return {monomial: coefficient for monomial, coefficient in terms.items() if coefficient}
 
 
 def _merged(one: tuple[tuple[str, int], ...], other: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
