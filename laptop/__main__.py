@@ -1,4 +1,4 @@
-"""``python -m laptop up|down|demo|results|status``: what the Makefile calls."""
+"""``python -m laptop up|down|demo|rehearse|results|status``: what the Makefile calls."""
 
 import argparse
 import errno
@@ -12,14 +12,14 @@ from typing import Any
 
 from rich.console import Console
 
-from laptop import services
-from laptop.demo import ENDS, demo, prepare
+from laptop import own_model, services
+from laptop.demo import demo, prepare
+from laptop.rehearsal import rehearse
 from laptop.results import results
 from laptop.settings import STORES, Laptop
-from stillhouse.errors import StillhouseError
+from stillhouse.errors import BadConfig, StillhouseError
 from stillhouse.vocabulary.masking import one_line
 
-PROFILES = ("laptop", "smollm2", "toy")
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
 out = Console(highlight=False)
 
@@ -28,7 +28,7 @@ def up(laptop: Laptop) -> bool:
     """Start the services, and print their addresses."""
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     fresh = services.start(laptop, out.print)
-    prepare(laptop, "retrain", since if "dag-processor" in fresh else "")
+    prepare(laptop, "laptop", since if "dag-processor" in fresh else "")
     out.print(f"Airflow  {laptop.airflow_url}  user admin, password {laptop.secrets['admin_password']}", soft_wrap=True)
     out.print(f"MLflow   {laptop.mlflow_url}", soft_wrap=True)
     if laptop.store == "s3":
@@ -56,11 +56,12 @@ def status(laptop: Laptop) -> bool:
 def main() -> None:
     """Run one command; an error is one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m laptop", description="The services and the demo on one machine.")
-    parser.add_argument("command", choices=["up", "down", "demo", "results", "status"])
+    parser.add_argument("command", choices=["up", "down", "demo", "rehearse", "results", "status"])
     parser.add_argument("--store", choices=STORES, default="file")
-    parser.add_argument("--dag", choices=ENDS, default="retrain", help="what `demo` runs")
-    parser.add_argument("--profile", choices=PROFILES, default="laptop", help="whose recipes `demo` runs")
+    parser.add_argument("--profile", default="laptop", help="what `demo` runs, or `rehearse` in miniature")
     parser.add_argument("--version", default="demo", help="the artifacts' version; an earlier one skips what is unchanged")
+    parser.add_argument("--model", default="", help="a model of yours, as any model is named: `demo` runs the profile own with it")
+    parser.add_argument("--teachers", default="", help="its teachers by commas, NAME=URL or models; default: the model itself")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="stages of `results` at a time")
     options = parser.parse_args()
     # Ended by a supervisor or by `make`: the same clean way out as Ctrl-C.
@@ -69,7 +70,8 @@ def main() -> None:
         laptop = services.here(options.store)
         commands: dict[str, Callable[[Laptop], bool]] = {
             "up": up, "down": down, "status": status,
-            "demo": partial(demo, out, dag=options.dag, profile=options.profile, version=options.version),
+            "demo": partial(_demo, options),
+            "rehearse": partial(rehearse, partial(out.print, markup=False, soft_wrap=True), name=options.profile),
             "results": partial(results, partial(out.print, markup=False, soft_wrap=True), jobs=options.jobs),
         }  # fmt: skip
         succeeded = commands[options.command](laptop)
@@ -85,6 +87,17 @@ def main() -> None:
         print("stopped; what was finished is kept, run the same command again to go on", file=sys.stderr)
         sys.exit(130)
     sys.exit(0 if succeeded else 1)
+
+
+def _demo(options: argparse.Namespace, laptop: Laptop) -> bool:
+    """Run the demo; with a model of the user, of the profile that is written for it."""
+    if bool(options.model) != (options.profile == own_model.NAME):
+        msg = f"MODEL={options.model or '(none)'} PROFILE={options.profile}: the profile {own_model.NAME} and MODEL go together"
+        raise BadConfig(msg)
+    if options.model:
+        own_model.write_profile(laptop, options.model, [name for name in options.teachers.split(",") if name])
+        os.environ["STILLHOUSE_PROFILES_PATH"] = laptop.profiles_path()
+    return demo(out, laptop, profile=options.profile, version=options.version)
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -56,7 +56,7 @@ class Airflow:
                 msg = f"{fresh[0]['filename']} does not load: {fresh[0]['stack_trace'].strip().splitlines()[-1]}"
                 raise ServiceFailed(msg)
             time.sleep(ASK_EVERY_S)
-        msg = f"Airflow did not read dags/{self.dag}.py within {PARSED_WITHIN_S:.0f} s; look into the log of dag-processor"
+        msg = f"Airflow made no DAG {self.dag} within {PARSED_WITHIN_S:.0f} s; look into the log of dag-processor"
         raise ServiceFailed(msg)
 
     def unfinished(self) -> list[str]:

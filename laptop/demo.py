@@ -17,12 +17,12 @@ from laptop.airflow import ENDED, Airflow
 from laptop.progress import Line, Watch, error_in, log_of
 from laptop.settings import Laptop
 from laptop.supervision import Supervisor
-from stillhouse.errors import ServiceFailed
+from stillhouse.errors import BadConfig, ServiceFailed
+from stillhouse.execution import profiles
+from stillhouse.execution.pipelines import PIPELINES
 
 ASK_EVERY_S = 1.0
 SAY_EVERY_S = 15.0
-ENDS = {"retrain": "registry", "answer_study": "comparison-study"}
-"""The DAGs that can be shown, and the artifact that each ends in."""
 LATER = "triggerer"
 """Started after the first stages begin: nothing on a laptop defers, so nothing waits for it."""
 STATES = {
@@ -35,32 +35,42 @@ SILENT = ("waiting", "scheduled", "queued", "upstream_failed", "skipped")
 """States that are not worth a line of their own."""
 
 
-def demo(console: Console, laptop: Laptop, dag: str, profile: str, version: str) -> bool:
-    """Run the DAG and print what came out; returns whether it succeeded. Services that ran before are left running."""
-    started = time.monotonic()
-    with _services(console, laptop, dag) as (airflow, ours):
+def demo(console: Console, laptop: Laptop, profile: str, version: str) -> bool:
+    """Run the profile's DAG and print what came out; returns whether it succeeded. Services that ran before are left running.
+
+    Raises BadConfig for a profile that does not exist, is wrong, or ends in no artifact by which it can be summed up.
+    """
+    started, end = time.monotonic(), _end_of(profile)
+    with _services(console, laptop, profile) as (airflow, ours):
         run_id = f"demo-{profile}-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
         with _given_up_on_error(airflow, run_id):
             if ours:
                 # Nothing can be running yet: what looks unfinished was cut off with the services.
                 for cut_off in airflow.unfinished():
                     airflow.give_up(cut_off)
-            elif waiting_for := airflow.unfinished():
-                console.print(f"{waiting_for[0]} has not ended: this run starts after it", soft_wrap=True)
-            airflow.trigger(run_id, {"profile": profile, "version": version})
+            airflow.trigger(run_id, {"version": version})
             services.start_one(laptop, LATER)
-            console.print(f"run [bold]{run_id}[/bold] · {laptop.airflow_url}/dags/{dag}/runs/{run_id}", soft_wrap=True)
+            console.print(f"run [bold]{run_id}[/bold] · {laptop.airflow_url}/dags/{profile}/runs/{run_id}", soft_wrap=True)
             watch, supervisor = (
                 Watch(laptop, airflow, run_id),
                 Supervisor(laptop, partial(console.print, markup=False, soft_wrap=True)),
             )
             succeeded = _follow(console, airflow, watch, run_id, supervisor) == "success"
         if succeeded:
-            _summary(console, laptop, ENDS[dag], profile, version)
+            _summary(console, laptop, end, profile, version)
         else:
-            _failure(console, laptop, dag, run_id, watch.lines())
+            _failure(console, laptop, profile, run_id, watch.lines())
     console.print(f"{'done' if succeeded else 'failed'} in {_clock(time.monotonic() - started)}")
     return succeeded
+
+
+def _end_of(profile: str) -> str:
+    """The artifact that a run of the profile ends in."""
+    end = PIPELINES[profiles.load(profile).profile.pipeline].end
+    if not end:
+        msg = f"profile {profile} ends in reports alone: start it in Airflow (make up), or try it: make rehearse PROFILE={profile}"
+        raise BadConfig(msg)
+    return end
 
 
 def prepare(laptop: Laptop, dag: str, since: str) -> Airflow:
@@ -208,7 +218,8 @@ def _summary(console: Console, laptop: Laptop, end: str, profile: str, version: 
     stage, dash, suffix = end.partition("-")
     uri = f"{laptop.root}/{stage}/{profile}{dash}{suffix}/{version}"
     print_summary(console, uri)
-    pages = [join(uri, stored) for stored in manifest.load(uri).stored.values() if stored.endswith(".html")]
+    last = manifest.load(uri)
+    pages = [join(*manifest.location(uri, last, name)) for name in last.files if name.endswith(".html")]
     for page in pages:
         console.print(f"report   {local_path(page) if page.startswith('file://') else page}", soft_wrap=True)
     console.print(f"MLflow   {laptop.mlflow_url}\nAirflow  {laptop.airflow_url} (both after `make up`)", soft_wrap=True)

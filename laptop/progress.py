@@ -11,7 +11,7 @@ from laptop.airflow import Airflow, Task
 from laptop.settings import Laptop
 
 EXPERIMENT = "stillhouse"
-HIDDEN = ("open_run", "close_run")
+HIDDEN = ("open_run", "plan", "close_run")
 
 
 @dataclass(frozen=True)

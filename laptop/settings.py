@@ -67,6 +67,11 @@ class Laptop:
         return f"http://{HOST}:{self.ports['S3_PORT']}"
 
     @property
+    def profiles(self) -> Path:
+        """Where ``make demo MODEL=…`` writes profiles."""
+        return self.home / "profiles"
+
+    @property
     def airflow_home(self) -> Path:
         """Airflow's database and logs."""
         return self.home / "airflow"
@@ -86,6 +91,11 @@ class Laptop:
             write_private(path, json.dumps(values))
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
+    def profiles_path(self) -> str:
+        """``STILLHOUSE_PROFILES_PATH``: the user's places, and the one of ``make demo MODEL=…`` once it is there."""
+        own = [str(self.profiles)] if self.profiles.is_dir() else []
+        return ",".join([*filter(None, [os.environ.get("STILLHOUSE_PROFILES_PATH")]), *own])
+
     def store_environment(self) -> dict[str, str]:
         """The store's variables: none for files, endpoint and keys for S3."""
         if self.store == "file":
@@ -101,13 +111,15 @@ class Laptop:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         own = {
             "STILLHOUSE_RUNNER": "process",
-            "STILLHOUSE_SCHEDULE": "",
+            "STILLHOUSE_SCHEDULES": "off",
             "STILLHOUSE_STORE": self.root,
+            "STILLHOUSE_PROFILES_PATH": self.profiles_path(),
             "STILLHOUSE_SCRATCH": str(self.home / "scratch"),
             "STILLHOUSE_PROGRAM": program(),
             "MLFLOW_TRACKING_URI": self.mlflow_url,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
+            "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"), "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
             "PYTHONPATH": str(CHECKOUT),
         }  # fmt: skip
         return inherited | own | self.store_environment() | self._airflow()

@@ -9,6 +9,7 @@ QUESTIONS = Asset("questions")
 SELECTED = Asset("selected")
 CHECKPOINT = Asset("checkpoint")
 REPORT = Asset("report")
+ASSETS = {asset.name: asset for asset in (QUESTIONS, SELECTED, CHECKPOINT, REPORT)}
 
 
 def announce(context: Any, result: Any = None) -> Iterator[Metadata]:

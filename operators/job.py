@@ -34,13 +34,15 @@ class StageJob(KubernetesJobOperator):
 
     def __init__(
         self, *, stage: str, recipe: Text, target: Text, nodes: int, overrides: Text = "{}", inputs: Inputs = NO_INPUTS,
-        parent_run: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
+        parent_run: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
+        resources_needed: Mapping[str, str] = NO_RESOURCES, pod: Mapping[str, Any] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self.stage, self.target = stage, as_template(target)
+        self.stage, self.target, self.patch = stage, as_template(target), podspec.patch(pod)
         processes = int(resources_needed.get(GPU, 1))
         threads = int(resources_needed.get("cpu", 1)) // processes
         options = podspec.options(stage, resources_needed, as_template(parent_run), threads, kwargs.get("image", ""))
         options["labels"] |= ranks.LABEL
+        options["env_vars"] |= {name: as_template(value) for name, value in variables.items()}
         options["post_execute"] = events.announce
         limit = kwargs.get("execution_timeout")
         super().__init__(
@@ -54,14 +56,14 @@ class StageJob(KubernetesJobOperator):
         )  # fmt: skip
 
     def build_job_request_obj(self, context: Any = None) -> k8s.V1Job:
-        """The provider's Job, with what this cluster adds to its pods. It ends at once when the cluster takes one of them away.
+        """The provider's Job, with what cluster and profile add to its pods; it ends at once when the cluster takes one away.
 
         A new pod in its place, as an index of its own, could not join: the other ranks' processes end with the lost one.
         """
         job = super().build_job_request_obj(context)
         disrupted = k8s.V1PodFailurePolicyOnPodConditionsPattern(type="DisruptionTarget", status="True")
         rule = k8s.V1PodFailurePolicyRule(action="FailJob", on_pod_conditions=[disrupted])
-        job.spec.template = pod_overrides.applied_to_template(job.spec.template, self.stage)
+        job.spec.template = pod_overrides.applied_to_template(job.spec.template, self.stage, self.patch)
         job.spec.pod_failure_policy = k8s.V1PodFailurePolicy(rules=[rule])
         return job
 

@@ -21,7 +21,7 @@ class RunLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Empty if nothing is tracked. Raises Outage if MLflow does not answer: Airflow logs it and goes on."""
-        return _run_page(operator.target, _published(operator.target)) if mlflow_rest.server() else ""
+        return _run_page(operator.target, _published(operator.target)) if operator.target and mlflow_rest.server() else ""
 
 
 class PageLink(BaseOperatorLink):
@@ -31,7 +31,7 @@ class PageLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Empty if the stage makes no page or failed."""
-        artifact = _published(operator.target) if mlflow_rest.server() else None
+        artifact = _published(operator.target) if operator.target and mlflow_rest.server() else None
         pages = sorted(name for name in artifact.files if name.endswith(".html") and "/" not in name) if artifact else []
         run = _run_page(operator.target, artifact) if pages else ""
         return f"{run}/artifacts/{quote(pages[0])}" if run else ""

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from airflow.sdk import get_current_context, setup, task, teardown
+from airflow.sdk.exceptions import AirflowFailException
 
 from operators import mlflow_rest
 from operators.retries import Outage
@@ -31,13 +32,14 @@ def close_run(opened: Any) -> Any:
 
 
 def _open() -> str:
-    """Open the run, named after the DAG run; empty if ``MLFLOW_TRACKING_URI`` is not set.
+    """Check what the form holds, and open the run, named after the DAG run; empty if ``MLFLOW_TRACKING_URI`` is not set.
 
     If MLflow is still away at the last of ``TRIES``, the stages run without a parent: tracking stops no work.
     """
+    context: Any = get_current_context()
+    _refuse_wrong_conf(context)
     if not mlflow_rest.server():
         return ""
-    context: Any = get_current_context()
     try:
         return _create(context)
     except Outage as error:
@@ -47,14 +49,24 @@ def _open() -> str:
         return ""
 
 
+def _refuse_wrong_conf(context: Any) -> None:
+    """Raise AirflowFailException, before anything is computed, for unknown keys and for values that no stage would take."""
+    dag = context.get("dag")
+    form = (getattr(dag, "user_defined_macros", None) or {}).get("form")
+    if form is None:
+        return  # a DAG that is no profile's
+    wrong = form.problems(context["dag_run"].conf or {}, context["params"], list(dag.params))
+    if wrong:
+        raise AirflowFailException("; ".join(wrong))
+
+
 def _create(context: Any) -> str:
     dag_run = context["dag_run"]
-    profile = str(context["params"].get("profile"))
-    tags = {"mlflow.source.name": dag_run.dag_id, "airflow.run_id": dag_run.run_id, "profile": profile}
+    tags = {"mlflow.source.name": dag_run.dag_id, "airflow.run_id": dag_run.run_id, "profile": dag_run.dag_id}
     body = {
         "experiment_id": mlflow_rest.experiment(),
         "run_name": f"{dag_run.dag_id} {dag_run.run_id}",
-        "start_time": _now_ms(),
+        "start_time": now_ms(),
         "tags": [{"key": key, "value": value} for key, value in tags.items()],
     }
     return str(mlflow_rest.call("runs/create", body)["run"]["info"]["run_id"])
@@ -68,8 +80,21 @@ def _close(parent_run: str) -> None:
     dag_run, ti = context["dag_run"], context["ti"]
     states = ti.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id])[dag_run.run_id]
     failed = [name for name, state in states.items() if name != CLOSE and state not in {"success", "skipped"}]
-    mlflow_rest.call("runs/update", {"run_id": parent_run, "status": "FAILED" if failed else "FINISHED", "end_time": _now_ms()})
+    _log_what_it_took(parent_run, ti.xcom_pull(task_ids="plan"))
+    mlflow_rest.call("runs/update", {"run_id": parent_run, "status": "FAILED" if failed else "FINISHED", "end_time": now_ms()})
 
 
-def _now_ms() -> int:
+def _log_what_it_took(parent_run: str, plan: dict[str, Any] | None) -> None:
+    """Beside the plan's metrics, the hours that the stages took which this run made itself."""
+    if not plan:
+        return
+    from stillhouse.api import forecast  # here: parsing a DAG file needs no store
+
+    metrics = forecast.took(plan["uris"], plan["reused"]) | {"plan/hours": plan["hours"]}
+    logged = [{"key": name, "value": value, "timestamp": now_ms(), "step": 0} for name, value in metrics.items()]
+    mlflow_rest.call("runs/log-batch", {"run_id": parent_run, "metrics": logged})
+
+
+def now_ms() -> int:
+    """The time, in milliseconds."""
     return int(time.time() * 1000)

@@ -4,7 +4,10 @@ Pass them to the operator, or to ``.partial()``: a pool that an operator sets in
 """
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stillhouse.execution.profiles import TaskPlacement
 
 GPU = "nvidia.com/gpu"
 PENDING_S = 12 * 3600
@@ -24,14 +27,17 @@ def gpu(n: int = 1, image: str = "train", nodes: int = 1) -> dict[str, Any]:
     return placed | {"nodes": nodes} if nodes > 1 else placed
 
 
-def model(image: str, cores: int = 1, *, trains: bool = False) -> dict[str, Any]:
+def model(image: str, cores: int = 1, *, trains: bool = False, choice: "TaskPlacement | None" = None) -> dict[str, Any]:
     """Where a stage that loads a model runs: on a GPU of a cluster, or on ``cores`` if stages are child processes.
 
-    A training takes ``STILLHOUSE_TRAIN_GPUS`` GPUs on each of ``STILLHOUSE_TRAIN_NODES`` nodes, or as many child processes.
+    ``choice`` is its profile's placement. Else a training takes ``STILLHOUSE_TRAIN_GPUS`` GPUs on each of
+    ``STILLHOUSE_TRAIN_NODES`` nodes, or as many child processes.
     ``STILLHOUSE_MODELS_ON=cpu`` means a cluster without GPUs: the image ``train`` runs small models on cores.
     """
     gpus = int(os.environ.get("STILLHOUSE_TRAIN_GPUS", "1")) if trains else 1
     nodes = int(os.environ.get("STILLHOUSE_TRAIN_NODES", "1")) if trains else 1
+    if choice and os.environ.get("STILLHOUSE_RUNNER") != "process":  # a machine without a cluster has no such choice
+        gpus, nodes = choice.gpus or gpus, (choice.nodes or nodes) if trains else 1
     if os.environ.get("STILLHOUSE_RUNNER") == "process":
         return cpu(max(cores, gpus)) | ({"processes": gpus} if gpus > 1 else {})
     return cpu(cores, "train") if os.environ.get("STILLHOUSE_MODELS_ON") == "cpu" else gpu(gpus, image, nodes)
@@ -50,6 +56,19 @@ def memory_per_gpu_gi() -> int:
 def memory_per_cpu_gi() -> int:
     """Memory that a core brings to a pod without a GPU, in Gi: ``STILLHOUSE_MEMORY_PER_CPU_GI``."""
     return int(os.environ.get("STILLHOUSE_MEMORY_PER_CPU_GI", "4"))
+
+
+def placed(image: str, *, loads_model: bool, trains: bool, choice: "TaskPlacement") -> dict[str, Any]:
+    """Where a task runs by its profile's placement; what that leaves out is as ``model`` and ``cpu`` say."""
+    where = model(image, choice.cores or 1, trains=trains, choice=choice) if loads_model else cpu(choice.cores or 1, image)
+    resources = where["resources_needed"] | {
+        name: str(value) for name, value in (("cpu", choice.cores), ("memory", choice.memory)) if value is not None
+    }
+    pod = dict(choice.pod) | ({"tolerations": list(choice.tolerations)} if choice.tolerations else {})
+    pod |= {"scratch": choice.scratch} if choice.scratch else {}
+    labels = where.get("node_selector", {}) | choice.node_selector
+    further = {"resources_needed": resources} | ({"node_selector": labels} if labels else {}) | ({"pod": pod} if pod else {})
+    return where | further | ({"variables": dict(choice.environment)} if choice.environment else {})
 
 
 def pairs(text: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
 
 from operators import events, pod_overrides, podspec
-from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
+from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments, tool
 from operators.links import LINKS
 from operators.placement import GPU
 from operators.pod_outcome import RESUMES, PodOutcome
@@ -21,7 +21,9 @@ from operators.templates import as_template
 
 
 class StagePod(KubernetesPodOperator):
-    """Run ``stillhouse STAGE …`` in a pod without rights: no root, no token, a read-only image, one scratch volume.
+    """Run ``stillhouse STAGE …``, or the other command ``words``, in a pod without rights.
+
+    No root, no token, a read-only image, one scratch volume.
 
     A training on several GPUs has one process per GPU.
 
@@ -37,24 +39,28 @@ class StagePod(KubernetesPodOperator):
     operator_extra_links = LINKS
 
     def __init__(
-        self, *, stage: str, recipe: Text, target: Text, overrides: Text = "{}", inputs: Inputs = NO_INPUTS, parent_run: Text = "",
-        endpoints: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
+        self, *, stage: str, recipe: Text = "", target: Text = "", words: Sequence[Text] = (), overrides: Text = "{}",
+        inputs: Inputs = NO_INPUTS, parent_run: Text = "",
+        shard: Text = "", step: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
+        resources_needed: Mapping[str, str] = NO_RESOURCES,
+        pod: Mapping[str, Any] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self.stage, self.target = stage, as_template(target)
+        self.stage, self.target, self.patch = stage, as_template(target), podspec.patch(pod)
         run = as_template(parent_run)
         options = podspec.options(stage, resources_needed, run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
-        options["env_vars"] |= {"STILLHOUSE_ENDPOINTS": as_template(endpoints)} if endpoints else {}
+        options["env_vars"] |= {name: as_template(value) for name, value in variables.items()}
         options["post_execute"] = events.announce
         processes = int(resources_needed.get(GPU, 1))
         super().__init__(
-            cmds=arguments(stage, recipe, overrides, inputs, target, dollar=DOLLAR, processes=processes), deferrable=True,
-            do_xcom_push=False,
-            get_logs=True, on_finish_action="delete_pod", callbacks=PodOutcome, **podspec.rights(), **(options | kwargs),
+            cmds=tool("stillhouse", words, DOLLAR) if words
+            else arguments(stage, recipe, overrides, inputs, target, shard=shard, step=step, dollar=DOLLAR, processes=processes),
+            deferrable=True, do_xcom_push=False, get_logs=True, on_finish_action="delete_pod", callbacks=PodOutcome,
+            **podspec.rights(), **(options | kwargs),
         )  # fmt: skip
 
     def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> k8s.V1Pod:
-        """The provider's pod, with what this cluster adds to it."""
-        return pod_overrides.applied(super().build_pod_request_obj(context, dry_run=dry_run), self.stage)
+        """The provider's pod, with what this cluster and the profile add to it."""
+        return pod_overrides.applied(super().build_pod_request_obj(context, dry_run=dry_run), self.stage, self.patch)
 
     def defer(self, *, trigger: BaseTrigger, method_name: str, **options: Any) -> None:
         """Defer to our trigger in place of the provider's."""

@@ -1,13 +1,15 @@
-"""What a cluster adds to the pods of stages and teachers, or changes in them: a strategic merge patch, per stage and for all.
+"""What a cluster and a profile add to the pods of stages and teachers, or change in them, as strategic merge patches.
 
 ``STILLHOUSE_POD_OVERRIDES`` is JSON: ``{"all": {"spec": …}, "sft": {"metadata": …, "spec": …}}``, each value a part of a pod as
-Kubernetes writes it; the stage's own patch is merged last. The container of a stage or a teacher is named ``base``.
+Kubernetes writes it. The cluster's patch for all is merged first, then that of the stage, then the profile's. The container of a
+stage or a teacher is named ``base``.
 """
 
 import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
@@ -20,6 +22,7 @@ from stillhouse.errors import BadConfig
 
 VARIABLE = "STILLHOUSE_POD_OVERRIDES"
 ALL = "all"
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 MERGE_KEYS = {
     "containers": "name", "initContainers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath",
     "volumeDevices": "devicePath", "ports": "containerPort", "imagePullSecrets": "name", "hostAliases": "ip",
@@ -30,14 +33,17 @@ APPENDED = frozenset({"tolerations", "envFrom"})
 """Lists to which entries are added: the API server would replace them, and the pod would lose those of ours."""
 
 
-def applied(pod: k8s.V1Pod, stage: str) -> k8s.V1Pod:
-    """The pod with the cluster's patches for this stage. Raises BadConfig if they are not valid JSON, or make no pod."""
+def applied(pod: k8s.V1Pod, stage: str, own: Mapping[str, Any] = NOTHING) -> k8s.V1Pod:
+    """The pod with the cluster's patches for this stage, then its task's own.
+
+    Raises BadConfig if the patches are not valid JSON, or make no pod.
+    """
     patches = _patches(os.environ.get(VARIABLE) or "{}")
-    own = [patches[key] for key in (ALL, stage) if key in patches]
-    if not own:
+    due = [patch for patch in (patches.get(ALL), patches.get(stage), own) if patch]
+    if not due:
         return pod
     body = ApiClient().sanitize_for_serialization(pod)
-    for patch in own:
+    for patch in due:
         body = merged(body, patch)
     try:
         return PodGenerator.deserialize_model_dict(body)
@@ -46,9 +52,11 @@ def applied(pod: k8s.V1Pod, stage: str) -> k8s.V1Pod:
         raise BadConfig(msg) from error
 
 
-def applied_to_template(template: k8s.V1PodTemplateSpec, stage: str) -> k8s.V1PodTemplateSpec:
+def applied_to_template(
+    template: k8s.V1PodTemplateSpec, stage: str, own: Mapping[str, Any] = NOTHING
+) -> k8s.V1PodTemplateSpec:  # fmt: skip
     """As ``applied``, for the pods of a Job or a Deployment."""
-    pod = applied(k8s.V1Pod(metadata=template.metadata, spec=template.spec), stage)
+    pod = applied(k8s.V1Pod(metadata=template.metadata, spec=template.spec), stage, own)
     return k8s.V1PodTemplateSpec(metadata=pod.metadata, spec=pod.spec)
 
 

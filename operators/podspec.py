@@ -24,12 +24,13 @@ PASSED_ON = (
     "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS",
     "STILLHOUSE_REWARD_ENDPOINT", "STILLHOUSE_BENCHMARKS", "STILLHOUSE_MICRO_BATCH", "STILLHOUSE_SAVE_STEPS",
     "STILLHOUSE_SHARDING", "STILLHOUSE_GRADIENT_CHECKPOINTING", "STILLHOUSE_ATTENTION", "STILLHOUSE_LIGER", "STILLHOUSE_PROBE",
-    "STILLHOUSE_PROBE_BOUND", "STILLHOUSE_CONSTANT_STEPS", "STILLHOUSE_ROLLOUT_SERVER", "STILLHOUSE_ROLLOUT_PORT",
+    "STILLHOUSE_PROBE_BOUND", "STILLHOUSE_CONSTANT_STEPS",
+    "STILLHOUSE_DEAD_STEPS", "STILLHOUSE_ROLLOUT_SERVER", "STILLHOUSE_ROLLOUT_PORT",
     "STILLHOUSE_ROLLOUT_WEIGHTS", "STILLHOUSE_ROLLOUT_TENSOR_PARALLEL", "STILLHOUSE_ROLLOUT_MEMORY",
     "STILLHOUSE_TENSOR_PARALLEL", "STILLHOUSE_MAX_MODEL_LEN", "STILLHOUSE_CONCURRENCY", "STILLHOUSE_OUTAGE_S",
     "STILLHOUSE_REQUEST_TIMEOUT_S", "STILLHOUSE_BATCH_ROWS", "STILLHOUSE_GPUS", "STILLHOUSE_ISOLATION",
     "STILLHOUSE_SANDBOX_LIBRARIES", "STILLHOUSE_SPOOL", "STILLHOUSE_TRACKING_PATIENCE_S",
-    "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S",
+    "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S", "HF_ENDPOINT", "HF_HUB_OFFLINE",
 )  # fmt: skip
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
@@ -86,6 +87,15 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "log_pod_spec_on_failure": False,
         "log_events_on_failure": True,
     }
+
+
+def patch(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """What a profile adds to the pod, as a strategic merge patch: fields of its spec, and ``scratch`` as a size."""
+    spec = {name: value for name, value in pod.items() if name != "scratch"}
+    if "scratch" in pod:
+        sized = {"name": "scratch", "emptyDir": {"sizeLimit": pod["scratch"]}}
+        spec["volumes"] = [*spec.get("volumes", ()), sized]
+    return {"spec": spec} if spec else {}
 
 
 def labels(stage: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from operators import events
-from operators.command_line import NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
+from operators.command_line import NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments, tool
 from operators.links import LINKS
 from operators.placement import GPU
 from operators.retries import Outage
@@ -26,28 +26,32 @@ KILL_AFTER_S = 5.0
 
 
 class StageProcess(BaseOperator):
-    """Run ``stillhouse STAGE …`` in its own process group, its output in the task's log.
+    """Run ``stillhouse STAGE …``, or the other command ``words``, in its own process group, its output in the task's log.
 
     The program is ``STILLHOUSE_PROGRAM``, by default ``stillhouse`` on the PATH.
     """
 
-    template_fields: Sequence[str] = ("cmds", "target", "parent_run", "endpoints")
+    template_fields: Sequence[str] = ("cmds", "target", "parent_run", "variables")
     ui_color = "#e8f1e4"
     operator_extra_links = LINKS
 
     def __init__(
-        self, *, stage: str, recipe: Text, target: Text, overrides: Text = "{}", inputs: Inputs = NO_INPUTS, parent_run: Text = "",
-        endpoints: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, image: str = "", nodes: int = 1,
-        node_selector: Mapping[str, str] = NO_RESOURCES, processes: int = 1, **kwargs: Any,
+        self, *, stage: str, recipe: Text = "", target: Text = "", words: Sequence[Text] = (), overrides: Text = "{}",
+        inputs: Inputs = NO_INPUTS, parent_run: Text = "",
+        shard: Text = "", step: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
+        resources_needed: Mapping[str, str] = NO_RESOURCES,
+        image: str = "", nodes: int = 1, node_selector: Mapping[str, str] = NO_RESOURCES, processes: int = 1,
+        pod: Mapping[str, Any] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        # StagePod alone uses image, nodes and resources other than GPUs: a laptop is one node with one environment.
+        # StagePod alone uses image, nodes, pod and resources other than GPUs: a laptop is one node with one environment.
         super().__init__(do_xcom_push=False, post_execute=events.announce, **kwargs)
         program = os.environ.get("STILLHOUSE_PROGRAM", "stillhouse")
         self._processes = int(resources_needed.get(GPU, processes))
-        self.cmds = arguments(stage, recipe, overrides, inputs, target, program=program, processes=self._processes)
+        stage_words: dict[str, Any] = {"shard": shard, "step": step, "program": program, "processes": self._processes}
+        self.cmds = tool(program, words) if words else arguments(stage, recipe, overrides, inputs, target, **stage_words)
         self.target = as_template(target)
         self.parent_run = as_template(parent_run)
-        self.endpoints = as_template(endpoints)
+        self.variables = {name: as_template(value) for name, value in variables.items()}
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> None:
@@ -101,7 +105,7 @@ class StageProcess(BaseOperator):
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
         }
-        return inherited | added | ({"STILLHOUSE_ENDPOINTS": self.endpoints} if self.endpoints else {})
+        return inherited | added | {name: value for name, value in self.variables.items() if value}
 
 
 def _signal_group(process: "subprocess.Popen[str]", number: signal.Signals) -> None:

@@ -1,6 +1,7 @@
 """Where a run's artifacts lie: ``{store}/{stage}/{profile}[-{suffix}]/{version}``, as a macro of templates.
 
-Airflow evaluates it when a task starts, so that no DAG file reads the environment or the run.
+A profile's DAG has the profile's name. Airflow evaluates the macro when a task starts, so that no DAG file reads the environment or
+the run.
 """
 
 import os
@@ -15,25 +16,37 @@ from stillhouse.errors import BadConfig
 def artifact(context: Any, name: str) -> str:
     """The URI of ``sft-anneal`` in this run: stage ``sft``, suffix ``anneal``; raises BadConfig without a store."""
     stage, dash, suffix = name.partition("-")
-    return f"{_root()}/{stage}/{context['params']['profile']}{dash}{suffix}/{_version(context)}"
+    return f"{root()}/{stage}/{context['dag_run'].dag_id}{dash}{suffix}/{version(context)}"
 
 
-def report_uri(context: Any, benchmark: str) -> str:
-    """The URI of a report on one benchmark of the run's ``checkpoint``, named after both; raises BadConfig without a store."""
-    checkpoint = context["params"]["checkpoint"].rstrip("/").split("/")[-2:][0]
-    return f"{_root()}/report/{checkpoint}-{context['params']['profile']}-{benchmark}/{_version(context)}"
+def report_uri(context: Any, checkpoint: str, protocol: str, benchmark: str) -> str:
+    """The URI of a report on one benchmark of a checkpoint, named after both and the protocol; raises BadConfig without a store.
+
+    A checkpoint is named by stage, name and version, since two of them may differ in any one alone.
+    """
+    word = "-".join(checkpoint.partition("://")[2].rstrip("/").split("/")[-3:] if "://" in checkpoint else [checkpoint])
+    plain = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in word).strip("-.")
+    return f"{root()}/report/{plain}-{protocol}-{benchmark}/{version(context)}"
 
 
-def _root() -> str:
-    root = os.environ.get("STILLHOUSE_STORE")
-    if not root:
+def root() -> str:
+    """The root of the store. Raises BadConfig without one."""
+    uri = os.environ.get("STILLHOUSE_STORE")
+    if not uri:
         msg = "STILLHOUSE_STORE is not set: give Airflow the root of the artifact store, such as s3://stillhouse"
         raise BadConfig(msg)
-    return root.rstrip("/")
+    return uri.rstrip("/")
 
 
-def _version(context: Any) -> str:
-    return str(context["params"]["version"] or context["dag_run"].run_after.strftime("%Y-%m-%dT%H-%M-%S"))
+def version(context: Any) -> str:
+    """The version of the run's artifacts: the form's, else the run's time."""
+    return str(context["params"].get("version") or context["dag_run"].run_after.strftime("%Y-%m-%dT%H-%M-%S"))
 
 
-MACROS = {"artifact": artifact}
+@pass_context
+def released(context: Any, form: str) -> str:
+    """The URI of a release's file."""
+    return f"{root()}/release/{context['dag_run'].dag_id}/{version(context)}/{form}.jsonl.zst"
+
+
+MACROS = {"artifact": artifact, "released": released}

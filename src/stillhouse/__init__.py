@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from stillhouse.api.running import load_recipe, run
     from stillhouse.benchmarks.intervals import Interval
     from stillhouse.errors import StillhouseError
-    from stillhouse.execution.execute import Result
+    from stillhouse.execution.task import Result
 
     __version__: str
 
@@ -24,7 +24,7 @@ __all__ = [
 
 _HOMES = {
     "Interval": "stillhouse.benchmarks.intervals",
-    "Result": "stillhouse.execution.execute",
+    "Result": "stillhouse.execution.task",
     "StillhouseError": "stillhouse.errors",
     "compare": "stillhouse.api.comparing",
     "grade": "stillhouse.api.local",

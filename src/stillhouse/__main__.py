@@ -10,7 +10,9 @@ import typer
 from typer.core import TyperGroup
 
 from stillhouse import stages
-from stillhouse.errors import TRY_AGAIN, BadConfig, DamagedArtifact, Preempted, RankLost, StillhouseError
+from stillhouse.api.inspect_command import inspect_model
+from stillhouse.api.profile_commands import plan, profile_app
+from stillhouse.errors import TRY_AGAIN, BadConfig, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
 from stillhouse.vocabulary.masking import one_line
@@ -18,7 +20,11 @@ from stillhouse.vocabulary.masking import one_line
 INTERRUPTED, TERMINATED = 130, 143
 """The exit codes that shells, and typer, use for SIGINT and SIGTERM."""
 GO_ON = "finished parts are kept: run the same command again to go on"
-COMMANDS = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary", "sync", "verify-artifact"}
+FORM_NAMES = "am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl"
+COMMANDS = {
+    *stages.DATA_PATH, "export", "fetch", "import", "inspect", "lineage", "plan", "profile", "prune", "publish", "rollback", "show",
+    "summary", "sync", "verify-artifact",
+}  # fmt: skip
 
 
 class _Commands(TyperGroup):
@@ -36,6 +42,8 @@ app = typer.Typer(
     help="A reasoning-model factory: every stage of the path as one command.", cls=_Commands,
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
 )  # fmt: skip
+app.add_typer(profile_app, name="profile")
+app.command()(plan)
 _out = PlainConsole(highlight=False, soft_wrap=True, markup=False)
 
 ConfigOption = Annotated[
@@ -54,8 +62,7 @@ ResumeOption = Annotated[
 ShardOption = Annotated[
     str | None, typer.Option("--shard", help="work on one share of the keys; INDEX counts from 0", metavar="INDEX/COUNT")
 ]
-
-
+StepOption = Annotated[str | None, typer.Option("--step", help="of a shard: map, combine or apply; default: all", metavar="STEP")]
 VersionOption = Annotated[bool, typer.Option("--version", help="print the version and exit", is_eager=True)]
 
 
@@ -75,38 +82,26 @@ def _stage_command(name: str) -> Any:
         settings: SetOption = [],
         inputs: InputOption = [],
         shard: ShardOption = None,
+        step: StepOption = None,
         resume: ResumeOption = False,
     ) -> None:
-        from stillhouse.execution.contract import parse_shard
+        from stillhouse.execution.contract import parse_inputs, parse_shard, parse_step
         from stillhouse.execution.execute import execute
         from stillhouse.execution.recipes import resolve
-        from stillhouse.reporting.terminal import number
+        from stillhouse.models import resolving
+        from stillhouse.reporting.terminal import print_result
 
         if shard:
             stages.refuse_shard(name)
         stage, share = stages.load(name), parse_shard(shard) if shard else None
         resolved = resolve(stage.Config, config, settings)
-        result = execute(stage, resolved, _named(inputs), output, share, resume=resume, ranks=stages.REGISTRY[name].ranks)
+        ranks = stages.REGISTRY[name].ranks
+        result = execute(stage, resolved, parse_inputs(inputs), output, share, resume, ranks, parse_step(step), resolving)
         if processes.rank():
             return  # rank 0 reports for all
-        manifest = result.manifest
-        verb = "unchanged, skipped" if result.skipped else f"done in {manifest.seconds:.1f} s"
-        _out.print(f"{name} {verb}: {manifest.rows:,} rows, {sum(manifest.dropped.values()):,} dropped · {manifest.fingerprint}")
-        for metric, value in manifest.metrics.items():
-            _out.print(f"  {metric} {number(value)}")
+        print_result(_out, name, result.manifest, skipped=result.skipped)
 
     return run
-
-
-def _named(inputs: list[str]) -> dict[str, list[str]]:
-    named: dict[str, list[str]] = {}
-    for item in inputs:
-        name, equals, uri = item.partition("=")
-        if not (name and equals and uri):
-            msg = f"--input {item}: not of the form NAME=URI"
-            raise BadConfig(msg)
-        named.setdefault(name, []).append(uri)
-    return named
 
 
 def _stage_help(name: str, command: str) -> str:
@@ -141,6 +136,7 @@ def import_rows(
     from stillhouse.exchange.importing import import_release
     from stillhouse.exchange.jsonl import import_file
     from stillhouse.exchange.schemas import SCHEMAS
+    from stillhouse.reporting.terminal import print_imported
 
     if form in SCHEMAS:
         settings = {"form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate}
@@ -150,50 +146,59 @@ def import_rows(
     else:
         msg = f"--as {form}: {len(files)} files; concatenate them and give one"
         raise BadConfig(msg)
-    for name, manifest in manifests.items():
-        _out.print(f"{name}: {manifest.rows:,} rows at {output.replace('{stage}', name)} · {manifest.fingerprint}")
-        for metric, value in manifest.metrics.items():
-            kind, _, column = metric.partition("/")
-            if kind == "n_ignored":
-                _out.print(f"  no such column, left out: {column} ({value:,.0f} rows)")
-        for reason, count in manifest.dropped.items():
-            _out.print(f"  dropped {reason} {count:,}")
+    print_imported(_out, manifests, output)
 
 
 @app.command("export")
 def export_rows(
     uris: Annotated[list[str], typer.Argument(help="artifacts, usually selected; their inputs are read too", metavar="URI…")],
-    form: Annotated[str, typer.Option("--as", help="am-1.4m, am-40m or conversations")],
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="the file; its dataset card goes beside it", metavar="FILE.jsonl.zst")
-    ],
+    form: Annotated[list[str], typer.Option("--as", metavar="FORM", help=f"{FORM_NAMES}; a folder takes several")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER|FILE", help="a folder of Parquet, or FILE.jsonl.zst")],
     split: Annotated[list[str], typer.Option(help="only this split of selected; repeat as needed", metavar="SPLIT")] = [],
+    merge: Annotated[bool, typer.Option("--merge", help="all splits in one, each example once")] = False,
 ) -> None:
-    """Write a release: one file in a public schema, with its dataset card."""
+    """Write a release in public schemas or for trainers, with its dataset card: one config per form, one split per split."""
     from stillhouse.exchange.export import export
 
-    exported = export(uris, form, output, split)
-    _out.print(f"{form}: {exported.rows:,} rows at {output} · sha256 {exported.sha256}")
-    for column, count in exported.lost.items():
-        _out.print(f"  no column for {column} ({count:,} rows)")
+    for line in export(uris, form, output, split, merge=merge).summary(output):
+        _out.print(line)
 
 
 @app.command()
 def lineage(uri: Annotated[str, typer.Argument(help="an artifact, or models:/NAME@champion", metavar="URI")]) -> None:
     """Print everything an artifact or a registered model was made from, back to the source rows."""
-    from stillhouse.artifacts.manifest import lineage as walk
-    from stillhouse.artifacts.manifest import load
     from stillhouse.registry.promotion import artifact
+    from stillhouse.reporting.terminal import print_lineage
 
-    uri = artifact(uri)
-    load(uri)
-    seen: set[str] = set()
-    for depth, name, link, manifest in walk(uri):
-        label = f"{name} ← " if name else ""
-        facts = f"{manifest.rows:,} rows · {manifest.fingerprint}" if manifest else "gone from the store"
-        again = " (above)" if link in seen else ""
-        _out.print(f"{'  ' * depth}{label}{link} · {facts}{again}", style=None if manifest else "red")
-        seen.add(link)
+    print_lineage(_out, artifact(uri))
+
+
+@app.command()
+def fetch(
+    models: Annotated[list[str], typer.Argument(help="hf://ORG/NAME, a directory, models:/NAME@ALIAS …", metavar="MODEL…")],
+    output: Annotated[str | None, typer.Option("--for", help="an output of the run that uses them", metavar="URI")] = None,
+) -> None:
+    """Bring models into the cache that stages share (HF_HOME). With --for, branches and aliases are pinned for that whole run."""
+    from stillhouse.models.resolving import fetched
+
+    for model in models:
+        link, directory = fetched(model, output)
+        _out.print(f"{model}: {link.uri} · {link.fingerprint} · at {directory}")
+
+
+@app.command()
+def publish(
+    uri: Annotated[str, typer.Argument(help="a checkpoint, or an artifact with rows", metavar="ARTIFACT")],
+    target: Annotated[str, typer.Argument(help="hf://ORG/NAME or hf://ORG/NAME@BRANCH", metavar="REPOSITORY")],
+    form: Annotated[str, typer.Option("--as", help="schema of the rows: am-1.4m, am-40m or conversations")] = "conversations",
+    report: Annotated[str | None, typer.Option(help="the report whose scores the model's card shows", metavar="URI")] = None,
+    private: Annotated[bool, typer.Option("--private", help="make a new repository private")] = False,
+) -> None:
+    """Push a model or a data set, with its card, to the Hugging Face hub (HF_TOKEN)."""
+    from stillhouse.registry.publication import publish as push
+
+    done = push(uri, target, form=form, report=report, private=private)
+    _out.print(f"{done.kind}: {done.files} files at {done.url} · commit {done.commit}")
 
 
 @app.command("verify-artifact")
@@ -202,15 +207,9 @@ def verify_artifact(
     deep: Annotated[bool, typer.Option("--deep", help="check its whole lineage too")] = False,
 ) -> None:
     """Check every file of an artifact against its manifest: size, sha256, rows."""
-    from stillhouse.artifacts.integrity import problems
+    from stillhouse.reporting.terminal import print_checked
 
-    damaged = 0
-    for artifact, problem in problems(uri, deep=deep):
-        damaged += problem is not None
-        _out.print(f"{artifact}: {problem or 'sound'}", markup=False, style="red" if problem else None)
-    if damaged:
-        msg = f"{damaged} artifacts are damaged; restore their files, or make them again under another version"
-        raise DamagedArtifact(msg)
+    print_checked(_out, uri, deep=deep)
 
 
 @app.command()
@@ -246,6 +245,24 @@ def rollback(
 
 
 @app.command()
+def prune(
+    root: Annotated[str, typer.Argument(help="the root of a store", metavar="ROOT")],
+    last: Annotated[int, typer.Option("--keep", help="versions to keep, the newest over all stages", min=0)] = 10,
+    days: Annotated[
+        float | None, typer.Option("--runs-older-than", help="MLflow's runs too, after DAYS", min=0, metavar="DAYS")
+    ] = None,
+    pinned: Annotated[list[str], typer.Option("--pin", help="pin an artifact first; repeat as needed", metavar="URI")] = [],
+    unpinned: Annotated[list[str], typer.Option("--unpin", help="take a pin away first; repeat as needed", metavar="URI")] = [],
+    delete: Annotated[bool, typer.Option("--delete", help="remove them; without it, only say what would go")] = False,
+) -> None:
+    """Remove versions that nothing reaches: no registered model, no pin, not one of the last runs."""
+    from stillhouse.registry.retention import prune as prune_store
+    from stillhouse.reporting.terminal import print_pruned
+
+    print_pruned(_out, prune_store(root, last, days, pinned, unpinned, delete=delete))
+
+
+@app.command()
 def sync() -> None:
     """Send MLflow what earlier stages on this machine could not send because it did not answer."""
     from stillhouse.errors import TrackingFailed
@@ -269,6 +286,7 @@ def main() -> None:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in stages.DATA_PATH:
         app.command(name, help=_stage_help(name, command))(_stage_command(name))
+    app.command("inspect")(inspect_model)
     try:
         code = typer.main.get_command(app).main(prog_name="stillhouse", standalone_mode=False)
     except RankLost as error:

@@ -57,10 +57,10 @@ def mlflow(release):
 @pytest.fixture(scope="module")
 def retrained(runs):
     began = time.monotonic()
-    runs.trigger("retrain", VERSION, profile="toy", version=VERSION)
-    state = runs.ended("retrain", VERSION, 1500)
+    runs.trigger("toy", VERSION, version=VERSION)
+    state = runs.ended("toy", VERSION, 1500)
     print(f"retrain in pods: {state} after {time.monotonic() - began:.0f} s")
-    return state, runs.tasks("retrain", VERSION)
+    return state, runs.tasks("toy", VERSION)
 
 
 def test_retrain_in_pods_ends_in_a_registered_model_and_leaves_no_pod(retrained, mlflow, pods):
@@ -74,7 +74,7 @@ def test_retrain_in_pods_ends_in_a_registered_model_and_leaves_no_pod(retrained,
 
 def measured(runs, pods, name: str) -> None:
     """Start a report on the trained model, and wait until its pod runs."""
-    runs.trigger("evaluate", name, checkpoint=CHECKPOINT, profile="toy", benchmarks=["arithmetic-toy"], version=name)
+    runs.trigger("evaluate", name, checkpoint=CHECKPOINT, protocol="toy", benchmarks=["arithmetic-toy"], version=name)
     runs.until(lambda: pods(alive=True) and runs.tasks("evaluate", name)["report"] == "deferred", 180)
 
 

@@ -1,3 +1,4 @@
+import copy
 import json
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ def evaluate(dags):
 
 def planned(monkeypatch, **params):
     given = {
-        "checkpoint": "s3://b/sft/laptop-anneal/v1", "profile": "laptop", "benchmarks": ["arithmetic"], "rounds": None,
+        "checkpoint": "s3://b/sft/laptop-anneal/v1", "protocol": "laptop", "benchmarks": ["arithmetic"], "rounds": None,
         "version": "v2",
     }  # fmt: skip
     context = {"params": given | params, "dag_run": SimpleNamespace()}
@@ -30,22 +31,22 @@ def test_evaluate_plans_one_report_to_a_benchmark_over_all_rounds(monkeypatch):
     assert first["recipe"] == "@laptop/report"
     assert json.loads(first["overrides"]) == {"benchmarks": ["arithmetic"], "rounds": 4}
     assert first["inputs"] == {"checkpoint": "s3://b/sft/laptop-anneal/v1"}
-    assert first["target"] == "s3://b/report/laptop-anneal-laptop-arithmetic/v2"
+    assert first["target"] == "s3://b/report/sft-laptop-anneal-v1-laptop-arithmetic/v2"
     assert json.loads(second["overrides"])["benchmarks"] == [f"aime-2024@{commit}"]
-    assert second["target"] == "s3://b/report/laptop-anneal-laptop-aime-2024/v2"
+    assert second["target"] == "s3://b/report/sft-laptop-anneal-v1-laptop-aime-2024/v2"
 
 
 def test_evaluate_takes_the_benchmarks_own_recipe_where_the_paper_has_one(monkeypatch):
-    (made,) = planned(monkeypatch, profile="answers-32b", benchmarks=["gpqa-diamond"])
-    assert made["recipe"] == "@answers-32b/report-gpqa-diamond"
+    (made,) = planned(monkeypatch, protocol="non-reasoning", benchmarks=["gpqa-diamond"])
+    assert made["recipe"] == "@non-reasoning/report-gpqa-diamond"
     assert json.loads(made["overrides"]) == {"benchmarks": ["gpqa-diamond"]}, "rounds as the recipe says"
-    (made,) = planned(monkeypatch, profile="answers-32b", benchmarks=["mmlu"])
-    assert made["recipe"] == "@answers-32b/report"
+    (made,) = planned(monkeypatch, protocol="non-reasoning", benchmarks=["mmlu"])
+    assert made["recipe"] == "@non-reasoning/report"
 
 
 def test_evaluate_benchmark_that_a_paper_does_not_measure_is_refused(monkeypatch):
     with pytest.raises(AirflowFailException, match="think-twice has no recipe for benchmark mmlu"):
-        planned(monkeypatch, profile="think-twice", benchmarks=["mmlu"])
+        planned(monkeypatch, protocol="think-twice", benchmarks=["mmlu"])
 
 
 def test_evaluate_reports_are_mapped_and_take_their_slots_from_a_pool(evaluate):
@@ -55,13 +56,30 @@ def test_evaluate_reports_are_mapped_and_take_their_slots_from_a_pool(evaluate):
     assert report.partial_kwargs["on_failure_callback"]
 
 
-def test_evaluate_profiles_are_those_with_recipes_of_reports_but_for_make_results(evaluate):
-    offered = set(evaluate.params.get_param("profile").schema["enum"])
+def test_evaluate_protocols_are_the_profiles_with_recipes_of_reports(evaluate):
+    offered = set(evaluate.params.get_param("protocol").schema["enum"])
     named = [name.partition("/") for name in recipes()]
-    assert offered | {"results"} == {profile for profile, _, recipe in named if recipe.partition("-")[0] == "report"}
+    assert offered == {profile for profile, _, recipe in named if recipe.partition("-")[0] == "report"}
 
 
-@pytest.mark.parametrize(("param", "value"), [("checkpoint", ""), ("benchmarks", []), ("rounds", 9), ("profile", "nobody")])
+@pytest.mark.parametrize(("param", "value"), [("checkpoint", ""), ("benchmarks", [""]), ("rounds", 9), ("protocol", "nobody")])
 def test_evaluate_param_out_of_bounds_is_refused(evaluate, param, value):
     with pytest.raises(ParamValidationError):
-        evaluate.params.get_param(param).resolve(value)
+        copy.copy(evaluate.params.get_param(param)).resolve(value)
+
+
+def test_evaluate_two_checkpoints_of_one_name_have_two_reports(monkeypatch):
+    uris = ["s3://b/sft/mine/v1", "s3://b/sft/mine/v2", "s3://b/rl/mine/v1", "hf://ORG/mine", "models:/mine@champion"]
+    assert len({planned(monkeypatch, checkpoint=uri)[0]["target"] for uri in uris}) == len(uris)
+
+
+def test_evaluate_measures_what_the_event_names_where_the_form_names_nothing(monkeypatch):
+    event = SimpleNamespace(extra={"uri": "s3://b/rl/night/7"})
+    params = {"checkpoint": None, "protocol": "laptop", "benchmarks": ["arithmetic"], "rounds": None, "version": "v2"}
+    context = {"params": params, "dag_run": SimpleNamespace(), "triggering_asset_events": {"checkpoint": [event]}}
+    monkeypatch.setenv("STILLHOUSE_STORE", "s3://b")
+    monkeypatch.setattr(evaluations, "get_current_context", lambda: context)
+    assert [made["inputs"] for made in evaluations.plan.function()] == [{"checkpoint": "s3://b/rl/night/7"}]
+    context["triggering_asset_events"] = {}
+    with pytest.raises(AirflowFailException, match="nothing to measure"):
+        evaluations.plan.function()

@@ -19,14 +19,14 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def study(home):
-    return run_dag("answer_study", profile="toy", version=VERSION)
+    return run_dag("toy-study", version=VERSION)
 
 
 def test_answer_study_toy_ends_in_a_comparison_of_three_students(home, study):
     directory, _ = home
     failed = {name: state for name, state in study["tasks"].items() if state != "success"}
     assert (study["state"], failed) == ("success", {}), study["log"][-3000:]
-    made = directory / "store" / "comparison" / "toy-study" / VERSION
+    made = directory / "store" / "comparison" / "toy-study-study" / VERSION
     record = json.loads((made / "comparison.json").read_bytes())
     assert (record["against"], list(record["differences"])) == ("original", ["answer", "summary"])
     compared = [(item["benchmark"], item["number"]) for item in record["differences"]["answer"]]
@@ -39,9 +39,9 @@ def test_answer_study_tasks_link_to_their_runs_and_pages(home, study):
     """What Airflow kept for its buttons."""
     directory, uri = home
     with contextlib.closing(sqlite3.connect(directory / "airflow.db")) as database:
-        kept = database.execute("SELECT task_id, key, value FROM xcom WHERE dag_id = 'answer_study' AND key GLOB '_link_*'")
+        kept = database.execute("SELECT task_id, key, value FROM xcom WHERE dag_id = 'toy-study' AND key GLOB '_link_*'")
         links = {(task, key): json.loads(value) for task, key, value in kept}
-    stages = study["tasks"].keys() - {"open_run", "close_run"}
+    stages = study["tasks"].keys() - {"open_run", "plan", "close_run"}
     assert all(links[task, "_link_RunLink"].startswith(f"{uri}/#/experiments/1/runs/") for task in stages)
     pages = {task: links[task, "_link_PageLink"].rpartition("/artifacts/")[2] for task in stages}
     assert (pages["report-answer"], pages["comparison-study"], pages["sft-answer"]) == ("report.html", "comparison.html", "")
@@ -52,14 +52,14 @@ def test_answer_study_tasks_link_to_their_runs_and_pages(home, study):
 
 def test_evaluate_maps_reports_of_a_checkpoint_over_benchmarks(home, study):
     directory, uri = home
-    checkpoint = (directory / "store" / "sft" / "toy-answer" / VERSION).as_uri()
+    checkpoint = (directory / "store" / "sft" / "toy-study-answer" / VERSION).as_uri()
     made = run_dag(
-        "evaluate", profile="toy", checkpoint=checkpoint, benchmarks=["arithmetic-toy", "word-problems"], rounds=1, version="e1"
+        "evaluate", protocol="toy", checkpoint=checkpoint, benchmarks=["arithmetic-toy", "word-problems"], rounds=1, version="e1"
     )
     assert made["state"] == "success", made["log"][-3000:]
     assert {name for name in made["tasks"] if name.startswith("report/")} == {"report/0", "report/1"}
     for benchmark in ("arithmetic-toy", "word-problems"):
-        output = directory / "store" / "report" / f"toy-answer-toy-{benchmark}" / "e1"
+        output = directory / "store" / "report" / f"sft-toy-study-answer-{VERSION}-toy-{benchmark}" / "e1"
         assert list(json.loads((output / "outcomes.json").read_bytes())["benchmarks"]) == [benchmark]
         assert (output / "report.html").stat().st_size > 10_000
     runs = call(uri, "runs/search", {"experiment_ids": ["0", "1"], "filter": "tags.stage = 'report'", "max_results": 50})["runs"]

@@ -232,7 +232,7 @@ def test_hooks_may_do_no_more_than_they_do(chart):
 
 @pytest.mark.parametrize(
     "setting",
-    ["stages.schedule=@daily", "stages.train.gpus=4", "stages.queue=q", "images.tag=v9", "store.uri=s3://other", "secrets.stage=s"],
+    ["stages.schedules=off", "stages.train.gpus=4", "stages.queue=q", "images.tag=v9", "store.uri=s3://other", "secrets.stage=s"],
 )
 def test_value_that_airflow_reads_restarts_airflow(chart, setting):
     before, after = (
@@ -408,3 +408,21 @@ def test_mlflow_is_reached_by_its_names_over_tls(chart):
     assert ingress["spec"]["tls"] == [{"hosts": ["mlflow.example.org"], "secretName": "tls"}]
     done = helm("template", "house", chart, "--set=mlflow.ingress.enabled=true")
     assert "mlflow.ingress.enabled needs mlflow.hosts" in done.stderr
+
+
+def test_models_to_fetch_are_a_job_that_fills_the_shared_volume(chart):
+    [job] = [
+        made
+        for made in render(chart, "cluster", "--set", "models.fetch={hf://a/b@main}")
+        if made["kind"] == "Job" and made["metadata"]["name"].endswith("-fetch")
+    ]
+    pod = job["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert (container["command"], container["args"]) == (["stillhouse", "fetch"], ["hf://a/b@main"])
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["models"]["persistentVolumeClaim"]["claimName"] == "stillhouse-models"
+    assert {"name": "HF_HOME", "value": "/models"} in container["env"]
+
+
+def test_models_to_fetch_without_any_are_no_job(chart):
+    assert [made for made in render(chart, "cluster") if made["metadata"]["name"].endswith("-fetch")] == []

@@ -3,72 +3,114 @@ from typing import Literal
 
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
-from jinja2 import Environment
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from operators.params import overrides_of, params_of
+from operators.params import Form, Section, layers_of, params_of
+from stillhouse.vocabulary.settings import StageConfig
 
 
-class Nested(BaseModel):
+class Nested(StageConfig):
     inner: int = 1
 
 
-class Config(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
+class Config(StageConfig):
     samples: int = Field(4, ge=1, le=64)
     """Responses to a question."""
     rate: float = Field(0.1, gt=0)
     kind: Literal["a", "b"] = "a"
     limit: int | None = Field(None, ge=0)
     flag: bool = False
+    maybe: bool | None = None
     nested: Nested = Nested()
+    weights: dict[str, float] = Field(default_factory=dict)
     names: tuple[str, ...] = ()
+    model: str = "m"
 
 
-def test_form_has_a_param_for_every_scalar_field():
-    assert set(params_of("rl-1", Config)) == {f"rl_1__{name}" for name in ("samples", "rate", "kind", "limit", "flag")}
+def section(**values) -> Section:
+    return Section("@t/t", Config, Config(**values).model_dump(mode="json"), fixed=("model",))
 
 
-def test_form_leaves_out_what_it_is_told():
-    assert "rl_1__kind" not in params_of("rl-1", Config, without={"kind"})
+def form(**values) -> Form:
+    return Form({"rl-1": section(**values)})
 
 
-def test_form_shows_the_help_text_in_the_section_of_the_task():
-    param = params_of("rl-1", Config)["rl_1__samples"]
-    assert param.description.startswith("Responses to a question.")
+def test_form_has_a_param_for_every_field_but_those_that_tell_recipes_apart():
+    names = ("samples", "rate", "kind", "limit", "flag", "maybe", "nested", "weights", "names")
+    assert set(params_of("rl-1", section())) == {f"rl_1__{name}" for name in names}
+
+
+def test_form_shows_the_values_of_the_recipe():
+    params = params_of("rl-1", section(samples=16, flag=True, names=("x",)))
+    assert [params[f"rl_1__{name}"].value for name in ("samples", "flag", "names", "limit")] == [16, True, ["x"], None]
+
+
+def test_form_shows_the_help_text_in_the_section_of_the_recipe():
+    param = params_of("rl-1", section())["rl_1__samples"]
+    assert param.description == "Responses to a question. Must be ≥ 1 and ≤ 64."
     assert param.schema["section"] == "rl-1"
 
 
-def test_form_says_the_bounds_in_words():
-    assert "Must be ≥ 1 and ≤ 64." in params_of("rl-1", Config)["rl_1__samples"].description
-    assert "Must be" not in params_of("rl-1", Config)["rl_1__flag"].description
+def test_form_offers_three_values_where_a_switch_has_three():
+    assert params_of("rl-1", section())["rl_1__maybe"].schema["enum"] == [True, False, None]
+    assert params_of("rl-1", section())["rl_1__flag"].schema["type"] == "boolean"
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("samples", 65), ("samples", 0), ("rate", 0), ("kind", "c"), ("limit", -1), ("flag", 3)]
-)
+    ("field", "value"),
+    [("samples", 65), ("samples", 0), ("samples", None), ("rate", 0), ("kind", "c"), ("limit", -1), ("flag", 3), ("maybe", "x"),
+     ("weights", [1]), ("names", [1])],
+)  # fmt: skip
 def test_form_value_out_of_bounds_is_refused(field, value):
     with pytest.raises(ParamValidationError):
-        params_of("t", Config)[f"t__{field}"].resolve(value)
+        params_of("t", section())[f"t__{field}"].resolve(value)
 
 
-@pytest.mark.parametrize(("field", "value"), [("samples", 64), ("rate", 1e-6), ("kind", "b"), ("limit", 0), ("flag", True)])
-def test_form_value_within_bounds_or_none_is_taken(field, value):
-    assert params_of("t", Config)[f"t__{field}"].resolve() is None
-    assert params_of("t", Config)[f"t__{field}"].resolve(value) == value
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("samples", 64),
+        ("rate", 1e-6),
+        ("kind", "b"),
+        ("limit", 0),
+        ("limit", None),
+        ("flag", True),
+        ("maybe", None),
+        ("names", ["a"]),
+    ],
+)
+def test_form_value_within_bounds_is_taken(field, value):
+    assert params_of("t", section())[f"t__{field}"].resolve(value) == value
 
 
-def test_overrides_hold_only_what_was_set_with_its_type():
-    params = dict.fromkeys(params_of("t", Config)) | {"t__rate": 1e-5, "t__flag": False, "t__kind": "b"}
-    rendered = Environment(autoescape=False).from_string(str(overrides_of("t", Config))).render(params=params)
-    assert json.loads(rendered) == {"rate": 1e-5, "flag": False, "kind": "b"}
+def test_layers_of_an_untouched_form_are_the_recipe_and_nothing():
+    untouched = {name: param.value for name, param in form(samples=8).params().items()}
+    assert form(samples=8).layers("rl-1", untouched) == ("@t/t", "{}")
 
 
-def test_overrides_of_an_untouched_form_are_empty():
-    rendered = (
-        Environment(autoescape=False)
-        .from_string(str(overrides_of("t", Config)))
-        .render(params=dict.fromkeys(params_of("t", Config)))
-    )
-    assert json.loads(rendered) == {}
+def test_layers_hold_what_was_changed_with_its_type():
+    changed = {"rl_1__rate": 1e-5, "rl_1__flag": False, "rl_1__limit": None, "rl_1__kind": "b"}
+    recipe, overrides = form(flag=True, limit=3).layers("rl-1", changed)
+    assert (recipe, json.loads(overrides)) == ("@t/t", {"rate": 1e-5, "kind": "b", "limit": None, "flag": False})
+
+
+def test_layers_with_a_key_taken_away_are_the_whole_config():
+    recipe, overrides = form(weights={"a": 1, "b": 2}).layers("rl-1", {"rl_1__weights": {"a": 1.0}})
+    assert (recipe, json.loads(overrides)["weights"], json.loads(overrides)["samples"]) == ("{}", {"a": 1.0}, 4)
+
+
+def test_layers_take_the_empty_editor_of_a_null_mapping_for_null():
+    params = {"rl_1__maybe_nested": {}}
+    assert Form({"rl-1": Section("@t/t", Config, {"maybe_nested": None})}).layers("rl-1", params) == ("@t/t", "{}")
+
+
+def test_problems_name_unknown_keys_and_values_that_break_a_recipe():
+    plain = Form({"rl-1": Section("{}", Config, Config().model_dump(mode="json"))})
+    fields, sample = [*plain.params()], {"rl_1__sample": 3}
+    assert plain.problems(sample, sample, fields) == ["rl_1__sample: no such field; did you mean rl_1__samples?"]
+    [wrong] = plain.problems({}, {"rl_1__samples": 100}, fields)
+    assert wrong.startswith("rl-1: config: samples: input should be less than or equal to 64")
+
+
+def test_layers_are_rendered_when_the_task_starts():
+    assert [str(layer) for layer in layers_of("sft-1")] == ["{{ layers('sft-1')[0] }}", "{{ layers('sft-1')[1] }}"]

@@ -92,7 +92,7 @@ def test_teacher_is_torn_down_after_its_stages_also_when_they_fail():
             stage="responses",
             recipe="@toy/responses",
             target="s3://b/r/1",
-            endpoints=served.endpoints,
+            variables={"STILLHOUSE_ENDPOINTS": served.endpoints},
             **cpu(1),
         )
         served.ready >> stage >> served.stop

@@ -45,7 +45,7 @@ def stage_1(question_id: str, category: Category, scored: Sequence[Scored], rule
         return Choice(category, (), cv, rate, reason="cv_undefined")
     if cv > rules.cv_thresholds[category]:
         return Choice(category, passing, cv, rate, challenging=True)
-    if FACTS[category].easy_kept and draw(rules.seed, "easy", question_id) < rules.easy_keep_probability:
+    if category in rules.easy_categories and draw(rules.seed, "easy", question_id) < rules.easy_keep_probability:
         return Choice(category, passing, cv, rate)
     return Choice(category, (), cv, rate, reason="easy")
 

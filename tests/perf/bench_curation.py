@@ -76,9 +76,9 @@ def _stage(root: Path, n_rows: int) -> tuple[str, int, float, float, int, int, i
 
 def _write(directory: Path, n_rows: int) -> None:
     """An artifact of questions, a part at a time."""
-    texts = _texts(n_rows)
+    generated = texts(n_rows)
     for part in range(-(-n_rows // tables.PART_ROWS)):
-        contents = list(islice(texts, tables.PART_ROWS))
+        contents = list(islice(generated, tables.PART_ROWS))
         n = len(contents)
         message = pa.StructArray.from_arrays([pa.array(["user"] * n), pa.array(contents)], names=["role", "content"])
         given = {
@@ -90,7 +90,8 @@ def _write(directory: Path, n_rows: int) -> None:
         tables.write_table(directory / f"part-{part:05d}.parquet", pa.Table.from_arrays(columns, schema=Question.SCHEMA))
 
 
-def _texts(n_rows: int) -> Iterator[str]:
+def texts(n_rows: int) -> Iterator[str]:
+    """The generated questions."""
     rng = random.Random(0)
     letters = "abcdefghijklmnopqrstuvwxyz"
     vocabulary = [*FREQUENT, *("".join(rng.choices(letters, k=rng.randint(2, 9))) for _ in range(20_000))]

@@ -10,9 +10,9 @@ SOURCES = sorted(path for top in ("src", "operators", "dags", "laptop") for path
 STAGE_LINES, MODULE_LINES, FUNCTION_LINES = 120, 300, 40
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 FROM_STILLHOUSE = {
-    "dags": {"artifacts", "errors", "execution", "stages", "vocabulary"},
-    "operators": {"artifacts", "errors", "execution", "stages", "vocabulary"},
-    "laptop": {"artifacts", "errors", "execution", "reporting", "vocabulary"},
+    "dags": {"api", "artifacts", "errors", "execution", "stages", "vocabulary"},
+    "operators": {"api", "artifacts", "errors", "execution", "stages", "vocabulary"},
+    "laptop": {"api", "artifacts", "benchmarks", "errors", "execution", "models", "reporting", "vocabulary"},
 }
 """What may be imported of stillhouse, by top folder. Import-linter says the same of operators and laptop; dags is no package."""
 
@@ -87,7 +87,10 @@ def test_seam_library_is_imported_at_its_seam_alone(name):
 
 
 def trusts_nothing(call: ast.Call) -> bool:
-    return any(word.arg == "trust_remote_code" and getattr(word.value, "value", None) is False for word in call.keywords)
+    """Says no, or what ``loadable.is_trusted`` said; an adapter of peft holds no code."""
+    values = [word.value for word in call.keywords if word.arg == "trust_remote_code"]
+    allowed = [getattr(value, "value", None) is False or getattr(value, "id", "") == "trusted" for value in values]
+    return allowed == [True] or ast.unparse(call.func) == "PeftModel.from_pretrained"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=relative)

@@ -11,7 +11,7 @@ from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.benchmarks.outcomes import Outcomes, read_outcomes
 from stillhouse.errors import BadRows, MissingInput
 from stillhouse.exchange import files
-from stillhouse.execution.execute import fetch
+from stillhouse.execution.input_links import fetch
 from stillhouse.registry.promotion import artifact
 from stillhouse.vocabulary.rows import Dropped
 

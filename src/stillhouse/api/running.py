@@ -10,6 +10,7 @@ from stillhouse.errors import BadConfig
 from stillhouse.execution.contract import parse_shard
 from stillhouse.execution.execute import Result, execute
 from stillhouse.execution.recipes import nearest_recipe, recipes, resolve, resolve_values
+from stillhouse.models import resolving
 from stillhouse.vocabulary.settings import StageConfig
 
 URIs = str | Path | Sequence[str | Path]
@@ -31,7 +32,7 @@ def run(
         stage: Name of the stage, such as ``"verified"``.
         config: A config, a dict of its fields, a packaged recipe such as ``"laptop/sft-1"``, ``"@file.yaml"``, or None for the
             defaults.
-        inputs: Input name -> URI of an artifact, or a list of URIs for an input that takes several.
+        inputs: Input name -> URI of an artifact, or a list of URIs for an input that takes several. A model may be any reference.
         output: Where the artifact goes: ``{root}/{stage}/{name}/{version}``.
         shard: ``"0/4"`` works on the first quarter of the keys only.
         resume: Fail if no earlier try left anything to continue from.
@@ -49,7 +50,8 @@ def run(
         stages.refuse_shard(stage)
     module = stages.load(stage)
     named = {name: _uris(name, uris) for name, uris in (inputs or {}).items()}
-    return execute(module, _config(module.Config, config), named, str(output), parse_shard(shard) if shard else None, resume=resume)
+    share = parse_shard(shard) if shard else None
+    return execute(module, _config(module.Config, config), named, str(output), share, resume=resume, models=resolving)
 
 
 def load_recipe(name: str) -> StageConfig:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts import store
+from stillhouse.artifacts import reuse, store
 from stillhouse.artifacts.manifest import File, Manifest
 from stillhouse.vocabulary.shards import Shard
 
@@ -38,12 +38,13 @@ def assemble(output: str, shard_done: Manifest, count: int) -> Manifest:
     except store.AlreadyThere:
         # Another shard's writer assembled the same output: same files, same fingerprint.
         return manifests.published(output, whole.fingerprint) or whole
+    reuse.note(output, whole.fingerprint)
     return whole
 
 
 def _below(shard: str, name: str, file: File) -> tuple[str, File]:
-    """A shard's file, as the whole output's manifest lists it."""
-    stored = None if file.stored is None else f"shards/{shard}/{file.stored}"
+    """A shard's file, as the whole output's manifest lists it; a file of another version is named from there already."""
+    stored = file.stored if file.stored is None or file.at else f"shards/{shard}/{file.stored}"
     return f"shards/{shard}/{name}", file.model_copy(update={"stored": stored})
 
 

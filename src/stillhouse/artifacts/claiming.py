@@ -21,7 +21,7 @@ from stillhouse.errors import BadConfig, MissingInput, StaleOutput, StillhouseEr
 from stillhouse.vocabulary import environment
 
 LONGEST_POLL_S = 2.0
-_SHARD = re.compile(r"shards/\d+-of-\d+/.+")
+_SHARD = re.compile(r"((shards|maps)/\d+-of-\d+|combined/of-\d+)/.+")
 
 
 def check_output(uri: str, stage: str) -> None:
@@ -41,7 +41,7 @@ def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
     Raises BadConfig if the output holds files that none of our attempts wrote, StaleOutput if other work was published there.
     With ``resume``, raises MissingInput if no attempt left anything to resume, StaleOutput if what it left is of other work.
     """
-    watched = _Watched(uri, work)
+    watched = Watched(uri, work)
     while True:
         names = store.store_of(uri).names(uri)
         claim, version = read(uri)
@@ -118,8 +118,8 @@ def refuse_foreign(uri: str, names: Sequence[str], claim: Claim | None) -> None:
         raise BadConfig(msg)
 
 
-class _Watched:
-    """Another writer's claim: whether its lease has run out by this machine's clock."""
+class Watched:
+    """The claim of another writer: whether its lease has run out by this machine's clock."""
 
     def __init__(self, uri: str, work: Work) -> None:
         self._uri, self._work = uri, work

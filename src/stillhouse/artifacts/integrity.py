@@ -1,13 +1,13 @@
 """Check the files of an artifact against its manifest before anything reads them."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import naming, store
-from stillhouse.artifacts.manifest import File
+from stillhouse.artifacts.manifest import File, Manifest
 from stillhouse.artifacts.scratch import fresh_directory, scratch_directory
 from stillhouse.errors import DamagedArtifact, MissingInput, StillhouseError
 
@@ -23,18 +23,24 @@ def fetch(uri: str, scratch: Path, names: Sequence[str] | None = None, label: st
     manifest = manifests.load(uri, label)
     uri = store.absolute(uri)
     files = {name: manifest.files[name] for name in sorted(manifest.files if names is None else names)}
-    present = set(store.store_of(uri).names(uri))
-    gone = [name for name in files if manifest.stored[name] not in present]
-    if gone:
-        msg = f"{label} {uri}: its manifest lists {gone[0]}, which is gone (files gone: {len(gone)}); make the artifact again"
+    if absent := gone(uri, manifest, files):
+        msg = f"{label} {uri}: its manifest lists {absent[0]}, which is gone (files gone: {len(absent)}); make the artifact again"
         raise MissingInput(msg)
     directory = fresh_directory(scratch)
+    places = {name: manifests.location(uri, manifest, name) for name in files}
     with ThreadPoolExecutor(READERS) as pool:
-        for problem in pool.map(lambda name: _fetch_checked(uri, name, files[name], directory / name), files):
+        for problem in pool.map(lambda name: _fetch_checked(places[name], name, files[name], directory / name), files):
             if problem:
                 msg = f"{label} {uri}: {problem}; restore the file, or make the artifact again under another version"
                 raise DamagedArtifact(msg)
     return directory
+
+
+def gone(uri: str, manifest: Manifest, names: Iterable[str] | None = None) -> list[str]:
+    """The files of a manifest, or those of them with these names, that are no longer in the store."""
+    places = {name: manifests.location(uri, manifest, name) for name in (manifest.files if names is None else names)}
+    present = {directory: set(store.store_of(directory).names(directory)) for directory in {uri for uri, _ in places.values()}}
+    return [name for name, (directory, stored) in places.items() if stored not in present[directory]]
 
 
 def fetch_parts(uri: str, parts: Mapping[str, str], scratch: Path) -> tuple[Path, dict[str, str]]:
@@ -74,12 +80,12 @@ def problems(uri: str, *, deep: bool = False) -> Iterator[tuple[str, str | None]
         pending += [link.uri for links in manifest.inputs.values() for link in links] if deep else []
 
 
-def _fetch_checked(uri: str, name: str, file: File, target: Path) -> str | None:
+def _fetch_checked(place: tuple[str, str], name: str, file: File, target: Path) -> str | None:
     """Fetch one file. Returns what is wrong with it, or None; a damaged transfer is repeated once."""
     problem = None
     for _ in range(2):
         target.unlink(missing_ok=True)
-        digest = store.store_of(uri).download(uri, file.stored or name, target)
+        digest = store.store_of(place[0]).download(*place, target)
         problem = _difference(name, file, digest, target)
         if problem is None:
             return None

@@ -8,8 +8,9 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,6 +38,14 @@ class Link(StoredModel):
     fingerprint: str
 
 
+class ModelLink(Link):
+    """A model that was used, and is not copied here: ``uri`` names it for ever."""
+
+    kind: Literal["hub", "directory", "registry", "artifact", "adapter"]
+    named: str
+    """As the command line or the config named it."""
+
+
 class File(StoredModel):
     """One published file."""
 
@@ -46,6 +55,8 @@ class File(StoredModel):
     """Rows of a Parquet file."""
     stored: str | None = None
     """Its name in the store, if that differs: parts carry the attempt that wrote them."""
+    at: str | None = None
+    """NAME/VERSION of the artifact of this stage that holds the file, if another version does."""
 
 
 class Provenance(StoredModel):
@@ -69,18 +80,22 @@ class Manifest(StoredModel):
     config: dict[str, Any]
     inputs: dict[str, list[Link]] = Field(default_factory=dict)
     """By input name; most inputs have one link, an input that takes several keeps their order."""
+    models: dict[str, ModelLink] = Field(default_factory=dict)
+    """Models that are no artifacts, by the input or the config field that names them, such as ``judge.model``."""
     files: dict[str, File]
     metrics: dict[str, float]
     dropped: dict[str, int] = Field(default_factory=dict)
     """Rows in ``dropped/``, by reason."""
     shards: list[str] = Field(default_factory=list)
     """The shards this output was assembled from, as ``3-of-16``; empty if one process wrote it."""
+    same_as: str | None = None
+    """NAME/VERSION of the artifact with the same fingerprint whose files this one lists; None if it holds its own."""
     provenance: Provenance
 
     @property
     def stored(self) -> dict[str, str]:
-        """File name -> its name in the store."""
-        return {name: file.stored or name for name, file in self.files.items()}
+        """File name -> its name in the store, of the files in the artifact's own directory."""
+        return {name: file.stored or name for name, file in self.files.items() if file.at is None}
 
     @property
     def rows(self) -> int:
@@ -102,6 +117,7 @@ def provenance(started: datetime, run_id: str | None) -> Provenance:
     )  # fmt: skip
 
 
+@cache
 def _commit() -> str:
     """The commit of the running code: set by the image, else from git, else ``unknown``."""
     if commit := environment.text("STILLHOUSE_COMMIT"):
@@ -157,8 +173,24 @@ def _parsed(data: bytes, uri: str) -> Manifest:
         )
         raise DamagedArtifact(msg)
     naming.check(manifest.files, uri)
-    naming.check(manifest.stored.values(), uri)
+    for place in {file.at for file in manifest.files.values()}:
+        naming.check((file.stored or name for name, file in manifest.files.items() if file.at == place), uri)
+        if place is not None:
+            naming.check_version(place, uri)
     return manifest
+
+
+def location(uri: str, manifest: Manifest, name: str) -> tuple[str, str]:
+    """Where a file of the artifact at ``uri`` lies: the URI of the artifact that holds it, and its name there."""
+    file = manifest.files[name]
+    return (uri if file.at is None else store.join(naming.stage_root(uri), file.at)), file.stored or name
+
+
+def read_file(uri: str, name: str) -> bytes | None:
+    """The content of a small file of an artifact, wherever it lies; None if the artifact holds no such file."""
+    manifest = find(uri)
+    directory, stored = location(store.absolute(uri), manifest, name) if manifest and name in manifest.files else (uri, name)
+    return store.store_of(directory).read(store.join(directory, stored))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -211,9 +243,9 @@ def point(uri: str, manifest: Manifest) -> None:
 
     A shard has no versions, so no pointer. A later skip calls this again, in case the store failed before the write.
     """
-    parent = uri.rsplit("/", 1)[0]
-    if parent.endswith("/shards"):
+    if naming.split_shard(uri)[1]:
         return
+    parent = uri.rsplit("/", 1)[0]
     pointer_uri = store.join(parent, LATEST)
     if _pointed_at(pointer_uri) > manifest.provenance.finished:
         return
@@ -248,7 +280,8 @@ def latest(uri: str) -> str | None:
 def lineage(uri: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
     """Walk from an artifact to all it was made of, depth first: (depth, input name, URI, manifest).
 
-    A repeated artifact is yielded again but not walked again. The manifest is None if the artifact is gone from the store.
+    A repeated artifact is yielded again but not walked again. The manifest is None if the artifact is gone from the store. Models
+    that are no artifacts are told by ``Manifest.models``.
     """
     seen: set[str] = set()
 
@@ -261,5 +294,8 @@ def lineage(uri: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
         for input_name, links in manifest.inputs.items():
             for link in links:
                 yield from walk(depth + 1, input_name, link.uri)
+        for field, model in manifest.models.items():
+            if model.kind == "artifact":
+                yield from walk(depth + 1, field, model.uri)
 
     yield from walk(0, "", store.absolute(uri))

@@ -8,11 +8,14 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from stillhouse.errors import DamagedArtifact
 
 _TAGGED = re.compile(r"(?P<stem>.+)\.(?P<attempt>[0-9a-f]{8})-(?P<digest>[0-9a-f]{16})(?P<suffix>\.\w+)?")
 _DRIVE = re.compile(r"[A-Za-z]:")
+_BELOW = re.compile(r"(?P<version>.+)/(?P<below>(?:shards|maps)/\d+-of-\d+|combined/of-\d+)")
+"""The URI of a shard, or of an intermediate step, of a version."""
 
 
 def tagged(name: str, attempt: str, sha256: str) -> str:
@@ -28,6 +31,30 @@ def untagged(stored: str) -> tuple[str, str, str] | None:
     if match is None:
         return None
     return path.with_name(f"{match['stem']}{match['suffix'] or ''}").as_posix(), match["attempt"], match["digest"]
+
+
+def split_shard(uri: str) -> tuple[str, str]:
+    """The URI of the version, and the path below it (``shards/3-of-16``); empty for the version itself."""
+    match = _BELOW.fullmatch(uri)
+    return (match["version"], match["below"]) if match else (uri, "")
+
+
+def stage_root(uri: str) -> str:
+    """``{root}/{stage}`` of the URI of a version or of one of its shards."""
+    return split_shard(uri)[0].rsplit("/", 2)[0]
+
+
+def version_of(uri: str) -> str:
+    """``NAME/VERSION`` of the URI of a version or of one of its shards."""
+    return "/".join(split_shard(uri)[0].rsplit("/", 2)[1:])
+
+
+def check_version(version: str, uri: str) -> None:
+    """Raise DamagedArtifact unless the text is ``NAME/VERSION``, which cannot lead out of the stage's directory."""
+    segments = [unquote(segment) for segment in version.split("/")]
+    if len(segments) != 2 or any(_problem(segment) or set(segment) & set("#?%/") for segment in segments):
+        msg = f"{uri}: its manifest points to {version!r}, which is not NAME/VERSION; nothing was read: make the artifact again"
+        raise DamagedArtifact(msg)
 
 
 def check(names: Iterable[str], uri: str) -> None:

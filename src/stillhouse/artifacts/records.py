@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
+from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store
 from stillhouse.errors import BadRows, MissingInput
 
@@ -58,7 +59,7 @@ def read(record: type[Record], uri: str, name: str | None = None) -> Record:
     Raises MissingInput if the artifact holds no such file, BadRows if another release wrote it.
     """
     where = store.join(uri, name or record.FILE)
-    data = store.store_of(uri).read(where)
+    data = manifests.read_file(uri, name or record.FILE)
     if data is None:
         msg = f"{where} does not exist; make the artifact again, or name another one"
         raise MissingInput(msg)

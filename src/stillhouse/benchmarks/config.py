@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from stillhouse.benchmarks.definitions import bare_name, pinned
-from stillhouse.execution.contract import StageInputs
+from stillhouse.execution.contract import ModelDirectory, StageInputs
+from stillhouse.models.references import refuse_malformed
 from stillhouse.sampling.config import Sampling
 from stillhouse.verification.config import AnswerRules
 from stillhouse.vocabulary.packages import Libraries
-from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
+from stillhouse.vocabulary.settings import MODEL, OMIT_DEFAULT, StageConfig
 
 
 def _published_model(name: str) -> str:
@@ -28,8 +29,8 @@ class ReportConfig(Sampling):
     """Benchmarks, by name; the revision is filled in. One that others publish also needs its data: NAME@COMMIT of its data set on
     the hub, or NAME@sha256-DIGEST of NAME.jsonl below STILLHOUSE_BENCHMARKS. One of your own is named by its entry point, or as
     module:attribute."""
-    model: str = "candidate"
-    """The model's name in the rows; without a checkpoint input, the model itself on the Hugging Face hub."""
+    model: Annotated[str, AfterValidator(refuse_malformed)] = Field("candidate", json_schema_extra=MODEL)
+    """The model's name in the rows; without a checkpoint input, the model itself: a reference, or its name at an endpoint."""
     samples: int = Field(4, ge=1)
     """Responses per question; pass@1 is their mean."""
     rounds: int = Field(1, ge=1, le=8)
@@ -57,7 +58,7 @@ class ReportConfig(Sampling):
 class ReportInputs(StageInputs):
     """The checkpoint to measure."""
 
-    checkpoint: Path | None = None
+    checkpoint: ModelDirectory | None = None
 
 
 class ComparisonConfig(StageConfig):

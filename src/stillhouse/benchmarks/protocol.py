@@ -8,6 +8,7 @@ from stillhouse.benchmarks import multiple_choice
 from stillhouse.benchmarks.config import ReportConfig
 from stillhouse.benchmarks.definitions import definition
 from stillhouse.benchmarks.outcomes import EvaluationProtocol
+from stillhouse.models.references import name_of
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.openai import releases
 from stillhouse.sampling.rounds import ask
@@ -37,7 +38,7 @@ def _engine(config: ReportConfig) -> str:
     """The engine and its version; for a served model, the version its server reports."""
     if config.engine != "openai":
         return _with_version(config.engine)
-    return ", ".join([config.engine, *releases(config.model)])
+    return ", ".join([config.engine, *releases(name_of(config.model))])
 
 
 def _verifier(config: ReportConfig, benchmark: str, questions: Sequence[Question]) -> str:

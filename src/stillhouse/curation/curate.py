@@ -1,27 +1,38 @@
 """The two passes of curation, from the sources to published questions."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
+from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from stillhouse import sources
 from stillhouse.artifacts import tables
 from stillhouse.benchmarks.datasets import questions as benchmark_questions
 from stillhouse.benchmarks.definitions import bare_name
-from stillhouse.curation import contamination, funnel
-from stillhouse.curation.config import QuestionsConfig, QuestionsInputs
+from stillhouse.curation import contamination, funnel, meaning
+from stillhouse.curation.config import QuestionsConfig, QuestionsInputs, is_location
+from stillhouse.curation.contamination import BenchmarkIndex
 from stillhouse.curation.downsampling import surplus
 from stillhouse.curation.drops import Drops
-from stillhouse.curation.duplicates import decide
-from stillhouse.curation.first_pass import FirstPass, take_all
+from stillhouse.curation.duplicates import Decisions, by_form, drop_surplus
+from stillhouse.curation.first_pass import Rules, take_all
 from stillhouse.curation.funnel import KeptCounts
+from stillhouse.curation.held_out import held_out, short_name
 from stillhouse.curation.interleaving import interleave
 from stillhouse.curation.labels import labeller, refuse_unlabelled
-from stillhouse.curation.normalised import normaliser
 from stillhouse.curation.question_spool import QuestionSpool
-from stillhouse.curation.second_pass import publish_kept
+from stillhouse.curation.second_pass import QuestionDecisions, SpooledQuestions, publish_kept
 from stillhouse.errors import NothingToDo
+from stillhouse.exchange.row_share import RowShare
+from stillhouse.sources.config import Spec
 from stillhouse.vocabulary.rows import Dropped, Question
+
+WIPED_OUT, WIPED_OUT_FROM = 0.8, 20
+"""A source of at least this many questions of which at least this share are duplicates is warned of."""
 
 
 @dataclass(frozen=True)
@@ -38,24 +49,87 @@ class Curated:
 
 def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
     """Write the questions to ``inputs.output``. Raises NothingToDo without a source, or if no question is left."""
-    streams = _streams(config, inputs)
-    by_benchmark = {bare_name(name): benchmark_questions(name) for name in config.decontaminate}
-    benchmark_index = contamination.index(by_benchmark, config.decontamination)
-    drops = Drops(inputs.output)
-    spool = QuestionSpool(inputs.scratch / "spool", config.near_duplicates, config.source_order)
-    first_pass = FirstPass(
-        normaliser(config.tokenizer), config.filters, benchmark_index, inputs.shard, config.sees_all, spool, drops
-    )  # fmt: skip
-    total = sum(spec.count or 0 for spec in config.sources) + sum(map(tables.count, inputs.imported))
-    take_all(first_pass, interleave(streams, config.seed), total, inputs.progress)
-    decisions = decide(
-        spool, benchmark_index, config.semantic_duplicates, config.embedding_model, config.max_questions, drops.add_match
-    )  # fmt: skip
+    benchmark_index, drops, spool = index(config), Drops(inputs.output), new_spool(config, inputs)
+    first_pass(config, inputs, benchmark_index, spool, drops)
+    return publish(config, inputs, spool, decide(config, spool, benchmark_index, drops), drops)
+
+
+def index(config: QuestionsConfig) -> BenchmarkIndex:
+    """The questions of benchmarks, files and artifacts to keep out."""
+    return contamination.index(dict(map(_kept_out, config.decontaminate)), config.decontamination)
+
+
+def leaves_out_boilerplate(config: QuestionsConfig) -> bool:
+    """Whether questions are compared without the sentences that many of them share."""
+    return config.boilerplate_from is not None and bool(config.near_duplicates or config.semantic_duplicates)
+
+
+def new_spool(config: QuestionsConfig, inputs: QuestionsInputs) -> QuestionSpool:
+    """An empty spool."""
+    boilerplate_from = config.boilerplate_from if leaves_out_boilerplate(config) else None
+    return QuestionSpool(inputs.scratch / "spool", config.near_duplicates, config.source_order, boilerplate_from)
+
+
+def first_pass(
+    config: QuestionsConfig, inputs: QuestionsInputs, benchmark_index: BenchmarkIndex, spool: QuestionSpool, drops: Drops
+) -> list[RowShare]:
+    """Judge the rows of this shard's share of the sources, and spool those that pass. Returns what was read of each source."""
+    rules = Rules(config.tokenizer, config.filters, benchmark_index)
+    total = sum(spec.count or 0 for spec in config.sources) + sum(sum(rows.values()) for rows in _listed(inputs))
+    shares = [RowShare(inputs.shard) for _ in config.sources]
+    take_all(rules, interleave(_streams(config, inputs, shares), config.seed), spool, drops, total, inputs.progress)
+    return shares
+
+
+def publish(
+    config: QuestionsConfig, inputs: QuestionsInputs, spool: SpooledQuestions, decisions: QuestionDecisions, drops: Drops
+) -> Curated:
+    """Label and write the questions that stay, and the drops. Raises NothingToDo if no question is left."""
     fewer = partial(surplus, config.downsample, config.seed) if config.downsample else None
     kept = publish_kept(spool, decisions, labeller(config.labels), fewer, drops, inputs.output)
     _refuse(config, inputs, drops, kept)
+    _warn_of_wiped_out_sources(drops, kept)
     drops.close()
     return Curated(kept, drops)
+
+
+def _kept_out(name: str) -> tuple[str, list[Question]]:
+    """The short name and the questions of a benchmark, a file or an artifact."""
+    return (short_name(name), held_out(name)) if is_location(name) else (bare_name(name), benchmark_questions(name))
+
+
+def decide(config: QuestionsConfig, spool: QuestionSpool, benchmark_index: BenchmarkIndex, drops: Drops) -> Decisions:
+    """Decide which spooled questions stay: first by form, then by meaning."""
+    if benchmark_index.entries and _lacks_embeddings(config):
+        print(
+            "warning: decontamination goes by words alone: the extra `embed` is not installed here; install it, or set "
+            "decontamination.min_similarity to null to have it so",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+    decisions, order = by_form(spool, config.max_questions)
+    if meaning.wanted(config, benchmark_index):
+        compared = meaning.Meaning(config, benchmark_index)
+        for match in compared.compare(spool, decisions, order):
+            drops.add_match(match)
+        drops.counts.update(compared.counts)
+    drop_surplus(decisions, spool.columns())
+    return decisions
+
+
+def _lacks_embeddings(config: QuestionsConfig) -> bool:
+    """Whether embeddings are off because they are not installed, not because the recipe says so."""
+    return config.decontamination.min_similarity is None and "min_similarity" not in config.decontamination.model_fields_set
+
+
+def _warn_of_wiped_out_sources(drops: Drops, kept: KeptCounts) -> None:
+    for name, n_gone in drops.duplicates.items():
+        n_compared = n_gone + kept.by_column["kept"][name]
+        if n_compared >= WIPED_OUT_FROM and n_gone >= WIPED_OUT * n_compared:
+            print(
+                f"warning: source {name}: {n_gone:,} of {n_compared:,} questions are duplicates and dropped; if they share a "
+                "template or an instruction and are different tasks, look at dropped/ and at the similarities in the config",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
 
 
 def _refuse(config: QuestionsConfig, inputs: QuestionsInputs, drops: Drops, kept: KeptCounts) -> None:
@@ -67,10 +141,38 @@ def _refuse(config: QuestionsConfig, inputs: QuestionsInputs, drops: Drops, kept
         raise NothingToDo(msg)
 
 
-def _streams(config: QuestionsConfig, inputs: QuestionsInputs) -> list[tuple[float, Iterator[Question | Dropped]]]:
-    """Weight and rows of each source and each imported artifact."""
-    imported = [(config.imported_weight, tables.read(path, Question)) for path in inputs.imported]
-    if streams := [*((spec.weight, sources.read(spec)) for spec in config.sources), *imported]:
+def _streams(
+    config: QuestionsConfig, inputs: QuestionsInputs, shares: Sequence[RowShare]
+) -> list[tuple[float, Iterator[Question | Dropped | None]]]:
+    """Weight and rows of each source and each imported artifact; None for a row that another shard reads."""
+    read = [(spec.weight, _read(spec, share)) for spec, share in zip(config.sources, shares, strict=True)]
+    artifacts = zip(inputs.imported, _listed(inputs), strict=True)
+    if streams := [*read, *((config.imported_weight, _present(path, parts)) for path, parts in artifacts)]:
         return streams
     msg = "questions: no source in the config and no --input imported=URI; give one of the two"
     raise NothingToDo(msg)
+
+
+def _read(spec: Spec, share: RowShare) -> Iterator[Question | Dropped | None]:
+    """A source's rows. One of which only the first ``count`` are taken is read whole: which rows are good decides where it ends."""
+    rows = sources.read(spec)
+    if share.shard.count == 1 or spec.count is None:
+        return share.of(rows)
+    return (row if share.holds(number) else None for number, row in enumerate(rows))
+
+
+def _listed(inputs: QuestionsInputs) -> list[Mapping[str, int]]:
+    """Rows by part file of each imported artifact, those of other shards too."""
+    if listed := inputs.listed.get("imported"):
+        return list(listed)
+    return [
+        {part.relative_to(path).as_posix(): pq.read_metadata(part).num_rows for part in tables.parts(path)}
+        for path in inputs.imported
+    ]
+
+
+def _present(directory: Path, parts: Mapping[str, int]) -> Iterator[Question | None]:
+    """The rows of an artifact's parts in order; None for each row of a part that was not fetched, as another shard reads it."""
+    for name, n_rows in parts.items():
+        part = directory / name
+        yield from tables.read(part, Question) if part.exists() else repeat(None, n_rows)

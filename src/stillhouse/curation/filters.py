@@ -11,9 +11,12 @@ from functools import cache
 
 from stillhouse.curation.config import Filters, RuleName
 from stillhouse.curation.normalised import NormalisedQuestion, user_text
+from stillhouse.screening.repetition import longest_repeats
+from stillhouse.screening.tokenise import tokens
 from stillhouse.verification import code_tests
 from stillhouse.verification.math_references import read_reference
 from stillhouse.vocabulary.categories import FACTS
+from stillhouse.vocabulary.personal_data import personal_data
 from stillhouse.vocabulary.rows import Question
 from stillhouse.vocabulary.text import shortened
 
@@ -112,6 +115,27 @@ def _language(normalised: NormalisedQuestion, filters: Filters) -> str | None:
     return f"{spoken}, kept: {', '.join(filters.languages)}"
 
 
+def _license(normalised: NormalisedQuestion, filters: Filters) -> str | None:
+    name = (normalised.question.license or "none").lower()
+    if not filters.licenses or name in {kept.lower() for kept in filters.licenses}:
+        return None
+    return f"{name}, kept: {', '.join(filters.licenses)}"
+
+
+def _repetition(normalised: NormalisedQuestion, filters: Filters) -> str | None:
+    if filters.max_repeat is None:
+        return None
+    (repeat,) = longest_repeats(tokens([user_text(normalised.question.messages)]))
+    return f"{repeat.times} times: {repeat.phrase}" if repeat.times > filters.max_repeat else None
+
+
+def _personal_data(normalised: NormalisedQuestion, filters: Filters) -> str | None:
+    # All turns: what the assistant says is learnt too.
+    text = "\n".join(message["content"] for message in normalised.question.messages) if filters.personal_data else ""
+    kind = personal_data(text, filters.personal_data)
+    return f"has {kind}" if kind else None
+
+
 def _unread_reference(normalised: NormalisedQuestion, _: Filters) -> str | None:
     question = normalised.question
     if FACTS[question.category].verifier != "math" or not question.reference_answer:
@@ -135,6 +159,7 @@ def _unread_tests(normalised: NormalisedQuestion, _: Filters) -> str | None:
 RULES: dict[RuleName, Callable[[NormalisedQuestion, Filters], str | None]] = {
     "empty_prompt": _empty_prompt, "missing_reference": _missing_reference, "length": _length, "unicode": _unicode,
     "incomplete": _incomplete, "url": _url, "table_or_figure": _table_or_figure, "language": _language,
+    "license": _license, "repetition": _repetition, "personal_data": _personal_data,
     "unread_reference": _unread_reference, "unread_tests": _unread_tests,
 }  # fmt: skip
 """By name; each returns why it drops a question, or None."""
@@ -146,3 +171,12 @@ def broken_rule(normalised: NormalisedQuestion, filters: Filters) -> tuple[str, 
         if name not in filters.off and (detail := rule(normalised, filters)):
             return name, detail
     return None
+
+
+def rules_off(filters: Filters) -> set[str]:
+    """The names of the rules that cannot drop a question: switched off, or without a value to go by."""
+    unset = {
+        "language": not filters.languages, "license": not filters.licenses, "repetition": filters.max_repeat is None,
+        "personal_data": not filters.personal_data,
+    }  # fmt: skip
+    return {*filters.off, *(name for name, is_unset in unset.items() if is_unset)}

@@ -15,6 +15,7 @@ from stillhouse.curation.config import Label, ModelLabels
 from stillhouse.curation.filters import has_reference
 from stillhouse.curation.normalised import user_text
 from stillhouse.errors import TooManyErrors
+from stillhouse.models.references import name_of
 from stillhouse.sampling import engine as engines
 from stillhouse.sampling.engine import Engine, Request
 from stillhouse.vocabulary.categories import CATEGORIES
@@ -124,7 +125,7 @@ def _kind(label: Label) -> str:
 
 def _request(config: ModelLabels, question: Question, label: Label) -> Request:
     # Prompt kinds of our own: no row is made of these completions.
-    key: ResponseKey = (question.question_id, config.model, cast("PromptKind", _kind(label)), 1, 0)
+    key: ResponseKey = (question.question_id, name_of(config.model), cast("PromptKind", _kind(label)), 1, 0)
     content = _FRAME.format(what=PROMPTS[label], question=user_text(question.messages), answers=", ".join(ANSWERS[label]))
     return Request(key, [{"role": "user", "content": content}], row_seed(config.sampling.seed, key))
 

@@ -1,5 +1,6 @@
 """Near duplicates: questions that share most of their shingles, by MinHash and locality-sensitive hashing (Broder 1997)."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -37,12 +38,42 @@ class DedupSignatures:
         self._file.close()
 
     def _sign(self) -> None:
-        matrix = RMinHash.digest_matrix_from_token_sets(self._batch, num_perm=self.config.permutations, seed=self.config.seed)
-        np.asarray(matrix.to_rows(), dtype=np.uint32).tofile(self._file)
+        if self._batch:
+            self._signed(self._batch).tofile(self._file)
         self._batch = []
+
+    def _signed(self, batch: Sequence[list[str]]) -> npt.NDArray[np.uint32]:
+        """The signatures of shingled questions, (n_questions, permutations)."""
+        matrix = RMinHash.digest_matrix_from_token_sets(batch, num_perm=self.config.permutations, seed=self.config.seed)
+        return np.asarray(matrix.to_rows(), dtype=np.uint32).reshape(len(batch), -1)
+
+    def replace(self, rows: Sequence[int], words: Sequence[Sequence[str]]) -> None:
+        """Sign the questions of these rows anew, by other words, after ``close``."""
+        width = self.config.permutations
+        matrix = np.memmap(self._path, dtype=np.uint32, mode="r+", shape=(self._path.stat().st_size // (4 * width), width))
+        for start in range(0, len(rows), BATCH):
+            batch = [shingles(question, self.config.shingle_words) for question in words[start : start + BATCH]]
+            matrix[np.asarray(rows[start : start + BATCH])] = self._signed(batch)
+        matrix.flush()
+
+    def save(self, path: Path, order: npt.NDArray[np.int64]) -> None:
+        """Write the signatures to a file, the rows in this order, after ``close``."""
+        matrix = self.read()
+        with path.open("wb") as file:
+            for start in range(0, len(order), BATCH):
+                matrix[order[start : start + BATCH]].tofile(file)
+
+    def load(self, paths: Sequence[Path]) -> None:
+        """Take the signatures of several saved files, one after the other."""
+        for path in paths:
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, self._file)
+        self._file.close()
 
     def read(self) -> npt.NDArray[np.uint32]:
         """All signatures as a memory-mapped matrix (n_questions, permutations)."""
+        if not self._path.stat().st_size:
+            return np.empty((0, self.config.permutations), np.uint32)
         return np.memmap(self._path, dtype=np.uint32, mode="r").reshape(-1, self.config.permutations)
 
 

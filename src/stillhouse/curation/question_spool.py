@@ -12,11 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stillhouse.artifacts.tables import Parts
+from stillhouse.curation.boilerplate import SharedSentences
 from stillhouse.curation.config import NearDuplicates
 from stillhouse.curation.near import DedupSignatures
-from stillhouse.curation.normalised import NormalisedQuestion
-from stillhouse.curation.words import quantities
-from stillhouse.vocabulary.rows import Question
+from stillhouse.curation.normalised import NormalisedQuestion, compared_words, user_text
+from stillhouse.curation.stated_numbers import quantities, signature
+from stillhouse.curation.words import words
+from stillhouse.vocabulary.ids import normalise, prompt_text
+from stillhouse.vocabulary.rows import Message, Question
+
+COLUMNS, SIGNATURES = "columns.npz", "signatures"
 
 
 @dataclass(frozen=True)
@@ -28,40 +33,44 @@ class SpoolColumns:
     prompts: npt.NDArray[np.uint64]
     """Hash of the normalised prompt."""
     templates: npt.NDArray[np.uint64]
-    """Hash of the prompt's numbers and operators in order."""
+    """Hash of the prompt's numbers and operators, in whatever form and order."""
     lengths: npt.NDArray[np.uint32]
     """Characters of the prompt."""
     ranks: npt.NDArray[np.uint16]
     """Rank of the source in the declared order."""
     references: npt.NDArray[np.uint8]
     """1 if the question can be verified."""
-    owned: npt.NDArray[np.uint8]
-    """1 if the question belongs to this shard."""
+    positions: npt.NDArray[np.uint64]
+    """Number of the question in the stream of all rows."""
 
 
 class QuestionSpool:
     """Questions on disk. Call ``close`` before ``columns`` or ``tables``."""
 
-    def __init__(self, directory: Path, near: NearDuplicates | None, source_order: Sequence[str]) -> None:
+    def __init__(
+        self, directory: Path, near: NearDuplicates | None, source_order: Sequence[str], boilerplate_from: int | None = None
+    ) -> None:
+        self.directory = directory
+        self.shared = SharedSentences(boilerplate_from) if boilerplate_from else None
         self._ranks = {name: rank for rank, name in enumerate(source_order)}
         self._arrays = {"ids": array("Q"), "prompts": array("Q"), "templates": array("Q"), "lengths": array("I")}
-        self._arrays |= {"ranks": array("H"), "references": array("B"), "owned": array("B")}
+        self._arrays |= {"ranks": array("H"), "references": array("B"), "positions": array("Q")}
         self._parts = Parts(directory, Question)
-        self.signatures = DedupSignatures(directory / "signatures", near) if near else None
+        self.signatures = DedupSignatures(directory / SIGNATURES, near) if near else None
 
-    def add(self, normalised: NormalisedQuestion, *, owned: bool) -> None:
-        """Add one question."""
+    def add(self, normalised: NormalisedQuestion, *, position: int) -> None:
+        """Add one question, with its number in the stream."""
         question = normalised.question
         values = {
             "ids": int(question.question_id, 16), "prompts": _hash(normalised.prompt), "lengths": len(normalised.prompt),
-            "templates": _hash(" ".join(quantities(normalised.words))), "owned": owned,
+            "templates": signature(quantities(normalised.words)), "positions": position,
             "ranks": self._ranks.get(question.source or "", len(self._ranks)),
             "references": bool(question.reference_answer or question.test_cases or question.constraints),
         }  # fmt: skip
         for name, value in values.items():
             self._arrays[name].append(value)
         if self.signatures:
-            self.signatures.add(normalised.words)
+            self.signatures.add(compared_words(question.messages, normalised.words))
         self._parts.add(question)
 
     def close(self) -> None:
@@ -69,6 +78,56 @@ class QuestionSpool:
         self._parts.flush()
         if self.signatures:
             self.signatures.close()
+
+    def save(self, directory: Path, order: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
+        """Write what decisions need of the questions to a directory, the rows in this order; see ``load``.
+
+        ``sizes`` (n_shards,): how many of them, in order, each shard takes.
+        """
+        directory.mkdir(parents=True)
+        columns = {name: np.frombuffer(column, dtype=column.typecode)[order] for name, column in self._arrays.items()}
+        np.savez(directory / COLUMNS, sizes=sizes, **columns)  # type: ignore[arg-type]  # numpy types its one flag as every column
+        if self.signatures:
+            self.signatures.save(directory / SIGNATURES, order)
+
+    def load(self, directories: Sequence[Path], texts: Sequence[Path] = ()) -> npt.NDArray[np.int64]:
+        """Take the questions of several spools that were saved, one after the other. ``texts``: their rows, if they are read.
+
+        Returns the sizes of all, (n_spools, n_shards).
+        """
+        sizes = []
+        for directory in directories:
+            with np.load(directory / COLUMNS) as columns:
+                sizes.append(columns["sizes"])
+                for name, column in self._arrays.items():
+                    column.frombytes(columns[name].tobytes())
+        if self.signatures:
+            self.signatures.load([directory / SIGNATURES for directory in directories])
+        self._parts.paths = list(texts)
+        return np.stack(sizes)
+
+    def leave_out_boilerplate(self) -> None:
+        """Count the sentences of all questions; sign those with boilerplate anew, by the rest."""
+        if self.shared:
+            for _, table in self.tables():
+                for messages in table["messages"].to_pylist():
+                    self.shared.add(messages)
+            self._sign_without_boilerplate(self.shared, self.shared.count())
+
+    def own_text(self, messages: Sequence[Message]) -> str:
+        """What the user says, without boilerplate."""
+        return user_text(self.shared.rest(messages) if self.shared else messages)
+
+    def _sign_without_boilerplate(self, shared: SharedSentences, rows: npt.NDArray[np.int64]) -> None:
+        if self.signatures is None or not len(rows):
+            return
+        for start, table in self.tables():
+            inside = rows[(rows >= start) & (rows < start + table.num_rows)]
+            conversations = table["messages"].take(pa.array(inside - start)).to_pylist()
+            own = [shared.rest(messages) for messages in conversations]
+            changed = [place for place, messages in enumerate(own) if messages != conversations[place]]
+            prompts = [words(normalise(prompt_text(own[place]))) for place in changed]
+            self.signatures.replace(inside[changed].tolist(), prompts)
 
     def columns(self) -> SpoolColumns:
         """The columns as arrays."""

@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from stillhouse.artifacts import tables
 from stillhouse.artifacts.tables import TableParts
 from stillhouse.curation.drops import Drops
-from stillhouse.curation.duplicates import STAY, Decisions
+from stillhouse.curation.duplicates import STAY
 from stillhouse.curation.funnel import KeptCounts
 from stillhouse.curation.labels import Labelled
-from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.vocabulary.rows import Question
 
 LabelQuestions = Callable[[Sequence[Question]], Labelled]
@@ -21,18 +23,40 @@ Surplus = Callable[[Question], str | None]
 """Why downsampling leaves a question out; None if it stays."""
 
 
+class SpooledQuestions(Protocol):
+    """Questions on disk."""
+
+    def tables(self) -> Iterator[tuple[int, pa.Table]]:
+        """The questions part by part, each with the row number of its first question."""
+
+
+class QuestionDecisions(Protocol):
+    """What was decided on every question."""
+
+    @property
+    def reasons(self) -> npt.NDArray[np.uint8]:
+        """``STAY`` for a question that stays, (n_questions,)."""
+
+    def reason(self, row: int) -> tuple[str, str]:
+        """Why the question does not stay, as reason and detail."""
+
+
 def publish_kept(
-    spool: QuestionSpool, decisions: Decisions, label: LabelQuestions | None, surplus: Surplus | None, drops: Drops, output: Path
+    spool: SpooledQuestions,
+    decisions: QuestionDecisions,
+    label: LabelQuestions | None,
+    surplus: Surplus | None,
+    drops: Drops,
+    output: Path,
 ) -> KeptCounts:
-    """Write this shard's remaining questions to ``output``, and count them."""
-    kept, parts, owned = KeptCounts(), TableParts(output, Question.SCHEMA), spool.columns().owned
+    """Write the remaining questions to ``output``, and count them."""
+    kept, parts = KeptCounts(), TableParts(output, Question.SCHEMA)
     for start, table in spool.tables():
-        end = start + table.num_rows
-        mine, stays = owned[start:end] == 1, decisions.reasons[start:end] == STAY
-        gone = (mine & ~stays).nonzero()[0]
+        stays = decisions.reasons[start : start + table.num_rows] == STAY
+        gone = (~stays).nonzero()[0]
         for row, question in zip(gone.tolist(), _questions(table.take(gone)), strict=True):
             drops.add_question(question, *decisions.reason(start + row))
-        left = table.filter(pa.array(mine & stays))
+        left = table.filter(pa.array(stays))
         if label:
             left = tables.table(_labelled(list(_questions(left)), label, drops, kept.labels), Question)
         if surplus:

@@ -18,6 +18,7 @@ from pydantic_core import from_json, to_json
 from stillhouse.artifacts import store
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import BadConfig, BadRows, MissingInput, TooManyErrors
+from stillhouse.exchange import row_share
 from stillhouse.vocabulary.rows import Dropped
 
 COMPRESSIONS = {".zst": "zstd", ".gz": "gzip"}
@@ -44,6 +45,8 @@ class Bad:
     text: str = ""
 
 
+NOT_MINE = Bad(row_share.PASSED_OVER.reason, "")
+"""A row that another process reads."""
 Object = dict[str, Any]
 T = TypeVar("T")
 
@@ -88,7 +91,9 @@ def objects(path: Path, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[
     the rest is not read), ``bad_file_empty``.
     """
     has_rows = False
-    from_lines = ((number, _object(line)) for number, line in lines(path, max_line_bytes))
+    from_lines = (
+        (number, _object(line) if row_share.is_mine(number) else NOT_MINE) for number, line in lines(path, max_line_bytes)
+    )
     for number, row in _parquet_rows(path) if path.suffix == PARQUET else from_lines:
         has_rows = True
         yield number, row
@@ -111,7 +116,9 @@ def bounded(
     """
     reasons, first, good = Counter[str](), "", 0
     for number, row in rows:
-        if isinstance(row, Bad):
+        if row is NOT_MINE:
+            yield row_share.PASSED_OVER
+        elif isinstance(row, Bad):
             reasons[row.reason] += 1
             first = first or f"line {number}: {row.detail}"
             yield Dropped(f"{location}:{number}", row.reason, row.detail, json.dumps(row.text, ensure_ascii=False))
@@ -121,6 +128,8 @@ def bounded(
             if good == count:
                 break
     bad = reasons.total()
+    if row_share.count(good=good, bad=bad):
+        return
     if bad > max_bad_rate * (good + bad):
         by_reason = ", ".join(f"{reason} {n}" for reason, n in sorted(reasons.items()))
         msg = (

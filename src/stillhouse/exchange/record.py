@@ -58,6 +58,10 @@ class Record:
     language: str | None = None
     difficulty_label: str | None = None
     original_response: str | None = None
+    question_id: str | None = None
+    """Our id of the question; no public schema has a column for it."""
+    split: str | None = None
+    """The split of ``selected`` that the row is exported from."""
     ignored: tuple[str, ...] = ()
     """Columns of the row that are not in the schema."""
 

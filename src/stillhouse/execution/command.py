@@ -24,14 +24,14 @@ class Rendezvous:
 
 def command(
     stage: str, *, config: Sequence[str], inputs: Mapping[str, str | Sequence[str]], output: str, program: str = "stillhouse",
-    ranks: bool = False, processes: int = 1, rendezvous: Rendezvous | None = None,
+    ranks: bool = False, processes: int = 1, rendezvous: Rendezvous | None = None, shard: str = "", step: str = "",
 ) -> list[str]:  # fmt: skip
     """``stillhouse STAGE --config … --input NAME=URI … --output URI`` as arguments.
 
     ``config`` holds the layers, left to right: ``@recipe`` or JSON. An input with several URIs is repeated; one with an empty URI
     is left out. ``ranks``: the stage trains over several processes (``stages.REGISTRY``). Then the torchrun beside the program
     starts ``processes`` of them, one per GPU, on every node of the ``rendezvous``; any other stage is one process. Raises BadConfig
-    for a rendezvous without ranks.
+    for a rendezvous without ranks. ``shard`` is ``INDEX/COUNT``, ``step`` one of ``contract.STEPS``; both are left out if empty.
     """
     named = [(name, [uris] if isinstance(uris, str) else list(uris)) for name, uris in inputs.items()]
     flags = [flag for name, uris in named for uri in uris if uri for flag in ("--input", f"{name}={uri}")]
@@ -41,7 +41,8 @@ def command(
         raise BadConfig(msg)
     together = ranks and (processes > 1 or rendezvous is not None)
     start = _torchrun(program, processes, rendezvous) if together else [program]
-    return [*start, stage, *layers, *flags, "--output", output]
+    share = [flag for name, value in (("--shard", shard), ("--step", step)) for flag in (name, value) if value]
+    return [*start, stage, *layers, *flags, "--output", output, *share]
 
 
 def _torchrun(program: str, processes: int, rendezvous: Rendezvous | None) -> list[str]:

@@ -2,6 +2,11 @@
 
 A stage module has a docstring that begins ``input -> output: what``, a ``Config``, an ``Inputs`` and ``run(config, inputs)``. When
 its rows or their meaning change, it raises its ``SCHEMA_VERSION``.
+
+A stage that decides some things over all rows has two more functions, which its shards share: ``map_shard(config, inputs)``
+summarises one share of the input, and ``combine(config, inputs)`` decides over all summaries. ``needs_steps(config)`` tells whether
+the config needs them, ``STEP_INPUTS`` which inputs each step reads (``map``, ``combine``, ``apply``), and ``BY_FILE`` the inputs of
+``map`` that are divided by their files, not by their keys. ``combine_reads(config)`` names further files that ``combine`` reads.
 """
 
 import dataclasses
@@ -10,11 +15,44 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 
-from stillhouse.errors import BadConfig
+from stillhouse.errors import BadConfig, nearest
 from stillhouse.vocabulary.settings import StageConfig
 from stillhouse.vocabulary.shards import Shard
+
+if TYPE_CHECKING:
+    from stillhouse.artifacts.manifest import Link, ModelLink
+
+Step = Literal["map", "combine", "apply"]
+"""The steps of a sharded stage that decides some things over all rows. Every other stage has ``apply`` alone."""
+STEPS: tuple[Step, ...] = typing.get_args(Step)
+ModelDirectory = Annotated[Path, "model"]
+"""An input that takes a model by any reference: an artifact, a directory, ``hf://``, ``models:/``."""
+
+
+class PinnedConfig(NamedTuple):
+    """A config whose models are fixed."""
+
+    config: StageConfig
+    """What the stage runs on: its references mean the same models for ever."""
+    settings: dict[str, Any]
+    """What enters the fingerprint: the models' fingerprints stand in place of their references."""
+    models: "dict[str, ModelLink]"
+    """The models by the field that names them, such as ``judge.model``."""
+
+
+class ModelSource(Protocol):
+    """Finds the models that inputs and configs name; ``stillhouse.models.resolving`` is one."""
+
+    def pin_input(self, text: str, output: str) -> "ModelLink":
+        """Which model the reference means in the run of this output. Raises MissingInput, in one line."""
+
+    def pin_config(self, config: StageConfig, output: str) -> PinnedConfig:
+        """The same for all models that the config names."""
+
+    def directory(self, link: "Link") -> Path:
+        """A local directory with the model's files, not to be written to."""
 
 
 def _silent(done: float, total: float, unit: str) -> None:
@@ -47,12 +85,20 @@ class StageInputs:
     """``log(metrics, step)`` reports numbers over time."""
     uris: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The URIs of each input, by name: for stages that write about artifacts, not for reading rows."""
+    fingerprints: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The fingerprints of each input, by name."""
     run_id: str | None = None
     """The MLflow run of this execution, None if nothing is tracked."""
     publish_part: Callable[[Path], None] = _unpublished
     """Publish one finished file below ``output`` now, so that the next attempt need not make it again."""
     retract_part: Callable[[Path], None] = _unpublished
     """Remove a file that this attempt or an earlier one published; its path is the one below ``output``."""
+    maps: tuple[Path, ...] = ()
+    """What the map step of each shard left: for ``combine`` its ``summary/``, for a shard its ``to-INDEX/`` and own ``own/``."""
+    decision: Path | None = None
+    """What the combine step left for this shard, in ``to-INDEX/``."""
+    listed: Mapping[str, Sequence[Mapping[str, int]]] = field(default_factory=dict)
+    """Rows of every part file of each input's artifacts, those of other shards too, by the input's name."""
 
     @property
     def output(self) -> Path:
@@ -91,8 +137,26 @@ def input_names(inputs_type: type[StageInputs]) -> dict[str, str]:
     """The inputs a stage takes: name -> ``one``, ``optional`` or ``many``."""
     own = {field.name for field in dataclasses.fields(inputs_type)} - {field.name for field in dataclasses.fields(StageInputs)}
     hints = typing.get_type_hints(inputs_type)
-    kinds = {types.UnionType: "optional", tuple: "many"}
+    kinds = {types.UnionType: "optional", typing.Union: "optional", tuple: "many"}
     return {name: kinds.get(typing.get_origin(hint), "one") for name, hint in hints.items() if name in own}
+
+
+def model_inputs(inputs_type: type[StageInputs]) -> set[str]:
+    """The inputs that take a model by any reference."""
+    hints = typing.get_type_hints(inputs_type, include_extras=True)
+    return {name for name, hint in hints.items() if ModelDirectory in (hint, *typing.get_args(hint))}
+
+
+def parse_inputs(inputs: Sequence[str]) -> dict[str, list[str]]:
+    """Read ``NAME=URI``, each as often as it is given. Raises BadConfig."""
+    named: dict[str, list[str]] = {}
+    for item in inputs:
+        name, equals, uri = item.partition("=")
+        if not (name and equals and uri):
+            msg = f"--input {item}: not of the form NAME=URI"
+            raise BadConfig(msg)
+        named.setdefault(name, []).append(uri)
+    return named
 
 
 def parse_shard(text: str) -> Shard:
@@ -102,3 +166,14 @@ def parse_shard(text: str) -> Shard:
         msg = f"--shard {text}: not of the form INDEX/COUNT with 0 <= INDEX < COUNT, such as 3/16"
         raise BadConfig(msg)
     return Shard(int(index), int(count))
+
+
+def parse_step(text: str | None) -> Step | None:
+    """Read ``map``, ``combine`` or ``apply``. Raises BadConfig."""
+    if text is None:
+        return None
+    for step in STEPS:
+        if step == text:
+            return step
+    msg = f"--step {text}: no such step; {nearest(text, STEPS, 'steps')}"
+    raise BadConfig(msg)

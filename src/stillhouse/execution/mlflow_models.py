@@ -1,13 +1,14 @@
 """MLflow's registry of models: versions, aliases, tags. An unreachable server is asked again for a while; then it is an error."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from stillhouse.errors import TrackingFailed, TrackingRefused
-from stillhouse.execution.mlflow_runs import Away, Denied, Refused, address, client, errors_by_kind, refusal
+from stillhouse.execution.mlflow_runs import OUTPUT_TAG, Away, Denied, Refused, address, client, errors_by_kind, refusal
 from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.patience import retried
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def register(
     """Register a checkpoint as a new version of the model ``name``. Returns the version.
 
     A version with the tags of ``identity`` is not made again: an earlier try registered it and was ended before it could say so.
-    It gets the other ``tags`` and the description, which may have changed since: another champion was there. On S3 the version
-    points at the artifact itself; a server accepts local files only through the run that logged them, so there the checkpoint is
+    It gets the other ``tags`` and the description, which may have changed since: another champion was there. ``uri``: where the
+    files lie. On S3 the version points there; a server accepts local files only through the run that logged them, so those are
     logged to the run first. Raises TrackingFailed, or TrackingRefused where the server refuses the credentials.
     """
     local = uri.startswith("file://")
@@ -75,6 +76,82 @@ def tags_of(name: str, alias: str, version: str = "") -> tuple[str, dict[str, st
         return str(entry.version), dict(entry.tags)
 
     return _answered(once)
+
+
+def aliases_of(name: str) -> dict[str, str] | None:
+    """The aliases of a registered model, each with its version; None if there is no such model."""
+    from mlflow.exceptions import RestException
+
+    def once(mlflow: "MlflowClient") -> dict[str, str] | None:
+        try:
+            return {alias: str(version) for alias, version in mlflow.get_registered_model(name).aliases.items()}
+        except RestException as error:
+            if error.error_code in _ABSENT:
+                return None
+            raise
+
+    return _answered(once)
+
+
+def versions() -> list[tuple[str, str, dict[str, str], str | None]]:
+    """Every version of every registered model: model, version, tags, the run that registered it."""
+
+    def once(mlflow: "MlflowClient") -> list[tuple[str, str, dict[str, str], str | None]]:
+        entries, token = [], None
+        while True:
+            page = mlflow.search_model_versions(page_token=token)
+            entries += [(entry.name, str(entry.version), dict(entry.tags), entry.run_id) for entry in page]
+            token = page.token
+            if not token:
+                return entries
+
+    return _answered(once)
+
+
+def source_of(name: str, version: str) -> str:
+    """What tells this version from one of the same number on another server, or after the model was made anew."""
+
+    def once(mlflow: "MlflowClient") -> str:
+        entry = mlflow.get_model_version(name, version)
+        return f"{entry.source} {entry.run_id} {entry.creation_timestamp}"
+
+    return _answered(once)
+
+
+def delete_runs(before_ms: int, kept: Collection[str], *, dry_run: bool) -> int:
+    """Delete the ended runs of stages that began before this time, but not the ``kept`` ones. Returns how many there are.
+
+    MLflow keeps deleted runs until its ``gc`` command removes them and their files.
+    """
+
+    def once(mlflow: "MlflowClient") -> int:
+        old = f"attributes.start_time < {before_ms} and attributes.status != 'RUNNING' and tags.`{OUTPUT_TAG}` != ''"
+        experiments = [experiment.experiment_id for experiment in mlflow.search_experiments()]
+        ids: list[str] = []
+        token = None
+        while experiments:
+            page = mlflow.search_runs(experiments, old, page_token=token)
+            ids += [run.info.run_id for run in page if run.info.run_id not in kept]
+            token = page.token
+            if not token:
+                break
+        for run_id in () if dry_run else ids:
+            mlflow.delete_run(run_id)
+        return len(ids)
+
+    return _answered(once)
+
+
+def download(name: str, version: str, directory: Path) -> None:
+    """Bring the files of a version into a directory that is there. Raises TrackingFailed if they cannot be had."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(directory), tracking_uri=address())
+    except (MlflowException, OSError) as error:
+        msg = f"models:/{name}/{version}: MLflow at {address()} does not hand out its files ({one_line(error)}); check its source"
+        raise TrackingFailed(msg) from error
 
 
 def require_server(feature: str) -> None:

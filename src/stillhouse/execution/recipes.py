@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from stillhouse.errors import BadConfig, nearest
+from stillhouse.execution import profile_folders
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -18,8 +20,14 @@ RECIPES = Path(str(files("stillhouse") / "recipes"))
 
 
 def recipes() -> dict[str, Path]:
-    """Every packaged recipe: ``laptop/sft-1`` -> its file. The word before the first dash is the stage."""
-    return {path.relative_to(RECIPES).with_suffix("").as_posix(): path for path in sorted(RECIPES.glob("*/*.yaml"))}
+    """Every recipe: ``laptop/sft-1`` -> its file. The word before the first dash is the stage.
+
+    A profile's recipes are the packaged ones, those of the user's folders (``execution.profile_folders``), and those of the profile
+    it is like.
+    """
+    known = profile_folders.folders(RECIPES)
+    found = {name: profile_folders.recipe_files(folder, known) for name, folder in known.items()}
+    return {f"{name}/{stem}": path for name, files in found.items() for stem, path in sorted(files.items())}
 
 
 def resolve(config_type: type[C], layers: Sequence[str], settings: Sequence[str] = ()) -> C:
@@ -53,6 +61,11 @@ def resolve_values(config_type: type[C], values: Mapping[str, Any], source: str 
         raise BadConfig(msg) from error
 
 
+def as_layer(path: Path) -> str:
+    """A recipe's file as a layer that does not need the file. Raises BadConfig if it is no mapping."""
+    return json.dumps(_read(f"@{path}"))
+
+
 def _read(layer: str) -> dict[str, Any]:
     """One layer as a mapping."""
     if not layer.startswith("@"):
@@ -73,13 +86,15 @@ def _read(layer: str) -> dict[str, Any]:
 
 
 def _recipe_path(name: str) -> Path:
-    known = recipes()
-    if name in known:
-        return known[name]
+    profile, _, stem = name.partition("/")
+    known = profile_folders.folders(RECIPES)
+    if profile in known and (found := profile_folders.recipe_files(known[profile], known).get(stem)):
+        return found
     path = Path(name)
     if path.is_file():
         return path
-    msg = f"@{name}: no such recipe and no such file; {nearest_recipe(name, '@')}"
+    wrong = "".join(f"; {problem}" for problem in profile_folders.problems(RECIPES))
+    msg = f"@{name}: no such recipe and no such file; {nearest_recipe(name, '@')}{wrong}"
     raise BadConfig(msg)
 
 
@@ -107,13 +122,24 @@ def _text(path: Path, source: str) -> str:
 
 def _yaml(text: str, source: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
         msg = f"{source}: not YAML{line}: {getattr(error, 'problem', error)}"
         raise BadConfig(msg) from error
     return value
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's booleans: ``off``, ``no``, ``on`` and ``yes`` are words, as field names and as languages too."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":bool")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def _merge(into: dict[str, Any], update: Mapping[str, Any]) -> None:

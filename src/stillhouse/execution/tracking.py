@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stillhouse.artifacts.manifest import ModelLink
 from stillhouse.errors import Preempted
 from stillhouse.execution import mlflow_runs, run_spool, run_status
 from stillhouse.execution.delivery import Delivery, deliver_abandoned
@@ -41,6 +42,8 @@ PATIENCE_S = 30.0
 FAILED_PATIENCE_S = 10.0
 """The same for a stage that failed: a preempted pod has little time."""
 PARAM_CHARS = 6000
+DIGEST_CHARS = 36
+"""The longest digest of a data set that MLflow takes."""
 SYSTEM_METRICS_EVERY_S = 5.0
 
 
@@ -194,10 +197,13 @@ def _describe(tracked: Tracked, config: Mapping[str, Any], links: Mapping[str, S
     if config:
         tracked.record({"kind": "params", "values": {name: masked(str(value))[:PARAM_CHARS] for name, value in config.items()}})
     datasets = [
-        {"name": f"{name}/{link.uri.split('/')[-2]}", "digest": link.fingerprint, "source": masked(link.uri), "context": name}
+        {
+            "name": f"{name}/{link.uri.split('/')[-1 if isinstance(link, ModelLink) else -2]}",
+            "digest": link.fingerprint[-DIGEST_CHARS:], "source": masked(link.uri), "context": name,
+        }
         for name, several in links.items()
         for link in several
-    ]
+    ]  # fmt: skip
     if datasets:
         tracked.record({"kind": "inputs", "datasets": datasets})
 

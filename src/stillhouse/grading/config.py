@@ -8,7 +8,7 @@ from pydantic import Field
 
 from stillhouse.execution.contract import StageInputs
 from stillhouse.vocabulary.categories import SOLVED_SHARES, Category, filled
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
 Role = Literal["small", "medium", "reference", "strongest"]
 PassRateKind = Literal["indicator", "mean_score"]
@@ -25,6 +25,9 @@ class GradedConfig(StageConfig):
     """Model in the role of R1-Distill-32B: questions it fails are level 3."""
     strongest: str | None = None
     """Model in the role of DeepSeek-R1: questions it never solves are discarded."""
+    learner: str | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Model that is trained further, such as last night's champion: a question that it passes every time is discarded as
+    `mastered`, so that no later stage learns from it. The papers train once."""
     ddof: int = Field(1, ge=0, le=1)
     """1: the deviation of the paper's worked examples (DeepDistill §3); 0: its printed formula."""
     pass_rate_kind: PassRateKind = "indicator"

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stillhouse.artifacts import frames, tables
+from stillhouse.vocabulary.shards import Shard
 
 READERS = 2
 """Parts that are decoded ahead of the current one."""
@@ -58,7 +59,9 @@ class Part:
 class Keys:
     """The codes of questions and models; models are numbered in the order in which they are read."""
 
-    def __init__(self, question_ids: pl.Series) -> None:
+    def __init__(self, question_ids: pl.Series, shard: Shard | None = None) -> None:
+        """``shard``: rows on questions of other shards are passed over, as if they were not there."""
+        self._shard = shard or Shard()
         self.models: list[str] = []
         self.ids: pl.Series = question_ids
         self._ids: pa.Array = question_ids.to_arrow().cast(pa.string())
@@ -80,11 +83,13 @@ class Keys:
         id_index, rounds = ids.indices.to_numpy(), batch.column("round").to_numpy()
         model = np.array([self.number(name) for name in models.dictionary.to_pylist()], np.int32)[models.indices.to_numpy()]
         kept = (kinds.indices.to_numpy() == kinds.dictionary.index("question").as_py()) & (rounds == 1)
+        mine = self._mine(ids)
         later: Counter[tuple[str, str, int]] = Counter()
         if not kept.all():
-            rest = batch.select(["model", "prompt_kind", "round"]).filter(pa.array(~kept))
+            rest = batch.select(["model", "prompt_kind", "round"]).filter(pa.array(~kept & mine))
             later.update(zip(*(column.to_pylist() for column in rest.columns), strict=True))
         question, unknown = codes[id_index], []
+        kept &= mine
         if (codes < 0).any():
             unknown = ids.dictionary.take(pa.array(np.unique(id_index[kept & (question < 0)]))).to_pylist()
             kept &= question >= 0
@@ -94,6 +99,14 @@ class Keys:
             np.arange(first_row, first_row + batch.num_rows)[rows],
             {name: _values(batch.column(name))[rows] for name in values}, unknown, later,
         )  # fmt: skip
+
+    def _mine(self, ids: pa.Array) -> npt.NDArray[np.bool_]:
+        """Whether each row is on a question of the shard."""
+        if self._shard.count == 1:
+            return np.ones(len(ids), bool)
+        held: npt.NDArray[np.bool_] = np.array([self._shard.holds(key) for key in ids.dictionary.to_pylist()], bool)
+        mine: npt.NDArray[np.bool_] = held[ids.indices.to_numpy()]
+        return mine
 
     def number(self, name: str) -> int:
         """The code of a model."""

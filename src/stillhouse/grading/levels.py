@@ -18,6 +18,7 @@ from stillhouse.vocabulary import seeds
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import Graded
 
+MASTERED = "mastered"
 SOLVED_FROM = 0.5
 """Pass rate from which the reference model counts as solving a question that it sometimes fails. Ours: the paper gives none."""
 LISTED: dict[Fact, pa.DataType] = {
@@ -38,9 +39,14 @@ def grades_table(tallied: pl.DataFrame, n_models: int, kind: PassRateKind, ddof:
 
 
 def with_levels(
-    grades: pl.DataFrame, roles: Mapping[Role, int | None], solved_share: Mapping[Category, float], seed: int
-) -> pl.DataFrame:
-    """Add level and discard_reason to a grades table. ``roles``: the index of the model in each role, None without a model."""
+    grades: pl.DataFrame, roles: Mapping[Role, int | None], solved_share: Mapping[Category, float], seed: int,
+    learner: int | None = None,
+) -> pl.DataFrame:  # fmt: skip
+    """Add level and discard_reason to a grades table.
+
+    ``roles``: the index of the model in each role, None without a model. ``learner``: that of the model whose mastered questions
+    are discarded.
+    """
 
     def rate(role: Role) -> pl.Expr:
         model = roles[role]
@@ -48,9 +54,11 @@ def with_levels(
 
     keep_solved = seeds.draws(seed, "level", pl.col("question_id")) < tally.by_category(solved_share)
     never_solved = (rate("strongest") == 0).fill_null(value=False)
+    mastered = pl.lit(value=False) if learner is None else (model_columns.col("rate", learner) == 1).fill_null(value=False)
     level = level_of(rate("small"), rate("medium"), rate("reference"), keep_solved)
     return grades.with_columns(
-        level=pl.when(~never_solved).then(level), discard_reason=pl.when(never_solved).then(pl.lit("never_solved"))
+        level=pl.when(~never_solved & ~mastered).then(level),
+        discard_reason=pl.when(never_solved).then(pl.lit("never_solved")).when(mastered).then(pl.lit(MASTERED)),
     )
 
 
@@ -118,7 +126,10 @@ def metrics(
 ) -> dict[str, float]:
     """Counts by level; by model the histogram of pass rates, the mean CV, and how often the CV only restates the pass rate."""
     numbers = {f"n_level_{level}": float(count) for level, count in record.levels.items()}
-    numbers["n_never_solved"] = float(grades.height - sum(record.levels.values()))
+    reasons = grades["discard_reason"].drop_nulls()
+    numbers["n_never_solved"] = float((reasons == "never_solved").sum())
+    if (reasons == MASTERED).any():
+        numbers["n_mastered"] = float((reasons == MASTERED).sum())
     for role, model in roles.items():
         if model is not None:
             # Rules that need this model say nothing about these questions.

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, field_validator
 
 from stillhouse.benchmarks.definitions import bare_name, pinned
-from stillhouse.execution.contract import StageInputs
+from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.vocabulary.settings import StageConfig
 
 Rank = Literal["candidate", "challenger", "champion"]
@@ -47,5 +47,5 @@ class RegistryInputs(StageInputs):
     """The candidate's report and checkpoint, and the reports of the checkpoints on the way to it."""
 
     report: Path
-    checkpoint: Path
+    checkpoint: ModelDirectory
     others: tuple[Path, ...] = ()

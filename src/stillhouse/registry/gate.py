@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from stillhouse.artifacts import store
+from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.records import VersionedRecord
 from stillhouse.benchmarks.intervals import Interval
 from stillhouse.benchmarks.outcomes import OUTCOMES, Outcomes, read_outcomes
@@ -108,7 +108,7 @@ def decide_rank(config: RegistryConfig, report: str, champion: Version | None) -
         return decide(ours, None, None, config.margins, config.margin)
     version, tags = champion
     champion_report = tags.get("report", "")
-    if not champion_report or store.store_of(champion_report).read(store.join(champion_report, OUTCOMES)) is None:
+    if not champion_report or manifests.read_file(champion_report, OUTCOMES) is None:
         gone = f"champion version {version}: its report {champion_report or '(no tag)'} is gone"
         msg = f"{gone}; move the alias `champion` by hand, or restore the report"
         raise MissingInput(msg)

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from stillhouse.execution import extensions
-from stillhouse.execution.contract import StageInputs
+from stillhouse.execution.contract import ModelDirectory, StageInputs
+from stillhouse.models.references import PinnedCode, is_reference, name_of, refuse_malformed
 from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category, PassThresholds
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import SUMMARY_PROMPT, Suffix, SystemPrompt, question_prompt
 from stillhouse.vocabulary.rows import Message, Question
-from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
+from stillhouse.vocabulary.settings import MODEL, OMIT_DEFAULT, StageConfig
 
 Prior = tuple[float, float]
 
@@ -23,6 +24,10 @@ ENGINES = {
     "vllm": "stillhouse.sampling.vllm:VllmEngine",
 }
 """The built-in engines, as module:attribute: a module is imported only when its engine is loaded."""
+
+
+SERVED = "openai"
+"""The engine whose models others run: it knows them by name alone."""
 
 
 def _pinned_engine(name: str) -> str:
@@ -65,6 +70,10 @@ class Sampling(StageConfig):
     """What follows each question, by name."""
     suffixes: dict[Category, Suffix] = Field(default_factory=dict)
     """What follows the questions of one category instead, such as ``{code: python}``."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict, json_schema_extra=OMIT_DEFAULT)
+    """Arguments of the model's chat template, such as {enable_thinking: false} or {reasoning_effort: high}."""
+    trusted_code: tuple[PinnedCode, ...] = Field((), json_schema_extra=OMIT_DEFAULT)
+    """Hub models whose own Python code may run, each as hf://ORG/NAME@COMMIT; no other model's code ever does."""
     seed: int = Field(0, ge=0)
     """Together with a response's key it decides that response's random numbers."""
 
@@ -103,10 +112,11 @@ class Adaptive(StageConfig):
 class ResponsesConfig(Sampling):
     """What to sample."""
 
-    model: str | None = None
-    """The model's name in the rows; without a checkpoint input, the model itself: on the Hugging Face hub, or at an endpoint."""
-    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Several models instead of one, by name, each with its own settings: ``{r1: {}, small: {temperature: 1.0}}``."""
+    model: Annotated[str, AfterValidator(refuse_malformed)] | None = Field(None, json_schema_extra=MODEL)
+    """The model's name in the rows; without a checkpoint input, the model itself: a reference, or its name at an endpoint."""
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict, json_schema_extra=MODEL)
+    """Several models instead of one, by name, each with its own settings: ``{r1: {}, small: {temperature: 1.0}}``. The setting
+    ``model`` is the model itself, if it is not what the name says: ``{small: {model: "hf://ORG/NAME"}}``."""
     samples: int = Field(4, ge=1)
     """Responses to a question from each model (DeepDistill §2.3: 4 from each of three)."""
     rounds: int = Field(1, ge=1, le=8)
@@ -141,16 +151,30 @@ class ResponsesConfig(Sampling):
         if self.until == "graded" and self.rounds > 1:
             msg = "until graded looks at first answers alone: leave rounds at 1"
             raise ValueError(msg)
+        for name in filter(is_reference, self.models):
+            short = name_of(refuse_malformed(name))
+            msg = f"models: {name} is a reference, not a name for rows; write {{{short}: {{model: {name}}}}}"
+            raise ValueError(msg)
+        for model in self.sources().values():
+            refuse_malformed(model)
         self.samplings()
         return self
+
+    def sources(self) -> dict[str, str]:
+        """The model behind each name in the rows: a reference, or its name at an endpoint."""
+        if self.models:
+            return {name: str(own.get("model", name)) for name, own in self.models.items()}
+        return {name_of(str(self.model)): str(self.model)}
 
     def samplings(self) -> dict[str, Sampling]:
         """How each model is sampled, by its name. Raises ValueError for an invalid setting."""
         shared = self.model_dump(include=set(Sampling.model_fields))
         settings = {}
-        for name, own in (self.models or {str(self.model): {}}).items():
+        for name, own in (self.models or {name_of(str(self.model)): {}}).items():
             try:
-                settings[name] = Sampling.model_validate(shared | own)
+                settings[name] = Sampling.model_validate(
+                    shared | {field: value for field, value in own.items() if field != "model"}
+                )
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
                 msg = f"{name}.{'.'.join(map(str, first['loc']))}: {first['msg']}"
@@ -163,6 +187,6 @@ class ResponsesInputs(StageInputs):
     """Questions, the checkpoint that answers them, the responses to summarise, and an earlier output to reuse."""
 
     questions: Path
-    checkpoint: Path | None = None
+    checkpoint: ModelDirectory | None = None
     responses: tuple[Path, ...] = ()
     previous: Path | None = None

@@ -7,9 +7,10 @@ from typing import Protocol
 
 from stillhouse.errors import BadConfig
 from stillhouse.execution import extensions
-from stillhouse.sampling.config import ENGINES, Sampling
+from stillhouse.models import references, resolving
+from stillhouse.sampling.config import ENGINES, SERVED, Sampling
 from stillhouse.vocabulary.rows import FinishReason, Message, Response, ResponseKey
-from stillhouse.vocabulary.transcript import ANSWER, END_THINK, THINK, Parsed, parse
+from stillhouse.vocabulary.transcript import ANSWER, END_THINK, THINK, Parsed, opened, parse
 
 
 @dataclass(frozen=True)
@@ -51,26 +52,35 @@ class Engine(Protocol):
 def response(sampling: Sampling, request: Request, completion: Completion, sampling_id: str | None = None) -> Response:
     """The row of one completion, split into thinking and answer; ``sampling_id`` if more than the settings decides the response."""
     question_id, model, prompt_kind, number, sample_index = request.key
-    parsed = parse(completion.text)
-    if prompt_kind == "summary" and not any(tag in completion.text for tag in (THINK, END_THINK, ANSWER)):
+    text = opened(completion.text)
+    parsed = parse(text)
+    if prompt_kind == "summary" and not any(tag in text for tag in (THINK, END_THINK, ANSWER)):
         # A summary is asked for without tags: all of it is the answer.
-        parsed = Parsed(None, completion.text.strip() or None)
+        parsed = Parsed(None, text.strip() or None)
     return Response(
         question_id=question_id, model=model, prompt_kind=prompt_kind, round=number, sample_index=sample_index,
-        text=completion.text, think=parsed.think, answer=parsed.answer, finish_reason=completion.finish_reason,
+        text=text, think=parsed.think, answer=parsed.answer, finish_reason=completion.finish_reason,
         prompt_tokens=completion.prompt_tokens, completion_tokens=completion.completion_tokens, seed=request.seed,
         sampling_id=sampling_id or sampling.sampling_id,
     )  # fmt: skip
 
 
 def load(sampling: Sampling, model: str | Path) -> Engine:
-    """Load a model in the config's engine: a checkpoint directory, a name on the Hugging Face hub, or a name at an endpoint.
+    """Load a model in the config's engine: a directory that an input was fetched to, a reference, or a name at an endpoint.
 
-    Raises EngineFailed if the model cannot be loaded or is not served, BadConfig if the engine cannot be imported here.
+    Raises EngineFailed if the model cannot be loaded or is not served, MissingInput if there is no such model, BadConfig if the
+    engine cannot be imported here, or runs models itself and got a text that is no reference.
     """
     engine_type = extensions.load("engines", sampling.engine, ENGINES)
     if not (isinstance(engine_type, type) and hasattr(engine_type, "sample")):
         msg = f"engine {sampling.engine}: {engine_type!r} is not a class with a method sample; see {Engine.__module__}.Engine"
         raise BadConfig(msg)
-    engine: Engine = engine_type(str(model), sampling)
+    engine: Engine = engine_type(str(_known_to(sampling.engine, model)), sampling)
     return engine
+
+
+def _known_to(engine: str, model: str | Path) -> str | Path:
+    """The model as the engine knows it: by its name at an endpoint, or as a local directory."""
+    if isinstance(model, Path) or (engine not in ENGINES and not references.is_reference(model)):
+        return model
+    return references.name_of(model) if engine == SERVED else resolving.local(model)

@@ -5,9 +5,10 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, MissingInput
+from stillhouse.models import resolving
+from stillhouse.models.references import is_reference, name_of
 from stillhouse.sampling import engine as engines
 from stillhouse.sampling.adaptive import decided
 from stillhouse.sampling.config import JUDGE, ResponsesConfig, ResponsesInputs, Sampling
@@ -31,12 +32,16 @@ def check(config: ResponsesConfig, inputs: ResponsesInputs) -> None:
         raise BadConfig(msg)
 
 
-def sampling_id(config: ResponsesConfig, sampling: Sampling, inputs: ResponsesInputs) -> str:
-    """Names everything but the prompt that decides a response: the settings, the checkpoint, and the model of a summary."""
-    uris = inputs.uris.get("checkpoint", ())
-    identity = [manifests.load(uri, "input checkpoint").fingerprint for uri in uris]
+def sampling_id(config: ResponsesConfig, sampling: Sampling, inputs: ResponsesInputs, model: str) -> str:
+    """Names everything but the prompt that decides a response: the settings, the model, and the model of a summary.
+
+    ``model`` is what the config names: a reference is fixed by then, a name at an endpoint says too little to count.
+    """
+    identity = list(inputs.fingerprints.get("checkpoint", ()))
+    if not identity and is_reference(model):
+        identity.append(resolving.identity(model))
     if config.prompt_kind == "summary":
-        identity.append(config.model or "")
+        identity.append(name_of(config.model or ""))
     return ids.content_id(sampling.sampling_id, *identity) if identity else sampling.sampling_id
 
 

@@ -11,13 +11,15 @@ from stillhouse.screening.rules import QuestionForm
 from stillhouse.screening.structure import turns
 from stillhouse.vocabulary.ids import prompt_text
 from stillhouse.vocabulary.rows import Question, Response
+from stillhouse.vocabulary.shards import Shard
 
 
-def texts(responses: Iterable[Path]) -> Iterator[str]:
-    """The texts of all responses."""
+def texts(responses: Iterable[Path], shard: Shard) -> Iterator[str]:
+    """The texts of the shard's responses."""
     for directory in responses:
-        for (text,) in _columns(directory, Response, "text"):
-            yield text
+        for question_id, text in _columns(directory, Response, "question_id", "text"):
+            if shard.count == 1 or shard.holds(question_id):
+                yield text
 
 
 def question_forms(questions: Path, *, with_prompts: bool) -> dict[str, QuestionForm]:

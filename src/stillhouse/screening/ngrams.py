@@ -3,9 +3,12 @@
 Two passes over the texts give exact counts in bounded memory. The first pass hashes every n-gram; once the hashes fill their share
 of memory, it moves them to files by hash, and then counts the files one by one. The second pass looks up the frequent n-grams. The
 report names no tokenizer: ours cuts into words at white space, or is a tokenizer by name.
+
+In shards, each counts its own texts and publishes every hash with its count, sorted; their sums are the counts over all texts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillhouse.errors import EngineFailed
+from stillhouse.execution.row_pool import mapped
 from stillhouse.screening.tokenise import Cut, TokenizedTexts, batches, tokens
 from stillhouse.vocabulary.masking import one_line
 
@@ -23,6 +27,8 @@ SPILL = 1 << 24
 """Hashes held in memory before they go to files: 128 MiB."""
 FILES = 256
 """Number of files of hashes: with eight billion n-grams a file is about as large as the hashes held in memory."""
+PAIR = np.dtype([("hash", np.uint64), ("count", np.uint32)])
+"""One n-gram's hash and its count, as they are kept between the steps of shards."""
 _BASE = 0x9E3779B97F4A7C15
 
 
@@ -45,8 +51,11 @@ def tokenizer(name: str | None) -> Cut:
 class Ngrams:
     """The n-grams of a set of texts: ``add`` every text, ``count`` once, then look up ``frequent`` n-grams."""
 
-    def __init__(self, n: int, max_count: int, cut: Cut, scratch: Path, spill: int = SPILL) -> None:
-        """An n-gram of ``n`` tokens is frequent if it occurs more than ``max_count`` times; files of hashes go to ``scratch``."""
+    def __init__(self, n: int, max_count: int, cut: Cut, scratch: Path | None = None, spill: int = SPILL) -> None:
+        """An n-gram of ``n`` tokens is frequent if it occurs more than ``max_count`` times.
+
+        Files of hashes go to ``scratch``; None where n-grams are only hashed or looked up.
+        """
         self.cut = cut
         self._n, self._max_count = n, max_count
         self._scratch, self._spill = scratch, spill
@@ -60,7 +69,10 @@ class Ngrams:
 
     def add(self, texts: TokenizedTexts) -> None:
         """Note every occurrence of the texts' n-grams."""
-        hashes, _ = self._hashes(texts)
+        self.add_hashes(self.hashes(texts)[0])
+
+    def add_hashes(self, hashes: Hashes) -> None:
+        """Note every occurrence of n-grams by their hashes."""
         self._waiting.append(hashes)
         self._held += len(hashes)
         if self._held >= self._spill:
@@ -68,25 +80,38 @@ class Ngrams:
 
     def count(self) -> None:
         """Count the n-grams that were added."""
-        if any(self._scratch.glob("*.hashes")):
+        for hashes, counts in self.counts():
+            often = counts > self._max_count
+            self.take(hashes[often], counts[often])
+
+    def counts(self) -> Iterator[tuple[Hashes, npt.NDArray[np.int64]]]:
+        """The hashes that were added, ascending, with their counts, a stretch at a time."""
+        if self._files():
             self._move_to_files()
         # Listed only now: the last move may have created another file.
-        files = sorted(self._scratch.glob("*.hashes"))
+        files = self._files()
         for part in (np.fromfile(path, np.uint64) for path in files) if files else [self._all_waiting()]:
             hashes, counts = np.unique(part, return_counts=True)
-            often = counts > self._max_count
-            self._frequent |= dict(zip(hashes[often].tolist(), counts[often].tolist(), strict=True))
-        self._waiting = []
-        self._sorted = np.sort(np.array(list(self._frequent), np.uint64))
+            yield hashes, counts.astype(np.int64)
+        self._waiting, self._held = [], 0
         for path in files:
             path.unlink()
+
+    def take(self, hashes: Hashes, counts: npt.NDArray[np.int64]) -> None:
+        """Take n-grams as frequent that were counted, here or elsewhere."""
+        self._frequent |= dict(zip(hashes.tolist(), counts.tolist(), strict=True))
+        self._sorted = np.sort(np.array(list(self._frequent), np.uint64))
+
+    def counted(self) -> tuple[Hashes, npt.NDArray[np.int64]]:
+        """The frequent n-grams' hashes, ascending, and their counts."""
+        return self._sorted, np.array([self._frequent[number] for number in self._sorted.tolist()], np.int64)
 
     def frequent(self, texts: TokenizedTexts) -> list[list[str]]:
         """The frequent n-grams of each text, in order, one per occurrence."""
         strings: list[list[str]] = [[] for _ in texts.by_text]
         if not len(self._sorted):
             return strings
-        hashes, first_tokens = self._hashes(texts)
+        hashes, first_tokens = self.hashes(texts)
         nearest = np.minimum(np.searchsorted(self._sorted, hashes), len(self._sorted) - 1)
         hits = np.flatnonzero(self._sorted[nearest] == hashes)
         of_text = np.searchsorted(texts.starts, first_tokens[hits], side="right") - 1
@@ -96,7 +121,7 @@ class Ngrams:
             self.texts[strings[text][-1]] = self._frequent[ngram]
         return strings
 
-    def _hashes(self, texts: TokenizedTexts) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    def hashes(self, texts: TokenizedTexts) -> tuple[Hashes, npt.NDArray[np.int64]]:
         """A polynomial hash of every n-gram, modulo 2^64, and the index of its first token; both (n_ngrams,).
 
         From running sums over all texts: two of them differ by exactly the terms of the n-gram between them.
@@ -112,7 +137,11 @@ class Ngrams:
     def _all_waiting(self) -> Hashes:
         return np.concatenate(self._waiting) if self._waiting else np.empty(0, np.uint64)
 
+    def _files(self) -> list[Path]:
+        return sorted(self._scratch.glob("*.hashes")) if self._scratch else []
+
     def _move_to_files(self) -> None:
+        assert self._scratch is not None
         hashes = np.sort(self._all_waiting())
         edges = np.searchsorted(hashes >> np.uint64(56), np.arange(FILES + 1))
         for number, (start, end) in enumerate(pairwise(edges)):
@@ -128,9 +157,42 @@ def _powers(base: int, n: int) -> Hashes:
     return powers
 
 
-def counted(texts: Iterable[str], ngrams: Ngrams) -> Ngrams:
-    """The first pass: the counted n-grams of all texts."""
-    for batch in batches(texts, str):
-        ngrams.add(tokens(batch, ngrams.cut))
-    ngrams.count()
-    return ngrams
+def add_all(texts: Iterable[str], counting: Ngrams, n: int, tokenizer_name: str | None) -> None:
+    """Add the n-grams of all texts; all cores hash."""
+    for hashes in mapped(partial(_hasher, n, tokenizer_name), batches(texts, str)):
+        counting.add_hashes(hashes)
+
+
+def _hasher(n: int, tokenizer_name: str | None) -> Callable[[list[str]], Hashes]:
+    """A function that hashes the n-grams of a batch of texts."""
+    counting = Ngrams(n, 0, tokenizer(tokenizer_name))
+    return lambda batch: counting.hashes(tokens(batch, counting.cut))[0]
+
+
+def save_counts(counting: Ngrams, path: Path) -> int:
+    """Write all hashes with their counts, ascending; returns how many there are."""
+    total = 0
+    with path.open("wb") as file:
+        for hashes, counts in counting.counts():
+            pairs = np.empty(len(hashes), PAIR)
+            pairs["hash"], pairs["count"] = hashes, counts
+            pairs.tofile(file)
+            total += len(pairs)
+    return total
+
+
+def add_counts(paths: Sequence[Path], max_count: int, stretches: int = FILES) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    """Add up the counts in several files: hashes of the n-grams that are frequent in all texts, ascending, and their counts.
+
+    Reads a stretch of hashes at a time.
+    """
+    files = [np.memmap(path, PAIR, "r") if path.stat().st_size else np.empty(0, PAIR) for path in paths]
+    edges = np.arange(1, stretches, dtype=np.uint64) * np.uint64((1 << 64) // stretches)
+    bounds = [np.concatenate([[0], np.searchsorted(file["hash"], edges), [len(file)]]) for file in files]
+    frequent = [(np.empty(0, np.uint64), np.empty(0, np.int64))]
+    for stretch in range(stretches):
+        parts = [file[ends[stretch] : ends[stretch + 1]] for file, ends in zip(files, bounds, strict=True)]
+        hashes, index = np.unique(np.concatenate([part["hash"] for part in parts]), return_inverse=True)
+        counts = np.bincount(index, np.concatenate([part["count"] for part in parts]), len(hashes)).astype(np.int64)
+        frequent.append((hashes[counts > max_count], counts[counts > max_count]))
+    return np.concatenate([hashes for hashes, _ in frequent]), np.concatenate([counts for _, counts in frequent])

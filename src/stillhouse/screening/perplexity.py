@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stillhouse.errors import EngineFailed
+from stillhouse.models.loadable import gguf_arguments
 from stillhouse.screening.config import PerplexityEngine
 from stillhouse.screening.rules import Scorer
 from stillhouse.vocabulary.masking import one_line
@@ -21,7 +23,7 @@ LOGITS = 1 << 26
 
 
 def load(engine: PerplexityEngine, model: str, max_tokens: int) -> Scorer:
-    """The model (a checkpoint directory, or a name on the Hugging Face hub). Raises EngineFailed if it cannot be loaded."""
+    """The model in a directory. Raises EngineFailed if it cannot be loaded."""
     return (VllmScorer if engine == "vllm" else TransformersScorer)(model, max_tokens)
 
 
@@ -31,9 +33,10 @@ class TransformersScorer:
     def __init__(self, model: str, max_tokens: int) -> None:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+            gguf = gguf_arguments(Path(model))
+            self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False, **gguf)
             dtype = "auto" if self._device == "cuda" else torch.float32
-            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False)
+            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False, **gguf)
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"perplexity model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
             raise EngineFailed(msg) from error

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
 
 T = TypeVar("T")
 
@@ -24,18 +25,25 @@ class TokenizedTexts:
 
     by_text: Sequence[Sequence[str]]
     numbers: npt.NDArray[np.int64]
-    """(n_tokens,): equal for equal tokens, and spread over 64 bits. Valid within one process only."""
+    """(n_tokens,): equal for equal tokens, in all processes, and spread over 64 bits."""
     starts: npt.NDArray[np.int64]
     """(n_texts + 1,): the index of each text's first token, and the end of the last text."""
+
+
+class _Numbers(dict[str, int]):
+    """Token -> its number; most tokens of a batch come again and again."""
+
+    def __missing__(self, token: str) -> int:
+        number = self[token] = xxh3_64_intdigest(token.encode(errors="surrogatepass"))
+        return number
 
 
 def tokens(texts: Iterable[str], cut: Cut = str.split) -> TokenizedTexts:
     """Cut the texts, by default into words: the strings between white space."""
     by_text = [cut(text) for text in texts]
     starts = np.cumsum([0, *map(len, by_text)])
-    # Python's own hash of a string.
-    numbers = np.fromiter(map(hash, chain.from_iterable(by_text)), np.int64, int(starts[-1]))
-    return TokenizedTexts(by_text, numbers, starts)
+    numbers = np.fromiter(map(_Numbers().__getitem__, chain.from_iterable(by_text)), np.uint64, int(starts[-1]))
+    return TokenizedTexts(by_text, numbers.view(np.int64), starts)
 
 
 def batches(items: Iterable[T], text: Callable[[T], str]) -> Iterator[list[T]]:

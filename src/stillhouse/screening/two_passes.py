@@ -1,18 +1,24 @@
 """The work of ``screened``: count strings over all responses, then judge each response, batch by batch."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
 
 from stillhouse.artifacts import tables
 from stillhouse.artifacts.tables import Parts
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
 from stillhouse.execution.contract import Outputs
+from stillhouse.execution.row_pool import mapped
+from stillhouse.models import resolving
 from stillhouse.screening import input_rows, ngrams
 from stillhouse.screening.config import ScreenedConfig, ScreenedInputs
 from stillhouse.screening.ngrams import Ngrams
-from stillhouse.screening.rules import QuestionForm, Scorer, Screening, screen
+from stillhouse.screening.rules import QuestionForm, Scorer, Screening, screen, with_perplexities
 from stillhouse.screening.tokenise import batches
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Dropped, Response, Screened
@@ -20,21 +26,44 @@ from stillhouse.vocabulary.rows import Dropped, Response, Screened
 FREQUENT = "frequent_ngrams.json"
 """The strings that occur too often, most frequent first, with their counts."""
 FREQUENT_SHOWN = 1000
+SUMMARY, COUNTS, FOUND = "summary", "ngrams.counts", "frequent.npz"
+Batch = tuple[list[QuestionForm], list[Response]]
+Counted = tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]
+"""The hashes of the strings that occur too often, and their counts; both (n_strings,)."""
+
+
+def count_share(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
+    """The map step: count the strings of this shard's responses."""
+    counting = _counting(config, inputs)
+    ngrams.add_all(input_rows.texts(inputs.responses, inputs.shard), counting, config.ngram_tokens, config.ngram_tokenizer)
+    path = inputs.output / SUMMARY / COUNTS
+    path.parent.mkdir()
+    return Outputs({"n_strings": float(ngrams.save_counts(counting, path))})
+
+
+def combine_counts(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
+    """The combine step: the strings that occur too often in the responses of all shards together."""
+    paths = [directory / SUMMARY / COUNTS for directory in inputs.maps]
+    hashes, counts = ngrams.add_counts(paths, config.max_ngram_count or 0)
+    for index in range(inputs.shard.count):
+        path = inputs.output / f"to-{index}" / FOUND
+        path.parent.mkdir()
+        np.savez(path, hashes=hashes, counts=counts)
+    return Outputs({"n_frequent": float(len(hashes))})
 
 
 def screen_all(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
     """Screen the responses of this shard; see ``stages.screened.run``."""
     scorer = _scorer(config, inputs)
     questions = input_rows.question_forms(inputs.questions, with_prompts=config.max_perplexity is not None)
-    frequent = _frequent(config, inputs)
-    reasons: Counter[str] = Counter()
-    screenings = _judged(config, inputs, questions, frequent, scorer)
+    reasons, texts = Counter[str](), dict[str, int]()
+    screenings = _judged(config, inputs, questions, _frequent(config, inputs), texts, scorer)
     n_screened = tables.write(inputs.output, _rows(inputs, screenings, reasons), Screened)
     if not n_screened and inputs.shard.count == 1:
         msg = "screened: the responses have no row for this run; nothing to screen"
         raise NothingToDo(msg)
     inputs.progress(n_screened, n_screened, "responses")
-    shown = sorted(frequent.texts.items(), key=lambda item: (-item[1], item[0]))[:FREQUENT_SHOWN] if frequent else []
+    shown = sorted(texts.items(), key=lambda item: (-item[1], item[0]))[:FREQUENT_SHOWN]
     strings = [{"text": text, "count": count} for text, count in shown]
     (inputs.output / FREQUENT).write_text(json.dumps(strings), encoding="utf-8")
     kept = n_screened - reasons.total()
@@ -45,32 +74,78 @@ def screen_all(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
 def _scorer(config: ScreenedConfig, inputs: ScreenedInputs) -> Scorer | None:
     if config.max_perplexity is None:
         return None
-    model = inputs.scorer or config.perplexity_model
-    if model is None:
-        msg = "screened: max_perplexity needs a model: --input scorer=URI of a checkpoint, or perplexity_model, a name on the hub"
+    if inputs.scorer is None and config.perplexity_model is None:
+        msg = "screened: max_perplexity needs a model: give --input scorer=REFERENCE or perplexity_model, such as hf://ORG/NAME"
         raise BadConfig(msg)
+    model = inputs.scorer or resolving.local(str(config.perplexity_model))
     # Not at the top: the worker image, which screens without a model, has no torch.
     from stillhouse.screening import perplexity
 
     return perplexity.load(config.perplexity_engine, str(model), config.perplexity_tokens)
 
 
-def _frequent(config: ScreenedConfig, inputs: ScreenedInputs) -> Ngrams | None:
-    """The first pass: the strings of all responses, counted."""
-    if config.max_ngram_count is None:
-        return None
+def _counting(config: ScreenedConfig, inputs: ScreenedInputs) -> Ngrams:
     scratch = inputs.scratch / "ngrams"
     scratch.mkdir()
-    counter = Ngrams(config.ngram_tokens, config.max_ngram_count, ngrams.tokenizer(config.ngram_tokenizer), scratch)
-    return ngrams.counted(input_rows.texts(inputs.responses), counter)
+    return Ngrams(config.ngram_tokens, config.max_ngram_count or 0, ngrams.tokenizer(config.ngram_tokenizer), scratch)
+
+
+def _frequent(config: ScreenedConfig, inputs: ScreenedInputs) -> Counted | None:
+    """The strings that occur too often in all responses: counted here, or by the combine step of the shards."""
+    if config.max_ngram_count is None:
+        return None
+    if inputs.decision is not None:
+        with np.load(inputs.decision / f"to-{inputs.shard.index}" / FOUND) as found:
+            return found["hashes"], found["counts"]
+    counting = _counting(config, inputs)
+    ngrams.add_all(input_rows.texts(inputs.responses, inputs.shard), counting, config.ngram_tokens, config.ngram_tokenizer)
+    counting.count()
+    return counting.counted()
+
+
+def _judge_of(config: ScreenedConfig, counted: Counted | None) -> Callable[[Batch], tuple[list[Screening], dict[str, int]]]:
+    """A function that screens a batch, and returns the frequent strings it met with their counts too."""
+    frequent = None
+    if counted is not None:
+        frequent = Ngrams(config.ngram_tokens, config.max_ngram_count or 0, ngrams.tokenizer(config.ngram_tokenizer))
+        frequent.take(*counted)
+
+    def judge(batch: Batch) -> tuple[list[Screening], dict[str, int]]:
+        screenings = screen(config, *batch, frequent)
+        met = frequent.texts if frequent else {}
+        if frequent:
+            frequent.texts = {}
+        return screenings, met
+
+    return judge
 
 
 def _judged(
-    config: ScreenedConfig, inputs: ScreenedInputs, questions: Mapping[str, QuestionForm], frequent: Ngrams | None,
-    scorer: Scorer | None,
+    config: ScreenedConfig, inputs: ScreenedInputs, questions: Mapping[str, QuestionForm], counted: Counted | None,
+    texts: dict[str, int], scorer: Scorer | None,
 ) -> Iterator[tuple[Response, Screening]]:  # fmt: skip
-    """The second pass, over this shard's responses. Strings are counted over all responses, so that all shards judge alike."""
+    """The second pass, over this shard's responses, in all cores; a model that scores perplexity stays in this process."""
     total, done = sum(tables.count(path) for path in inputs.responses), 0
+    waiting: deque[Batch] = deque()
+
+    def noted() -> Iterator[Batch]:
+        for batch in _batches(inputs, questions):
+            waiting.append(batch)
+            yield batch
+
+    for by_text, met in mapped(partial(_judge_of, config, counted), noted()):
+        forms, responses = waiting.popleft()
+        texts.update(met)
+        screenings = by_text
+        if scorer is not None and config.max_perplexity is not None:
+            screenings = with_perplexities(by_text, forms, responses, scorer, config.max_perplexity)
+        yield from zip(responses, screenings, strict=True)
+        done += len(responses)
+        inputs.progress(done, total, "responses")
+
+
+def _batches(inputs: ScreenedInputs, questions: Mapping[str, QuestionForm]) -> Iterator[Batch]:
+    """The shard's responses, each with its question. Raises BadRows for a response to an unknown question."""
     responses = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
     mine = (response for response in responses if inputs.shard.holds(response.question_id))
     for batch in batches(mine, lambda response: response.text):
@@ -78,10 +153,7 @@ def _judged(
         if unknown is not None:
             msg = f"a response of {unknown.model} answers question {unknown.question_id}, which is not in the questions input"
             raise BadRows(msg)
-        screenings = screen(config, [questions[response.question_id] for response in batch], batch, frequent, scorer)
-        yield from zip(batch, screenings, strict=True)
-        done += len(batch)
-        inputs.progress(done, total, "responses")
+        yield [questions[response.question_id] for response in batch], batch
 
 
 def _rows(

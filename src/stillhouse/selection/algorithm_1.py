@@ -7,10 +7,9 @@ import polars as pl
 
 from stillhouse.grading import model_columns, tally
 from stillhouse.selection.context import Context
-from stillhouse.vocabulary.categories import FACTS, SCALES
+from stillhouse.vocabulary.categories import SCALES
 from stillhouse.vocabulary.rows import Response
 
-EASY_KEPT = [category for category, facts in FACTS.items() if facts.easy_kept]
 """Categories whose easy questions stay with a probability; those of all others are dropped."""
 SWEEP_STEPS = 20
 """Steps of the CV threshold between 0 and 1 that the sweep shows."""
@@ -27,7 +26,7 @@ def choose(tallied: pl.DataFrame, context: Context) -> pl.DataFrame:
     scored = tallied.filter(n > 0).with_columns(
         pass_rate=tally.pass_rate(0, "indicator"),
         cv=tally.coefficient_of_variation(0, rules.ddof),
-        stays=pl.col("category").is_in(EASY_KEPT) & (context.draw("easy", "question_id") < rules.easy_keep_probability),
+        stays=pl.col("category").is_in(rules.easy_categories) & (context.draw("easy", "question_id") < rules.easy_keep_probability),
     )
     varies = (pl.col("cv") > tally.by_category(rules.cv_thresholds)).fill_null(value=False)
     challenging = varies & (pl.col("pass_rate") > 0)
@@ -44,22 +43,30 @@ def choose(tallied: pl.DataFrame, context: Context) -> pl.DataFrame:
 
 
 def annealing(passing: pl.DataFrame, context: Context) -> pl.DataFrame:
-    """The responses to anneal on, in order, with that order as the column ``rank``: highest CV first, one per question.
+    """The responses to anneal on, in order, with that order as the column ``rank``: highest CV first, one per question."""
+    return ranked(anneal_candidates(passing, context), context.rules.anneal_questions)
+
+
+def anneal_candidates(passing: pl.DataFrame, context: Context) -> pl.DataFrame:
+    """One response per question that may be annealed on, with the column ``order``, a draw that decides between equal CVs.
 
     Takes challenging questions with a response whose score over its scale's top is above ``anneal_threshold``; a draw picks among
-    these responses. Binary scores often tie in CV: a seeded order decides between equals.
+    these responses.
     """
-    rules = context.rules
-    above = pl.col("verify_score") / tally.by_category(SCALES) > rules.anneal_threshold
+    above = pl.col("verify_score") / tally.by_category(SCALES) > context.rules.anneal_threshold
     drawn = passing.filter(pl.col("challenging") & above).with_columns(
         drawn=context.draw("anneal", "question_id", "model", "sample_index")
     )
     # Equal draws within a question are next to impossible; the key decides between them all the same.
     first = drawn.filter(pl.col("drawn") == pl.col("drawn").min().over("question_id")).sort(Response.KEY)
     best = first.unique("question_id", keep="first", maintain_order=True)
-    ordered = best.with_columns(order=context.draw("order", "question_id"))
-    ranked = ordered.sort("cv", "order", "question_id", descending=[True, False, False])
-    return ranked.head(rules.anneal_questions or ranked.height).drop("drawn", "order").with_row_index("rank")
+    return best.with_columns(order=context.draw("order", "question_id")).drop("drawn")
+
+
+def ranked(candidates: pl.DataFrame, most: int | None) -> pl.DataFrame:
+    """The candidates of the highest CV, at most ``most``, in order, with that order as ``rank``. Binary scores often tie in CV."""
+    in_order = candidates.sort("cv", "order", "question_id", descending=[True, False, False])
+    return in_order.head(most or in_order.height).drop("order").with_row_index("rank")
 
 
 def sweep(choices: pl.DataFrame) -> pl.DataFrame:

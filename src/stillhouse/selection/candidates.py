@@ -94,14 +94,13 @@ def _reason(kind: str, round_number: int) -> str:
 
 
 def response_pool(
-    ids: pl.Series, responses: Sequence[Path], verified: Path, screened: Path | None, teacher: str | None, stated: StatedThresholds
+    keys: Keys, responses: Sequence[Path], verified: Path, screened: Path | None, teacher: str | None, stated: StatedThresholds
 ) -> ResponsePool:  # fmt: skip
     """Read the responses with their verdicts and screenings; ``stated`` collects the thresholds of the verdicts.
 
     Raises BadRows for a response to an unknown question, for a first-round response without a verdict or a screening, and for a
     second threshold of a category.
     """
-    keys = Keys(ids)
     sampled, mine, others = _read_responses(keys, responses, teacher)
     judged, verdicts = _read_rows(keys, verified, Verified, VERDICT_COLUMNS, teacher, stated)
     _refuse_unlike(sampled, judged, "verified", keys)
@@ -112,7 +111,7 @@ def response_pool(
         looked_at, screenings = _read_rows(keys, screened, Screened, ("kept",), teacher)
         _refuse_unlike(sampled, looked_at, "screened", keys)
         rejected = ~screenings["kept"][_order(mine, screenings)]
-    return ResponsePool(ids, keys.models, **mine, score=score, passed=passed, rejected=rejected, others=others)
+    return ResponsePool(keys.ids, keys.models, **mine, score=score, passed=passed, rejected=rejected, others=others)
 
 
 def _read_responses(

@@ -10,15 +10,19 @@ from stillhouse.vocabulary.rows import Mode
 
 NO_TEXT: dict[Mode, str] = {"full": "no_text", "answer": "no_answer", "summary": "no_summary", "original": "no_original"}
 """Why a chosen response became no example, by mode."""
+COUNTED = {
+    "split": pl.String, "category": pl.String, "length_bin": pl.Int32, "n_examples": pl.get_index_type(), "length": pl.Int64,
+}  # fmt: skip
 
 
 class Composition:
     """Counts of the examples that passed through, and the chosen responses without a text to train on."""
 
     def __init__(self) -> None:
-        self._counts: list[pl.DataFrame] = []
-        self._used: list[pl.Series] = []
-        self._missing: list[pl.DataFrame] = []
+        # Begun with empty frames: a shard may have no example.
+        self._counts = [pl.DataFrame(schema=COUNTED)]
+        self._used = [pl.Series("question", dtype=pl.UInt32)]
+        self._missing = [pl.DataFrame(schema={"key": pl.String, "mode": pl.String})]
 
     def counted(self, batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """Pass the examples on, without those that have no text."""
@@ -26,7 +30,7 @@ class Composition:
         for batch in batches:
             self._missing.append(batch.filter(pl.col(MISSING)).select("key", "mode"))
             examples = batch.filter(~pl.col(MISSING))
-            self._used.append(examples["question"])
+            self._used.append(examples["question"].cast(pl.UInt32))
             by_bin = examples.group_by("split", "category", length_bin=length_bin)
             self._counts.append(by_bin.agg(n_examples=pl.len(), length=pl.col(LENGTH).sum()))
             yield examples

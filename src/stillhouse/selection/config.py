@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stillhouse.execution.contract import StageInputs
-from stillhouse.vocabulary.categories import CV_THRESHOLDS, Category, filled
+from stillhouse.vocabulary.categories import CV_THRESHOLDS, EASY_KEPT, Category, filled
 from stillhouse.vocabulary.rows import Mode
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
 Levels = tuple[Literal[1, 2, 3], ...]
 
@@ -22,7 +22,10 @@ class AlgorithmRules(StageConfig):
     ddof: int = Field(1, ge=0, le=1)
     """1: the deviation of the paper's worked examples (DeepDistill §3); 0: its printed formula."""
     easy_keep_probability: float = Field(0.5, ge=0, le=1)
-    """Probability that an easy multi_turn or other question stays; easy questions of other categories are dropped."""
+    """Probability that an easy question of one of ``easy_categories`` stays."""
+    easy_categories: tuple[Category, ...] = Field(EASY_KEPT, json_schema_extra=OMIT_DEFAULT)
+    """Categories whose easy questions may stay (DeepDistill: multi_turn and other). With all of them, a ``ddof`` of 0 and a
+    probability of 1, every passing response is kept: for data with one response to a question."""
     anneal_threshold: float = Field(0.99, ge=0, lt=1)
     """Score, divided by its scale's top, above which a response may be chosen for annealing."""
     anneal_questions: int | None = Field(None, ge=1)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import polars as pl
 from stillhouse.artifacts import frames
 from stillhouse.errors import NothingToDo
 from stillhouse.grading import tally
+from stillhouse.grading.keys import Keys
 from stillhouse.grading.thresholds import StatedThresholds
 from stillhouse.selection import algorithm_1, splits
 from stillhouse.selection.candidates import ResponsePool, response_pool
@@ -20,6 +21,7 @@ from stillhouse.selection.config import SelectedConfig, SelectedInputs
 from stillhouse.selection.context import Context
 from stillhouse.selection.splits import Split
 from stillhouse.vocabulary.rows import Graded, Mode
+from stillhouse.vocabulary.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,36 @@ class Selection:
         return Counter(dict(self.sft.choices.group_by(outcome).len().sort("outcome").iter_rows()))
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """What may go into each split, before limits that hold for all shards together."""
+
+    selection: Selection
+    """Its splits hold all candidates."""
+    context: Context
+
+
 def decide(config: SelectedConfig, inputs: SelectedInputs) -> Selection:
     """Choose the rows of every split.
 
     Raises BadRows for rows that do not belong together, among them verdicts and grades by different pass thresholds, and
     NothingToDo for a split that would be empty.
     """
+    found = candidates(config, inputs)
+    chosen = [
+        splits.with_thresholds(replace(split, rows=splits.within_limits(config, split.name, split.rows)), found.context)
+        for split in found.selection.splits
+    ]
+    selection = replace(found.selection, splits=chosen)
+    for split in selection.splits:
+        if not split.rows.height:
+            msg = f"selected: split {split.name} would be empty: {_why_empty(config, split.name, selection)}"
+            raise NothingToDo(msg)
+    return selection
+
+
+def candidates(config: SelectedConfig, inputs: SelectedInputs) -> Candidates:
+    """The candidates of this shard. Raises BadRows as ``decide``."""
     has_original = pl.col("original_response").is_not_null()
     columns = {"source": pl.col("source"), "has_original": has_original}
     questions = tally.question_table(inputs.questions, **columns).with_row_index("question")
@@ -98,17 +124,23 @@ def decide(config: SelectedConfig, inputs: SelectedInputs) -> Selection:
     grades = _grades(questions, inputs.graded, stated) if inputs.graded else None
     pool = None
     if inputs.verified is not None and inputs.responses:
-        ids = questions["question_id"]
-        pool = response_pool(ids, inputs.responses, inputs.verified, inputs.screened, config.teacher, stated)
+        pool = response_pool(
+            Keys(questions["question_id"], inputs.shard), inputs.responses, inputs.verified, inputs.screened, config.teacher, stated
+        )  # fmt: skip
     context = Context(config, config.limits, stated.by_category)
     sft = None if pool is None else _sft_candidates(context, questions, grades, pool)
-    chosen = [] if sft is None else splits.of_responses(config, context, sft.passing)
-    selection = Selection(questions, grades, sft, [*chosen, *splits.of_questions(config, context, questions, grades)])
-    for split in selection.splits:
-        if not split.rows.height:
-            msg = f"selected: split {split.name} would be empty: {_why_empty(config, split.name, selection)}"
-            raise NothingToDo(msg)
-    return selection
+    mine = _of_shard(questions, inputs.shard)
+    questions, grades = questions.filter(mine), None if grades is None else grades.filter(mine)
+    of_responses = [] if sft is None else splits.of_responses(config, context, sft.passing)
+    found = [*of_responses, *splits.of_questions(config, context, questions, grades)]
+    return Candidates(Selection(questions, grades, sft, found), context)
+
+
+def _of_shard(questions: pl.DataFrame, shard: Shard) -> pl.Series:
+    """Whether each question is of this shard."""
+    if shard.count == 1:
+        return pl.repeat(value=True, n=questions.height, eager=True)
+    return pl.Series([shard.holds(question_id) for question_id in questions["question_id"].to_list()], dtype=pl.Boolean)
 
 
 def _grades(questions: pl.DataFrame, graded: Path, stated: StatedThresholds) -> pl.DataFrame:

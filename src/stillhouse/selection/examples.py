@@ -25,7 +25,9 @@ NUMBERS = {
 
 
 def from_split(split: Split, config: SelectedConfig, inputs: SelectedInputs) -> Iterator[pl.DataFrame]:
-    """The examples of one split: one per response, or one per question."""
+    """The examples of one split: one per response, or one per question; none where a shard has no row of it."""
+    if not split.rows.height:
+        return iter(())
     if "row" in split.rows.columns and split.mode != "original":
         return _from_responses(split, config, inputs)
     return _from_questions(split, inputs)

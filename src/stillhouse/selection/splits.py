@@ -15,7 +15,7 @@ from stillhouse.vocabulary.rows import Mode
 
 @dataclass(frozen=True)
 class Split:
-    """One split. ``rows`` are responses, with their ``row`` among all responses, or questions; all have a ``threshold``."""
+    """One split, or the candidates for it. ``rows`` are responses, with their ``row`` among all responses, or questions."""
 
     name: str
     mode: Mode
@@ -23,7 +23,7 @@ class Split:
 
 
 def of_responses(config: SelectedConfig, context: Context, passing: pl.DataFrame) -> list[Split]:
-    """The splits of Algorithm 1 and of the annealing selection.
+    """The candidates for the splits of Algorithm 1 and of the annealing selection.
 
     In mode original a question gives one example, however many of its responses passed.
     """
@@ -31,25 +31,42 @@ def of_responses(config: SelectedConfig, context: Context, passing: pl.DataFrame
     if config.mode == "original":
         passing = passing.unique("question", keep="first", maintain_order=True)
     if config.sft_split:
-        splits.append(_split(context, config.sft_split, config.mode, passing, "question_id", "model", "sample_index"))
+        splits.append(_drawn(context, config.sft_split, config.mode, passing, "question_id", "model", "sample_index"))
     if config.anneal_split:
-        splits.append(_split(context, config.anneal_split, config.mode, algorithm_1.annealing(passing, context)))
+        splits.append(Split(config.anneal_split, config.mode, algorithm_1.anneal_candidates(passing, context)))
     return splits
 
 
 def of_questions(
     config: SelectedConfig, context: Context, questions: pl.DataFrame, grades: pl.DataFrame | None
 ) -> list[Split]:  # fmt: skip
-    """The RL splits, and those of original responses."""
+    """The candidates for the RL splits, and for those of original responses."""
     splits = []
     if config.rl_splits and grades is not None:
         graded = questions.hstack(grades.select("level"))
         for name, levels in config.rl_splits.items():
-            splits.append(_split(context, name, "full", graded.filter(_on(levels)), "question_id"))
+            splits.append(_drawn(context, name, "full", graded.filter(_on(levels)), "question_id"))
     for name, source in config.original_splits.items():
         of_source = questions.filter(pl.col("has_original"), source=source)
-        splits.append(_split(context, name, "original", of_source, "question_id"))
+        splits.append(_drawn(context, name, "original", of_source, "question_id"))
     return splits
+
+
+def is_ranked(config: SelectedConfig, name: str) -> bool:
+    """Whether the split takes only some of its candidates, which are ranked over all shards."""
+    return name in config.limits or (name == config.anneal_split and config.anneal_questions is not None)
+
+
+def within_limits(config: SelectedConfig, name: str, candidates: pl.DataFrame) -> pl.DataFrame:
+    """The candidates within a split's limits, by the columns that rank them."""
+    rows = algorithm_1.ranked(candidates, config.anneal_questions) if name == config.anneal_split else candidates
+    limits = config.limits.get(name)
+    return rows if limits is None else limited(rows, limits)
+
+
+def with_thresholds(split: Split, context: Context) -> Split:
+    """The split with the pass threshold of each row's category."""
+    return Split(split.name, split.mode, split.rows.with_columns(thresholds.column(context.pass_thresholds)))
 
 
 def _on(levels: Levels | Mapping[Category, Levels]) -> pl.Expr:
@@ -60,14 +77,9 @@ def _on(levels: Levels | Mapping[Category, Levels]) -> pl.Expr:
     )
 
 
-def _split(context: Context, name: str, mode: Mode, rows: pl.DataFrame, *key: str) -> Split:
-    """The split of these rows, within its limits: by ``rank`` or, where a key is named, by a draw."""
-    rows = rows.with_columns(thresholds.column(context.pass_thresholds))
-    limits = context.limits.get(name)
-    if limits is None:
-        return Split(name, mode, rows)
-    ranked = rows.with_columns(rank=context.draw(f"limit/{name}", *key)) if key else rows
-    return Split(name, mode, limited(ranked, limits))
+def _drawn(context: Context, name: str, mode: Mode, rows: pl.DataFrame, *key: str) -> Split:
+    """The candidates of a split, ranked by a draw if it has limits."""
+    return Split(name, mode, rows.with_columns(rank=context.draw(f"limit/{name}", *key)) if name in context.limits else rows)
 
 
 def limited(examples: pl.DataFrame, limits: SplitLimits) -> pl.DataFrame:

@@ -29,6 +29,8 @@ class StageEntry:
     """Whether several processes train together, on one node or several."""
     whole: str = ""
     """Why the stage cannot be sharded; empty for one that can."""
+    combines: bool = False
+    """Whether its shards share the steps map and combine (``execution.contract``), as some things are decided over all rows."""
     rows: str | None = None
     """The class in ``vocabulary.rows`` of the rows it makes; None for a stage that makes other files."""
     fixed: tuple[str, ...] = ()
@@ -38,7 +40,7 @@ class StageEntry:
 _PATH = (
     StageEntry(
         "questions", "sources -> questions: read, mix, filter, deduplicate, keep benchmarks out, label.",
-        "stillhouse.curation.config:QuestionsConfig", rows="Question",
+        "stillhouse.curation.config:QuestionsConfig", combines=True, rows="Question",
     ),
     StageEntry(
         "responses", "questions -> responses: sample answers to every question from one or more models.",
@@ -52,7 +54,7 @@ _PATH = (
     StageEntry(
         "screened",
         "questions + responses -> screened: which responses are fit to learn from, by structure, repetition and perplexity.",
-        "stillhouse.screening.config:ScreenedConfig", rows="Screened",
+        "stillhouse.screening.config:ScreenedConfig", combines=True, rows="Screened",
     ),
     StageEntry(
         "graded", "questions + verified -> graded: how hard each question is, by the pass rates of the models that answered it.",
@@ -60,7 +62,7 @@ _PATH = (
     ),
     StageEntry(
         "selected", "questions + responses + verified + screened + graded -> selected: what each training stage learns from.",
-        "stillhouse.selection.config:SelectedConfig", rows="Selected", whole="annealing ranks all questions",
+        "stillhouse.selection.config:SelectedConfig", combines=True, rows="Selected",
     ),
     StageEntry(
         "sft", "selected (+ checkpoint) -> sft: fine-tune on the examples of one split.",

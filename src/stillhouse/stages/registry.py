@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from stillhouse.artifacts import manifest as manifests
 from stillhouse.execution import tracking
 from stillhouse.execution.contract import Outputs
+from stillhouse.models.references import is_artifact
 from stillhouse.registry.config import CHAMPION, RegistryConfig, RegistryInputs
 from stillhouse.registry.promotion import earlier_try, set_aliases
 
@@ -20,29 +20,36 @@ Inputs = RegistryInputs
 
 def run(config: RegistryConfig, inputs: RegistryInputs) -> Outputs:
     """Compare with the champion, register, set the aliases, and write down why."""
+    from stillhouse.registry import model_card
     from stillhouse.registry.gate import DecisionRecord, decide_rank
     from stillhouse.reporting.page import write_run
     from stillhouse.reporting.summary import collect
 
     tracking.require_server("registry")
     report_uri, checkpoint_uri = inputs.uris["report"][0], inputs.uris["checkpoint"][0]
-    checkpoint = manifests.load(checkpoint_uri)
-    registered, champion = earlier_try(config.model_name, report_uri, checkpoint.fingerprint)
+    fingerprint = inputs.fingerprints["checkpoint"][0]
+    registered, champion = earlier_try(config.model_name, report_uri, fingerprint)
     decision = decide_rank(config, inputs.report.as_uri(), champion)
-    version = registered or _register(config, inputs, checkpoint.fingerprint, decision)
+    card = model_card.render(config.model_name, checkpoint_uri, inputs.report.as_uri())
+    (inputs.output / model_card.CARD).write_text(card, encoding="utf-8")
+    version = registered or _register(config, inputs, fingerprint, decision, card)
     set_aliases(config.model_name, version, decision.rank)
     record = DecisionRecord(model=config.model_name, model_version=version, decision=decision)
-    write_run(inputs.output / HTML, collect([report_uri, checkpoint_uri, *inputs.uris.get("others", ())]), record)
+    made_of = [uri for uri in (report_uri, checkpoint_uri, *inputs.uris.get("others", ())) if is_artifact(uri)]
+    write_run(inputs.output / HTML, collect(made_of), record)
     metrics = {"promoted": float(decision.rank == CHAMPION), "version": float(version)}
-    return Outputs(metrics=metrics, artifacts=[HTML, record.write(inputs.output)])
+    return Outputs(metrics=metrics, artifacts=[HTML, model_card.CARD, record.write(inputs.output)])
 
 
-def _register(config: RegistryConfig, inputs: RegistryInputs, fingerprint: str, decision: "GateDecision") -> str:
-    """Register the checkpoint with what the gate decided; returns the version's number."""
+def _register(config: RegistryConfig, inputs: RegistryInputs, fingerprint: str, decision: "GateDecision", card: str) -> str:
+    """Register the checkpoint in the Hugging Face format, with what the gate decided; returns the version's number."""
+    from stillhouse.registry import model_files
     from stillhouse.registry.gate import decision_tags
 
     report_uri, checkpoint_uri = inputs.uris["report"][0], inputs.uris["checkpoint"][0]
     identity = {"report": report_uri, "checkpoint": checkpoint_uri, "fingerprint": fingerprint}
+    directory = model_files.gathered(inputs.checkpoint, card, inputs.scratch / "huggingface")
+    source = model_files.stored_at(checkpoint_uri) or directory.as_uri()
     return tracking.register(
-        config.model_name, inputs.checkpoint, checkpoint_uri, inputs.run_id, identity, decision_tags(decision), decision.description
+        config.model_name, directory, source, inputs.run_id, identity, decision_tags(decision), decision.description
     )  # fmt: skip

@@ -5,10 +5,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from stillhouse.artifacts import tables
-from stillhouse.artifacts.store import artifact_name
 from stillhouse.benchmarks.config import ReportConfig, ReportInputs
 from stillhouse.benchmarks.definitions import bare_name, definition
 from stillhouse.execution.contract import Outputs
+from stillhouse.models.references import name_of
 from stillhouse.vocabulary.rows import Question, Response, Verified
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _measured(config: ReportConfig, inputs: ReportInputs) -> "Sequence[Measured]
     with VerifierPool(config.verify_timeout_s, verifiers=with_libraries({}, config.libraries)) as pool:
         for name, of_benchmark in by_benchmark.items():
             evaluation = evaluate(
-                engine, _verify(name, pool), config, config.model, of_benchmark, config.samples, config.rounds,
+                engine, _verify(name, pool), config, name_of(config.model), of_benchmark, config.samples, config.rounds,
                 partial(_progress, inputs, done, total),
             )  # fmt: skip
             measured.append(measure(bare_name(name), protocols[name], evaluation))
@@ -83,5 +83,5 @@ def _progress(inputs: ReportInputs, before: int, total: int, done: int, _: int) 
 
 
 def _model_name(config: ReportConfig, inputs: ReportInputs) -> str:
-    """The name of the checkpoint's artifact, or of the model on the hub."""
-    return artifact_name(inputs.uris["checkpoint"][0]) if inputs.checkpoint else config.model
+    """The name of the checkpoint, or of the model that the config names."""
+    return name_of(inputs.uris["checkpoint"][0]) if inputs.checkpoint else name_of(config.model)

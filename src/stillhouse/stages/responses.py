@@ -31,8 +31,9 @@ def run(config: ResponsesConfig, inputs: ResponsesInputs) -> Outputs:
         plan_of = planning.planner(config, inputs, partial(passed, pool, config.pass_thresholds))
         answering = Answering(inputs, parts, inputs.previous, config.max_failure_rate)
         for model, sampling in config.samplings().items():
-            sampling_id = planning.sampling_id(config, sampling, inputs)
-            answering.run(plan_of(model, sampling), sampling, sampling_id, planning.loader(sampling, model, inputs.checkpoint))
+            source = config.sources()[model]
+            sampling_id = planning.sampling_id(config, sampling, inputs, source)
+            answering.run(plan_of(model, sampling), sampling, sampling_id, planning.loader(sampling, source, inputs.checkpoint))
         if not answering.total and inputs.shard.count == 1:
             msg = "responses: the inputs have no row to ask about; nothing to sample"
             raise NothingToDo(msg)

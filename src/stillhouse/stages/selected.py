@@ -8,6 +8,10 @@ from stillhouse.selection.config import SelectedConfig, SelectedInputs
 from stillhouse.vocabulary.rows import Selected
 
 SCHEMA_VERSION = 4
+STEP_INPUTS: dict[str, tuple[str, ...]] = {
+    "map": ("questions", "responses", "verified", "screened", "graded"), "combine": (),
+    "apply": ("questions", "responses", "verified", "graded"),
+}  # fmt: skip
 HTML, SWEEP = "dataset.html", "sweep.json"
 Config = SelectedConfig
 Inputs = SelectedInputs
@@ -21,11 +25,11 @@ def run(config: SelectedConfig, inputs: SelectedInputs) -> Outputs:
     """
     from stillhouse.artifacts import frames
     from stillhouse.reporting.dataset import collect, write_dataset
-    from stillhouse.selection import algorithm_1, examples
+    from stillhouse.selection import algorithm_1, decision, examples, shard_selection
     from stillhouse.selection.composition import Composition
-    from stillhouse.selection.decision import decide
 
     _refuse_incomplete(config, inputs)
+    decide = decision.decide if inputs.shard.count == 1 else shard_selection.decided
     selection, composition = decide(config, inputs), Composition()
     batches = (batch for split in selection.splits for batch in examples.from_split(split, config, inputs))
     inputs.progress(0, 1, "splits")
@@ -37,6 +41,26 @@ def run(config: SelectedConfig, inputs: SelectedInputs) -> Outputs:
     metrics = {f"n_{name}": float(count) for name, count in selection.outcomes().items()}
     metrics |= {f"n_examples/{split}": float(count) for split, count in composition.by_split().items()}
     return Outputs(metrics=metrics, dropped=dropped, artifacts=[HTML, SWEEP])
+
+
+def needs_steps(config: SelectedConfig) -> bool:
+    """Limits, and the thresholds that verdicts state, hold for all shards together."""
+    return True
+
+
+def map_shard(config: SelectedConfig, inputs: SelectedInputs) -> Outputs:
+    """Find the candidates among a share of the questions."""
+    from stillhouse.selection import shard_selection
+
+    _refuse_incomplete(config, inputs)
+    return shard_selection.map_share(config, inputs)
+
+
+def combine(config: SelectedConfig, inputs: SelectedInputs) -> Outputs:
+    """Rank the candidates of all shards."""
+    from stillhouse.selection import shard_selection
+
+    return shard_selection.combine(config, inputs)
 
 
 def _refuse_incomplete(config: SelectedConfig, inputs: SelectedInputs) -> None:

@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from stillhouse.execution.contract import StageInputs
+from stillhouse.models.references import refuse_malformed
 from stillhouse.sampling.config import Sampling, Verifiers
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS, PassThresholds
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
-from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
+from stillhouse.vocabulary.settings import MODEL, OMIT_DEFAULT, StageConfig
 
 QUALITY_ATTRIBUTES = ("coherence", "correctness", "helpfulness")
 """The three ratings in the quality score, each from 0 to 4 (DeepDistill, Eq. 4)."""
@@ -20,8 +21,8 @@ QUALITY_ATTRIBUTES = ("coherence", "correctness", "helpfulness")
 class JudgeConfig(Sampling):
     """A language model that scores answers."""
 
-    model: str
-    """The judge: a name its engine knows (DeepDistill: Qwen2.5-7B-Instruct), or a checkpoint directory."""
+    model: Annotated[str, AfterValidator(refuse_malformed)] = Field(json_schema_extra=MODEL)
+    """The judge: a reference, or its name at an endpoint (DeepDistill: Qwen2.5-7B-Instruct)."""
     max_tokens: int = Field(1024, ge=1)
     """Longest reply of the judge, in tokens; the paper gives no value."""
     system_prompt: SystemPrompt = "none"
@@ -33,8 +34,8 @@ class JudgeConfig(Sampling):
 class RewardModelConfig(StageConfig):
     """A model that rates answers."""
 
-    model: str
-    """The sequence classifier (DeepDistill: Decision-Tree-Reward-Llama-3.1-8B): a hub name, a directory, or its served name."""
+    model: Annotated[str, AfterValidator(refuse_malformed)] = Field(json_schema_extra=MODEL)
+    """The sequence classifier (DeepDistill: Decision-Tree-Reward-Llama-3.1-8B): a reference, or its served name."""
     engine: Literal["transformers", "endpoint"] = "transformers"
     """Where it runs: in this process, or served."""
     attributes: tuple[str, ...] = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")

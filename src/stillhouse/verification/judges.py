@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from stillhouse.errors import BadConfig
+from stillhouse.models import resolving
 from stillhouse.sampling.engine import Engine, load
 from stillhouse.verification import judging, reward_model
 from stillhouse.verification.config import JudgeConfig, RewardModelConfig
@@ -18,6 +19,11 @@ KeyedRequests = Sequence[tuple[ResponseKey, VerificationRequest]]
 def task_of(category: Category) -> JudgeTask:
     """What a judge is asked: agreement with the reference if the category needs one, else the quality of the answer."""
     return SIMILARITY if FACTS[category].needs == "reference_answer" else QUALITY
+
+
+def _identity(config: JudgeConfig | RewardModelConfig) -> str:
+    """The config as text, with the model's fingerprint in place of where it lies."""
+    return config.model_copy(update={"model": resolving.identity(config.model)}).model_dump_json()
 
 
 class Judges:
@@ -68,14 +74,14 @@ class Judges:
     def settings(self, category: Category) -> str:
         """The part of the config that decides a model's verdict on the category, as text."""
         if task_of(category) is QUALITY and self._reward_model:
-            return self._reward_model.model_dump_json()
-        return self._judge.model_dump_json() if self._judge else ""
+            return _identity(self._reward_model)
+        return _identity(self._judge) if self._judge else ""
 
     def second_stage_settings(self, category: Category) -> str:
         """The same for a category that a rule scores: the judge's settings if it is asked again, and about what."""
         if self._judge is None or FACTS[category].verifier != "math":
             return ""
-        return ("" if self._has_second_stage else "unread references: ") + self._judge.model_dump_json()
+        return ("" if self._has_second_stage else "unread references: ") + _identity(self._judge)
 
     def _by_judge(self, task: JudgeTask, category: Category, keyed: KeyedRequests) -> list[Verdict]:
         if self._judge is None:

@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from stillhouse.errors import EngineFailed
+from stillhouse.models import resolving
 from stillhouse.verification.config import RewardModelConfig
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.rows import Message
@@ -20,11 +21,12 @@ class LocalRater:
         self._config = config
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype: Any = "auto" if self._device == "cuda" else torch.float32
+        directory = resolving.local(config.model)
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(
-                config.model, padding_side="right", truncation_side="left", trust_remote_code=False
+                directory, padding_side="right", truncation_side="left", trust_remote_code=False
             )
-            self._model = AutoModelForSequenceClassification.from_pretrained(config.model, dtype=dtype, trust_remote_code=False)
+            self._model = AutoModelForSequenceClassification.from_pretrained(directory, dtype=dtype, trust_remote_code=False)
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"reward model {config.model}: transformers cannot load it: {one_line(error)}; is it a sequence classifier?"
             raise EngineFailed(msg) from error

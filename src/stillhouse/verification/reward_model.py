@@ -11,6 +11,7 @@ from typing import Protocol
 import httpx
 
 from stillhouse.errors import EngineFailed
+from stillhouse.models.references import name_of
 from stillhouse.verification.config import QUALITY_ATTRIBUTES, RewardModelConfig
 from stillhouse.verification.judging import SHOWN_CHARS, TOP_OF_ATTRIBUTE, quality, verdict
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
@@ -87,7 +88,7 @@ class ServedRater:
             yield from threads.map(lambda conversation: self._outputs(client, conversation), conversations)
 
     def _outputs(self, client: httpx.Client, conversation: list[Message]) -> list[float]:
-        body = {"model": self._config.model, "messages": conversation, "task": "classify", "use_activation": False}
+        body = {"model": name_of(self._config.model), "messages": conversation, "task": "classify", "use_activation": False}
         try:
             reply = client.post(f"{self._url.rstrip('/')}/pooling", json=body)
             reply.raise_for_status()

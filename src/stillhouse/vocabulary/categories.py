@@ -52,6 +52,8 @@ FACTS: dict[Category, CategoryFacts] = {
     "other": CategoryFacts("judge", pass_threshold=0.7, easy_kept=True, release_words=("other",)),
 }  # fmt: skip
 
+EASY_KEPT: tuple[Category, ...] = tuple(category for category, facts in FACTS.items() if facts.easy_kept)
+
 SCALES: dict[Category, float] = {category: facts.scale for category, facts in FACTS.items()}
 PASS_THRESHOLDS: dict[Category, float] = {category: facts.pass_threshold for category, facts in FACTS.items()}
 CV_THRESHOLDS: dict[Category, float] = {category: facts.cv_threshold for category, facts in FACTS.items()}

@@ -11,6 +11,12 @@ OMIT_DEFAULT: JsonDict = {"omit_default": True}
 A field that names an extension is marked, so that configs without one keep the fingerprints they had before the field existed.
 """
 
+MODEL: JsonDict = {"names_model": True}
+"""Marks a field that names a model, as ``Field(..., json_schema_extra=MODEL)``: a reference in it is pinned before the stage runs.
+
+Of a mapping from names to settings, the setting ``model`` names one.
+"""
+
 
 class StageConfig(BaseModel):
     """What changes a stage's result, and nothing else: no hardware, no URI, no credential."""

@@ -1,5 +1,7 @@
 """Texts cut to a length: for messages, for the details of rows, and for models that read only so much."""
 
+from collections.abc import Sequence
+
 CUT = "…"
 
 
@@ -19,3 +21,17 @@ def excerpt(text: str, n_chars: int) -> str:
         return text
     half = n_chars // 2
     return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters left out …]\n{text[-half:]}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A table for terminals and logs: the first column to the left, the others to the right, the last one to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    last = len(widths) - 1
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if n in {0, last} else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

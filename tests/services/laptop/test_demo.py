@@ -65,10 +65,10 @@ def play(machine, monkeypatch):
         demo_module, "_summary", lambda console, laptop, end, profile, version: console.print(f"{end} {profile} {version} table")
     )
 
-    def played(airflow: Scripted, *, console: Console | None = None, dag: str = "retrain") -> tuple[bool, str]:
+    def played(airflow: Scripted, *, console: Console | None = None) -> tuple[bool, str]:
         console = console or Console(file=io.StringIO(), width=100)
         monkeypatch.setattr(demo_module, "prepare", lambda laptop, dag, since: airflow)
-        succeeded = demo(console, machine, dag, "toy", "v1")
+        succeeded = demo(console, machine, "toy", "v1")
         return succeeded, console.file.getvalue()
 
     played.calls, played.before, played.dead = calls, before, []
@@ -79,7 +79,7 @@ def fail(machine, monkeypatch, name: str, error: str) -> None:
     """Write the log that Airflow leaves of a failed task, under whatever id the run gets."""
     log = machine.home / "the.log"
     log.write_text(json.dumps({"event": "Task failed", "error_detail": [{"exc_value": error}]}))
-    real = log_of(machine, "retrain", "r", Task(name, "failed", 0, 1))
+    real = log_of(machine, "toy", "r", Task(name, "failed", 0, 1))
     monkeypatch.setattr(demo_module, "log_of", lambda laptop, dag, run_id, task: log if task.name == name else real)
 
 
@@ -169,15 +169,14 @@ def test_demo_leaves_services_running_that_ran_before(play):
 def test_demo_gives_up_runs_that_were_cut_off_with_the_services(play):
     airflow = Scripted(("success", {}), unfinished=("old",))
     play(airflow)
-    assert airflow.told == [("give up", "old"), ("trigger", {"profile": "toy", "version": "v1"})]
+    assert airflow.told == [("give up", "old"), ("trigger", {"version": "v1"})]
 
 
-def test_demo_beside_a_run_of_running_services_says_that_it_waits(play):
+def test_demo_beside_a_run_of_running_services_starts_at_once(play):
     play.before["mlflow"] = 12
     airflow = Scripted(("success", {}), unfinished=("nightly",))
-    _, said = play(airflow)
-    assert "nightly has not ended: this run starts after it" in said
-    assert airflow.told == [("trigger", {"profile": "toy", "version": "v1"})]
+    play(airflow)
+    assert airflow.told == [("trigger", {"version": "v1"})]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ServiceFailed("Airflow does not answer")])

@@ -5,10 +5,11 @@ import pytest
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, BadRows, NothingToDo, TooManyErrors
-from stillhouse.execution.execute import Shard, execute
+from stillhouse.execution.execute import execute
 from stillhouse.stages import verified
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Question, Response, Verified
+from stillhouse.vocabulary.shards import Shard
 
 ASKED = testing.questions(6)
 NO_COMMA = '{"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}'

@@ -32,7 +32,7 @@ def test_run_input_may_be_one_uri_a_path_or_a_list(tmp_path):
     ("stage", "arguments", "error", "says"),
     [
         ("verifed", {}, BadConfig, "did you mean verified"),
-        ("selected", {"shard": "0/2"}, BadConfig, "selected cannot be sharded: annealing ranks all questions"),
+        ("registry", {"shard": "0/2"}, BadConfig, "registry cannot be sharded: it registers one model"),
         ("questions", {"config": {"sorces": []}}, BadConfig, "did you mean sources"),
         ("questions", {"config": "laptop/question"}, BadConfig, "did you mean @laptop/questions"),
         ("questions", {"config": 3}, TypeError, "a int is not a QuestionsConfig"),

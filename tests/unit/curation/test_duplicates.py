@@ -7,8 +7,8 @@ from stillhouse.curation.question_spool import QuestionSpool
 def ranked(tmp_path, given, source_order=()):
     """The questions' texts, those to keep first."""
     spool = QuestionSpool(tmp_path, None, source_order)
-    for question in given:
-        spool.add(normaliser(None)(question), owned=True)
+    for position, question in enumerate(given):
+        spool.add(normaliser(None)(question), position=position)
     spool.close()
     return [given[place].messages[0]["content"] for place in priority(spool.columns())]
 

@@ -101,7 +101,7 @@ def test_execute_fingerprint_does_not_depend_on_where_inputs_lie(root, questions
 def test_execute_previous_output_is_linked_and_changes_no_fingerprint(root, questions):
     first = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "1"))
     inputs = {"questions": [questions], "previous": [output_of(root, "1")]}
-    second = execute(toy_stage, Config(), inputs, output_of(root, "2"))
+    second = execute(toy_stage, Config(), inputs, output_of(f"{root}/another-store", "2"))
     assert second.manifest.fingerprint == first.manifest.fingerprint
     assert [link.fingerprint for link in second.manifest.inputs["previous"]] == [first.manifest.fingerprint]
     assert toy_stage.runs[1].previous is not None
@@ -142,7 +142,7 @@ def test_execute_required_input_not_given_is_named(root):
 
 
 def test_execute_input_made_by_another_stage_is_refused(root, questions, monkeypatch):
-    monkeypatch.setattr("stillhouse.execution.execute.STAGE_NAMES", ("questions", "toy_stage"))
+    monkeypatch.setattr("stillhouse.execution.input_links.STAGE_NAMES", ("questions", "toy_stage"))
     made = output_of(root)
     execute(toy_stage, Config(), {"questions": [questions]}, made)
     with pytest.raises(MissingInput, match="--input questions=.*: got a toy_stage artifact; give the URI of a questions artifact"):
@@ -409,13 +409,13 @@ def test_execute_no_scratch_directory_says_what_to_do(root, questions, monkeypat
 
 
 def test_execute_three_shards_are_the_same_rows_and_fingerprint_as_one_process(root, questions, tmp_path):
-    one = execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "one")).manifest
+    one = execute(toy_stage, Config(), {"questions": [questions]}, output_of(f"{root}/another-store", "one")).manifest
     results = [
         execute(toy_stage, Config(), {"questions": [questions]}, output_of(root, "3"), Shard(index, 3)) for index in (2, 0, 1)
     ]
     whole = manifests.load(output_of(root, "3"))
     assert results[-1].manifest == whole
-    assert sorted(ids(output_of(root, "3"), tmp_path)) == sorted(ids(output_of(root, "one"), tmp_path))
+    assert sorted(ids(output_of(root, "3"), tmp_path)) == sorted(ids(output_of(f"{root}/another-store", "one"), tmp_path))
     assert (whole.fingerprint, whole.rows, whole.shards) == (one.fingerprint, 12, ["0-of-3", "1-of-3", "2-of-3"])
     assert whole.metrics == {"n_made": 12}
     assert whole.dropped == {"toy": 3}

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from stillhouse import testing
-from stillhouse.errors import EngineFailed
+from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.sampling import transformers
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Request, load
@@ -71,7 +71,7 @@ def test_sample_nothing_gives_nothing(engine):
 
 def test_load_directory_that_is_no_checkpoint_is_one_line(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(EngineFailed, match=r"^model .*: transformers cannot load it: .*checkpoint") as caught:
+    with pytest.raises(EngineFailed, match=r"^model .*: transformers cannot load it: .*give a causal language model") as caught:
         load(HOT, tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -84,8 +84,8 @@ def test_load_torn_weights_is_engine_failed(checkpoint, tmp_path):
         load(HOT, torn)
 
 
-def test_load_name_of_no_model_is_engine_failed():
-    with pytest.raises(EngineFailed, match="model no-such/model"):
+def test_load_bare_hub_name_is_refused_with_the_form_to_write():
+    with pytest.raises(BadConfig, match="model no-such/model: not a model reference; .* written hf://no-such/model"):
         load(HOT, "no-such/model")
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
+from stillhouse.grading.keys import Keys
 from stillhouse.grading.thresholds import StatedThresholds
 from stillhouse.selection import candidates
 from stillhouse.vocabulary.rows import Response, Screened, Verified, response_key
@@ -41,7 +42,7 @@ def test_pool_is_the_join_by_key_whatever_the_order_and_the_parts_of_its_inputs(
         ):
             tables.write(path, part, kind)
         stated = StatedThresholds(pl.Series(["math"] * len(ASKED)))
-        pool = candidates.response_pool(IDS, there[:2], there[2], there[3], teacher, stated)
+        pool = candidates.response_pool(Keys(IDS), there[:2], there[2], there[3], teacher, stated)
     columns = (pool.question, pool.model, pool.sample, pool.row, pool.score, pool.passed, pool.rejected)
     found = [
         (IDS[q], pool.models[m], sample, row, None if math.isnan(score) else score, passed, not rejected)

@@ -76,7 +76,7 @@ def test_unknown_stage_is_refused_with_the_nearest_name():
         stages.entry_of("verifid")
 
 
-@pytest.mark.parametrize("name", ["selected", "sft", "rl", "report", "comparison", "registry"])
+@pytest.mark.parametrize("name", ["sft", "rl", "report", "comparison", "registry"])
 def test_shard_of_a_stage_that_needs_all_rows_is_refused_with_the_reason(name):
     with pytest.raises(BadConfig, match=f"{name} cannot be sharded: {REGISTRY[name].whole}; leave out --shard"):
         stages.refuse_shard(name)
@@ -86,3 +86,10 @@ def test_shard_of_a_stage_that_needs_all_rows_is_refused_with_the_reason(name):
 def test_shard_of_a_stage_that_works_row_by_row_is_taken(name):
     stages.refuse_shard(name)
     assert not REGISTRY[name].whole
+
+
+def test_stages_that_combine_have_the_functions_of_the_steps():
+    for name, entry in stages.REGISTRY.items():
+        module = stages.load(name)
+        assert entry.combines == all(hasattr(module, part) for part in ("map_shard", "combine", "needs_steps", "STEP_INPUTS"))
+        assert not (entry.combines and entry.whole)

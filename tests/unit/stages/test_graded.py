@@ -5,13 +5,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stillhouse import testing
-from stillhouse.artifacts import tables
+from stillhouse.artifacts import integrity, tables
+from stillhouse.artifacts import manifest as manifests
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
-from stillhouse.execution.execute import Shard
+from stillhouse.execution.execute import execute
 from stillhouse.stages import graded
 from stillhouse.vocabulary import seeds
 from stillhouse.vocabulary.categories import CATEGORIES, FACTS
 from stillhouse.vocabulary.rows import Graded, Question, Verified, response_key
+from stillhouse.vocabulary.shards import Shard
 from tests.oracles import grading as oracle
 
 ASKED = testing.questions(4)
@@ -48,6 +50,21 @@ def test_graded_levels_and_counts(tmp_path):
     assert (outputs.metrics["n_level_1"], outputs.metrics["n_level_2"], outputs.metrics["n_never_solved"]) == (1, 1, 1)
     assert outputs.metrics["n_pass_rate/s/0.5"] == 2
     assert outputs.metrics["cv/s"] == pytest.approx(2**0.5)
+
+
+def test_graded_questions_that_the_learner_masters_are_discarded(tmp_path):
+    made = [
+        *verdicts(ASKED[0], s=[1, 1], m=[1, 0], r=[1, 1]), *verdicts(ASKED[1], s=[1, 0], m=[1, 1], r=[1, 1]),
+        *verdicts(ASKED[2], s=[1, 1], m=[0, 0], r=[0, 0]),
+    ]  # fmt: skip
+    outputs, found = run(tmp_path, made, learner="s")
+    assert [(row.level, row.discard_reason) for row in found] == [(None, "mastered"), (1, None), (None, "never_solved")]
+    assert (outputs.metrics["n_mastered"], outputs.metrics["n_never_solved"]) == (1, 1)
+
+
+def test_graded_learner_without_verdicts_is_refused(tmp_path):
+    with pytest.raises(BadConfig, match="learner='x', but no verdict is on a model of that name"):
+        run(tmp_path, verdicts(ASKED[0], s=[1], m=[1], r=[1]), learner="x")
 
 
 def test_graded_grades_hold_each_model_s_numbers(tmp_path):
@@ -145,6 +162,28 @@ def test_graded_shards_together_are_the_whole(tmp_path):
     assert sorted((row for found in shards for row in found), key=lambda row: row.question_id) == sorted(
         whole, key=lambda row: row.question_id
     )
+
+
+def test_graded_tiny_shards_are_bit_for_bit_what_one_process_makes(tmp_path):
+    """Shards without any verdict, or without one of a model's."""
+    asked = testing.questions(6)
+    made = [*verdicts(asked[0], s=[1, 0], m=[1], r=[1]), *verdicts(asked[1], s=[0]), *verdicts(asked[2], m=[1, 0])]
+    inputs = {"questions": f"{tmp_path.as_uri()}/questions/toy/1", "verified": f"{tmp_path.as_uri()}/verified/toy/1"}
+    testing.publish(asked, Question, inputs["questions"])
+    testing.publish(made, Verified, inputs["verified"])
+    results = []
+    for count in (1, 7):
+        output = f"{tmp_path.as_uri()}/{count}/graded/toy/1"
+        for index in range(count):
+            execute(graded, graded.Config(**ROLES), inputs, output, Shard(index, count))
+        local = integrity.fetch(output, tmp_path / "fetched")
+        results.append((sorted(tables.read(local, Graded), key=str), manifests.load(output)))
+    (whole_rows, whole), (rows, manifest) = results
+    assert len(whole_rows) == 3
+    assert rows == whole_rows
+    assert manifest.dropped == whole.dropped
+    assert manifest.metrics == {name: whole.metrics[name] for name in manifest.metrics}
+    assert {name for name in whole.metrics if name.startswith("n_")} == set(manifest.metrics)
 
 
 def test_graded_model_without_verdicts_is_refused_with_the_names_there_are(tmp_path):

@@ -1,14 +1,20 @@
+import json
 import random
 from collections import Counter
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
 from stillhouse import testing
-from stillhouse.artifacts import tables
+from stillhouse.artifacts import integrity, store, tables
+from stillhouse.artifacts import manifest as manifests
 from stillhouse.benchmarks.datasets import questions as benchmark_questions
-from stillhouse.errors import NothingToDo
+from stillhouse.curation import embedding
+from stillhouse.curation.first_pass import Rules
+from stillhouse.errors import BadConfig, MissingInput, NothingToDo, TooManyErrors
+from stillhouse.exchange import files
 from stillhouse.execution.execute import execute
 from stillhouse.sampling import engine
 from stillhouse.sources import arithmetic
@@ -21,16 +27,16 @@ from stillhouse.vocabulary.shards import Shard
 SOURCE = {"kind": "arithmetic", "name": "pool", "count": 200, "families": {"add-1": 1, "add-2": 1}}
 
 
-def run(tmp_path, imported=(), shard=None, **config):
+def run(tmp_path, imported=(), **config):
+    """Run the stage without embeddings, unless the config asks for them: they take seconds."""
+    config = {"decontamination": {"min_similarity": None}, **config}
     paths = []
     for number, given in enumerate(imported):
         paths.append(tmp_path / f"imported-{number}")
         tables.write(paths[-1], given, Question)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    outputs = questions.run(
-        questions.Config(**config), questions.Inputs(scratch=scratch, imported=tuple(paths), shard=shard or Shard())
-    )  # fmt: skip
+    outputs = questions.run(questions.Config(**config), questions.Inputs(scratch=scratch, imported=tuple(paths)))
     kept = list(tables.read(scratch / "output", Question))
     return outputs, kept, dropped_rows(scratch)
 
@@ -182,6 +188,88 @@ def test_questions_by_meaning_paraphrases_and_semantic_duplicates_are_dropped(tm
     assert "kept instead: " + ids.question_id(given[1].messages, "2") in {row["detail"][:30] for row in dropped}
 
 
+def test_questions_second_opinion_decides_on_what_embeddings_leave(tmp_path, exam, monkeypatch):
+    def opinion(request):
+        return "same" if "<first>\nTwo trains" in request.messages[0]["content"] else "different"
+
+    monkeypatch.setattr(engine, "load", lambda sampling, model: testing.ScriptedEngine(opinion))
+    given = [testing.question("Two trains leave one station going north. When does the faster catch up?"), testing.question(RIVER)]
+    outputs, kept, _ = run(
+        tmp_path, imported=[given], decontaminate=exam,
+        decontamination={"min_similarity": None, "second_opinion": {"model": "judge", "min_similarity": 0.3}},
+    )  # fmt: skip
+    assert [row.messages[0]["content"] for row in kept] == [RIVER]
+    assert [pair["method"] for pair in pairs(tmp_path)] == ["second_opinion"]
+    assert outputs.metrics["n_second_opinion/same"] == 1 <= outputs.metrics["n_second_opinion/asked"]
+
+
+def test_questions_own_held_out_file_is_kept_out(tmp_path):
+    path = tmp_path / "exam.jsonl"
+    path.write_text(json.dumps({"question": RIVER}) + "\n")
+    outputs, kept, dropped = run(
+        tmp_path, imported=[[testing.question(RIVER.upper()), testing.question(TRAIN)]], decontaminate=[str(path)]
+    )  # fmt: skip
+    assert [row.messages[0]["content"] for row in kept] == [TRAIN]
+    assert outputs.dropped == {"contaminated": 1}
+    assert dropped[0]["detail"].startswith("asked by exam.jsonl, question ")
+
+
+INSTRUCTION = (
+    "You are an assistant with access to a calendar, a mail box, a weather service, a map and a music player. Read the request of "
+    "the user with care. Decide which tool is needed and which arguments it takes. If no tool fits, say so in one sentence and do "
+    "not guess. Never call a tool twice for one request. Answer in the language of the user. Request: "
+)
+TASKS = (
+    "wake me at dawn", "play some jazz", "is it raining in Oslo", "write to Anna that I am late", "how far is Turin",
+    "stop the music",
+    "move lunch to noon", "who wrote to me today", "show the way home", "turn it up", "cancel my dentist", "will it snow on Sunday",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["near_duplicates", "semantic_duplicates"])
+def test_questions_behind_one_instruction_are_compared_by_the_rest(tmp_path, method):
+    given = [
+        testing.question(INSTRUCTION + task, None, category="other") for task in (*TASKS, "play some jazz now, please, some jazz")
+    ]
+    config = {"near_duplicates": {"min_similarity": 0.8}} if method == "near_duplicates" else {"semantic_duplicates": {}}
+    _, kept, _ = run(tmp_path, imported=[given], **config)
+    assert len(kept) >= len(TASKS)
+    (tmp_path / "whole").mkdir()
+    _, kept_whole, _ = run(tmp_path / "whole", imported=[given], boilerplate_from=None, **config)
+    assert len(kept_whole) < len(TASKS)
+
+
+@pytest.mark.parametrize("config", [{"near_duplicates": {}}, {"semantic_duplicates": {}}])
+def test_questions_of_marks_alone_are_not_duplicates(tmp_path, config):
+    marks = ["?!?!", "......", "((((()))))", "!!!!!", "[][][]", "~~~~~"]
+    _, kept, _ = run(tmp_path, imported=[[testing.question(text, "1") for text in marks]], **config)
+    assert len(kept) == len(marks)
+
+
+def test_questions_source_that_is_nearly_wiped_out_is_named(tmp_path, capsys):
+    given = [testing.question(f"What is  1 + {' ' * number}1?", source="twins") for number in range(25)]
+    outputs, _, _ = run(tmp_path, imported=[given, [testing.question(TRAIN, source="fine")]])
+    assert capsys.readouterr().err.startswith("warning: source twins: 24 of 25 questions are duplicates and dropped")
+    assert (outputs.metrics["n_duplicates/twins"], outputs.metrics["n_duplicates/fine"]) == (24, 0)
+
+
+PARAPHRASES = (
+    "Mia runs 3 laps 3 times a week. Each lap is 60 meters. How many meters does she run a week?",
+    "Mia does 3 laps thrice a week, each of 60 meters. What distance in meters does she cover weekly?",
+    "A shelf holds 12 books. 5 are sold and 4 new ones arrive. How many books are on the shelf now?",
+    "After four new books arrive and 5 are sold from a shelf of 12, how many books does the shelf hold?",
+    "A shelf holds 14 books. 6 are sold and 3 new ones arrive. How many books are on the shelf now?",
+)
+
+
+def test_questions_paraphrases_with_number_words_are_semantic_duplicates(tmp_path):
+    outputs, kept, _ = run(
+        tmp_path, imported=[[testing.question(text, "1") for text in PARAPHRASES]], semantic_duplicates={"min_similarity": 0.85}
+    )  # fmt: skip
+    assert outputs.dropped == {"semantic_duplicate": 2}
+    assert PARAPHRASES[-1] in {row.messages[0]["content"] for row in kept}
+
+
 def test_questions_allowed_pair_is_kept_and_stays_in_the_evidence(tmp_path, exam):
     given = testing.question(SEVENTH)
     allowed = {"allowed": [f"arithmetic/{given.question_id}"]}
@@ -227,25 +315,94 @@ def test_questions_dropped_duplicate_names_the_one_kept(tmp_path):
     assert {row["detail"].split()[2].strip(",") for row in dropped if row["reason"] == "near_duplicate"} <= ids
 
 
-@pytest.mark.parametrize("config", [{}, {"near_duplicates": {}}, {"near_duplicates": {}, "max_questions": 30}])
-def test_questions_shards_give_what_one_process_gives(tmp_path, exam, config):
-    config |= {"decontaminate": exam, "downsample": {"source/toy": 0.7}}
+def letters(text):
+    """How often each letter stands in a text, as a vector of length 1: an embedding that takes no time."""
+    counts = np.bincount([ord(letter) % 64 for letter in text], minlength=64).astype(np.float32)
+    return counts / max(np.linalg.norm(counts), 1e-9)
+
+
+def made(tmp_path, uri, config, given, counts):
+    """The rows of an output made in these numbers of shards, by number, and the dropped rows."""
+    results = {}
+    for count in counts:
+        output = f"{tmp_path.as_uri()}/{count}/questions/made/1"
+        for index in reversed(range(count)):
+            execute(questions, questions.Config(**config), {"imported": uri} if given else {}, output, Shard(index, count))
+        local = integrity.fetch(output, tmp_path / "fetched")
+        dropped = [row for path in sorted(local.rglob("dropped/*.parquet")) for row in pq.read_table(path).to_pylist()]
+        results[count] = manifests.load(output), sorted(tables.read(local, Question), key=str), sorted(dropped, key=str)
+    return results
+
+
+@pytest.mark.parametrize("config", [
+    {}, {"near_duplicates": {}}, {"near_duplicates": {}, "max_questions": 30, "source_order": ["toy"]},
+    {"semantic_duplicates": {"min_similarity": 0.9}, "decontamination": {"min_similarity": 0.9}},
+])  # fmt: skip
+def test_questions_shards_are_bit_for_bit_what_one_process_makes(tmp_path, exam, config, monkeypatch):
+    monkeypatch.setattr(tables, "PART_ROWS", 40)  # an artifact of many files, which the maps divide
+    monkeypatch.setattr(embedding, "load", lambda model: None)
+    monkeypatch.setattr(embedding, "embed", lambda model, texts: np.stack([letters(text) for text in texts]))
+    config |= {"decontaminate": exam, "downsample": {"source/toy": 0.7}, "sources": [SOURCE]}
     given = [*variants(), testing.question(SEVENTH), *EXAM, testing.question("See https://example.org/x"), testing.question("")]
-    (tmp_path / "whole").mkdir()
-    whole, kept, dropped = run(tmp_path / "whole", imported=[given], **config)
-    shards = []
-    for number in range(3):
-        (tmp_path / str(number)).mkdir()
-        shards.append(run(tmp_path / str(number), imported=[given], shard=Shard(number, 3), **config))
-    assert sorted(row.question_id for _, some, _ in shards for row in some) == sorted(row.question_id for row in kept)
-    assert sorted(row["key"] + row["reason"] for _, _, some in shards for row in some) == sorted(
-        row["key"] + row["reason"] for row in dropped
+    uri = f"{tmp_path.as_uri()}/questions/given/1"
+    testing.publish(given, Question, uri)
+    results = made(tmp_path, uri, config, given, (1, 2, 3))
+    whole, kept, dropped = results.pop(1)
+    assert len(kept) > 20
+    assert len(dropped) > 20
+    for manifest, shards_kept, shards_dropped in results.values():
+        assert shards_kept == kept
+        assert shards_dropped == dropped
+        assert manifest.fingerprint == whole.fingerprint
+        assert manifest.dropped == whole.dropped
+        assert manifest.metrics == {name: value for name, value in whole.metrics.items() if name.startswith("n_")}
+        assert not any(name.startswith(("maps/", "combined/")) for name in manifest.files)
+
+
+def test_questions_shard_holds_the_questions_of_its_ids(tmp_path):
+    output = f"{tmp_path.as_uri()}/questions/made/1"
+    for index in range(3):
+        execute(questions, questions.Config(sources=[SOURCE]), {}, output, Shard(index, 3))
+    local = integrity.fetch(output, tmp_path / "fetched")
+    for index in range(3):
+        rows = list(tables.read(local / "shards" / f"{index}-of-3", Question))
+        assert rows
+        assert all(Shard(index, 3).holds(row.question_id) for row in rows)
+
+
+def test_questions_steps_one_by_one_give_the_same_and_leave_nothing_behind(tmp_path):
+    config, root = questions.Config(sources=[SOURCE]), f"{tmp_path.as_uri()}"
+    whole = execute(questions, config, {}, f"{root}/one/questions/made/1").manifest
+    output = f"{root}/two/questions/made/1"
+    with pytest.raises(MissingInput, match="is not published: run `--step map` of all shards"):
+        execute(questions, config, {}, output, Shard(0, 2), step="apply")
+    execute(questions, config, {}, output, Shard(0, 2), step="map")
+    with pytest.raises(
+        MissingInput, match=r"maps/1-of-2 is not published \(missing: 1 of 2\); run `--step map` of every shard first"
+    ):
+        execute(questions, config, {}, output, Shard(0, 2), step="combine")
+    assert execute(questions, config, {}, output, Shard(0, 2), step="map").skipped
+    for index, step in ((1, "map"), (1, "combine"), (1, "apply"), (0, "apply")):
+        result = execute(questions, config, {}, output, Shard(index, 2), step=step)
+    assert (result.manifest.rows, result.manifest.fingerprint) == (whole.rows, whole.fingerprint)
+    names = store.store_of(output).names(output)
+    assert names
+    assert {name.split("/")[0] for name in names} == {"manifest.json", "shards"}
+
+
+def test_questions_step_without_a_shard_is_refused(tmp_path):
+    with pytest.raises(BadConfig, match="--step map needs --shard INDEX/COUNT"):
+        execute(questions, questions.Config(sources=[SOURCE]), {}, f"{tmp_path.as_uri()}/questions/made/1", step="map")
+
+
+def test_questions_rows_are_read_once_over_all_maps(tmp_path, monkeypatch):
+    read, judge = [], Rules.judge
+    monkeypatch.setattr(
+        Rules, "judge", lambda self, normalise, position, row: read.append(position) or judge(self, normalise, position, row)
     )
-    total = Counter()
-    for outputs, _, _ in shards:
-        total.update({name: value for name, value in outputs.metrics.items() if name.startswith("n_")})
-    assert dict(total) == dict(whole.metrics)
-    assert len(pairs(tmp_path / "whole")) == sum(len(pairs(tmp_path / str(number))) for number in range(3)) == 3
+    for index in range(4):
+        execute(questions, questions.Config(sources=[SOURCE]), {}, f"{tmp_path.as_uri()}/questions/made/1", Shard(index, 4))
+    assert sorted(read) == list(range(200))
 
 
 def test_questions_near_duplicates_leave_templates_with_other_numbers_alone(tmp_path):
@@ -287,10 +444,72 @@ def test_questions_published_pairs_and_page_are_no_rows(tmp_path, exam):
     assert {"contamination/pairs-00000.parquet", "curation.html"} <= set(done.files)
 
 
+def file_source(tmp_path, rows, **changes):
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    spec = {
+        "kind": "file",
+        "name": "own",
+        "path": str(tmp_path / "rows.jsonl"),
+        "revision": "1",
+        "category": "math",
+        "license": "x",
+    }
+    return {**spec, "columns": {"prompt": "prompt", "reference_answer": "answer"}, **changes}
+
+
+def test_questions_maps_parse_each_line_of_a_file_once(tmp_path, monkeypatch):
+    rows = [json.dumps({"prompt": f"What is {number} + {number}?", "answer": "2"}) for number in range(100)] + ["", "{", "[1]"]
+    config, parsed, parse = {"sources": [file_source(tmp_path, rows, max_bad_rate=0.5)]}, [], files._object
+    monkeypatch.setattr(files, "_object", lambda line: parsed.append(line) or parse(line))
+    results = made(tmp_path, None, config, [], (1, 3))
+    assert sorted(parsed) == sorted([row.encode() for row in rows if row] * 2)
+    assert results[3][1:] == results[1][1:]
+    assert results[3][0].dropped == results[1][0].dropped == {"bad_json": 1, "bad_type": 1}
+
+
+def test_questions_bad_rows_of_a_source_are_judged_over_all_maps(tmp_path):
+    """Sixteen bad rows one after the other are all of one map's, and few of a hundred and sixty."""
+    good = [json.dumps({"prompt": f"What is {number} + {number}?", "answer": "2"}) for number in range(144)]
+    spec = file_source(tmp_path, ["{"] * 15 + good, max_bad_rate=0.1)
+    output = f"{tmp_path.as_uri()}/questions/made/1"
+    manifests_of = [
+        execute(questions, questions.Config(sources=[spec]), {}, output, Shard(index, 10)).manifest for index in range(10)
+    ]
+    assert manifests_of[-1].dropped == {"bad_json": 15}
+    refused = questions.Config(sources=[{**spec, "max_bad_rate": 0.09}])
+    with pytest.raises(TooManyErrors, match="source own: 15 of 159 rows are bad, max_bad_rate allows 0.09"):
+        execute(questions, refused, {}, f"{tmp_path.as_uri()}/questions/made/2", Shard(0, 10))
+
+
+def test_questions_shard_that_read_nothing_drops_what_others_handed_on(tmp_path):
+    output = f"{tmp_path.as_uri()}/questions/made/1"
+    config = questions.Config(
+        sources=[{**SOURCE, "count": 15, "families": {"add-1": 1}, "seed": 3}]
+    )  # one stretch, with duplicates
+    results = [execute(questions, config, {}, output, Shard(index, 4)).manifest for index in range(4)]
+    assert results[-1].rows + sum(results[-1].dropped.values()) == 15
+    assert results[-1].dropped["duplicate"] > 0
+
+
 def test_questions_of_an_empty_shard_are_an_empty_part(tmp_path):
-    given = [testing.question()]
-    prompt = ids.normalise(ids.prompt_text(given[0].messages))
-    empty = next(Shard(index, 2) for index in range(2) if not Shard(index, 2).holds(prompt))
-    outputs, kept, _ = run(tmp_path, imported=[given], shard=empty)
-    assert kept == []
-    assert outputs.metrics["n_read"] == 0
+    uri, output = (f"{tmp_path.as_uri()}/questions/{name}/1" for name in ("given", "made"))
+    testing.publish([testing.question()], Question, uri)
+    results = [execute(questions, questions.Config(), {"imported": uri}, output, Shard(index, 2)) for index in range(2)]
+    assert sorted(manifests.load(f"{output}/shards/{index}-of-2").rows for index in range(2)) == [0, 1]
+    assert results[-1].manifest.rows == 1
+
+
+def test_questions_without_embeddings_installed_go_by_words_and_say_so(tmp_path, exam, monkeypatch, capsys):
+    monkeypatch.setattr("stillhouse.curation.config.find_spec", lambda name: None)
+    _, kept, _ = run(tmp_path, imported=[[testing.question(RIVER)]], decontaminate=exam, decontamination={})
+    assert len(kept) == 1
+    assert "the extra `embed` is not installed here" in capsys.readouterr().err
+    (tmp_path / "null").mkdir()
+    run(tmp_path / "null", imported=[[testing.question(RIVER)]], decontaminate=exam)
+    assert capsys.readouterr().err == ""
+
+
+def test_questions_config_says_which_similarity_the_default_was(monkeypatch):
+    for spec, similarity in ((None, None), (object(), 0.9)):
+        monkeypatch.setattr("stillhouse.curation.config.find_spec", lambda name, spec=spec: spec)
+        assert questions.Config(decontamination={}).model_dump()["decontamination"]["min_similarity"] == similarity

@@ -4,11 +4,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from stillhouse import testing
-from stillhouse.artifacts import tables
+from stillhouse.artifacts import integrity, tables
+from stillhouse.artifacts import manifest as manifests
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
-from stillhouse.screening import perplexity
+from stillhouse.execution import processes
+from stillhouse.execution.execute import execute
+from stillhouse.screening import perplexity, tokenise
 from stillhouse.stages import screened
 from stillhouse.vocabulary.rows import Question, Response, Screened
+from stillhouse.vocabulary.shards import Shard
 
 ASKED = testing.questions(30)
 LONG = " ".join(f"w{number}" for number in range(25))
@@ -35,6 +39,10 @@ def test_screened_all_rows_stay_and_the_unfit_say_why(tmp_path):
     assert [row.longest_repeat for row in found][3:] == [9, 8]
     assert outputs.dropped == {"no_think": 1, "no_answer": 1, "repetition": 1}
     assert (outputs.metrics["n_screened"], outputs.metrics["n_kept"]) == (5, 2)
+    page = (tmp_path / "scratch" / "output" / outputs.artifacts[-1]).read_text()
+    assert "5 responses screened, <b>2 kept</b>" in page
+    assert '<td>no_think</td><td class="n">1</td><td class="n">20.00 %</td>' in page
+    assert '<td>perplexity</td><td class="n">off</td>' in page
 
 
 @pytest.mark.parametrize(("copies", "reason"), [(20, None), (21, "frequent_ngrams")])
@@ -53,7 +61,7 @@ def test_screened_ngram_rule_can_be_switched_off(tmp_path):
 def test_screened_says_which_strings_are_frequent_and_why_each_row_was_dropped(tmp_path):
     outputs, _ = run(tmp_path, [testing.response(each, text=LONG) for each in ASKED[:21]])
     published = tmp_path / "scratch" / "output"
-    assert list(outputs.artifacts) == ["frequent_ngrams.json"]
+    assert list(outputs.artifacts) == ["frequent_ngrams.json", "screened.html"]
     found = json.loads((published / "frequent_ngrams.json").read_text())
     assert [(each["text"].split()[0], each["count"]) for each in found] == [(f"w{place}", 21) for place in range(6)]
     drops = pq.read_table(published / "dropped").to_pylist()
@@ -72,7 +80,7 @@ def test_screened_perplexity_of_question_and_response_by_a_checkpoint(tmp_path, 
 
 
 def test_screened_perplexity_without_a_model_is_refused(tmp_path):
-    with pytest.raises(BadConfig, match="--input scorer=URI"):
+    with pytest.raises(BadConfig, match="--input scorer=REFERENCE"):
         run(tmp_path, [testing.response(ASKED[0])], max_perplexity=20)
 
 
@@ -92,3 +100,37 @@ def test_screened_unknown_question_is_refused(tmp_path):
 def test_screened_without_rows_is_refused(tmp_path):
     with pytest.raises(NothingToDo):
         run(tmp_path, [])
+
+
+def test_screened_shards_are_bit_for_bit_what_one_process_makes(tmp_path, monkeypatch):
+    made = [testing.response(each, text=LONG if number % 3 else f"<think>{number}</think> yes", sample_index=number)
+            for number, each in enumerate(ASKED + ASKED)]  # fmt: skip
+    inputs = {"questions": f"{tmp_path.as_uri()}/questions/toy/1", "responses": f"{tmp_path.as_uri()}/responses/toy/1"}
+    testing.publish(ASKED, Question, inputs["questions"])
+    testing.publish(made, Response, inputs["responses"])
+    results = []
+    for count in (1, 3):
+        output = f"{tmp_path.as_uri()}/{count}/screened/toy/1"
+        for index in range(count):
+            execute(screened, screened.Config(), inputs, output, Shard(index, count))
+        local = integrity.fetch(output, tmp_path / "fetched")
+        results.append((sorted(tables.read(local, Screened), key=str), manifests.load(output)))
+    (whole_rows, whole), (rows, manifest) = results
+    assert {row.reason for row in whole_rows} == {"frequent_ngrams", None}  # no shard alone has more than twenty copies
+    assert rows == whole_rows
+    assert (manifest.fingerprint, manifest.dropped) == (whole.fingerprint, whole.dropped)
+
+
+def test_screened_in_several_processes_is_what_one_process_makes(tmp_path, monkeypatch):
+    made = [testing.response(each, text=LONG, sample_index=number) for number in range(10) for each in ASKED]
+    monkeypatch.setattr(tokenise, "BATCH", 16)
+    results = []
+    for cores in (1, 2):
+        (tmp_path / str(cores)).mkdir()
+        monkeypatch.setattr(processes, "share_of_cores", lambda cores=cores: cores)
+        outputs, found = run(tmp_path / str(cores), made)
+        results.append(
+            (found, dict(outputs.metrics), json.loads((tmp_path / str(cores) / "scratch/output/frequent_ngrams.json").read_text()))
+        )
+    assert results[0] == results[1]
+    assert len(results[0][0]) == 300

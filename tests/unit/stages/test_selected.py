@@ -5,10 +5,13 @@ import pytest
 from pydantic import ValidationError
 
 from stillhouse import testing
-from stillhouse.artifacts import tables
+from stillhouse.artifacts import integrity, tables
+from stillhouse.artifacts import manifest as manifests
 from stillhouse.errors import BadRows, MissingInput, NothingToDo
+from stillhouse.execution.execute import execute
 from stillhouse.stages import selected
 from stillhouse.vocabulary.rows import Graded, Question, Response, Screened, Selected, Verified
+from stillhouse.vocabulary.shards import Shard
 
 MIXED, EASY, HOPELESS, SILENT = testing.questions(4)
 CORPUS = {"sft_split": None, "anneal_split": None}
@@ -294,6 +297,46 @@ def test_selected_mix_caps_and_sizes_bound_each_split_of_its_own(tmp_path):
     assert outputs.dropped["not_selected"] >= 80 - 45 - len(annealed - learnt)
     other = run(tmp_path, many(), **config, seed=1)[1]
     assert {row.question_id for row in other if row.split == "rl"} != {row.question_id for row in made if row.split == "rl"}
+
+
+LIMITED = {
+    "rl_splits": {"rl": {"math": [1], "code": [3]}, "rl_math": [1]},
+    "limits": {"rl": {"mix": {"math": 2.1, "code": 1}, "size": 31}, "sft_1": {"caps": {"code": 5}}, "anneal": {"size": 7}},
+}
+
+
+def published(tmp_path, given):
+    kinds = {"questions": Question, "responses": Response, "verified": Verified, "screened": Screened, "graded": Graded}
+    inputs = {name: f"{tmp_path.as_uri()}/{name}/toy/1" for name in kinds}
+    for name, kind in kinds.items():
+        testing.publish(getattr(given, name), kind, inputs[name])
+    return inputs
+
+
+def in_shards(tmp_path, inputs, count, **config):
+    output = f"{tmp_path.as_uri()}/{count}/selected/toy/1"
+    for index in range(count):
+        execute(selected, selected.Config(**{"teacher": "teacher", **config}), inputs, output, Shard(index, count))
+    return manifests.load(output), sorted(tables.read(integrity.fetch(output, tmp_path / "fetched"), Selected), key=str)
+
+
+@pytest.mark.parametrize(("given", "config"), [
+    (many, LIMITED), (many, {"anneal_questions": 9, "teacher": None}), (Rows, {"rl_splits": {"rl": [1]}}),
+])  # fmt: skip
+def test_selected_shards_are_bit_for_bit_what_one_process_makes(tmp_path, given, config):
+    inputs = published(tmp_path, given())
+    whole, rows = in_shards(tmp_path, inputs, 1, **config)
+    manifest, made = in_shards(tmp_path, inputs, 3, **config)
+    assert rows
+    assert made == rows
+    assert (manifest.fingerprint, manifest.dropped) == (whole.fingerprint, whole.dropped)
+    assert manifest.metrics == whole.metrics
+
+
+def test_selected_split_that_is_empty_in_all_shards_is_refused(tmp_path):
+    inputs = published(tmp_path, many())
+    with pytest.raises(NothingToDo, match="split rl would be empty in all shards"):
+        in_shards(tmp_path, inputs, 2, rl_splits={"rl": [2]})
 
 
 def test_selected_mix_of_a_category_that_is_not_there_is_refused(tmp_path):

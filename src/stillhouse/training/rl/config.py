@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from stillhouse.execution import extensions
-from stillhouse.execution.contract import StageInputs
+from stillhouse.execution.contract import ModelDirectory, StageInputs
+from stillhouse.models.references import PinnedCode
+from stillhouse.training.config import ChatSettings
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
@@ -28,7 +30,7 @@ class Plateau(StageConfig):
     """Smallest gain from one window to the next that is worth going on."""
 
 
-class RlConfig(StageConfig):
+class RlConfig(ChatSettings):
     """How to train. The defaults are the paper's (Difficulty-Aware Staged RL §4.1), except the number of steps."""
 
     split: str = "rl_1"
@@ -75,6 +77,8 @@ class RlConfig(StageConfig):
     """Name of the text that follows the question."""
     suffixes: dict[Category, Suffix] = Field(default_factory=dict)
     """The same by category, for categories that do not use ``suffix``."""
+    trusted_code: tuple[PinnedCode, ...] = Field((), json_schema_extra=OMIT_DEFAULT)
+    """Hub models whose own Python code may run, each as hf://ORG/NAME@COMMIT; no other model's code ever does."""
     seed: int = Field(0, ge=0)
     """Decides the order of the questions and the rollouts."""
 
@@ -90,5 +94,5 @@ class RlInputs(StageInputs):
 
     selected: Path
     questions: Path
-    checkpoint: Path
+    checkpoint: ModelDirectory
     graded: Path | None = None

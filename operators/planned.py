@@ -1,0 +1,97 @@
+"""What a run will do, said before it does it: the task ``plan``, the approval above a bound, and the shards of each stage."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Param, get_current_context, task
+
+from operators import mlflow_rest, parent, uris
+from operators.params import key
+
+PLAN, APPROVE = "plan", "approve"
+PLACEMENT = "placement"
+"""The section of the form about where tasks run: nothing that it sets changes a result."""
+MOST_SHARDS = 4096
+NOTE = "mlflow.note.content"
+"""The tag that MLflow shows as a run's description, as Markdown."""
+
+
+def plan(facts: Sequence[Mapping[str, Any]]) -> Any:
+    """The task that prints and stores what the run's tasks will do. ``facts`` are those of ``estimates.PlannedTask``."""
+    return task(task_id=PLAN)(_plan)(list(facts))
+
+
+def approval(planned: Any, bound_gpu_hours: float) -> Any:
+    """The task that waits for a person if the plan takes more GPU-hours than the bound."""
+    approve = ApproveAboveBound(
+        task_id=APPROVE, bound_gpu_hours=bound_gpu_hours, fail_on_reject=True,
+        subject=f"{{{{ dag_run.dag_id }}}}: {{{{ '%.0f' % ti.xcom_pull(task_ids='{PLAN}')['gpu_hours'] }}}} GPU-hours are planned",
+        body=f"{{{{ ti.xcom_pull(task_ids='{PLAN}')['page'] }}}}",
+    )  # fmt: skip
+    planned >> approve
+    return approve
+
+
+def promotion(report: Any) -> Any:
+    """The task that waits for a person before a model is registered and may become champion."""
+    return ApprovalOperator(
+        task_id="approve-promotion", fail_on_reject=True,
+        subject="{{ dag_run.dag_id }}: register the model, and promote it if it passes?",
+        body=f"Its report: {report.target}. Approving lets the gate decide; rejecting ends the run without registering.",
+    )  # fmt: skip
+
+
+class ApproveAboveBound(ApprovalOperator):
+    """Ask a person only if the plan takes more than the bound."""
+
+    def __init__(self, *, bound_gpu_hours: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bound_gpu_hours = bound_gpu_hours
+
+    def execute(self, context: Any) -> Any:
+        """Return at once below the bound."""
+        hours = context["ti"].xcom_pull(task_ids=PLAN)["gpu_hours"]
+        if hours <= self.bound_gpu_hours:
+            self.log.info("%.1f GPU-hours are planned, the bound is %.1f: nobody is asked", hours, self.bound_gpu_hours)
+            return None
+        return super().execute(context)
+
+
+def shares(name: str, step: str = "") -> list[dict[str, str]]:
+    """``--shard`` and ``--step`` for each mapped task of a stage: as many as the form says; none of both for a single one."""
+    count = int(get_current_context()["params"][key(PLACEMENT, f"{name}__shards")])
+    return [{"shard": f"{index}/{count}", "step": step} for index in range(count)] if count > 1 else [{"shard": "", "step": ""}]
+
+
+def shard_params(shards: Mapping[str, int]) -> dict[str, Param]:
+    """A Param for the number of shards of each sharded stage."""
+    return {
+        key(PLACEMENT, f"{name}__shards"): Param(
+            count, type="integer", minimum=1, maximum=MOST_SHARDS, section=PLACEMENT, title=f"{name}: shards",
+            description="Into how many tasks the stage is split. The rows are the same for any number.",
+        )
+        for name, count in shards.items()
+    }  # fmt: skip
+
+
+def _plan(facts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Print the plan, and keep it with the DAG run's parent run."""
+    from stillhouse.api import estimates, forecast
+
+    context: Any = get_current_context()
+    dag, params = context["dag"], context["params"]
+    form = dag.user_defined_macros["form"]
+    configs = {recipe: form.sections[recipe].values | form.overrides(recipe, params) for recipe in form.sections}
+    tasks = [estimates.PlannedTask(**fact, config=configs[fact["recipe"]]) for fact in facts]
+    made = forecast.plan(dag.dag_id, tasks, store=uris.root(), version=uris.version(context))
+    print(made.as_text())
+    run_id = context["ti"].xcom_pull(task_ids=parent.OPEN)
+    if run_id:
+        mlflow_rest.call("runs/set-tag", {"run_id": run_id, "key": NOTE, "value": made.as_markdown()})
+        metrics = [{"key": name, "value": value, "timestamp": parent.now_ms(), "step": 0} for name, value in made.totals().items()]
+        mlflow_rest.call("runs/log-batch", {"run_id": run_id, "metrics": metrics})
+    return {
+        "gpu_hours": made.gpu_hours, "hours": made.hours, "page": made.as_markdown(), "uris": made.uris(),
+        "reused": [one.uri for one in made.tasks if one.reused],
+    }  # fmt: skip
