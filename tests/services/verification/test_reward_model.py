@@ -4,6 +4,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from pydantic import ValidationError
+from safetensors.torch import save_file
 
 from stillhouse.errors import EngineFailed
 from stillhouse.verification import reward_model
@@ -102,6 +103,8 @@ def test_local_rater_gives_each_conversation_its_outputs_whatever_the_batch(clas
 
 
 def test_local_rater_of_what_is_no_classifier_says_so(tmp_path):
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(EngineFailed, match="transformers cannot load it"):
         reward_model.load(RewardModelConfig(model=str(tmp_path)))
 
