@@ -4,9 +4,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from pydantic import ValidationError
-from safetensors.torch import save_file
 
-from stillhouse.errors import EngineFailed
+from stillhouse.errors import EngineFailed, MissingInput
 from stillhouse.verification import reward_model
 from stillhouse.verification.config import RewardModelConfig
 from stillhouse.verification.reward_model import rated
@@ -102,10 +101,9 @@ def test_local_rater_gives_each_conversation_its_outputs_whatever_the_batch(clas
     assert all(0 <= score <= 1 for score in scores[0])
 
 
-def test_local_rater_of_what_is_no_classifier_says_so(tmp_path):
-    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+def test_local_rater_of_a_directory_without_weights_says_so(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(EngineFailed, match="transformers cannot load it"):
+    with pytest.raises(MissingInput, match="it holds no weights"):
         reward_model.load(RewardModelConfig(model=str(tmp_path)))
 
 
