@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -10,6 +10,7 @@ from stillhouse.benchmarks.definitions import bare_name, pinned
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import refuse_malformed
 from stillhouse.sampling.config import Sampling
+from stillhouse.verification.config import AnswerRules
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.settings import MODEL, OMIT_DEFAULT, StageConfig
 
@@ -38,6 +39,10 @@ class ReportConfig(Sampling):
     """Seconds one verification may take before its worker is killed."""
     libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)
     """What programs of models may import: the standard library, or scientific packages too. Part of the protocol."""
+    instruction_mode: Literal["strict", "loose"] = Field("strict", json_schema_extra=OMIT_DEFAULT)
+    """IFEval's criterion, as in ``verified``: the two scores that are published. Part of the protocol."""
+    answer_rules: AnswerRules = Field(default_factory=AnswerRules, json_schema_extra=OMIT_DEFAULT)
+    """How math answers are compared, as in ``verified``, where a question states nothing. Part of the protocol."""
 
     @field_validator("benchmarks")
     @classmethod

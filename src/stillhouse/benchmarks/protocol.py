@@ -50,6 +50,8 @@ def _verifier(config: ReportConfig, benchmark: str, questions: Sequence[Question
     constrained = [question for question in questions if question.category == "math" and question.constraints]
     rules = sorted({f"{question.question_id} {question.constraints}" for question in constrained})
     compared = [f"answer rules {content_id(*rules)[:12]}"] if rules else []
+    if "instruction_following" in categories and config.instruction_mode != "strict":
+        compared.append(config.instruction_mode)
     python = [f"python {sys.version_info.major}.{sys.version_info.minor}"] if "code" in categories else []
     if python and config.libraries != "standard":
         python.append(f"{config.libraries} libraries")

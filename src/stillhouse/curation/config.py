@@ -17,7 +17,7 @@ from stillhouse.vocabulary.settings import MODEL, StageConfig
 
 RuleName = Literal[
     "empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language", "license",
-    "repetition", "personal_data", "unread_reference",
+    "repetition", "personal_data", "unread_reference", "unread_tests",
 ]  # fmt: skip
 Label = Literal["category", "difficulty", "completeness"]
 

@@ -13,6 +13,7 @@ from stillhouse.curation.config import Filters, RuleName
 from stillhouse.curation.normalised import NormalisedQuestion, user_text
 from stillhouse.screening.repetition import longest_repeats
 from stillhouse.screening.tokenise import tokens
+from stillhouse.verification import code_tests
 from stillhouse.verification.math_references import read_reference
 from stillhouse.vocabulary.categories import FACTS
 from stillhouse.vocabulary.personal_data import personal_data
@@ -143,11 +144,23 @@ def _unread_reference(normalised: NormalisedQuestion, _: Filters) -> str | None:
     return None if reference.readable else f"no rule reads the reference {shortened(reference.text, 80)!r}: {reference.why}"
 
 
+def _unread_tests(normalised: NormalisedQuestion, _: Filters) -> str | None:
+    """Tests that cannot be run, or of which one runs nothing and so would pass any program."""
+    question = normalised.question
+    if FACTS[question.category].verifier != "code" or not question.test_cases:
+        return None
+    try:
+        code_tests.read(question.test_cases)
+    except code_tests.BadTests as error:
+        return shortened(str(error), 200)
+    return None
+
+
 RULES: dict[RuleName, Callable[[NormalisedQuestion, Filters], str | None]] = {
     "empty_prompt": _empty_prompt, "missing_reference": _missing_reference, "length": _length, "unicode": _unicode,
     "incomplete": _incomplete, "url": _url, "table_or_figure": _table_or_figure, "language": _language,
     "license": _license, "repetition": _repetition, "personal_data": _personal_data,
-    "unread_reference": _unread_reference,
+    "unread_reference": _unread_reference, "unread_tests": _unread_tests,
 }  # fmt: skip
 """By name; each returns why it drops a question, or None."""
 

@@ -47,9 +47,13 @@ def _measured(config: ReportConfig, inputs: ReportInputs) -> "Sequence[Measured]
     from stillhouse.benchmarks.scores import measure
     from stillhouse.sampling.engine import load
     from stillhouse.verification.pool import VerifierPool
+    from stillhouse.verification.scoring import with_rules
     from stillhouse.verification.verifier import with_libraries
 
-    by_benchmark = {name: questions(name) for name in config.benchmarks}
+    by_benchmark = {
+        name: [with_rules(row, config.answer_rules, config.instruction_mode) for row in questions(name)]
+        for name in config.benchmarks
+    }
     total, done = sum(map(len, by_benchmark.values())) * config.samples * config.rounds, 0
     engine = load(config, inputs.checkpoint or config.model)
     protocols = {name: protocol(config, name, of_benchmark) for name, of_benchmark in by_benchmark.items()}

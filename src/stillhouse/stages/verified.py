@@ -23,11 +23,10 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     from stillhouse.verification.counting import cost, counts, refuse_failures
     from stillhouse.verification.judges import Judges
     from stillhouse.verification.pool import VerifierPool
-    from stillhouse.verification.scoring import verdicts, with_rules
+    from stillhouse.verification.scoring import verdicts
     from stillhouse.verification.verifier import with_libraries
 
-    read = (with_rules(row, config.answer_rules, config.instruction_mode) for row in tables.read(inputs.questions, Question))
-    questions = {row.question_id: row for row in read}
+    questions = _questions(config, inputs)
     categories = {question.category for question in questions.values()}
     stated_thresholds.refuse_others(inputs.uris.get("responses", ()), config.pass_thresholds, categories)
     previous = _earlier_verdicts(inputs, stated_thresholds.if_stated(inputs.previous))
@@ -50,16 +49,28 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
             tables.write_part(path, verdicts(pool, questions, batch, config.pass_thresholds, judges, known), Verified)
             inputs.publish_part(path)
             done += len(batch)
-    if not done and inputs.shard.count == 1:
-        msg = "verified: the responses have no row for this run; nothing to verify"
-        raise NothingToDo(msg)
     if not done:
-        # A shard without any key: the shards can be joined only if each of them has a part.
-        tables.write(inputs.output, [], Verified)
+        _write_no_rows(inputs)
     inputs.progress(done, done, "responses")
     metrics = counts(questions, tables.read(inputs.output, Verified), previous)
     refuse_failures(metrics, config.max_failure_rate)
     return Outputs(metrics=metrics | self_test_metrics | cost(inputs.uris.get("responses", ()), metrics["n_correct"]))
+
+
+def _questions(config: VerifiedConfig, inputs: VerifiedInputs) -> dict[str, Question]:
+    """The questions by id, with the recipe's rules of comparison."""
+    from stillhouse.verification.scoring import with_rules
+
+    read = (with_rules(row, config.answer_rules, config.instruction_mode) for row in tables.read(inputs.questions, Question))
+    return {row.question_id: row for row in read}
+
+
+def _write_no_rows(inputs: VerifiedInputs) -> None:
+    """A part for a shard without any key: shards can be joined only if each has one. Raises NothingToDo for a whole run."""
+    if inputs.shard.count == 1:
+        msg = "verified: the responses have no row for this run; nothing to verify"
+        raise NothingToDo(msg)
+    tables.write(inputs.output, [], Verified)
 
 
 def _earlier_verdicts(inputs: VerifiedInputs, directory: Path | None) -> dict[ResponseKey, Verified]:

@@ -12,7 +12,7 @@ from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact.answer_rules import BadAnswerRules, answer_rules
 from stillhouse.verification.exact.extraction import LONGEST_BOX
 from stillhouse.verification.math_answers import Decision, decide
-from stillhouse.verification.math_references import Reference, read_reference
+from stillhouse.verification.math_references import Reference, read_reference, unboxed
 from stillhouse.verification.perturbation import perturbed
 from stillhouse.verification.verdict import DETAIL_CHARS, NO_RULE, Verdict, VerificationRequest, unanswered
 from stillhouse.verification.verifier import KnownAnswer, Verifier
@@ -83,10 +83,10 @@ def _decided(request: VerificationRequest) -> tuple[Verdict | None, Decision | N
     except BadAnswerRules as error:
         return Verdict("error", None, EXACT, str(error)), None
     answer = _tail(request.answer or "")
-    return _verdict(read_reference(text), answer, rules)
+    return _verdict(unboxed(text), answer, rules)
 
 
-def _verdict(reference: Reference, answer: str, rules: AnswerRules) -> tuple[Verdict | None, Decision | None]:
+def _verdict(reference: str, answer: str, rules: AnswerRules) -> tuple[Verdict | None, Decision | None]:
     decision = decide(reference, answer, rules)
     if decision.finding == "calculus":
         return None, decision
@@ -110,7 +110,7 @@ def _by_calculus(reference: Reference, decision: Decision) -> Verdict:
         return Verdict("malformed", 0.0, calculus.METHOD, f"{type(error).__name__} on {shown}")
     if right:
         return Verdict("correct", 1.0, calculus.METHOD)
-    return Verdict("wrong", 0.0, calculus.METHOD, _difference(decision.formula, reference))
+    return Verdict("wrong", 0.0, calculus.METHOD, _difference(decision.formula, reference.text))
 
 
 def _tail(answer: str) -> str:
@@ -122,5 +122,5 @@ def _tail(answer: str) -> str:
     return answer[box : box + LONGEST_BOX] if 0 <= box < start else answer[start:]
 
 
-def _difference(answer: str, reference: Reference) -> str:
-    return f"got {ending(answer, DETAIL_CHARS // 3)!r}, reference {shortened(reference.text, DETAIL_CHARS // 3)!r}"
+def _difference(answer: str, reference: str) -> str:
+    return f"got {ending(answer, DETAIL_CHARS // 3)!r}, reference {shortened(reference, DETAIL_CHARS // 3)!r}"

@@ -7,12 +7,14 @@ from typing import Literal
 from stillhouse.verification import choices
 from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact import equivalence, extraction, formulas, phrases
+from stillhouse.verification.exact.answer_rules import EXACT_RULES
 from stillhouse.verification.exact.extraction import Candidate
 from stillhouse.verification.exact.high_precision import Undefined
 from stillhouse.verification.exact.lexing import Unreadable, Unreasonable
+from stillhouse.verification.exact.plain_forms import plain, same_plain
 from stillhouse.verification.exact.spelling import readings
 from stillhouse.verification.exact.values import Listing, Quantity, Value, Words
-from stillhouse.verification.math_references import CALCULUS, Reference, evaluate, identity, numerals, undelimited
+from stillhouse.verification.math_references import CALCULUS, Reference, evaluate, identity, numerals, read_reference, undelimited
 
 Finding = Literal["correct", "wrong", "malformed", "no_rule", "calculus"]
 
@@ -32,9 +34,22 @@ class Decision:
     formula: str = ""
 
 
-def decide(reference: Reference, text: str, rules: AnswerRules) -> Decision:
-    """Whether an answer's text gives the reference."""
+def decide(reference_text: str, text: str, rules: AnswerRules) -> Decision:
+    """Whether an answer's text gives the reference: plain ones at once, all others after both are read."""
     candidates = extraction.candidates(text)
+    if candidates and rules is EXACT_RULES and (right := _decided_plainly(reference_text, candidates[0])) is not None:
+        return Decision("correct" if right else "wrong")
+    return _by_reading(read_reference(reference_text), candidates, text, rules)
+
+
+def _decided_plainly(reference_text: str, candidate: Candidate) -> bool | None:
+    """Whether a plain candidate is a plain reference; None if one is not plain, or the sentence's number is not sure to be it."""
+    if candidate.prose or (gold := plain(reference_text)) is None or (answer := plain(candidate.text)) is None:
+        return None
+    return same_plain(gold, answer)
+
+
+def _by_reading(reference: Reference, candidates: list[Candidate], text: str, rules: AnswerRules) -> Decision:
     if candidates and reference.identity and identity(undelimited(candidates[0].text)) == reference.identity:
         return Decision("correct")
     if candidates and _same_words(reference, candidates[0]):

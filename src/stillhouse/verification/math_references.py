@@ -54,10 +54,7 @@ class Reference:
 @lru_cache(maxsize=4096)
 def read_reference(text: str) -> Reference:
     """The reference, read whole: every formula of it, with the words between them."""
-    text = text.strip()
-    if "\\boxed" in text or "\\fbox" in text:
-        boxed = extraction.candidates(text)
-        text = boxed[0].text if boxed else text
+    text = unboxed(text)
     bare = undelimited(_STATES.sub("", text))
     key = identity(bare)
     if choice := _CHOICE.fullmatch(bare):
@@ -71,6 +68,15 @@ def read_reference(text: str) -> Reference:
             return Reference(text, key, _readings(choice[2])[0], choice[1])
     values, why = _readings(bare)
     return Reference(text, key, values, why=why, calculus=not values and bool(CALCULUS.search(bare)))
+
+
+def unboxed(text: str) -> str:
+    """A reference's text; the content of its box if it has one."""
+    text = text.strip()
+    if "\\boxed" in text or "\\fbox" in text:
+        boxed = extraction.candidates(text)
+        return boxed[0].text if boxed else text
+    return text
 
 
 def undelimited(text: str) -> str:

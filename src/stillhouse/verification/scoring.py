@@ -70,7 +70,7 @@ def _judged(
     A question whose reference is the letter of a choice needs no model.
     """
     by_rule = [index for index, (_, request) in enumerate(keyed) if request.category in pool.verifiers]
-    verdict_of = dict(zip(by_rule, _tried_twice(pool, [keyed[index][1] for index in by_rule]), strict=True))
+    verdict_of = dict(zip(by_rule, tried_twice(pool, [keyed[index][1] for index in by_rule]), strict=True))
     by_category: dict[Category, list[int]] = defaultdict(list)
     for index, (_, request) in enumerate(keyed):
         if request.category not in pool.verifiers and choices.is_choice(request):
@@ -87,7 +87,8 @@ def _judged(
     return [verdict_of[index] for index in range(len(keyed))]
 
 
-def _tried_twice(pool: VerifierPool, requests: Sequence[VerificationRequest]) -> list[Verdict]:
+def tried_twice(pool: VerifierPool, requests: Sequence[VerificationRequest]) -> list[Verdict]:
+    """One verdict per request, in order; a verifier's failures are tried once more, those that ran out of time one at a time."""
     verdict_of = list(pool.verify(requests))
     failed = [index for index, verdict in enumerate(verdict_of) if verdict.kind in FAILED]
     late = [index for index in failed if verdict_of[index].kind == "timeout"]

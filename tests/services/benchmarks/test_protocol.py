@@ -4,9 +4,11 @@ import platform
 import pytest
 
 from stillhouse import testing
+from stillhouse.benchmarks import multiple_choice
 from stillhouse.benchmarks.config import ReportConfig
 from stillhouse.benchmarks.protocol import protocol
 from stillhouse.verification import scoring
+from stillhouse.verification.config import AnswerRules
 from stillhouse.vocabulary import prompts
 from tests.endpoint import endpoint
 
@@ -40,10 +42,23 @@ def test_protocol_names_judge_and_engine_with_their_versions():
     made = protocol(CONFIG, "arithmetic-toy@1", ASKED)
     assert made.engine == f"transformers {importlib.metadata.version('transformers')}"
     assert made.verifier == f"verified {scoring.VERSION}, math-verify {importlib.metadata.version('math-verify')}"
-    assert protocol(CONFIG, "gpqa-diamond@1", ASKED).verifier == "choices 2"
+    assert protocol(CONFIG, "gpqa-diamond@1", ASKED).verifier == multiple_choice.VERSION
     code = [testing.question("Add.", category="code")]
     python = ".".join(platform.python_version_tuple()[:2])
     assert protocol(CONFIG, "humaneval@1.0.3", code).verifier == f"verified {scoring.VERSION}, python {python}"
+
+
+def test_protocol_id_changes_with_the_mode_of_instructions_where_they_are_asked():
+    asked = [testing.question("Write in lower case.", category="instruction_following", constraints="{}")]
+    loose = CONFIG.model_copy(update={"instruction_mode": "loose"})
+    assert protocol(loose, "ifeval@1:" + "a" * 40, asked).verifier.endswith(", loose")
+    assert protocol(loose, "arithmetic-toy@1", ASKED) == protocol(CONFIG, "arithmetic-toy@1", ASKED)
+
+
+def test_protocol_id_changes_with_the_rules_of_comparison():
+    rules = AnswerRules(relative=0.01)
+    tolerant = [scoring.with_rules(question, rules) for question in ASKED]
+    assert protocol(CONFIG, "arithmetic-toy@1", tolerant).id != name()
 
 
 def test_protocol_id_changes_with_the_words_of_a_template_under_the_same_name(monkeypatch):

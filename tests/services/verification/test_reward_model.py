@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from pydantic import ValidationError
 
-from stillhouse.errors import EngineFailed
+from stillhouse.errors import EngineFailed, MissingInput
 from stillhouse.verification import reward_model
 from stillhouse.verification.config import RewardModelConfig
 from stillhouse.verification.reward_model import rated
@@ -101,8 +101,9 @@ def test_local_rater_gives_each_conversation_its_outputs_whatever_the_batch(clas
     assert all(0 <= score <= 1 for score in scores[0])
 
 
-def test_local_rater_of_what_is_no_classifier_says_so(tmp_path):
-    with pytest.raises(EngineFailed, match="transformers cannot load it"):
+def test_local_rater_of_a_directory_without_weights_says_so(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(MissingInput, match="it holds no weights"):
         reward_model.load(RewardModelConfig(model=str(tmp_path)))
 
 

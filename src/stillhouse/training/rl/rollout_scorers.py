@@ -13,6 +13,7 @@ from stillhouse.execution import extensions, processes
 from stillhouse.models.chat_formats import ResponseFormat
 from stillhouse.training.rl.config import REWARDS
 from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.scoring import tried_twice
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.verification.verifier import with_libraries
 from stillhouse.vocabulary.categories import SCALES
@@ -69,7 +70,7 @@ class VerifierScorer:
     def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict]:
         """See RolloutScorer."""
         pairs = zip(responses, questions, strict=True)
-        return list(self._pool.verify(_request(*pair, is_tagged=self._is_tagged) for pair in pairs))
+        return tried_twice(self._pool, [_request(*pair, is_tagged=self._is_tagged) for pair in pairs])
 
 
 class FunctionScorer:

@@ -9,8 +9,9 @@ from functools import lru_cache
 from stillhouse.verification.exact import lexing, phrases
 from stillhouse.verification.exact.expression_reader import expression
 from stillhouse.verification.exact.expressions import Expression, alternatives
-from stillhouse.verification.exact.lexing import CLOSING, OPENING, Token, Tokens, Unreadable, enclosed, source, split
+from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable, enclosed, outside_brackets, source, split
 from stillhouse.verification.exact.quantities import quantity
+from stillhouse.verification.exact.relations import named_together
 from stillhouse.verification.exact.spelling import spelled
 from stillhouse.verification.exact.values import (
     Builder,
@@ -73,7 +74,7 @@ def _read(one: str, *, thousands: bool) -> Value:
     if (whole := _before_tokens(one)) is not None:
         return whole
     if thousands:
-        one = _outside_brackets(one)
+        one = _thousands_joined(one)
     listed = lexing.tokens(phrases.marked(one.replace("{,}", "")))
     if not listed:
         msg = "an empty formula"
@@ -81,7 +82,7 @@ def _read(one: str, *, thousands: bool) -> Value:
     return _listing(listed)
 
 
-def _outside_brackets(text: str) -> str:
+def _thousands_joined(text: str) -> str:
     depth, positions = 0, []
     for character in text:
         depth += (character in "([{") - (character in ")]}")
@@ -127,7 +128,7 @@ def _listing(listed: Tokens) -> Value:
     if listed[0].text == "]" and (group := _group(listed)) is not None:
         return group
     parts = split(listed, _SEPARATORS)
-    words = [lexing.separator(token) for token in _depth_0(listed) if lexing.separator(token) in _SEPARATORS]
+    words = [lexing.separator(token) for token in outside_brackets(listed) if lexing.separator(token) in _SEPARATORS]
     kept = [part for part in parts if part]
     if not kept or not parts[0]:
         msg = "an empty place in a list"
@@ -140,15 +141,6 @@ def _listing(listed: Tokens) -> Value:
         item = _item(part)
         items += item.items if isinstance(item, Listing) else [item]
     return _distributed(Listing(tuple(items), word))
-
-
-def _depth_0(listed: Tokens) -> list[Token]:
-    depth, result = 0, []
-    for token in listed:
-        depth += (token.text in OPENING) - (token.text in CLOSING) if token.kind == "mark" else 0
-        if depth == 0:
-            result.append(token)
-    return result
 
 
 def _distributed(listing: Listing) -> Listing:
@@ -171,11 +163,11 @@ def _item(listed: Tokens) -> Value:
     if not listed:
         msg = "an empty place in a formula"
         raise Unreadable(msg)
-    operators = [token.text for token in _depth_0(listed) if token.text in _RELATIONS and token.kind != "text"]
+    operators = [token.text for token in outside_brackets(listed) if token.text in _RELATIONS and token.kind != "text"]
     if operators:
         parts = split(listed, frozenset(_RELATIONS))
         return _relation(parts, operators)
-    combined = [token.text for token in _depth_0(listed) if token.text in _SET_OPERATORS]
+    combined = [token.text for token in outside_brackets(listed) if token.text in _SET_OPERATORS]
     if combined:
         parts = split(listed, frozenset(_SET_OPERATORS))
         return Combination(tuple(_simple(part) for part in parts), tuple(_SET_OPERATORS[operator] for operator in combined))
@@ -194,6 +186,8 @@ def _relation(parts: list[list[Token]], operators: list[str]) -> Value:
         return pairs
     choices = [member.items for member in members if isinstance(member, Listing)]
     texts = tuple(source(part) for part in parts)
+    if set(signs) == {"="} and (named := named_together(members, texts)) is not None:
+        return named
     if not choices:
         return Relation(tuple(members), signs, texts)
     relations = [

@@ -90,6 +90,16 @@ def _check_depth(listed: Tokens) -> None:
             raise Unreasonable(msg)
 
 
+def outside_brackets(listed: Tokens) -> list[Token]:
+    """The tokens that stand in no brackets, and the closing ones."""
+    depth, result = 0, []
+    for token in listed:
+        depth += (token.text in OPENING) - (token.text in CLOSING) if token.kind == "mark" else 0
+        if depth == 0:
+            result.append(token)
+    return result
+
+
 def split(listed: Tokens, separators: frozenset[str]) -> list[list[Token]]:
     """The parts between separators outside brackets; texts and marks can be separators. Half-open intervals balance."""
     parts: list[list[Token]] = [[]]

@@ -1,14 +1,14 @@
 r"""Equations and comparisons, against each other and against a single value."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact import high_precision, valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
 from stillhouse.verification.exact.high_precision import Undefined
-from stillhouse.verification.exact.numbers import same_number
-from stillhouse.verification.exact.values import Combination, Group, NamedSet, Quantity, Relation, Value, Words
+from stillhouse.verification.exact.numbers import same_number, ulp
+from stillhouse.verification.exact.values import Combination, Group, Listing, NamedSet, Quantity, Relation, Value, Words
 
 _NAME = re.compile(
     r"(?:\\text\{[^{}]*\}|(?:\\(?:angle|triangle|overline|vec|hat|bar|mathbf|mathcal)\{?)?(?:\\?[A-Za-z]+)\}?)'*"
@@ -44,6 +44,22 @@ def _has_letters(*members: Value) -> bool:
     return any(bool(symbols(member.expression) - valuation.CONSTANTS) for member in members if isinstance(member, Quantity))
 
 
+def named_together(members: Sequence[Value], texts: Sequence[str]) -> Value | None:
+    """``x = y = 3`` as ``x = 3`` and ``y = 3``; None for other chains."""
+    *names, last = members
+    if len(names) < 2 or len(set(texts[:-1])) < len(names) or not all(map(_is_name, names)):
+        return None
+    if not isinstance(last, Quantity) or symbols(last.expression) - valuation.CONSTANTS:
+        return None
+    return Listing(
+        tuple(Relation((name, last), ("=",), (text, texts[-1])) for name, text in zip(names, texts[:-1], strict=True)), "and"
+    )
+
+
+def _is_name(value: Value) -> bool:
+    return isinstance(value, Quantity) and value.expression.kind == "symbol" and value.expression.name not in valuation.CONSTANTS
+
+
 def same_relation(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
     """Whether two values are equal, at least one of which is a relation."""
     if isinstance(gold, Relation) and isinstance(answer, Relation):
@@ -58,8 +74,17 @@ def same_relation(gold: Value, answer: Value, same: Same, rules: AnswerRules) ->
         return False
     side = right_side(relation)
     if isinstance(value, Quantity | Group | Words | NamedSet | Combination) or type(value) is type(side):
-        return same(side, answer) if relation is gold else same(gold, side)
+        return same(side, answer) if relation is gold else same(gold, side) and _steps_hold(relation, same)
     return False
+
+
+def _steps_hold(relation: Relation, same: Same) -> bool:
+    """Whether the exact numbers of a chain are equal: of ``x = 7 = 5`` the last is no answer. Rounded ones may differ."""
+    numbers = [
+        member for member in relation.members
+        if isinstance(member, Quantity) and not symbols(member.expression) - valuation.CONSTANTS and ulp(member.expression) is None
+    ]  # fmt: skip
+    return all(same(numbers[-1], number) for number in numbers[:-1])
 
 
 def _is_true(relation: Relation, same: Same) -> bool:
@@ -81,7 +106,7 @@ def _two_relations(gold: Relation, answer: Relation, same: Same, rules: AnswerRu
         # Of a chain such as x = a = b, every step is compared.
         return all(map(same, gold.members, answer.members))
     if label(gold) and (label(gold) == label(answer) or _may_be_one(label(gold), label(answer))):
-        return same(right_side(gold), right_side(answer))
+        return same(right_side(gold), right_side(answer)) and _steps_hold(answer, same)
     return _same_equation(gold, answer)
 
 

@@ -5,6 +5,8 @@ from stillhouse.errors import BadConfig
 from stillhouse.stages import rl
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.training.rl.rollout_scorers import FunctionScorer, VerifierScorer, make_scorer
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.verdict import Verdict
 
 MATH = testing.question("What is 1 + 1?", "2")
 SCIENCE = testing.question("Why is the sky blue?", "scattering", category="science")
@@ -60,6 +62,14 @@ def test_reward_of_the_config_may_be_a_function_by_its_module_and_is_pinned(monk
     (tmp_path / "own_rewards.py").write_text("def length(question, response):\n    return 0\n")
     with pytest.raises(BadConfig, match="reward own_rewards:length is at version sha256-"):
         make_scorer(config.reward, 5)
+
+
+def test_verifier_scorer_tries_a_timeout_once_more(monkeypatch):
+    kinds = iter(["timeout", "correct", "correct"])
+    monkeypatch.setattr(VerifierPool, "verify", lambda self, asked: [Verdict(next(kinds), None, "fake") for _ in list(asked)])
+    with VerifierScorer(5) as scorer:
+        verdicts = scorer.score([MATH] * 2, ["<think>a</think><answer>2</answer>"] * 2)
+    assert [verdict.kind for verdict in verdicts] == ["correct", "correct"]
 
 
 def test_reward_that_is_unknown_is_refused_with_the_nearest_name():

@@ -27,6 +27,17 @@ def equal(gold, answer, **rules):
         ("\\sin^2 x + \\cos^2 x", "1", True),
         ("\\frac{x^2-1}{x-1}", "x+1", True),
         ("f(2x)", "2f(x)", False),
+        ("x=y=3", "x=3, y=3", True),
+        ("x=y=3", "y=x=3", True),
+        ("x=3, y=3", "x=y=3", True),
+        ("x=y=3", "x=3", False),
+        ("x=y=3", "x=3, y=4", False),
+        ("5", "x=7=5", False),
+        ("x=5", "x=7=5", False),
+        ("x=5", "x=2+3=5", True),
+        ("x=5", "x=y+1=5", True),
+        ("3.33", "x=\\frac{10}{3}=3.33", True),
+        ("x=y=z", "x=z=y", False),
     ],
 )
 def test_equal_compares_every_part(gold, answer, right):
