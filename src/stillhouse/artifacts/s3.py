@@ -54,12 +54,12 @@ class S3Store(Store):
 
     def download(self, uri: str, name: str, target: Path) -> str:
         """See Store. The digest is computed beside the transfer, which uses several connections for a large file."""
-        bucket, key = _bucket_and_key(uri)
+        bucket, key = _bucket_and_key(f"{uri}/{name}")  # together: a file may lie at the root of its bucket
         target.parent.mkdir(parents=True, exist_ok=True)
 
         def receive() -> str:
             with _Digesting(target) as sink:
-                _s3().download_fileobj(bucket, f"{key}/{name}", sink)
+                _s3().download_fileobj(bucket, key, sink)
             return sink.sha256.hexdigest()
 
         return _call(f"{uri}/{name}", receive)

@@ -60,6 +60,10 @@ class Record:
     original_response: str | None = None
     ignored: tuple[str, ...] = ()
     """Columns of the row that are not in the schema."""
+    question_id: str | None = None
+    """The data set's own id of the question."""
+    level: int | None = None
+    """The difficulty level, 1 to 3, of a data set that states it."""
 
 
 class Unfit(Exception):

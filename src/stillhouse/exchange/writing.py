@@ -8,7 +8,8 @@ import pyarrow as pa
 from pydantic_core import to_json
 
 from stillhouse.errors import BadConfig
-from stillhouse.exchange.files import COMPRESSIONS, holds_lines
+from stillhouse.exchange.files import holds_lines
+from stillhouse.exchange.line_files import COMPRESSIONS
 
 
 def check_name(name: str) -> None:

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from stillhouse.exchange.files import Bad
+from stillhouse.exchange.bad_rows import Bad
 from stillhouse.sources import columns
-from stillhouse.sources.config import MappedSpec
+from stillhouse.sources.stored import MappedSpec
 from stillhouse.vocabulary.rows import Question
 
 

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from stillhouse import sources
 from stillhouse.errors import MissingInput, TooManyErrors
 from stillhouse.sources import huggingface
-from stillhouse.sources.config import HuggingFace
+from stillhouse.sources.stored import HuggingFace
 from stillhouse.vocabulary.rows import Dropped
 
 
