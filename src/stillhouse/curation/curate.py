@@ -1,6 +1,7 @@
 """The two passes of curation, from the sources to published questions."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,7 +9,7 @@ from stillhouse import sources
 from stillhouse.artifacts import tables
 from stillhouse.benchmarks.datasets import questions as benchmark_questions
 from stillhouse.benchmarks.definitions import bare_name
-from stillhouse.curation import contamination, funnel
+from stillhouse.curation import contamination, funnel, usable
 from stillhouse.curation.config import QuestionsConfig, QuestionsInputs
 from stillhouse.curation.downsampling import surplus
 from stillhouse.curation.drops import Drops
@@ -30,15 +31,23 @@ class Curated:
 
     kept: KeptCounts
     drops: Drops
+    unmapped: Mapping[str, Counter[str]]
+    """Source -> column that its mapping leaves out -> rows with a value in it."""
+    self_test: Mapping[str, float]
 
     def metrics(self) -> dict[str, float]:
         """What the stage says of its result."""
-        return funnel.metrics(self.drops, self.kept)
+        left_out = {
+            f"n_unmapped/{funnel.metric(name)}/{funnel.metric(column)}": float(n)
+            for name, counts in self.unmapped.items() for column, n in sorted(counts.items())
+        }  # fmt: skip
+        return {**funnel.metrics(self.drops, self.kept), **left_out, **self.self_test}
 
 
 def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
     """Write the questions to ``inputs.output``. Raises NothingToDo without a source, or if no question is left."""
-    streams = _streams(config, inputs)
+    unmapped: dict[str, Counter[str]] = {spec.name: Counter() for spec in config.sources}
+    streams = _streams(config, inputs, unmapped)
     by_benchmark = {bare_name(name): benchmark_questions(name) for name in config.decontaminate}
     benchmark_index = contamination.index(by_benchmark, config.decontamination)
     drops = Drops(inputs.output)
@@ -54,8 +63,9 @@ def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
     fewer = partial(surplus, config.downsample, config.seed) if config.downsample else None
     kept = publish_kept(spool, decisions, labeller(config.labels), fewer, drops, inputs.output)
     _refuse(config, inputs, drops, kept)
+    tested = usable.self_test(config, inputs.output)
     drops.close()
-    return Curated(kept, drops)
+    return Curated(kept, drops, unmapped, tested)
 
 
 def _refuse(config: QuestionsConfig, inputs: QuestionsInputs, drops: Drops, kept: KeptCounts) -> None:
@@ -67,10 +77,12 @@ def _refuse(config: QuestionsConfig, inputs: QuestionsInputs, drops: Drops, kept
         raise NothingToDo(msg)
 
 
-def _streams(config: QuestionsConfig, inputs: QuestionsInputs) -> list[tuple[float, Iterator[Question | Dropped]]]:
+def _streams(
+    config: QuestionsConfig, inputs: QuestionsInputs, unmapped: Mapping[str, Counter[str]]
+) -> list[tuple[float, Iterator[Question | Dropped]]]:  # fmt: skip
     """Weight and rows of each source and each imported artifact."""
     imported = [(config.imported_weight, tables.read(path, Question)) for path in inputs.imported]
-    if streams := [*((spec.weight, sources.read(spec)) for spec in config.sources), *imported]:
+    if streams := [*((spec.weight, sources.read(spec, unmapped[spec.name])) for spec in config.sources), *imported]:
         return streams
     msg = "questions: no source in the config and no --input imported=URI; give one of the two"
     raise NothingToDo(msg)

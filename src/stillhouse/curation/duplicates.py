@@ -6,7 +6,8 @@ text, then the lower id. Rows of one id are the same question: the first in the 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +16,29 @@ from stillhouse.curation import embedding, near
 from stillhouse.curation.config import SemanticDuplicates
 from stillhouse.curation.contamination import BenchmarkIndex, Match
 from stillhouse.curation.normalised import user_text
-from stillhouse.curation.question_spool import QuestionSpool, SpoolColumns
+from stillhouse.curation.question_spool import QuestionSpool, SpoolColumns, verified_by
 from stillhouse.curation.words import words
 from stillhouse.vocabulary.ids import normalise
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.text import shortened
 
 STAY = 0
-REASONS = ("", "duplicate", "near_duplicate", "contaminated", "semantic_duplicate", "surplus")
-"""Names of the reason codes, in the order in which the checks run."""
+ANSWER_CHARS = 100
+"""Characters of another question's text or answer that a detail shows."""
+REASONS = ("", "duplicate", "near_duplicate", "contaminated", "semantic_duplicate", "surplus", "conflict", "same_id")
+"""Names of the reason codes. ``conflict``: a duplicate that is verified by something else than the question kept; ``same_id``:
+another question has its id."""
+
+OF_A_GROUP = ("duplicate", "near_duplicate", "semantic_duplicate", "conflict", "same_id")
+"""Reasons for which another question of the group is kept."""
+
+
+class KeptQuestion(NamedTuple):
+    """What details of dropped questions say of the one kept: its id, and the beginnings of its text and its answer."""
+
+    question_id: str
+    text: str
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -36,10 +52,20 @@ class Decisions:
     similarities: npt.NDArray[np.float32]
     """For a duplicate, its similarity to that question."""
     ids: npt.NDArray[np.uint64]
-    """The question_id as a number."""
+    """The content id as a number."""
     contaminated: dict[int, str]
     """The evidence by embeddings that a benchmark asks the question too, by row."""
     max_questions: int | None
+    kept: dict[int, KeptQuestion] = field(default_factory=dict)
+    """The questions kept instead of duplicates, by row."""
+
+    def look_up(self, spool: QuestionSpool) -> None:
+        """Read the questions that were kept instead of duplicates, for the details of those."""
+        wanted = np.unique(self.representatives[np.isin(self.reasons, [REASONS.index(name) for name in OF_A_GROUP])])
+        for start, table in spool.tables():
+            rows = wanted[(wanted >= start) & (wanted < start + table.num_rows)]
+            found = (Question(**values) for values in table.take(rows - start).to_pylist())
+            self.kept.update(zip(rows.tolist(), map(_kept, found), strict=True))
 
     def reason(self, row: int) -> tuple[str, str]:
         """Why the question does not stay, as reason and detail."""
@@ -48,8 +74,12 @@ class Decisions:
             return name, self.contaminated[row]
         if name == "surplus":
             return name, f"max_questions is {self.max_questions}"
-        representative = int(self.ids[self.representatives[row]])
-        return name, f"kept instead: {representative:016x}, similarity {self.similarities[row]:.3f}"
+        kept = self.kept[int(self.representatives[row])]
+        if name == "conflict":
+            return name, f"same question as {kept.question_id}, which stays, with another answer: {kept.answer!r}"
+        if name == "same_id":
+            return name, f"another question, which stays, has this question_id: {kept.text!r}"
+        return name, f"kept instead: {kept.question_id}, similarity {self.similarities[row]:.3f}"
 
     def staying(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The rows in ``order`` that stay so far."""
@@ -94,17 +124,29 @@ def decide(
     if max_questions is not None:
         in_stream = (decisions.reasons == STAY).nonzero()[0]
         decisions.reasons[in_stream[max_questions:]] = REASONS.index("surplus")
+    decisions.look_up(spool)
     return decisions
 
 
 def _drop_equal(decisions: Decisions, columns: SpoolColumns, order: npt.NDArray[np.int64]) -> None:
-    """Among questions with equal normalised prompts, drop all but the first in ``order``."""
-    _, firsts, numbers = np.unique(columns.prompts[order], return_index=True, return_inverse=True)
-    representatives = order[firsts][numbers]
-    gone = representatives != order
-    decisions.reasons[order[gone]] = REASONS.index("duplicate")
-    decisions.representatives[order[gone]] = representatives[gone]
-    decisions.similarities[order[gone]] = 1.0
+    """Among questions with equal normalised prompts or with one id, drop all but the first in ``order``."""
+    for keys, reason in ((columns.prompts, "duplicate"), (columns.names, "same_id")):
+        staying = decisions.staying(order)
+        _, firsts, numbers = np.unique(keys[staying], return_index=True, return_inverse=True)
+        representatives = staying[firsts][numbers]
+        gone = representatives != staying
+        decisions.reasons[staying[gone]] = REASONS.index(reason)
+        decisions.representatives[staying[gone]] = representatives[gone]
+        decisions.similarities[staying[gone]] = 1.0
+    # A question without an answer contradicts none.
+    others = columns.answers != columns.answers[decisions.representatives]
+    conflict = (decisions.reasons == REASONS.index("duplicate")) & others & (columns.references == 1)
+    decisions.reasons[conflict] = REASONS.index("conflict")
+
+
+def _kept(question: Question) -> KeptQuestion:
+    answer = " ".join(filter(None, verified_by(question)))
+    return KeptQuestion(question.question_id, *(shortened(text, ANSWER_CHARS) for text in (user_text(question.messages), answer)))
 
 
 def _by_meaning(

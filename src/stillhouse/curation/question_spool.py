@@ -1,4 +1,4 @@
-"""Questions that passed the rules, spooled to disk; the columns that decide between them stay in memory: 40 bytes each."""
+"""Questions that passed the rules, spooled to disk; the columns that decide between them stay in memory: 56 bytes each."""
 
 import hashlib
 from array import array
@@ -16,6 +16,7 @@ from stillhouse.curation.config import NearDuplicates
 from stillhouse.curation.near import DedupSignatures
 from stillhouse.curation.normalised import NormalisedQuestion
 from stillhouse.curation.words import quantities
+from stillhouse.vocabulary.ids import normalise
 from stillhouse.vocabulary.rows import Question
 
 
@@ -24,7 +25,11 @@ class SpoolColumns:
     """What is known of each question in the spool, in the order of the stream; every array is (n_questions,)."""
 
     ids: npt.NDArray[np.uint64]
-    """question_id as a number."""
+    """The content id as a number."""
+    names: npt.NDArray[np.uint64]
+    """Hash of the question_id."""
+    answers: npt.NDArray[np.uint64]
+    """Hash of what the question is verified by: its reference, tests and constraints."""
     prompts: npt.NDArray[np.uint64]
     """Hash of the normalised prompt."""
     templates: npt.NDArray[np.uint64]
@@ -44,8 +49,8 @@ class QuestionSpool:
 
     def __init__(self, directory: Path, near: NearDuplicates | None, source_order: Sequence[str]) -> None:
         self._ranks = {name: rank for rank, name in enumerate(source_order)}
-        self._arrays = {"ids": array("Q"), "prompts": array("Q"), "templates": array("Q"), "lengths": array("I")}
-        self._arrays |= {"ranks": array("H"), "references": array("B"), "owned": array("B")}
+        self._arrays = {name: array("Q") for name in ("ids", "names", "answers", "prompts", "templates")}
+        self._arrays |= {"lengths": array("I"), "ranks": array("H"), "references": array("B"), "owned": array("B")}
         self._parts = Parts(directory, Question)
         self.signatures = DedupSignatures(directory / "signatures", near) if near else None
 
@@ -53,10 +58,12 @@ class QuestionSpool:
         """Add one question."""
         question = normalised.question
         values = {
-            "ids": int(question.question_id, 16), "prompts": _hash(normalised.prompt), "lengths": len(normalised.prompt),
+            "ids": int(normalised.content_id, 16), "names": _hash(question.question_id),
+            "answers": _hash("\0".join(normalise(text or "") for text in verified_by(question))),
+            "prompts": _hash(normalised.prompt), "lengths": len(normalised.prompt),
             "templates": _hash(" ".join(quantities(normalised.words))), "owned": owned,
             "ranks": self._ranks.get(question.source or "", len(self._ranks)),
-            "references": bool(question.reference_answer or question.test_cases or question.constraints),
+            "references": any(verified_by(question)),
         }  # fmt: skip
         for name, value in values.items():
             self._arrays[name].append(value)
@@ -81,6 +88,11 @@ class QuestionSpool:
             table = pq.read_table(path, schema=Question.SCHEMA)
             yield start, table
             start += table.num_rows
+
+
+def verified_by(question: Question) -> tuple[str | None, str | None, str | None]:
+    """What an answer to the question is verified by."""
+    return question.reference_answer, question.test_cases, question.constraints
 
 
 def _hash(text: str) -> int:

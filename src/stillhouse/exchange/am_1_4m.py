@@ -128,7 +128,7 @@ def _tests(test_cases: Text) -> PythonTests | None:
     code = published_tests.original_code(loaded, test_cases)
     if code is None:
         return PythonTests(test_code=test_cases)
-    return PythonTests(test_code=code, test_entry_point=loaded.get("fn_name"))
+    return PythonTests(test_code=code, test_entry_point=published_tests.entry_point(loaded))
 
 
 def _loaded(text: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def question_of(record: Record, question_id: str, license_name: str | None) -> Q
     """The question of a record."""
     return Question(
         question_id, record.category, record.messages, record.reference_answer, record.test_cases, record.constraints,
-        source=record.source, license=license_name,
+        source=record.source, license=license_name, language=record.language, difficulty_label=record.difficulty_label,
     )  # fmt: skip
 
 

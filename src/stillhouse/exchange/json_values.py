@@ -63,17 +63,20 @@ class _JsonStream:
 
     def values(self) -> Iterator[Any]:
         """The values of the file, or of its array; a Bad is the last one."""
-        self._skip()
-        if is_array := self._text.startswith("["):
-            self._text = self._text[1:]
-        while True:
+        try:
             self._skip()
-            if not self._text or (is_array and self._text.startswith("]")):
-                return
-            value = self._next()
-            yield value
-            if isinstance(value, Bad):
-                return
+            if is_array := self._text.startswith("["):
+                self._text = self._text[1:]
+            while True:
+                self._skip()
+                if not self._text or (is_array and self._text.startswith("]")):
+                    return
+                value = self._next()
+                yield value
+                if isinstance(value, Bad):
+                    return
+        except _Unreadable as error:
+            yield error.bad
 
     def _skip(self) -> None:
         """Leave out what stands between values, and read on if nothing is left."""
@@ -96,17 +99,14 @@ class _JsonStream:
             try:
                 value, end = self._decoder.raw_decode(self._text)
             except (ValueError, RecursionError) as error:
-                is_final = isinstance(error, _KeyTwice | RecursionError | _Unreadable) or len(self._text) > self._max_bytes
+                is_final = isinstance(error, _KeyTwice | RecursionError) or len(self._text) > self._max_bytes
                 if self._at_end or is_final:
                     return _bad(error, self._text, self._max_bytes)
             else:
                 if end < len(self._text) or self._at_end:  # else a number may go on
                     self._text = self._text[end:]
                     return value
-            try:
-                self._grow(2 * len(self._text) + 1)
-            except _Unreadable as error:
-                return error.bad
+            self._grow(2 * len(self._text) + 1)
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -36,21 +36,30 @@ def normalised_tests(path: str, value: Any, function: str | None = None, setup: 
 
 def from_code(code: str, function: str | None) -> str:
     """Tests that are Python code: run as they stand, by pytest if they are written for it, or by calling ``check``."""
-    name = function if function and function.isidentifier() else None
     if _PYTEST.search(code):
-        return _dumped("pytest", name, assert_case=[code])
+        return _dumped("pytest", function, assert_case=[code])
     if function and _CHECK.search(code) and not _IS_CALLED.search(code):
-        code = f"{code.rstrip()}\n\ncheck({function})\n"
-    return _dumped("assert", name, assert_case=[code])
+        code += _call(function)
+    return _dumped("assert", function, assert_case=[code])
 
 
 def original_code(tests: dict[str, Any], as_json: str) -> str | None:
     """The code that ``from_code`` would make these tests of; None for other tests."""
-    cases, function = tests.get("assert_case"), tests.get("fn_name")
+    cases, function = tests.get("assert_case"), entry_point(tests)
     if not isinstance(cases, list) or len(cases) != 1 or not isinstance(cases[0], str):
         return None
-    shorter = cases[0].removesuffix(f"\n\ncheck({function})\n")
-    return next((code for code in (cases[0], f"{shorter}\n", shorter) if from_code(code, function) == as_json), None)
+    codes = (cases[0], cases[0].removesuffix(_call(function)))
+    return next((code for code in codes if from_code(code, function) == as_json), None)
+
+
+def entry_point(tests: dict[str, Any]) -> str | None:
+    """What the tests call: a function, or an expression such as ``Solution().add``."""
+    called: str | None = tests.get("entry_point", tests.get("fn_name"))
+    return called
+
+
+def _call(function: str | None) -> str:
+    return f"\n\ncheck({function})\n"
 
 
 def beside(code: str, function: str) -> str:
@@ -106,7 +115,7 @@ def _from_list(path: str, tests: list[Any], function: str | None, setup: str) ->
 
 def _asserted(assertions: Sequence[Any], function: str | None, setup: str) -> str | None:
     cases = [_with_setup(setup, text, function) for text in assertions if isinstance(text, str) and text.strip()]
-    return _dumped("assert", function if function and function.isidentifier() else None, assert_case=cases) if cases else None
+    return _dumped("assert", function, assert_case=cases) if cases else None
 
 
 def _paired(path: str, inputs: Sequence[Any], outputs: Sequence[Any], function: str | None) -> str | None:
@@ -141,8 +150,9 @@ def _lines(value: Any) -> str:
 def _dumped(
     call_type: str, function: str | None, inputs: Sequence[str] = (), outputs: Sequence[str] = (), assert_case: Sequence[str] = ()
 ) -> str:  # fmt: skip
+    is_name = function is None or function.isidentifier()
     values = {
-        "call_type": call_type, "fn_name": function, "inputs": list(inputs), "outputs": list(outputs),
+        "call_type": call_type, "fn_name": function if is_name else None, "inputs": list(inputs), "outputs": list(outputs),
         "assert_case": list(assert_case), "language": "python",
     }  # fmt: skip
-    return json.dumps(values, ensure_ascii=False)
+    return json.dumps(values if is_name else {**values, "entry_point": function}, ensure_ascii=False)

@@ -44,6 +44,8 @@ class Part:
     """Further columns by name: floats with NaN for null, and booleans with False for null."""
     unknown: Sequence[str] = ()
     """Ids that are not among the questions."""
+    n_unknown: int = 0
+    """First-round rows with such an id."""
     later: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     """Rows of later rounds and other prompt kinds, by model, prompt_kind and round."""
 
@@ -84,15 +86,16 @@ class Keys:
         if not kept.all():
             rest = batch.select(["model", "prompt_kind", "round"]).filter(pa.array(~kept))
             later.update(zip(*(column.to_pylist() for column in rest.columns), strict=True))
-        question, unknown = codes[id_index], []
+        question, unknown, n_unknown = codes[id_index], [], 0
         if (codes < 0).any():
+            n_unknown = int((kept & (question < 0)).sum())
             unknown = ids.dictionary.take(pa.array(np.unique(id_index[kept & (question < 0)]))).to_pylist()
             kept &= question >= 0
         rows = slice(None) if kept.all() else kept
         return Part(
             question[rows], model[rows], batch.column("sample_index").to_numpy()[rows],
             np.arange(first_row, first_row + batch.num_rows)[rows],
-            {name: _values(batch.column(name))[rows] for name in values}, unknown, later,
+            {name: _values(batch.column(name))[rows] for name in values}, unknown, n_unknown, later,
         )  # fmt: skip
 
     def number(self, name: str) -> int:
@@ -142,6 +145,11 @@ class Seen:
         if flags.shape[1] < width:
             flags = np.pad(flags, ((0, 0), (0, width - flags.shape[1])))
         self._flags[model] = flags
+
+    @property
+    def n_keys(self) -> int:
+        """How many keys were read."""
+        return self._n
 
     @property
     def has_duplicates(self) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from stillhouse.artifacts import tables
+from stillhouse.artifacts.letting_go import LetGo
 from stillhouse.artifacts.tables import Parts
-from stillhouse.errors import BadConfig, BadRows, NothingToDo
+from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.execution.contract import Outputs
 from stillhouse.screening import input_rows, ngrams
 from stillhouse.screening.config import ScreenedConfig, ScreenedInputs
@@ -28,8 +29,11 @@ def screen_all(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
     questions = input_rows.question_forms(inputs.questions, with_prompts=config.max_perplexity is not None)
     frequent = _frequent(config, inputs)
     reasons: Counter[str] = Counter()
-    screenings = _judged(config, inputs, questions, frequent, scorer)
-    n_screened = tables.write(inputs.output, _rows(inputs, screenings, reasons), Screened)
+    drops = Parts(inputs.dropped, Dropped)
+    let_go = LetGo("screened", questions, drops)
+    screenings = _judged(config, inputs, questions, frequent, scorer, let_go)
+    n_screened = tables.write(inputs.output, _rows(screenings, drops, reasons), Screened)
+    unknown = let_go.reasons(inputs.shard)
     if not n_screened and inputs.shard.count == 1:
         msg = "screened: the responses have no row for this run; nothing to screen"
         raise NothingToDo(msg)
@@ -39,7 +43,7 @@ def screen_all(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
     (inputs.output / FREQUENT).write_text(json.dumps(strings), encoding="utf-8")
     kept = n_screened - reasons.total()
     metrics = {"n_screened": float(n_screened), "n_kept": float(kept), "kept_share": kept / max(n_screened, 1)}
-    return Outputs(metrics, reasons, artifacts=[FREQUENT])
+    return Outputs(metrics, reasons | unknown, artifacts=[FREQUENT])
 
 
 def _scorer(config: ScreenedConfig, inputs: ScreenedInputs) -> Scorer | None:
@@ -67,17 +71,13 @@ def _frequent(config: ScreenedConfig, inputs: ScreenedInputs) -> Ngrams | None:
 
 def _judged(
     config: ScreenedConfig, inputs: ScreenedInputs, questions: Mapping[str, QuestionForm], frequent: Ngrams | None,
-    scorer: Scorer | None,
+    scorer: Scorer | None, let_go: LetGo,
 ) -> Iterator[tuple[Response, Screening]]:  # fmt: skip
     """The second pass, over this shard's responses. Strings are counted over all responses, so that all shards judge alike."""
     total, done = sum(tables.count(path) for path in inputs.responses), 0
     responses = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
     mine = (response for response in responses if inputs.shard.holds(response.question_id))
-    for batch in batches(mine, lambda response: response.text):
-        unknown = next((response for response in batch if response.question_id not in questions), None)
-        if unknown is not None:
-            msg = f"a response of {unknown.model} answers question {unknown.question_id}, which is not in the questions input"
-            raise BadRows(msg)
+    for batch in batches(let_go.known(mine), lambda response: response.text):
         screenings = screen(config, [questions[response.question_id] for response in batch], batch, frequent, scorer)
         yield from zip(batch, screenings, strict=True)
         done += len(batch)
@@ -85,10 +85,9 @@ def _judged(
 
 
 def _rows(
-    inputs: ScreenedInputs, screenings: Iterable[tuple[Response, Screening]], reasons: Counter[str]
+    screenings: Iterable[tuple[Response, Screening]], drops: Parts[Dropped], reasons: Counter[str]
 ) -> Iterator[Screened]:  # fmt: skip
     """Pass the rows on; write the dropped responses, part by part, and count their reasons."""
-    drops = Parts(inputs.dropped, Dropped)
     for response, (row, detail) in screenings:
         if row.reason:
             drops.add(rows.dropped(response, row.reason, detail))

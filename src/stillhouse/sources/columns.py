@@ -5,25 +5,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from stillhouse.exchange.bad_rows import Bad, LeftOut, Object
-from stillhouse.exchange.config import Mapping
 from stillhouse.exchange.conversion import question_of
 from stillhouse.exchange.mapping import RowMapper
 from stillhouse.exchange.record import Record
+from stillhouse.sources.stored import MappedSpec
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Question
 
 
 def questions(
-    mapping: Mapping, rows: Iterable[tuple[int, Object | Bad]], name: str, license_name: str, unmapped: Counter[str]
+    spec: MappedSpec, rows: Iterable[tuple[int, Object | Bad]], unmapped: Counter[str]
 ) -> Iterator[tuple[int, Question | Bad | LeftOut]]:
-    """The questions of numbered rows, of the source ``name``. Columns with values that nothing maps are counted in ``unmapped``."""
-    for number, records in RowMapper(mapping, unmapped).records(rows):
+    """The questions of numbered rows. Columns with values that nothing maps are counted in ``unmapped``."""
+    for number, records in RowMapper(spec, unmapped).records(rows):
         if isinstance(records, list):
             record = best(records)
             own_id = record.question_id or question_id(record.messages, record.reference_answer)
-            question = question_of(record, own_id, license_name)
-            yield number, replace(question, source=name, original_response=record.text)
+            question = question_of(record, own_id, spec.license)
+            yield number, replace(question, source=spec.name, original_response=record.text)
         else:
             yield number, records
 

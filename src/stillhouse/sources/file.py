@@ -22,7 +22,7 @@ def questions(spec: FileSource, unmapped: Counter[str]) -> Iterator[Question | D
 
     def read(file: FileOfRows) -> Iterator[tuple[int, Question | Bad | LeftOut]]:
         rows = sliced(objects(file, spec.max_line_bytes), spec.slice)
-        return columns.questions(spec, rows, spec.name, spec.license, unmapped)
+        return columns.questions(spec, rows, unmapped)
 
     return stored(spec, read)
 

@@ -28,7 +28,7 @@ from stillhouse.vocabulary.text import shortened
 def questions(spec: HuggingFace, unmapped: Counter[str]) -> Iterator[Question | Dropped]:
     """The split's questions in its order. Raises MissingInput if it cannot be read, TooManyErrors."""
     location = f"{spec.dataset}@{spec.revision}/{spec.split}"
-    mapped = columns.questions(spec, rows(spec), spec.name, spec.license, unmapped)
+    mapped = columns.questions(spec, rows(spec), unmapped)
     return bounded(mapped, location, spec.max_bad_rate, spec.count)
 
 

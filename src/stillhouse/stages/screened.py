@@ -9,7 +9,7 @@ Inputs = ScreenedInputs
 
 
 def run(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
-    """Screen every response. Raises BadRows for a response to an unknown question, NothingToDo without responses."""
+    """Screen every response. Raises BadRows if no response answers a question that is there, NothingToDo without responses."""
     from stillhouse.screening.two_passes import screen_all
 
     return screen_all(config, inputs)

@@ -5,11 +5,13 @@ from itertools import chain, islice
 from pathlib import Path
 
 from stillhouse.artifacts import tables
+from stillhouse.artifacts.letting_go import LetGo
+from stillhouse.artifacts.tables import Parts
 from stillhouse.errors import NothingToDo
 from stillhouse.execution.contract import Outputs
 from stillhouse.verification.config import VerifiedConfig, VerifiedInputs
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.rows import Question, Response, ResponseKey, Verified
+from stillhouse.vocabulary.rows import Dropped, Question, Response, ResponseKey, Verified
 
 SCHEMA_VERSION = 3
 PART_RESPONSES = 4096
@@ -18,7 +20,7 @@ Config, Inputs = VerifiedConfig, VerifiedInputs
 
 
 def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
-    """Verify part by part. Raises BadRows for a response to an unknown question, TooManyErrors above a ceiling."""
+    """Verify part by part. Raises BadRows if no response answers a question that is there, TooManyErrors above a ceiling."""
     from stillhouse.verification import self_test, stated_thresholds
     from stillhouse.verification.counting import cost, counts, refuse_failures
     from stillhouse.verification.judges import Judges
@@ -34,7 +36,9 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     judges = Judges(config.judge, config.reward_model, second_stage=config.second_stage)
     total, done = sum(tables.count(path) for path in inputs.responses), 0
     responses = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
-    of_shard = (row for row in responses if inputs.shard.holds(row.question_id))
+    drops = Parts(inputs.dropped, Dropped)
+    let_go = LetGo("verified", questions, drops)
+    of_shard = let_go.known(row for row in responses if inputs.shard.holds(row.question_id))
     with VerifierPool(config.timeout_s, verifiers=config.verifiers) as pool:
         tested = (row for row in questions.values() if inputs.shard.holds(row.question_id))
         limits = config.pass_thresholds, config.max_self_test_failure_rate
@@ -45,6 +49,8 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
             tables.write_part(path, verdicts(pool, questions, batch, config.pass_thresholds, judges, known), Verified)
             inputs.publish_part(path)
             done += len(batch)
+    unknown = let_go.reasons(inputs.shard)
+    drops.flush()
     if not done and inputs.shard.count == 1:
         msg = "verified: the responses have no row for this run; nothing to verify"
         raise NothingToDo(msg)
@@ -54,7 +60,8 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     inputs.progress(done, done, "responses")
     metrics = counts(questions, tables.read(inputs.output, Verified), previous)
     refuse_failures(metrics, config.max_failure_rate)
-    return Outputs(metrics=metrics | self_test_metrics | cost(inputs.uris.get("responses", ()), metrics["n_correct"]))
+    metrics |= self_test_metrics | cost(inputs.uris.get("responses", ()), metrics["n_correct"])
+    return Outputs(metrics=metrics, dropped=unknown)
 
 
 def _earlier_verdicts(inputs: VerifiedInputs, directory: Path | None) -> dict[ResponseKey, Verified]:

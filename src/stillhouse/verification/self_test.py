@@ -21,7 +21,8 @@ QUESTIONS = 16
 
 
 def check(
-    pool: VerifierPool, questions: Iterable[Question], thresholds: Mapping[Category, float], max_failure_rate: float
+    pool: VerifierPool, questions: Iterable[Question], thresholds: Mapping[Category, float], max_failure_rate: float,
+    stage: str = "verified",
 ) -> dict[str, float]:  # fmt: skip
     """Counts of the answers tried and of those judged wrongly.
 
@@ -42,7 +43,7 @@ def check(
         for name, examples in failed.items():
             if len(examples) > max_failure_rate * tried[name]:
                 msg = (
-                    f"verified: {name} is judged wrongly for {len(examples)} of {tried[name]} {category} questions of source "
+                    f"{stage}: {name} is judged wrongly for {len(examples)} of {tried[name]} {category} questions of source "
                     f"{source!r}: {'; '.join(examples[:3])}; look at references and tests there, or set self_test to false"
                 )
                 raise TooManyErrors(msg)
