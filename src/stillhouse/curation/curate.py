@@ -33,7 +33,6 @@ class Curated:
     drops: Drops
     unmapped: Mapping[str, Counter[str]]
     """Source -> column that its mapping leaves out -> rows with a value in it."""
-    self_test: Mapping[str, float]
 
     def metrics(self) -> dict[str, float]:
         """What the stage says of its result."""
@@ -41,7 +40,7 @@ class Curated:
             f"n_unmapped/{funnel.metric(name)}/{funnel.metric(column)}": float(n)
             for name, counts in self.unmapped.items() for column, n in sorted(counts.items())
         }  # fmt: skip
-        return {**funnel.metrics(self.drops, self.kept), **left_out, **self.self_test}
+        return {**funnel.metrics(self.drops, self.kept), **left_out}
 
 
 def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
@@ -63,9 +62,9 @@ def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
     fewer = partial(surplus, config.downsample, config.seed) if config.downsample else None
     kept = publish_kept(spool, decisions, labeller(config.labels), fewer, drops, inputs.output)
     _refuse(config, inputs, drops, kept)
-    tested = usable.self_test(config, inputs.output)
+    usable.self_test(config, inputs.output)
     drops.close()
-    return Curated(kept, drops, unmapped, tested)
+    return Curated(kept, drops, unmapped)
 
 
 def _refuse(config: QuestionsConfig, inputs: QuestionsInputs, drops: Drops, kept: KeptCounts) -> None:

@@ -54,9 +54,9 @@ def artifacts(uris: Sequence[str]) -> dict[str, list[Link]]:
             pending += [(source.uri, source.fingerprint) for name in STAGES for source in links.get(name, ())]
             if manifest.stage == "questions":
                 curated_from.update(source.fingerprint for source in manifest.inputs.get("imported", ()))
-    links = links_by_stage["questions"]
-    links_by_stage[CURATED] = [link for link in links if link.fingerprint in curated_from]
-    links_by_stage["questions"] = [link for link in links if link.fingerprint not in curated_from]
+    of_questions = links_by_stage["questions"]
+    links_by_stage[CURATED] = [link for link in of_questions if link.fingerprint in curated_from]
+    links_by_stage["questions"] = [link for link in of_questions if link.fingerprint not in curated_from]
     return links_by_stage
 
 
