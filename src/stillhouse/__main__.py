@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from stillhouse import stages
+from stillhouse.api import data_commands
 from stillhouse.errors import TRY_AGAIN, BadConfig, DamagedArtifact, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
@@ -18,7 +19,9 @@ from stillhouse.vocabulary.masking import one_line
 INTERRUPTED, TERMINATED = 130, 143
 """The exit codes that shells, and typer, use for SIGINT and SIGTERM."""
 GO_ON = "finished parts are kept: run the same command again to go on"
-COMMANDS = {*stages.DATA_PATH, "export", "import", "lineage", "rollback", "show", "summary", "sync", "verify-artifact"}
+COMMANDS = {
+    *stages.DATA_PATH, "export", "import", "lineage", "presets", "rollback", "show", "sniff", "summary", "sync", "verify-artifact",
+}  # fmt: skip
 
 
 class _Commands(TyperGroup):
@@ -120,46 +123,6 @@ def _stage_help(name: str, command: str) -> str:
     return ""
 
 
-@app.command("import")
-def import_rows(
-    files: Annotated[
-        list[str], typer.Argument(help="JSON lines, .jsonl.zst, .jsonl.gz; for a release also .parquet", metavar="FILE…")
-    ],
-    form: Annotated[
-        str, typer.Option("--as", help="questions or responses in our columns; am-1.4m, am-40m or conversations for a release")
-    ],
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="URI of the artifact; for a release with {stage} in it", metavar="URI")
-    ],
-    category: Annotated[
-        str | None, typer.Option(help="category of all questions of a release that names none, or wrong ones")
-    ] = None,
-    license_name: Annotated[str | None, typer.Option("--license", help="license of all questions of a release")] = None,
-    max_bad_rate: Annotated[float, typer.Option(help="share of a release's lines that may be malformed")] = 0.01,
-) -> None:
-    """Turn your own rows or a public release into artifacts that any stage can run on."""
-    from stillhouse.exchange.importing import import_release
-    from stillhouse.exchange.jsonl import import_file
-    from stillhouse.exchange.schemas import SCHEMAS
-
-    if form in SCHEMAS:
-        settings = {"form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate}
-        manifests = import_release(files, output, **settings)
-    elif len(files) == 1:
-        manifests = {form: import_file(files[0], form, output)}
-    else:
-        msg = f"--as {form}: {len(files)} files; concatenate them and give one"
-        raise BadConfig(msg)
-    for name, manifest in manifests.items():
-        _out.print(f"{name}: {manifest.rows:,} rows at {output.replace('{stage}', name)} · {manifest.fingerprint}")
-        for metric, value in manifest.metrics.items():
-            kind, _, column = metric.partition("/")
-            if kind == "n_ignored":
-                _out.print(f"  no such column, left out: {column} ({value:,.0f} rows)")
-        for reason, count in manifest.dropped.items():
-            _out.print(f"  dropped {reason} {count:,}")
-
-
 @app.command("export")
 def export_rows(
     uris: Annotated[list[str], typer.Argument(help="artifacts, usually selected; their inputs are read too", metavar="URI…")],
@@ -256,6 +219,11 @@ def sync() -> None:
     if waiting:
         msg = f"{waiting} runs wait for MLflow, which does not answer; run `stillhouse sync` again"
         raise TrackingFailed(msg)
+
+
+app.command("import")(data_commands.import_rows)
+app.command("sniff")(data_commands.sniff)
+app.command("presets")(data_commands.presets)
 
 
 def main() -> None:

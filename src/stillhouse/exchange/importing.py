@@ -34,6 +34,8 @@ from stillhouse.execution.recipes import resolve
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import ROW_TYPES, Dropped
 
+MAPPED = "mapped"
+"""Names the form of rows that are read as ``mapping`` says."""
 PLACE = "{stage}"
 """Stands for the stage in ``--output``: a release becomes several artifacts."""
 MADE_OF: dict[str, tuple[str, ...]] = {
@@ -128,6 +130,9 @@ def _publish(
 
 def _of_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings, with the mapping and licence of the preset if ``form`` is the name of one."""
+    if (settings["form"] == MAPPED) != bool(settings.get("mapping")) and settings["form"] not in presets():
+        msg = f"--as {settings['form']}: --mapping goes with --as {MAPPED}, and with no other form"
+        raise BadConfig(msg)
     facts = presets().get(settings["form"])
     if facts is None or settings["form"] in SCHEMAS:
         return dict(settings)

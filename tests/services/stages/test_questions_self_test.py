@@ -23,7 +23,7 @@ def run(tmp_path, given, **config):
 
 def test_questions_source_whose_references_no_rule_verifies_is_refused_by_name(tmp_path):
     odd = [testing.question(f"How many pens are in {n} boxes?", SOLUTION.format(n, 3 * n), source="odd") for n in range(8)]
-    with pytest.raises(TooManyErrors, match="questions: the reference is judged wrongly for 8 of 8 math questions of source 'odd'"):
+    with pytest.raises(TooManyErrors, match="questions: .* judged wrongly for 8 of 8 math questions of source 'odd'"):
         run(tmp_path, [*odd, *testing.questions(8)])
 
 
