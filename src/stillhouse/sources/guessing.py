@@ -1,5 +1,6 @@
 """Guess how the rows of a file map to questions, from the names of their columns and what stands in them."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ DIFFICULTIES = ("difficulty", "level", "difficulty_label")
 KINDS = ("category", "ability", "domain", "type")
 CONTEXTS = ("Body", "body", "context", "passage", "input")
 """Columns that may belong to a question beside its own, by the names that data sets give them."""
+_CAN_BE_MISSING = re.compile(r"\b(\w+) (?:\| default|is (?:not )?defined)")
 USUAL = 0.8
 """Share of the rows that have to look alike for a guess."""
 MIN_COLUMNS = 3
@@ -58,9 +60,11 @@ def like_a_preset(rows: Sequence[Object]) -> tuple[str, dict[str, Any]] | None:
         if facts.form:
             continue
         mapping = ColumnMapping(**facts.mapping)
-        needed = {column for column in _needed(mapping) if not column.startswith("_")}
-        if len(needed) >= MIN_COLUMNS and needed <= names and _reads(mapping, rows):
-            fits.append((len(used_columns(mapping) & names), name, facts.mapping))
+        shared = used_columns(mapping) & names
+        # A row that is a list has numbers for columns: too few columns prove nothing about others.
+        enough = len(shared) >= MIN_COLUMNS or (shared == names and all(map(str.isdecimal, names)))
+        if enough and _needed(mapping) <= names and _reads(mapping, rows):
+            fits.append((len(shared), name, facts.mapping))
     return max(fits)[1:] if fits else None
 
 
@@ -68,11 +72,13 @@ def _needed(mapping: ColumnMapping) -> set[str]:
     """The columns that every row must have."""
     needed: set[str] = set()
     for name, path in mapping.columns:
-        if path is None or path.endswith(MAYBE) or (templates.is_template(path) and "default" in path):
+        if path is None or path.endswith(MAYBE):
             continue
-        parts = path.split(", ") if name == "choices" else [path]
-        needed |= templates.columns(path) if templates.is_template(path) else {part.split(".")[0] for part in parts}
-    return needed
+        if templates.is_template(path):
+            needed |= templates.columns(path) - set(_CAN_BE_MISSING.findall(path))
+        else:
+            needed |= {part if " " in part else part.split(".")[0] for part in (path.split(", ") if name == "choices" else [path])}
+    return {column for column in needed if not column.startswith("_")}
 
 
 def _reads(mapping: ColumnMapping, rows: Sequence[Object]) -> bool:

@@ -9,17 +9,16 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from stillhouse import sources
 from stillhouse.errors import BadConfig, BadRows, MissingInput, TooManyErrors
 from stillhouse.exchange import locations
-from stillhouse.exchange.bad_rows import Bad, Object
+from stillhouse.exchange.bad_rows import Bad, Object, bounded
 from stillhouse.exchange.config import HUB_PATH
 from stillhouse.exchange.mapping import FILE_NAME
 from stillhouse.exchange.presets import presets
-from stillhouse.sources import guessing
+from stillhouse.sources import columns, guessing, release
 from stillhouse.sources.config import Spec
 from stillhouse.sources.file import objects
-from stillhouse.sources.stored import MAX_LINE_BYTES, HuggingFace
+from stillhouse.sources.stored import MAX_LINE_BYTES, HuggingFace, Preset, Release
 from stillhouse.verification import self_test
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS, Category
@@ -64,7 +63,7 @@ def sniff(location: str, name: str | None = None, category: Category | None = No
         source["category"] = category
         source.get("columns", {}).pop("category", None)
         source.pop("categories", None)
-    questions, dropped, details, unmapped = _read(source)
+    questions, dropped, details, unmapped = _read(source, rows)
     return Sniffed(what, source, plain, questions, dropped, details, unmapped)
 
 
@@ -136,14 +135,16 @@ def _mapped(rows: Sequence[Object], location: str, place: dict[str, Any]) -> dic
     return {**place, "license": NOT_STATED, **mapping}
 
 
-def _read(source: dict[str, Any]) -> tuple[list[Question], Counter[str], list[str], Counter[str]]:
+def _read(source: dict[str, Any], rows: Sequence[Object]) -> tuple[list[Question], Counter[str], list[str], Counter[str]]:
     unmapped: Counter[str] = Counter()
     try:
         spec = TypeAdapter[Any](Spec).validate_python({**source, "max_bad_rate": 1})
     except ValidationError as error:
         msg = f"the guessed source is not valid: {one_line(error)}; write a recipe, see docs/data.md"
         raise BadConfig(msg) from error
-    read = list(islice(sources.read(spec, unmapped), SAMPLE_ROWS))
+    resolved = spec.resolved() if isinstance(spec, Preset) else spec
+    make: Any = release.questions_of if isinstance(resolved, Release) else columns.questions
+    read = list(bounded(make(resolved, enumerate(rows, start=1), unmapped), "row", 1))
     dropped = [row for row in read if isinstance(row, Dropped)]
     details = [f"{row.key.rpartition(':')[2]}: {row.reason}: {row.detail}" for row in dropped[:3]]
     return [row for row in read if isinstance(row, Question)], Counter(row.reason for row in dropped), details, unmapped
