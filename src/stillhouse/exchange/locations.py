@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256 as digest_of
 from pathlib import Path
+from urllib.parse import unquote
 
 from stillhouse.artifacts import store
 from stillhouse.artifacts.digests import sha256
@@ -71,7 +72,7 @@ def _plain(location: str) -> str:
 
 def _local(location: str, form: Format | None) -> list[FileOfRows]:
     if "://" in location:
-        location = str(store.local_path(_plain(location))) + location[len(_plain(location)) :]
+        location = unquote(location.removeprefix("file://").removeprefix("localhost"))
     path = Path(location).expanduser()
     if GLOB.search(location) and not path.exists():
         root, pattern = _root_and_pattern(path)
