@@ -66,7 +66,7 @@ class S3Store(Store):
 
     def names(self, uri: str) -> list[str]:
         """See Store."""
-        key = _bucket_and_key(uri)[1]
+        key = urlsplit(uri).path.strip("/")  # empty for the files at the root of a bucket
         return sorted(name.removeprefix(f"{key}/") for name in _keys(uri, "/"))
 
     def holds(self, uri: str) -> bool:
@@ -123,10 +123,11 @@ def _get(bucket: str, key: str) -> bytes | None:
 
 def _keys(uri: str, end: str) -> list[str]:
     """The keys that begin with the URI's and ``end``."""
-    bucket, key = _bucket_and_key(uri)
+    parsed = urlsplit(uri)
+    prefix = f"{parsed.path.strip('/')}{end}".removeprefix("/")
 
     def listed() -> list[str]:
-        pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}{end}")
+        pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=parsed.netloc, Prefix=prefix)
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
     return _call(uri, listed)
