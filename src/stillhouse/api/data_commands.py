@@ -1,12 +1,15 @@
 """The commands that bring data in: ``import``, ``sniff`` and ``presets``."""
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from stillhouse.errors import BadConfig
 from stillhouse.execution.console import PlainConsole
+
+if TYPE_CHECKING:
+    from stillhouse.artifacts.manifest import Manifest
 
 _out = PlainConsole(highlight=False, soft_wrap=True, markup=False)
 MappingOption = Annotated[
@@ -56,13 +59,17 @@ def import_rows(
         msg = f"--as {form}: {len(files)} files; concatenate them and give one"
         raise BadConfig(msg)
     for name, manifest in manifests.items():
-        _out.print(f"{name}: {manifest.rows:,} rows at {output.replace('{stage}', name)} · {manifest.fingerprint}")
-        for metric, value in manifest.metrics.items():
-            kind, _, column = metric.partition("/")
-            if kind == "n_ignored":
-                _out.print(f"  no such column, left out: {column} ({value:,.0f} rows)")
-        for reason, count in manifest.dropped.items():
-            _out.print(f"  dropped {reason} {count:,}")
+        _print_imported(name, manifest, output.replace("{stage}", name))
+
+
+def _print_imported(name: str, manifest: "Manifest", uri: str) -> None:
+    _out.print(f"{name}: {manifest.rows:,} rows at {uri} · {manifest.fingerprint}")
+    for metric, value in manifest.metrics.items():
+        kind, _, column = metric.partition("/")
+        if kind == "n_ignored":
+            _out.print(f"  no such column, left out: {column} ({value:,.0f} rows)")
+    for reason, count in manifest.dropped.items():
+        _out.print(f"  dropped {reason} {count:,}")
 
 
 def sniff(

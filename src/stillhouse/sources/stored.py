@@ -7,7 +7,6 @@ from pydantic import Field, field_validator, model_validator
 
 from stillhouse.errors import nearest
 from stillhouse.exchange.config import BRANCHES, HUB_PATH, Format, Mapping
-from stillhouse.exchange.presets import presets
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
@@ -141,6 +140,8 @@ class Preset(StoredSpec):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
+        from stillhouse.exchange.presets import presets  # reads a file: trigger forms do without it
+
         if name not in presets():
             msg = f"no preset {name!r}; {nearest(name, presets(), 'presets')}"
             raise ValueError(msg)
@@ -153,6 +154,8 @@ class Preset(StoredSpec):
 
     def resolved(self) -> "FileSource | HuggingFace | Release":
         """The source that the preset stands for. Raises ValueError for settings that do not go together."""
+        from stillhouse.exchange.presets import presets
+
         facts = presets()[self.name]
         values: dict[str, Any] = facts.mapping | {
             "name": self.name, "license": self.license or facts.license, "weight": self.weight, "count": self.count,

@@ -6,7 +6,7 @@ Every row is judged alone and spooled to disk; then duplicates are decided; then
 from stillhouse.curation.config import QuestionsConfig, QuestionsInputs
 from stillhouse.execution.contract import Outputs
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Config = QuestionsConfig
 Inputs = QuestionsInputs

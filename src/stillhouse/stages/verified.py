@@ -1,6 +1,7 @@
 """questions + responses -> verified: score every sampled response against its reference, tests, constraints or by a model."""
 
 from collections import ChainMap
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
@@ -34,7 +35,6 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     # Verdicts of an earlier attempt are known too; failures of the verifier are in neither map, and are tried again.
     known = ChainMap(_earlier_verdicts(inputs, inputs.finished), previous)
     judges = Judges(config.judge, config.reward_model, second_stage=config.second_stage)
-    total, done = sum(tables.count(path) for path in inputs.responses), 0
     responses = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
     drops = Parts(inputs.dropped, Dropped)
     let_go = LetGo("verified", questions, drops)
@@ -43,12 +43,9 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
         tested = (row for row in questions.values() if inputs.shard.holds(row.question_id))
         limits = config.pass_thresholds, config.max_self_test_failure_rate
         self_test_metrics = self_test.check(pool, tested, *limits) if config.self_test else {}
-        for part, batch in enumerate(iter(lambda: list(islice(of_shard, PART_RESPONSES)), [])):
-            path = inputs.output / f"part-{part:05d}.parquet"
-            inputs.progress(done, total, "responses")
-            tables.write_part(path, verdicts(pool, questions, batch, config.pass_thresholds, judges, known), Verified)
-            inputs.publish_part(path)
-            done += len(batch)
+        done = _publish(
+            inputs, of_shard, lambda batch: verdicts(pool, questions, batch, config.pass_thresholds, judges, known)
+        )  # fmt: skip
     unknown = let_go.reasons(inputs.shard)
     drops.flush()
     if not done and inputs.shard.count == 1:
@@ -62,6 +59,20 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     refuse_failures(metrics, config.max_failure_rate)
     metrics |= self_test_metrics | cost(inputs.uris.get("responses", ()), metrics["n_correct"])
     return Outputs(metrics=metrics, dropped=unknown)
+
+
+def _publish(
+    inputs: VerifiedInputs, responses: Iterator[Response], verdicts: Callable[[list[Response]], list[Verified]]
+) -> int:  # fmt: skip
+    """Publish the verdicts part by part. Returns how many there are."""
+    total, done = sum(tables.count(path) for path in inputs.responses), 0
+    for part, batch in enumerate(iter(lambda: list(islice(responses, PART_RESPONSES)), [])):
+        path = inputs.output / f"part-{part:05d}.parquet"
+        inputs.progress(done, total, "responses")
+        tables.write_part(path, verdicts(batch), Verified)
+        inputs.publish_part(path)
+        done += len(batch)
+    return done
 
 
 def _earlier_verdicts(inputs: VerifiedInputs, directory: Path | None) -> dict[ResponseKey, Verified]:
