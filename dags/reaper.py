@@ -20,6 +20,7 @@ def reap() -> None:
         clients,
         os.environ["STILLHOUSE_NAMESPACE"],
         lambda dag_id, run_id: ti.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {}),
+        os.environ.get("STILLHOUSE_RELEASE", ""),
     )
     print(f"deleted {len(gone)}:", *gone)
 

@@ -1,37 +1,31 @@
 """A stage on several nodes at once: one indexed Job, whose pods meet by torchrun."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aiohttp import ClientError
-from airflow.providers.cncf.kubernetes.exceptions import KubernetesApiError
 from airflow.providers.cncf.kubernetes.operators.job import KubernetesJobOperator
-from airflow.providers.cncf.kubernetes.triggers.job import KubernetesJobTrigger
-from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager
-from airflow.triggers.base import TriggerEvent
+from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
-from kubernetes_asyncio.client import ApiException as AsyncApiException
-from kubernetes_asyncio.client import BatchV1Api, CoreV1Api
 from urllib3.exceptions import HTTPError
 
-from operators import events, pod_outcome, podspec, ranks
+from operators import events, pod_outcome, pod_overrides, podspec, ranks
 from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
+from operators.job_trigger import PENDING, StageJobTrigger
 from operators.links import LINKS
-from operators.placement import GPU
+from operators.placement import GPU, pending_s
 from operators.retries import Outage
 from operators.templates import as_template
 
-INDEX = "batch.kubernetes.io/job-completion-index"
+GONE = 404
 
 
 class StageJob(KubernetesJobOperator):
     """Run ``stillhouse STAGE …`` on ``nodes`` nodes; the arguments, the pods' rights and the ends are StagePod's.
 
-    With a Kueue queue the Job is admitted as a whole. The first pod that fails ends the Job. The Job is deleted when the task ends.
-    The task's log follows rank 0 while it runs, and gets the other ranks' logs at the end.
+    With a Kueue queue the Job is admitted as a whole. The first pod that fails, or that the cluster takes away, ends the Job. So
+    does a rank that has not started in time: the others would hold their GPUs for it. The Job is deleted when the task ends. The
+    task's log follows rank 0 while it runs, says what the cluster refuses or delays, and gets the other ranks' logs at the end.
     """
 
     template_fields: Sequence[str] = (*KubernetesJobOperator.template_fields, "target")
@@ -42,7 +36,7 @@ class StageJob(KubernetesJobOperator):
         self, *, stage: str, recipe: Text, target: Text, nodes: int, overrides: Text = "{}", inputs: Inputs = NO_INPUTS,
         parent_run: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self.target = as_template(target)
+        self.stage, self.target = stage, as_template(target)
         processes = int(resources_needed.get(GPU, 1))
         threads = int(resources_needed.get("cpu", 1)) // processes
         options = podspec.options(stage, resources_needed, as_template(parent_run), threads, kwargs.get("image", ""))
@@ -59,6 +53,18 @@ class StageJob(KubernetesJobOperator):
             **podspec.rights(), **(options | kwargs),
         )  # fmt: skip
 
+    def build_job_request_obj(self, context: Any = None) -> k8s.V1Job:
+        """The provider's Job, with what this cluster adds to its pods. It ends at once when the cluster takes one of them away.
+
+        A new pod in its place, as an index of its own, could not join: the other ranks' processes end with the lost one.
+        """
+        job = super().build_job_request_obj(context)
+        disrupted = k8s.V1PodFailurePolicyOnPodConditionsPattern(type="DisruptionTarget", status="True")
+        rule = k8s.V1PodFailurePolicyRule(action="FailJob", on_pod_conditions=[disrupted])
+        job.spec.template = pod_overrides.applied_to_template(job.spec.template, self.stage)
+        job.spec.pod_failure_policy = k8s.V1PodFailurePolicy(rules=[rule])
+        return job
+
     def execute(self, context: Any) -> None:
         """Start the Job, or carry on with one that an earlier try left running, and defer until it ends."""
         request = self.build_job_request_obj(context)
@@ -69,7 +75,7 @@ class StageJob(KubernetesJobOperator):
             job_name=self.job.metadata.name, job_namespace=self.job.metadata.namespace, pod_names=[],
             pod_namespace=self.job.metadata.namespace, base_container_name=self.base_container_name, get_logs=False,
             kubernetes_conn_id=self.kubernetes_conn_id, cluster_context=self.cluster_context, config_file=self.config_file,
-            in_cluster=self.in_cluster, poll_interval=self.job_poll_interval,
+            in_cluster=self.in_cluster, poll_interval=self.job_poll_interval, pending_s=pending_s(),
         )  # fmt: skip
         self.defer(trigger=trigger, method_name="execute_complete")
 
@@ -81,9 +87,19 @@ class StageJob(KubernetesJobOperator):
             for pod in sorted(pods, key=_rank):
                 self._write_rank(pod, event["read_until"] if _rank(pod) == 0 else None)
         finally:
-            self.job_client.delete_namespaced_job(name, namespace, propagation_policy="Background")
+            self._delete(name, namespace)
+        if event["status"] == PENDING:
+            raise AirflowException(event["message"])
         if event["status"] != "success":
             raise _failure(pods, event["message"])
+
+    def _delete(self, name: str, namespace: str) -> None:
+        """Delete the Job and its pods. Somebody else may have been faster."""
+        try:
+            self.job_client.delete_namespaced_job(name, namespace, propagation_policy="Background")
+        except ApiException as error:
+            if error.status != GONE:
+                raise
 
     def _write_rank(self, pod: Any, since: Any) -> None:
         """Log what the rank wrote. The log of a lost node or of a container that never started cannot be read."""
@@ -100,52 +116,13 @@ class StageJob(KubernetesJobOperator):
         return next(iter(running), None)
 
 
-class StageJobTrigger(KubernetesJobTrigger):
-    """Waits for the end of a Job and follows rank 0's log; marking or clearing the task deletes the Job and its pods."""
-
-    read_until: Any = None
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Under this module's name: the provider's trigger would leave the Job running."""
-        return "operators.job.StageJobTrigger", super().serialize()[1]
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """How the Job ended, and up to when rank 0's log was read."""
-        following = asyncio.create_task(self._follow())
-        try:
-            async for event in super().run():
-                yield TriggerEvent(event.payload | {"read_until": self.read_until})
-        finally:
-            following.cancel()
-
-    async def _follow(self) -> None:
-        """Log what rank 0 wrote since the last look. What cannot be read now is read at the end."""
-        manager = AsyncPodManager(self.hook, callbacks=[])
-        first = f"batch.kubernetes.io/job-name={self.job_name},{INDEX}=0"
-        while True:
-            with suppress(AsyncApiException, ClientError, KubernetesApiError, TimeoutError):
-                async with self.hook.get_conn() as connection:
-                    pods = await CoreV1Api(connection).list_namespaced_pod(self.job_namespace, label_selector=first)
-                for pod in [pod for pod in pods.items if pod.status.phase not in {None, "Pending"}]:
-                    self.read_until = await manager.fetch_container_logs_before_current_sec(
-                        pod, container_name=self.base_container_name, since_time=self.read_until
-                    )
-            await asyncio.sleep(self.poll_interval)
-
-    async def on_kill(self) -> None:
-        """Delete the Job; the pods follow."""
-        async with self.hook.get_conn() as connection:
-            api = BatchV1Api(connection)
-            await api.delete_namespaced_job(self.job_name, self.job_namespace, propagation_policy="Background")
-
-
 def _job_name() -> k8s.V1EnvVar:
     source = k8s.V1ObjectFieldSelector(field_path="metadata.labels['batch.kubernetes.io/job-name']")
     return k8s.V1EnvVar(name="JOB_NAME", value_from=k8s.V1EnvVarSource(field_ref=source))
 
 
 def _rank(pod: Any) -> int:
-    return int((pod.metadata.labels or {}).get(INDEX, 0))
+    return int((pod.metadata.labels or {}).get(podspec.INDEX, 0))
 
 
 def _failure(pods: Sequence[Any], message: str) -> Exception:

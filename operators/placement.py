@@ -7,22 +7,19 @@ import os
 from typing import Any
 
 GPU = "nvidia.com/gpu"
-MEMORY_PER_CPU_GI = 4
-CPUS_PER_GPU = 8
-MEMORY_PER_GPU_GI = 96
 PENDING_S = 12 * 3600
 """How long a pod may wait for a node, unless ``STILLHOUSE_PENDING_S`` says otherwise: a GPU may be busy for a night."""
 
 
 def cpu(n: int = 1, image: str = "worker") -> dict[str, Any]:
     """``n`` cores, and as many slots of the pool ``cpu``; ``image`` is a directory of ``images/``."""
-    resources = {"cpu": str(n), "memory": f"{n * MEMORY_PER_CPU_GI}Gi"}
+    resources = {"cpu": str(n), "memory": f"{n * memory_per_cpu_gi()}Gi"}
     return {"pool": "cpu", "pool_slots": n, "resources_needed": resources, "image": _image(image)} | _nodes("cpu")
 
 
 def gpu(n: int = 1, image: str = "train", nodes: int = 1) -> dict[str, Any]:
     """``n`` GPUs on each of ``nodes`` nodes, the slots of the pool ``gpu`` for all of them, cores and memory in proportion."""
-    resources = {GPU: str(n), "cpu": str(n * CPUS_PER_GPU), "memory": f"{n * MEMORY_PER_GPU_GI}Gi"}
+    resources = {GPU: str(n), "cpu": str(n * cpus_per_gpu()), "memory": f"{n * memory_per_gpu_gi()}Gi"}
     placed = {"pool": "gpu", "pool_slots": n * nodes, "resources_needed": resources, "image": _image(image)} | _nodes("gpu")
     return placed | {"nodes": nodes} if nodes > 1 else placed
 
@@ -38,6 +35,21 @@ def model(image: str, cores: int = 1, *, trains: bool = False) -> dict[str, Any]
     if os.environ.get("STILLHOUSE_RUNNER") == "process":
         return cpu(max(cores, gpus)) | ({"processes": gpus} if gpus > 1 else {})
     return cpu(cores, "train") if os.environ.get("STILLHOUSE_MODELS_ON") == "cpu" else gpu(gpus, image, nodes)
+
+
+def cpus_per_gpu() -> int:
+    """Cores that a GPU brings to its pod: ``STILLHOUSE_CPUS_PER_GPU``."""
+    return int(os.environ.get("STILLHOUSE_CPUS_PER_GPU", "8"))
+
+
+def memory_per_gpu_gi() -> int:
+    """Memory that a GPU brings to its pod, in Gi: ``STILLHOUSE_MEMORY_PER_GPU_GI``."""
+    return int(os.environ.get("STILLHOUSE_MEMORY_PER_GPU_GI", "96"))
+
+
+def memory_per_cpu_gi() -> int:
+    """Memory that a core brings to a pod without a GPU, in Gi: ``STILLHOUSE_MEMORY_PER_CPU_GI``."""
+    return int(os.environ.get("STILLHOUSE_MEMORY_PER_CPU_GI", "4"))
 
 
 def pairs(text: str) -> dict[str, str]:

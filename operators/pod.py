@@ -1,15 +1,22 @@
 """A stage as a Kubernetes pod: the cluster."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodNotFoundException
+from airflow.triggers.base import BaseTrigger
+from kubernetes.client import models as k8s
+from kubernetes.client.exceptions import ApiException
 
-from operators import events, podspec
+from operators import events, pod_overrides, podspec
 from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
 from operators.links import LINKS
 from operators.placement import GPU
-from operators.pod_outcome import PodOutcome
+from operators.pod_outcome import RESUMES, PodOutcome
+from operators.pod_trigger import StagePodTrigger
+from operators.retries import Outage
 from operators.templates import as_template
 
 
@@ -20,9 +27,11 @@ class StagePod(KubernetesPodOperator):
 
     The task is deferred while the pod runs, so that hours of training hold no worker. However the task ends, the pod is deleted;
     its log and last words are in the task's log. A retry carries on with a pod that still runs; otherwise the stage resumes from
-    the parts it published.
+    the parts it published. Other containers in the pod, such as a mesh's proxy, do not matter: the pod ends with the stage's own.
     """
 
+    MAX_REDEFER_ATTEMPTS = sys.maxsize
+    """The API server may be away any number of times while the pod runs."""
     template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "target")
     ui_color = "#e8f1e4"
     operator_extra_links = LINKS
@@ -31,7 +40,7 @@ class StagePod(KubernetesPodOperator):
         self, *, stage: str, recipe: Text, target: Text, overrides: Text = "{}", inputs: Inputs = NO_INPUTS, parent_run: Text = "",
         endpoints: Text = "", resources_needed: Mapping[str, str] = NO_RESOURCES, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self.target = as_template(target)
+        self.stage, self.target = stage, as_template(target)
         run = as_template(parent_run)
         options = podspec.options(stage, resources_needed, run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
         options["env_vars"] |= {"STILLHOUSE_ENDPOINTS": as_template(endpoints)} if endpoints else {}
@@ -42,3 +51,32 @@ class StagePod(KubernetesPodOperator):
             do_xcom_push=False,
             get_logs=True, on_finish_action="delete_pod", callbacks=PodOutcome, **podspec.rights(), **(options | kwargs),
         )  # fmt: skip
+
+    def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> k8s.V1Pod:
+        """The provider's pod, with what this cluster adds to it."""
+        return pod_overrides.applied(super().build_pod_request_obj(context, dry_run=dry_run), self.stage)
+
+    def defer(self, *, trigger: BaseTrigger, method_name: str, **options: Any) -> None:
+        """Defer to our trigger in place of the provider's."""
+        super().defer(trigger=StagePodTrigger(**trigger.serialize()[1]), method_name=method_name, **options)
+
+    def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
+        """As the provider does; a pod that is gone is an outage, told with the cluster's last event about it."""
+        try:
+            return super().trigger_reentry(context, event)
+        except PodNotFoundException as error:
+            msg = f"the pod is gone: {self._last_event(event)}; {RESUMES}"
+            raise Outage(msg) from error
+
+    def is_istio_enabled(self, pod: Any) -> bool:
+        """Whether the stage's own container decides when the pod has ended: always, whoever injects others."""
+        return pod is not None
+
+    def _last_event(self, event: Mapping[str, Any]) -> str:
+        selector = f"involvedObject.kind=Pod,involvedObject.name={event['name']}"
+        try:
+            told = self.client.list_namespaced_event(event["namespace"], field_selector=selector).items
+        except ApiException:
+            told = []
+        last = max(told, key=lambda entry: str(entry.last_timestamp or entry.event_time or ""), default=None)
+        return f"{last.reason}: {last.message}" if last else "somebody deleted it"

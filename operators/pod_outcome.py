@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.callbacks import KubernetesPodOperatorCallback
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from operators import pod_waiting
 from operators.retries import Outage, passes
 from stillhouse.errors import REFUSED, TRY_AGAIN
 
@@ -103,8 +104,8 @@ def explain(pod: Any) -> str | None:
     if ended is not None:
         return None if ended.exit_code == 0 else _explain_end(pod, ended)
     if pod.status.phase == "Failed":
-        return f"the pod failed before its container ended; {RESUMES}"
-    return _explain_waiting(pod) if pod.status.phase == "Pending" else None
+        return f"{pod_waiting.failed_before_the_stage(pod) or 'the pod failed before its container ended'}; {RESUMES}"
+    return pod_waiting.explain(pod) if pod.status.phase == "Pending" else None
 
 
 def _explain_end(pod: Any, ended: Any) -> str:
@@ -118,18 +119,6 @@ def _explain_end(pod: Any, ended: Any) -> str:
     return f"the stage crashed with exit code {ended.exit_code} ({ended.reason}); the traceback is in the log above"
 
 
-def _explain_waiting(pod: Any) -> str:
-    for status in pod.status.container_statuses or ():
-        if status.state.waiting is not None and status.state.waiting.reason != "ContainerCreating":
-            return f"the pod did not start: {status.state.waiting.reason}: {status.state.waiting.message}"
-    scheduled = _condition(pod, "PodScheduled")
-    if scheduled is not None and scheduled.status == "False":
-        requests = (pod.spec.containers[0].resources.requests or {}).items()
-        needed = ", ".join(f"{name} {value}" for name, value in requests)
-        return f"no node had room for {needed}: {scheduled.message}; add nodes, ask for less, or raise STILLHOUSE_PENDING_S"
-    return "the pod was not started in time; its events are in the log above"
-
-
 def _overdue(operator: Any, context: Any) -> str | None:
     """Why a pod that still runs must end: the task's own limit."""
     limit = operator.execution_timeout
@@ -140,7 +129,7 @@ def _overdue(operator: Any, context: Any) -> str | None:
 
 def _ended_from_outside(pod: Any) -> bool:
     """Whether the cluster or a person ended the pod."""
-    disrupted = _condition(pod, "DisruptionTarget")
+    disrupted = pod_waiting.condition(pod, "DisruptionTarget")
     return bool(pod.status.reason or pod.metadata.deletion_timestamp or (disrupted and disrupted.status == "True"))
 
 
@@ -148,7 +137,3 @@ def _ended(pod: Any) -> Any:
     """The end of the stage's container; None until it ended."""
     states = [status.state for status in pod.status.container_statuses or () if status.name == CONTAINER]
     return states[0].terminated if states and states[0] else None
-
-
-def _condition(pod: Any, name: str) -> Any:
-    return next((condition for condition in pod.status.conditions or () if condition.type == name), None)

@@ -43,6 +43,13 @@ OWNER = {
     "stillhouse/map-index": "{{ ti.map_index }}",
 }
 """Annotations that name the task instance. Airflow's own labels are cut and hashed, and identify no task."""
+ALONE = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled", "consul.hashicorp.com/connect-inject": "false",
+}  # fmt: skip
+"""A stage is not moved by the autoscaler, and takes part in no mesh: a proxy would outlive it."""
+INDEX = "batch.kubernetes.io/job-completion-index"
+"""The label with a pod's number in its Job."""
 GRACE_S = 120
 """From SIGTERM to SIGKILL: the time a preempted stage has to finish its part, close its MLflow run and remove its scratch."""
 STARTUP_S = 1800
@@ -65,7 +72,7 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
     return {name: value for name, value in deployment.items() if value} | {
         "name": f"stage-{stage}",
         "labels": labels(stage),
-        "annotations": OWNER | {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+        "annotations": OWNER | ALONE,
         "env_vars": environment(parent_run, slots, image),
         "container_resources": k8s.V1ResourceRequirements(requests=_reserved(resources), limits=dict(resources)),
         "volumes": volumes,
@@ -82,9 +89,20 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
 
 
 def labels(stage: str) -> dict[str, str]:
-    """The pod's labels; ``STILLHOUSE_QUEUE`` adds the one by which Kueue admits it."""
-    queue = os.environ.get("STILLHOUSE_QUEUE")
-    return SELECTOR | {"stillhouse/stage": stage} | ({"kueue.x-k8s.io/queue-name": queue} if queue else {})
+    """The pod's labels."""
+    return SELECTOR | release() | {"stillhouse/stage": stage} | queue()
+
+
+def release() -> dict[str, str]:
+    """The label by which several releases in one namespace tell their pods apart: ``STILLHOUSE_RELEASE``."""
+    name = os.environ.get("STILLHOUSE_RELEASE")
+    return {"app.kubernetes.io/instance": name} if name else {}
+
+
+def queue() -> dict[str, str]:
+    """The labels by which Kueue admits a pod, a Job or a teacher: ``STILLHOUSE_QUEUE``, ``STILLHOUSE_QUEUE_PRIORITY``."""
+    named = {"queue-name": "STILLHOUSE_QUEUE", "priority-class": "STILLHOUSE_QUEUE_PRIORITY"}
+    return {f"kueue.x-k8s.io/{label}": os.environ[name] for label, name in named.items() if os.environ.get(name)}
 
 
 def rights() -> dict[str, Any]:

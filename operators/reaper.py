@@ -17,16 +17,17 @@ States = Callable[[str, str], Mapping[str, str | None]]
 """``states(dag_id, run_id)``: the state of every task instance of a run, by task id, mapped ones by ``{task_id}_{map_index}``."""
 
 
-def reap(clients: Mapping[str, Any], namespace: str, states: States) -> list[str]:
-    """Delete every orphan; returns the names. ``clients`` has the APIs ``core``, ``batch`` and ``apps``."""
+def reap(clients: Mapping[str, Any], namespace: str, states: States, release: str = "") -> list[str]:
+    """Delete every orphan of this release; returns the names. ``clients`` has the APIs ``core``, ``batch`` and ``apps``."""
     known = cache(states)
     # List all objects before any state is read: an object younger than the states would look like an orphan.
-    owned = list(_owned(clients, namespace))
+    selector = f"{SELECTOR},app.kubernetes.io/instance={release}" if release else SELECTOR
+    owned = list(_owned(clients, namespace, selector))
     orphans = [(kind, body, delete) for kind, body, delete in owned if not _alive(body, known)]
     return [f"{kind} {body.metadata.name}" for kind, body, delete in orphans if _deleted(delete, body, namespace)]
 
 
-def _owned(clients: Mapping[str, Any], namespace: str) -> Iterator[tuple[str, Any, Callable[..., Any]]]:
+def _owned(clients: Mapping[str, Any], namespace: str, selector: str) -> Iterator[tuple[str, Any, Callable[..., Any]]]:
     """Everything of stages and teachers that is not being deleted yet, with the call that deletes it.
 
     Jobs and deployments delete their pods.
@@ -39,7 +40,7 @@ def _owned(clients: Mapping[str, Any], namespace: str) -> Iterator[tuple[str, An
         ("pod", core.list_namespaced_pod, core.delete_namespaced_pod),
     ]
     for kind, listed, delete in kinds:
-        for body in listed(namespace, label_selector=SELECTOR).items:
+        for body in listed(namespace, label_selector=selector).items:
             meta = body.metadata
             if not (meta.owner_references or meta.deletion_timestamp) and "stillhouse/run-id" in (meta.annotations or {}):
                 yield kind, body, delete

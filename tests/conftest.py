@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -53,14 +53,23 @@ def s3_root(s3_environment, monkeypatch, request) -> str:
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory) -> Iterator[str]:
     """The URI of the session's MLflow server, on SQLite."""
-    directory, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    with mlflow_serving(tmp_path_factory.mktemp("mlflow")) as (uri, _):
+        yield uri
+
+
+@contextmanager
+def mlflow_serving(directory: Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """An MLflow server on SQLite: its URI and its process, the leader of a process group. It goes on with what lies there."""
+    port = port or free_port()
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--backend-store-uri", f"sqlite:///{directory}/mlflow.db", "--artifacts-destination", str(directory / "artifacts"),
     ]  # fmt: skip
     uri = f"http://127.0.0.1:{port}"
-    with server(command, {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, directory / "log", lambda: answers(f"{uri}/health")):
-        yield uri
+    with server(
+        command, {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, directory / "log", lambda: answers(f"{uri}/health")
+    ) as process:
+        yield uri, process
 
 
 @pytest.fixture
@@ -77,7 +86,7 @@ def mlflow(mlflow_server, monkeypatch, tmp_path_factory):
 @contextmanager
 def server(
     command: list[str], environment: Mapping[str, str], log: Path, ready: Callable[[], bool], start_s: float = START_S
-) -> Iterator[None]:  # fmt: skip
+) -> Iterator[subprocess.Popen[bytes]]:  # fmt: skip
     """A server process, from when it is ready until the block ends; its whole process group is stopped."""
     quiet = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_"))}
@@ -92,9 +101,10 @@ def server(
         )
     try:
         wait(process, ready, log, start_s)
-        yield
+        yield process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # killed by the test
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

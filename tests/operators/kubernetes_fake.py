@@ -99,8 +99,17 @@ class Cluster:
             if one is None:
                 return 404, status(404)
             if method == "PATCH":
-                one["metadata"]["labels"] |= body["metadata"]["labels"]
+                merge(one, body)
             return self.logged(one) if matched["log"] else (200, one)
+
+
+def merge(body: dict, patch: dict) -> None:
+    """A patch of mappings alone."""
+    for name, value in patch.items():
+        if isinstance(value, dict) and isinstance(body.get(name), dict):
+            merge(body[name], value)
+        else:
+            body[name] = value
 
 
 def status(code: int) -> dict:

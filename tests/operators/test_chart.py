@@ -10,13 +10,16 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from operators import placement, podspec
+from operators import placement, podspec, serving
+from stillhouse import stages
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "stillhouse"
 HELM = str(ROOT / ".tools" / "helm") if (ROOT / ".tools" / "helm").exists() else shutil.which("helm")
 PRESETS = sorted(path.stem for path in (CHART / "presets").glob("*.yaml"))
 VERSIONS = ("1.27", "1.35")
+HOOKS = {"house-secrets", "house-restart"}
+"""The Jobs that talk to the API server, around an install or upgrade."""
 
 pytestmark = pytest.mark.skipif(HELM is None, reason="no helm: make .tools/helm")
 
@@ -92,8 +95,13 @@ def test_objects_are_valid_by_the_strict_schemas(objects, version):
         ("models.claim=", "claim"),
         ("stages.pendingSeconds=soon", "pendingSeconds"),
         ("stages.retrySeconds=0", "retrySeconds"),
+        ("stages.storePatienceSeconds=0", "storePatienceSeconds"),
         ("stages.train.nodes=9", "stages.train takes 9 GPUs"),
         ("capacity.teacherGpus=8", "leaves 0"),
+        ("stages.perGpu.cpus=0", "cpus"),
+        ("stages.pods.stf.spec.runtimeClassName=x", "stf"),
+        ("stages.pods.sft.tolerations=x", "tolerations"),
+        ("identity.stages=x", "identity"),
     ],
 )
 def test_wrong_value_is_refused_by_name(chart, setting, said):
@@ -105,7 +113,7 @@ def test_wrong_value_is_refused_by_name(chart, setting, said):
 def test_pods_have_no_rights(objects):
     assert pods(objects)
     for name, spec in pods(objects).items():
-        assert spec["automountServiceAccountToken"] is False, name
+        assert spec["automountServiceAccountToken"] is (name in HOOKS), name
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         for container in spec["containers"]:
@@ -124,13 +132,13 @@ def test_images_are_pinned(objects):
 
 
 def test_launcher_may_not_read_secrets_or_run_commands(objects):
-    [role] = of_kind(objects, "Role").values()
+    role = of_kind(objects, "Role")["house-launcher"]
     allowed = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
     assert {("pods", "create"), ("pods", "delete"), ("pods/log", "get")} <= allowed
     assert not {resource for resource, _ in allowed} & {"secrets", "pods/exec", "*", "configmaps", "roles", "serviceaccounts"}
     assert not {verb for _, verb in allowed} & {"*", "deletecollection"}
     assert of_kind(objects, "ClusterRole") == {}
-    [binding] = of_kind(objects, "RoleBinding").values()
+    binding = of_kind(objects, "RoleBinding")["house-launcher"]
     assert [each["name"] for each in binding["subjects"]] == ["stillhouse-launcher"]
 
 
@@ -151,9 +159,11 @@ def test_stage_policy_covers_the_operators_pods_and_lets_nobody_in(objects):
     assert all(rule["to"] for rule in policy["egress"])
 
 
-def test_sandbox_reaches_nothing(objects):
-    policy = of_kind(objects, "NetworkPolicy")["house-sandbox"]["spec"]
-    assert (policy["ingress"], policy["egress"], sorted(policy["policyTypes"])) == ([], [], ["Egress", "Ingress"])
+def test_code_under_test_is_tried_in_the_image_and_with_the_labels_of_the_stage_that_runs_it(objects):
+    pod = of_kind(objects, "Pod")["house-test-sandbox"]
+    [container] = pod["spec"]["containers"]
+    assert container["image"].rpartition("/")[2].partition(":")[0] == stages.REGISTRY["verified"].image == "sandbox"
+    assert pod["metadata"]["labels"].items() >= (podspec.SELECTOR | {"stillhouse/stage": "verified"}).items()
 
 
 def test_quota_and_pools_say_the_same(objects):
@@ -162,8 +172,8 @@ def test_quota_and_pools_say_the_same(objects):
     assert str(pools["gpu"]["slots"]) == quotas["house-gpus"]["spec"]["hard"]["requests.nvidia.com/gpu"]
     gpus, cores, hard = pools["gpu"]["slots"], pools["cpu"]["slots"], quotas["house-stages"]["spec"]["hard"]
     # Both pools full: every pod of theirs is within the quota.
-    assert int(hard["requests.cpu"]) == cores + gpus * placement.CPUS_PER_GPU
-    assert hard["requests.memory"] == f"{cores * placement.MEMORY_PER_CPU_GI + gpus * placement.MEMORY_PER_GPU_GI}Gi"
+    assert int(hard["requests.cpu"]) == cores + gpus * placement.cpus_per_gpu()
+    assert hard["requests.memory"] == f"{cores * placement.memory_per_cpu_gi() + gpus * placement.memory_per_gpu_gi()}Gi"
     assert {pool["include_deferred"] for pool in pools.values()} == {True}
 
 
@@ -189,16 +199,98 @@ def test_models_run_on_cores_where_there_is_no_gpu(chart):
     assert on == {"cluster": "gpu", "kind": "cpu", "single-gpu-node": "gpu"}
 
 
+def variables(pod: dict) -> dict[str, str]:
+    [container] = pod["containers"]
+    return {entry["name"]: entry.get("value") for entry in container["env"]}
+
+
 def test_secrets_are_named_unless_they_are_to_be_made(chart):
-    assert of_kind(render(chart, "cluster"), "Secret") == {}
-    made = of_kind(render(chart, "kind"), "Secret")
-    keys = {name: set(secret["stringData"]) for name, secret in made.items()}
-    assert keys["stillhouse-stage"] == {
+    assert "house-secrets" not in pods(render(chart, "cluster"))
+    objects = render(chart, "kind")
+    assert of_kind(objects, "Secret") == {}
+    wanted = json.loads(variables(pods(objects)["house-secrets"])["STILLHOUSE_SECRETS"])
+    assert set(wanted["stillhouse-stage"]) == {
         "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD",
     }  # fmt: skip
-    assert keys["stillhouse-airflow"] == {"connection", "fernet-key", "api-secret-key", "jwt-secret"}
-    assert made["stillhouse-mlflow"]["stringData"]["MLFLOW_AUTH_ADMIN_PASSWORD"] != "password"
-    assert all(secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for secret in made.values())
+    assert set(wanted["stillhouse-airflow"]) == {"connection", "fernet-key", "api-secret-key", "jwt-secret"}
+    assert wanted["stillhouse-mlflow"]["MLFLOW_AUTH_ADMIN_PASSWORD"] == "{stillhouse-stage/MLFLOW_TRACKING_PASSWORD}"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_chart_rendered_twice_is_the_same(chart, preset):
+    assert render(chart, preset) == render(chart, preset)
+
+
+def test_hooks_may_do_no_more_than_they_do(chart):
+    roles = of_kind(render(chart, "kind"), "Role")
+    create, named = roles["house-secrets"]["rules"]
+    assert (create["verbs"], create["resources"]) == (["create"], ["secrets"])
+    assert (named["verbs"], len(named["resourceNames"])) == (["get", "patch"], 4)
+    [rule] = roles["house-restart"]["rules"]
+    assert (rule["verbs"], rule["resources"]) == (["list", "patch"], ["deployments", "statefulsets"])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["stages.schedule=@daily", "stages.train.gpus=4", "stages.queue=q", "images.tag=v9", "store.uri=s3://other", "secrets.stage=s"],
+)
+def test_value_that_airflow_reads_restarts_airflow(chart, setting):
+    before, after = (
+        variables(pods(render(chart, "cluster", *options))["house-restart"])["STILLHOUSE_CHECKSUM"]
+        for options in ((), ("--set", setting))
+    )
+    assert before != after
+
+
+def test_upgrade_without_a_change_restarts_nothing(chart):
+    checksums = {variables(pods(render(chart, "cluster"))["house-restart"])["STILLHOUSE_CHECKSUM"] for _ in range(2)}
+    assert len(checksums) == 1
+
+
+def test_airflows_chart_uses_no_hooks_that_waiting_for_it_would_deadlock():
+    airflow = yaml.safe_load((CHART / "values.yaml").read_text())["airflow"]
+    assert [airflow[job]["useHelmHooks"] for job in ("migrateDatabaseJob", "createUserJob")] == [False, False]
+
+
+def test_two_releases_on_one_cluster_share_no_name_of_the_whole_cluster(chart):
+    classes = []
+    for release, namespace in (("house", "a"), ("house", "b"), ("other", "a")):
+        done = helm("template", release, chart, "--namespace", namespace)
+        classes += of_kind([each for each in yaml.safe_load_all(done.stdout) if each], "PriorityClass")
+    assert len(set(classes)) == 3
+
+
+def test_identities_annotate_the_accounts_and_reach_the_clouds_metadata(chart):
+    role = "eks.amazonaws.com/role-arn"
+    options = [f"identity.{who}.{role.replace('.', chr(92) + '.')}=arn:{who}" for who in ("stage", "mlflow", "launcher")]
+    objects = render(chart, "cluster", *(f"--set={option}" for option in options), "--set=networkPolicies.metadata=true")
+    accounts = of_kind(objects, "ServiceAccount")
+    told = {name: account["metadata"]["annotations"][role] for name, account in accounts.items() if role in str(account)}
+    assert told == {"stillhouse-stage": "arn:stage", "house-mlflow": "arn:mlflow", "stillhouse-launcher": "arn:launcher"}
+    egress = of_kind(objects, "NetworkPolicy")["house-stages"]["spec"]["egress"]
+    assert "169.254.169.254/32" in str(egress)
+    assert "169.254.169.254/32" not in str(of_kind(render(chart, "cluster"), "NetworkPolicy")["house-stages"]["spec"]["egress"])
+
+
+def test_sizes_and_quotas_follow_what_a_gpu_brings(chart, monkeypatch):
+    objects = render(chart, "single-gpu-node", "--set=stages.perGpu.cpus=12", "--set=stages.perGpu.memory=80")
+    for name, value in of_kind(objects, "ConfigMap")["house-environment"]["data"].items():
+        monkeypatch.setenv(name, value)
+    assert placement.gpu(2)["resources_needed"] == {"nvidia.com/gpu": "2", "cpu": "24", "memory": "160Gi"}
+    hard = of_kind(objects, "ResourceQuota")["house-stages"]["spec"]["hard"]
+    assert (hard["requests.cpu"], hard["requests.memory"]) == (str(64 + 8 * 12), f"{64 * 4 + 8 * 80}Gi")
+
+
+def test_pods_take_what_the_cluster_adds(chart, monkeypatch):
+    values = "stages.pods.all.spec.runtimeClassName=nvidia"
+    environment = of_kind(render(chart, "cluster", "--set", values), "ConfigMap")["house-environment"]["data"]
+    assert json.loads(environment["STILLHOUSE_POD_OVERRIDES"]) == {"all": {"spec": {"runtimeClassName": "nvidia"}}}
+
+
+def test_mlflows_schema_is_brought_up_to_date_before_it_starts(objects):
+    [migrate] = of_kind(objects, "Deployment")["house-mlflow"]["spec"]["template"]["spec"]["initContainers"]
+    assert "_upgrade_db" in migrate["command"][-1]
+    assert migrate["securityContext"]["readOnlyRootFilesystem"] is True
 
 
 def test_secrets_that_pods_refer_to_are_those_that_values_name(objects):
@@ -255,3 +347,64 @@ def test_seaweedfs_is_an_s3_server_alone_whose_parts_share_a_key_made_at_its_sta
 def test_tasks_of_the_cluster_are_patient_for_hours(chart):
     environment = of_kind(render(chart, "cluster"), "ConfigMap")["house-environment"]
     assert environment["data"]["STILLHOUSE_RETRY_FOR_S"] == "14400"
+
+
+def test_task_logs_lie_in_the_store_unless_told_otherwise(chart):
+    environment = of_kind(render(chart, "kind"), "ConfigMap")["house-environment"]["data"]
+    assert environment["AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"] == "s3://stillhouse/logs/house"
+    connection = json.loads(environment["AIRFLOW_CONN_STILLHOUSE_STORE"])
+    assert (connection["conn_type"], connection["extra"]["endpoint_url"]) == ("aws", "http://house-store:8333")
+    off = of_kind(render(chart, "kind", "--set=logs.toStore=false"), "ConfigMap")["house-environment"]["data"]
+    assert not {name for name in off if "LOGGING" in name}
+
+
+def test_databases_are_saved_every_night_and_restored_on_demand(chart):
+    objects = render(chart, "kind")
+    save = of_kind(objects, "CronJob")["house-backup"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert save["containers"][0]["command"][2:] == ["operators.backup", "save", "/dump", "s3://stillhouse/backups/house", "14"]
+    assert "pg_dump" in save["initContainers"][0]["command"][-1]
+    assert not [name for name in of_kind(objects, "Job") if "restore" in name]
+    jobs = of_kind(render(chart, "kind", "--set=backup.restore=latest"), "Job")
+    restore = jobs["house-restore-latest"]["spec"]["template"]["spec"]
+    assert restore["initContainers"][0]["command"][3] == "fetch"
+    assert "pg_restore --clean" in restore["containers"][0]["command"][-1]
+    assert of_kind(render(chart, "cluster"), "CronJob") == {}  # its database is managed elsewhere
+
+
+def test_backup_pods_have_no_rights_and_are_valid(chart):
+    objects = render(chart, "kind", "--set=backup.restore=latest")
+    templates = [
+        of_kind(objects, "CronJob")["house-backup"]["spec"]["jobTemplate"],
+        of_kind(objects, "Job")["house-restore-latest"],
+    ]
+    for template in templates:
+        spec = template["spec"]["template"]["spec"]
+        assert (spec["automountServiceAccountToken"], spec["securityContext"]["runAsNonRoot"]) == (False, True)
+        assert all(one["securityContext"]["readOnlyRootFilesystem"] for one in [*spec["containers"], *spec["initContainers"]])
+    for each in objects:
+        kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
+
+
+def test_monitoring_scrapes_teachers_and_mlflow_alerts_and_has_a_dashboard(chart):
+    assert not {each["kind"] for each in render(chart, "cluster")} & {"PodMonitor", "ServiceMonitor", "PrometheusRule"}
+    objects = render(chart, "cluster", "--set=monitoring.enabled=true", "--set=monitoring.labels.release=prometheus")
+    assert of_kind(objects, "PodMonitor")["house-teachers"]["metadata"]["labels"]["release"] == "prometheus"
+    selected = of_kind(objects, "PodMonitor")["house-teachers"]["spec"]["selector"]["matchLabels"]
+    assert selected == serving.ROLE
+    [group] = of_kind(objects, "PrometheusRule")["house"]["spec"]["groups"]
+    assert {"StillhouseStagePending", "StillhouseVolumeFillsUp"} <= {rule["alert"] for rule in group["rules"]}
+    assert "{{ $labels.pod }}" in group["rules"][0]["annotations"]["summary"]
+    dashboard = json.loads(of_kind(objects, "ConfigMap")["house-dashboard"]["data"]["stillhouse.json"])
+    assert dashboard["panels"][0]["targets"][0]["legendFormat"] == "{{phase}}"
+    assert 'namespace="factory"' in dashboard["panels"][0]["targets"][0]["expr"]
+    command = of_kind(objects, "Deployment")["house-mlflow"]["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert "--expose-prometheus=/scratch/metrics" in command
+
+
+def test_mlflow_is_reached_by_its_names_over_tls(chart):
+    options = ["mlflow.ingress.enabled=true", "mlflow.hosts={mlflow.example.org}", "mlflow.ingress.tlsSecret=tls"]
+    ingress = of_kind(render(chart, "cluster", *(f"--set={option}" for option in options)), "Ingress")["house-mlflow"]
+    kubernetes_validate.validate(ingress, VERSIONS[-1], strict=True)
+    assert ingress["spec"]["tls"] == [{"hosts": ["mlflow.example.org"], "secretName": "tls"}]
+    done = helm("template", "house", chart, "--set=mlflow.ingress.enabled=true")
+    assert "mlflow.ingress.enabled needs mlflow.hosts" in done.stderr

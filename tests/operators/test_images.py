@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stillhouse import stages
+
 ROOT = Path(__file__).parents[2]
 IMAGES = sorted(path.parent.name for path in (ROOT / "images").glob("*/Dockerfile"))
 BASE = "docker.io/library/python:3.11-slim-bookworm"
@@ -65,6 +67,15 @@ def test_image_has_the_one_wheel_with_an_extra_and_nothing_of_its_building(image
     assert all("--no-cache-dir" in each for each in installs + ours)
     copied = [value for word, value in words[start:] if word == "COPY"]
     assert not any(value.startswith(("src", "operators", ". ")) for value in copied)
+
+
+def test_images_of_all_stages_are_there_and_those_that_run_code_have_a_compiler():
+    entries = stages.REGISTRY.values()
+    assert {entry.image for entry in entries} <= set(IMAGES)
+    for name in ("verified", "rl", "report"):
+        installed = [value for word, value in instructions(stages.REGISTRY[name].image) if word == "RUN" and "apt-get" in value]
+        compilers = arguments(stages.REGISTRY[name].image).get("COMPILER", "")
+        assert "g++" in f"{installed} {compilers}", name
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -8,8 +8,9 @@ from tenacity import wait_none
 from operators.job import StageJob
 from operators.placement import cpu, gpu
 from operators.reaper import reap
+from operators.retries import Outage
 from operators.stage import StageOperator, operator_of
-from tests.operators.kubernetes_fake import PENDING, RUNNING, ended
+from tests.operators.kubernetes_fake import PENDING, RUNNING, container, ended
 
 GIVEN = {"task_id": "sft-1", "stage": "sft", "recipe": "@deepdistill/sft-1", "target": "s3://b/sft/d/1", "post_execute": None}
 DONE = {"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 4}
@@ -110,6 +111,7 @@ def test_job_log_of_rank_zero_is_the_tasks_while_the_job_runs(make, cluster, con
         while trigger.read_until is None:
             await asyncio.sleep(0.01)
         [name] = cluster.names("jobs")
+        cluster.log = ""
         cluster.objects["jobs", name]["status"] = DONE
         assert (await waiting).payload["read_until"] == trigger.read_until
 
@@ -194,3 +196,90 @@ def test_job_that_failed_unseen_is_made_anew_by_the_next_try(make, cluster, cont
     end(FAILED, {})
     context["ti"].try_number = 2
     assert start(make(), context).trigger.job_name != first
+
+
+def test_job_with_a_rank_that_finds_no_node_in_time_ends_with_the_clusters_words(make, cluster, context, end, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_PENDING_S", "0")
+    task = make()
+    deferred = start(task, context)
+    end({}, {0: RUNNING, 1: PENDING})
+    with pytest.raises(AirflowException, match=r"1 of 4 ranks started in 0 s: .*no node had room .*Insufficient nvidia.com/gpu"):
+        finish(task, context, deferred)
+    assert cluster.names("jobs") == []
+
+
+def test_job_beyond_its_quota_says_so_and_ends(make, cluster, context, monkeypatch, capsys):
+    monkeypatch.setenv("STILLHOUSE_PENDING_S", "0")
+    task = make()
+    deferred = start(task, context)
+    [name] = cluster.names("jobs")
+    about = {"kind": "Job", "name": name, "namespace": "house"}
+    message = "pods is forbidden: exceeded quota: house-gpus"
+    warning = {"metadata": {"name": "e1"}, "involvedObject": about, "reason": "FailedCreate", "message": message, "type": "Warning"}
+    cluster.add("events", warning)
+    with pytest.raises(AirflowException, match="0 of 4 ranks started in 0 s: FailedCreate: .* exceeded quota: house-gpus"):
+        finish(task, context, deferred)
+    assert "exceeded quota: house-gpus" in capsys.readouterr().out
+
+
+def test_job_that_a_queue_holds_back_waits_without_limit(make, cluster, context, end, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_PENDING_S", "0")
+    trigger = start(make(), context).trigger
+    [name] = cluster.names("jobs")
+    cluster.objects["jobs", name]["spec"]["suspend"] = True
+
+    async def admitted_later() -> None:
+        waiting = asyncio.ensure_future(anext(trigger.run()))
+        while cluster.requests.count("GET jobs") < 4:
+            await asyncio.sleep(0.01)
+        assert not waiting.done()
+        cluster.objects["jobs", name] |= {"status": DONE}
+        assert (await waiting).payload["status"] == "success"
+
+    asyncio.run(asyncio.wait_for(admitted_later(), 30))
+
+
+def test_job_with_a_missing_secret_is_given_up_early(make, cluster, context, end):
+    task = make()
+    deferred = start(task, context)
+    deferred.trigger.cannot_start_s = 0
+    waiting = container(waiting={"reason": "CreateContainerConfigError", "message": 'secret "s" not found'})
+    end({}, {0: {"phase": "Pending", "containerStatuses": [waiting]}})
+    with pytest.raises(AirflowException, match='CreateContainerConfigError: secret "s" not found'):
+        finish(task, context, deferred)
+
+
+def test_job_that_somebody_deleted_after_its_success_is_a_success(make, cluster, context):
+    event = {"name": "gone", "namespace": "house", "status": "success", "message": "ok", "read_until": None}
+    make().execute_complete(context, event)
+    assert cluster.requests.count("DELETE jobs") == 1
+
+
+def test_job_that_somebody_deleted_while_it_ran_is_an_outage(make, cluster, context):
+    task = make()
+    deferred = start(task, context)
+    cluster.objects.clear()
+    with pytest.raises(Outage, match="somebody deleted the Job"):
+        finish(task, context, deferred)
+
+
+def test_job_is_awaited_through_an_outage_of_the_api(make, cluster, context, monkeypatch, capsys):
+    trigger = start(make(), context).trigger
+    [name] = cluster.names("jobs")
+    cluster.objects["jobs", name]["status"] = DONE
+    answer, refused = cluster.answer, []
+
+    def away(method: str, path: str, body: dict) -> tuple:
+        refused.append(path)
+        return (503, {"kind": "Status", "code": 503}) if len(refused) < 4 else answer(method, path, body)
+
+    monkeypatch.setattr(cluster, "answer", away)
+    assert asyncio.run(anext(trigger.run())).payload["status"] == "success"
+    assert "the API server does not answer" in capsys.readouterr().out
+
+
+def test_job_that_loses_a_pod_to_the_cluster_ends_at_once(make, valid, context):
+    task = make()
+    task.render_template_fields(context)
+    policy = valid(task.build_job_request_obj(context))["spec"]["podFailurePolicy"]
+    assert policy == {"rules": [{"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]}

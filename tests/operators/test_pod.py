@@ -1,5 +1,4 @@
 import asyncio
-import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,8 +7,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from operators.placement import cpu, gpu
 from operators.pod import StagePod
+from operators.pod_trigger import StagePodTrigger
 from operators.retries import Outage, passes
-from tests.operators.kubernetes_fake import BEGUN, PENDING, RUNNING, SUCCEEDED, ended
+from tests.operators.kubernetes_fake import BEGUN, PENDING, RUNNING, SUCCEEDED, container, ended
 
 GIVEN = {"task_id": "graded", "stage": "graded", "recipe": "@toy/graded", "target": "s3://b/graded/toy/1", "parent_run": "r1"}
 QUICK = {"startup_check_interval_seconds": 0, "poll_interval": 0.01, "logging_interval": 0, "post_execute": None}
@@ -34,9 +34,10 @@ def deferred(task, context) -> TaskDeferred:
     return raised.value
 
 
-def test_pod_overrides_nothing_but_init():
+def test_pod_overrides_of_the_provider_are_few_and_known():
     own = {name for name in vars(StagePod) if not name.startswith("__")}
-    assert {name for name in own if callable(getattr(KubernetesPodOperator, name, None))} == set()
+    overridden = {name for name in own if callable(getattr(KubernetesPodOperator, name, None))}
+    assert overridden == {"build_pod_request_obj", "defer", "trigger_reentry", "is_istio_enabled"}
 
 
 @pytest.mark.parametrize("placed", [cpu(2), gpu(8)], ids=["cpu", "gpu"])
@@ -173,7 +174,7 @@ def test_pod_beyond_the_tasks_time_is_gone(make, cluster, context, run):
 
 def test_pod_log_is_carried_on_while_the_stage_runs(make, cluster, context, capsys):
     """By the trigger, without a worker."""
-    cluster.lives, cluster.log = [RUNNING] * 8 + [SUCCEEDED], "2026-11-24T00:00:01Z step 1 of 9\n"
+    cluster.lives, cluster.log = [RUNNING] * 20 + [SUCCEEDED], "2026-11-24T00:00:01Z step 1 of 9\n"
     trigger = deferred(make(**(cpu(1) | {"logging_interval": 0.001})), context).trigger
     asyncio.run(anext(trigger.run()))
     assert "step 1 of 9" in capsys.readouterr().out
@@ -275,6 +276,89 @@ def test_pod_that_was_preempted_and_deleted_is_tried_again(make, cluster, contex
     waiting = deferred(task, context)
     cluster.objects.clear()
     event = {"status": "error", "name": waiting.trigger.pod_name, "namespace": "house", "message": "pod not found"}
-    with pytest.raises(AirflowException, match=re.escape("not found after resuming")) as raised:
+    with pytest.raises(Outage, match="^the pod is gone: somebody deleted it; finished parts are kept") as raised:
         task.trigger_reentry(context, event)
     assert passes(raised.value)
+
+
+def waiting_for(reason: str, message: str) -> dict:
+    statuses = [container(waiting={"reason": reason, "message": message})]
+    return {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}], "containerStatuses": statuses}
+
+
+def with_a_proxy(status: dict) -> dict:
+    """As a mesh's webhook has it: its container goes on when the stage has ended."""
+    proxy = container(running={"startedAt": BEGUN}) | {"name": "linkerd-proxy"}
+    return status | {"phase": "Running", "containerStatuses": [*status["containerStatuses"], proxy]}
+
+
+def test_pod_with_an_injected_proxy_succeeds_with_the_stage_and_is_gone(make, cluster, context, run):
+    cluster.lives = [with_a_proxy(RUNNING), with_a_proxy(SUCCEEDED)]
+    run(make(**cpu(1)), context)
+    assert cluster.names("pods") == []
+
+
+def test_pod_with_an_injected_proxy_fails_with_the_stage_and_is_gone(make, cluster, context, run):
+    cluster.lives = [with_a_proxy(RUNNING), with_a_proxy(REFUSED)]
+    with pytest.raises(AirflowFailException, match=r"^questions has 0 rows; give it some$"):
+        run(make(**cpu(1)), context)
+    assert cluster.names("pods") == []
+
+
+def test_pod_whose_init_container_fails_says_what_that_said(make, cluster, context, run):
+    end = {"exitCode": 1, "reason": "Error", "message": "vault: permission denied", "startedAt": BEGUN, "finishedAt": BEGUN}
+    failed = {
+        "phase": "Failed", "conditions": [{"type": "PodScheduled", "status": "True"}],
+        "initContainerStatuses": [container(terminated=end) | {"name": "vault-agent-init"}],
+        "containerStatuses": [container(waiting={"reason": "PodInitializing"})],
+    }  # fmt: skip
+    cluster.lives = [PENDING, failed]
+    with pytest.raises(AirflowException, match="init container vault-agent-init failed with exit code 1: vault: permission denied"):
+        run(make(**cpu(1)), context)
+
+
+def test_pod_with_a_missing_secret_is_given_up_long_before_the_limit_for_images(make, cluster, context, run, monkeypatch):
+    monkeypatch.setattr(StagePodTrigger, "cannot_start_s", 0.0)
+    cluster.lives = [waiting_for("CreateContainerConfigError", 'secret "stillhouse-stage" not found')]
+    with pytest.raises(AirflowException, match='CreateContainerConfigError: secret "stillhouse-stage" not found'):
+        run(make(**cpu(1)), context)
+    assert cluster.names("pods") == []
+
+
+def test_pod_that_a_queue_holds_back_does_not_use_up_its_time_for_a_node(make, cluster, context, run):
+    condition = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "gated"}
+    gated = {"phase": "Pending", "conditions": [condition]}
+    cluster.lives = [gated, gated, gated, RUNNING, SUCCEEDED]
+    run(make(schedule_timeout_seconds=-1, **gpu(1)), context)
+    assert cluster.names("pods") == []
+
+
+def test_pod_that_runs_is_awaited_after_any_number_of_outages_of_the_api(make, cluster, context):
+    cluster.lives = [RUNNING]
+    waiting = deferred(make(**cpu(1)), context)
+    for _ in range(6):
+        event = {"status": "error", "name": waiting.trigger.pod_name, "namespace": "house", "message": "503"}
+        event |= waiting.trigger.trigger_kwargs
+        with pytest.raises(TaskDeferred) as raised:
+            make(**cpu(1)).trigger_reentry(context, event)
+        waiting = raised.value
+    assert len(cluster.names("pods")) == 1
+
+
+def test_pod_that_was_preempted_says_by_whom(make, cluster, context):
+    name = deferred(make(**cpu(1)), context).trigger.pod_name
+    cluster.objects.clear()
+    about = {"kind": "Pod", "name": name, "namespace": "house"}
+    cluster.add("events", {
+        "metadata": {"name": "e1"}, "involvedObject": about, "reason": "Preempted", "message": "by pod important on node n1",
+        "lastTimestamp": BEGUN, "type": "Warning",
+    })  # fmt: skip
+    event = {"status": "error", "name": name, "namespace": "house", "message": "pod not found"}
+    with pytest.raises(Outage, match="the pod is gone: Preempted: by pod important on node n1"):
+        make(**cpu(1)).trigger_reentry(context, event)
+
+
+def test_pod_trigger_is_restored_by_the_triggerer(make, cluster, context):
+    path, arguments = deferred(make(**cpu(1)), context).trigger.serialize()
+    assert path == "operators.pod_trigger.StagePodTrigger"
+    assert StagePodTrigger(**arguments).serialize() == (path, arguments)

@@ -1,10 +1,15 @@
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 
 from operators import reaper, serving, teacher
 from operators.placement import cpu
 from operators.pod import StagePod
+from tests.operators.kubernetes_fake import PENDING, container
 
 SETTINGS = {"name": "qwq-32b", "model": "Qwen/QwQ-32B", "gpus": 2, "replicas": 3, "arguments": ["--max-model-len", "40960"]}
 OWNER = {
@@ -106,3 +111,65 @@ def test_teacher_is_somebody_elses_where_stages_are_processes(monkeypatch):
     assert teacher._start("qwq-32b", SETTINGS, "stop-qwq-32b") is None
     assert teacher._ready("qwq-32b", "qwq-32b").xcom_value == "http://127.0.0.1:8000/v1"
     assert teacher._stop("qwq-32b") is None
+
+
+def replica(cluster, running: str, status: dict, age: timedelta = timedelta(hours=1)) -> None:
+    """A pod of the teacher's deployment, as its controller would make it."""
+    cluster.lives = [status]
+    spec = {"containers": [{"name": "base", "resources": {"requests": {"nvidia.com/gpu": "2"}}}]}
+    pod = cluster.add("pods", {"metadata": {"name": f"{running}-x", "labels": {"stillhouse/teacher": running}}, "spec": spec})
+    pod["metadata"]["creationTimestamp"] = (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.fixture
+def starting(cluster, running):
+    teacher._start("qwq-32b", SETTINGS, "stop-qwq-32b")
+    cluster.objects["deployments", running]["status"] = {}
+    return running
+
+
+def crashed(restarts: int) -> dict:
+    last = {"terminated": {"exitCode": 1, "reason": "Error", "message": "no such model: Qwen/QwQ-23B"}}
+    waits = container(waiting={"reason": "CrashLoopBackOff", "message": "back-off 5m0s"})
+    return {"phase": "Running", "containerStatuses": [waits | {"restartCount": restarts, "lastState": last}]}
+
+
+def test_teacher_that_crashes_again_and_again_is_given_up_in_its_own_words(cluster, starting):
+    replica(cluster, starting, crashed(restarts=3))
+    with pytest.raises(AirflowFailException, match="base crashed 3 times, last with exit code 1: no such model: Qwen/QwQ-23B"):
+        teacher._ready("qwq-32b", "qwq-32b")
+
+
+def test_teacher_that_crashed_once_may_start_yet(cluster, starting):
+    replica(cluster, starting, crashed(restarts=1))
+    assert teacher._ready("qwq-32b", "qwq-32b").is_done is False
+
+
+@pytest.mark.parametrize(("age", "given_up"), [(timedelta(minutes=2), False), (timedelta(minutes=11), True)])
+def test_teacher_whose_image_cannot_be_pulled_is_given_up_after_ten_minutes(cluster, starting, age, given_up):
+    waits = container(waiting={"reason": "ImagePullBackOff", "message": "not found: vllm:tpyo"})
+    replica(cluster, starting, {"phase": "Pending", "containerStatuses": [waits]}, age)
+    with pytest.raises(AirflowFailException, match="ImagePullBackOff: not found: vllm:tpyo") if given_up else nullcontext():
+        assert teacher._ready("qwq-32b", "qwq-32b").is_done is False
+
+
+def test_teacher_that_made_no_progress_is_given_up(cluster, starting):
+    late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "has timed out progressing"}
+    cluster.objects["deployments", starting]["status"] = {"conditions": [late]}
+    with pytest.raises(AirflowFailException, match="ProgressDeadlineExceeded: has timed out progressing"):
+        teacher._ready("qwq-32b", "qwq-32b")
+
+
+def test_teacher_that_waits_for_a_node_says_so(cluster, starting, capsys):
+    replica(cluster, starting, PENDING)
+    assert teacher._ready("qwq-32b", "qwq-32b").is_done is False
+    assert "no node had room for nvidia.com/gpu 2: 0/1 nodes: 1 Insufficient" in capsys.readouterr().out
+
+
+def test_teacher_is_admitted_by_the_queue(monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_QUEUE", "research")
+    monkeypatch.setenv("STILLHOUSE_QUEUE_PRIORITY", "night")
+    deployment, _ = serving.objects("teacher-qwq-32b-1", SETTINGS, OWNER)
+    admitted = {"kueue.x-k8s.io/queue-name": "research", "kueue.x-k8s.io/priority-class": "night"}
+    assert deployment.metadata.labels.items() >= admitted.items()
+    assert deployment.spec.template.metadata.labels.items() >= admitted.items()

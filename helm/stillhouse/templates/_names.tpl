@@ -10,6 +10,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Values.images.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- define "stillhouse.priorityClass" -}}
+{{- /* Of the whole cluster, so that its own name tells releases apart. */ -}}
+{{ .Values.stages.priorityClass.name | default (printf "%s-%s-stage" .Release.Namespace .Release.Name) }}
+{{- end }}
+
 {{- define "stillhouse.mlflowUri" -}}
 {{ .Values.mlflow.enabled | ternary (printf "http://%s-mlflow:5000" .Release.Name) .Values.mlflow.uri }}
 {{- end }}

@@ -77,6 +77,8 @@ class Tracked(Untracked):
         super().__init__()
         self._spool, self._output = spool, output
         self._progress_at = 0.0
+        self._curves: set[str] = set()
+        """Metrics recorded by step: their last point is the result, and another one at step 0 would bend the curve."""
         self.n_lost = 0
         """Records that the disk refused."""
 
@@ -96,6 +98,8 @@ class Tracked(Untracked):
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Record the numbers. MLflow refuses those that are not finite: they are left out."""
+        if step is not None:
+            self._curves |= metrics.keys()
         self._metrics(metrics, step or 0, now_ms())
 
     def claimed(self) -> None:
@@ -108,7 +112,8 @@ class Tracked(Untracked):
         The numbers carry the time of the manifest, so that the same result may be recorded again and is still one point.
         """
         counts = {"n_rows": float(manifest.rows)} | {f"dropped/{reason}": float(n) for reason, n in manifest.dropped.items()}
-        self._metrics(counts | dict(manifest.metrics), 0, milliseconds(manifest))
+        numbers = {name: value for name, value in manifest.metrics.items() if name not in self._curves}
+        self._metrics(counts | numbers, 0, milliseconds(manifest))
         for path in artifacts:
             with self._counted():
                 self._spool.append({"kind": "artifact", "file": self._spool.keep_file(path)})

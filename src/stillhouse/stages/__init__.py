@@ -47,7 +47,7 @@ _PATH = (
     StageEntry(
         "verified",
         "questions + responses -> verified: score every sampled response against its reference, tests, constraints or by a model.",
-        "stillhouse.verification.config:VerifiedConfig", rows="Verified",
+        "stillhouse.verification.config:VerifiedConfig", "sandbox", rows="Verified",
     ),
     StageEntry(
         "screened",

@@ -101,6 +101,13 @@ def test_refusal_is_not_tried_again(fake, questions, do, says):
     assert len([line for line in fake.seen[before:] if line.startswith("PUT")]) == 1
 
 
+def test_absence_whose_reply_is_cut_off_is_absence(fake):
+    uri = f"{ROOT}/questions/none/1/manifest.json"
+    fake.faults.append({"do": "cut", "method": "GET", "match": "manifest.json", "times": 1})
+    assert store.store_of(uri).read(uri) is None
+    assert fake.faults[0]["times"] == 0
+
+
 def test_port_that_nobody_listens_on_is_tried_for_the_patience(fake, monkeypatch, capsys):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("STILLHOUSE_STORE_PATIENCE_S", "4")

@@ -1,0 +1,107 @@
+"""What the chart's hooks do with a release, once: make its secrets, and restart what reads a changed environment.
+
+    python -m operators.release secrets     makes the secrets in STILLHOUSE_SECRETS that are not there yet
+    python -m operators.release restart     gives STILLHOUSE_CHECKSUM to Airflow's workloads: a changed one restarts them
+
+Neither is a template's work: random values would differ at every render, and Airflow's chart does not see our values.
+"""
+
+import base64
+import json
+import os
+import re
+import secrets
+import string
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+RANDOM = re.compile(r"\{random:(\d+)(:base64)?\}")
+"""A random text of so many letters and digits, or so many random bytes as Base64."""
+REFERENCE = re.compile(r"\{([a-z0-9.-]+)/([\w.-]+)\}")
+"""The value of a key of another secret: ``{SECRET/KEY}``."""
+CHECKSUM = "stillhouse/environment"
+GONE = 404
+
+
+def make_secrets(core: client.CoreV1Api, namespace: str, wanted: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Make the secrets, and the keys of secrets, that are not there yet; returns their names. What is there is kept.
+
+    Values may hold ``RANDOM`` and ``REFERENCE``, the latter to keys whose values refer to none.
+    """
+    present = {name: _read(core, namespace, name) for name in wanted}
+    known = {name: {key: _drawn(form) for key, form in keys.items()} | (present[name] or {}) for name, keys in wanted.items()}
+    filled = {name: {key: _filled(value, known) for key, value in values.items()} for name, values in known.items()}
+    missing = [name for name, values in filled.items() if values.keys() - (present[name] or {}).keys()]
+    for name in missing:
+        _write(core, namespace, name, filled[name], is_new=present[name] is None)
+    return missing
+
+
+def restart(apps: client.AppsV1Api, namespace: str, selector: str, checksum: str) -> list[str]:
+    """Annotate the pods of the workloads with the checksum: those whose annotation changes are rolled. Returns their names."""
+    body = {"spec": {"template": {"metadata": {"annotations": {CHECKSUM: checksum}}}}}
+    kinds = [
+        (apps.list_namespaced_deployment, apps.patch_namespaced_deployment),
+        (apps.list_namespaced_stateful_set, apps.patch_namespaced_stateful_set),
+    ]
+    restarted = []
+    for listed, patch in kinds:
+        for workload in listed(namespace, label_selector=selector).items:
+            annotations = workload.spec.template.metadata.annotations or {}
+            if annotations.get(CHECKSUM) != checksum:
+                patch(workload.metadata.name, namespace, body)
+                restarted.append(workload.metadata.name)
+    return restarted
+
+
+def _read(core: client.CoreV1Api, namespace: str, name: str) -> dict[str, str] | None:
+    try:
+        data = core.read_namespaced_secret(name, namespace).data or {}
+    except ApiException as error:
+        if error.status != GONE:
+            raise
+        return None
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def _write(core: client.CoreV1Api, namespace: str, name: str, values: Mapping[str, str], *, is_new: bool) -> None:
+    labels = {"app.kubernetes.io/part-of": "stillhouse"}
+    body: dict[str, Any] = {"metadata": {"name": name, "labels": labels}, "stringData": dict(values)}
+    if is_new:
+        core.create_namespaced_secret(namespace, {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", **body})
+    else:
+        core.patch_namespaced_secret(name, namespace, body)
+
+
+def _drawn(form: str) -> str:
+    return RANDOM.sub(lambda match: _random(int(match[1]), encoded=bool(match[2])), form)
+
+
+def _filled(form: str, known: Mapping[str, Mapping[str, str]]) -> str:
+    return REFERENCE.sub(lambda match: known[match[1]][match[2]], form)
+
+
+def _random(length: int, *, encoded: bool) -> str:
+    if encoded:
+        return base64.urlsafe_b64encode(secrets.token_bytes(length)).decode()
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))
+
+
+def main(action: str) -> None:
+    """Do one of the two, in the pod's namespace."""
+    config.load_incluster_config()
+    namespace = os.environ["STILLHOUSE_NAMESPACE"]
+    if action == "secrets":
+        changed = make_secrets(client.CoreV1Api(), namespace, json.loads(os.environ["STILLHOUSE_SECRETS"]))
+        print("made:", *changed or ["nothing, all secrets are there"])
+    else:
+        selector = f"tier=airflow,release={os.environ['STILLHOUSE_RELEASE']}"
+        print("restarted:", *restart(client.AppsV1Api(), namespace, selector, os.environ["STILLHOUSE_CHECKSUM"]) or ["nothing"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,82 @@
+import base64
+from types import SimpleNamespace
+
+import pytest
+from kubernetes.client import ApiClient, AppsV1Api, Configuration, CoreV1Api
+
+from operators import reaper, release
+
+WANTED = {
+    "airflow": {"connection": "postgresql://house:{postgres/PASSWORD}@db/airflow", "fernet-key": "{random:32:base64}"},
+    "postgres": {"USER": "house", "PASSWORD": "{random:24}"},
+}
+
+
+@pytest.fixture
+def api(cluster) -> ApiClient:
+    return ApiClient(Configuration(host=cluster.url))
+
+
+def values(cluster, name: str) -> dict[str, str]:
+    return cluster.objects["secrets", name]["stringData"]
+
+
+def as_stored(cluster, name: str) -> None:
+    """As the API server keeps a secret: ``stringData`` becomes ``data``."""
+    secret = cluster.objects["secrets", name]
+    secret["data"] = {key: base64.b64encode(value.encode()).decode() for key, value in secret["stringData"].items()}
+
+
+def test_secrets_are_made_at_random_and_may_refer_to_each_other(cluster, api):
+    assert release.make_secrets(CoreV1Api(api), "house", WANTED) == ["airflow", "postgres"]
+    password = values(cluster, "postgres")["PASSWORD"]
+    assert len(password) == 24
+    assert values(cluster, "airflow")["connection"] == f"postgresql://house:{password}@db/airflow"
+    assert len(base64.urlsafe_b64decode(values(cluster, "airflow")["fernet-key"])) == 32
+
+
+def test_secrets_that_are_there_are_kept_also_in_what_refers_to_them(cluster, api):
+    release.make_secrets(CoreV1Api(api), "house", {"postgres": WANTED["postgres"]})
+    as_stored(cluster, "postgres")
+    password = values(cluster, "postgres")["PASSWORD"]
+    assert release.make_secrets(CoreV1Api(api), "house", WANTED) == ["airflow"]
+    assert password in values(cluster, "airflow")["connection"]
+    as_stored(cluster, "airflow")
+    assert release.make_secrets(CoreV1Api(api), "house", WANTED) == []
+
+
+def workload(checksum: str | None) -> dict:
+    annotations = {release.CHECKSUM: checksum} if checksum else {}
+    return {
+        "metadata": {"name": "house-scheduler", "labels": {"tier": "airflow", "release": "house"}},
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "x"}]}},
+        },
+    }
+
+
+@pytest.mark.parametrize(("before", "restarted"), [(None, ["house-scheduler"]), ("old", ["house-scheduler"]), ("new", [])])
+def test_restart_reaches_the_workloads_whose_environment_changed(cluster, api, before, restarted):
+    cluster.add("deployments", workload(before))
+    other = workload(before)
+    other["metadata"] = {"name": "foreign", "labels": {"tier": "airflow", "release": "other"}}
+    cluster.add("deployments", other)
+    assert release.restart(AppsV1Api(api), "house", "tier=airflow,release=house", "new") == restarted
+    told = {name: body["spec"]["template"]["metadata"]["annotations"] for (_, name), body in cluster.objects.items()}
+    assert told["house-scheduler"] == {release.CHECKSUM: "new"}
+    assert told["foreign"] == ({release.CHECKSUM: before} if before else {})
+
+
+def test_reaper_leaves_what_another_release_in_the_namespace_made(cluster, api):
+    for name in ("house", "other"):
+        labels = {"app.kubernetes.io/part-of": "stillhouse", "app.kubernetes.io/component": "stage"}
+        owner = {f"stillhouse/{key}": "x" for key in ("dag-id", "run-id", "task-id")} | {"stillhouse/map-index": "-1"}
+        meta = {"name": f"stage-{name}", "labels": labels | {"app.kubernetes.io/instance": name}, "annotations": owner}
+        cluster.add("pods", {"metadata": meta, "spec": {"containers": [{"name": "base"}]}})
+    clients = {"core": CoreV1Api(api), "batch": SimpleNamespace(), "apps": AppsV1Api(api)}
+    from kubernetes.client import BatchV1Api
+
+    gone = reaper.reap(clients | {"batch": BatchV1Api(api)}, "house", lambda dag_id, run_id: {}, "house")
+    assert gone == ["pod stage-house"]
+    assert cluster.names("pods") == ["stage-other"]
