@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
+import pyarrow as pa
+
 from stillhouse.artifacts import store
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import BadConfig, MissingInput, StillhouseError
@@ -96,9 +98,10 @@ def objects(
     try:
         for number, row in _reader(path, form)(path, max_line_bytes):
             yield number, row
-    except (StillhouseError, MemoryError):
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a library raises on a damaged file, it is this file's fault
+    except Exception as error:
+        # Whatever a library raises on a damaged file is this file's fault, as is a length in it that no memory holds.
+        if isinstance(error, StillhouseError) or (isinstance(error, MemoryError) and not isinstance(error, pa.ArrowException)):
+            raise
         what = " ".join(str(error).split()) or type(error).__name__
         yield number + 1, Bad("bad_file", f"{what}: the rest could not be read")
         return

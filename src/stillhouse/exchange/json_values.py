@@ -69,6 +69,8 @@ class _JsonStream:
                 self._text = self._text[1:]
             while True:
                 self._skip()
+                if is_array and not self._text:
+                    yield Bad("bad_file", "the array has no end: the file is cut off")
                 if not self._text or (is_array and self._text.startswith("]")):
                     return
                 value = self._next()
@@ -81,6 +83,7 @@ class _JsonStream:
     def _skip(self) -> None:
         """Leave out what stands between values, and read on if nothing is left."""
         while not (stripped := self._text.lstrip(BETWEEN)) and not self._at_end:
+            self._text = ""
             self._grow(1)
         self._text = stripped
 

@@ -25,6 +25,8 @@ MAYBE = "?"
 FILE_NAME = "_file"
 """The column that holds the name of the row's file."""
 LEVELS = ("1", "2", "3")
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a value of another form than a data set's may raise: one odd row is no reason to stop."""
 NO_VALUE: tuple[object, ...] = (None, "", [], {})
 
 
@@ -57,6 +59,9 @@ class RowMapper:
                 yield number, self._of_row(row)
             except Unfit as unfit:
                 yield number, Bad(unfit.reason, str(unfit), shown(row))
+            except UNEXPECTED as error:
+                what = " ".join(str(error).split())
+                yield number, Bad("bad_type", f"the mapping does not fit this row ({type(error).__name__}: {what})", shown(row))
 
     def _of_row(self, row: Object) -> list[Record] | LeftOut:
         if self._wanted and not self._wanted(row):
@@ -122,14 +127,18 @@ class RowMapper:
         if columns.test_cases is None or (value := self._value(row, "test_cases")) in NO_VALUE:
             return None
         setup = self._value(row, "test_setup") if columns.test_setup else None
-        setup = "\n".join(setup) if isinstance(setup, list) else setup or ""
-        return published_tests.normalised_tests(columns.test_cases, value, self._text(row, "function"), setup)
+        lines = setup if isinstance(setup, list) else [setup or ""]
+        if not all(isinstance(line, str) for line in lines):
+            msg = f"{columns.test_setup}: not a text or a list of texts"
+            raise Unfit(msg, "bad_type")
+        return published_tests.normalised_tests(columns.test_cases, value, self._text(row, "function"), "\n".join(lines))
 
     def _constraints(self, row: Object) -> str | None:
         columns = self.mapping.columns
         value = self._value(row, "constraints")
         if isinstance(value, list):
-            arguments = self._value(row, "constraint_arguments") if columns.constraint_arguments else None
+            path = columns.constraint_arguments
+            arguments = _listed(path, self._at(row, path)) if path else None
             value = {"instruction_id_list": value, "kwargs": [_not_null(of_one) for of_one in arguments or [{}] * len(value)]}
         return value if value is None or isinstance(value, str) else _json(value)
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta
@@ -71,13 +72,14 @@ def condition(expression: str, field: str) -> Callable[[Object], bool]:
     return holds
 
 
-def columns(template: str) -> set[str]:
+@cache
+def columns(template: str) -> frozenset[str]:
     """The columns that a template names; none for one that cannot be read."""
     try:
         by_variable: set[str] = meta.find_undeclared_variables(_ENVIRONMENT.parse(template))
-        return by_variable | {match[2] for match in _BY_NAME.finditer(template)}
+        return frozenset(by_variable | {match[2] for match in _BY_NAME.finditer(template)})
     except TemplateSyntaxError:
-        return set()
+        return frozenset()
 
 
 def _unreadable(text: str, field: str, error: TemplateSyntaxError) -> BadConfig:

@@ -105,6 +105,8 @@ def test_objects_array_of_many_values_is_read_piece_by_piece(tmp_path):
         ("twice.jsonl", b'{"a": 1, "b": {"c": 1, "c": 2}}\n', "bad_key", 'the key "c" stands twice'),
         ("spaced.jsonl", b'{"a" : 1, "a" : 2}\n', "bad_key", 'the key "a" stands twice'),
         ("utf.json", b'[{"a": "\xff"}]', "bad_utf8", "the rest could not be read"),
+        ("blank.json", b"[ ", "bad_file", "cut off"), ("none.json", b"[]", "bad_file_empty", "no row"),
+        ("comma.json", b'[{"a": 1}, ' + b" " * 70_000, "bad_file", "the array has no end"),
         ("scalar.json", b"[1]", "bad_type", "int, not an object"),
         ("deep.json", b"[" * 100_000, "bad_json", "the rest could not be read"),
         ("twice.csv", b"a,a\n1,2\n", "bad_file", "two columns are called 'a'"),
