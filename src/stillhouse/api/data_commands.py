@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from stillhouse.errors import BadConfig
+from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution.console import PlainConsole
+from stillhouse.vocabulary.categories import CATEGORIES
 
 if TYPE_CHECKING:
     from stillhouse.artifacts.manifest import Manifest
@@ -42,7 +43,7 @@ def import_rows(
 ) -> None:
     """Turn your own rows or a public release into artifacts that any stage can run on."""
     from stillhouse.exchange.importing import MAPPED, import_release
-    from stillhouse.exchange.jsonl import import_file
+    from stillhouse.exchange.jsonl import IMPORTED, import_file
     from stillhouse.exchange.presets import presets as known
     from stillhouse.exchange.schemas import SCHEMAS
 
@@ -53,10 +54,13 @@ def import_rows(
         settings |= {"categories": _by_source(categories)} if categories else {}
         settings |= {"mapping": _mapping(mapping)} if mapping else {}
         manifests = import_release(files, output, **settings)
-    elif len(files) == 1:
+    elif len(files) == 1 and form in IMPORTED:
         manifests = {form: import_file(files[0], form, output)}
-    else:
+    elif form in IMPORTED:
         msg = f"--as {form}: {len(files)} files; concatenate them and give one"
+        raise BadConfig(msg)
+    else:
+        msg = f"--as {form}: no such form; {nearest(form, [*IMPORTED, *SCHEMAS, MAPPED, *known()], 'forms')}"
         raise BadConfig(msg)
     for name, manifest in manifests.items():
         _print_imported(name, manifest, output.replace("{stage}", name))
@@ -86,6 +90,9 @@ def sniff(
     from stillhouse.reporting.sniffed import print_sniffed, write_recipe
     from stillhouse.sources.sniffing import sniff as look_at
 
+    if category is not None and category not in CATEGORIES:
+        msg = f"--category {category}: no such category; {nearest(category, CATEGORIES, 'categories')}"
+        raise BadConfig(msg)
     sniffed = look_at(location, name, cast("Any", category))
     print_sniffed(_out, sniffed)
     path = Path(recipe or f"questions-{sniffed.source['name']}.yaml")
@@ -115,11 +122,12 @@ def _by_source(items: list[str]) -> dict[str, str]:
 
 def _mapping(layer: str) -> dict[str, Any]:
     """A mapping from JSON, a file, or the first source of a recipe that ``sniff`` wrote."""
+    from stillhouse.exchange.config import Mapping
     from stillhouse.execution.recipes import read_layer
+    from stillhouse.sources.stored import FileSource
 
     values = read_layer(layer)
     if isinstance(values.get("sources"), list) and values["sources"]:
-        values = values["sources"][0]
-    from stillhouse.exchange.config import Mapping
-
-    return {name: value for name, value in values.items() if name in Mapping.model_fields}
+        of_source = set(FileSource.model_fields) - set(Mapping.model_fields)
+        values = {name: value for name, value in values["sources"][0].items() if name not in of_source}
+    return values

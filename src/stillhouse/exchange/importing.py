@@ -24,10 +24,11 @@ from stillhouse.exchange.bad_rows import Bad, LeftOut, Object, bounded
 from stillhouse.exchange.config import ReleaseImportConfig, ReleaseImportInputs
 from stillhouse.exchange.conversion import Conversion, has_content
 from stillhouse.exchange.locations import FileOfRows
-from stillhouse.exchange.mapping import FILE_NAME, RowMapper
+from stillhouse.exchange.mapping import RowMapper
 from stillhouse.exchange.presets import presets
 from stillhouse.exchange.record import Record, Unfit
 from stillhouse.exchange.schemas import SCHEMAS
+from stillhouse.exchange.templates import FILE_NAME
 from stillhouse.execution.contract import Outputs
 from stillhouse.execution.execute import execute
 from stillhouse.execution.recipes import resolve
@@ -130,8 +131,9 @@ def _publish(
 
 def _of_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings, with the mapping and licence of the preset if ``form`` is the name of one."""
-    if (settings["form"] == MAPPED) != bool(settings.get("mapping")) and settings["form"] not in presets():
-        msg = f"--as {settings['form']}: --mapping goes with --as {MAPPED}, and with no other form"
+    if (settings["form"] == MAPPED) != bool(settings.get("mapping")):
+        what = "needs --mapping" if settings["form"] == MAPPED else f"takes no --mapping, which goes with --as {MAPPED}"
+        msg = f"--as {settings['form']}: {what}"
         raise BadConfig(msg)
     facts = presets().get(settings["form"])
     if facts is None or settings["form"] in SCHEMAS:
@@ -139,7 +141,7 @@ def _of_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
     license_name = settings.get("license") or facts.license
     if facts.form:
         return {**settings, "form": facts.form, "license": license_name}
-    return {**settings, "license": license_name, "mapping": settings.get("mapping") or facts.mapping}
+    return {**settings, "license": license_name, "mapping": facts.mapping}
 
 
 def _convert(found: Mapping[str, Sequence[FileOfRows]], config: ReleaseImportConfig, directory: Path) -> Outputs:

@@ -22,8 +22,6 @@ from stillhouse.vocabulary.text import shortened
 
 MISSING = object()
 MAYBE = "?"
-FILE_NAME = "_file"
-"""The column that holds the name of the row's file."""
 LEVELS = ("1", "2", "3")
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a value of another form than a data set's may raise: one odd row is no reason to stop."""
@@ -237,14 +235,14 @@ def at(row: Object, path: str) -> Any:
         if value is MISSING:
             if path.endswith(MAYBE):
                 return None
-            msg = f"{path}: missing; the row has {', '.join(map(str, row))}"
+            msg = f"{path}: missing; the row has {templates.named(row)}"
             raise Unfit(msg, "bad_column")
     return value
 
 
 def used_columns(mapping: Mapping) -> set[str]:
     """The names of the columns that the mapping reads."""
-    used = {FILE_NAME} | (templates.columns(f"{{{{ {mapping.where} }}}}") if mapping.where else set())
+    used = {templates.FILE_NAME} | (templates.columns(f"{{{{ {mapping.where} }}}}") if mapping.where else set())
     for name, path in mapping.columns:
         if path is None:
             continue

@@ -15,6 +15,8 @@ from stillhouse.exchange.bad_rows import Object
 from stillhouse.exchange.record import Unfit
 
 MARKS = ("{{", "{%")
+FILE_NAME = "_file"
+"""The column that holds the name of the row's file."""
 ROW = "row"
 """The variable that holds the whole row: ``row["Correct Answer"]`` is a column whose name is no identifier."""
 _BY_NAME = re.compile(rf"\b{ROW}\[\s*(['\"])(.*?)\1\s*\]")
@@ -82,11 +84,16 @@ def columns(template: str) -> frozenset[str]:
         return frozenset()
 
 
+def named(row: Object) -> str:
+    """The names of a row's columns, without those that we added."""
+    return ", ".join(str(name) for name in row if name != FILE_NAME)
+
+
 def _unreadable(text: str, field: str, error: TemplateSyntaxError) -> BadConfig:
     return BadConfig(f"{field}: {text!r} is not Jinja: {error.message}; write {{{{ column }}}} in a template, column > 3 in where")
 
 
 def _unfit(text: str, error: Exception, row: Object) -> Unfit:
     reason = "bad_column" if isinstance(error, UndefinedError) else "bad_value"
-    has = f"; the row has {', '.join(map(str, row))}" if reason == "bad_column" else ""
+    has = f"; the row has {named(row)}" if reason == "bad_column" else ""
     return Unfit(f"{text!r}: {' '.join(str(error).split())}{has}", reason)

@@ -9,7 +9,7 @@ from stillhouse.errors import BadConfig
 from stillhouse.exchange import files, locations
 from stillhouse.exchange.bad_rows import Bad, LeftOut, Object, bounded
 from stillhouse.exchange.locations import FileOfRows
-from stillhouse.exchange.mapping import FILE_NAME
+from stillhouse.exchange.templates import FILE_NAME
 from stillhouse.sources import columns
 from stillhouse.sources.stored import FileSource, PinnedSpec, RowSlice
 from stillhouse.vocabulary.rows import Dropped, Question

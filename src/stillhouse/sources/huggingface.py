@@ -17,7 +17,7 @@ from stillhouse.errors import MissingInput, StillhouseError
 from stillhouse.exchange import files
 from stillhouse.exchange.bad_rows import Bad, Object, bounded
 from stillhouse.exchange.config import HUB_PATH
-from stillhouse.exchange.mapping import FILE_NAME
+from stillhouse.exchange.templates import FILE_NAME
 from stillhouse.sources import columns
 from stillhouse.sources.stored import HuggingFace
 from stillhouse.vocabulary.masking import one_line

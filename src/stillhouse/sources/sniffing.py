@@ -13,8 +13,8 @@ from stillhouse.errors import BadConfig, BadRows, MissingInput, TooManyErrors
 from stillhouse.exchange import locations
 from stillhouse.exchange.bad_rows import Bad, Object, bounded
 from stillhouse.exchange.config import HUB_PATH
-from stillhouse.exchange.mapping import FILE_NAME
 from stillhouse.exchange.presets import presets
+from stillhouse.exchange.templates import FILE_NAME
 from stillhouse.sources import columns, guessing, release
 from stillhouse.sources.config import Spec
 from stillhouse.sources.file import objects
