@@ -9,7 +9,7 @@ from stillhouse.stages import DATA_PATH
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-TOOLS = {"export", "import", "lineage", "rollback", "show", "summary", "sync", "verify-artifact"}
+TOOLS = {"export", "sniff", "presets", "import", "lineage", "rollback", "show", "summary", "sync", "verify-artifact"}
 
 
 def code(text: str) -> str:

@@ -48,9 +48,7 @@ def import_rows(
     from stillhouse.exchange.schemas import SCHEMAS
 
     if form in SCHEMAS or form in known() or form == MAPPED:
-        settings: dict[str, Any] = {
-            "form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate,
-        }  # fmt: skip
+        settings: dict[str, Any] = {"form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate}
         settings |= {"categories": _by_source(categories)} if categories else {}
         settings |= {"mapping": _mapping(mapping)} if mapping else {}
         manifests = import_release(files, output, **settings)
@@ -60,10 +58,13 @@ def import_rows(
         msg = f"--as {form}: {len(files)} files; concatenate them and give one"
         raise BadConfig(msg)
     else:
-        msg = f"--as {form}: no such form; {nearest(form, [*IMPORTED, *SCHEMAS, MAPPED, *known()], 'forms')}"
-        raise BadConfig(msg)
+        raise _no_form(form, [*IMPORTED, *SCHEMAS, MAPPED, *known()])
     for name, manifest in manifests.items():
         _print_imported(name, manifest, output.replace("{stage}", name))
+
+
+def _no_form(form: str, forms: list[str]) -> BadConfig:
+    return BadConfig(f"--as {form}: no such form; {nearest(form, forms, 'forms')}")
 
 
 def _print_imported(name: str, manifest: "Manifest", uri: str) -> None:

@@ -80,7 +80,7 @@ class RowMapper:
         if columns.original_response is not None:
             value = self._value(row, "original_response")
             thinking = self._text(row, "thinking") if columns.thinking else None
-            response = None if value is None else _with_thinking(chats.reply(columns.original_response, value), thinking)
+            response = None if value is None else one_form(chats.reply(columns.original_response, value), thinking)
         if response is None:
             return [record]
         score = self._score(self._value(row, "verdicts"), record.category) if columns.verdicts else None
@@ -181,7 +181,7 @@ class RowMapper:
                 raise Unfit(msg)
         answered = [
             _answered(
-                record, _with_thinking(chats.reply(path, text), thoughts[number] if thoughts else None),
+                record, one_form(chats.reply(path, text), thoughts[number] if thoughts else None),
                 self._score(verdicts[number] if verdicts else None, record.category),
             )
             for number, text in enumerate(texts) if text is not None
@@ -292,10 +292,6 @@ def _listed(path: str, value: Any) -> list[Any]:
         msg = f"{path}: {type(value).__name__}, not a list"
         raise Unfit(msg, "bad_type")
     return loaded
-
-
-def _with_thinking(text: str, thinking: str | None) -> str:
-    return one_form(text, thinking) if thinking else text
 
 
 def _answered(record: Record, text: str, score: float | None) -> Record:
