@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv lock docs demo results up down status chaos bench lint clean helm images helm-lint \
+.PHONY: help venv lock docs demo results up down status chaos bench lint clean libraries helm images helm-lint \
   test test-unit test-rules test-control test-services test-integration test-cluster
 
 PYTHON ?= python3
@@ -58,6 +58,9 @@ lock: .venv/.installed ## constraints.txt and constraints-vllm.txt again from py
 	@# CUDA libraries follow from torch's own exact pins; a build's label (+cpu) is that of this machine.
 	@sed -i -E '/^(cuda-|nvidia-(cu|nc|nvj|nvs|nvt)|triton=)/d' constraints.txt
 	@sed -i -E 's/\+cpu$$//' constraints-vllm.txt
+
+libraries: venv ## what code may import in the sandbox (numpy, scipy, …; pytest for tests), and precompiled C++ headers; 600 MB, once
+	@sh images/sandbox/libraries.sh .venv/share/stillhouse/libraries $(UV) pip install --python .venv/bin/python --compile-bytecode
 
 docs: .venv/.installed ## the pages of the documentation, in site/
 	@.venv/bin/mkdocs build --strict

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from stillhouse import stages
 from stillhouse.api import data_commands
+from stillhouse.api.inspect_command import inspect_model
 from stillhouse.errors import TRY_AGAIN, BadConfig, DamagedArtifact, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
@@ -19,8 +20,10 @@ from stillhouse.vocabulary.masking import one_line
 INTERRUPTED, TERMINATED = 130, 143
 """The exit codes that shells, and typer, use for SIGINT and SIGTERM."""
 GO_ON = "finished parts are kept: run the same command again to go on"
+FORM_NAMES = "am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl"
 COMMANDS = {
-    *stages.DATA_PATH, "export", "import", "lineage", "presets", "rollback", "show", "sniff", "summary", "sync", "verify-artifact",
+    *stages.DATA_PATH, "export", "import", "inspect", "lineage", "presets", "rollback", "show", "sniff", "summary", "sync",
+    "verify-artifact",
 }  # fmt: skip
 
 
@@ -126,19 +129,16 @@ def _stage_help(name: str, command: str) -> str:
 @app.command("export")
 def export_rows(
     uris: Annotated[list[str], typer.Argument(help="artifacts, usually selected; their inputs are read too", metavar="URI…")],
-    form: Annotated[str, typer.Option("--as", help="am-1.4m, am-40m or conversations")],
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="the file; its dataset card goes beside it", metavar="FILE.jsonl.zst")
-    ],
+    form: Annotated[list[str], typer.Option("--as", metavar="FORM", help=f"{FORM_NAMES}; a folder takes several")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER|FILE", help="a folder of Parquet, or FILE.jsonl.zst")],
     split: Annotated[list[str], typer.Option(help="only this split of selected; repeat as needed", metavar="SPLIT")] = [],
+    merge: Annotated[bool, typer.Option("--merge", help="all splits in one, each example once")] = False,
 ) -> None:
-    """Write a release: one file in a public schema, with its dataset card."""
+    """Write a release in public schemas or for trainers, with its dataset card: one config per form, one split per split."""
     from stillhouse.exchange.export import export
 
-    exported = export(uris, form, output, split)
-    _out.print(f"{form}: {exported.rows:,} rows at {output} · sha256 {exported.sha256}")
-    for column, count in exported.lost.items():
-        _out.print(f"  no column for {column} ({count:,} rows)")
+    for line in export(uris, form, output, split, merge=merge).summary(output):
+        _out.print(line)
 
 
 @app.command()
@@ -237,6 +237,7 @@ def main() -> None:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in stages.DATA_PATH:
         app.command(name, help=_stage_help(name, command))(_stage_command(name))
+    app.command("inspect")(inspect_model)
     try:
         code = typer.main.get_command(app).main(prog_name="stillhouse", standalone_mode=False)
     except RankLost as error:

@@ -9,6 +9,7 @@
     ├── BadRows          rows do not have the columns, types or keys of the contract
     ├── StoreFailed      the store failed or could not be reached
     ├── StoreRefused     the store does not know the credentials or the bucket, or forbids the request
+    ├── HubFailed        the Hugging Face hub failed or could not be reached
     ├── EngineFailed     a model or its engine could not be loaded or run
     ├── RankLost         another process of the same training is gone
     ├── TrackingFailed   the MLflow server could not be reached, or refused a request
@@ -69,6 +70,12 @@ class StoreFailed(StillhouseError):
 
 class StoreRefused(StillhouseError):
     """The artifact store does not know the credentials or the bucket, or forbids the request: trying again would not help."""
+
+
+class HubFailed(StillhouseError):
+    """The Hugging Face hub failed, refused so many requests, or could not be reached."""
+
+    exit_code = TRY_AGAIN
 
 
 class EngineFailed(StillhouseError):

@@ -60,8 +60,13 @@ def paused_server(pid: int) -> Disturb:
     return disturb
 
 
-def run(root: str, trials: int, seed: int, disturb: Disturb, more: dict[str, str]) -> Tally:
-    """One writer a trial, disturbed while it works; now and then it is killed as well, and another one goes on."""
+def run(
+    root: str, trials: int, seed: int, disturb: Disturb, more: dict[str, str], calm: Callable[[], None] = lambda: None
+) -> Tally:
+    """One writer a trial, disturbed while it works; now and then it is killed as well, and another one goes on.
+
+    ``calm`` ends the faults: a file that arrives damaged again and again is refused, and made right by the next writer.
+    """
     stage = prepared(root, seed)
     tally, draw = Tally(), random.Random(seed)
     for number in range(trials):
@@ -73,6 +78,7 @@ def run(root: str, trials: int, seed: int, disturb: Disturb, more: dict[str, str
             process.kill()
             tally.faults += 1
         tally.codes.update([process.wait(LONGEST_S)])
+        calm()
         if manifests.find(output) is None:
             tally.codes.update([writer(stage.questions, output, "x", 0, more).wait(LONGEST_S)])
         check(output, tally, killed=False)

@@ -41,7 +41,9 @@ def test_writers_paused_killed_and_many_lose_and_double_nothing(root, tallies):
 
 def test_store_that_fails_at_random_costs_time_and_no_row(tallies, fake_s3, s3_of_the_fake):
     more = {**s3_of_the_fake, "STILLHOUSE_STORE_PATIENCE_S": "60"}
-    tally = tallies["store"] = outages.run(f"s3://{BUCKET}/chaos", N_OUTAGES, SEED, outages.store_faults(fake_s3), more)
+    tally = tallies["store"] = outages.run(
+        f"s3://{BUCKET}/chaos", N_OUTAGES, SEED, outages.store_faults(fake_s3), more, fake_s3.faults.clear
+    )
     assert (tally.trials, tally.harmed) == (N_OUTAGES, 0), tally
 
 

@@ -16,6 +16,7 @@ from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import tables
 from stillhouse.errors import EngineFailed
 from stillhouse.execution.execute import execute
+from stillhouse.models import chat_templates
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Request, load
 from stillhouse.stages import responses, rl, screened, sft
@@ -196,7 +197,9 @@ def test_vllm_served_scores_tokens_as_the_trainer_does(artifacts, endpoint):
     from accelerate import Accelerator
 
     model, tokenizer = models.load(FromCheckpoint(), artifacts / "sft" / "tiny" / "1", (), 0)
-    prompts = {each.question_id: RolloutPrompt(each, each.messages, 0) for each in testing.questions(4)}
+    chat = chat_templates.prepare(tokenizer)
+    asked = testing.questions(4)
+    prompts = {each.question_id: RolloutPrompt(each, each.messages, chat.ids(chat.prompt(each.messages))) for each in asked}
     probed = pairs(prompts, tokenizer)
     client = SimpleNamespace(model="tiny", base_url=endpoint.removesuffix("/v1"), session=requests.Session())
     trainer = SimpleNamespace(model=model, accelerator=Accelerator(cpu=True))

@@ -1,11 +1,11 @@
 """The formulas of grading for one question, by scalar: what the columnar ones in ``stillhouse.grading`` must come to."""
 
-import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 from stillhouse.grading.config import PassRateKind
 from stillhouse.grading.levels import SOLVED_FROM
-from stillhouse.grading.tally import BINS, FLAT
+from stillhouse.grading.tally import BINS
 from stillhouse.vocabulary.rows import ModelGrade
 from stillhouse.vocabulary.statistics import wilson_interval
 
@@ -22,11 +22,11 @@ def coefficient_of_variation(scores: Sequence[float], ddof: int = 1) -> float | 
     n = len(scores)
     if n <= ddof:
         return None
-    mean = sum(scores) / n
+    mean = statistics.fmean(scores)
     if mean == 0:
         return None
-    spread = math.sqrt(sum((score - mean) ** 2 for score in scores) / (n - ddof)) / mean
-    return 0.0 if abs(spread) < FLAT else spread
+    # The sum of squares of the library is one of fractions: exact.
+    return (statistics.pvariance(scores) * n / (n - ddof)) ** 0.5 / mean
 
 
 def histogram(rates: Sequence[float]) -> dict[str, int]:

@@ -74,6 +74,7 @@ def examples(root: Path, n: int) -> int:
 def by_stage(root: Path):
     from transformers import AutoTokenizer
 
+    from stillhouse.models import chat_templates
     from stillhouse.training.data import corpus
     from stillhouse.training.sft.sft_trainer import dataset
 
@@ -81,7 +82,8 @@ def by_stage(root: Path):
     inputs = sft.Inputs(scratch=root / "scratch")
     inputs.scratch.mkdir()
     counted = corpus.n_examples(root / "selected", "sft_1")
-    directory, _ = corpus.make(CONFIG, inputs, counted, AutoTokenizer.from_pretrained(root / "tokenizer"), SIZE)
+    chat = chat_templates.prepare(AutoTokenizer.from_pretrained(root / "tokenizer"))
+    directory, _, _ = corpus.make(CONFIG, inputs, counted, chat, SIZE)
     return dataset(CONFIG, corpus.Corpus(directory)), directory
 
 

@@ -1,24 +1,29 @@
 """Decontamination of 20,000 questions: docs/s, recall by disguise and false positives, against the 8-gram rule of open-r1.
 
-The benchmark is HumanEval's 164 texts, 136 questions of gsm_symbolic and 24 short additions. Planted is each of them in every
-disguise. Other questions are 1,000 from gsm_symbolic's templates with other names and numbers, 1,000 other additions, and texts of
-the benchmark's own words at random. The 8-gram rule, written down here anew: lower case, split at blanks, dropped if any run of 8
-words is the benchmark's.
+The benchmark is HumanEval's 164 texts, 136 questions of gsm_symbolic, 40 word problems of our own and 24 short additions. Planted
+is each of them in every disguise, and the 40 in other words. Other questions are 1,000 from gsm_symbolic's templates with other
+names and numbers, 1,000 other additions, the 40 with other numbers, and texts of the benchmark's own words at random, which are not
+embedded. The 8-gram rule, written down here anew: lower case, split at blanks, dropped if any run of 8 words is the benchmark's.
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 
 from stillhouse import testing
-from stillhouse.curation import contamination
-from stillhouse.curation.config import Decontamination
-from stillhouse.curation.normalised import NormalisedQuestion, normaliser
+from stillhouse.curation import contamination, embedding
+from stillhouse.curation.config import PACKAGED, Decontamination
+from stillhouse.curation.normalised import NormalisedQuestion, normaliser, user_text
+from stillhouse.curation.stated_numbers import quantities
+from stillhouse.curation.words import words
 from stillhouse.sources import arithmetic
 from stillhouse.sources.config import Arithmetic
+from stillhouse.vocabulary.ids import normalise
 from stillhouse.vocabulary.rows import Question
 from tests.perf.measure import table
+from tests.perf.rewordings import PAIRS
 
 N_CLEAN = 20_000
 READ = normaliser(None)
@@ -26,14 +31,24 @@ READ = normaliser(None)
 
 def main() -> None:
     exam, short = _exam(), _additions(24, seed=1)
-    planted = {name: [testing.question(change(row.messages[0]["content"])) for row in exam] for name, change in DISGUISES.items()}
+    problems = [testing.question(text) for text, _ in PAIRS]
+    whole = [*exam, *problems]
+    planted = {name: [testing.question(change(row.messages[0]["content"])) for row in whole] for name, change in DISGUISES.items()}
+    planted |= {
+        "first half": [_half(row, last=False) for row in problems],
+        "last half": [_half(row, last=True) for row in problems],
+    }
+    planted |= {"reworded": [testing.question(text) for _, text in PAIRS]}
     planted |= {"short, verbatim": short, "short, commas": [_with_commas(row) for row in short]}
-    clean = {"of one template": _symbolic(1000, seed=2), "other additions": _additions(1000, seed=2), "at random": _random(exam)}
-    rules = {"8-gram": _eight_grams([*exam, *short]), "stillhouse": _ours([*exam, *short])}
+    clean = {"of one template": _symbolic(1000, seed=2), "other additions": _additions(1000, seed=2)}
+    clean |= {"the 40 with other numbers": [_other_numbers(row) for row in problems], "at random": _random(exam)}
+    benchmark = [*whole, *short]
+    rules = {"8-gram": _eight_grams(benchmark), "words": _words(benchmark), "words and meaning": _words_and_meaning(benchmark)}
     for title, given in (("found of planted questions", planted), ("found of other questions", clean)):
-        table((title, *rules), [(name, *(_found(rule, each) for rule in rules.values())) for name, each in given.items()])
+        rows = [(name, *(_found(rule, each, name) for rule in rules.values())) for name, each in given.items()]
+        table((title, *rules), rows)
     readings = [READ(row) for each in clean.values() for row in each]
-    speeds = {name: len(readings) / _cpu_s(rule, readings) for name, rule in rules.items()}
+    speeds = {name: len(readings) / _cpu_s(rules[name], readings) for name in ("8-gram", "words")}
     table(("docs/CPU s", "docs/s", "× 8-gram"), [(name, speed, speed / speeds["8-gram"]) for name, speed in speeds.items()])
 
 
@@ -52,6 +67,17 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "every 7th word changed": _every_seventh,
     "inside a longer text": lambda text: f"Please have a look at this one: {text} Give only the answer.",
 }
+
+
+def _half(row: Question, *, last: bool) -> Question:
+    """The first or the last half of the words."""
+    words = row.messages[0]["content"].split()
+    return testing.question(" ".join(words[len(words) // 2 :] if last else words[: len(words) // 2]))
+
+
+def _other_numbers(row: Question) -> Question:
+    """The same problem with every number in digits changed: another problem."""
+    return testing.question(re.sub(r"\d+", lambda number: str(int(number[0]) + 3), row.messages[0]["content"]))
 
 
 def _exam() -> list[Question]:
@@ -86,8 +112,10 @@ Rule = Callable[[NormalisedQuestion], bool]
 """Whether a question is dropped. Questions are normalised beforehand: the stage does it anyway."""
 
 
-def _found(rule: Rule, questions: Sequence[Question]) -> float:
+def _found(rule: Rule, questions: Sequence[Question], name: str) -> float | str:
     """The share of the questions that the rule drops."""
+    if name == "at random" and getattr(rule, "embeds", False):
+        return "–"
     return sum(map(rule, map(READ, questions))) / len(questions)
 
 
@@ -111,6 +139,22 @@ def _eight_grams(exam: Sequence[Question]) -> Rule:
     return lambda reading: not known.isdisjoint(grams(reading.question))
 
 
-def _ours(exam: Sequence[Question]) -> Rule:
-    benchmark_index = contamination.index({"exam": exam}, Decontamination())
+def _words(exam: Sequence[Question]) -> Rule:
+    benchmark_index = contamination.index({"exam": exam}, Decontamination(min_similarity=None))
     return lambda question: bool(benchmark_index.matches(question))
+
+
+def _words_and_meaning(exam: Sequence[Question]) -> Rule:
+    benchmark_index = contamination.index({"exam": exam}, Decontamination())
+    model = embedding.load(PACKAGED)
+    benchmark = embedding.embed(model, [entry.text for entry in benchmark_index.entries])
+
+    def rule(reading: NormalisedQuestion) -> bool:
+        if benchmark_index.matches(reading):
+            return True
+        text = user_text(reading.question.messages)
+        similarities, stated = (embedding.embed(model, [text]) @ benchmark.T)[0], quantities(words(normalise(text)))
+        return any(benchmark_index.means_the_same(stated, entry, float(score)) for entry, score in enumerate(similarities))
+
+    rule.embeds = True  # type: ignore[attr-defined]
+    return rule

@@ -58,8 +58,9 @@ def _tuple(draw: random.Random) -> tuple[str, str, str]:
 
 def _left_to_math_verify(draw: random.Random) -> tuple[str, str, str]:
     a = draw.randint(2, 99)
-    equation, exponential = (f"x={a}", f"x = {a}", f"x={a + 1}"), (f"{a}e^2", f"e^2 \\cdot {a}", f"{a}e^3")
-    return draw.choice([equation, exponential, (f"\\log {a}", f"\\log({a})", "1")])
+    integral = f"\\int_0^{{{a}}} x dx", f"\\frac{{{a * a}}}{{2}}", f"\\frac{{{a * a + 1}}}{{2}}"
+    total = f"\\sum_{{k=1}}^{{{a}}} k", f"{a * (a + 1) // 2}", f"{a * (a + 1) // 2 + 1}"
+    return draw.choice([integral, total])
 
 
 KINDS: dict[str, Callable[[random.Random], tuple[str, str, str]]] = {
@@ -81,7 +82,7 @@ def alone(request: VerificationRequest) -> bool:
     """math-verify as its users call it, its own time limit included."""
     from math_verify import parse, verify
 
-    return bool(verify(parse(math.boxed(request.reference or "")), parse(request.answer or "")))
+    return bool(verify(parse(f"\\boxed{{{request.reference}}}"), parse(request.answer or "")))
 
 
 def warm() -> None:
@@ -113,7 +114,7 @@ def hostile(timeout_s: float) -> None:
     rows = []
     with VerifierPool(timeout_s, 1) as pool:
         for name, answer in HOSTILE.items():
-            list(pool.verify([VerificationRequest("math", "\\boxed{m=7}", "7")]))
+            list(pool.verify([VerificationRequest("math", "\\boxed{\\int_0^7 dx}", "7")]))
             request = VerificationRequest("math", f"\\boxed{{{answer or '9' * 10**9}}}", "7")
             with timed() as timing:
                 (verdict,) = pool.verify([request])

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,9 @@ from urllib.parse import unquote, urlsplit
 from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.storage import AlreadyThere, Store, numbered
 from stillhouse.errors import DamagedArtifact, StoreFailed
+
+RECENT_NS = 2_000_000_000
+"""Some disks keep times to two seconds."""
 
 
 def local_path(uri: str) -> Path:
@@ -80,6 +84,16 @@ class FileStore(Store):
         with _translated(uri):
             names = (path for path in paths if path.is_symlink() or path.is_file())
             return sorted(path.relative_to(root).as_posix() for path in names if not _HALF_WRITTEN.fullmatch(path.name))
+
+    def stamps(self, uri: str) -> dict[str, tuple[int, str]]:
+        """See Store. A file that was written just now may be written again without a change of its time."""
+        root, stamps = local_path(uri), dict[str, tuple[int, str]]()
+        with _translated(uri):
+            for name in filter(lambda name: (root / name).exists(), self.names(uri)):
+                status = (root / name).stat()
+                settled = time.time_ns() - status.st_mtime_ns > RECENT_NS
+                stamps[name] = status.st_size, f"{status.st_size}-{status.st_mtime_ns}" if settled else ""
+        return stamps
 
     def holds(self, uri: str) -> bool:
         """See Store."""

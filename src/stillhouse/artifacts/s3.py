@@ -69,6 +69,11 @@ class S3Store(Store):
         key = urlsplit(uri).path.strip("/")  # empty for the files at the root of a bucket
         return sorted(name.removeprefix(f"{key}/") for name in _keys(uri, "/"))
 
+    def stamps(self, uri: str) -> dict[str, tuple[int, str]]:
+        """See Store."""
+        key = _bucket_and_key(uri)[1]
+        return {entry["Key"].removeprefix(f"{key}/"): (int(entry["Size"]), str(entry["ETag"])) for entry in _entries(uri, "/")}
+
     def holds(self, uri: str) -> bool:
         """See Store."""
         return _bucket_and_key(uri)[1] in _keys(uri, "")
@@ -127,12 +132,17 @@ def _get(bucket: str, key: str) -> bytes | None:
 
 def _keys(uri: str, end: str) -> list[str]:
     """The keys that begin with the URI's and ``end``."""
+    return [entry["Key"] for entry in _entries(uri, end)]
+
+
+def _entries(uri: str, end: str) -> list[Any]:
+    """What S3 says of the objects whose keys begin with the URI's and ``end``, such as ``Size`` and ``ETag``."""
     parsed = urlsplit(uri)
     prefix = f"{parsed.path.strip('/')}{end}".removeprefix("/")
 
-    def listed() -> list[str]:
+    def listed() -> list[Any]:
         pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=parsed.netloc, Prefix=prefix)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        return [entry for page in pages for entry in page.get("Contents", ())]
 
     return _call(uri, listed)
 

@@ -31,9 +31,10 @@ class DatasetRow(dict[str, Any]):
 
 
 def problems(rows: Iterable[DatasetRow], source: str) -> Iterator[Question]:
-    """AIME and MATH-500: ``problem`` and ``answer``."""
+    """AIME and MATH-500: ``problem`` and ``answer``; ``error``, where there is one, is the tolerance (OlympiadBench)."""
     for row in rows:
-        yield question(row["problem"], source, reference=str(row["answer"]).strip())
+        tolerance = str(row["error"]) if row.get("error") else None
+        yield question(row["problem"], source, reference=str(row["answer"]).strip(), constraints=tolerance)
 
 
 def gsm8k(rows: Iterable[DatasetRow], source: str) -> Iterator[Question]:

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, field_validator
 from stillhouse.benchmarks.definitions import bare_name, pinned
 from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.config import Sampling
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.packages import Libraries
+from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
 
 def _published_model(name: str) -> str:
@@ -34,6 +35,8 @@ class ReportConfig(Sampling):
     """Rounds of thinking: each further round shows the last answer and asks again (Think Twice: 2, up to 4)."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take before its worker is killed."""
+    libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)
+    """What programs of models may import: the standard library, or scientific packages too. Part of the protocol."""
 
     @field_validator("benchmarks")
     @classmethod

@@ -39,23 +39,15 @@ def questions(rows: Iterable[DatasetRow], source: str) -> Iterator[Question]:
 
 
 def _tests(row: DatasetRow) -> dict[str, Any]:
-    """The tests as ``test_cases`` of a question: programs by input and output, methods by assertions."""
+    """The tests as ``test_cases`` of a question, judged as LiveCodeBench does: programs by output, methods by value."""
     cases = [*json.loads(row["public_test_cases"]), *_private(row["private_test_cases"])]
     if not cases:
         msg = f"LiveCodeBench: a problem has no tests: {shortened(row['question_content'], 80)!r}; is the file whole?"
         raise BadRows(msg)
     tests: dict[str, Any] = {"fn_name": None, "inputs": [], "outputs": [], "assert_case": [], "language": "python"}
-    if cases[0]["testtype"] == "stdin":
-        inputs, outputs = [case["input"] for case in cases], [case["output"] for case in cases]
-        return tests | {"call_type": "std", "inputs": inputs, "outputs": outputs}
-    name = json.loads(row["metadata"])["func_name"]
-    return tests | {"call_type": "assert", "fn_name": name, "assert_case": [_assertion(name, case) for case in cases]}
-
-
-def _assertion(name: str, case: dict[str, str]) -> str:
-    """A call of the method with one argument per line of the input."""
-    arguments = ", ".join(repr(json.loads(line)) for line in case["input"].splitlines() if line.strip())
-    return f"assert Solution().{name}({arguments}) == {json.loads(case['output'])!r}"
+    name = None if cases[0]["testtype"] == "stdin" else json.loads(row["metadata"])["func_name"]
+    inputs, outputs = [case["input"] for case in cases], [case["output"] for case in cases]
+    return tests | {"call_type": "std", "fn_name": name, "inputs": inputs, "outputs": outputs, "compare": "livecodebench"}
 
 
 def _private(text: str) -> list[dict[str, str]]:

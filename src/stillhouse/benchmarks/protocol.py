@@ -23,7 +23,7 @@ def protocol(config: ReportConfig, benchmark: str, questions: Sequence[Question]
     """The protocol of one benchmark in a report. The number of rounds is left out: a round does not depend on later ones."""
     return EvaluationProtocol(
         benchmark=benchmark, samples=config.samples, sampling=config.model_dump(mode="json", include=set(Sampling.model_fields)),
-        prompts=_prompts(config, questions), verifier=_verifier(benchmark, questions), engine=_engine(config),
+        prompts=_prompts(config, questions), verifier=_verifier(config, benchmark, questions), engine=_engine(config),
     )  # fmt: skip
 
 
@@ -40,13 +40,19 @@ def _engine(config: ReportConfig) -> str:
     return ", ".join([config.engine, *releases(config.model)])
 
 
-def _verifier(benchmark: str, questions: Sequence[Question]) -> str:
+def _verifier(config: ReportConfig, benchmark: str, questions: Sequence[Question]) -> str:
     if definition(benchmark).multiple_choice:
         return multiple_choice.VERSION
     categories = {question.category for question in questions}
     packages = sorted({VERIFIED_BY[category] for category in categories if category in VERIFIED_BY})
+    # Tolerances, units and order of math questions: the same answers score otherwise under others.
+    constrained = [question for question in questions if question.category == "math" and question.constraints]
+    rules = sorted({f"{question.question_id} {question.constraints}" for question in constrained})
+    compared = [f"answer rules {content_id(*rules)[:12]}"] if rules else []
     python = [f"python {sys.version_info.major}.{sys.version_info.minor}"] if "code" in categories else []
-    return ", ".join([f"verified {scoring.VERSION}", *map(_with_version, packages), *python])
+    if python and config.libraries != "standard":
+        python.append(f"{config.libraries} libraries")
+    return ", ".join([f"verified {scoring.VERSION}", *map(_with_version, packages), *python, *compared])
 
 
 def _with_version(package: str) -> str:

@@ -1,6 +1,8 @@
 """The config of the stage ``questions``: sources, filters, decontamination, deduplication, labels, downsampling."""
 
+import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -10,11 +12,12 @@ from stillhouse.benchmarks.definitions import pinned
 from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.config import Sampling, Verifiers
 from stillhouse.sources.config import Spec
+from stillhouse.vocabulary.rows import PersonalData
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
 RuleName = Literal[
     "empty_prompt", "no_words", "missing_reference", "missing_choices", "length", "unicode", "incomplete", "url", "table_or_figure",
-    "language",
+    "language", "license", "repetition", "personal_data", "unread_reference",
 ]  # fmt: skip
 Label = Literal["category", "difficulty", "completeness"]
 
@@ -28,7 +31,7 @@ class Filters(StageConfig):
     """Which rules are applied to single questions, and their thresholds."""
 
     off: tuple[RuleName, ...] = ()
-    """Rules to skip."""
+    """Rules to skip; ``unread_reference`` where a judge of ``verified`` is to compare what no rule reads."""
     min_characters: int = Field(4, ge=0)
     """Shortest question, in characters of its user turns; the paper gives no value."""
     max_characters: int = Field(30_000, ge=1)
@@ -39,6 +42,33 @@ class Filters(StageConfig):
     proportion of Unicode characters and gives no value."""
     languages: tuple[str, ...] = ()
     """Languages to keep, as ISO 639-1 codes; empty keeps all. A question whose language cannot be detected is kept."""
+    licenses: tuple[str, ...] = ()
+    """Licences to keep, in any case; empty keeps all. A question that states none is dropped, unless `none` is listed."""
+    max_repeat: int | None = Field(None, ge=1)
+    """How often a phrase of up to 4 words may repeat back to back in a question; null, the default, does not look."""
+    personal_data: tuple[PersonalData, ...] = ()
+    """Kinds of personal data with which a question is dropped: email, phone, card, iban, ip_address, us_ssn, secret_key. They are
+    told by form and checksum; empty, the default, does not look."""
+
+
+def _by_meaning_where_installed() -> float | None:
+    """0.9, the paper's similarity, where the extra ``embed`` is installed; else None. The config says which it was."""
+    return 0.9 if find_spec("sentence_transformers") else None
+
+
+class SecondOpinion(StageConfig):
+    """A language model that decides on the nearest benchmark questions that no other method matched."""
+
+    model: str
+    """The model: a checkpoint directory, or a name that the engine knows."""
+    sampling: Sampling = Sampling(temperature=0, max_tokens=1024, system_prompt="none", suffix="none")
+    """How it is sampled."""
+    neighbours: int = Field(3, ge=1)
+    """Benchmark questions that it is shown for each question, the most similar ones."""
+    min_similarity: float = Field(0.6, gt=0, le=1)
+    """Cosine similarity below which it is not asked."""
+    max_undecided: float = Field(0.1, ge=0, le=1)
+    """Share of its answers that may be neither ``same`` nor ``different`` before the stage fails; these questions stay."""
 
 
 class Decontamination(StageConfig):
@@ -51,9 +81,21 @@ class Decontamination(StageConfig):
     word leaves 4 of 7 trigrams."""
     short_words: int = Field(8, ge=1)
     """A benchmark question with fewer words must be contained in full: short questions share most of their words by chance."""
-    min_similarity: float | None = Field(None, gt=0, le=1)
-    """Cosine similarity of embeddings above which a question counts as the benchmark's (DeepDistill §2.2: 0.9, with bge-m3); null,
-    the default, computes no embeddings."""
+    min_contained: float | None = Field(0.8, gt=0, le=1)
+    """Share of a question's own n-grams that the benchmark question must contain: finds its first or its last half. Null turns the
+    method off."""
+    contained_words: int = Field(10, ge=1)
+    """A question with fewer words is not looked for inside a benchmark question."""
+    min_similarity: float | None = Field(default_factory=_by_meaning_where_installed, gt=0, le=1)
+    """Cosine similarity of embeddings above which a question counts as the benchmark's (DeepDistill §2.2: 0.9, with bge-m3); null
+    computes no embeddings. The default is 0.9 where the extra `embed` is installed, else null."""
+    same_numbers_similarity: float | None = Field(0.78, gt=0, le=1)
+    """Cosine similarity that suffices if the two texts also state the same numbers (see ``min_shared_numbers``): finds rewordings.
+    Null asks for ``min_similarity``. Ours, for the packaged model: docs/data.md has recall and false matches by threshold."""
+    min_shared_numbers: float = Field(0.7, gt=0, le=1)
+    """Share of the stated numbers that must be in both texts for ``same_numbers_similarity`` to hold."""
+    second_opinion: SecondOpinion | None = None
+    """A language model that decides on the nearest neighbours among the benchmark's questions; null asks none."""
     same_template: bool = False
     """Also match questions from one template that differ in their numbers."""
     allowed: tuple[str, ...] = ()
@@ -90,12 +132,17 @@ class SemanticDuplicates(StageConfig):
 
     min_similarity: float = Field(0.95, gt=0, le=1)
     """Cosine similarity from which two questions are duplicates."""
+    same_numbers_similarity: float | None = Field(0.83, gt=0, le=1)
+    """Cosine similarity from which two questions are duplicates if they also state the same numbers; null asks for
+    ``min_similarity``. Ours, for the packaged model: see docs/data.md."""
+    min_shared_numbers: float = Field(0.7, gt=0, le=1)
+    """Share of the stated numbers that must be in both texts for ``same_numbers_similarity`` to hold."""
     exact_up_to: int = Field(50_000, ge=0)
     """Number of questions up to which the search is exact; above it, an inverted file searches only the nearest cells."""
     probes: int = Field(16, ge=1)
     """Cells of the inverted file to search, out of about 4 sqrt(questions)."""
     same_template: bool = False
-    """Also drop questions that differ in numbers or operators."""
+    """Also drop questions that contradict each other in numbers or operators."""
 
 
 class ModelLabels(StageConfig):
@@ -120,6 +167,23 @@ def _label_value(name: str) -> str:
     return name
 
 
+def _held_out(name: str) -> str:
+    """A benchmark's name, or a path or URI of questions of the user's own, with its pin."""
+    if not is_location(name):
+        return pinned(name)
+    from stillhouse.curation.held_out import pinned_location  # reads the file
+
+    return pinned_location(name)
+
+
+_FILE_NAME = re.compile(r".+\.(?:jsonl|ndjson|json|csv|tsv|parquet|arrow|feather|tar|tgz)(?:\.gz|\.zst)?", re.IGNORECASE)
+
+
+def is_location(name: str) -> bool:
+    """Whether what is kept out is a file or an artifact, not a benchmark's name."""
+    return "/" in name or _FILE_NAME.fullmatch(name.partition("@")[0]) is not None
+
+
 Shares = dict[Annotated[str, AfterValidator(_label_value)], Annotated[float, Field(ge=0, le=1)]]
 """``difficulty/easy`` -> the share of these questions to keep."""
 
@@ -133,8 +197,9 @@ class QuestionsConfig(StageConfig):
     """Weight of each imported artifact when sources are interleaved."""
     filters: Filters = Filters()
     """Rules on single questions."""
-    decontaminate: tuple[Annotated[str, AfterValidator(pinned)], ...] = ()
-    """Benchmarks whose questions are kept out, by name; the revision is filled in."""
+    decontaminate: tuple[Annotated[str, AfterValidator(_held_out)], ...] = ()
+    """What is kept out: benchmarks by name, files of your own held-out questions by path or URI, artifacts of questions by URI. The
+    revision or digest is filled in, as ``gsm8k@1:COMMIT``, ``mine.jsonl@sha256-DIGEST``, ``s3://…/1@FINGERPRINT``."""
     decontamination: Decontamination = Decontamination()
     """How they are found."""
     near_duplicates: NearDuplicates | None = None
@@ -142,7 +207,11 @@ class QuestionsConfig(StageConfig):
     semantic_duplicates: SemanticDuplicates | None = None
     """Drop semantic duplicates by embeddings; null, the default, computes no embeddings."""
     embedding_model: str = PACKAGED
-    """The embedding model: a sentence-transformers name or directory, or the packaged model (DeepDistill: bge-m3)."""
+    """The embedding model: a sentence-transformers name or directory, or the packaged model, which knows only English. One that has
+    learnt other languages too, such as bge-m3 (DeepDistill), also finds translations."""
+    boilerplate_from: int | None = Field(10, ge=2)
+    """Sentences that at least this many questions share are boilerplate: where they make up more than half of a question, near and
+    semantic duplicates and embeddings are judged by the rest. Null compares whole texts."""
     source_order: tuple[str, ...] = ()
     """Names of sources, preferred ones first: among duplicates the question of the earlier source stays. Others rank last."""
     tokenizer: str | None = None

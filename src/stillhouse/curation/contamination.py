@@ -5,9 +5,11 @@ DeepDistill §2.2 compares with AIME 2024 by exact and near matches and by embed
 - ``exact``: one user turn, or all of them together, has the same words. Case, punctuation and re-answer prompts make no difference.
 - ``ngram``: the share of the benchmark question's n-grams that the question contains. The n-grams are short and half of them
   suffice, so that a question with every seventh word changed is found; a short question must be contained in full.
-- ``embedding``: cosine similarity, see ``curation.embedding``.
+- ``contained``: the share of the question's own n-grams that the benchmark question contains. It finds one half of it.
+- ``embedding``: cosine similarity, see ``curation.meaning``.
+- ``second_opinion``: a language model's, see ``curation.second_opinion``.
 
-Two questions made from one template with different numbers do not match (``words.contradict``).
+Two questions made from one template with different numbers do not match (``stated_numbers.contradict``).
 """
 
 import math
@@ -21,7 +23,8 @@ import pyarrow as pa
 
 from stillhouse.curation.config import Decontamination
 from stillhouse.curation.normalised import NormalisedQuestion, user_text
-from stillhouse.curation.words import contradict, words
+from stillhouse.curation.stated_numbers import Quantities, agreement, contradict, quantities
+from stillhouse.curation.words import words
 from stillhouse.vocabulary.ids import normalise
 from stillhouse.vocabulary.prompts import previous_answer_prompt
 from stillhouse.vocabulary.rows import Message, Question
@@ -32,6 +35,10 @@ _REANSWER = re.compile(
     flags=re.DOTALL,
 )
 _REANSWER_END = previous_answer_prompt("", "").rpartition(">")[2]
+
+
+SMALLEST_PART = 0.25
+"""Share of a benchmark question's n-grams below which a question is no half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +75,14 @@ class _BenchmarkQuestion:
     words: list[str]
     grams: frozenset[tuple[str, ...]]
     needed: int
+    fewest: int
+    """How many of its n-grams a question has at least that contains it or is contained in it."""
+    quantities: Quantities
 
     @property
     def sieve(self) -> int:
         """How many of the indexed n-grams must be found before all are compared."""
-        return -(-self.needed // 4)
+        return -(-self.fewest // 4)
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,8 @@ class BenchmarkIndex:
         if not self.entries:
             return []
         scored = {number: ("exact", 1.0) for text in _turns(normalised) for number in self.exact.get(text, ())}
-        for number, overlap in self._overlaps(normalised.words):
-            scored.setdefault(number, ("ngram", overlap))
+        for number, method, overlap in self._overlaps(normalised.words):
+            scored.setdefault(number, (method, overlap))
         return [self.match(normalised.question, number, method, score) for number, (method, score) in sorted(scored.items())]
 
     def match(self, question: Question, number: int, method: str, score: float) -> Match:
@@ -110,19 +120,38 @@ class BenchmarkIndex:
             entry.text,
         )
 
-    def is_other_instance(self, question_words: Sequence[str], number: int) -> bool:
-        """Whether numbers or operators tell the question apart from the entry, and the config lets them."""
-        return not self.config.same_template and contradict(question_words, self.entries[number].words)
+    def means_the_same(self, question: Quantities, number: int, similarity: float) -> bool:
+        """Whether a cosine similarity to the entry suffices, given the numbers that the two texts state."""
+        config, entry = self.config, self.entries[number].quantities
+        if config.min_similarity is None or (not config.same_template and contradict(question, entry)):
+            return False
+        if similarity > config.min_similarity:
+            return True
+        same_numbers = config.same_numbers_similarity is not None and similarity > config.same_numbers_similarity
+        return same_numbers and agreement(question, entry) >= config.min_shared_numbers
 
-    def _overlaps(self, question_words: Sequence[str]) -> Iterator[tuple[int, float]]:
-        """The entries that share enough n-grams with the words: (number of the entry, share of its n-grams)."""
-        hits = self.rare.keys() & _ngrams(question_words, self.config.ngram)
-        counts = Counter(number for gram in hits for number in self.rare[gram])
-        for number in (number for number, count in counts.items() if count >= self.entries[number].sieve):
-            entry = self.entries[number]
-            shared = len(entry.grams.intersection(_ngrams(question_words, self.config.ngram)))
-            if shared >= entry.needed and not self.is_other_instance(question_words, number):
-                yield number, shared / len(entry.grams)
+    def _overlaps(self, question_words: Sequence[str]) -> Iterator[tuple[int, str, float]]:
+        """The entries that share enough n-grams with the words: (number of the entry, method, share of n-grams)."""
+        grams = frozenset(_ngrams(question_words, self.config.ngram))
+        counts = Counter(number for gram in self.rare.keys() & grams for number in self.rare[gram])
+        candidates = [number for number, count in counts.items() if count >= self.entries[number].sieve]
+        stated = quantities(question_words) if candidates and not self.config.same_template else None
+        for number in candidates:
+            method, share = self._overlap(self.entries[number], grams, len(question_words) - 1)
+            if method and not (stated and contradict(stated, self.entries[number].quantities)):
+                yield number, method, share
+
+    def _overlap(self, entry: _BenchmarkQuestion, grams: frozenset[tuple[str, ...]], n_words: int) -> tuple[str, float]:
+        """The method by which n-grams match the entry, and the share of them; no method if too few are shared."""
+        shared = len(entry.grams & grams)
+        if self.config.min_overlap is not None and shared >= entry.needed:
+            return "ngram", shared / len(entry.grams)
+        least = self.config.min_contained
+        # The first n-grams hold the role of the turn, which no benchmark question has.
+        own = max(len(grams) - 1, 1)
+        if least is not None and shared >= least * own and shared >= entry.fewest and n_words >= self.config.contained_words:
+            return "contained", min(shared / own, 1.0)
+        return "", 0.0
 
 
 def index(benchmarks: Mapping[str, Sequence[Question]], config: Decontamination) -> BenchmarkIndex:
@@ -137,8 +166,8 @@ def index(benchmarks: Mapping[str, Sequence[Question]], config: Decontamination)
             frequency[gram] += 1
     rare: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for number, entry in enumerate(entries):
-        # If `needed` of n n-grams must be found, any n - needed + k of them include at least k: index the rarest of them.
-        n_indexed = len(entry.grams) - entry.needed + entry.sieve if config.min_overlap and entry.grams else 0
+        # If `fewest` of n n-grams must be found, any n - fewest + k of them include at least k: index the rarest of them.
+        n_indexed = len(entry.grams) - entry.fewest + entry.sieve if entry.grams and entry.fewest else 0
         for gram in sorted(entry.grams, key=lambda gram: (frequency[gram], gram))[:n_indexed]:
             rare[gram].append(number)
     return BenchmarkIndex(config, entries, dict(exact), dict(rare))
@@ -150,7 +179,18 @@ def _entry(benchmark: str, question: Question, config: Decontamination) -> _Benc
     grams = frozenset(_ngrams(question_words, config.ngram))
     share = 1.0 if len(question_words) < config.short_words else config.min_overlap or 1.0
     needed = max(math.ceil(share * len(grams)), 1)
-    return _BenchmarkQuestion(benchmark, question.question_id, text, question_words, grams, needed)
+    fewest = [needed] if config.min_overlap is not None else []
+    if config.min_contained is not None and len(question_words) >= config.contained_words:
+        fewest.append(max(math.ceil(SMALLEST_PART * len(grams)), math.ceil(config.min_contained * _grams_of(config)), 1))
+    return _BenchmarkQuestion(
+        benchmark, question.question_id, text, question_words, grams, needed, min(fewest, default=0),
+        quantities(question_words),
+    )  # fmt: skip
+
+
+def _grams_of(config: Decontamination) -> int:
+    """The n-grams of the shortest question that is looked for inside a benchmark question."""
+    return max(config.contained_words - config.ngram + 1, 1)
 
 
 def _ngrams(text_words: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:

@@ -8,6 +8,9 @@ from stillhouse.curation.contamination import Match
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Dropped, Question
 
+DUPLICATES = ("duplicate", "near_duplicate", "semantic_duplicate", "conflict")
+"""Reasons of questions that another one stands for."""
+
 
 class Drops:
     """Counts and writes the drops of one run; only rows of the run's own shard."""
@@ -20,6 +23,10 @@ class Drops:
         """Rows by reason."""
         self.pairs = Parts(output / "contamination", Match, "pairs")
         """The evidence of contamination."""
+        self.duplicates: Counter[str] = Counter()
+        """Questions dropped as duplicates, by source."""
+        self.counts: Counter[str] = Counter()
+        """Further counts, by metric name."""
         self._rows = Parts(output / "dropped", Dropped)
 
     def add_refused(self, row: Dropped) -> None:
@@ -29,6 +36,8 @@ class Drops:
 
     def add_question(self, question: Question, reason: str, detail: str) -> None:
         """Add a question that is not passed on."""
+        if reason in DUPLICATES:
+            self.duplicates[question.source or "none"] += 1
         self._add(rows.dropped(question, reason, detail))
 
     @property

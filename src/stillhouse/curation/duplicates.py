@@ -5,20 +5,16 @@ verified (it has a reference answer, tests or constraints) before one that canno
 text, then the lower id. Rows of one id are the same question: the first in the stream stays.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from stillhouse.curation import embedding, near
-from stillhouse.curation.config import SemanticDuplicates
-from stillhouse.curation.contamination import BenchmarkIndex, Match
+from stillhouse.curation import near
 from stillhouse.curation.normalised import user_text
 from stillhouse.curation.question_spool import QuestionSpool, SpoolColumns, verified_by
-from stillhouse.curation.words import words
-from stillhouse.vocabulary.ids import normalise
 from stillhouse.vocabulary.rows import Question
 from stillhouse.vocabulary.text import shortened
 
@@ -107,25 +103,23 @@ def _undecided(columns: SpoolColumns, max_questions: int | None) -> Decisions:
     )  # fmt: skip
 
 
-def decide(
-    spool: QuestionSpool, benchmark_index: BenchmarkIndex, semantic: SemanticDuplicates | None, model: str,
-    max_questions: int | None, add_match: Callable[[Match], None],
-) -> Decisions:  # fmt: skip
-    """Decide on every spooled question. ``add_match`` is called with each match that embeddings find in a benchmark."""
+def by_form(spool: QuestionSpool, max_questions: int | None) -> tuple[Decisions, npt.NDArray[np.int64]]:
+    """Decide on equal and near questions. Returns the decisions, and the rows of all questions, preferred ones first."""
+    spool.leave_out_boilerplate()
     columns = spool.columns()
     decisions, order = _undecided(columns, max_questions), priority(columns)
     _drop_equal(decisions, columns, order)
     if spool.signatures:
         staying = decisions.staying(order)
         decisions.drop("near_duplicate", near.duplicates(spool.signatures, columns.templates, staying))
-    if semantic or (benchmark_index.entries and benchmark_index.config.min_similarity):
-        for match in _by_meaning(spool, decisions, benchmark_index, semantic, model, order):
-            add_match(match)
-    if max_questions is not None:
+    return decisions, order
+
+
+def drop_surplus(decisions: Decisions) -> None:
+    """Of the questions that stay so far, drop those after the first ``max_questions`` in the stream."""
+    if decisions.max_questions is not None:
         in_stream = (decisions.reasons == STAY).nonzero()[0]
-        decisions.reasons[in_stream[max_questions:]] = REASONS.index("surplus")
-    decisions.look_up(spool)
-    return decisions
+        decisions.reasons[in_stream[decisions.max_questions :]] = REASONS.index("surplus")
 
 
 def _drop_equal(decisions: Decisions, columns: SpoolColumns, order: npt.NDArray[np.int64]) -> None:
@@ -147,68 +141,3 @@ def _drop_equal(decisions: Decisions, columns: SpoolColumns, order: npt.NDArray[
 def _kept(question: Question) -> KeptQuestion:
     answer = " ".join(filter(None, verified_by(question)))
     return KeptQuestion(question.question_id, *(shortened(text, ANSWER_CHARS) for text in (user_text(question.messages), answer)))
-
-
-def _by_meaning(
-    spool: QuestionSpool, decisions: Decisions, benchmark_index: BenchmarkIndex, semantic: SemanticDuplicates | None, model: str,
-    order: npt.NDArray[np.int64],
-) -> Iterator[Match]:  # fmt: skip
-    """Embed the questions that stay so far; drop those a benchmark asks, then semantic duplicates. Yields the benchmark matches."""
-    loaded, columns = embedding.load(model), spool.columns()
-    entries = benchmark_index.entries
-    benchmark_vectors = embedding.embed(loaded, [entry.text for entry in entries]) if entries else None
-    rows: list[int] = []
-    blocks = []
-    for batch, questions in _staying(spool, decisions):
-        vectors = embedding.embed(loaded, [user_text(question.messages) for question in questions])
-        if semantic:
-            blocks.append(vectors)
-            rows.extend(batch)
-        if (least := benchmark_index.config.min_similarity) and benchmark_vectors is not None:
-            similar = vectors @ benchmark_vectors.T
-            pairs = [(row, entry, float(similar[row, entry])) for row, entry in np.argwhere(similar > least).tolist()]
-            yield from _matches(questions, batch, pairs, benchmark_index, decisions, columns.owned)
-    if semantic and blocks:
-        _drop_semantic(decisions, np.concatenate(blocks), np.asarray(rows), columns, semantic, order)
-
-
-def _staying(spool: QuestionSpool, decisions: Decisions) -> Iterator[tuple[list[int], list[Question]]]:
-    """The questions that stay so far with their rows, a batch at a time."""
-    for start, table in spool.tables():
-        staying = np.flatnonzero(decisions.reasons[start : start + table.num_rows] == STAY)
-        for batch in np.array_split(staying, max(len(staying) // embedding.BLOCK, 1)):
-            if len(batch):
-                yield (batch + start).tolist(), [Question(**values) for values in table.take(batch).to_pylist()]
-
-
-def _matches(
-    questions: Sequence[Question], rows: Sequence[int], pairs: Sequence[tuple[int, int, float]], benchmark_index: BenchmarkIndex,
-    decisions: Decisions, owned: npt.NDArray[np.uint8],
-) -> Iterator[Match]:  # fmt: skip
-    """Drop the questions that embeddings match to a benchmark, unless allowed; yield this shard's matches.
-
-    ``pairs``: (number of the question, number of the benchmark question, similarity).
-    """
-    for number, entry, similarity in pairs:
-        question, row = questions[number], rows[number]
-        if benchmark_index.is_other_instance(words(normalise(user_text(question.messages))), entry):
-            continue
-        match = benchmark_index.match(question, entry, "embedding", similarity)
-        if not match.allowed:
-            decisions.reasons[row] = REASONS.index("contaminated")
-            decisions.contaminated[row] = match.summary
-        if owned[row]:
-            yield match
-
-
-def _drop_semantic(
-    decisions: Decisions, vectors: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], columns: SpoolColumns,
-    config: SemanticDuplicates, order: npt.NDArray[np.int64],
-) -> None:  # fmt: skip
-    """Drop semantic duplicates among the questions that stay so far; ``vectors`` are the embeddings of ``rows``."""
-    position = np.full(len(order), -1)
-    position[rows] = np.arange(len(rows))
-    staying = decisions.staying(order)
-    groups = None if config.same_template else columns.templates[staying]
-    duplicates = embedding.duplicates(vectors[position[staying]], groups, config)
-    decisions.drop("semantic_duplicate", ((int(staying[row]), int(staying[other]), score) for row, other, score in duplicates))

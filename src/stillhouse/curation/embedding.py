@@ -1,6 +1,6 @@
 """Questions that mean the same: sentence embeddings, and semantic duplicates by their cosine similarity."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillhouse.curation.config import PACKAGED, SemanticDuplicates
+from stillhouse.curation.stated_numbers import QuantityTable, agreement, contradict
 from stillhouse.errors import EngineFailed
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 BLOCK = 1024
 """Questions compared with all kept ones at a time."""
+NEIGHBOURS = 32
+"""Kept rows that a row is compared with where its numbers decide too."""
 TRAINING_PER_CELL = 40
 """Embeddings that each cell of an inverted file is trained on; faiss warns below 39."""
 
@@ -40,77 +43,130 @@ def _packaged() -> Path:
 
 def embed(model: "SentenceTransformer", texts: Sequence[str]) -> npt.NDArray[np.float32]:
     """Embeddings of length 1, (n_texts, width). A text longer than the model's window is judged by its beginning."""
+    if not texts:
+        return np.empty((0, 0), np.float32)
     vectors = model.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
     return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
 
 
 def duplicates(
-    embeddings: npt.NDArray[np.float32], groups: npt.NDArray[np.uint64] | None, config: SemanticDuplicates
-) -> Iterator[tuple[int, int, float]]:
-    """Find semantic duplicates: (row, the most similar kept row, similarity).
+    embeddings: npt.NDArray[np.float32], stated: QuantityTable | None, config: SemanticDuplicates
+) -> list[tuple[int, int, float]]:
+    """Find semantic duplicates: (row, a similar kept row, similarity), ascending.
 
-    ``embeddings`` (n, width) come in order of priority: a row is a duplicate if a row kept before it is similar enough. Only rows
-    of equal ``groups`` (n,) are compared; all rows if it is None.
+    ``embeddings`` (n, width) come in order of priority: a row is a duplicate if a row kept before it is similar enough. ``stated``
+    holds the numbers of the rows' texts: rows that contradict each other are never duplicates, and rows that agree are so at
+    ``same_numbers_similarity``; None goes by the similarity alone. Rows that state the same are compared first, then all others
+    with their ``NEIGHBOURS`` nearest: of a template with ever other numbers, a row has more near rows than could be compared.
     """
-    everything: Iterable[npt.NDArray[np.int64]] = [np.arange(len(embeddings))]
-    if groups is not None:
-        by_group = np.argsort(groups, kind="stable")
-        everything = np.split(by_group, np.flatnonzero(np.diff(groups[by_group])) + 1)
-    for rows in everything:
-        if len(rows) > 1:
-            for row, other, similarity in _within(embeddings[rows], config):
-                yield int(rows[row]), int(rows[other]), similarity
+    rows = np.arange(len(embeddings))
+    if stated is None:
+        return list(_within(embeddings, rows, config.min_similarity, config, None))
+    representative: dict[int, tuple[int, float]] = {}
+    signatures = stated.signatures()
+    by_group = np.argsort(signatures, kind="stable")
+    for group in np.split(by_group, np.flatnonzero(np.diff(signatures[by_group])) + 1):
+        if len(group) < 2:
+            continue
+        least = _least(config) if stated[int(group[0])].stated else config.min_similarity
+        representative |= {row: (other, score) for row, other, score in _within(embeddings, group, least, config, None)}
+    left = np.setdiff1d(rows, np.fromiter(representative, np.int64, len(representative)))
+
+    def is_same(row: int, other: int, similarity: float) -> bool:
+        some, others = stated[row], stated[other]
+        if contradict(some, others):
+            return False
+        return similarity >= config.min_similarity or agreement(some, others) >= config.min_shared_numbers
+
+    representative |= {row: (other, score) for row, other, score in _within(embeddings, left, _least(config), config, is_same)}
+    return [(row, _kept(row, representative), score) for row, (_, score) in sorted(representative.items())]
 
 
-def _within(embeddings: npt.NDArray[np.float32], config: SemanticDuplicates) -> Iterator[tuple[int, int, float]]:
-    """The duplicates of one group: each block is compared with the rows kept before it, then within itself."""
-    index = _index(embeddings, config) if len(embeddings) > BLOCK else None
+def _least(config: SemanticDuplicates) -> float:
+    """The lowest similarity of duplicates."""
+    return min(config.min_similarity, config.same_numbers_similarity or 1.0)
+
+
+def _kept(row: int, representative: Mapping[int, tuple[int, float]]) -> int:
+    """The row that is kept instead, where that of its group is a duplicate too."""
+    while row in representative:
+        row = representative[row][0]
+    return row
+
+
+Alike = Callable[[int, int, float], bool]
+"""Whether two rows of this similarity are duplicates."""
+
+
+def _within(
+    embeddings: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], least: float, config: SemanticDuplicates,
+    is_same: Alike | None,
+) -> Iterator[tuple[int, int, float]]:  # fmt: skip
+    """The duplicates among some rows: each block is compared with the rows kept before it, then within itself."""
+    index = _index(embeddings, rows, config) if len(rows) > BLOCK else None
     kept: list[int] = []
-    for start in range(0, len(embeddings), BLOCK):
-        block = np.ascontiguousarray(embeddings[start : start + BLOCK])
+    for start in range(0, len(rows), BLOCK):
+        numbers = rows[start : start + BLOCK]
+        block = np.ascontiguousarray(embeddings[numbers])
         nearest: dict[int, tuple[int, float]] = {}
         if index is not None and kept:
-            scores, neighbours = index.search(block, 1)
-            near = np.flatnonzero(scores[:, 0] >= config.min_similarity)
-            nearest = {int(row): (kept[int(neighbours[row, 0])], float(scores[row, 0])) for row in near}
+            nearest = _nearest(index, block, numbers, kept, least, is_same)
         fresh = []
-        for row, other in enumerate(_inside(block, set(nearest), config.min_similarity)):
+        for row, other in enumerate(_inside(block, numbers, set(nearest), least, is_same)):
             if row in nearest:
-                yield start + row, *nearest[row]
+                yield int(numbers[row]), *nearest[row]
             elif other:
-                yield start + row, start + other[0], other[1]
+                yield int(numbers[row]), int(numbers[other[0]]), other[1]
             else:
                 fresh.append(row)
-        kept.extend(start + row for row in fresh)
+        kept.extend(numbers[fresh].tolist())
         if index is not None:
             index.add(block[fresh])
 
 
-def _inside(block: npt.NDArray[np.float32], gone: set[int], min_similarity: float) -> Iterator[tuple[int, float] | None]:
+def _nearest(
+    index: Any, block: npt.NDArray[np.float32], numbers: npt.NDArray[np.int64], kept: Sequence[int], least: float,
+    is_same: Alike | None,
+) -> dict[int, tuple[int, float]]:  # fmt: skip
+    """Place in the block -> the most similar kept row that it is the same as, and the similarity."""
+    scores, neighbours = index.search(block, 1 if is_same is None else min(NEIGHBOURS, len(kept)))
+    nearest: dict[int, tuple[int, float]] = {}
+    for place, column in np.argwhere((scores >= least) & (neighbours >= 0)).tolist():
+        other, score = kept[int(neighbours[place, column])], float(scores[place, column])
+        if place not in nearest and (is_same is None or is_same(int(numbers[place]), other, score)):
+            nearest[place] = other, score
+    return nearest
+
+
+def _inside(
+    block: npt.NDArray[np.float32], numbers: npt.NDArray[np.int64], gone: set[int], least: float, is_same: Alike | None
+) -> Iterator[tuple[int, float] | None]:  # fmt: skip
     """For each row of a block the most similar row kept before it, if similar enough; rows in ``gone`` are never kept."""
     similarities = np.tril(block @ block.T, -1)
     candidates: dict[int, list[int]] = {}
-    for row, other in np.argwhere(similarities >= min_similarity).tolist():
+    for row, other in np.argwhere(similarities >= least).tolist():
         candidates.setdefault(row, []).append(other)
     dropped = set(gone)
     for row in range(len(block)):
-        near = [other for other in candidates.get(row, ()) if other not in dropped]
-        if not near:
-            yield None
-            continue
-        dropped.add(row)
-        best = max(near, key=lambda other: (similarities[row, other], -other))
-        yield best, float(similarities[row, best])
+        near = sorted(candidates.get(row, ()), key=lambda other: (-similarities[row, other], other))
+        near = near if is_same is None else near[:NEIGHBOURS]
+        scored = ((other, float(similarities[row, other])) for other in near if row not in gone and other not in dropped)
+        best = next(
+            (pair for pair in scored if is_same is None or is_same(int(numbers[row]), int(numbers[pair[0]]), pair[1])), None
+        )  # fmt: skip
+        if best:
+            dropped.add(row)
+        yield best
 
 
-def _index(embeddings: npt.NDArray[np.float32], config: SemanticDuplicates) -> Any:
+def _index(embeddings: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], config: SemanticDuplicates) -> Any:
     """An empty faiss index by inner product: exact, or with inverted lists if there are many rows."""
     width = embeddings.shape[1]
-    if len(embeddings) <= config.exact_up_to:
+    if len(rows) <= config.exact_up_to:
         return faiss.IndexFlatIP(width)
-    cells = max(min(int(4 * len(embeddings) ** 0.5), len(embeddings) // TRAINING_PER_CELL), 1)
+    cells = max(min(int(4 * len(rows) ** 0.5), len(rows) // TRAINING_PER_CELL), 1)
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, cells, faiss.METRIC_INNER_PRODUCT)
     # Evenly spaced rows, so that the training set does not depend on chance.
-    index.train(np.ascontiguousarray(embeddings[:: max(len(embeddings) // (cells * TRAINING_PER_CELL), 1)]))
+    index.train(np.ascontiguousarray(embeddings[rows[:: max(len(rows) // (cells * TRAINING_PER_CELL), 1)]]))
     index.nprobe = min(config.probes, cells)
     return index

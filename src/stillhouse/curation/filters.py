@@ -11,8 +11,13 @@ from functools import cache
 
 from stillhouse.curation.config import Filters, RuleName
 from stillhouse.curation.normalised import NormalisedQuestion, user_text
+from stillhouse.screening.repetition import longest_repeats
+from stillhouse.screening.tokenise import tokens
+from stillhouse.verification.math_references import read_reference
 from stillhouse.vocabulary.categories import FACTS
+from stillhouse.vocabulary.personal_data import personal_data
 from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.text import shortened
 
 REFERENCE_COLUMNS: dict[str, str] = {category: facts.needs for category, facts in FACTS.items() if facts.needs}
 """Category -> the column that verifying it requires; the others are scored without a reference."""
@@ -130,10 +135,40 @@ def _language(normalised: NormalisedQuestion, filters: Filters) -> str | None:
     return f"{spoken}, kept: {', '.join(filters.languages)}"
 
 
+def _license(normalised: NormalisedQuestion, filters: Filters) -> str | None:
+    name = (normalised.question.license or "none").lower()
+    if not filters.licenses or name in {kept.lower() for kept in filters.licenses}:
+        return None
+    return f"{name}, kept: {', '.join(filters.licenses)}"
+
+
+def _repetition(normalised: NormalisedQuestion, filters: Filters) -> str | None:
+    if filters.max_repeat is None:
+        return None
+    (repeat,) = longest_repeats(tokens([user_text(normalised.question.messages)]))
+    return f"{repeat.times} times: {repeat.phrase}" if repeat.times > filters.max_repeat else None
+
+
+def _personal_data(normalised: NormalisedQuestion, filters: Filters) -> str | None:
+    # All turns: what the assistant says is learnt too.
+    text = "\n".join(message["content"] for message in normalised.question.messages) if filters.personal_data else ""
+    kind = personal_data(text, filters.personal_data)
+    return f"has {kind}" if kind else None
+
+
+def _unread_reference(normalised: NormalisedQuestion, _: Filters) -> str | None:
+    question = normalised.question
+    if FACTS[question.category].verifier != "math" or not question.reference_answer:
+        return None
+    reference = read_reference(question.reference_answer)
+    return None if reference.readable else f"no rule reads the reference {shortened(reference.text, 80)!r}: {reference.why}"
+
+
 RULES: dict[RuleName, Callable[[NormalisedQuestion, Filters], str | None]] = {
     "empty_prompt": _empty_prompt, "no_words": _no_words, "missing_reference": _missing_reference,
     "missing_choices": _missing_choices, "length": _length, "unicode": _unicode, "incomplete": _incomplete, "url": _url,
-    "table_or_figure": _table_or_figure, "language": _language,
+    "table_or_figure": _table_or_figure, "language": _language, "license": _license, "repetition": _repetition,
+    "personal_data": _personal_data, "unread_reference": _unread_reference,
 }  # fmt: skip
 """By name; each returns why it drops a question, or None."""
 
@@ -144,3 +179,12 @@ def broken_rule(normalised: NormalisedQuestion, filters: Filters) -> tuple[str, 
         if name not in filters.off and (detail := rule(normalised, filters)):
             return name, detail
     return None
+
+
+def rules_off(filters: Filters) -> set[str]:
+    """The names of the rules that cannot drop a question: switched off, or without a value to go by."""
+    unset = {
+        "language": not filters.languages, "license": not filters.licenses, "repetition": filters.max_repeat is None,
+        "personal_data": not filters.personal_data,
+    }  # fmt: skip
+    return {*filters.off, *(name for name, is_unset in unset.items() if is_unset)}

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from stillhouse.curation.config import QuestionsConfig
 from stillhouse.curation.drops import Drops
 from stillhouse.curation.duplicates import REASONS
-from stillhouse.curation.filters import RULES
+from stillhouse.curation.filters import RULES, rules_off
 
 FUNNEL = (*RULES, "contaminated", *REASONS[1:3], *REASONS[4:], "incomplete_by_model", "downsampled")
 """Reasons in the order in which questions are dropped; those of sources come before."""
@@ -51,9 +52,11 @@ class KeptCounts:
 def metrics(drops: Drops, kept: KeptCounts) -> dict[str, float]:
     """All counts as metrics."""
     by_source = {f"n_kept/{metric(name)}": 0.0 for name in sorted(drops.read)}
+    by_source |= {f"n_duplicates/{metric(name)}": float(drops.duplicates[name]) for name in sorted(drops.read | drops.duplicates)}
     counts = {name: float(count) for name, count in sorted(kept.metrics().items())}
     left = {f"n_left/{metric(reason)}": float(count) for reason, count in questions_left(drops.n_read, drops.dropped).items()}
-    return {"n_read": float(drops.n_read), **by_source, **counts, **left}
+    further = {name: float(count) for name, count in sorted(drops.counts.items())}
+    return {"n_read": float(drops.n_read), **by_source, **counts, **left, **further}
 
 
 def length_bucket(n_tokens: int) -> int:
@@ -68,6 +71,17 @@ def questions_left(n_read: int, dropped: Mapping[str, int]) -> dict[str, int]:
         left -= dropped.get(reason, 0)
         steps[reason] = left
     return steps
+
+
+def steps_off(config: QuestionsConfig) -> set[str]:
+    """The reasons of ``FUNNEL`` for which this config cannot drop a question."""
+    unset = {
+        "contaminated": not config.decontaminate, "near_duplicate": config.near_duplicates is None,
+        "semantic_duplicate": config.semantic_duplicates is None, "surplus": config.max_questions is None,
+        "incomplete_by_model": config.labels is None or "completeness" not in config.labels.asked,
+        "downsampled": not config.downsample,
+    }  # fmt: skip
+    return rules_off(config.filters) | {name for name, is_unset in unset.items() if is_unset}
 
 
 def ordered(dropped: Iterable[str]) -> list[str]:

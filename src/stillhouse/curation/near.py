@@ -37,9 +37,23 @@ class DedupSignatures:
         self._file.close()
 
     def _sign(self) -> None:
-        matrix = RMinHash.digest_matrix_from_token_sets(self._batch, num_perm=self.config.permutations, seed=self.config.seed)
-        np.asarray(matrix.to_rows(), dtype=np.uint32).tofile(self._file)
+        if self._batch:
+            self._signed(self._batch).tofile(self._file)
         self._batch = []
+
+    def _signed(self, batch: Sequence[list[str]]) -> npt.NDArray[np.uint32]:
+        """The signatures of shingled questions, (n_questions, permutations)."""
+        matrix = RMinHash.digest_matrix_from_token_sets(batch, num_perm=self.config.permutations, seed=self.config.seed)
+        return np.asarray(matrix.to_rows(), dtype=np.uint32).reshape(len(batch), -1)
+
+    def replace(self, rows: Sequence[int], words: Sequence[Sequence[str]]) -> None:
+        """Sign the questions of these rows anew, by other words, after ``close``."""
+        width = self.config.permutations
+        matrix = np.memmap(self._path, dtype=np.uint32, mode="r+", shape=(self._path.stat().st_size // (4 * width), width))
+        for start in range(0, len(rows), BATCH):
+            batch = [shingles(question, self.config.shingle_words) for question in words[start : start + BATCH]]
+            matrix[np.asarray(rows[start : start + BATCH])] = self._signed(batch)
+        matrix.flush()
 
     def read(self) -> npt.NDArray[np.uint32]:
         """All signatures as a memory-mapped matrix (n_questions, permutations)."""

@@ -1,30 +1,13 @@
 """Normalise a source's row: set the question's language and length, and keep what the rules look at."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from stillhouse.curation.words import words
 from stillhouse.errors import BadConfig
 from stillhouse.vocabulary.ids import normalise, prompt_id, prompt_text
+from stillhouse.vocabulary.languages import language_of
 from stillhouse.vocabulary.rows import Message, Question
-
-ENGLISH = frozenset((
-    "and", "are", "at", "by", "can", "does", "each", "find", "following", "for", "from", "given", "has", "have", "how", "if", "is",
-    "it", "its", "many", "of", "on", "that", "the", "their", "there", "they", "this", "to", "was", "what", "when", "where", "which",
-    "who", "why", "will", "with", "write", "you",
-))  # fmt: skip
-"""Frequent words of English."""
-ENGLISH_WORDS = 5
-"""A text with this many different words of ``ENGLISH`` is English; asking the model would take ten times as long."""
-LANGUAGE_CHARACTERS = 256
-"""How much of a question is used to detect its language: more makes no difference but takes longer."""
-LANGUAGE_CONFIDENCE = 0.2
-"""Confidence below which the language stays unknown: "Solve for x." would be Norwegian. Ours; the papers give no value."""
-_FORMULA = re.compile(r"\$[^$]*\$|\\[a-z]+|```.*?(?:```|$)|https?://\S+", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +28,12 @@ def user_text(messages: Sequence[Message]) -> str:
     return "\n".join(message["content"] for message in messages if message["role"] == "user")
 
 
+def compared_words(messages: Sequence[Message], prompt_words: list[str]) -> list[str]:
+    """The words by which near duplicates are found: of a text of marks alone, which has none, its characters."""
+    # The role of each message is one word of the prompt.
+    return prompt_words if len(prompt_words) > len(messages) else [*prompt_words, *user_text(messages)]
+
+
 def normaliser(tokenizer: str | None) -> Callable[[Question], NormalisedQuestion]:
     """A function that normalises a row; ``n_tokens`` is counted by the tokenizer of this name, or in words if it is None."""
     count = _counter(tokenizer)
@@ -53,26 +42,13 @@ def normaliser(tokenizer: str | None) -> Callable[[Question], NormalisedQuestion
         prompt = normalise(prompt_text(row.messages))
         prompt_words = words(prompt)
         question = replace(
-            row, language=row.language or language(row.messages, prompt_words),
+            row, language=row.language or language_of(user_text(row.messages), prompt_words),
             # The role of each message is one word of the prompt.
             n_tokens=count(row.messages) if count else len(prompt_words) - len(row.messages),
         )  # fmt: skip
         return NormalisedQuestion(question, prompt_id(prompt, row.reference_answer), prompt, prompt_words)
 
     return normalised
-
-
-def language(messages: Sequence[Message], prompt_words: Sequence[str]) -> str | None:
-    """The ISO 639-1 code of the user's language, by py3langid; None if it cannot be detected. ``prompt_words``: all words."""
-    if len(ENGLISH.intersection(prompt_words)) >= ENGLISH_WORDS:
-        return "en"
-    code, confidence = _identifier().classify(_FORMULA.sub(" ", user_text(messages)[:LANGUAGE_CHARACTERS]))
-    return str(code) if confidence >= LANGUAGE_CONFIDENCE and code != "zxx" else None
-
-
-@cache
-def _identifier() -> LanguageIdentifier:
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def _counter(tokenizer: str | None) -> Callable[[Sequence[Message]], int] | None:

@@ -1,5 +1,6 @@
 """Write a release's dataset card: the YAML header that Hugging Face reads, counts, licences, lineage."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ import yaml
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store
 from stillhouse.exchange.record import IMPORTED, Record
-from stillhouse.exchange.schemas import SCHEMAS
+from stillhouse.exchange.release_forms import ReleaseForm
 
 SIZES = {
     10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1M", 10**7: "1M<n<10M", 10**8: "10M<n<100M",
@@ -19,6 +20,9 @@ SIZES = {
 """Upper bound of each size category of Hugging Face."""
 NOTHING: tuple[object, ...] = (None, {}, IMPORTED)
 """Values that carry no information."""
+NOT_STATED = "not stated"
+SOURCES_SHOWN = 100
+"""Sources in the table of licences."""
 SHOWN = 30
 """Values per column that the card lists; the rest is summed up."""
 KNOWN_LICENSES = {"apache-2.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "cc0-1.0", "mit", "odc-by"}
@@ -34,6 +38,8 @@ class ReleaseTally:
     columns: dict[str, Counter[str]] = field(
         default_factory=lambda: {name: Counter() for name in ("category", "source", "model", "license", "language")}
     )
+    licenses: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows by source and licence."""
     filled: Counter[str] = field(default_factory=Counter)
     rated: set[str] = field(default_factory=set)
     """Models that have pass rates."""
@@ -45,7 +51,8 @@ class ReleaseTally:
             self.rows += 1
             for name, counts in self.columns.items():
                 if name != "model" or record.text is not None:
-                    counts[getattr(record, name) or "not stated"] += 1
+                    counts[getattr(record, name) or NOT_STATED] += 1
+            self.licenses[record.source or NOT_STATED, record.license or NOT_STATED] += 1
             self.rated.update(record.pass_rates)
             self.filled.update(name for name in self.losable if getattr(record, name) not in NOTHING)
             yield record
@@ -56,15 +63,51 @@ class ReleaseTally:
         return {name: self.filled[name] for name in self.losable if self.filled[name]}
 
 
-def render(name: str, form: str, sha256: str, size: int, tally: ReleaseTally, uris: Sequence[str]) -> str:
+def render(name: str, form: ReleaseForm, sha256: str, size: int, tally: ReleaseTally, uris: Sequence[str]) -> str:
     """The card of the file ``name``. It depends only on the release and the artifacts, not on clock or machine."""
+    config = {"config_name": "default", "data_files": [{"split": "train", "path": name}]}
+    header = _header(tally, [config], {"features": form.columns(tally.rated)})
+    what = f"{tally.rows:,} rows in the schema `{form.name}`: `{name}`, {size:,} bytes, sha256 `{sha256}`."
+    return _page(
+        store.absolute(uris[0]).rsplit("/", 2)[-2], header, [what], [_losses(f"The schema `{form.name}`", tally)], tally, uris
+    )
+
+
+def render_folder(
+    name: str, forms: Sequence[ReleaseForm], counts: Mapping[tuple[str, str], int], tally: ReleaseTally, uris: Sequence[str]
+) -> str:  # fmt: skip
+    """The card of a folder with the rows ``counts`` by form and split."""
+    written = [form for form in forms if any(name == form.name for name, _ in counts)]
+    configs = [
+        {
+            "config_name": form.name,
+            "data_files": [
+                {"split": split, "path": f"{form.name}/{split}/*.parquet"} for name, split in counts if name == form.name
+            ],
+        }
+        for form in written
+    ]
+    features = [{"config_name": form.name, "features": form.columns(tally.rated)} for form in written]
+    header = _header(tally, configs, features)
+    lines = [f"| {form} | {split} | {count:,} |" for (form, split), count in counts.items()]
+    table = "\n".join(["| config | split | rows |", "|---|---|---|", *lines, ""])
+    form, split = next(iter(counts))
+    use = f"```python\nload_dataset({name!r}, {form!r}, split={split!r})\n```\n\n`sha256sum --check SHA256SUMS` checks the files.\n"
+    return _page(name, header, [table, use], [_losses("This release", tally)], tally, uris)
+
+
+def _page(
+    title: str, header: Mapping[str, object], what: Sequence[str], losses: Sequence[str], tally: ReleaseTally, uris: Sequence[str]
+) -> str:  # fmt: skip
     parts = [
-        f"---\n{yaml.safe_dump(_header(name, form, tally), sort_keys=False, allow_unicode=True)}---\n",
-        f"# {store.absolute(uris[0]).rsplit('/', 2)[-2]}\n",
-        f"{tally.rows:,} rows in the schema `{form}`: `{name}`, {size:,} bytes, sha256 `{sha256}`.\n",
+        f"---\n{_yaml(header)}---\n",
+        f"# {title}\n",
+        *(f"{part}\n" if not part.endswith("\n") else part for part in what),
         *(_table(column, counts) for column, counts in tally.columns.items() if counts),
-        "## Not in this file\n",
-        _losses(form, tally.lost),
+        "## Sources and licences\n",
+        _licenses(tally.licenses),
+        "## Not in this release\n",
+        *losses,
         "## Lineage\n",
         "Made by stillhouse of these artifacts, each named by the fingerprint of its config and its inputs:\n",
         "".join(_lineage(uris)),
@@ -72,19 +115,35 @@ def render(name: str, form: str, sha256: str, size: int, tally: ReleaseTally, ur
     return "\n".join(parts)
 
 
-def _header(name: str, form: str, tally: ReleaseTally) -> dict[str, object]:
-    licenses = sorted(name for name in tally.columns["license"] if name != "not stated")
+def _yaml(header: Mapping[str, object]) -> str:
+    """The header without YAML's anchors, which not every reader of cards knows: by way of JSON, no value is shared."""
+    return str(yaml.safe_dump(json.loads(json.dumps(header)), sort_keys=False, allow_unicode=True))
+
+
+def _header(tally: ReleaseTally, configs: Sequence[object], dataset_info: object) -> dict[str, object]:
+    licenses = sorted(name for name in tally.columns["license"] if name != NOT_STATED)
     single = licenses[0].lower() if len(licenses) == 1 and len(tally.columns["license"]) == 1 else ""
     slug = re.sub(r"[^a-z0-9.]+", "-", " and ".join(licenses).lower()).strip("-")
     other = {"license": "other", "license_name": slug or "not-stated"}
-    languages = sorted(code for code in tally.columns["language"] if code != "not stated")
+    languages = sorted(code for code in tally.columns["language"] if code != NOT_STATED)
     return {
         **({"license": single} if single in KNOWN_LICENSES else other), **({"language": languages} if languages else {}),
         "task_categories": ["text-generation"],
         "size_categories": [next((word for bound, word in SIZES.items() if tally.rows < bound), "100M<n<1B")],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": name}]}],
-        "dataset_info": {"features": SCHEMAS[form].columns(tally.rated)},
+        "configs": configs,
+        "dataset_info": dataset_info,
     }  # fmt: skip
+
+
+def _licenses(counts: Counter[tuple[str, str]]) -> str:
+    lines = [f"| {_cell(source)} | {_cell(name)} | {count:,} |" for (source, name), count in sorted(counts.items())[:SOURCES_SHOWN]]
+    rest = len(counts) - len(lines)
+    lines += (
+        [f"| {rest:,} others | | {counts.total() - sum(count for _, count in sorted(counts.items())[:SOURCES_SHOWN]):,} |"]
+        if rest
+        else []
+    )
+    return "\n".join(["| source | licence | rows |", "|---|---|---|", *lines, ""])
 
 
 def _table(column: str, counts: Counter[str]) -> str:
@@ -99,11 +158,11 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _losses(form: str, lost: Mapping[str, int]) -> str:
-    columns = ", ".join(f"{name} ({count:,} rows)" for name, count in lost.items()) or "nothing that had a value"
+def _losses(release: str, tally: ReleaseTally) -> str:
+    columns = ", ".join(f"{name} ({count:,} rows)" for name, count in tally.lost.items()) or "nothing that had a value"
     return (
-        f"The schema `{form}` has no column for: {columns}. An import computes ids from the questions. A release has no\n"
-        "seed, finish reason or token counts of a response, and no split, mode or CV of a training example.\n"
+        f"{release} has no column for: {columns}. An import computes ids from the questions. A release has no\n"
+        "seed, finish reason or token counts of a response, and no mode or CV of a training example.\n"
     )
 
 

@@ -17,7 +17,7 @@ from stillhouse.exchange.bad_rows import Bad, Object
 from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.rows import Question, Response, Row, Verified
 from stillhouse.vocabulary.text import shortened
-from stillhouse.vocabulary.transcript import parse
+from stillhouse.vocabulary.transcript import opened, parse
 
 CHECKED: dict[str, type[Row]] = {"questions": Question, "responses": Response, "verified": Verified}
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -114,6 +114,7 @@ def _complete_question(values: dict[str, Any], columns: set[str]) -> dict[str, A
 
 
 def _complete_response(values: dict[str, Any], columns: set[str]) -> dict[str, Any]:
+    values["text"] = opened(values["text"])
     transcript = parse(values["text"])
     return {**values, **{name: getattr(transcript, name) for name in ("think", "answer") if name not in columns}}
 

@@ -22,6 +22,7 @@ from stillhouse.vocabulary.rows import (
     response_key,
 )
 from stillhouse.vocabulary.statistics import wilson_interval
+from stillhouse.vocabulary.transcript import opened
 
 METHOD = "release"
 """The ``method`` of a verdict that came with a release."""
@@ -100,7 +101,7 @@ class Conversion:
         index = self.samples[sampled]
         self.samples[sampled] += 1
         return Response(
-            question_id, record.model, "question", 1, index, text, record.think, record.answer, "stop", prompt_tokens=0,
+            question_id, record.model, "question", 1, index, opened(text), record.think, record.answer, "stop", prompt_tokens=0,
             completion_tokens=0, seed=0, sampling_id=record.sampling_id,
         )  # fmt: skip
 

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store, tables
 from stillhouse.artifacts.manifest import Link
-from stillhouse.errors import BadConfig, BadRows, StaleOutput
+from stillhouse.errors import BadConfig, BadRows, NothingToDo, StaleOutput
 from stillhouse.exchange.record import IMPORTED, UNNAMED, Record, parsed
+from stillhouse.execution.execute import fetch
 from stillhouse.vocabulary.rows import Graded, Question, Response, Screened, Selected, Verified, response_key
 
 STAGES = ("selected", "graded", "screened", "verified", "responses", "questions")
@@ -58,6 +59,30 @@ def artifacts(uris: Sequence[str]) -> dict[str, list[Link]]:
     links_by_stage[CURATED] = [link for link in of_questions if link.fingerprint in curated_from]
     links_by_stage["questions"] = [link for link in of_questions if link.fingerprint not in curated_from]
     return links_by_stage
+
+
+def fetched(uris: Sequence[str], scratch: Path, splits: Collection[str] = ()) -> dict[str, list[Path]]:
+    """The artifacts at the URIs and their inputs, by stage, on this machine.
+
+    Raises as ``artifacts`` does, and BadConfig for splits without a selected artifact.
+    """
+    links_by_stage = artifacts(uris)
+    if splits and not links_by_stage["selected"]:
+        msg = f"--split {next(iter(splits))}: no selected artifact was given; leave --split out"
+        raise BadConfig(msg)
+    return {stage: [fetch(stage, link, scratch) for link in links] for stage, links in links_by_stage.items()}
+
+
+def split_names(directories: Directories, wanted: Collection[str] = ()) -> list[str]:
+    """The splits of the selected examples, in the order in which they come; only the wanted ones if any are named.
+
+    Raises NothingToDo if a wanted one has no example.
+    """
+    names = list(dict.fromkeys(name for (name,) in _columns(directories["selected"], "split")))
+    if missing := sorted(set(wanted) - set(names)):
+        msg = f"--split {missing[0]}: no row to export in split {missing[0]}; splits: {', '.join(names)}"
+        raise NothingToDo(msg)
+    return [name for name in names if not wanted or name in wanted]
 
 
 @dataclass(frozen=True)
@@ -112,7 +137,7 @@ def _examples(directories: Directories, known: Known, splits: Collection[str]) -
         yield _record(
             known, row.question_id, messages=row.messages if text is None else row.messages[:-1], text=text, think=think,
             answer=answer, model=row.model or UNNAMED, sampling_id=sampling_id, verify_score=row.verify_score,
-            perplexity=perplexity,
+            perplexity=perplexity, split=row.split,
         )  # fmt: skip
 
 
@@ -158,7 +183,7 @@ def _record(known: Known, question_id: str, **changes: Any) -> Record:
         category=question.category, source=question.source, reference_answer=question.reference_answer,
         test_cases=question.test_cases, constraints=question.constraints, pass_rates=known.pass_rates.get(question_id, {}),
         license=question.license, language=question.language, difficulty_label=question.difficulty_label,
-        original_response=question.original_response, **values,
+        original_response=question.original_response, question_id=question_id, **values,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from stillhouse.exchange import chats, choices, published_tests, references, templates
+from stillhouse.exchange import answer_extraction, chats, option_letters, published_tests, templates
 from stillhouse.exchange.bad_rows import Bad, LeftOut, Object, shown
 from stillhouse.exchange.config import Mapping
 from stillhouse.exchange.record import IMPORTED, UNNAMED, Record, Unfit, parsed
@@ -103,22 +103,22 @@ class RowMapper:
         columns, mapping = self.mapping.columns, self.mapping
         if columns.choices is None:
             text = self._text(row, "reference_answer", numbers=True)
-            return messages, text if text is None or mapping.extract is None else references.extracted(mapping.extract, text)
+            return messages, text if text is None or mapping.extract is None else answer_extraction.extracted(mapping.extract, text)
         options = self._options(row, columns.choices)
         if columns.reference_answer in columns.choices.split(", "):
-            options = choices.shuffled(prompt_text(messages), options)
+            options = option_letters.shuffled(prompt_text(messages), options)
         value = self._value(row, "reference_answer")
         if mapping.extract is not None and value is not None:
-            value = references.extracted(mapping.extract, str(value))
+            value = answer_extraction.extracted(mapping.extract, str(value))
         *earlier, last = messages
-        asked: Message = {"role": last["role"], "content": choices.prompt(last["content"], options)}
-        return [*earlier, asked], None if value is None else choices.letter(value, options, mapping.first_choice)
+        asked: Message = {"role": last["role"], "content": option_letters.prompt(last["content"], options)}
+        return [*earlier, asked], None if value is None else option_letters.letter(value, options, mapping.first_choice)
 
     def _options(self, row: Object, paths: str) -> list[str]:
         if paths in self._texts or ", " not in paths:
-            return choices.options(paths, self._at(row, paths))
+            return option_letters.options(paths, self._at(row, paths))
         values = [self._at(row, path) for path in paths.split(", ")]
-        return choices.options(paths, [value for value in values if value not in NO_VALUE])
+        return option_letters.options(paths, [value for value in values if value not in NO_VALUE])
 
     def _tests(self, row: Object) -> str | None:
         columns = self.mapping.columns

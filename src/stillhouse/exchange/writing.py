@@ -11,11 +11,19 @@ from stillhouse.errors import BadConfig
 from stillhouse.exchange.files import holds_lines
 from stillhouse.exchange.line_files import COMPRESSIONS
 
+FILES = frozenset((".jsonl", ".ndjson", ".json", ".zst", ".gz", ".parquet", ".arrow", ".csv", ".tsv", ".txt", ".zip"))
+"""Suffixes of names that mean a file, though not all can be written."""
+
+
+def is_folder(name: str) -> bool:
+    """Whether an output is to be a folder: a name with a slash at its end, or without the suffix of a file, such as ``v1.0``."""
+    return name.endswith("/") or Path(name).suffix.lower() not in FILES
+
 
 def check_name(name: str) -> None:
     """Raise BadConfig if the output name is not that of a JSON Lines file."""
     if not holds_lines(name):
-        msg = f"--output {name}: not a JSON Lines file; name it FILE.jsonl.zst, FILE.jsonl.gz or FILE.jsonl"
+        msg = f"--output {name}: not a JSON Lines file; name it FILE.jsonl.zst, FILE.jsonl.gz or FILE.jsonl, or name a folder"
         raise BadConfig(msg)
 
 

@@ -14,7 +14,9 @@ from stillhouse.vocabulary.masking import masked, printable
 TERMINATION_LOG = Path("/dev/termination-log")
 """The file where Kubernetes looks for a container's last words."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28", "PytorchStreamWriter failed writing")
+FULL_WORDS = (
+    "No space left on device", "Disk quota exceeded", "os error 28", "PytorchStreamWriter failed writing", "unexpected pos ",
+)  # fmt: skip
 """How libraries report a full disk without raising an OSError with its number: safetensors, torch, pyarrow."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from stillhouse.errors import TrackingFailed, TrackingRefused
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused, address, client, errors_by_kind, refusal
 from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.patience import retried
 
 if TYPE_CHECKING:
@@ -75,6 +76,43 @@ def tags_of(name: str, alias: str, version: str = "") -> tuple[str, dict[str, st
         return str(entry.version), dict(entry.tags)
 
     return _answered(once)
+
+
+def aliases_of(name: str) -> dict[str, str] | None:
+    """The aliases of a registered model, each with its version; None if there is no such model."""
+    from mlflow.exceptions import RestException
+
+    def once(mlflow: "MlflowClient") -> dict[str, str] | None:
+        try:
+            return {alias: str(version) for alias, version in mlflow.get_registered_model(name).aliases.items()}
+        except RestException as error:
+            if error.error_code in _ABSENT:
+                return None
+            raise
+
+    return _answered(once)
+
+
+def source_of(name: str, version: str) -> str:
+    """What tells this version from one of the same number on another server, or after the model was made anew."""
+
+    def once(mlflow: "MlflowClient") -> str:
+        entry = mlflow.get_model_version(name, version)
+        return f"{entry.source} {entry.run_id} {entry.creation_timestamp}"
+
+    return _answered(once)
+
+
+def download(name: str, version: str, directory: Path) -> None:
+    """Bring the files of a version into a directory that is there. Raises TrackingFailed if they cannot be had."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(directory), tracking_uri=address())
+    except (MlflowException, OSError) as error:
+        msg = f"models:/{name}/{version}: MLflow at {address()} does not hand out its files ({one_line(error)}); check its source"
+        raise TrackingFailed(msg) from error
 
 
 def require_server(feature: str) -> None:

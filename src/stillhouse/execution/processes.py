@@ -9,6 +9,7 @@ block, also the one that failed, and then raises the same error on all.
 """
 
 import itertools
+import math
 import os
 import pickle
 import signal
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from stillhouse import errors
@@ -69,9 +71,46 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def usable_cores(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
+    """The number of cores this process may use: those it may run on, or fewer where a cgroup's CPU quota allows fewer.
+
+    ``cgroups`` is where cgroups are mounted, ``membership`` names the cgroup of this process.
+    """
+    return max(1, math.ceil(min(len(os.sched_getaffinity(0)), _cpu_quota(cgroups, membership))))
+
+
+def _cpu_quota(cgroups: Path, membership: Path) -> float:
+    """The smallest CPU quota, in cores, of this process's cgroup (version 2 or 1) and those around it; infinite without one."""
+    try:
+        lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
+    except OSError:
+        return math.inf
+    quotas = [math.inf]
+    for _, controllers, path in lines:
+        top = cgroups if not controllers else cgroups / "cpu"
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        directory = top / path.strip("/")
+        for level in (directory, *(parent for parent in directory.parents if parent.is_relative_to(top))):
+            quotas.append(_quota_of(level))
+    return min(quotas)
+
+
+def _quota_of(level: Path) -> float:
+    """The quota of one cgroup in cores: microseconds of processor time over microseconds of wall time."""
+    try:
+        if (level / "cpu.max").exists():
+            quota, period = (level / "cpu.max").read_text().split()
+        else:
+            quota, period = ((level / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+    except (OSError, ValueError):
+        return math.inf
+    return math.inf if quota in ("max", "-1") else int(quota) / int(period)
+
+
 def share_of_cores() -> int:
     """The number of this node's cores that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def from_first(make: Callable[[], T]) -> T:

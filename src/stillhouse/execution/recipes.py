@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,13 +110,24 @@ def _text(path: Path, source: str) -> str:
 
 def _yaml(text: str, source: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
         msg = f"{source}: not YAML{line}: {getattr(error, 'problem', error)}"
         raise BadConfig(msg) from error
     return value
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's booleans: ``off``, ``no``, ``on`` and ``yes`` are words, as field names and as languages too."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":bool")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def _merge(into: dict[str, Any], update: Mapping[str, Any]) -> None:

@@ -26,8 +26,8 @@ VERDICT_COLUMNS = ("verify_score", "passed", "threshold")
 """The columns of a verdict, beside its key, that grading and selection read."""
 SPARSE = 16
 """If a part's rows span more than this many questions per row, add them one by one instead of by bincount."""
-FLAT = 1e-6
-"""A CV below this is 0: the rounding error of equal scores."""
+DIGITS = 10
+"""Significant digits of a variance: the order in which scores are added shows in the last ones of a float."""
 BINS = ("0", "0.25", "0.5", "0.75", "1")
 """Bins of pass rates: the values that four responses can give (DeepDistill, Fig. 8)."""
 
@@ -52,11 +52,15 @@ def refuse_duplicate_question(artifact: str, ids: pl.Series) -> None:
 
 
 class ScoreTally:
-    """Sums of scores by question, of one model or of several. Rows may come in any order; that of the questions is fastest."""
+    """Sums of scores by question, of one model or of several. Rows may come in any order; that of the questions is fastest.
+
+    Sums are of the differences from one of the question's scores: differences of close scores are exact in floating point, so
+    that neither sum nor variance loses digits, and equal scores have a variance of exactly 0.
+    """
 
     def __init__(self, n_questions: int) -> None:
         self._n, self._passed = np.zeros(n_questions, np.int32), np.zeros(n_questions, np.int32)
-        self._sum, self._squares = np.zeros(n_questions), np.zeros(n_questions)
+        self._origin, self._sum, self._squares = np.zeros(n_questions), np.zeros(n_questions), np.zeros(n_questions)
 
     def add(
         self, question: npt.NDArray[np.int32], score: npt.NDArray[np.float64], passed: npt.NDArray[np.bool_]
@@ -67,18 +71,21 @@ class ScoreTally:
             question, score, passed = question[scored], score[scored], passed[scored]
         if not len(score):
             return
+        new = self._n[question] == 0
+        self._origin[question[new]] = score[new]
+        difference = score - self._origin[question]
         first, end = int(question.min()), int(question.max()) + 1
         if end - first > SPARSE * len(score):
-            sums = ((self._n, question, 1), (self._passed, question[passed], 1), (self._sum, question, score))
+            sums = ((self._n, question, 1), (self._passed, question[passed], 1), (self._sum, question, difference))
             for total, indices, values in sums:
                 np.add.at(total, indices, values)
-            np.add.at(self._squares, question, score * score)
+            np.add.at(self._squares, question, difference * difference)
             return
         span, offset = slice(first, end), question - first
         self._n[span] += np.bincount(offset, minlength=end - first)
         self._passed[span] += np.bincount(offset[passed], minlength=end - first)
-        self._sum[span] += np.bincount(offset, score, end - first)
-        self._squares[span] += np.bincount(offset, score * score, end - first)
+        self._sum[span] += np.bincount(offset, difference, end - first)
+        self._squares[span] += np.bincount(offset, difference * difference, end - first)
 
     @property
     def n_scores(self) -> int:
@@ -88,13 +95,22 @@ class ScoreTally:
     def columns(self, model: int) -> list[pl.Series]:
         """The columns of the tally, named for the model with this index."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = self._sum / self._n
-            # Rounded, so that the order in which scores were added does not show in the last bits.
-            variance = np.maximum(self._squares / self._n - mean * mean, 0).round(12)
+            difference = self._sum / self._n
+            mean = (self._origin + difference).round(12)
+            variance = _rounded(np.maximum(self._squares / self._n - difference * difference, 0))
         values: dict[Fact, npt.NDArray[np.int32] | npt.NDArray[np.float64]] = {
-            "n": self._n, "mean": mean.round(12), "variance": variance, "passed": self._passed,
+            "n": self._n, "mean": mean, "variance": variance, "passed": self._passed,
         }  # fmt: skip
         return [pl.Series(model_columns.name(fact, model), column, nan_to_null=True) for fact, column in values.items()]
+
+
+def _rounded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The values, (n_values,), none negative, to ``DIGITS`` significant digits; NaN stays."""
+    positive = np.flatnonzero(values > 0)
+    unit = 10.0 ** (np.floor(np.log10(values[positive])) - DIGITS + 1)
+    rounded = values.copy()
+    rounded[positive] = np.round(values[positive] / unit) * unit
+    return rounded
 
 
 def tally_by_model(
@@ -152,7 +168,7 @@ def coefficient_of_variation(model: int, ddof: int) -> pl.Expr:
     """
     n, mean = model_columns.col("n", model), model_columns.col("mean", model)
     cv = (model_columns.col("variance", model) * n / (n - ddof)).sqrt() / mean
-    return pl.when((n > ddof) & (mean != 0)).then(pl.when(cv.abs() < FLAT).then(0.0).otherwise(cv))
+    return pl.when((n > ddof) & (mean != 0)).then(cv)
 
 
 def wilson_bounds(rate: pl.Expr, n: pl.Expr) -> tuple[pl.Expr, pl.Expr]:

@@ -1,6 +1,6 @@
 """The page of one curation: the funnel by rule, the questions' composition, and the pairs that benchmarks kept out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ PAIRS_SHOWN = 200
 """Pairs on the page; the table beside it has all of them."""
 
 
-def write_curation(output: Path, n_read: int, kept: KeptCounts, dropped: Mapping[str, int], pairs: Sequence[Path]) -> str:
-    """Write the page from the stage's counts and the tables of matched pairs; returns the file's name."""
+def write_curation(
+    output: Path, n_read: int, kept: KeptCounts, dropped: Mapping[str, int], pairs: Sequence[Path], off: Collection[str] = ()
+) -> str:  # fmt: skip
+    """Write the page from the stage's counts and the tables of matched pairs; returns its name. ``off``: rules that did not run."""
     counted = [("Questions left after each rule", _funnel(n_read, dropped)), *_composition(kept), ("Tokens, up to", _lengths(kept))]
     shown = [(title, charts.ranked(list(counts.items()), "questions")) for title, counts in counted if counts]
     write_page(
         output / PAGE, "curation.html.j2", title="Questions", n_read=n_read, n_kept=kept.n_kept,
-        dropped={reason: dropped[reason] for reason in ordered(dropped) if dropped.get(reason)}, charts=shown,
+        rules={reason: None if reason in off else dropped.get(reason, 0) for reason in ordered(dropped)}, charts=shown,
         pairs=list(islice(_pairs(pairs), PAIRS_SHOWN)), n_pairs=sum(pq.read_metadata(path).num_rows for path in pairs),
     )  # fmt: skip
     return PAGE

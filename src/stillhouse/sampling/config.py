@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import StageInputs
 from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category, PassThresholds
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import SUMMARY_PROMPT, Suffix, SystemPrompt, question_prompt
 from stillhouse.vocabulary.rows import Message, Question
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
@@ -64,6 +65,8 @@ class Sampling(StageConfig):
     """What follows each question, by name."""
     suffixes: dict[Category, Suffix] = Field(default_factory=dict)
     """What follows the questions of one category instead, such as ``{code: python}``."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict, json_schema_extra=OMIT_DEFAULT)
+    """Arguments of the model's chat template, such as {enable_thinking: false} or {reasoning_effort: high}."""
     seed: int = Field(0, ge=0)
     """Together with a response's key it decides that response's random numbers."""
 
@@ -122,6 +125,8 @@ class ResponsesConfig(Sampling):
     """Verify scores above which a response passes, by category; used if until asks for verdicts."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take before its worker is killed."""
+    libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)
+    """What programs of models may import: the standard library, or scientific packages too. Give `verified` the same."""
     verifiers: Verifiers = Field(default_factory=dict, json_schema_extra=OMIT_DEFAULT)
     """Verifiers of your own by category, for until: ``{math: my_package:MyVerifier}``; give `verified` the same."""
     max_failure_rate: float = Field(0.05, ge=0, le=1)

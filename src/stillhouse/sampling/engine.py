@@ -9,7 +9,7 @@ from stillhouse.errors import BadConfig
 from stillhouse.execution import extensions
 from stillhouse.sampling.config import ENGINES, Sampling
 from stillhouse.vocabulary.rows import FinishReason, Message, Response, ResponseKey
-from stillhouse.vocabulary.transcript import ANSWER, END_THINK, THINK, Parsed, parse
+from stillhouse.vocabulary.transcript import ANSWER, END_THINK, THINK, Parsed, opened, parse
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,14 @@ class Engine(Protocol):
 def response(sampling: Sampling, request: Request, completion: Completion, sampling_id: str | None = None) -> Response:
     """The row of one completion, split into thinking and answer; ``sampling_id`` if more than the settings decides the response."""
     question_id, model, prompt_kind, number, sample_index = request.key
-    parsed = parse(completion.text)
-    if prompt_kind == "summary" and not any(tag in completion.text for tag in (THINK, END_THINK, ANSWER)):
+    text = opened(completion.text)
+    parsed = parse(text)
+    if prompt_kind == "summary" and not any(tag in text for tag in (THINK, END_THINK, ANSWER)):
         # A summary is asked for without tags: all of it is the answer.
-        parsed = Parsed(None, completion.text.strip() or None)
+        parsed = Parsed(None, text.strip() or None)
     return Response(
         question_id=question_id, model=model, prompt_kind=prompt_kind, round=number, sample_index=sample_index,
-        text=completion.text, think=parsed.think, answer=parsed.answer, finish_reason=completion.finish_reason,
+        text=text, think=parsed.think, answer=parsed.answer, finish_reason=completion.finish_reason,
         prompt_tokens=completion.prompt_tokens, completion_tokens=completion.completion_tokens, seed=request.seed,
         sampling_id=sampling_id or sampling.sampling_id,
     )  # fmt: skip

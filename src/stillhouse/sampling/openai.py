@@ -72,10 +72,12 @@ class OpenAIEngine:
     async def attempt(self, client: httpx.AsyncClient, endpoint: Endpoint, request: Request) -> Completion | Failure:
         """One try of one request at one endpoint."""
         settings = self._sampling
-        body = {
+        body: dict[str, Any] = {
             "model": self._model, "messages": list(request.messages), "temperature": settings.temperature,
             "top_p": settings.top_p, "max_tokens": settings.max_tokens, "seed": request.seed,
         }  # fmt: skip
+        if settings.chat_template_kwargs:  # vLLM's and SGLang's name for it; endpoints that know no template refuse it
+            body["chat_template_kwargs"] = dict(settings.chat_template_kwargs)
         try:
             async with asyncio.timeout(self._timeout_s):
                 reply = await client.post(f"{endpoint.url}/chat/completions", json=body, headers=_headers(endpoint))

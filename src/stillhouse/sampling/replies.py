@@ -14,6 +14,7 @@ from stillhouse.errors import EngineFailed
 from stillhouse.sampling.engine import Completion
 from stillhouse.vocabulary.masking import masked, one_line, printable
 from stillhouse.vocabulary.text import shortened
+from stillhouse.vocabulary.transcript import THINK, joined
 
 BUSY = ("rate_limited", "unavailable", "unreachable")
 """The endpoint accepts nothing at the moment. This says nothing about the request, which waits until the endpoint is back."""
@@ -92,8 +93,8 @@ def _read_success(body: bytes) -> Completion | Failure:
     choices = reply.get("choices") if isinstance(reply, dict) else None
     if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
         return Failure("empty_choices", f"no choice in {_shown(body)}")
-    text = _text(choices[0].get("message"))
     reason = choices[0].get("finish_reason")
+    text = _text(choices[0].get("message"), is_cut=reason == "length")
     if reason not in {"stop", "length"}:
         kind = "filtered" if reason == "content_filter" else "empty_choices"
         return Failure(kind, f"finish_reason {reason!r} in {_shown(body)}")
@@ -103,14 +104,17 @@ def _read_success(body: bytes) -> Completion | Failure:
     return Completion(text, reason, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
 
 
-def _text(message: Any) -> str | None:
-    """The message's text. Thinking in a field of its own (``reasoning_content``, or ``reasoning``) is put back into its tags."""
+def _text(message: Any, *, is_cut: bool) -> str | None:
+    """The message's text. Thinking in a field of its own (``reasoning_content``, or ``reasoning``) is put back into its tags.
+
+    A response that ``is_cut`` before its answer began was cut in its thinking, which is then not closed.
+    """
     if not isinstance(message, dict):
         return None
     content = message.get("content")
     thinking = message.get("reasoning_content") or message.get("reasoning")
-    if thinking:
-        return f"<think>{thinking}</think>{content or ''}"
+    if thinking and isinstance(thinking, str) and THINK not in (content or ""):  # some proxies repeat it in the content
+        return joined(thinking, content or "", closed=bool(content) or not is_cut)
     return content if isinstance(content, str) else None
 
 

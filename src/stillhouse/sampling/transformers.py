@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from stillhouse.errors import EngineFailed
+from stillhouse.models import chat_templates
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.vocabulary import environment
@@ -38,12 +39,8 @@ class TransformersEngine:
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"model {model}: transformers cannot load it: {one_line(error)}; is it a checkpoint that sft or rl made?"
             raise EngineFailed(msg) from error
-        if self._tokenizer.chat_template is None:
-            msg = f"model {model}: its tokenizer has no chat template; add one to tokenizer_config.json"
-            raise EngineFailed(msg)
-        if self._tokenizer.pad_token is None:
-            # The padding left of a prompt is masked: any token will do.
-            self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._chat = chat_templates.of_teacher(self._tokenizer, model, sampling.chat_template_kwargs)
+        self._stops = chat_templates.stop_ids(self._chat, self._model.generation_config)
         self._model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self._sampling = sampling
         default_rows = max(8, min(256, BATCH_TOKENS // self._model.config.vocab_size))
@@ -53,10 +50,7 @@ class TransformersEngine:
         """See Engine. Prompts of similar length are batched together."""
         source = iter(requests)
         for window in iter(lambda: list(islice(source, WINDOW)), []):
-            prompts = {
-                id(request): self._tokenizer.apply_chat_template(request.messages, tokenize=False, add_generation_prompt=True)
-                for request in window
-            }
+            prompts = {id(request): self._chat.prompt(request.messages) for request in window}
             ordered = sorted(window, key=lambda request: len(prompts[id(request)]))
             for start in range(0, len(ordered), self._batch_rows):
                 batch = ordered[start : start + self._batch_rows]
@@ -67,7 +61,7 @@ class TransformersEngine:
         length = encoded["input_ids"].shape[1]
         settings = GenerationConfig(
             max_new_tokens=self._sampling.max_tokens, do_sample=False,
-            pad_token_id=self._tokenizer.pad_token_id, eos_token_id=self._tokenizer.eos_token_id,
+            pad_token_id=self._tokenizer.pad_token_id, eos_token_id=self._stops,
         )  # fmt: skip
         with torch.inference_mode():
             tokens = self._model.generate(
@@ -78,11 +72,11 @@ class TransformersEngine:
         return [self._completion(row, int(n)) for row, n in zip(tokens[:, length:].tolist(), prompt_lengths, strict=True)]
 
     def _completion(self, tokens: list[int], prompt_tokens: int) -> Completion:
-        end = self._tokenizer.eos_token_id
-        stopped = end in tokens
-        content = tokens[: tokens.index(end)] if stopped else tokens
-        text = self._tokenizer.decode(content, skip_special_tokens=True)
-        return Completion(text, "stop" if stopped else "length", prompt_tokens, len(content) + stopped)
+        end = next((place for place, token in enumerate(tokens) if token in self._stops), None)
+        content = tokens[:end]
+        return Completion(
+            self._chat.read(content), "length" if end is None else "stop", prompt_tokens, len(content) + (end is not None)
+        )
 
 
 class SeededSampler:

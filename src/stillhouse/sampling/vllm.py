@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from stillhouse.errors import EngineFailed
+from stillhouse.models import chat_templates
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sampling.replies import refusal_kind
@@ -37,10 +38,7 @@ class VllmEngine:
         except (OSError, ValueError, RuntimeError) as error:
             msg = f"model {model}: vllm cannot load it: {one_line(error)}"
             raise EngineFailed(msg) from error
-        self._tokenizer = self.llm.get_tokenizer()
-        if self._tokenizer.chat_template is None:
-            msg = f"model {model}: its tokenizer has no chat template; add one to tokenizer_config.json"
-            raise EngineFailed(msg)
+        self._chat = chat_templates.of_teacher(self.llm.get_tokenizer(), model, sampling.chat_template_kwargs)
         self._sampling = sampling
 
     def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
@@ -58,7 +56,7 @@ class VllmEngine:
                     return
                 for output in engine.step():
                     if output.finished:
-                        yield running.pop(output.request_id), _completion(output)
+                        yield running.pop(output.request_id), self._completion(output)
         finally:
             engine.abort_request(list(running))
 
@@ -86,8 +84,7 @@ class VllmEngine:
         for request in requests:
             text = prompt_text(request.messages)
             if text not in prompts:
-                tokens = self._tokenizer.apply_chat_template(list(request.messages), add_generation_prompt=True, return_dict=False)
-                prompts[text] = {"prompt_token_ids": tokens}
+                prompts[text] = {"prompt_token_ids": self._chat.ids(self._chat.prompt(request.messages))}
         return [prompts[prompt_text(request.messages)] for request in requests]
 
     def _parameters(self, request: Request) -> Any:
@@ -95,17 +92,18 @@ class VllmEngine:
 
         settings = self._sampling
         return SamplingParams(
-            temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=request.seed
+            temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=request.seed,
+            stop_token_ids=[self._chat.end_id],  # vLLM adds those of the model's generation config
         )  # fmt: skip
 
-
-def _completion(output: Any) -> Completion:
-    generated = output.outputs[0]
-    prompt_tokens, completion_tokens = len(output.prompt_token_ids or ()), len(generated.token_ids)
-    if generated.finish_reason in {"stop", "length"}:
-        return Completion(generated.text, generated.finish_reason, prompt_tokens, completion_tokens)
-    detail = f"vllm ended it with finish_reason {generated.finish_reason!r}"
-    return Completion(generated.text, "error", prompt_tokens, completion_tokens, "aborted", detail)
+    def _completion(self, output: Any) -> Completion:
+        generated, chat = output.outputs[0], self._chat
+        prompt_tokens, completion_tokens = len(output.prompt_token_ids or ()), len(generated.token_ids)
+        text = chat.read(generated.token_ids) if chat.has_channels else chat.completed(generated.text)
+        if generated.finish_reason in {"stop", "length"}:
+            return Completion(text, generated.finish_reason, prompt_tokens, completion_tokens)
+        detail = f"vllm ended it with finish_reason {generated.finish_reason!r}"
+        return Completion(text, "error", prompt_tokens, completion_tokens, "aborted", detail)
 
 
 def hardware() -> dict[str, Any]:

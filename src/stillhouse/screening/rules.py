@@ -8,7 +8,14 @@ from stillhouse.screening.ngrams import Ngrams
 from stillhouse.screening.repetition import Repeat, longest_repeats
 from stillhouse.screening.structure import structure_flaws
 from stillhouse.screening.tokenise import tokens
+from stillhouse.vocabulary.languages import language_of
+from stillhouse.vocabulary.personal_data import personal_data
 from stillhouse.vocabulary.rows import Response, Screened, response_key
+
+RULES = (
+    "odd_turns", "no_think", "no_answer", "repetition", "frequent_ngrams", "length", "language", "personal_data", "perplexity",
+)  # fmt: skip
+"""The reasons for which a response is dropped, in the order in which the rules are applied."""
 
 
 class Scorer(Protocol):
@@ -72,8 +79,22 @@ def _judged(
         reason, detail = "repetition", f"{repeat.times} times: {repeat.phrase}"
     elif frequent:
         reason, detail = "frequent_ngrams", frequent[0]
+    elif content := _content_flaw(config, response):
+        reason, detail = content
     row = Screened(*response_key(response), None, repeat.times, len(frequent), not flaws, reason is None, reason)
     return Screening(row, detail)
+
+
+def _content_flaw(config: ScreenedConfig, response: Response) -> tuple[str, str] | None:
+    """The reason and the detail of a response of the wrong length or language, or with personal data."""
+    size, answer = len(response.text), response.answer or ""
+    if not (config.min_characters or 0) <= size <= (config.max_characters or size):
+        return "length", f"{size} characters"
+    spoken = language_of(answer, answer.lower().split()) if config.languages else None
+    if spoken and spoken not in config.languages:
+        return "language", f"{spoken}, kept: {', '.join(config.languages)}"
+    kind = personal_data(response.text, config.personal_data)
+    return ("personal_data", f"has {kind}") if kind else None
 
 
 def _with_perplexity(row: Screened, perplexity: float | None, most: float) -> Screening:
@@ -83,3 +104,14 @@ def _with_perplexity(row: Screened, perplexity: float | None, most: float) -> Sc
     return Screening(
         Screened(*key, perplexity, row.longest_repeat, row.frequent_ngrams, row.structure_ok, not above, reason), detail
     )  # fmt: skip
+
+
+def rules_off(config: ScreenedConfig) -> set[str]:
+    """The rules that the config switches off."""
+    is_off = {
+        "odd_turns": not config.require_even_turns, "no_think": not config.require_think, "no_answer": not config.require_answer,
+        "repetition": config.max_repeat is None, "frequent_ngrams": config.max_ngram_count is None,
+        "length": config.min_characters is None and config.max_characters is None, "language": not config.languages,
+        "personal_data": not config.personal_data, "perplexity": config.max_perplexity is None,
+    }  # fmt: skip
+    return {name for name, off in is_off.items() if off}

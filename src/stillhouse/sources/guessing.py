@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stillhouse.exchange import am_1_4m, am_40m, conversations, references, templates
+from stillhouse.exchange import am_1_4m, am_40m, answer_extraction, conversations, templates
 from stillhouse.exchange.bad_rows import Object
 from stillhouse.exchange.config import Mapping as ColumnMapping
 from stillhouse.exchange.mapping import MAYBE, RowMapper, at, used_columns
@@ -182,7 +182,7 @@ def _add_answer(
 def _way(values: Sequence[Any]) -> str | None:
     """How the answer is found in a longer text."""
     texts = [value for value in values if isinstance(value, str)]
-    ways: dict[str, Callable[[str], str | None]] = {"hash_answer": references.hash_answer, "boxed": references.boxed}
+    ways: dict[str, Callable[[str], str | None]] = {"hash_answer": answer_extraction.hash_answer, "boxed": answer_extraction.boxed}
     shares = {name: sum(bool(find(text)) for text in texts) / max(len(texts), 1) for name, find in ways.items()}
     return next((name for name, share in shares.items() if share >= USUAL), None)
 

@@ -15,8 +15,10 @@ Inputs = QuestionsInputs
 def run(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     """Make the questions. Raises NothingToDo without a source, or if no question is left."""
     from stillhouse.curation import curate
+    from stillhouse.curation.funnel import steps_off
     from stillhouse.reporting.curation import write_curation
 
     curated = curate.curate(config, inputs)
-    page = write_curation(inputs.output, curated.drops.n_read, curated.kept, curated.drops.dropped, curated.drops.pairs.paths)
-    return Outputs(curated.metrics(), dict(curated.drops.dropped), artifacts=[page])
+    drops = curated.drops
+    page = write_curation(inputs.output, drops.n_read, curated.kept, drops.dropped, drops.pairs.paths, steps_off(config))
+    return Outputs(curated.metrics(), dict(drops.dropped), artifacts=[page])

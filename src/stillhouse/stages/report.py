@@ -47,13 +47,14 @@ def _measured(config: ReportConfig, inputs: ReportInputs) -> "Sequence[Measured]
     from stillhouse.benchmarks.scores import measure
     from stillhouse.sampling.engine import load
     from stillhouse.verification.pool import VerifierPool
+    from stillhouse.verification.verifier import with_libraries
 
     by_benchmark = {name: questions(name) for name in config.benchmarks}
     total, done = sum(map(len, by_benchmark.values())) * config.samples * config.rounds, 0
     engine = load(config, inputs.checkpoint or config.model)
     protocols = {name: protocol(config, name, of_benchmark) for name, of_benchmark in by_benchmark.items()}
     measured: list[Measured] = []
-    with VerifierPool(config.verify_timeout_s) as pool:
+    with VerifierPool(config.verify_timeout_s, verifiers=with_libraries({}, config.libraries)) as pool:
         for name, of_benchmark in by_benchmark.items():
             evaluation = evaluate(
                 engine, _verify(name, pool), config, config.model, of_benchmark, config.samples, config.rounds,

@@ -20,10 +20,14 @@ def run(config: ResponsesConfig, inputs: ResponsesInputs) -> Outputs:
     from stillhouse.sampling.published_parts import PublishedParts, composition
     from stillhouse.verification.pool import VerifierPool
     from stillhouse.verification.scoring import passed
+    from stillhouse.verification.verifier import with_libraries
 
     planning.check(config, inputs)
     # The pool starts its processes with the first verdict: where ``until`` asks for none, it costs nothing.
-    with VerifierPool(config.verify_timeout_s, verifiers=config.verifiers) as pool, PublishedParts(inputs) as parts:
+    with (
+        VerifierPool(config.verify_timeout_s, verifiers=with_libraries(config.verifiers, config.libraries)) as pool,
+        PublishedParts(inputs) as parts,
+    ):
         plan_of = planning.planner(config, inputs, partial(passed, pool, config.pass_thresholds))
         answering = Answering(inputs, parts, inputs.previous, config.max_failure_rate)
         for model, sampling in config.samplings().items():

@@ -3,6 +3,8 @@
 from stillhouse.execution.contract import Outputs
 from stillhouse.training.rl.config import RlConfig, RlInputs
 
+SCHEMA_VERSION = 2
+
 Config = RlConfig
 Inputs = RlInputs
 

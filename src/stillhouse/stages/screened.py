@@ -1,5 +1,7 @@
 """questions + responses -> screened: which responses are fit to learn from, by structure, repetition and perplexity."""
 
+from dataclasses import replace
+
 from stillhouse.execution.contract import Outputs
 from stillhouse.screening.config import ScreenedConfig, ScreenedInputs
 
@@ -10,6 +12,11 @@ Inputs = ScreenedInputs
 
 def run(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
     """Screen every response. Raises BadRows if no response answers a question that is there, NothingToDo without responses."""
+    from stillhouse.reporting.screened_page import write_screened
+    from stillhouse.screening.rules import RULES, rules_off
     from stillhouse.screening.two_passes import screen_all
 
-    return screen_all(config, inputs)
+    outputs = screen_all(config, inputs)
+    n_screened = int(outputs.metrics["n_screened"])
+    page = write_screened(inputs.output, n_screened, outputs.dropped, RULES, rules_off(config))
+    return replace(outputs, artifacts=[*outputs.artifacts, page])

@@ -3,6 +3,8 @@
 from stillhouse.execution.contract import Outputs
 from stillhouse.training.sft.config import SftConfig, SftInputs
 
+SCHEMA_VERSION = 2
+
 Config = SftConfig
 Inputs = SftInputs
 

@@ -26,9 +26,11 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     from stillhouse.verification.counting import cost, counts, refuse_failures
     from stillhouse.verification.judges import Judges
     from stillhouse.verification.pool import VerifierPool
-    from stillhouse.verification.scoring import verdicts
+    from stillhouse.verification.scoring import verdicts, with_rules
+    from stillhouse.verification.verifier import with_libraries
 
-    questions = {row.question_id: row for row in tables.read(inputs.questions, Question)}
+    read = (with_rules(row, config.answer_rules, config.instruction_mode) for row in tables.read(inputs.questions, Question))
+    questions = {row.question_id: row for row in read}
     categories = {question.category for question in questions.values()}
     stated_thresholds.refuse_others(inputs.uris.get("responses", ()), config.pass_thresholds, categories)
     previous = _earlier_verdicts(inputs, stated_thresholds.if_stated(inputs.previous))
@@ -39,10 +41,8 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     drops = Parts(inputs.dropped, Dropped)
     let_go = LetGo("verified", questions, drops)
     of_shard = let_go.known(row for row in responses if inputs.shard.holds(row.question_id))
-    with VerifierPool(config.timeout_s, verifiers=config.verifiers) as pool:
-        tested = (row for row in questions.values() if inputs.shard.holds(row.question_id))
-        limits = config.pass_thresholds, config.max_self_test_failure_rate
-        self_test_metrics = self_test.check(pool, tested, *limits) if config.self_test else {}
+    with VerifierPool(config.timeout_s, verifiers=with_libraries(config.verifiers, config.libraries)) as pool:
+        self_test_metrics = self_test.before_run(config, inputs.shard, pool, judges, questions.values()) if config.self_test else {}
         done = _publish(
             inputs, of_shard, lambda batch: verdicts(pool, questions, batch, config.pass_thresholds, judges, known)
         )  # fmt: skip

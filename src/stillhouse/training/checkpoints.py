@@ -12,16 +12,16 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from stillhouse.errors import BadConfig, MissingInput, Preempted
-from stillhouse.execution import processes
+from stillhouse.errors import BadConfig, MissingInput, Preempted, StoreFailed
+from stillhouse.execution import exits, processes
 from stillhouse.execution.contract import StageInputs
 from stillhouse.training.machine import zero
 from stillhouse.vocabulary import environment
@@ -30,6 +30,8 @@ DIRECTORY = "resume"
 WHOLE = "whole.json"
 """Written last into a checkpoint: its files with their sizes, how it is partitioned, and what the stage wants to remember."""
 SAVE_STEPS = 100
+LEAST_ROOM = 1_000_000
+"""With less bytes free, an error while a checkpoint is written comes from the full disk, whatever it says."""
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -96,6 +98,28 @@ def _step(path: Path) -> int:
     return int(match[1]) if match else -1
 
 
+class FullDiskMixin(Trainer):
+    """A trainer that says so, in one line, when its checkpoint does not fit the scratch directory, and gives its room back."""
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Raises StoreFailed if the disk is full: libraries report that in many ways."""
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except Exception as error:
+            root = Path(self.args.output_dir)
+            free = shutil.disk_usage(root).free
+            if not exits.is_full(error) and free > LEAST_ROOM:
+                raise
+            others = [path for path in root.glob("checkpoint-*") if _step(path) != self.state.global_step]
+            held = sum(file.stat().st_size for path in others for file in path.rglob("*") if file.is_file())
+            shutil.rmtree(root / f"checkpoint-{self.state.global_step}", ignore_errors=True)
+            msg = (
+                f"scratch directory {root.parents[1]} is full: checkpoint {self.state.global_step} did not fit into {free:,} bytes "
+                f"beside {held:,} bytes of the one before; set STILLHOUSE_SCRATCH to a disk with room for two checkpoints"
+            )
+            raise StoreFailed(msg) from error
+
+
 class PublishCheckpoints(TrainerCallback):
     """Publishes every checkpoint the trainer writes; has the trainer save and stop once ``stopping`` returns True."""
 
@@ -130,10 +154,19 @@ def _earlier_files(inputs: StageInputs) -> list[Path]:
 
 
 def _publish(inputs: StageInputs, path: Path, remembered: dict[str, Any]) -> list[Path]:
-    """Publish a checkpoint's files, then their list. Returns the list and the files of all ranks, the list first."""
+    """Publish a checkpoint's files, then their list. Returns the list and the files of all ranks, the list first.
+
+    If the store fails, the files that were published are taken back: their room is the next try's.
+    """
     own = [file for file in sorted(path.rglob("*")) if file.is_file()]
-    for file in own:
-        inputs.publish_part(file)
+    for number, file in enumerate(own):
+        try:
+            inputs.publish_part(file)
+        except StoreFailed:
+            with suppress(StoreFailed):  # a store that is gone keeps them; the next try removes what it does not use
+                for published in own[:number]:
+                    inputs.retract_part(published)
+            raise
     sizes_by_rank = processes.gathered({file.relative_to(path).as_posix(): file.stat().st_size for file in own})
     sizes = {name: size for rank_sizes in sizes_by_rank for name, size in rank_sizes.items()}
     listing = path / WHOLE

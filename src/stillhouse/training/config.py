@@ -1,10 +1,11 @@
 """Settings of a model under training: where its first weights come from, and low-rank adapters."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.models import template_texts
+from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
 
 class FromCheckpoint(StageConfig):
@@ -42,6 +43,25 @@ class FromPackage(StageConfig):
 
 
 Init = FromCheckpoint | FromScratch | FromPackage
+
+
+ChatTemplate = Annotated[str, AfterValidator(template_texts.resolved)]
+"""A chat template by name, by the path of its file, or as text; the config keeps the text."""
+
+
+class ChatSettings(StageConfig):
+    """How conversations are rendered, and what a response looks like. Part of the config of every stage that trains."""
+
+    chat_template: ChatTemplate | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """A template in place of the checkpoint's own, published with the weights: a Jinja file, chatml, plain, or a name of TRL's."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict, json_schema_extra=OMIT_DEFAULT)
+    """Arguments of the template, such as {enable_thinking: false}; they become part of the published template."""
+    eos_token: str | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """The token that ends a turn; by default the one that the template ends it with."""
+    response_format: Literal["think_answer", "own"] = Field("think_answer", json_schema_extra=OMIT_DEFAULT)
+    """think_answer: responses as stored, in the papers' tags; own: thinking and answer as the model's template has them."""
+    weights: Literal["fp32", "bf16"] = Field("fp32", json_schema_extra=OMIT_DEFAULT)
+    """Precision of the trained weights without ZeRO; under ZeRO they are bf16 with fp32 masters, whatever this says."""
 
 
 class Lora(StageConfig):

@@ -1,5 +1,6 @@
 """Load a model's first weights from a checkpoint, at random, or from a GGUF file in an installed package; save trained ones."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -22,7 +23,10 @@ from transformers import (
 )
 
 from stillhouse.errors import BadConfig, EngineFailed
-from stillhouse.training.config import FromCheckpoint, FromPackage, FromScratch, Init
+from stillhouse.execution import processes
+from stillhouse.models import chat_templates
+from stillhouse.models.chat_formats import ChatFormat
+from stillhouse.training.config import ChatSettings, FromCheckpoint, FromPackage, FromScratch, Init
 from stillhouse.training.machine import attention, zero
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
@@ -37,8 +41,11 @@ CHAT_TEMPLATE = (
 Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
-def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -> Model:
-    """The model, in fp32, and its tokenizer. ``texts`` train a tokenizer if the model starts from scratch.
+def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int, weights: str = "fp32") -> Model:
+    """The model and its tokenizer. ``texts`` train a tokenizer if the model starts from scratch.
+
+    Weights are fp32, or bf16 if ``weights`` says so. Under ZeRO on a GPU they are bf16 from the start: DeepSpeed would round them
+    anyway, and keeps fp32 masters, a share on each process.
 
     Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend cannot be used;
     EngineFailed if the weights cannot be loaded.
@@ -47,22 +54,47 @@ def load(init: Init, checkpoint: Path | None, texts: Iterable[str], seed: int) -
         got = "got a checkpoint" if checkpoint else "got none"
         msg = f"init.kind {init.kind}: {got}; give --input checkpoint=URI exactly when init.kind is checkpoint"
         raise BadConfig(msg)
-    model, tokenizer = _LOADERS[init.kind](init, checkpoint, texts, seed)
+    dtype = torch.bfloat16 if weights == "bf16" or zero.has_bf16_weights() else torch.float32
+    model, tokenizer = _LOADERS[init.kind](init, checkpoint, texts, seed, dtype)
+    if dtype is torch.bfloat16:
+        masters = "fp32 masters, shared over the processes" if zero.stage() else "without fp32 masters, as the config asks"
+        _say([f"weights are in bf16, {masters}"])
     attention.choose(model)
     return model, tokenizer
 
 
-def _from_checkpoint(init: FromCheckpoint, checkpoint: Path, texts: Iterable[str], seed: int) -> Model:
+def prepare_chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: ChatSettings) -> ChatFormat:
+    """How the model reads and ends a conversation, by the config and its own template; what is put right is printed.
+
+    The token that ends a turn becomes eos of tokenizer and model, beside the tokens that ended a response before, so that every
+    engine stops there. Raises EngineFailed, BadConfig.
+    """
+    chat = chat_templates.prepare(tokenizer, settings.chat_template, settings.eos_token, settings.chat_template_kwargs)
+    stops = chat_templates.stop_ids(chat, model.generation_config)
+    for config in (model.generation_config, model.config.get_text_config()):
+        config.eos_token_id = stops[0] if len(stops) == 1 else stops
+        config.pad_token_id = tokenizer.pad_token_id
+    _say(chat.notes)
+    return chat
+
+
+def _say(notes: Iterable[str]) -> None:
+    if processes.rank() == 0:
+        for note in notes:
+            print(f"  note: {note}", file=sys.stderr, flush=True)
+
+
+def _from_checkpoint(init: FromCheckpoint, checkpoint: Path, texts: Iterable[str], seed: int, dtype: torch.dtype) -> Model:
     try:
         with zero.loading():
-            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, trust_remote_code=False)
         return model, AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
     except (OSError, ValueError, SafetensorError) as error:
         msg = f"checkpoint: transformers cannot load it: {one_line(error)}; is the input an sft or rl artifact?"
         raise EngineFailed(msg) from error
 
 
-def _from_scratch(init: FromScratch, checkpoint: None, texts: Iterable[str], seed: int) -> Model:
+def _from_scratch(init: FromScratch, checkpoint: None, texts: Iterable[str], seed: int, dtype: torch.dtype) -> Model:
     if init.hidden_size % init.heads:
         msg = f"init.heads: must divide hidden_size {init.hidden_size}, got {init.heads}"
         raise BadConfig(msg)
@@ -74,7 +106,7 @@ def _from_scratch(init: FromScratch, checkpoint: None, texts: Iterable[str], see
         max_position_embeddings=init.context, tie_word_embeddings=True, bos_token_id=None,
         pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
-    return LlamaForCausalLM(config), tokenizer
+    return LlamaForCausalLM(config).to(dtype), tokenizer
 
 
 def _train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerBase:
@@ -95,11 +127,11 @@ def _train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokeniz
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, chat_template=CHAT_TEMPLATE)
 
 
-def _from_package(init: FromPackage, checkpoint: None, texts: Iterable[str], seed: int) -> Model:
+def _from_package(init: FromPackage, checkpoint: None, texts: Iterable[str], seed: int, dtype: torch.dtype) -> Model:
     gguf = _gguf_files(init)[0]
     directory, name = str(gguf.parent), gguf.name
     model = AutoModelForCausalLM.from_pretrained(
-        directory, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), trust_remote_code=False
+        directory, gguf_file=name, dtype=dtype, quantization_config=GgufConfig(dequantize=True), trust_remote_code=False
     )
     return model, AutoTokenizer.from_pretrained(directory, gguf_file=name, trust_remote_code=False)
 

@@ -1,13 +1,17 @@
-"""Reads and checks the ``test_cases`` of a code question, and compares a program's output with the expected one."""
+"""Reads and checks the ``test_cases`` of a code question."""
 
+import ast
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
+from stillhouse.verification.assertions import Assertion, RunsNothing, parsed
+from stillhouse.verification.output_comparison import Comparison
 from stillhouse.verification.sandbox.limits import Limits
 
 LANGUAGES = ("python", "cpp")
+COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
 FIRST_TESTS = 10
 """Only the first ten tests of a question are run (DeepDistill §2.4.1)."""
 
@@ -20,7 +24,8 @@ class BadTests(ValueError):
 class TestSuite:
     """The tests of one question, at most FIRST_TESTS: either pairs of ``inputs`` and ``outputs``, or ``assertions``.
 
-    ``tolerance``: how far numbers may be off, absolutely or relative to the expected one, if the tests declare it.
+    ``tolerance``: how far numbers may be off, absolutely or relative to the expected one, if the tests declare it. ``checker``:
+    Python that defines ``check(stdin, stdout, expected)``, for questions with several right answers; empty if outputs are compared.
     """
 
     __test__ = False  # not a test class of pytest's
@@ -29,8 +34,10 @@ class TestSuite:
     fn_name: str | None
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    assertions: tuple[str, ...]
+    assertions: tuple[Assertion, ...]
     tolerance: float | None
+    comparison: Comparison
+    checker: str
     limits: Limits
 
     @property
@@ -40,9 +47,9 @@ class TestSuite:
 
 
 def read(text: str | None) -> TestSuite:
-    """Tests from their JSON: the keys of the contract, and optionally ``tolerance``, ``time_limit_s``, ``memory_limit_mib``.
+    """Tests from their JSON: the keys of the contract, and the optional ones.
 
-    Raises BadTests.
+    These are ``tolerance``, ``time_limit_s``, ``memory_limit_mib``, ``compare`` (a Comparison) and ``checker``. Raises BadTests.
     """
     fields = _object(text)
     language, call_type, fn_name = fields.get("language") or "python", fields.get("call_type") or "std", fields.get("fn_name")
@@ -52,11 +59,14 @@ def read(text: str | None) -> TestSuite:
     if fn_name is not None and (not isinstance(fn_name, str) or not fn_name.isidentifier()):
         msg = f"fn_name {fn_name!r} is not the name of a function"
         raise BadTests(msg)
-    if language == "cpp" and (call_type == "assert" or fn_name):
+    if language == "cpp" and (call_type in ("assert", "pytest") or fn_name):
         msg = "C++ is tested by standard input and output; these tests call functions"
         raise BadTests(msg)
-    inputs, outputs, assertions = _by_type(call_type, fields)
-    return TestSuite(language, fn_name, inputs, outputs, assertions, _number(fields, "tolerance"), _limits(fields))
+    inputs, outputs, assertions = _by_type(call_type, fields, fn_name)
+    return TestSuite(
+        language, fn_name, inputs, outputs, assertions, _number(fields, "tolerance"), _comparison(fields), _checker(fields),
+        _limits(fields),
+    )  # fmt: skip
 
 
 def _object(text: str | None) -> dict[str, Any]:
@@ -71,20 +81,58 @@ def _object(text: str | None) -> dict[str, Any]:
     return value
 
 
-def _by_type(call_type: Any, fields: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def _by_type(
+    call_type: Any, fields: dict[str, Any], fn_name: str | None
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Assertion, ...]]:
     """Inputs, outputs and assertions; the type has either the first two or the last."""
-    if call_type not in ("std", "assert"):
-        msg = f"call_type {call_type!r} is neither std nor assert"
+    if call_type not in ("std", "assert", "pytest"):
+        msg = f"call_type {call_type!r} is none of std, assert, pytest"
         raise BadTests(msg)
-    assertions = _texts(fields, "assert_case") if call_type == "assert" else ()
+    sources = _texts(fields, "assert_case") if call_type != "std" else ()
     inputs, outputs = (_texts(fields, "inputs"), _texts(fields, "outputs")) if call_type == "std" else ((), ())
     if len(inputs) != len(outputs):
         msg = f"{len(inputs)} inputs and {len(outputs)} outputs do not pair up"
         raise BadTests(msg)
-    if not inputs and not assertions:
+    if not inputs and not sources:
         msg = f"no tests of call_type {call_type}"
         raise BadTests(msg)
-    return inputs[:FIRST_TESTS], outputs[:FIRST_TESTS], assertions[:FIRST_TESTS]
+    assertions = tuple(
+        _assertion(number, source, fn_name, collect=call_type == "pytest")
+        for number, source in enumerate(sources[:FIRST_TESTS], start=1)
+    )
+    return inputs[:FIRST_TESTS], outputs[:FIRST_TESTS], assertions
+
+
+def _assertion(number: int, source: str, fn_name: str | None, *, collect: bool) -> Assertion:
+    try:
+        return parsed(source, fn_name, collect=collect)
+    except RunsNothing as error:
+        msg = f"assert_case {number}: {error}"
+        raise BadTests(msg) from error
+
+
+def _comparison(fields: dict[str, Any]) -> Comparison:
+    name: Comparison = fields.get("compare") or "lines"
+    if name not in COMPARISONS:
+        msg = f"compare {name!r} is none of {', '.join(COMPARISONS)}"
+        raise BadTests(msg)
+    return name
+
+
+def _checker(fields: dict[str, Any]) -> str:
+    """The source of the checker. Raises BadTests if it defines no ``check``."""
+    source = fields.get("checker") or ""
+    if not source:
+        return ""
+    try:
+        names = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    except (SyntaxError, ValueError, TypeError, RecursionError) as error:
+        msg = f"the checker is not Python ({type(error).__name__}: {error})"
+        raise BadTests(msg) from error
+    if "check" not in names:
+        msg = "the checker defines no function check(stdin, stdout, expected)"
+        raise BadTests(msg)
+    return str(source)
 
 
 def _texts(fields: dict[str, Any], name: str) -> tuple[str, ...]:
@@ -113,49 +161,3 @@ def _limits(fields: dict[str, Any]) -> Limits:
     return Limits(
         cpu_s=cpu_s, wall_s=2 * cpu_s + 1, memory_bytes=default.memory_bytes if memory is None else int(memory * 1024 * 1024)
     )
-
-
-def same_output(got: str, expected: str, tolerance: float | None) -> bool:
-    """Compare line by line, ignoring trailing white space and empty lines; numbers within the tolerance, if there is one."""
-    got_lines, expected_lines = _lines(got), _lines(expected)
-    if got_lines == expected_lines:
-        return True
-    if tolerance is None or len(got_lines) != len(expected_lines):
-        return False
-    return all(_same_words(*lines, tolerance) for lines in zip(got_lines, expected_lines, strict=True))
-
-
-def same_value(got: Any, expected: Any, tolerance: float | None) -> bool:
-    """Compare two JSON values; numbers within the tolerance, if there is one."""
-    if isinstance(got, list) and isinstance(expected, list):
-        return len(got) == len(expected) and all(same_value(*pair, tolerance) for pair in zip(got, expected, strict=True))
-    if isinstance(got, dict) and isinstance(expected, dict):
-        return got.keys() == expected.keys() and all(same_value(got[key], expected[key], tolerance) for key in got)
-    if tolerance is not None and isinstance(got, int | float) and isinstance(expected, int | float):
-        return _close(got, expected, tolerance)
-    return bool(got == expected)
-
-
-def _lines(text: str) -> list[str]:
-    lines = [line.rstrip() for line in text.split("\n")]
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines
-
-
-def _same_words(got_line: str, expected_line: str, tolerance: float) -> bool:
-    got, expected = got_line.split(), expected_line.split()
-    return len(got) == len(expected) and all(_same_word(*pair, tolerance) for pair in zip(got, expected, strict=True))
-
-
-def _same_word(got: str, expected: str, tolerance: float) -> bool:
-    if got == expected:
-        return True
-    try:
-        return _close(float(got), float(expected), tolerance)
-    except ValueError:
-        return False
-
-
-def _close(got: float, expected: float, tolerance: float) -> bool:
-    return math.isclose(got, expected, rel_tol=tolerance, abs_tol=tolerance)

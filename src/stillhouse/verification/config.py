@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from stillhouse.execution.contract import StageInputs
 from stillhouse.sampling.config import Sampling, Verifiers
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS, PassThresholds
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
@@ -52,11 +53,26 @@ class RewardModelConfig(StageConfig):
         return self
 
 
+class AnswerRules(StageConfig):
+    """Tolerances, units and order; the default compares exactly, decimals to the digits that are written."""
+
+    absolute: float | None = Field(None, ge=0)
+    """Largest absolute difference from the reference that is still correct, as in OlympiadBench's column ``error``."""
+    relative: float | None = Field(None, ge=0, le=1)
+    """Largest difference from the reference as a share of it: 0.01 for one percent."""
+    significant_digits: int | None = Field(None, ge=1, le=15)
+    """Digits in which an answer must agree with the reference when both are rounded to them."""
+    units: Literal["same", "required", "convert"] = "same"
+    """``same``: a unit may be left out, another one is wrong. ``required``: it must be there. ``convert``: 0.05 m is 5 cm."""
+    ordered: bool = False
+    """Whether the order of a list's values counts."""
+
+
 class VerifiedConfig(StageConfig):
     """How responses are scored."""
 
     timeout_s: float = Field(0.9, gt=0)
-    """Seconds one answer may take before its worker is killed: a verdict within a second. Code gets its tests' limits besides."""
+    """Seconds of processor time one answer may take before its worker is ended. Code gets its tests' limits besides."""
     pass_thresholds: PassThresholds = PASS_THRESHOLDS
     """Verify scores above which a response passes, by category. Written into the rows; all later stages use them."""
     max_failure_rate: float = Field(0.05, ge=0, le=1)
@@ -71,6 +87,14 @@ class VerifiedConfig(StageConfig):
     """Before the run, try known answers (references, empty and perturbed ones) on a sample of every source's questions."""
     max_self_test_failure_rate: float = Field(0.25, ge=0, le=1)
     """Share of one kind of known answers that may be judged wrongly in a source; above it the stage fails."""
+    libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)
+    """What programs of models may import: the standard library, or scientific packages too. Part of the verdict's method."""
+    min_judge_kappa: float = Field(-1, ge=-1, le=1, json_schema_extra=OMIT_DEFAULT)
+    """Least agreement of the judge with known answers in the self-test, as Cohen's kappa: below it the stage fails."""
+    instruction_mode: Literal["strict", "loose"] = Field("strict", json_schema_extra=OMIT_DEFAULT)
+    """IFEval's criterion: ``loose`` also tries an answer without its first or last line and without asterisks."""
+    answer_rules: AnswerRules = Field(default_factory=AnswerRules, json_schema_extra=OMIT_DEFAULT)
+    """How math answers are compared: tolerance, units, order. A question's own ``constraints`` come first."""
     verifiers: Verifiers = Field(default_factory=dict, json_schema_extra=OMIT_DEFAULT)
     """Verifiers of your own by category: ``{science: my_package:MyVerifier}``; the version is filled in."""
 

@@ -1,7 +1,10 @@
 """Checks an answer against its question's constraints by if-verifiable: the score is the share that is met (DeepDistill, Eq. 3).
 
-Constraints are checked strictly, in IFEval's sense: on the unchanged answer. nltk splits words and sentences; if its punkt data is
-not installed (``NLTK_DATA``), nltk's untrained tokenizer does, and the method says so. Nothing is ever downloaded.
+Constraints are IFEval's and IFBench's, and those of M-IFEval that are IFEval's with a language before them. They are checked
+strictly, in IFEval's sense, on the unchanged answer; or loosely, if ``constraints`` says ``"mode": "loose"``: also without its
+first line, its last line and its asterisks. The detail gives the loose score where it differs. nltk splits words and sentences;
+if its punkt data is not installed (``NLTK_DATA``), nltk's untrained tokenizer does, and the method says so. Nothing is ever
+downloaded.
 """
 
 import json
@@ -10,13 +13,20 @@ from typing import Any
 
 import langdetect
 import nltk
+from if_verifiable.common import get_loose_transformations
 from if_verifiable.ifeval import instructions_registry, instructions_util
 
+from stillhouse.verification.instruction_modes import is_loose
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
 from stillhouse.verification.verifier import KnownAnswer, Verifier
 from stillhouse.vocabulary.rows import Question, VerdictKind
 
 METHOD = "if-verifiable"
+_WITHOUT_SPACES = frozenset({"ja", "zh", "th"})
+_BY_WORDS = frozenset({
+    "length_constraints:number_words", "length_constraints:number_sentences", "length_constraints:nth_paragraph_first_word",
+    "keywords:frequency", "detectable_format:constrained_response",
+})  # fmt: skip
 
 
 class UnverifiableConstraints(Exception):
@@ -52,10 +62,13 @@ class InstructionVerifier(Verifier):
             checkers = [(name, _checker(types, name, values, request.prompt or "")) for name, values in named]
         except UnverifiableConstraints as error:
             return Verdict("error", None, method, str(error))
-        missed = [name for name, checker in checkers if not checker.check_following(request.answer)]
-        score = 1 - len(missed) / len(checkers)
-        kind: VerdictKind = "correct" if not missed else "partial" if score else "wrong"
-        return Verdict(kind, score, method, f"not met: {', '.join(missed)}" if missed else "")
+        answer = str(request.answer)
+        try:
+            strictly = [name for name, checker in checkers if not checker.check_following(answer)]
+            loosely = [name for name, checker in checkers if name in strictly and not _met_loosely(checker, answer)]
+        except LookupError as error:
+            return Verdict("error", None, method, f"a constraint needs data of nltk that is not in NLTK_DATA: {_first_line(error)}")
+        return _scored(strictly, loosely, len(checkers), method, loose=is_loose(request.constraints))
 
     def known_answers(self, question: Question) -> list[KnownAnswer]:
         """See Verifier: any answer shows whether the constraints can be checked; one without required words must fail."""
@@ -65,6 +78,28 @@ class InstructionVerifier(Verifier):
         return answers
 
 
+def _met_loosely(checker: Any, answer: str) -> bool:
+    """Whether the answer meets a constraint without its first or last line, or without asterisks."""
+    return any(variant.strip() and checker.check_following(variant) for variant in get_loose_transformations(answer))
+
+
+def _scored(strictly: list[str], loosely: list[str], n: int, method: str, *, loose: bool) -> Verdict:
+    """The verdict for the constraints that were missed strictly, and loosely."""
+    missed = loosely if loose else strictly
+    score = 1 - len(missed) / n
+    kind: VerdictKind = "correct" if not missed else "partial" if score else "wrong"
+    detail = f"not met: {', '.join(missed)}" if missed else ""
+    if len(loosely) < len(strictly):
+        other = f"strict score {1 - len(strictly) / n:g}" if loose else f"loose score {1 - len(loosely) / n:g}"
+        detail = f"{detail}; {other}" if detail else other
+    return Verdict(kind, score, f"{method}, loose" if loose else method, detail)
+
+
+def _first_line(error: Exception) -> str:
+    """The first words of an error of nltk, which fills a page."""
+    return " ".join(str(error).replace("*", "").split())[:80]
+
+
 def constraints(text: str | None) -> list[tuple[str, dict[str, Any]]]:
     """The column ``constraints`` as (id, values). Raises UnverifiableConstraints if it is not in IFEval's form."""
     if not text:
@@ -72,10 +107,13 @@ def constraints(text: str | None) -> list[tuple[str, dict[str, Any]]]:
         raise UnverifiableConstraints(msg)
     try:
         table = json.loads(text)
-        names, values = table["instruction_id_list"], table["kwargs"]
+        names, values, mode = table["instruction_id_list"], table["kwargs"], table.get("mode", "strict")
     except (ValueError, TypeError, KeyError) as error:
         msg = f"constraints are not of the form {{instruction_id_list, kwargs}}: {type(error).__name__}: {error}"
         raise UnverifiableConstraints(msg) from error
+    if mode not in ("strict", "loose"):
+        msg = f"constraints: mode must be strict or loose, got {mode!r}"
+        raise UnverifiableConstraints(msg)
     shaped = isinstance(names, list) and isinstance(values, list) and len(names) == len(values) > 0
     if not shaped or not all(isinstance(name, str) and isinstance(own, dict) for name, own in zip(names, values, strict=True)):
         msg = f"constraints must list as many objects as ids, at least one of each, got {names!r} and {values!r}"
@@ -88,6 +126,8 @@ def constraints(text: str | None) -> list[tuple[str, dict[str, Any]]]:
 
 def _checker(types: dict[str, Any], name: str, values: dict[str, Any], prompt: str) -> Any:
     """The checker of one constraint. A missing argument is refused: if-verifiable would draw it at random."""
+    name = _without_language(name)
+    types = types if name in types else types | _of_ifbench()
     if name not in types:
         msg = f"unknown constraint id {name!r}; if-verifiable knows {len(types)}, such as {', '.join(sorted(types)[:3])}"
         raise UnverifiableConstraints(msg)
@@ -102,7 +142,52 @@ def _checker(types: dict[str, Any], name: str, values: dict[str, Any], prompt: s
     except (TypeError, ValueError, AttributeError) as error:
         msg = f"constraint {name} does not take {arguments!r}: {error}"
         raise UnverifiableConstraints(msg) from error
+    _refuse_drawn(name, checker, arguments)
     return checker
+
+
+def _without_language(name: str) -> str:
+    """M-IFEval's ``es:keywords:existence`` as IFEval's id. Raises UnverifiableConstraints where the language's own words decide."""
+    language, _, bare = name.partition(":")
+    if len(language) != 2 or ":" not in bare:
+        return name
+    if language in _WITHOUT_SPACES and bare in _BY_WORDS:
+        msg = f"constraint {name} counts words or sentences of a language without spaces, which if-verifiable does not"
+        raise UnverifiableConstraints(msg)
+    return bare
+
+
+def _refuse_drawn(name: str, checker: Any, arguments: dict[str, Any]) -> None:
+    """Raise UnverifiableConstraints if the checker drew a value at random in place of one that it does not take.
+
+    A sign that is no letter is counted as the question says, though the checker would draw a letter for it.
+    """
+    used = checker.get_instruction_args() or {}
+    for key, value in arguments.items():
+        if key not in used or _plain(used[key]) == _plain(value):
+            continue
+        if key == "letter" and isinstance(value, str) and len(value.strip()) == 1:
+            checker._letter = value.strip().lower()
+            continue
+        msg = f"constraint {name} cannot take {value!r} as {key}: if-verifiable would draw one at random"
+        raise UnverifiableConstraints(msg)
+
+
+def _plain(value: Any) -> str:
+    """A value for comparison: lists have no order, case and spaces do not count."""
+    values = sorted(map(str, value)) if isinstance(value, list | tuple) else [str(value)]
+    return " ".join(" ".join(values).lower().split())
+
+
+@cache
+def _of_ifbench() -> dict[str, Any]:
+    """IFBench's checkers by id. Their module downloads nltk's data when it is imported: here it does not."""
+    download, nltk.download = nltk.download, lambda *_, **__: False
+    try:
+        from if_verifiable.ifbench import instructions_registry as of_ifbench
+    finally:
+        nltk.download = download
+    return dict(of_ifbench.INSTRUCTION_DICT)
 
 
 @cache

@@ -8,7 +8,7 @@ from stillhouse.verification import judging, reward_model
 from stillhouse.verification.config import JudgeConfig, RewardModelConfig
 from stillhouse.verification.judging import EQUIVALENCE, QUALITY, SIMILARITY, JudgeTask, judged
 from stillhouse.verification.reward_model import Rater, rated
-from stillhouse.verification.verdict import Verdict, VerificationRequest
+from stillhouse.verification.verdict import NO_RULE, Verdict, VerificationRequest
 from stillhouse.vocabulary.categories import FACTS, Category
 from stillhouse.vocabulary.rows import ResponseKey
 
@@ -46,11 +46,18 @@ class Judges:
         return rated(self._rater, self._reward_model, [request for _, request in keyed])
 
     def second_stage(self, category: Category, keyed: KeyedRequests, first: Sequence[Verdict]) -> list[Verdict]:
-        """The verdicts after the second stage: a judge is asked only where the rule says wrong (DeepDistill, Eq. 1)."""
+        """The verdicts after the second stage: a judge is asked where the rule says wrong (DeepDistill, Eq. 1).
+
+        Without ``second_stage`` it is asked only about references that no rule reads.
+        """
         verdicts = list(first)
-        if not self._asks_again(category):
+        if self._judge is None or FACTS[category].verifier != "math":
             return verdicts
-        wrong = [index for index, verdict in enumerate(first) if verdict.kind in ("wrong", "malformed")]
+        asks_again = self._has_second_stage
+        wrong = [
+            index for index, verdict in enumerate(first)
+            if verdict.method == NO_RULE or (asks_again and verdict.kind in ("wrong", "malformed"))
+        ]  # fmt: skip
         second = self._by_judge(EQUIVALENCE, category, [keyed[index] for index in wrong]) if wrong else []
         for index, verdict in zip(wrong, second, strict=True):
             by_rule = verdicts[index]
@@ -65,11 +72,10 @@ class Judges:
         return self._judge.model_dump_json() if self._judge else ""
 
     def second_stage_settings(self, category: Category) -> str:
-        """The same for a category that a rule scores: the judge's settings if it is asked again, else nothing."""
-        return self._judge.model_dump_json() if self._judge and self._asks_again(category) else ""
-
-    def _asks_again(self, category: Category) -> bool:
-        return self._has_second_stage and FACTS[category].verifier == "math"
+        """The same for a category that a rule scores: the judge's settings if it is asked again, and about what."""
+        if self._judge is None or FACTS[category].verifier != "math":
+            return ""
+        return ("" if self._has_second_stage else "unread references: ") + self._judge.model_dump_json()
 
     def _by_judge(self, task: JudgeTask, category: Category, keyed: KeyedRequests) -> list[Verdict]:
         if self._judge is None:

@@ -1,4 +1,7 @@
-"""Verification with a hard deadline: worker processes that are killed and replaced when they exceed it.
+"""Verification with a hard deadline: worker processes that are ended and replaced when they exceed it.
+
+A deadline is processor time, which the kernel counts for a worker: a loaded machine takes no verdict away. Wall time ends only a
+worker that sleeps.
 
 Workers are plain child processes, not forks or spawns of the caller: they start in half a second whatever the caller has loaded,
 and never rerun its main module. They start when first needed and stay until the pool closes.
@@ -19,10 +22,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from stillhouse.errors import EngineFailed
+from stillhouse.execution import processes
 from stillhouse.verification.verdict import Verdict, VerificationRequest
 from stillhouse.verification.verifier import LoadedVerifiers
 from stillhouse.vocabulary.categories import Category
 
+LOOK_AGAIN_S = 0.2
+"""Seconds between two looks at a worker that is past its wall time and may be sleeping."""
 READY_TIMEOUT_S = 120
 """Seconds after which a worker that is still importing counts as broken."""
 IN_FLIGHT_PER_WORKER = 64
@@ -39,11 +45,15 @@ class _VerificationJob:
 
 @dataclass(eq=False)
 class _Worker:
-    """One process; ``job`` is its present task, or the one it loads a verifier for, and ``due`` is the deadline of that."""
+    """One process; ``job`` is its present task, or the one it loads a verifier for, and ``due`` is when it is looked at again.
+
+    ``used_s``: the processor time it had used when it was looked at last.
+    """
 
     process: "subprocess.Popen[bytes]"
     job: _VerificationJob | None = None
     due: float = 0.0
+    used_s: float = 0.0
     warm: set[Category] = field(default_factory=set)
     received: bytearray = field(default_factory=bytearray)
 
@@ -63,14 +73,16 @@ class VerifierPool:
     """A context manager around worker processes. Not for use by two threads at a time."""
 
     def __init__(self, timeout_s: float, workers: int | None = None, verifiers: Mapping[Category, str] | None = None) -> None:
-        """``timeout_s``: seconds from handing an answer to a worker to its verdict. ``workers``: one per usable core if None.
+        """``timeout_s``: seconds of processor time for one answer, and of wall time for a worker that sleeps.
+
+        ``workers``: one per usable core if None.
 
         ``verifiers``: extensions by category, in place of the built-in verifiers.
         """
         self._timeout_s = timeout_s
         self._extensions: dict[Category, str] = dict(verifiers or {})
         self._verifiers = LoadedVerifiers(self._extensions)
-        self._limit = workers or len(os.sched_getaffinity(0))
+        self._limit = workers or processes.usable_cores()
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
 
@@ -156,6 +168,7 @@ class VerifierPool:
         else:
             verifier = self._verifiers.of(job.request.category)
             worker.due, message = time.monotonic() + self._deadline_s(job), asdict(verifier.trimmed(job.request))
+            worker.used_s = processor_time_s(worker.process.pid)
         assert worker.process.stdin is not None
         try:
             worker.process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -180,8 +193,17 @@ class VerifierPool:
             if worker.loading:
                 msg = f"a verification worker was not ready after {READY_TIMEOUT_S} s; is the machine out of memory or of cores?"
                 raise EngineFailed(msg)
+            if self._works(worker):
+                worker.due = now + LOOK_AGAIN_S
+                continue
             worker.job.verdict = self._timeout(worker.job)
             self._end(worker)
+
+    def _works(self, worker: _Worker) -> bool:
+        """Whether a worker past its wall time is running or waiting for a core; the kernel ends it at its processor time."""
+        used_s, before_s = processor_time_s(worker.process.pid), worker.used_s
+        worker.used_s = used_s
+        return is_runnable(worker.process.pid) or used_s > before_s + LOOK_AGAIN_S / 2
 
     def _receive(self, worker: _Worker) -> None:
         """Read from a worker; a verdict is complete when its line is."""
@@ -213,8 +235,9 @@ class VerifierPool:
             raise EngineFailed(msg)
         if worker.job is None:
             return
-        if code == -signal.SIGXCPU:
-            worker.job.verdict = self._timeout(worker.job)
+        if code == -signal.SIGPROF:
+            verifier = self._verifiers.of(worker.job.request.category)
+            worker.job.verdict = verifier.unfinished(worker.job.request, self._deadline_s(worker.job))
         else:
             worker.job.verdict = Verdict("error", None, worker.job.request.category, f"the worker died with code {code}")
 
@@ -232,6 +255,27 @@ class VerifierPool:
             if pipe is not None:
                 _close(pipe)
         return code
+
+
+def processor_time_s(pid: int) -> float:
+    """Seconds of processor time a process has used, without its children; 0 if it is gone."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+def is_runnable(pid: int) -> bool:
+    """Whether a process runs, waits for a core or a disk, or has just ended and is about to be noticed; not if it sleeps."""
+    fields = _stat(pid)
+    return not fields or fields[0] not in ("S", "T", "t")
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on; empty if the process is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text[text.rindex(")") + 2 :].split()
 
 
 def _close(pipe: Any) -> None:

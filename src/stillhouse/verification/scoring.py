@@ -5,14 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stillhouse.errors import BadRows
+from stillhouse.verification import choices
+from stillhouse.verification.config import AnswerRules
+from stillhouse.verification.exact.answer_rules import as_constraints
+from stillhouse.verification.instruction_modes import with_mode
 from stillhouse.verification.judges import Judges
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
 from stillhouse.vocabulary import ids, rows
-from stillhouse.vocabulary.categories import PASS_THRESHOLDS, Category
+from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category
 from stillhouse.vocabulary.rows import FAILED, Question, Response, ResponseKey, Verified
 
-VERSION = "1"
+VERSION = "2"
 """Part of a verdict's content id: raised when a verifier changes its judgement, so that older verdicts are not reused."""
 
 
@@ -61,12 +65,18 @@ def _settings(pool: VerifierPool, judges: Judges, category: Category) -> str:
 def _judged(
     pool: VerifierPool, judges: Judges, keyed: Sequence[tuple[ResponseKey, VerificationRequest]]
 ) -> list[Verdict]:  # fmt: skip
-    """One verdict per request: first by rule, all categories at once; then by the models, category by category."""
+    """One verdict per request: first by rule, all categories at once; then by the models, category by category.
+
+    A question whose reference is the letter of a choice needs no model.
+    """
     by_rule = [index for index, (_, request) in enumerate(keyed) if request.category in pool.verifiers]
     verdict_of = dict(zip(by_rule, _tried_twice(pool, [keyed[index][1] for index in by_rule]), strict=True))
     by_category: dict[Category, list[int]] = defaultdict(list)
     for index, (_, request) in enumerate(keyed):
-        by_category[request.category].append(index)
+        if request.category not in pool.verifiers and choices.is_choice(request):
+            verdict_of[index] = choices.verdict(request)
+        else:
+            by_category[request.category].append(index)
     for category, indices in by_category.items():
         requests = [keyed[index] for index in indices]
         if category in pool.verifiers:
@@ -80,9 +90,23 @@ def _judged(
 def _tried_twice(pool: VerifierPool, requests: Sequence[VerificationRequest]) -> list[Verdict]:
     verdict_of = list(pool.verify(requests))
     failed = [index for index, verdict in enumerate(verdict_of) if verdict.kind in FAILED]
+    late = [index for index in failed if verdict_of[index].kind == "timeout"]
+    failed = [index for index in failed if verdict_of[index].kind != "timeout"]
     for index, verdict in zip(failed, pool.verify(requests[index] for index in failed), strict=True):
         verdict_of[index] = verdict
+    for index in late:
+        # Alone, so that no other verification takes its time.
+        (verdict_of[index],) = pool.verify([requests[index]])
     return verdict_of
+
+
+def with_rules(question: Question, rules: AnswerRules, instruction_mode: str = "strict") -> Question:
+    """The question with the recipe's rules in its ``constraints``: how a math answer is compared, and IFEval's mode."""
+    if FACTS[question.category].verifier == "instruction_following" and instruction_mode != "strict":
+        return replace(question, constraints=with_mode(question.constraints, instruction_mode))
+    if FACTS[question.category].verifier != "math" or question.constraints or (constraints := as_constraints(rules)) is None:
+        return question
+    return replace(question, constraints=constraints)
 
 
 def request_of(questions: Mapping[str, Question], response: Response) -> VerificationRequest:

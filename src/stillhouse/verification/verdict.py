@@ -9,6 +9,8 @@ from stillhouse.vocabulary.rows import FinishReason, Message, Question, VerdictK
 from stillhouse.vocabulary.text import shortened
 
 DETAIL_CHARS = 300
+NO_RULE = "no rule"
+"""The method of a verdict of kind ``error`` on a reference that no rule reads: a judge is asked where there is one."""
 
 
 @dataclass(frozen=True, slots=True)

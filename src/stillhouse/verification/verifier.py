@@ -9,6 +9,7 @@ from stillhouse.errors import BadConfig, BadRows
 from stillhouse.execution import extensions
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
 from stillhouse.vocabulary.categories import FACTS, Category
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.rows import Question
 
 
@@ -45,6 +46,10 @@ class Verifier(Protocol):
         """Seconds a worker has for the request; ``timeout_s`` is the stage's setting."""
         return timeout_s
 
+    def unfinished(self, request: VerificationRequest, seconds: float) -> Verdict:
+        """The verdict on an answer that used up its processor time: the verifier's failure, unless the answer is to blame."""
+        return Verdict("timeout", None, request.category, f"no verdict after {seconds:g} s", seconds)
+
     def trimmed(self, request: VerificationRequest) -> VerificationRequest:
         """The part of a request that a worker is sent: the messages stay behind, as ``prompt`` has their text."""
         return replace(request, messages=())
@@ -60,6 +65,16 @@ BUILT_IN: Mapping[str, str] = {
     "instruction_following": "stillhouse.verification.instruction_following:InstructionVerifier",
 }
 """By the name that ``vocabulary.categories`` gives a category's verifier, as module:attribute: imported when first needed."""
+
+
+_WITH_LIBRARIES: Mapping[str, str] = {"code_scientific": "stillhouse.verification.code:ScientificCodeVerifier"}
+"""Variants of the built-in rules, chosen by the config field ``libraries``."""
+
+
+def with_libraries(verifiers: Mapping[Category, str], libraries: Libraries) -> dict[Category, str]:
+    """The extensions in a config, besides the verifier of code whose programs may import these libraries."""
+    code = {category: f"code_{libraries}" for category, facts in FACTS.items() if facts.verifier == "code"}
+    return (code if libraries != "standard" else {}) | dict(verifiers)
 
 
 class LoadedVerifiers:
@@ -89,7 +104,7 @@ class LoadedVerifiers:
 
 
 def _load(name: str) -> Verifier:
-    verifier_type = extensions.load("verifiers", name, BUILT_IN)
+    verifier_type = extensions.load("verifiers", name, {**BUILT_IN, **_WITH_LIBRARIES})
     if not (isinstance(verifier_type, type) and Verifier in verifier_type.__mro__):
         msg = f"verifier {name}: {verifier_type!r} is not a Verifier; derive a class from {Verifier.__module__}.Verifier"
         raise BadConfig(msg)

@@ -9,7 +9,10 @@ import json
 import logging
 import os
 import resource
+import select
+import signal
 import sys
+import threading
 import time
 from dataclasses import asdict, replace
 from typing import Any, BinaryIO
@@ -29,17 +32,31 @@ def main() -> None:
     # Output that libraries print goes to standard error: standard output is the protocol.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.disable(logging.CRITICAL)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     for line in sys.stdin.buffer:
         message = json.loads(line)
         if "warm" in message:
             _send(out, _warmed(verifiers, message["warm"]))
         else:
             request = VerificationRequest(**message)
-            _bound_processor_time(verifiers.of(request.category).deadline_s(request, timeout_s))
-            _send(out, asdict(_verdict(verifiers, request)))
+            bound_processor_time(verifiers.of(request.category).deadline_s(request, timeout_s))
+            verdict = _verdict(verifiers, request)
+            bound_processor_time(0)
+            _send(out, asdict(verdict))
+
+
+def _end_with_parent() -> None:
+    """End this process when its pool is gone, however busy it is; the sandbox ends with it, and so does what runs there."""
+    hung_up = select.poll()
+    hung_up.register(0, 0)
+    while not hung_up.poll():
+        continue
+    # Requests that are still in the pipe have nobody who waits for their verdicts.
+    os._exit(1)
 
 
 def _warmed(verifiers: LoadedVerifiers, category: Category) -> dict[str, Any]:
@@ -61,10 +78,12 @@ def _verdict(verifiers: LoadedVerifiers, request: VerificationRequest) -> Verdic
     return replace(verdict, seconds=time.perf_counter() - started)
 
 
-def _bound_processor_time(timeout_s: float) -> None:
-    """Have the kernel end this process two seconds after the deadline, in case its parent is gone and cannot."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + timeout_s) + 2)
+def bound_processor_time(seconds: float) -> None:
+    """Have the kernel end this process by SIGPROF once it has used so much more processor time; 0 lifts the bound.
+
+    The bound holds in C code too, whatever the load of the machine, and if the parent is gone. Children do not inherit it.
+    """
+    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _limit(kind: int, soft: int) -> None:

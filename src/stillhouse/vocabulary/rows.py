@@ -16,6 +16,8 @@ PromptKind = Literal["question", "previous_answer", "summary"]
 FinishReason = Literal["stop", "length", "error"]
 Mode = Literal["full", "answer", "summary", "original"]
 """What an example trains on: the whole response, its answer, a summary of its thinking, or the response the question came with."""
+PersonalData = Literal["email", "phone", "card", "iban", "ip_address", "us_ssn", "secret_key"]
+"""Kinds of personal data that rules look for."""
 ScoredKind = Literal["correct", "partial", "wrong", "no_answer", "malformed", "truncated"]
 FailedKind = Literal["timeout", "error"]
 VerdictKind = ScoredKind | FailedKind

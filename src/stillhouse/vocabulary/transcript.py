@@ -1,4 +1,8 @@
-"""The format of a response: its text -> its thinking and its answer."""
+"""The format of a response: its text -> its thinking and its answer.
+
+Thinking has one form wherever a response is stored, verified, screened, trained on or shown: the text begins with ``<think>``,
+also if the prompt opened it, or if an endpoint returned the thinking in a field of its own.
+"""
 
 import re
 from dataclasses import dataclass
@@ -38,3 +42,22 @@ def parse(text: str) -> Parsed:
     else:
         answer = rest.strip() or None
     return Parsed(think.strip() or None if closed else None, answer)
+
+
+def opened(text: str, prefill: str = "") -> str:
+    """The text of a response with its opening ``<think>``, which the prompt wrote if the text lacks it.
+
+    ``prefill`` is the end of the prompt that opens the thinking. If it is not known, only a text that closes its thinking shows
+    that it was opened; one that was cut off before that stays as it is.
+    """
+    if (stripped := text.lstrip()).startswith(THINK):
+        return stripped
+    if prefill:
+        return prefill + text
+    head, closed, _ = text.partition(END_THINK)
+    return THINK + text if closed and THINK not in head else text
+
+
+def joined(thinking: str, answer: str, *, closed: bool = True) -> str:
+    """Thinking and answer from separate fields as one text; thinking that was cut off is not ``closed``."""
+    return f"{THINK}{thinking}{END_THINK if closed else ''}{answer}"

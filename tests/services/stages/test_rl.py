@@ -311,7 +311,7 @@ def test_rl_tokenizer_without_chat_template_is_refused(tmp_path, checkpoint):
     bare = tmp_path / "bare"
     shutil.copytree(checkpoint, bare)
     (bare / "chat_template.jinja").unlink()
-    with pytest.raises(EngineFailed, match="its tokenizer has no chat template; add one"):
+    with pytest.raises(EngineFailed, match="its tokenizer has no chat template; set chat_template"):
         rl.run(CONFIG, inputs(tmp_path, bare, testing.questions(2)))
 
 
@@ -356,3 +356,35 @@ def test_rl_input_that_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(EngineFailed, match="is the input an sft or rl artifact"):
         rl.run(CONFIG, inputs(tmp_path, tmp_path / "empty", testing.questions(2)))
+
+
+def test_rl_tokenizer_with_a_parser_for_responses_rewards_what_was_sampled(tmp_path, checkpoint, monkeypatch):
+    from trl.trainer import grpo_trainer
+
+    parsing = tmp_path / "parsing"
+    shutil.copytree(checkpoint, parsing)
+    config = parsing / "tokenizer_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"response_template": {"fields": {}}}))
+    monkeypatch.setattr(grpo_trainer, "parse_response", lambda *_, **__: {"role": "assistant", "content": "without its thinking"})
+    given = inputs(tmp_path, parsing, testing.questions(4))
+    rl.run(CONFIG, given)
+    rollouts = json.loads((given.output / "rollouts.table.json").read_text())
+    texts = [row[rollouts["columns"].index("text")] for row in rollouts["data"]]
+    assert "without its thinking" not in texts
+    assert json.loads((given.output / "tokenizer_config.json").read_text())["response_template"] == {"fields": {}}
+
+
+def test_rl_category_that_no_rule_scores_is_refused_before_the_model_loads(tmp_path):
+    science = testing.question("Why is the sky blue?", "scattering", category="science")
+    (tmp_path / "no-model").mkdir()
+    given = inputs(tmp_path, tmp_path / "no-model", [science])
+    tables.write(tmp_path / "own", [science], Question)
+    with pytest.raises(BadConfig, match="no rule scores the answers to 1 of science"):
+        rl.run(CONFIG, dataclasses.replace(given, questions=tmp_path / "own"))
+
+
+def test_rl_that_never_moves_a_weight_is_an_error_in_the_end(tmp_path, checkpoint):
+    """Every rollout is cut, and left out of the loss: three steps moved the weights by 0.0 and ended well."""
+    config = CONFIG.model_copy(update={"steps": 3, "max_tokens": 2, "mask_truncated": True})
+    with pytest.raises(EngineFailed, match=r"nothing is learnt: in each of the last 3 steps every rollout was cut at max_tokens 2"):
+        rl.run(config, inputs(tmp_path, checkpoint, testing.questions(4)))

@@ -8,7 +8,8 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
-from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo
+from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo, StoreFailed
+from stillhouse.models import chat_templates
 from stillhouse.stages import sft
 from stillhouse.training import models
 from stillhouse.training.config import FromCheckpoint, FromScratch, Lora
@@ -183,7 +184,7 @@ def test_sft_tokenizer_without_chat_template_is_refused(tmp_path, checkpoint):
     bare = tmp_path / "bare"
     shutil.copytree(checkpoint, bare)
     (bare / "chat_template.jinja").unlink()
-    with pytest.raises(EngineFailed, match="its tokenizer has no chat template; add one"):
+    with pytest.raises(EngineFailed, match="its tokenizer has no chat template; set chat_template"):
         sft.run(changed(init=FromCheckpoint()), inputs(tmp_path, selected=selected(tmp_path), checkpoint=bare))
 
 
@@ -200,7 +201,8 @@ def test_sft_suffix_follows_the_category(tmp_path):
     examples = [testing.selected(math, category="math"), testing.selected(code, category="code")]
     counted = corpus.n_examples(selected(tmp_path, examples), CONFIG.split)
     config = changed(suffix="none", suffixes={"code": "python"}, max_length=500)
-    found = corpus.Corpus(corpus.make(config, inputs(tmp_path), counted, tokenizer(), 500)[0])
+    chat = chat_templates.prepare(tokenizer())
+    found = corpus.Corpus(corpus.make(config, inputs(tmp_path), counted, chat, 500)[0])
     texts = [tokenizer().decode(found[number]["input_ids"]) for number in range(2)]
     assert [("your code" in text, "boxed" in text) for text in texts] == [(False, False), (True, False)]
 
@@ -312,3 +314,69 @@ def test_sft_no_step_on_given_weights_needs_no_example_of_its_split(tmp_path, ch
     outputs = sft.run(changed(init=FromCheckpoint(), max_steps=0, split="of another model"), given)
     assert outputs.metrics == {"n_parameters": outputs.metrics["n_parameters"]}
     assert weights(given.output).keys() == weights(checkpoint).keys()
+
+
+def test_sft_scratch_that_is_full_is_one_line_and_its_room_is_given_back(tmp_path, monkeypatch):
+    """As torch says it, and with a part of the checkpoint written."""
+    from transformers import Trainer
+
+    def full(self, output_dir):
+        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 593920 vs 593808")
+
+    monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "2")
+    monkeypatch.setattr(Trainer, "_save_optimizer_and_scheduler", full)
+    given = inputs(tmp_path, selected=selected(tmp_path))
+    with pytest.raises(StoreFailed, match="scratch directory .* is full: checkpoint 2 did not fit .*; set STILLHOUSE") as caught:
+        sft.run(CONFIG, given)
+    assert "\n" not in str(caught.value)
+    assert list((given.output / "resume").glob("checkpoint-*")) == []
+
+
+def test_sft_store_that_is_full_keeps_no_part_of_a_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "2")
+    published = []
+
+    def publish(path):
+        if len(published) == 3:
+            raise StoreFailed("file:///store: No space left on device")
+        published.append(path)
+
+    given = inputs(tmp_path, selected=selected(tmp_path), publish_part=publish, retract_part=published.remove)
+    with pytest.raises(StoreFailed, match="No space left on device"):
+        sft.run(CONFIG, given)
+    assert published == []
+
+
+def test_sft_model_that_does_not_end_its_turns_is_an_error_if_the_config_asks(tmp_path):
+    with pytest.raises(EngineFailed, match=r"100% of 6 responses to training questions did not end within .* not learnt to write"):
+        sft.run(changed(max_length_rate=0.5, learning_rate=1e-6), inputs(tmp_path, selected=selected(tmp_path)))
+
+
+def test_sft_lora_on_an_end_of_turn_that_was_never_trained_is_refused(tmp_path, checkpoint):
+    from safetensors.torch import load_file, save_file
+
+    base = tmp_path / "base"
+    shutil.copytree(checkpoint, base)
+    found = load_file(base / "model.safetensors")
+    found["model.embed_tokens.weight"][tokenizer().eos_token_id] = 0
+    save_file(found, base / "model.safetensors", {"format": "pt"})
+    config = changed(init=FromCheckpoint(), lora=Lora(rank=2), packing=False)
+    with pytest.raises(EngineFailed, match=r"lora: <\|end\|> ends a turn, and the base model was never trained on it"):
+        sft.run(config, inputs(tmp_path, selected=selected(tmp_path), checkpoint=base))
+
+
+def test_sft_every_leading_newline_of_a_response_is_learnt(tmp_path):
+    """A template that ends its prompt with a line break, and a tokenizer that merges two of them."""
+    turns = [("What is 7 * 8?", "It is 56."), ("What is 6 * 8?", "\n\nIt is 48."), ("What is 4 * 8?", " \n It is 32.")]
+    asked = [testing.question(question, "0") for question, _ in turns]
+    examples = [
+        testing.selected(each, messages=[*each.messages, {"role": "assistant", "content": text}])
+        for each, (_, text) in zip(asked, turns, strict=True)
+    ]
+    from tests.architectures import save
+
+    base = save("smollm2", tmp_path / "base")
+    given = inputs(tmp_path, selected=selected(tmp_path, examples), checkpoint=base)
+    outputs = sft.run(changed(init=FromCheckpoint(), max_steps=1, batch_size=3), given)
+    assert (outputs.metrics["n_examples"], outputs.dropped) == (3, {})
+    assert outputs.artifacts == ["learnt-tokens.html"]

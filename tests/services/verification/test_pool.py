@@ -1,8 +1,8 @@
 import os
 import select
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,11 @@ from stillhouse.execution import extensions
 from stillhouse.verification import pool as pools
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import VerificationRequest
+from tests.services.verification.sandbox.traces import descendants
 
-HOSTILE = "\\boxed{9^{9^{9^9}}}"
+INTEGRAL = "\\boxed{\\int_0^7 dx}"
+"""A right answer to 7 that needs a worker."""
+HOSTILE = "\\boxed{\\prod_{k=1}^{10^9} k}"
 
 
 def ask(answer, reference="7"):
@@ -49,7 +52,7 @@ def test_pool_plain_integers_need_no_process(pids):
 
 
 def test_pool_verdicts_come_in_the_order_of_requests(pids):
-    answers = [f"\\boxed{{m={number}}}" for number in range(40)]
+    answers = [f"\\boxed{{\\int_0^{{{number}}} dx}}" for number in range(40)]
     with VerifierPool(20, workers=2) as pool:
         assert kinds(pool, answers) == ["correct" if number == 7 else "wrong" for number in range(40)]
         assert kinds(pool, answers[:3]) == ["wrong"] * 3
@@ -59,21 +62,19 @@ def test_pool_verdicts_come_in_the_order_of_requests(pids):
 
 def test_pool_hostile_answer_is_killed_at_the_deadline_and_the_rest_goes_on(pids):
     with VerifierPool(1.5, workers=1) as pool:
-        assert kinds(pool, ["\\boxed{m=7}"]) == ["correct"]
-        started = time.monotonic()
-        verdicts = list(pool.verify(map(ask, [HOSTILE, "\\boxed{t=7}"])))
-        took = time.monotonic() - started
-    assert [(verdict.kind, verdict.verify_score) for verdict in verdicts] == [("timeout", None), ("correct", 1.0)]
-    assert 1.5 <= took < 20
+        assert kinds(pool, [INTEGRAL]) == ["correct"]
+        verdicts = list(pool.verify(map(ask, [HOSTILE, INTEGRAL])))
+    assert [(verdict.kind, verdict.verify_score) for verdict in verdicts] == [("wrong", 0.0), ("correct", 1.0)]
+    assert "unreasonable: no value after 1.5 s of processor time" in verdicts[0].detail
     assert len(pids) == 2
-    assert pids[0].returncode == -9
+    assert pids[0].returncode == -signal.SIGPROF
 
 
 def test_pool_worker_that_dies_gives_an_error_and_is_replaced(pids):
     with VerifierPool(20, workers=1) as pool:
-        assert kinds(pool, ["\\boxed{m=7}"]) == ["correct"]
+        assert kinds(pool, [INTEGRAL]) == ["correct"]
         pids[0].kill()
-        verdict, after = pool.verify(map(ask, ["\\boxed{m=7}", "\\boxed{m=7}"]))
+        verdict, after = pool.verify(map(ask, [INTEGRAL, INTEGRAL]))
     assert (verdict.kind, verdict.verify_score) == ("error", None)
     assert "died" in verdict.detail
     assert after.kind == "correct"
@@ -81,10 +82,10 @@ def test_pool_worker_that_dies_gives_an_error_and_is_replaced(pids):
 
 def test_pool_left_early_does_not_mix_up_the_next_call():
     with VerifierPool(20, workers=1) as pool:
-        first = pool.verify(map(ask, ["\\boxed{m=7}", *["\\boxed{m=3}"] * 20]))
+        first = pool.verify(map(ask, [INTEGRAL, *["\\boxed{\\int_0^3 dx}"] * 20]))
         assert next(first).kind == "correct"
         first.close()
-        assert kinds(pool, ["\\boxed{t=7}"]) == ["correct"]
+        assert kinds(pool, [INTEGRAL]) == ["correct"]
 
 
 def test_pool_reads_no_further_ahead_than_it_must():
@@ -109,7 +110,7 @@ def test_pool_worker_without_its_library_says_what_to_install(monkeypatch, tmp_p
     (tmp_path / "math_verify.py").write_text("raise ImportError('no math_verify here')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with VerifierPool(5, workers=1) as pool, pytest.raises(pools.EngineFailed, match="no math_verify here"):
-        kinds(pool, ["\\boxed{m=8}"])
+        kinds(pool, ["\\boxed{\\int_0^8 dx}"])
 
 
 def test_pool_worker_ends_when_its_parent_is_killed(tmp_path):
@@ -117,7 +118,7 @@ def test_pool_worker_ends_when_its_parent_is_killed(tmp_path):
         "from stillhouse.verification.pool import VerifierPool\n"
         "from stillhouse.verification.verdict import VerificationRequest\n"
         "pool = VerifierPool(1, workers=1)\n"
-        "list(pool.verify([VerificationRequest('math', '\\\\boxed{m=7}', '7')]))\n"
+        "list(pool.verify([VerificationRequest('math', '\\\\boxed{\\\\int_0^7 dx}', '7')]))\n"
         "print(pool._workers[0].process.pid, flush=True)\n"
         f"list(pool.verify([VerificationRequest('math', {HOSTILE!r}, '7')] * 1000))\n"
     )
@@ -130,34 +131,36 @@ def test_pool_worker_ends_when_its_parent_is_killed(tmp_path):
 
 
 def test_pool_burst_of_two_thousand_gives_no_false_zero_whatever_the_queue(pids):
-    answers = [f"\\boxed{{m={number % 3 + 6}}}" if number % 4 == 0 else f"\\boxed{{{number % 3 + 6}}}" for number in range(2000)]
+    answers = [
+        f"\\boxed{{\\int_0^{number % 3 + 6} dx}}" if number % 4 == 0 else f"\\boxed{{{number % 3 + 6}}}" for number in range(2000)
+    ]
     with VerifierPool(20, workers=2) as pool:
         assert kinds(pool, answers) == ["correct" if number % 3 == 1 else "wrong" for number in range(2000)]
     assert len(pids) == 2
 
 
 @pytest.mark.parametrize(
-    "formula", ["9^{9^{9^9}}", "(10^9)!", "\\sum_{k=1}^{10^8} \\frac{1}{k^2}", "\\binom{10^9}{5 \\cdot 10^8}"]
+    "formula", ["9^{9^{9^9}}", "(10^9)!", "\\prod_{k=1}^{10^9} k", "\\binom{10^9}{5 \\cdot 10^8}"]
 )  # fmt: skip
-def test_pool_hostile_mathematics_is_a_timeout_and_no_zero(formula):
+def test_pool_hostile_mathematics_is_wrong_and_takes_no_other_verdict_away(formula):
     with VerifierPool(1, workers=1) as pool:
-        assert kinds(pool, ["\\boxed{m=7}"]) == ["correct"]
-        verdict, after = pool.verify(map(ask, [f"\\boxed{{{formula}}}", "\\boxed{m=7}"]))
-    assert (verdict.kind, verdict.verify_score) == ("timeout", None)
+        assert kinds(pool, [INTEGRAL]) == ["correct"]
+        verdict, after = pool.verify(map(ask, [f"\\boxed{{{formula}}}", INTEGRAL]))
+    assert (verdict.kind, verdict.verify_score) == ("wrong", 0.0)
     assert after.kind == "correct"
 
 
 def test_pool_endless_text_never_reaches_a_worker(pids):
     with VerifierPool(1, workers=1) as pool:
-        assert kinds(pool, ["\\boxed{" + "(" * 10**8, "\\boxed{7}" + "x" * 10**8]) == ["malformed", "correct"]
+        assert kinds(pool, ["\\boxed{" + "(" * 10**8, "\\boxed{7}" + "x" * 10**8]) == ["wrong", "correct"]
     assert pids == []
 
 
 def test_pool_deeply_nested_answer_harms_no_other():
     nested = "\\boxed{" + "(" * 4000 + "7" + ")" * 4000 + "}"
     with VerifierPool(2, workers=1) as pool:
-        found = kinds(pool, [nested, "\\boxed{m=7}"])
-    assert found[0] in ("malformed", "timeout", "error")
+        found = kinds(pool, [nested, INTEGRAL])
+    assert found[0] == "wrong"
     assert found[1] == "correct"
 
 
@@ -166,7 +169,7 @@ def test_pool_category_s_own_trimming_is_used(monkeypatch):
     sent = {"category": "math", "answer": "7", "reference": "7"}
     monkeypatch.setattr(pools, "asdict", lambda request: seen.append(request) or sent)
     with VerifierPool(5, workers=1) as pool:
-        list(pool.verify([VerificationRequest("math", "\\boxed{m=7}", "7", prompt="long", test_cases="[]")]))
+        list(pool.verify([VerificationRequest("math", INTEGRAL, "7", prompt="long", test_cases="[]")]))
     assert (seen[0].prompt, seen[0].test_cases) == (None, None)
 
 
@@ -225,3 +228,27 @@ def ended(pid, within_s):
         return bool(select.select([handle], [], [], within_s)[0])
     finally:
         os.close(handle)
+
+
+def test_pool_whose_process_is_killed_leaves_no_worker_and_no_program():
+    script = (
+        "import json\n"
+        "from stillhouse.verification.pool import VerifierPool\n"
+        "from stillhouse.verification.verdict import VerificationRequest\n"
+        "tests = json.dumps({'inputs': [''] * 10, 'outputs': ['1'] * 10, 'time_limit_s': 300})\n"
+        "ask = VerificationRequest('code', '```python\\nimport time\\ntime.sleep(3000)\\n```', None, test_cases=tests)\n"
+        "with VerifierPool(30, workers=1) as pool:\n"
+        "    quick = VerificationRequest('code', '```python\\nprint(1)\\n```', None, test_cases=tests)\n"
+        "    print(*[verdict.kind for verdict in pool.verify([quick])], pool._workers[0].process.pid, flush=True)\n"
+        "    list(pool.verify([ask]))\n"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    kind, worker = caller.stdout.readline().split()
+    handles = [os.pidfd_open(pid) for pid in descendants(int(worker))]
+    caller.kill()
+    caller.wait()
+    caller.stdout.close()
+    ended = [bool(select.select([handle], [], [], 30)[0]) for handle in handles]
+    for handle in handles:
+        os.close(handle)
+    assert (kind, all(ended), len(ended) > 1) == ("correct", True, True)

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -5,6 +6,8 @@ import pytest
 from stillhouse import testing
 from stillhouse.errors import TooManyErrors
 from stillhouse.verification import self_test
+from stillhouse.verification.config import JudgeConfig
+from stillhouse.verification.judges import Judges
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict
 from stillhouse.verification.verifier import LoadedVerifiers
@@ -39,7 +42,8 @@ def test_check_good_verifier_passes_on_every_spelling_of_references():
     asked = [testing.question(f"Question {number}", reference) for number, reference in enumerate(references)]
     with VerifierPool(20, workers=1) as pool:
         totals = self_test.check(pool, asked, PASS_THRESHOLDS, 0)
-    assert totals == {"n_self_test": 30, "n_self_test_failed": 0}
+    assert totals["n_self_test_failed"] == 0
+    assert totals["n_self_test"] > 30
 
 
 def test_check_looks_at_a_sample_of_every_source_and_at_the_same_one_every_time():
@@ -47,7 +51,7 @@ def test_check_looks_at_a_sample_of_every_source_and_at_the_same_one_every_time(
     pool, again = Always("wrong", 0.0), Always("wrong", 0.0)
     for each, asked in ((pool, many), (again, many[::-1])):
         self_test.check(each, asked, PASS_THRESHOLDS, 1)
-    assert len(pool.asked) == 2 * 3 * self_test.QUESTIONS
+    assert len(pool.asked) >= 2 * 3 * self_test.QUESTIONS
     assert {request.prompt for request in pool.asked} == {request.prompt for request in again.asked}
 
 
@@ -66,3 +70,29 @@ def test_check_leaves_out_what_models_judge():
         "n_self_test_failed": 0,
     }
     assert pool.asked == []
+
+
+SKY = [testing.question(f"Why is {thing}?", f"because of {thing}", category="science") for thing in ("rain", "snow", "hail")]
+
+
+@pytest.mark.parametrize(
+    ("judge", "kappa"),
+    [
+        (lambda same: 5 if same else 0, 1.0),
+        (lambda same: 5, 0.0),
+        (lambda same: 0 if same else 5, -1.0),
+    ],
+)
+def test_check_judges_measures_agreement_with_known_answers(judge, kappa):
+    def reply(request):
+        content = request.messages[0]["content"]
+        reference = content.split("Reference answer:\n")[1].split("\n")[0]
+        return json.dumps({"reason": "", "score": judge(f"| {reference}" in content)})
+
+    judges = Judges(JudgeConfig(model="judge", engine="transformers"), None)
+    judges._engine = testing.ScriptedEngine(reply)
+    pool = Always("wrong", 0.0)
+    assert self_test.check_judges(judges, pool, SKY, PASS_THRESHOLDS, -1) == {"judge_kappa/science": kappa}
+    if kappa < 0.5:
+        with pytest.raises(TooManyErrors, match="min_judge_kappa is 0.5"):
+            self_test.check_judges(judges, pool, SKY, PASS_THRESHOLDS, 0.5)

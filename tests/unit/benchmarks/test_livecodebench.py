@@ -50,15 +50,16 @@ def test_questions_on_standard_input_have_public_and_private_tests():
     assert made.messages[0]["content"].endswith("reads standard input and writes standard output.")
     cases = json.loads(made.test_cases)
     assert (cases["call_type"], cases["inputs"], cases["outputs"]) == ("std", ["1 2\n"] * 2, ["3\n"] * 2)
+    assert cases["compare"] == "livecodebench"
 
 
-def test_questions_of_a_method_become_assertions_on_the_starter_code():
+def test_questions_of_a_method_are_calls_with_arguments_of_json_on_the_starter_code():
     starter = "class Solution:\n    def solve(self, a, b):\n        "
     (made,) = asked(row(public=METHOD, private=json.dumps(METHOD), starter=starter))
     assert "def solve(self, a, b):" in made.messages[0]["content"]
     cases = json.loads(made.test_cases)
-    assert (cases["call_type"], cases["fn_name"]) == ("assert", "solve")
-    assert cases["assert_case"] == ["assert Solution().solve([1, 2], 'a') == True"] * 2
+    assert (cases["call_type"], cases["fn_name"], cases["compare"]) == ("std", "solve", "livecodebench")
+    assert (cases["inputs"], cases["outputs"]) == (['[1, 2]\n"a"'] * 2, ["true"] * 2)
 
 
 def test_questions_whose_tests_would_load_code_are_refused():

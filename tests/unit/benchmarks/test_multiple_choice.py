@@ -4,6 +4,7 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.benchmarks import multiple_choice
+from stillhouse.verification import choices
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS
 
 
@@ -32,7 +33,7 @@ from stillhouse.vocabulary.categories import PASS_THRESHOLDS
     ],
 )
 def test_letter_an_answer_names(answer, named):
-    assert multiple_choice.letter(answer) == named
+    assert choices.named(answer) == named
 
 
 @pytest.mark.parametrize(
@@ -51,5 +52,5 @@ def test_verdicts_are_on_the_scale_of_the_category(category, answer, finish_reas
     asked = testing.question("Which?", "B", category=category)
     row = replace(testing.response(asked), answer=answer, finish_reason=finish_reason, text="<think>", think=None)
     (made,) = multiple_choice.verdicts({asked.question_id: asked}, [row])
-    assert (made.kind, made.verify_score, made.passed, made.method) == (kind, score, passed, "choices 1")
+    assert (made.kind, made.verify_score, made.passed, made.method) == (kind, score, passed, "choices 2")
     assert made.threshold == PASS_THRESHOLDS[category]

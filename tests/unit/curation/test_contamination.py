@@ -123,11 +123,35 @@ LETTERS = st.sampled_from("abcdefgh")
 
 @given(st.lists(LETTERS, min_size=8, max_size=20), st.lists(LETTERS, min_size=3, max_size=30))
 def test_matches_rare_runs_find_what_comparing_all_runs_finds(asked, given_words):
-    benchmark_index = contamination.index({"exam": [testing.question(" ".join(asked))]}, Decontamination())
+    config = Decontamination(min_contained=None)
+    benchmark_index = contamination.index({"exam": [testing.question(" ".join(asked))]}, config)
     runs = set(zip(asked, asked[1:], asked[2:], strict=False))
     words = NORMALISE(testing.question(" ".join(given_words))).words
     share = len(runs & set(zip(words, words[1:], words[2:], strict=False))) / len(runs)
     assert bool(benchmark_index.matches(NORMALISE(testing.question(" ".join(given_words))))) == (share >= 0.5)
+
+
+@given(st.lists(LETTERS, min_size=12, max_size=40), st.integers(0, 30), st.integers(10, 30))
+def test_matches_any_part_of_a_question_is_found_in_it(asked, start, size):
+    part = asked[start : start + size]
+    benchmark_index = contamination.index({"exam": [testing.question(" ".join(asked))]}, Decontamination())
+    grams = [set(zip(text, text[1:], text[2:], strict=False)) for text in (part, asked)]
+    is_found = bool(benchmark_index.matches(NORMALISE(testing.question(" ".join(part)))))
+    assert is_found or len(part) < 10 or len(grams[0]) < max(0.25 * len(grams[1]), 0.8 * 8)
+
+
+FIRST_HALF, LAST_HALF = TRAIN[: len(TRAIN) // 2], TRAIN[len(TRAIN) // 2 :]
+
+
+@pytest.mark.parametrize("text", [FIRST_HALF, LAST_HALF, TRAIN.rpartition(". ")[0], f"A riddle: {LAST_HALF}"])
+def test_matches_part_of_a_question_is_found(text):
+    assert methods(text) in (["contained"], ["ngram"])
+
+
+@pytest.mark.parametrize("text", [FIRST_HALF.replace("60", "50"), "How many hours after noon?"])
+def test_matches_part_with_other_numbers_or_few_words_is_not_found(text):
+    assert methods(text) == []
+    assert methods(FIRST_HALF, min_contained=None, min_overlap=0.6) == []
 
 
 @given(st.text(max_size=60), st.text(max_size=20))

@@ -2,6 +2,7 @@ import pytest
 
 from stillhouse.curation import embedding
 from stillhouse.curation.config import SemanticDuplicates
+from stillhouse.curation.stated_numbers import QuantityTable, quantities
 from stillhouse.errors import EngineFailed
 
 
@@ -41,12 +42,44 @@ def test_duplicates_are_those_of_a_plain_greedy_search():
     assert all(np.isclose(similarities[row, other], score, atol=1e-5) and other in kept for row, other, score in found)
 
 
-def test_duplicates_are_looked_for_within_a_group_alone():
+def table(*texts):
+    made = QuantityTable()
+    for text in texts:
+        made.add(quantities(text.split()))
+    return made
+
+
+def test_duplicates_that_contradict_each_other_in_numbers_stay():
+    given = vectors(3, 3, noise=0)
+    found = embedding.duplicates(given, table("1 2", "8", "none", "2 1", "9", "none"), SemanticDuplicates())
+    assert [(row, other) for row, other, _ in found] == [(3, 0), (5, 2)]
+
+
+def test_duplicates_that_only_omit_a_number_are_found_by_similarity():
+    found = embedding.duplicates(vectors(2, 2, noise=0), table("3 3 60", "8", "3 60", "8 1"), SemanticDuplicates())
+    assert [(row, other) for row, other, _ in found] == [(2, 0), (3, 1)]
+
+
+def test_duplicates_of_the_same_numbers_need_less_similarity():
+    """Cosine similarity of about 0.89."""
+    given, config = vectors(2, 2, noise=0.5), SemanticDuplicates(min_similarity=0.95, same_numbers_similarity=0.8)
+    assert [row for row, _, _ in embedding.duplicates(given, table("3 60", "8 1", "60 3", "8 7 6 5"), config)] == [2]
+    assert embedding.duplicates(given, table("none", "none", "none", "none"), config) == []
+    assert embedding.duplicates(given, table("3", "8", "3", "8"), SemanticDuplicates(same_numbers_similarity=None)) == []
+
+
+def test_duplicates_of_a_duplicate_name_the_row_that_is_kept():
+    given = vectors(1, 1, noise=0).repeat(2, axis=0)
+    found = embedding.duplicates(given, table("3 60 7", "3 60", "60 3", "3 60"), SemanticDuplicates())
+    assert [(row, other) for row, other, _ in found] == [(1, 0), (2, 0), (3, 0)]
+
+
+def test_duplicates_among_many_of_one_template_are_found_by_their_numbers():
     import numpy as np
 
-    given = vectors(3, 3, noise=0)
-    found = list(embedding.duplicates(given, np.asarray([1, 2, 3, 1, 9, 3]), SemanticDuplicates()))
-    assert sorted((row, other) for row, other, _ in found) == [(3, 0), (5, 2)]
+    given = np.tile(vectors(1, 0), (1500, 1))
+    found = embedding.duplicates(given, table(*(f"{row % 1300} {row % 1300 + 1}" for row in range(1500))), SemanticDuplicates())
+    assert [(row, other) for row, other, _ in found] == [(row, row - 1300) for row in range(1300, 1500)]
 
 
 def test_load_of_no_model_says_what_to_do(tmp_path):

@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from stillhouse import testing
 from stillhouse.curation.config import Filters
-from stillhouse.curation.filters import RULES, broken_rule
+from stillhouse.curation.filters import RULES, broken_rule, rules_off
 from stillhouse.curation.normalised import normaliser
 
 NORMALISE = normaliser(None)
@@ -86,3 +86,30 @@ def test_broken_humaneval_has_one_table_and_breaks_no_other_rule():
 
     found = {name: rule_of(each["prompt"], None, category="code", test_cases="{}") for name, each in read_problems().items()}
     assert {name: rule for name, rule in found.items() if rule} == {"HumanEval/81": "table_or_figure"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "filters", "changes"),
+    [
+        ("license", "What is 1 + 1?", {"licenses": ("MIT", "cc0-1.0")}, {"license": "GPL-3.0"}),
+        ("license", "What is 1 + 1?", {"licenses": ("MIT",)}, {"license": None}),
+        ("repetition", "Solve this: no no no no no no", {"max_repeat": 4}, {}),
+        ("personal_data", "Write to ada@lovelace.org about it", {"personal_data": ("email",)}, {}),
+    ],
+)
+def test_broken_optional_rule_drops_only_where_the_recipe_asks_for_it(rule, text, filters, changes):
+    assert rule_of(text, **changes) is None
+    assert rule_of(text, filters=Filters(**filters), **changes) == rule
+    assert rule in rules_off(Filters())
+    assert rule not in rules_off(Filters(**filters))
+
+
+def test_license_is_compared_in_any_case_and_none_can_be_kept():
+    assert rule_of("What is 1 + 1?", filters=Filters(licenses=("mit",)), license="MIT") is None
+    assert rule_of("What is 1 + 1?", filters=Filters(licenses=("mit", "none")), license=None) is None
+
+
+def test_personal_data_in_an_assistant_turn_counts_too():
+    turns = [("user", "Whom do I call?"), ("assistant", "Call +49 30 1234567"), ("user", "And who is that?")]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    assert rule_of("", filters=Filters(personal_data=("phone",)), messages=messages) == "personal_data"

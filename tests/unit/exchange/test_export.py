@@ -47,7 +47,7 @@ def lines(path: Path) -> list[dict]:
 
 
 def test_export_selected_is_joined_to_all_that_is_known(root, tmp_path):
-    made = export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/out.jsonl.zst")
+    made = export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/out.jsonl.zst", merge=True)
     found = lines(tmp_path / "out.jsonl.zst")
     assert made.rows == len(found) == 4
     assert made.sha256 == sha256(tmp_path / "out.jsonl.zst")
@@ -65,7 +65,7 @@ def test_export_perplexity_is_found_through_the_response(root, tmp_path):
     testing.publish(
         [testing.screened(each, perplexity=float(place)) for place, each in enumerate(said)], Screened, f"{tmp_path}/screened/x/1"
     )
-    export([f"{root}/selected/toy/1", f"{tmp_path}/screened/x/1"], "conversations", f"{tmp_path}/out.jsonl")
+    export([f"{root}/selected/toy/1", f"{tmp_path}/screened/x/1"], "conversations", f"{tmp_path}/out.jsonl", merge=True)
     wanted = [place for place, each in enumerate(said) if each.model == "strong" and each.sample_index == 0]
     assert [row["conversations"][-1]["info"]["ppl"] for row in lines(tmp_path / "out.jsonl")] == wanted
 
@@ -74,7 +74,7 @@ def test_export_split_takes_its_examples_and_all_splits_give_an_example_once(roo
     splits = [row.split for row in tables.read(root / "selected" / "toy" / "1", Selected)]
     assert (splits.count("sft_1"), splits.count("anneal")) == (4, 4)
     for name, wanted in (("a", ["anneal"]), ("b", [])):
-        assert export([f"{root}/selected/toy/1"], "am-1.4m", f"{tmp_path}/{name}/out.jsonl", wanted).rows == 4
+        assert export([f"{root}/selected/toy/1"], "am-1.4m", f"{tmp_path}/{name}/out.jsonl", wanted, merge=True).rows == 4
 
 
 def test_export_example_that_a_split_holds_twice_comes_twice(tmp_path):
@@ -82,7 +82,8 @@ def test_export_example_that_a_split_holds_twice_comes_twice(tmp_path):
     twice = [testing.selected(asked, example_id=name) for name in "ab"]
     testing.publish([asked], Question, f"{tmp_path}/questions/x/1")
     testing.publish([*twice, testing.selected(asked, "anneal", example_id="c")], Selected, f"{tmp_path}/selected/x/1")
-    assert export([f"{tmp_path}/selected/x/1", f"{tmp_path}/questions/x/1"], "am-40m", f"{tmp_path}/out.jsonl").rows == 2
+    uris = [f"{tmp_path}/selected/x/1", f"{tmp_path}/questions/x/1"]
+    assert export(uris, "am-40m", f"{tmp_path}/out.jsonl", merge=True).rows == 2
 
 
 def test_export_responses_gives_all_of_them_and_questions_without_one(root, tmp_path):
@@ -122,7 +123,7 @@ def test_export_of_our_own_path_imports_again_but_for_what_is_declared_lost(root
 
 
 def test_export_card_has_the_header_that_hugging_face_reads_and_the_counts(root, tmp_path):
-    made = export([f"{root}/selected/toy/1"], "am-1.4m", f"{tmp_path}/out.jsonl.zst")
+    made = export([f"{root}/selected/toy/1"], "am-1.4m", f"{tmp_path}/out.jsonl.zst", merge=True)
     card = (tmp_path / "README.md").read_text()
     header = yaml.safe_load(card.split("---\n")[1])
     assert [each["name"] for each in header.pop("dataset_info")["features"]] == ["messages"]
@@ -163,12 +164,12 @@ def test_export_folder_is_a_data_set_that_hugging_face_loads(tmp_path, monkeypat
 
 
 def test_export_again_changes_nothing_and_another_file_is_not_overwritten(root, tmp_path):
-    first = export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/out.jsonl")
-    assert export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/out.jsonl") == first
+    first = export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/out.jsonl", ["sft_1"])
+    assert export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/out.jsonl", ["sft_1"]) == first
     with pytest.raises(StaleOutput, match="out.jsonl: another file is there"):
-        export([f"{root}/selected/toy/1"], "conversations", f"{tmp_path}/out.jsonl")
+        export([f"{root}/selected/toy/1"], "conversations", f"{tmp_path}/out.jsonl", ["sft_1"])
     with pytest.raises(StaleOutput, match="README.md: another file"):
-        export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/other.jsonl")
+        export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/other.jsonl", ["sft_1"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "out.jsonl"]
 
 
@@ -178,6 +179,9 @@ def test_export_again_changes_nothing_and_another_file_is_not_overwritten(root, 
         (["selected"], "am-40", "out.jsonl", [], BadConfig, "did you mean am-40m?"),
         (["selected"], "am-40m", "out.txt", [], BadConfig, "name it FILE.jsonl.zst"),
         (["selected"], "am-40m", "folder.jsonl", [], BadConfig, "a directory"),
+        (["selected"], "am-40m", "out.jsonl", [], BadConfig, "selected has sft_1, anneal; choose one by --split"),
+        (["selected"], ["am-40m", "verl"], "out.jsonl", ["sft_1"], BadConfig, "a file has one form"),
+        (["selected"], "verl", "out", ["sft_1"], NothingToDo, "no row to export as verl"),
         (["selected"], "am-40m", "out.jsonl", ["sft_9"], NothingToDo, "no row to export in split sft_9"),
         (["responses", "questions"], "am-40m", "out.jsonl", ["sft_1"], BadConfig, "leave --split out"),
         (["responses"], "am-40m", "out.jsonl", [], BadRows, "not in any questions artifact"),
@@ -197,7 +201,7 @@ def test_export_wrong_use_is_refused_and_nothing_is_written(root, tmp_path, uris
 def test_export_below_a_file_is_refused(root, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreFailed, match="check that the path is writable"):
-        export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/file/out.jsonl")
+        export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/file/out.jsonl", ["sft_1"])
 
 
 def test_export_origin_that_was_made_anew_is_refused(tmp_path):

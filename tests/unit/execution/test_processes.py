@@ -112,3 +112,32 @@ def test_from_first_error_is_shared(store, monkeypatch):
     monkeypatch.setattr(processes, "_position", processes._Position())
     with pytest.raises(MissingInput, match="^nothing is published there$"):
         processes.from_first(lambda: pytest.fail("rank 1 does not call it"))
+
+
+@pytest.mark.parametrize(
+    ("files", "membership", "cores"),
+    [
+        ({"cpu.max": "200000 100000"}, "0::/", 2),
+        ({"cpu.max": "150000 100000"}, "0::/", 2),
+        ({"cpu.max": "50000 100000"}, "0::/", 1),
+        ({"cpu.max": "max 100000"}, "0::/", 8),
+        ({"pod/cpu.max": "300000 100000", "pod/box/cpu.max": "max 100000"}, "0::/pod/box", 3),
+        ({"cpu/pod/cpu.cfs_quota_us": "400000", "cpu/pod/cpu.cfs_period_us": "100000"}, "4:cpu,cpuacct:/pod\n3:memory:/", 4),
+        ({"cpu/pod/cpu.cfs_quota_us": "-1", "cpu/pod/cpu.cfs_period_us": "100000"}, "4:cpu:/pod", 8),
+        ({"cpu.max": "1600000 100000"}, "0::/", 8),
+        ({}, "0::/", 8),
+    ],
+)
+def test_usable_cores_are_no_more_than_the_cgroup_s_quota(monkeypatch, tmp_path, files, membership, cores):
+    for name, text in files.items():
+        path = tmp_path / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    (tmp_path / "membership").write_text(membership + "\n")
+    monkeypatch.setattr(processes.os, "sched_getaffinity", lambda _: set(range(8)))
+    assert processes.usable_cores(tmp_path / "cgroup", tmp_path / "membership") == cores
+
+
+def test_usable_cores_without_cgroups_are_those_the_process_may_run_on(monkeypatch, tmp_path):
+    monkeypatch.setattr(processes.os, "sched_getaffinity", lambda _: {0, 5})
+    assert processes.usable_cores(tmp_path, tmp_path / "none") == 2

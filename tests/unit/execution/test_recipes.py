@@ -173,3 +173,16 @@ def test_resolve_directory_as_a_file_is_refused(tmp_path):
 def test_resolve_key_that_is_not_text_is_refused(recipe):
     with pytest.raises(BadConfig, match="no such field|string"):
         configs.resolve(Config, [recipe("laptop/sft-1", "1: 2\n")])
+
+
+def test_resolve_words_that_yaml_1_1_takes_for_booleans_are_words(tmp_path):
+    class Words(StageConfig):
+        filters: dict[str, list[str]] = Field(default_factory=dict)
+        language: str = "en"
+        packing: bool = True
+
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("filters: {off: [missing_reference]}\nlanguage: no\npacking: off\n")
+    config = configs.resolve(Words, [f"@{recipe}"], ["filters.on=[x]"])
+    assert (config.filters, config.language, config.packing) == ({"off": ["missing_reference"], "on": ["x"]}, "no", False)
+    assert configs.resolve(Words, [], ["packing=True"]).packing is True

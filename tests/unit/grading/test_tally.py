@@ -1,3 +1,5 @@
+import statistics
+
 import numpy as np
 import polars as pl
 import pytest
@@ -51,6 +53,24 @@ def test_coefficient_of_variation_undefined_is_null(scores, ddof):
 
 def test_coefficient_of_variation_one_score_without_ddof_is_0():
     assert cv([0.5], 0) == 0
+
+
+@pytest.mark.parametrize("scores", [[0.7, 0.7000001] * 2, [0.7000001, 0.7, 0.7, 0.7000001], [4.99, 4.9900001, 4.99]])
+def test_coefficient_of_variation_of_nearly_equal_scores_keeps_its_digits(scores):
+    assert cv(scores, 1) == pytest.approx(statistics.stdev(scores) / statistics.fmean(scores), rel=1e-8)
+
+
+@pytest.mark.parametrize("scores", [[0.1] * 3, [4.99] * 7, [0.7000001] * 64])
+def test_coefficient_of_variation_of_equal_scores_is_exactly_0(scores):
+    assert cv(scores, 1) == 0
+
+
+@given(st.permutations([0.1, 0.7, 0.7000001, 0.3, 0.99]), st.integers(1, 4))
+def test_tally_in_parts_and_in_any_order_is_the_same(scores, cut):
+    made = tally.ScoreTally(1)
+    for part in (np.array(scores[:cut]), np.array(scores[cut:])):
+        made.add(np.zeros(len(part), np.int32), part, part > 0.99)
+    assert pl.DataFrame(made.columns(0)).equals(tallied(sorted(scores)).drop("category"))
 
 
 @settings(deadline=None)

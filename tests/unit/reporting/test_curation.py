@@ -15,7 +15,7 @@ def page(tmp_path, n_pairs=0):
         n_kept=7, by_column={"kept": Counter(pool=7), "category": Counter(math=7), "language": Counter(), "difficulty": Counter()},
         by_length=Counter({64: 3, 128: 4}),
     )  # fmt: skip
-    return (tmp_path / write_curation(tmp_path, 10, kept, {"duplicate": 1, "url": 2}, pairs.paths)).read_text()
+    return (tmp_path / write_curation(tmp_path, 10, kept, {"duplicate": 1, "url": 2}, pairs.paths, {"license"})).read_text()
 
 
 def test_page_shows_the_funnel_in_the_order_of_the_rules(tmp_path):
@@ -23,6 +23,8 @@ def test_page_shows_the_funnel_in_the_order_of_the_rules(tmp_path):
     assert "10 questions read, <b>7 kept</b>" in text
     assert text.index("<td>url</td>") < text.index("<td>duplicate</td>")
     assert "20.00 %" in text
+    assert '<td>length</td><td class="n">0</td><td class="n">0.00 %</td>' in text
+    assert '<td>license</td><td class="n">off</td>' in text
     assert "No pairs." in text
 
 

@@ -25,6 +25,17 @@ def test_read_reply_thinking_in_a_field_of_its_own_is_put_in_tags(message):
     assert read_reply(200, {}, success(message=message)).text == "<think>3 + 4</think>7"
 
 
+@pytest.mark.parametrize("content", ["", None])
+def test_read_reply_cut_in_its_thinking_leaves_it_open(content):
+    message = {"content": content, "reasoning_content": "3 + 4 is"}
+    assert read_reply(200, {}, success(message=message, finish_reason="length")).text == "<think>3 + 4 is"
+
+
+def test_read_reply_thinking_that_a_proxy_repeats_in_the_content_is_there_once():
+    message = {"content": "<think>3 + 4</think>7", "reasoning_content": "3 + 4"}
+    assert read_reply(200, {}, success(message=message)).text == "<think>3 + 4</think>7"
+
+
 def test_read_reply_empty_text_is_an_answer_of_nothing():
     assert read_reply(200, {}, success(message={"content": ""})) == Completion("", "stop", 0, 0)
 

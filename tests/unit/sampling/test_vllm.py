@@ -10,6 +10,7 @@ from stillhouse.errors import EngineFailed
 from stillhouse.sampling import vllm as vllm_engine
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request, load
+from stillhouse.training.models import CHAT_TEMPLATE, _train_tokenizer
 from stillhouse.vocabulary.seeds import row_seed
 
 SAMPLING = Sampling(engine="vllm", temperature=0.8, top_p=0.9, max_tokens=24)
@@ -31,7 +32,7 @@ def by_place(made, given):
 class LLM:
     """A vLLM that says the seed it was given; every third answer is cut, every fourth given up."""
 
-    template: str | None = "{{ messages }}"
+    template: str | None = CHAT_TEMPLATE
 
     def __init__(self, **arguments):
         if "gone" in arguments["model"]:
@@ -40,16 +41,20 @@ class LLM:
         self.waiting, self.enqueued, self.most, self.aborted = [], 0, 0, None
 
     def get_tokenizer(self):
-        return SimpleNamespace(chat_template=self.template, apply_chat_template=lambda messages, **_: messages)
+        self.tokenizer = _train_tokenizer(["What is 1 + 1?"], 300)
+        self.tokenizer.chat_template = self.template
+        return self.tokenizer
 
     def enqueue(self, prompts, parameters, *, use_tqdm):
-        conversations = [prompt["prompt_token_ids"] for prompt in prompts]
-        if any("long" in messages[-1]["content"] for messages in conversations):
+        prompts = [self.tokenizer.decode(prompt["prompt_token_ids"]) for prompt in prompts]
+        questions = [prompt.rpartition("<|user|>")[2].removesuffix("<|end|><|assistant|>") for prompt in prompts]
+        if any("long" in question for question in questions):
             raise ValueError("This model's maximum context length is 8 tokens")
         names = []
-        for messages, each in zip(conversations, parameters, strict=True):
+        for question, each in zip(questions, parameters, strict=True):
+            assert each.stop_token_ids == [self.tokenizer.eos_token_id]
             reason = {2: "length", 3: "abort"}.get(self.enqueued % 4, "stop")
-            written = SimpleNamespace(text=f"{messages[-1]['content']} {each.seed}", finish_reason=reason, token_ids=[1, 2])
+            written = SimpleNamespace(text=f"{question} {each.seed}", finish_reason=reason, token_ids=[1, 2])
             names.append(f"{self.enqueued}-abcd1234")
             self.waiting.append(
                 SimpleNamespace(request_id=str(self.enqueued), outputs=[written], prompt_token_ids=[1, 2, 3], finished=True)

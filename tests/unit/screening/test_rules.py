@@ -43,3 +43,25 @@ def test_screen_perplexity_is_asked_of_what_is_else_kept_and_compared_strictly(v
     assert screened(rules, scorer=scorer) == explained
     assert screened(rules, STUCK, scorer=scorer)[0] == "repetition"
     assert asked == [f"question\n{GOOD.text}"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "explained"),
+    [
+        ({"min_characters": 500}, ("length", f"{len(GOOD.text)} characters")),
+        ({"max_characters": 5}, ("length", f"{len(GOOD.text)} characters")),
+        ({"personal_data": ("email",)}, (None, "")),
+        ({"languages": ("de",)}, (None, "")),
+    ],
+)
+def test_screen_optional_rules_drop_only_what_breaks_them(rules, explained):
+    assert screened(ScreenedConfig(**rules)) == explained
+
+
+def test_screen_language_and_personal_data_of_an_answer():
+    answer = "You can find that in the book which they have, and it is on the table."
+    spoken = testing.response(testing.question(), answer)
+    assert screened(ScreenedConfig(languages=("de", "fr")), spoken) == ("language", "en, kept: de, fr")
+    assert screened(ScreenedConfig(languages=("en",)), spoken) == (None, "")
+    mail = testing.response(testing.question(), "Ask ada@lovelace.org")
+    assert screened(ScreenedConfig(personal_data=("email",)), mail) == ("personal_data", "has email")

@@ -1,3 +1,4 @@
+import json
 import random
 from collections import Counter
 
@@ -22,6 +23,8 @@ SOURCE = {"kind": "arithmetic", "name": "pool", "count": 200, "families": {"add-
 
 
 def run(tmp_path, imported=(), shard=None, **config):
+    """Run the stage without embeddings, unless the config asks for them: they take seconds."""
+    config = {"decontamination": {"min_similarity": None}, **config}
     paths = []
     for number, given in enumerate(imported):
         paths.append(tmp_path / f"imported-{number}")
@@ -217,6 +220,96 @@ def test_questions_by_meaning_paraphrases_and_semantic_duplicates_are_dropped(tm
     assert "kept instead: " + ids.question_id(given[1].messages, "2") in {row["detail"][:30] for row in dropped}
 
 
+def test_questions_second_opinion_decides_on_what_embeddings_leave(tmp_path, exam, monkeypatch):
+    def opinion(request):
+        return "same" if "<first>\nTwo trains" in request.messages[0]["content"] else "different"
+
+    monkeypatch.setattr(engine, "load", lambda sampling, model: testing.ScriptedEngine(opinion))
+    given = [testing.question("Two trains leave one station going north. When does the faster catch up?"), testing.question(RIVER)]
+    outputs, kept, _ = run(
+        tmp_path, imported=[given], decontaminate=exam,
+        decontamination={"min_similarity": None, "second_opinion": {"model": "judge", "min_similarity": 0.3}},
+    )  # fmt: skip
+    assert [row.messages[0]["content"] for row in kept] == [RIVER]
+    assert [pair["method"] for pair in pairs(tmp_path)] == ["second_opinion"]
+    assert outputs.metrics["n_second_opinion/same"] == 1 <= outputs.metrics["n_second_opinion/asked"]
+
+
+def test_questions_own_held_out_file_is_kept_out(tmp_path):
+    path = tmp_path / "exam.jsonl"
+    path.write_text(json.dumps({"question": RIVER}) + "\n")
+    outputs, kept, dropped = run(
+        tmp_path, imported=[[testing.question(RIVER.upper()), testing.question(TRAIN)]], decontaminate=[str(path)]
+    )  # fmt: skip
+    assert [row.messages[0]["content"] for row in kept] == [TRAIN]
+    assert outputs.dropped == {"contaminated": 1}
+    assert dropped[0]["detail"].startswith("asked by exam.jsonl, question ")
+
+
+INSTRUCTION = (
+    "You are an assistant with access to a calendar, a mail box, a weather service, a map and a music player. Read the request of "
+    "the user with care. Decide which tool is needed and which arguments it takes. If no tool fits, say so in one sentence and do "
+    "not guess. Never call a tool twice for one request. Answer in the language of the user. Request: "
+)
+TASKS = (
+    "wake me at dawn", "play some jazz", "is it raining in Oslo", "write to Anna that I am late", "how far is Turin",
+    "stop the music",
+    "move lunch to noon", "who wrote to me today", "show the way home", "turn it up", "cancel my dentist", "will it snow on Sunday",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["near_duplicates", "semantic_duplicates"])
+def test_questions_behind_one_instruction_are_compared_by_the_rest(tmp_path, method):
+    given = [
+        testing.question(INSTRUCTION + task, None, category="other") for task in (*TASKS, "play some jazz now, please, some jazz")
+    ]
+    config = {"near_duplicates": {"min_similarity": 0.8}} if method == "near_duplicates" else {"semantic_duplicates": {}}
+    _, kept, _ = run(tmp_path, imported=[given], **config)
+    assert len(kept) >= len(TASKS)
+    (tmp_path / "whole").mkdir()
+    _, kept_whole, _ = run(tmp_path / "whole", imported=[given], boilerplate_from=None, **config)
+    assert len(kept_whole) < len(TASKS)
+
+
+@pytest.mark.parametrize("config", [{"near_duplicates": {}}, {"semantic_duplicates": {}}])
+def test_questions_of_marks_alone_are_not_duplicates(tmp_path, config):
+    marks = ["?!?!", "......", "((((()))))", "!!!!!", "[][][]", "~~~~~"]
+    given = [testing.question(text, "1") for text in marks]
+    _, kept, _ = run(tmp_path, imported=[given], filters={"off": ["no_words"]}, **config)
+    assert len(kept) == len(marks)
+
+
+def test_questions_source_that_is_nearly_wiped_out_is_named(tmp_path, capsys):
+    given = [testing.question(f"What is  1 + {' ' * number}1?", source="twins") for number in range(25)]
+    outputs, _, _ = run(tmp_path, imported=[given, [testing.question(TRAIN, source="fine")]])
+    assert capsys.readouterr().err.startswith("warning: source twins: 24 of 25 questions are duplicates and dropped")
+    assert (outputs.metrics["n_duplicates/twins"], outputs.metrics["n_duplicates/fine"]) == (24, 0)
+
+
+def test_questions_source_whose_questions_contradict_each_other_is_named(tmp_path, capsys):
+    given = [testing.question(TRAIN, str(number), source="twins") for number in range(25)]
+    outputs, _, _ = run(tmp_path, imported=[given])
+    assert capsys.readouterr().err.startswith("warning: source twins: 24 of 25 questions are duplicates and dropped")
+    assert (outputs.dropped, outputs.metrics["n_duplicates/twins"]) == ({"conflict": 24}, 24)
+
+
+PARAPHRASES = (
+    "Mia runs 3 laps 3 times a week. Each lap is 60 meters. How many meters does she run a week?",
+    "Mia does 3 laps thrice a week, each of 60 meters. What distance in meters does she cover weekly?",
+    "A shelf holds 12 books. 5 are sold and 4 new ones arrive. How many books are on the shelf now?",
+    "After four new books arrive and 5 are sold from a shelf of 12, how many books does the shelf hold?",
+    "A shelf holds 14 books. 6 are sold and 3 new ones arrive. How many books are on the shelf now?",
+)
+
+
+def test_questions_paraphrases_with_number_words_are_semantic_duplicates(tmp_path):
+    outputs, kept, _ = run(
+        tmp_path, imported=[[testing.question(text, "1") for text in PARAPHRASES]], semantic_duplicates={"min_similarity": 0.85}
+    )  # fmt: skip
+    assert outputs.dropped == {"semantic_duplicate": 2}
+    assert PARAPHRASES[-1] in {row.messages[0]["content"] for row in kept}
+
+
 def test_questions_allowed_pair_is_kept_and_stays_in_the_evidence(tmp_path, exam):
     given = testing.question(SEVENTH)
     allowed = {"allowed": [f"arithmetic/{given.question_id}"]}
@@ -330,3 +423,19 @@ def test_questions_of_an_empty_shard_are_an_empty_part(tmp_path):
     outputs, kept, _ = run(tmp_path, imported=[given], shard=empty)
     assert kept == []
     assert outputs.metrics["n_read"] == 0
+
+
+def test_questions_without_embeddings_installed_go_by_words_and_say_so(tmp_path, exam, monkeypatch, capsys):
+    monkeypatch.setattr("stillhouse.curation.config.find_spec", lambda name: None)
+    _, kept, _ = run(tmp_path, imported=[[testing.question(RIVER)]], decontaminate=exam, decontamination={})
+    assert len(kept) == 1
+    assert "the extra `embed` is not installed here" in capsys.readouterr().err
+    (tmp_path / "null").mkdir()
+    run(tmp_path / "null", imported=[[testing.question(RIVER)]], decontaminate=exam)
+    assert capsys.readouterr().err == ""
+
+
+def test_questions_config_says_which_similarity_the_default_was(monkeypatch):
+    for spec, similarity in ((None, None), (object(), 0.9)):
+        monkeypatch.setattr("stillhouse.curation.config.find_spec", lambda name, spec=spec: spec)
+        assert questions.Config(decontamination={}).model_dump()["decontamination"]["min_similarity"] == similarity

@@ -35,6 +35,10 @@ def test_screened_all_rows_stay_and_the_unfit_say_why(tmp_path):
     assert [row.longest_repeat for row in found][3:] == [9, 8]
     assert outputs.dropped == {"no_think": 1, "no_answer": 1, "repetition": 1}
     assert (outputs.metrics["n_screened"], outputs.metrics["n_kept"]) == (5, 2)
+    page = (tmp_path / "scratch" / "output" / outputs.artifacts[-1]).read_text()
+    assert "5 responses screened, <b>2 kept</b>" in page
+    assert '<td>no_think</td><td class="n">1</td><td class="n">20.00 %</td>' in page
+    assert '<td>perplexity</td><td class="n">off</td>' in page
 
 
 @pytest.mark.parametrize(("copies", "reason"), [(20, None), (21, "frequent_ngrams")])
@@ -53,7 +57,7 @@ def test_screened_ngram_rule_can_be_switched_off(tmp_path):
 def test_screened_says_which_strings_are_frequent_and_why_each_row_was_dropped(tmp_path):
     outputs, _ = run(tmp_path, [testing.response(each, text=LONG) for each in ASKED[:21]])
     published = tmp_path / "scratch" / "output"
-    assert list(outputs.artifacts) == ["frequent_ngrams.json"]
+    assert list(outputs.artifacts) == ["frequent_ngrams.json", "screened.html"]
     found = json.loads((published / "frequent_ngrams.json").read_text())
     assert [(each["text"].split()[0], each["count"]) for each in found] == [(f"w{place}", 21) for place in range(6)]
     drops = pq.read_table(published / "dropped").to_pylist()

@@ -3,11 +3,15 @@ import json
 import pytest
 
 from stillhouse.verification import code_tests
-from stillhouse.verification.code_tests import BadTests, same_output, same_value
+from stillhouse.verification.code_tests import BadTests
 
 
 def std(**changes):
     return json.dumps({"call_type": "std", "inputs": ["1"], "outputs": ["2"], "language": "python"} | changes)
+
+
+def asserted(*sources, **changes):
+    return json.dumps({"call_type": "assert", "assert_case": list(sources)} | changes)
 
 
 def test_read_standard_tests_pair_inputs_with_outputs():
@@ -36,7 +40,7 @@ def test_read_without_language_and_call_type_is_python_by_standard_input():
         ("[1]", "a JSON list, not an object"),
         ("{}", "no tests of call_type std"),
         (std(language="java"), "'java'; only python, cpp"),
-        (std(call_type="io"), "call_type 'io' is neither"),
+        (std(call_type="io"), "call_type 'io' is none of std, assert, pytest"),
         (std(call_type="assert"), "no tests of call_type assert"),
         (std(outputs=[]), "1 inputs and 0 outputs"),
         (std(inputs=[1]), "inputs is not a list of strings"),
@@ -45,6 +49,16 @@ def test_read_without_language_and_call_type_is_python_by_standard_input():
         (std(fn_name=["f"]), "not the name of a function"),
         (std(language="cpp", fn_name="f"), "C\\+\\+ is tested by standard input"),
         (std(language="cpp", call_type="assert", assert_case=["assert 1"]), "C\\+\\+ is tested by standard input"),
+        (std(language="cpp", call_type="pytest", assert_case=["def test_a(): pass"]), "C\\+\\+ is tested by standard input"),
+        (std(compare="approximately"), "compare 'approximately' is none of lines, tokens, tokens_any_case, livecodebench"),
+        (std(checker="def judge(): pass"), "defines no function check"),
+        (std(checker="def check(:"), "the checker is not Python"),
+        (asserted("assert f(1 =="), "assert_case 1: the test is not Python"),
+        (asserted("assert f(1) == 2", "# assert f(1) == 2"), "assert_case 2: the test runs nothing"),
+        (asserted("import math\nx = 3"), "assert_case 1: the test runs nothing"),
+        (asserted("def check(candidate):\n    assert candidate(1) == 2"), "only defines check and calls nothing"),
+        (asserted("x = 3", call_type="pytest"), "runs nothing"),
+        (asserted("assert f(1) == 2", call_type="assertion"), "call_type 'assertion' is none of"),
         (std(tolerance="small"), "tolerance 'small' is not a finite number"),
         (std(tolerance=float("inf")), "tolerance inf is not a finite number"),
         (std(time_limit_s=-1), "time_limit_s -1 is not a finite number"),
@@ -56,43 +70,12 @@ def test_read_tests_that_cannot_be_run_are_refused_by_what_is_wrong(text, said):
         code_tests.read(text)
 
 
-@pytest.mark.parametrize(
-    ("got", "expected", "tolerance", "same"),
-    [
-        ("1 2\n", "1 2", None, True),
-        ("1 2  \n\n\n", "1 2\n", None, True),
-        ("1\r\n2\r\n", "1\n2\n", None, True),
-        ("", "\n", None, True),
-        (" 1", "1", None, False),
-        ("1  2", "1 2", None, False),
-        ("1\n\n2", "1\n2", None, False),
-        ("yes", "Yes", None, False),
-        ("1.0000001", "1.0", None, False),
-        ("1.0000001", "1.0", 1e-6, True),
-        ("1.01", "1.0", 1e-6, False),
-        ("1e9", "1000000001", 1e-6, True),
-        ("a 1.0", "a  1", 1e-6, True),
-        ("b 1.0", "a 1", 1e-6, False),
-        ("1 2", "1", 1e-6, False),
-        ("nan", "1", 1e-6, False),
-    ],
-)
-def test_same_output_forgives_what_judges_forgive(got, expected, tolerance, same):
-    assert same_output(got, expected, tolerance) is same
+def test_read_comparison_and_checker_are_taken_from_the_tests():
+    tests = code_tests.read(std(compare="tokens", checker="def check(stdin, stdout, expected):\n    return True"))
+    assert (tests.comparison, tests.checker.splitlines()[0]) == ("tokens", "def check(stdin, stdout, expected):")
+    assert (code_tests.read(std()).comparison, code_tests.read(std()).checker) == ("lines", "")
 
 
-@pytest.mark.parametrize(
-    ("got", "expected", "tolerance", "same"),
-    [
-        ([1, [2]], [1, [2]], None, True),
-        ([1, [2]], [1, [3]], None, False),
-        ([1], [1, 2], 1e-6, False),
-        ({"a": 0.1}, {"a": 0.1000000001}, 1e-6, True),
-        ({"a": 0.1}, {"b": 0.1}, 1e-6, False),
-        (0.1, 0.1000000001, None, False),
-        ("1", 1, None, False),
-        (None, None, None, True),
-    ],
-)
-def test_same_value_compares_json(got, expected, tolerance, same):
-    assert same_value(got, expected, tolerance) is same
+def test_read_checking_function_is_called_with_the_function_that_is_named():
+    (assertion,) = code_tests.read(asserted("def check(candidate):\n    assert candidate(1) == 2", fn_name="f")).assertions
+    assert assertion.source.endswith("\ncheck(f)\n")

@@ -6,8 +6,8 @@ from stillhouse.verification.instruction_following import InstructionVerifier
 from stillhouse.verification.verdict import VerificationRequest
 
 
-def verdict(answer, *listed, prompt="Say it."):
-    given = {"instruction_id_list": [name for name, _ in listed], "kwargs": [values for _, values in listed]}
+def verdict(answer, *listed, prompt="Say it.", **mode):
+    given = {"instruction_id_list": [name for name, _ in listed], "kwargs": [values for _, values in listed], **mode}
     return InstructionVerifier().verify(
         VerificationRequest("instruction_following", answer, None, constraints=json.dumps(given), prompt=prompt)
     )
@@ -94,3 +94,61 @@ def test_instruction_following_says_where_sentences_are_told_apart_without_nltk_
 def test_instruction_following_language_is_the_same_every_time():
     found = {verdict("Alles in Ordnung, ok, si.", ("language:response_language", {"language": "de"})).kind for _ in range(20)}
     assert len(found) == 1
+
+
+QUOTED = ("startend:quotation", {})
+
+
+def test_instruction_following_loose_mode_tries_the_answer_without_its_first_line():
+    strict, loose = verdict('Sure:\n"Hello"', QUOTED), verdict('Sure:\n"Hello"', QUOTED, mode="loose")
+    assert (strict.kind, strict.verify_score) == ("wrong", 0.0)
+    assert "loose score 1" in strict.detail
+    assert (loose.kind, loose.verify_score) == ("correct", 1.0)
+    assert loose.method.endswith("loose")
+    assert "strict score 0" in loose.detail
+
+
+def test_instruction_following_both_modes_over_several_answers_make_the_known_rates():
+    """The shape of IFEval's table on rows of our own: prompt-level accuracy, strict and loose."""
+    rows = [('"a"', QUOTED), ('Here:\n"a"', QUOTED), ("no", QUOTED), ("**one two**", NO_COMMA), ("a, b", NO_COMMA)]
+    met = [[verdict(answer, one, mode=mode).kind == "correct" for answer, one in rows] for mode in ("strict", "loose")]
+    rates = [sum(of_mode) / len(rows) for of_mode in met]
+    assert rates == [0.4, 0.6]
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        ("keywords:letter_frequency", {"letter": "ab", "let_frequency": 1, "let_relation": "at least"}),
+        ("length_constraints:number_sentences", {"num_sentences": -1, "relation": "at least"}),
+        ("length_constraints:number_paragraphs", {"num_paragraphs": -2}),
+    ],
+)
+def test_instruction_following_value_that_would_be_drawn_at_random_is_refused(listed):
+    found = verdict("a b", listed)
+    assert (found.kind, found.verify_score) == ("error", None)
+    assert "at random" in found.detail
+
+
+def test_instruction_following_sign_that_is_no_letter_is_counted_as_the_question_says():
+    sign = {"letter": "#", "let_frequency": 2, "let_relation": "at least"}
+    assert [verdict(text, ("keywords:letter_frequency", sign)).kind for text in ("# a #", "# a")] == ["correct", "wrong"]
+
+
+def test_instruction_following_ids_of_ifbench_are_checked():
+    assert [verdict(text, ("count:numbers", {"N": 2})).kind for text in ("one 1 and 2", "one 1")] == ["correct", "wrong"]
+
+
+@pytest.mark.parametrize(("answer", "kind"), [("El perro duerme", "correct"), ("El perro, dormido", "wrong")])
+def test_instruction_following_ids_of_m_ifeval_name_the_language_first(answer, kind):
+    assert verdict(answer, ("es:punctuation:no_comma", {})).kind == kind
+
+
+def test_instruction_following_word_counts_of_languages_without_spaces_are_refused():
+    found = verdict("x", ("ja:length_constraints:number_words", {"num_words": 3, "relation": "at least"}))
+    assert (found.kind, found.verify_score) == ("error", None)
+    assert "without spaces" in found.detail
+
+
+def test_instruction_following_unknown_mode_is_an_error():
+    assert "mode must be strict or loose" in verdict("x", NO_COMMA, mode="lax").detail

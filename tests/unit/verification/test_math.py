@@ -49,17 +49,10 @@ def test_math_failures_that_are_not_the_answer_s_are_errors_without_a_score(answ
 
 
 @pytest.mark.parametrize(
-    "answer", ["007", "1/2/3", "9" * 16, "\\boxed{1} or \\boxed{2}", "\\boxed{x=1}", "the answer is 1", "\\boxed{3m}"]
-)
-def test_math_fast_path_leaves_what_is_not_plain_alone(answer):
-    assert MathVerifier().fast_path(VerificationRequest("math", answer, "1")) is None
-
-
-@pytest.mark.parametrize(
     ("answer", "reference", "kind"),
     [
         ("\\boxed{\\dfrac{2}{4}}", "\\frac12", "correct"),
-        ("10\\%", "0.1", None),
+        ("10\\%", "0.1", "correct"),
         ("$10\\%$", "0.1", "correct"),
         ("\\boxed{10}", "10\\%", "correct"),
         ("\\boxed{\\{2, 1\\}}", "1, 2", "correct"),
@@ -83,29 +76,28 @@ def test_math_fast_path_decides_plain_answers_without_a_process(answer, referenc
         assert verdict.method == "exact"
 
 
-def test_math_only_the_tail_is_read():
+def test_math_only_the_end_of_a_long_answer_is_read():
     long = "Let us see. $x^2$\n" * 100_000
-    assert MathVerifier().fast_path(VerificationRequest("math", f"{long}\\boxed{{7}}", "7")).kind == "correct"
-    assert (
-        MathVerifier().fast_path(VerificationRequest("math", f"\\boxed{{8}} {long} \\boxed{{7}} {'so it is. ' * 300}", "7")).kind
-        == "correct"
-    )
-    assert MathVerifier().verify(VerificationRequest("math", f"{long}The result is 7.", "7")).kind == "correct"
-    assert len(MathVerifier().trimmed(VerificationRequest("math", f"{long}7", "7", prompt="long")).answer) <= math.TAIL_CHARS
+    assert kind(f"{long}\\boxed{{7}}", "7") == "correct"
+    assert kind(f"\\boxed{{8}} {long} \\boxed{{7}} {'so it is. ' * 300}", "7") == "correct"
+    assert kind(f"\\boxed{{7}} {'so it is. ' * 30_000}", "7") == "correct"
+    assert kind(f"{long}The result is 7.", "7") == "correct"
+    trimmed = MathVerifier().trimmed(VerificationRequest("math", f"{long}7", "7", prompt="long", constraints="0.1"))
+    assert (len(trimmed.answer) <= math.LONGEST_ANSWER, trimmed.prompt, trimmed.constraints) == (True, None, "0.1")
 
 
-def test_math_tail_starts_with_a_line_so_that_no_formula_is_cut():
-    text = "$" + "x+" * 600 + "x$\n" + "word " * 30 + "so $y$ is $7$"
-    assert math.tail(text).startswith("word")
+def test_math_answer_phrase_far_from_the_end_is_read():
+    assert kind(f"The final answer is $14916$. {'Note that no digit is zero. ' * 60}", "14916") == "correct"
 
 
 @pytest.mark.parametrize(
     "answer", ["\\boxed{" + "(" * 100_000, "\\boxed{" + "9" * 10_000_000 + "}", "\\boxed{" + "{" * 100_000 + "}" * 100_000 + "}"]
 )
-def test_math_endless_formula_is_malformed_at_once_and_says_its_length(answer):
+def test_math_endless_formula_scores_0_at_once_and_says_its_length(answer):
     verdict = MathVerifier().fast_path(VerificationRequest("math", answer, "7"))
-    assert (verdict.kind, verdict.verify_score) == ("malformed", 0.0)
-    assert "," in verdict.detail
+    assert (verdict.kind, verdict.verify_score) == ("wrong", 0.0)
+    assert "unreasonable: " in verdict.detail
+    assert " characters" in verdict.detail
 
 
 def test_math_reference_that_is_no_mathematics_is_an_error_unless_the_answer_is_the_same_text():

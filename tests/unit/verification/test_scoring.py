@@ -34,6 +34,20 @@ def test_verdicts_failure_is_tried_once_more():
     assert len(pool.asked) == 4
 
 
+def test_verdicts_timeouts_are_tried_again_one_at_a_time():
+    sizes = []
+
+    class Batches(Pool):
+        def verify(self, requests):
+            verdicts = list(super().verify(requests))
+            sizes.append(len(verdicts))
+            return iter(verdicts)
+
+    responses = [testing.response(each) for each in ASKED[:3]]
+    scoring.verdicts(Batches(failures=3), {each.question_id: each for each in ASKED}, responses)
+    assert [size for size in sizes if size] == [3, 1, 1, 1]
+
+
 def test_verdicts_second_failure_stays_and_passes_nothing():
     found = scoring.verdicts(Pool(failures=99), {ASKED[0].question_id: ASKED[0]}, [testing.response(ASKED[0])])
     assert [(row.kind, row.verify_score, row.passed) for row in found] == [("timeout", None, None)]

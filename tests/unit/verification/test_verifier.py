@@ -3,7 +3,7 @@ import pytest
 from stillhouse import testing
 from stillhouse.errors import BadConfig, BadRows
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
-from stillhouse.verification.verifier import BUILT_IN, LoadedVerifiers, Verifier
+from stillhouse.verification.verifier import BUILT_IN, LoadedVerifiers, Verifier, with_libraries
 from stillhouse.vocabulary.categories import FACTS
 
 
@@ -61,3 +61,10 @@ def test_make_request_takes_all_columns_of_the_question():
     assert make_request(question, "2", "length") == VerificationRequest(
         "math", "2", "2", "length", "[]", "{}", "user: What is 1 + 1?", question.messages
     )
+
+
+def test_with_libraries_names_the_verifier_of_code_that_has_them():
+    assert with_libraries({"math": "mine@1"}, "standard") == {"math": "mine@1"}
+    assert with_libraries({}, "scientific") == {"code": "code_scientific"}
+    assert with_libraries({"code": "mine@1"}, "scientific") == {"code": "mine@1"}
+    assert LoadedVerifiers(with_libraries({}, "scientific")).of("code").method == "sandbox, scientific libraries"

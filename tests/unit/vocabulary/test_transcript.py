@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK, Parsed, parse
+from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK, Parsed, joined, opened, parse
 
 TAGS = (THINK, END_THINK, ANSWER, END_ANSWER)
 
@@ -69,3 +69,26 @@ def test_parse_anything_gives_stripped_parts_that_are_in_the_text(text):
     found = parse(text)
     for part in (found.think, found.answer):
         assert part is None or (part and part == part.strip() and part in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "prefill", "whole"),
+    [
+        ("Okay.</think>8", "", "<think>Okay.</think>8"),
+        ("Okay.</think>8", "<think>\n", "<think>\nOkay.</think>8"),
+        ("Okay, and so", "<think>\n", "<think>\nOkay, and so"),
+        ("Okay, and so", "", "Okay, and so"),
+        ("<think>Okay.</think>8", "<think>\n", "<think>Okay.</think>8"),
+        (" \n<think>Okay.</think>8", "", "<think>Okay.</think>8"),
+        ("Write <think>, then</think>8", "<think>\n", "<think>\nWrite <think>, then</think>8"),
+        ("8", "", "8"),
+        ("", "", ""),
+    ],
+)
+def test_opened_text_begins_with_the_thinking_that_its_prompt_opened(text, prefill, whole):
+    assert opened(text, prefill) == whole
+
+
+def test_joined_thinking_that_was_cut_off_stays_open():
+    assert parse(joined("1+1", "2")) == Parsed("1+1", "2")
+    assert parse(joined("1+1", "", closed=False)) == Parsed(None, None)

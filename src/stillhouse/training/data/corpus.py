@@ -6,6 +6,7 @@ learnt tokens are indexed.
 
 import multiprocessing
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -18,16 +19,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer
 
 from stillhouse.artifacts import tables
 from stillhouse.artifacts.tables import Parts
 from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
-from stillhouse.training.data.tokens import IGNORED, TokenisedExample, tokenised
+from stillhouse.models import chat_templates
+from stillhouse.models.chat_formats import ChatFormat, Unlearnable
+from stillhouse.training.data.tokens import IGNORED, TokenisedExample, examples_of
 from stillhouse.training.sft.config import SftConfig
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.prompts import question_prompt
 from stillhouse.vocabulary.rows import Dropped, Selected
 
 FEW = 20_000
@@ -66,6 +68,11 @@ class Corpus:
         for begin, end in self._spans[first : first + n_spans]:
             labels[begin:end] = ids[begin:end]
         return {"input_ids": ids, "labels": labels}
+
+    def spans(self, number: int) -> list[tuple[int, int]]:
+        """Begin and end of every learnt range of an example."""
+        first, n_spans = (int(self._examples[number][name]) for name in ("first_span", "n_spans"))
+        return [(int(begin), int(end)) for begin, end in self._spans[first : first + n_spans]]
 
     def joined(self, numbers: Sequence[int]) -> dict[str, Any]:
         """Several examples as one row: ``input_ids`` and ``labels``, shape (n_tokens,), and ``seq_lengths``, a list of ints."""
@@ -110,46 +117,48 @@ def examples(paths: Iterable[Path], split: str) -> Iterator[Selected]:
 
 
 def make(
-    config: SftConfig, inputs: StageInputs, counts: dict[Path, int], tokenizer: PreTrainedTokenizerBase, limit: int
-) -> tuple[Path, dict[str, int]]:
-    """Tokenise the parts in ``counts``; returns the corpus directory and the number of drops by reason.
+    config: SftConfig, inputs: StageInputs, counts: dict[Path, int], chat: ChatFormat, limit: int
+) -> tuple[Path, dict[str, int], str]:
+    """Tokenise the parts in ``counts``; returns the corpus directory, drops by reason, and the first drop in a phrase.
 
-    Examples of more than ``limit`` tokens go to ``dropped/``. Only the node's first rank calls this. Raises EngineFailed if the
-    chat template makes it impossible to tell turns apart.
+    Rows that cannot be learnt with the chat template, and those of more than ``limit`` tokens, go to ``dropped/``. Only the node's
+    first rank calls this.
     """
     directory = inputs.scratch / "corpus"
     directory.mkdir()
     tokenise = partial(_tokenise_part, config=config, limit=limit, directory=directory)
-    n_done, total, parts, too_long = 0, sum(counts.values()), list[TokenisedPart](), Parts(inputs.dropped, Dropped)
-    with _mapped(tokenise, tokenizer, directory, counts) as results:
+    n_done, total, parts, drops = 0, sum(counts.values()), list[TokenisedPart](), Parts(inputs.dropped, Dropped)
+    reasons, first = Counter[str](), ""
+    with _mapped(tokenise, chat, directory, counts) as results:
         for (path, n), part in zip(counts.items(), results, strict=True):
             parts.append(replace(part, dropped=()))
             n_done += n
             for row in part.dropped:
-                too_long.add(row)
+                first = first or f"{row.key}: {row.detail}"
+                reasons[row.reason] += 1
+                drops.add(row)
             if total > FEW:
                 inputs.progress(n_done, total, f"examples tokenised, {path.name}")
-    too_long.flush()
+    drops.flush()
     assemble(directory, parts)
-    n_dropped = total - sum(len(part.lengths) for part in parts)
-    return directory, {"too_long": n_dropped} if n_dropped else {}
+    return directory, dict(sorted(reasons.items())), first
 
 
 @contextmanager
 def _mapped(
-    tokenise: Callable[..., TokenisedPart], tokenizer: PreTrainedTokenizerBase, directory: Path, counts: dict[Path, int]
+    tokenise: Callable[..., TokenisedPart], chat: ChatFormat, directory: Path, counts: dict[Path, int]
 ) -> Iterator[Iterator[TokenisedPart]]:
     """The tokenised parts in order, made by one process per core if there are enough examples."""
     n_processes = min(len(os.sched_getaffinity(0)), len(counts))
     jobs = list(enumerate(counts))
     if n_processes == 1 or sum(counts.values()) <= FEW:
-        yield (tokenise(job, tokenizer=tokenizer) for job in jobs)
+        yield (tokenise(job, chat=chat) for job in jobs)
         return
-    tokenizer.save_pretrained(directory / "tokenizer")
+    chat.tokenizer.save_pretrained(directory / "tokenizer")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_processes, context, _one_thread_per_tokenizer) as pool:
         try:
-            yield pool.map(partial(_in_worker, tokenise, directory / "tokenizer"), jobs)
+            yield pool.map(partial(_in_worker, tokenise, directory / "tokenizer", chat.end_token), jobs)
         except BaseException:  # before leaving the pool, which would wait for all its jobs: longer than a preemption's grace period
             for child in multiprocessing.active_children():
                 child.terminate()
@@ -162,32 +171,43 @@ def _one_thread_per_tokenizer() -> None:
 
 
 @cache
-def _saved_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
-    """Loaded once per worker process."""
-    return AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
+def _saved_chat(directory: Path, end_token: str) -> ChatFormat:
+    """Loaded once per worker process. The saved tokenizer has the template that the config asks for."""
+    tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
+    return chat_templates.prepare(tokenizer, eos_token=end_token)
 
 
-def _in_worker(tokenise: Callable[..., TokenisedPart], tokenizer_directory: Path, job: tuple[int, Path]) -> TokenisedPart:
-    return tokenise(job, tokenizer=_saved_tokenizer(tokenizer_directory))
-
-
-def _tokenise_part(
-    job: tuple[int, Path], *, config: SftConfig, limit: int, directory: Path, tokenizer: PreTrainedTokenizerBase
+def _in_worker(
+    tokenise: Callable[..., TokenisedPart], tokenizer_directory: Path, end_token: str, job: tuple[int, Path]
 ) -> TokenisedPart:
+    return tokenise(job, chat=_saved_chat(tokenizer_directory, end_token))
+
+
+def _tokenise_part(job: tuple[int, Path], *, config: SftConfig, limit: int, directory: Path, chat: ChatFormat) -> TokenisedPart:
     """Tokenise one part: its number and its path."""
     number, path = job
-    too_long: list[Dropped] = []
+    drops: list[Dropped] = []
 
     def fitting() -> Iterator[TokenisedExample]:
-        for example in examples([path], config.split):
-            prompt = question_prompt(example.messages[:-1], example.category, config.system_prompt, config.suffix, config.suffixes)
-            tokens = tokenised([*prompt, example.messages[-1]], tokenizer, config.loss_on)
-            if len(tokens.ids) > limit:
-                too_long.append(rows.dropped(example, "too_long", f"{len(tokens.ids)} tokens"))
+        for row in examples([path], config.split):
+            try:
+                learnable = _learnable(row, config, chat, limit)
+            except Unlearnable as error:
+                drops.append(rows.dropped(row, error.reason, str(error)))
             else:
-                yield tokens
+                yield from learnable
 
-    return replace(write_part(directory, number, fitting()), dropped=too_long)
+    return replace(write_part(directory, number, fitting()), dropped=drops)
+
+
+def _learnable(row: Selected, config: SftConfig, chat: ChatFormat, limit: int) -> list[TokenisedExample]:
+    """The row's examples. Raises Unlearnable, also if one has more than ``limit`` tokens."""
+    tokens = examples_of(row, config, chat)
+    longest = max(len(example.ids) for example in tokens)
+    if longest > limit:
+        msg = f"{longest} tokens"
+        raise Unlearnable(msg, "too_long")
+    return tokens
 
 
 def write_part(directory: Path, number: int, part: Iterable[TokenisedExample]) -> TokenisedPart:

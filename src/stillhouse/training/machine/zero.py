@@ -88,6 +88,11 @@ def arguments() -> dict[str, Any]:
     return backend | ({"deepspeed": chosen} if chosen else {"ddp_find_unused_parameters": False})
 
 
+def has_bf16_weights() -> bool:
+    """Whether DeepSpeed trains weights in bf16, with fp32 masters in its optimizer: under any ZeRO, on a GPU that knows bf16."""
+    return stage() > 0 and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
 @contextmanager
 def loading() -> Iterator[None]:
     """While the block reads weights under ZeRO 3, each process keeps its own share, so that none holds them all."""
@@ -95,8 +100,7 @@ def loading() -> Iterator[None]:
         yield
         return
     known = {name: value for name, value in (settings() or {}).items() if value != AUTO and name != "bf16"}
-    bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    kept = HfDeepSpeedConfig(known | {"train_micro_batch_size_per_gpu": 1, "bf16": {"enabled": bf16}})
+    kept = HfDeepSpeedConfig(known | {"train_micro_batch_size_per_gpu": 1, "bf16": {"enabled": has_bf16_weights()}})
     yield
     del kept  # transformers uses it for as long as it lives
 

@@ -8,7 +8,9 @@ from pydantic import Field, field_validator
 
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import StageInputs
+from stillhouse.training.config import ChatSettings
 from stillhouse.vocabulary.categories import Category
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
@@ -27,7 +29,7 @@ class Plateau(StageConfig):
     """Smallest gain from one window to the next that is worth going on."""
 
 
-class RlConfig(StageConfig):
+class RlConfig(ChatSettings):
     """How to train. The defaults are the paper's (Difficulty-Aware Staged RL §4.1), except the number of steps."""
 
     split: str = "rl_1"
@@ -64,6 +66,8 @@ class RlConfig(StageConfig):
     """What rewards rollouts: the verifiers, or a function of your own, by entry point or as module:attribute."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take; a rollout whose verification fails gets no gradient."""
+    libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)
+    """What programs of models may import: the standard library, or scientific packages too. Part of the verdict's method."""
     engine: RolloutEngine = "transformers"
     """What writes the rollouts: transformers, or vllm, many times as fast, which needs the weights copied to it every step."""
     system_prompt: SystemPrompt = "think_answer"

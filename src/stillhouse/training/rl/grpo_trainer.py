@@ -1,5 +1,6 @@
 """TRL's GRPOTrainer from the config of the rl stage."""
 
+import copy
 from collections.abc import Mapping, Sequence
 
 from datasets import Dataset
@@ -7,6 +8,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig
 
 from stillhouse.execution.contract import StageInputs
+from stillhouse.models import chat_templates
+from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import checkpoints
 from stillhouse.training.data.batches import passes
 from stillhouse.training.machine import liger
@@ -16,7 +19,7 @@ from stillhouse.training.rl.config import RlConfig
 from stillhouse.training.rl.logprob_check import LogprobCheck, pairs
 from stillhouse.training.rl.losses import DEFAULT_LOSS, LOSSES
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
-from stillhouse.training.rl.reward_watch import StopAtPlateau, WarnOfConstantReward
+from stillhouse.training.rl.reward_watch import StopAtPlateau, StopWithoutLearning, WarnOfConstantReward
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt
 
@@ -25,7 +28,7 @@ def make_trainer(
     config: RlConfig,
     inputs: StageInputs,
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    chat: ChatFormat,
     prompts: Mapping[str, RolloutPrompt],
     question_ids: Sequence[str],
     rewards: Rewards,
@@ -36,31 +39,44 @@ def make_trainer(
     forward pass; gradients add up to the whole batch.
     """
     dataset = Dataset.from_list([{"question_id": key, "prompt": prompts[key].messages} for key in question_ids])
-    check = LogprobCheck(pairs(prompts, tokenizer))
-    arguments = _arguments(config, inputs, max(prompt.n_tokens for prompt in prompts.values()) + config.max_tokens)
+    check = LogprobCheck(pairs(prompts, chat.tokenizer))
+    longest = max(len(prompt.ids) for prompt in prompts.values()) + config.max_tokens
+    arguments = _arguments(config, inputs, longest, chat_templates.stop_ids(chat, model.generation_config))
     with rollout_engine.vllm_for_this_machine(config.engine):
         trainer = OnPolicyGrpoTrainer(
-            logprob_check=check, model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer,
+            logprob_check=check, model=model, args=arguments, train_dataset=dataset,
+            processing_class=_without_parser(chat.tokenizer),
             reward_funcs=[rewards],
         )  # fmt: skip
     rollout_engine.finish(trainer, config.seed)
     trainer.add_callback(WarnOfConstantReward(inputs))
+    trainer.add_callback(StopWithoutLearning(config.max_tokens, chat.end_token))
     if config.plateau is not None:
         trainer.add_callback(StopAtPlateau(config.plateau, inputs))
     attach(trainer, inputs)
     return trainer
 
 
-def _arguments(config: RlConfig, inputs: StageInputs, longest: int) -> GRPOConfig:
-    """``longest``: tokens of the longest prompt with its rollout."""
+def _without_parser(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """A copy that has no parser for responses: TRL would run it on every rollout, and rewards read the tokens themselves."""
+    bare = copy.copy(tokenizer)
+    for name in ("response_template", "response_schema"):
+        if getattr(bare, name, None) is not None:
+            setattr(bare, name, None)
+    return bare
+
+
+def _arguments(config: RlConfig, inputs: StageInputs, longest: int, stops: Sequence[int]) -> GRPOConfig:
+    """``longest``: tokens of the longest prompt with its rollout. ``stops``: the tokens that end a rollout."""
     micro_batch, accumulation = passes(config.prompts_per_step, "prompts_per_step", config.group_size)
     arguments = GRPOConfig(
         learning_rate=config.learning_rate, lr_scheduler_type="constant", max_steps=config.steps,
         per_device_train_batch_size=micro_batch, gradient_accumulation_steps=accumulation, steps_per_generation=accumulation,
         num_iterations=1, num_generations=config.group_size, max_completion_length=config.max_tokens,
         temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient, entropy_coef=config.entropy_coefficient,
+        use_bias_correction_kl=False,  # DeepSeekMath's estimator, equation 4; TRL would weigh it by the policy's ratio
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,
-        **LOSSES[DEFAULT_LOSS].arguments, **rollout_engine.arguments(config.engine, longest), **liger.arguments(),
+        **LOSSES[DEFAULT_LOSS].arguments, **rollout_engine.arguments(config.engine, longest, stops), **liger.arguments(),
         **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight

@@ -20,7 +20,7 @@ from trl.models.utils import unwrap_model_for_generation
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.execution import processes
 from stillhouse.training.rl import rollout_server
-from stillhouse.training.rl.rollout_prompts import RolloutPrompt, token_ids
+from stillhouse.training.rl.rollout_prompts import RolloutPrompt
 from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
 
@@ -46,7 +46,7 @@ def pairs(prompts: Mapping[str, RolloutPrompt], tokenizer: PreTrainedTokenizerBa
     for _, prompt in islice(sorted(prompts.items()), N_PAIRS):
         answer = f"{THINK}\n{END_THINK}{ANSWER}{prompt.question.reference_answer or ''}{END_ANSWER}"
         ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
-        result.append((token_ids(tokenizer, prompt.messages)[-PROMPT_TOKENS:], list(ids)[:ANSWER_TOKENS]))
+        result.append((prompt.ids[-PROMPT_TOKENS:], list(ids)[:ANSWER_TOKENS]))
     return result
 
 

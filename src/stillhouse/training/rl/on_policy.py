@@ -15,13 +15,14 @@ import torch
 from trl import GRPOTrainer
 
 from stillhouse.execution import processes
+from stillhouse.training.checkpoints import FullDiskMixin
 from stillhouse.training.loop import FiniteLossMixin
 from stillhouse.training.progress import MeasuredMixin
 from stillhouse.training.rl.logprob_check import LogprobCheck
 from stillhouse.training.rl.rewards import Rewards
 
 
-class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, GRPOTrainer):
+class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, GRPOTrainer):
     """Syncs and checks the rollout engine before a step's rollouts, and masks rollouts without a reward."""
 
     _checked_step = -1

@@ -5,15 +5,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from stillhouse.execution.contract import Outputs
 from stillhouse.execution.tracking import TABLE
+from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import loop, models, optimizer, progress
 from stillhouse.training.config import FromCheckpoint
-from stillhouse.training.data.tokens import require_chat_template
 from stillhouse.training.machine import zero
-from stillhouse.training.rl import on_policy, rollout_prompts
+from stillhouse.training.rl import early_refusals, on_policy, rollout_prompts
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
 from stillhouse.training.rl.grpo_trainer import make_trainer
@@ -44,12 +44,14 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     if config.carry_optimizer:
         optimizer.require(inputs.checkpoint)
     pool = _question_pool(config, inputs)
+    early_refusals.require_rewards(config, pool.questions)
     with zero.deepspeed_environment():
-        model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed)
-        require_chat_template(tokenizer)
-        prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, tokenizer)
+        early_refusals.require_sizes(config)
+        model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed, config.weights)
+        chat = models.prepare_chat(model, tokenizer, config)
+        prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, chat)
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
-        trainer, rewards = _train(config, inputs, model, tokenizer, prompts, question_ids)
+        trainer, rewards = _train(config, inputs, model, chat, prompts, question_ids)
         loop.save(trainer, tokenizer, inputs.output)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
@@ -76,15 +78,16 @@ def _train(
     config: RlConfig,
     inputs: RlInputs,
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    chat: ChatFormat,
     prompts: Mapping[str, RolloutPrompt],
     question_ids: Sequence[str],
 ) -> tuple[OnPolicyGrpoTrainer, Rewards]:
     """Train to the end: the trainer with its weights, and the rewards with their counts."""
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
-    with make_scorer(config.reward, config.verify_timeout_s) as scorer:
-        rewards = Rewards(questions, scorer, levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected))
-        trainer = make_trainer(config, inputs, model, tokenizer, prompts, question_ids, rewards)
+    with make_scorer(config.reward, config.verify_timeout_s, config.libraries, config.response_format) as scorer:
+        levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
+        rewards = Rewards(questions, scorer, chat.read, levels, thresholds)
+        trainer = make_trainer(config, inputs, model, chat, prompts, question_ids, rewards)
         if config.carry_optimizer:
             trainer.add_callback(optimizer.CarriedOptimizer(trainer, inputs.checkpoint))
         with on_policy.unverified_warnings_silenced():

@@ -25,14 +25,15 @@ class Rewards:
     """TRL names the reward's metrics after the function."""
 
     def __init__(
-        self, questions: Mapping[str, Question], scorer: RolloutScorer, levels: Mapping[str, int] | None = None,
-        thresholds: Mapping[str, float] | None = None,
+        self, questions: Mapping[str, Question], scorer: RolloutScorer, read: Callable[[Sequence[int]], str],
+        levels: Mapping[str, int] | None = None, thresholds: Mapping[str, float] | None = None,
     ) -> None:  # fmt: skip
-        """All by question id. ``levels``: the difficulty level of those that have one.
+        """``read``: the text of a rollout's tokens. Mappings are by question id; ``levels``: the difficulty of those that have one.
 
         ``thresholds``: the pass thresholds of the verdicts; the category's own holds for a question without one.
         """
         self._questions, self._scorer, self._levels, self._thresholds = questions, scorer, levels or {}, thresholds or {}
+        self._read = read
         self._every, self._calls = 1, 0
         self.kinds: Counter[str] = Counter()
         self.outcomes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -42,13 +43,13 @@ class Rewards:
 
     def __call__(
         self,
-        completions: Sequence[Sequence[Mapping[str, str]]],
+        completion_ids: Sequence[Sequence[int]],
         question_id: Sequence[str],
         log_metric: Callable[[str, float], None] | None = None,
         **_: object,
     ) -> list[float | None]:
-        """One reward per completion of this rank. Counts and means are over the completions of all ranks."""
-        texts = [completion[-1]["content"] for completion in completions]
+        """One reward per rollout of this rank, from its tokens. Counts and means are over the rollouts of all ranks."""
+        texts = [self._read(ids) for ids in completion_ids]
         questions = [self._questions[key] for key in question_id]
         verdicts = self._scorer.score(questions, texts)
         by_rank = processes.gathered((list(question_id), verdicts, texts[0]))

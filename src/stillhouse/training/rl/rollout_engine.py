@@ -3,7 +3,7 @@
 vLLM runs in the trainer's process, on the same GPUs, unless ``STILLHOUSE_ROLLOUT_SERVER`` is the address of a vLLM server.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -27,8 +27,10 @@ WEIGHTS_PORT = 51216
 """Where trainer and vLLM server meet to sync weights, unless ``STILLHOUSE_ROLLOUT_PORT`` is set."""
 
 
-def arguments(engine: RolloutEngine, longest: int) -> dict[str, Any]:
-    """Trainer arguments about the engine. ``longest``: tokens of the longest prompt with its rollout.
+def arguments(engine: RolloutEngine, longest: int, stops: Sequence[int] = ()) -> dict[str, Any]:
+    """Trainer arguments about the engine.
+
+    ``longest``: tokens of the longest prompt with its rollout. ``stops``: the tokens that end a rollout.
 
     Raises EngineFailed if vLLM is not installed, or weights could not reach a server; BadConfig if the training's processes do not
     divide into groups of ``STILLHOUSE_ROLLOUT_TENSOR_PARALLEL``.
@@ -38,7 +40,9 @@ def arguments(engine: RolloutEngine, longest: int) -> dict[str, Any]:
     server = environment.text("STILLHOUSE_ROLLOUT_SERVER")
     _require_vllm(server)
     # Corrects the engines' different rounding token by token: over 16k tokens its product would leave few rollouts in the loss.
-    corrected = {"use_vllm": True, "vllm_importance_sampling_mode": "token_truncate"}
+    corrected: dict[str, Any] = {"use_vllm": True, "vllm_importance_sampling_mode": "token_truncate"}
+    # vLLM itself knows only the eos of the checkpoint as it was loaded.
+    corrected["generation_kwargs"] = {"stop_token_ids": list(stops)}
     if server:
         port = environment.whole("STILLHOUSE_ROLLOUT_PORT", WEIGHTS_PORT)
         return corrected | {"vllm_mode": "server", "vllm_server_base_url": server.rstrip("/"), "vllm_group_port": port}

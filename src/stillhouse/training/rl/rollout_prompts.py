@@ -1,12 +1,14 @@
 """Questions -> the prompts of rollouts; questions that leave the model no room for a rollout are dropped."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from stillhouse.artifacts import tables
-from stillhouse.errors import NothingToDo
+from stillhouse.errors import EngineFailed, NothingToDo
+from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training.rl import curriculum
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.vocabulary import rows
@@ -16,43 +18,44 @@ from stillhouse.vocabulary.rows import Dropped, Message, Question
 
 @dataclass(frozen=True)
 class RolloutPrompt:
-    """A question, the messages that ask it, and their length in tokens."""
+    """A question, the messages that ask it, and their tokens as the model reads them."""
 
     question: Question
     messages: list[Message]
-    n_tokens: int
+    ids: list[int]
 
 
 def prompts(
-    config: RlConfig,
-    inputs: RlInputs,
-    questions: Mapping[str, Question],
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    config: RlConfig, inputs: RlInputs, questions: Mapping[str, Question], model: PreTrainedModel, chat: ChatFormat
 ) -> tuple[dict[str, RolloutPrompt], dict[str, int]]:
-    """The prompts by question id, and drops by reason: a prompt is dropped if ``max_tokens`` after it exceed the model's context.
+    """The prompts by question id, and drops by reason.
 
-    Raises NothingToDo if no prompt remains.
+    A question is dropped if ``max_tokens`` after its prompt exceed the model's context, or if the chat template refuses it. Raises
+    NothingToDo if no prompt remains.
     """
-    context = getattr(model.config, "max_position_embeddings", None)
-    by_id = {question_id: _prompt(config, question, tokenizer) for question_id, question in questions.items()}
-    fitting = {
-        question_id: prompt
-        for question_id, prompt in by_id.items()
-        if context is None or prompt.n_tokens + config.max_tokens <= context
-    }
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    fitting, dropped = dict[str, RolloutPrompt](), list[Dropped]()
+    for question_id, question in questions.items():
+        messages = question_prompt(question.messages, question.category, config.system_prompt, config.suffix, config.suffixes)
+        try:
+            prompt = RolloutPrompt(question, messages, chat.ids(chat.prompt(messages)))
+        except EngineFailed as error:
+            dropped.append(rows.dropped(question, "template_refuses", str(error)))
+            continue
+        if context is not None and len(prompt.ids) + config.max_tokens > context:
+            dropped.append(rows.dropped(question, "too_long", f"{len(prompt.ids)} tokens"))
+        else:
+            fitting[question_id] = prompt
+    reasons = Counter(row.reason for row in dropped)
     if not fitting:
         msg = (
-            f"rl: no question of {len(by_id)} leaves room for {config.max_tokens} tokens in the model's context of {context}; "
+            f"rl: no question of {len(questions)} leaves room for {config.max_tokens} tokens in the model's context of {context}; "
             "lower max_tokens"
         )
-        raise NothingToDo(msg)
-    too_long = [prompt for question_id, prompt in by_id.items() if question_id not in fitting]
-    if not too_long:
-        return fitting, {}
-    dropped = [rows.dropped(prompt.question, "too_long", f"{prompt.n_tokens} tokens") for prompt in too_long]
-    tables.write(inputs.dropped, dropped, Dropped)
-    return fitting, {"too_long": len(too_long)}
+        raise NothingToDo(msg if set(reasons) == {"too_long"} else f"rl: no question can be asked; the first: {dropped[0].detail}")
+    if dropped:
+        tables.write(inputs.dropped, dropped, Dropped)
+    return fitting, dict(sorted(reasons.items()))
 
 
 def question_order(config: RlConfig, prompts: Mapping[str, RolloutPrompt], asked_before: Mapping[str, int]) -> list[str]:
@@ -61,13 +64,3 @@ def question_order(config: RlConfig, prompts: Mapping[str, RolloutPrompt], asked
     for question_id, prompt in prompts.items():
         by_category.setdefault(prompt.question.category, []).append(question_id)
     return curriculum.order(by_category, config.mix, config.prompts_per_step, config.steps, config.seed, asked_before)
-
-
-def _prompt(config: RlConfig, question: Question, tokenizer: PreTrainedTokenizerBase) -> RolloutPrompt:
-    messages = question_prompt(question.messages, question.category, config.system_prompt, config.suffix, config.suffixes)
-    return RolloutPrompt(question, messages, len(token_ids(tokenizer, messages)))
-
-
-def token_ids(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
-    """The prompt's tokens as the model reads them."""
-    return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])

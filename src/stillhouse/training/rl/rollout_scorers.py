@@ -10,11 +10,14 @@ from types import TracebackType
 from typing import Protocol, cast
 
 from stillhouse.execution import extensions, processes
+from stillhouse.models.chat_formats import ResponseFormat
 from stillhouse.training.rl.config import REWARDS
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
+from stillhouse.verification.verifier import with_libraries
 from stillhouse.vocabulary.categories import SCALES
 from stillhouse.vocabulary.masking import one_line
+from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.rows import Question, VerdictKind
 from stillhouse.vocabulary.transcript import END_ANSWER, parse
 
@@ -44,11 +47,17 @@ class RolloutScorer(Protocol):
 
 
 class VerifierScorer:
-    """Scores by the verifiers. A response that is not in the think/answer format scores 0 (Staged RL §3)."""
+    """Scores by the verifiers. A response that is not in the format scores 0 (Staged RL §3)."""
 
-    def __init__(self, timeout_s: float) -> None:
-        """``timeout_s``: seconds one verification may take."""
-        self._pool = VerifierPool(timeout_s, processes.share_of_cores())
+    def __init__(
+        self, timeout_s: float, libraries: Libraries = "standard", response_format: ResponseFormat = "think_answer"
+    ) -> None:
+        """``timeout_s``: seconds one verification may take; ``libraries``: what programs may import.
+
+        ``response_format``: think_answer needs the answer in its tags.
+        """
+        self._pool = VerifierPool(timeout_s, processes.share_of_cores(), with_libraries({}, libraries))
+        self._is_tagged = response_format == "think_answer"
 
     def __enter__(self) -> "VerifierScorer":
         self._pool.__enter__()
@@ -59,7 +68,8 @@ class VerifierScorer:
 
     def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict]:
         """See RolloutScorer."""
-        return list(self._pool.verify(_request(*pair) for pair in zip(responses, questions, strict=True)))
+        pairs = zip(responses, questions, strict=True)
+        return list(self._pool.verify(_request(*pair, is_tagged=self._is_tagged) for pair in pairs))
 
 
 class FunctionScorer:
@@ -90,16 +100,18 @@ class FunctionScorer:
         return Verdict(kind, reward * SCALES[question.category], "reward")
 
 
-def make_scorer(reward: str, timeout_s: float) -> RolloutScorer:
+def make_scorer(
+    reward: str, timeout_s: float, libraries: Libraries = "standard", response_format: ResponseFormat = "think_answer"
+) -> RolloutScorer:
     """The scorer for the config's ``reward``. Raises BadConfig if an extension cannot be loaded."""
     loaded = extensions.load("rewards", reward, REWARDS)
     if reward in REWARDS:
-        return cast("type[VerifierScorer]", loaded)(timeout_s)
+        return cast("type[VerifierScorer]", loaded)(timeout_s, libraries, response_format)
     return FunctionScorer(cast("Reward", loaded))
 
 
-def _request(text: str, question: Question) -> VerificationRequest:
+def _request(text: str, question: Question, *, is_tagged: bool) -> VerificationRequest:
     parsed = parse(text)
     # A reader would accept an answer outside its tags; to the paper the format is wrong: score 0.
-    formatted = parsed.answer if parsed.think is not None and END_ANSWER in text else None
+    formatted = parsed.answer if parsed.think is not None and (END_ANSWER in text or not is_tagged) else None
     return make_request(question, formatted)

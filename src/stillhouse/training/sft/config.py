@@ -7,15 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stillhouse.execution.contract import StageInputs
-from stillhouse.training.config import FromCheckpoint, Init, Lora
+from stillhouse.training.config import ChatSettings, FromCheckpoint, Init, Lora
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
-from stillhouse.vocabulary.settings import StageConfig
+from stillhouse.vocabulary.settings import OMIT_DEFAULT
 
 LossOn = Literal["final", "assistant"]
 
 
-class SftConfig(StageConfig):
+class SftConfig(ChatSettings):
     """How to train. The defaults are Stage I of DeepDistill (§4.1); annealing sets packing to false."""
 
     init: Annotated[Init, Field(discriminator="kind")] = FromCheckpoint()
@@ -38,6 +38,9 @@ class SftConfig(StageConfig):
     """Pack several examples into one sequence of max_length, isolated from each other; annealing does not pack (§4.2)."""
     loss_on: LossOn = "final"
     """final: learn the last response only; assistant: learn every assistant turn."""
+    max_length_rate: float | None = Field(None, ge=0, lt=1, json_schema_extra=OMIT_DEFAULT)
+    """Share of training questions whose response may run on after training, past twice the length that was learnt; more is an
+    error. null asks for no response."""
     lora: Lora | None = None
     """Train low-rank adapters instead of all weights."""
     weight_decay: float = Field(0.0, ge=0)

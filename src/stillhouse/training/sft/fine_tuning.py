@@ -2,44 +2,75 @@
 
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.execution import processes
 from stillhouse.execution.contract import Outputs
+from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import loop, models, progress
-from stillhouse.training.data import corpus
+from stillhouse.training.data import corpus, inspection, shown_tokens
+from stillhouse.training.data.batches import passes
 from stillhouse.training.data.corpus import Corpus
-from stillhouse.training.data.tokens import require_chat_template
+from stillhouse.training.lora import require_trained_end
 from stillhouse.training.machine import zero
 from stillhouse.training.sft.config import SftConfig, SftInputs
 from stillhouse.training.sft.sft_trainer import make_trainer, sequence_metrics
+from stillhouse.training.sft.stop_check import require_stops
+
+TOKENS_PAGE = "learnt-tokens.html"
+"""Beside the weights: the tokens of the first examples, and which of them were learnt."""
+N_SHOWN = 3
+"""Examples on that page."""
 
 
 def run(config: SftConfig, inputs: SftInputs) -> Outputs:
     """Train, and write the checkpoint."""
+    _require_settings(config)
     with zero.deepspeed_environment():
         counts = _example_counts(config, inputs)
         examples = corpus.examples(counts, config.split)
         texts = ("\n".join(turn["content"] for turn in example.messages) for example in examples)
-        model, tokenizer = models.load(config.init, inputs.checkpoint, texts, config.seed)
+        model, tokenizer = models.load(config.init, inputs.checkpoint, texts, config.seed, config.weights)
         metrics: dict[str, float] = {"n_parameters": zero.n_parameters(model)}
         if config.max_steps == 0:
             models.save(model, tokenizer, inputs.output)
             return Outputs(metrics=metrics)
-        learnt, dropped = _tokenised(config, inputs, counts, model, tokenizer)
-        return Outputs(metrics=metrics | _train(config, inputs, model, tokenizer, learnt), dropped=dropped)
+        chat = models.prepare_chat(model, tokenizer, config)
+        if config.lora:
+            require_trained_end(model, chat)
+        learnt, dropped = _tokenised(config, inputs, counts, model, chat)
+        _write_tokens(inputs, model, chat, learnt)
+        return Outputs(metrics=metrics | _train(config, inputs, model, chat, learnt), dropped=dropped, artifacts=[TOKENS_PAGE])
 
 
-def _train(
-    config: SftConfig, inputs: SftInputs, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, learnt: Corpus
-) -> dict[str, float]:
+def _require_settings(config: SftConfig) -> None:
+    """Raise BadConfig for what would stop the training only once its examples are tokenised."""
+    passes(config.batch_size)
+    if config.lora:
+        zero.require_whole_weights("lora")
+
+
+def _train(config: SftConfig, inputs: SftInputs, model: PreTrainedModel, chat: ChatFormat, learnt: Corpus) -> dict[str, float]:
     """Train on the corpus and write the checkpoint; returns the metrics."""
-    trainer = make_trainer(config, inputs, model, tokenizer, learnt)
+    trainer = make_trainer(config, inputs, model, chat.tokenizer, learnt)
     loop.train(trainer, inputs)
-    loop.save(trainer, tokenizer, inputs.output)
+    stops = {} if config.max_length_rate is None else require_stops(trainer, chat, learnt, config.max_length_rate)
+    loop.save(trainer, chat.tokenizer, inputs.output)
     counts = {"n_examples": len(learnt), "n_steps": trainer.state.global_step}
-    return counts | progress.final_numbers(trainer) | sequence_metrics(trainer, config, learnt)
+    return counts | stops | progress.final_numbers(trainer) | sequence_metrics(trainer, config, learnt)
+
+
+def _write_tokens(inputs: SftInputs, model: PreTrainedModel, chat: ChatFormat, learnt: Corpus) -> None:
+    """Write the page of the first examples' tokens, on rank 0."""
+    if processes.rank() == 0:
+        numbers = range(min(N_SHOWN, len(learnt)))
+        examples = [
+            shown_tokens.shown(learnt[number]["input_ids"].tolist(), learnt.spans(number), chat.tokenizer) for number in numbers
+        ]
+        shown_tokens.write_page(
+            inputs.output / TOKENS_PAGE, "What is learnt", inspection.facts(chat, model.generation_config), examples
+        )
 
 
 def _example_counts(config: SftConfig, inputs: SftInputs) -> dict[Path, int]:
@@ -60,18 +91,18 @@ def _example_counts(config: SftConfig, inputs: SftInputs) -> dict[Path, int]:
 
 
 def _tokenised(
-    config: SftConfig, inputs: SftInputs, counts: dict[Path, int], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+    config: SftConfig, inputs: SftInputs, counts: dict[Path, int], model: PreTrainedModel, chat: ChatFormat
 ) -> tuple[Corpus, dict[str, int]]:
-    """The corpus, made once per node, and drops by reason; examples over ``max_length`` or the model's context go to ``dropped/``.
+    """The corpus, made once per node, and drops by reason; rows over ``max_length`` or the model's context go to ``dropped/``.
 
-    Raises EngineFailed if the tokenizer has no chat template, NothingToDo if all examples are too long.
+    Raises NothingToDo if no row can be learnt.
     """
-    require_chat_template(tokenizer)
-    context = getattr(model.config, "max_position_embeddings", None) or config.max_length
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or config.max_length
     limit = min(config.max_length, context)
-    directory, dropped = processes.from_leader(lambda: corpus.make(config, inputs, counts, tokenizer, limit))
-    if dropped.get("too_long") == (n := sum(counts.values())):
+    directory, dropped, first = processes.from_leader(lambda: corpus.make(config, inputs, counts, chat, limit))
+    if (n := sum(dropped.values())) == sum(counts.values()):
         bound = f"max_length {limit}; raise it" if limit == config.max_length else f"the {limit} tokens that the model takes"
-        msg = f"sft: all {n} examples are longer than {bound}"
-        raise NothingToDo(msg)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+        msg = f"sft: none of the {n} examples can be learnt ({reasons}); the first: {first}"
+        raise NothingToDo(f"sft: all {n} examples are longer than {bound}" if set(dropped) == {"too_long"} else msg)
     return corpus.opened(directory), dropped

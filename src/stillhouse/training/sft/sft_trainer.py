@@ -10,12 +10,13 @@ from trl import SFTConfig, SFTTrainer
 
 from stillhouse.execution.contract import StageInputs
 from stillhouse.training import checkpoints
+from stillhouse.training.checkpoints import FullDiskMixin
 from stillhouse.training.data.batches import WholeBatchesMixin, passes
 from stillhouse.training.data.corpus import Corpus
 from stillhouse.training.data.packing import Document, RequireIsolation, packs
 from stillhouse.training.loop import FiniteLossMixin
 from stillhouse.training.lora import peft_config
-from stillhouse.training.machine import liger, zero
+from stillhouse.training.machine import liger
 from stillhouse.training.progress import MeasuredMixin, attach, machine_arguments
 from stillhouse.training.sft.config import SftConfig
 
@@ -23,7 +24,7 @@ N_CHECKED = 3
 """Documents that are checked for leaks between packed ones."""
 
 
-class CorpusSftTrainer(MeasuredMixin, FiniteLossMixin, WholeBatchesMixin, SFTTrainer):
+class CorpusSftTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, WholeBatchesMixin, SFTTrainer):
     """TRL's trainer on rows that are tokenised already, with the checks and measurements of the sft stage."""
 
     def __init__(self, *, rows_per_step: int, **arguments: Any) -> None:
@@ -40,8 +41,6 @@ def make_trainer(
     ``STILLHOUSE_MICRO_BATCH`` bounds the sequences in one forward pass; gradients add up to the config's batch size. Training
     raises EngineFailed if documents of a pack see each other.
     """
-    if config.lora:
-        zero.require_whole_weights("lora")
     trainer = CorpusSftTrainer(
         rows_per_step=config.batch_size, model=model, args=_arguments(config, inputs), train_dataset=dataset(config, corpus),
         processing_class=tokenizer, peft_config=peft_config(config.lora) if config.lora else None,

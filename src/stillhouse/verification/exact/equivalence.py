@@ -1,126 +1,276 @@
-"""Are two values equal in math-verify's sense? True, False, or None if its verdict is uncertain.
+r"""Is an answer's value the reference's? Every part of both is compared.
 
-Its sense: decimals are equal if they round to the same six places; 10 % equals 0.1 and, compared with a whole number, also 10; sets
-are unordered and tuples ordered; an open interval of two numbers may stand for their tuple or their set.
+Lists of values have no order, tuples and lists with dots have. ``x = 5`` answers 5 and 5 answers ``x = 5``; ``2, 1`` does not
+answer ``x = 1, y = 2``. An interval, an inequality and a set-builder that hold the same numbers are equal.
 """
 
-from collections.abc import Sequence
-from fractions import Fraction
-from itertools import pairwise
+import re
+from collections.abc import Callable, Sequence
 
-from stillhouse.verification.exact import algebra
-from stillhouse.verification.exact.algebra import Unsure
-from stillhouse.verification.exact.parsing import INFINITY, PI, Number, NumberGroup, Value, size
+from stillhouse.verification.config import AnswerRules
+from stillhouse.verification.exact import regions
+from stillhouse.verification.exact.answer_rules import EXACT_RULES
+from stillhouse.verification.exact.expressions import Expression
+from stillhouse.verification.exact.high_precision import Undefined
+from stillhouse.verification.exact.numbers import same_expression, same_quantity
+from stillhouse.verification.exact.relations import is_assignment, label, same_relation
+from stillhouse.verification.exact.values import (
+    Builder,
+    Combination,
+    Ellipsis,
+    Group,
+    InBase,
+    Listing,
+    Matrix,
+    NamedSet,
+    Quantity,
+    Ratio,
+    Relation,
+    Value,
+    Words,
+)  # fmt: skip
 
-PLACES = 10**6
-CLEARLY_APART, CLEARLY_APART_RELATIVE = Fraction(2, PLACES), Fraction(1, 10**9)
-LARGEST_DECIMAL = 10**8
-"""Above it, a float has no six decimal places."""
-SAFE_GAP = 1e-5
-"""Members of a set that are closer than this may be sorted either way."""
+Same = Callable[[Value, Value], bool]
 
 
-def equal(gold: Value, answer: Value) -> bool | None:
-    """Whether an answer equals the reference."""
-    if isinstance(gold, Number) and isinstance(answer, Number):
-        return _equal_numbers(gold, answer)
+def equal(gold: Value, answer: Value, rules: AnswerRules = EXACT_RULES) -> bool:
+    """Whether an answer equals the reference.
+
+    Raises Unreasonable for values beyond every bound, Unreadable and Undefined for those without a rule or a value.
+    """
+
+    def same(one: Value, other: Value) -> bool:
+        return equal(one, other, rules)
+
+    if isinstance(gold, Listing) or isinstance(answer, Listing):
+        return _same_listing(gold, answer, same, rules) or _same_region(gold, answer)
+    if isinstance(gold, Relation) or isinstance(answer, Relation):
+        return same_relation(gold, answer, same, rules) or _same_region(gold, answer)
+    rule = _RULES.get((type(gold), type(answer)))
+    if rule is not None and rule(gold, answer, same, rules):
+        return True
+    return _same_region(gold, answer)
+
+
+def _same_region(gold: Value, answer: Value) -> bool:
+    """Whether both are sets of real numbers, the same one, and of different forms; equal forms are compared by their parts."""
+    if isinstance(gold, Group) and isinstance(answer, Group):
+        return False
+    if isinstance(gold, Quantity) or isinstance(answer, Quantity):
+        return False
     try:
-        if isinstance(gold, NumberGroup) and isinstance(answer, NumberGroup):
-            return _equal_groups(gold, answer)
-        number, group = (gold, answer) if isinstance(answer, NumberGroup) else (answer, gold)
-        return _number_in_place_of_group(number, group)  # type: ignore[arg-type]
-    except Unsure:
-        return None
+        return regions.same(regions.region(gold), regions.region(answer))
+    except (regions.NoRegion, Undefined):
+        return False
 
 
-def _number_in_place_of_group(number: Number, group: NumberGroup) -> bool | None:
-    """False: a group has two numbers or more. None if the number's form leaves math-verify's verdict open."""
-    if number.percent or algebra.letters(number.terms):
-        return None
-    _check_order(group)
+def _quantities(gold: Quantity, answer: Quantity, same: Same, rules: AnswerRules) -> bool:
+    return same_quantity(gold, answer, rules)
+
+
+def _words(gold: Words, answer: Words, same: Same, rules: AnswerRules) -> bool:
+    return gold.text == answer.text
+
+
+def _letter(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
+    """A letter as a word and as a symbol."""
+    return _letter_of(gold) == _letter_of(answer) != ""
+
+
+def _letter_of(value: Value) -> str:
+    if isinstance(value, Words):
+        return value.text if len(value.text) == 1 else ""
+    if isinstance(value, Quantity) and value.expression.kind == "symbol":
+        return value.expression.name
+    return ""
+
+
+def _groups(gold: Group, answer: Group, same: Same, rules: AnswerRules) -> bool:
+    if gold.opening == answer.opening == "{" and not rules.ordered:
+        return same_members(gold.items, answer.items, same)
+    brackets = (gold.opening, gold.closing), (answer.opening, answer.closing)
+    two = len(gold.items) == 2 and "{" not in (gold.opening, answer.opening)
+    if two and brackets[0] != brackets[1] and not _same_ends(gold, answer):
+        return False
+    if "{" in (gold.opening, answer.opening) and (answer.opening, answer.closing) not in (("(", ")"), ("{", "}")):
+        return False
+    return _in_order(gold.items, answer.items, same)
+
+
+def _same_ends(gold: Group, answer: Group) -> bool:
+    r"""Whether brackets differ only at infinite ends, where ``]`` says what ``)`` says."""
+    pairs = ((gold.opening, answer.opening, answer.items[0]), (gold.closing, answer.closing, answer.items[-1]))
+    return all(
+        one == other or (isinstance(item, Quantity) and regions.infinity(item.expression) != 0) for one, other, item in pairs
+    )
+
+
+def _singleton(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
+    """A set of one value, and the value."""
+    group, value = (gold, answer) if isinstance(gold, Group) else (answer, gold)
+    return isinstance(group, Group) and group.opening == "{" and len(group.items) == 1 and same(group.items[0], value)
+
+
+def _ratios(gold: Ratio, answer: Ratio, same: Same, rules: AnswerRules) -> bool:
+    if gold.clock and answer.clock:
+        return gold.text == answer.text and (gold.half == answer.half or not gold.half or not answer.half)
+    if len(gold.parts) != len(answer.parts):
+        return False
+    if not all(isinstance(part, Quantity) for part in (*gold.parts, *answer.parts)):
+        return _in_order(gold.parts, answer.parts, same)
+    return all(
+        same_expression(_product(gold.parts[0], answer.parts[place]), _product(gold.parts[place], answer.parts[0]))
+        for place in range(1, len(gold.parts))
+    )
+
+
+def _product(one: Value, other: Value) -> Expression:
+    assert isinstance(one, Quantity)
+    assert isinstance(other, Quantity)
+    return Expression("*", (one.expression, other.expression))
+
+
+def _ratio_as_number(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
+    """``3:4`` and ``3/4``."""
+    ratio, number = (gold, answer) if isinstance(gold, Ratio) else (answer, gold)
+    if not isinstance(ratio, Ratio) or len(ratio.parts) != 2 or (ratio.clock and ratio.half):
+        return False
+    left, right = ratio.parts
+    if not (isinstance(left, Quantity) and isinstance(right, Quantity) and isinstance(number, Quantity)):
+        return False
+    return same_expression(Expression("/", (left.expression, right.expression)), number.expression)
+
+
+def _bases(gold: InBase, answer: InBase, same: Same, rules: AnswerRules) -> bool:
+    return gold == answer
+
+
+def _base_left_out(gold: InBase, answer: Quantity, same: Same, rules: AnswerRules) -> bool:
+    """The digits alone: the question names the base."""
+    shown = answer.expression
+    digits = str(shown.value) if shown.kind == "number" and shown.value.denominator == 1 and shown.ulp is None else ""
+    return not answer.unit and digits == gold.digits
+
+
+def _matrices(gold: Matrix, answer: Matrix, same: Same, rules: AnswerRules) -> bool:
+    shapes = [[len(row) for row in matrix.rows] for matrix in (gold, answer)]
+    return shapes[0] == shapes[1] and all(_in_order(*rows, same) for rows in zip(gold.rows, answer.rows, strict=True))
+
+
+def _vector(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
+    """A column or a row, and its entries in round or square brackets."""
+    matrix, group = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
+    if not isinstance(matrix, Matrix) or not isinstance(group, Group) or group.opening == "{":
+        return False
+    entries = [entry for row in matrix.rows for entry in row]
+    return 1 in (len(matrix.rows), max(map(len, matrix.rows))) and _in_order(group.items, entries, same)
+
+
+def _combinations(gold: Combination, answer: Combination, same: Same, rules: AnswerRules) -> bool:
+    if gold.operators != answer.operators:
+        return False
+    if set(gold.operators) <= {"cup"} or set(gold.operators) <= {"cap"}:
+        return same_members(gold.parts, answer.parts, same)
+    return _in_order(gold.parts, answer.parts, same)
+
+
+def _builders(gold: Builder, answer: Builder, same: Same, rules: AnswerRules) -> bool:
+    return gold.variable == answer.variable and same_members(gold.conditions, answer.conditions, same)
+
+
+def _always(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
+    return gold == answer
+
+
+_RULES: dict[tuple[type, type], Callable[..., bool]] = {
+    (Quantity, Quantity): _quantities, (Words, Words): _words, (Words, Quantity): _letter, (Quantity, Words): _letter,
+    (Group, Group): _groups, (Group, Quantity): _singleton, (Quantity, Group): _singleton, (Ratio, Ratio): _ratios,
+    (Ratio, Quantity): _ratio_as_number, (Quantity, Ratio): _ratio_as_number, (InBase, InBase): _bases,
+    (InBase, Quantity): _base_left_out, (Matrix, Matrix): _matrices, (Matrix, Group): _vector, (Group, Matrix): _vector,
+    (Combination, Combination): _combinations, (Builder, Builder): _builders, (NamedSet, NamedSet): _always,
+    (Ellipsis, Ellipsis): _always,
+}  # fmt: skip
+
+
+def _same_listing(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
+    if isinstance(gold, Listing) and isinstance(answer, Listing):
+        return _two_listings(gold, answer, same, rules)
+    listing, other = (gold, answer) if isinstance(gold, Listing) else (answer, gold)
+    assert isinstance(listing, Listing)
+    if isinstance(other, Group):
+        return _listing_in_brackets(listing, other, same, rules)
+    if listing is answer:
+        # The same value several times: 0.5 or 1/2.
+        return all(same(gold, item) for item in listing.items)
     return False
 
 
-def _equal_numbers(one: Number, other: Number) -> bool | None:
-    if _lone_letter(one) or _lone_letter(other):
-        return None
-    if one.decimal or other.decimal:
-        return _equal_decimals(one, other)
-    if one.percent != other.percent:
-        return _equal_percent(*((one, other) if one.percent else (other, one)))
-    return one.terms == other.terms
-
-
-def _equal_percent(percent: Number, other: Number) -> bool | None:
-    """n % compared with a number without a decimal point."""
-    amount, plain = algebra.rational(percent.terms), algebra.rational(other.terms)
-    if amount is None or plain is None or (other.computed and plain.denominator == 1):
-        return None
-    return amount == 100 * plain or (plain.denominator == 1 and amount == plain)
-
-
-def _equal_decimals(one: Number, other: Number) -> bool | None:
-    left, right = _amount(one), _amount(other)
-    if left is None or right is None:
-        return None
-    largest = max(abs(left), abs(right))
-    if abs(left - right) > max(CLEARLY_APART, CLEARLY_APART_RELATIVE * largest):
+def _listing_in_brackets(listing: Listing, group: Group, same: Same, rules: AnswerRules) -> bool:
+    if len(listing.items) != len(group.items) or (group.opening, group.closing) not in (("(", ")"), ("{", "}"), ("[", "]")):
         return False
-    if left == right and largest <= LARGEST_DECIMAL:
-        return True
-    # A whole number without a decimal point is not rounded, and so may differ from a rounded one.
-    whole = any(not number.decimal and amount.denominator == 1 for number, amount in ((one, left), (other, right)))
-    if whole or largest > LARGEST_DECIMAL or _near_half(left) or _near_half(right):
-        return None
-    return round(left * PLACES) == round(right * PLACES)
-
-
-def _amount(number: Number) -> Fraction | None:
-    value = algebra.rational(number.terms)
-    return value / 100 if value is not None and number.percent else value
-
-
-def _near_half(value: Fraction) -> bool:
-    """Whether the sixth place may be rounded either way."""
-    return abs(value * PLACES % 1 - Fraction(1, 2)) < Fraction(1, 100)
-
-
-def _lone_letter(number: Number) -> bool:
-    """Whether it is a single letter: math-verify compares that by name, whatever form the other side has."""
-    names = algebra.letters(number.terms)
-    return len(names) == 1 and not names & {INFINITY, PI} and number.terms == algebra.letter(*names)
-
-
-def _equal_groups(gold: NumberGroup, answer: NumberGroup) -> bool | None:
-    if gold.kind == answer.kind == "interval":
-        return gold.open_ends == answer.open_ends and _equal_items(gold.items, answer.items)
-    _check_order(gold)
-    _check_order(answer)
-    for interval, other in ((gold, answer), (answer, gold)):
-        if interval.kind == "interval" and (interval.open_ends != (True, True) or len(other.items) != 2):
-            return False
-    if len(gold.items) != len(answer.items):
+    if group.opening == "[" and len(group.items) == 2 and not all(isinstance(item, Relation) for item in listing.items):
         return False
-    if gold.kind == "set":
-        return _equal_items(_sorted(gold.items), _sorted(answer.items))
-    # Compared with a tuple, a set keeps the order in which it was written.
-    return _equal_items(gold.items, answer.items)
+    named = all(isinstance(item, Relation) for item in (*listing.items, *group.items))
+    if named or (group.opening == "{" and not rules.ordered and not _named_apart(listing)):
+        return same_members(listing.items, group.items, same)
+    return _in_order(listing.items, group.items, same)
 
 
-def _equal_items(one: Sequence[Number], other: Sequence[Number]) -> bool | None:
-    verdicts = [_equal_numbers(*pair) for pair in zip(one, other, strict=True)]
-    return False if False in verdicts else None if None in verdicts else True
+def _two_listings(gold: Listing, answer: Listing, same: Same, rules: AnswerRules) -> bool:
+    series = any(isinstance(item, Ellipsis) for item in (*gold.items, *answer.items))
+    if series or rules.ordered:
+        return _in_order(gold.items, answer.items, same)
+    if _named_apart(gold) and not any(isinstance(item, Relation) for item in answer.items):
+        return _in_order(gold.items, answer.items, same)
+    return same_members(_together(gold), _together(answer), same)
 
 
-def _sorted(items: Sequence[Number]) -> list[Number]:
-    """By size. Raises Unsure if letters, or members that are too close, leave the order open."""
-    ordered = sorted(items, key=size)
-    sizes = [size(item) for item in ordered]
-    if any(right - left < SAFE_GAP for left, right in pairwise(sizes)):
-        raise Unsure
-    return ordered
+def _named_apart(listing: Listing) -> bool:
+    """Whether the values belong to different names: ``x = 1, y = 2``, and not ``x = 1, x = 2``."""
+    names = [label(item) for item in listing.items if isinstance(item, Relation) and is_assignment(item)]
+    return len(names) == len(listing.items) and len({re.sub(r"_.*", "", name) for name in names}) > 1
 
 
-def _check_order(group: NumberGroup) -> None:
-    if group.kind == "set":
-        _sorted(group.items)
+def _together(listing: Listing) -> Sequence[Value]:
+    """The members; assignments of several names in turn are one tuple for each turn: ``p=5, q=2; p=7, q=2`` are two pairs."""
+    if not all(isinstance(item, Relation) and is_assignment(item) for item in listing.items):
+        return listing.items
+    names = [label(item) for item in listing.items if isinstance(item, Relation)]
+    size = len(set(names))
+    if size in (1, len(names)) or len(names) % size:
+        return listing.items
+    turns = [listing.items[start : start + size] for start in range(0, len(names), size)]
+    if any(len({label(item) for item in turn if isinstance(item, Relation)}) < size for turn in turns):
+        return listing.items
+    return [
+        Group("(", ")", tuple(sorted(turn, key=lambda item: label(item) if isinstance(item, Relation) else ""))) for turn in turns
+    ]
+
+
+def _in_order(gold: Sequence[Value], answer: Sequence[Value], same: Same) -> bool:
+    return len(gold) == len(answer) and all(map(same, gold, answer))
+
+
+def same_members(gold: Sequence[Value], answer: Sequence[Value], same: Same) -> bool:
+    """Whether the members can be paired so that all pairs are equal (augmenting paths)."""
+    if len(gold) != len(answer):
+        return False
+    partner: dict[int, int] = {}
+    known: dict[tuple[int, int], bool] = {}
+
+    def agree(place: int, other: int) -> bool:
+        if (place, other) not in known:
+            known[place, other] = same(gold[place], answer[other])
+        return known[place, other]
+
+    def pair(place: int, tried: set[int]) -> bool:
+        for other in range(len(answer)):
+            if other in tried or not agree(place, other):
+                continue
+            tried.add(other)
+            if other not in partner or pair(partner[other], tried):
+                partner[other] = place
+                return True
+        return False
+
+    return all(pair(place, set()) for place in range(len(gold)))

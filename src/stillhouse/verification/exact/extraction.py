@@ -1,86 +1,199 @@
-r"""A text -> the formula that math-verify takes as its answer: the last ``\boxed{…}``, or the only formula in the text.
+r"""A text -> the formulas that may be its answer, the surest first: its last box, else what an answer phrase says, else its end.
 
-math-verify looks for phrases such as *final answer is*, for formulas between delimiters and for boxes, and takes the one that ends
-last. This module answers only if all of them agree; None means that math-verify must be asked.
+A box is the answer whatever it holds: if it cannot be read, nothing before it is read in its place.
 """
 
 import re
 from dataclasses import dataclass
 
-BOX = "\\boxed{"
-_CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
-_OPENED = re.compile(r"(\$\$|\$|\\\(|\\\[)\s*$")
-_CLOSED = re.compile(r"\s*(\$\$|\$|\\\)|\\\])")
-# Characters that neither open or close a formula or a box, nor continue a list or add a percent sign.
-_HARMLESS = re.compile(r"[^$\\{}\[\]%]*")
-_GOES_ON = re.compile(r"\s*(?:,|and|or|%|[Pp]ercent|[Pp]ct)")
-_DOLLAR = re.compile(r"(?<!\\)\$")
-_PHRASE = re.compile(r"final answer", re.IGNORECASE)
-_FORMULA = re.compile(r"(?:\$\$([^$]+)\$\$|\$([^$\n]+)\$|\\\(((?:[^\\\n]|\\[^()\n])+)\\\)|\\\[((?:[^\\\n]|\\[^\[\]\n])+)\\\])\.?")
+from stillhouse.verification.exact.units import FRACTION_WORDS, MULTIPLIERS
+
+TAIL_CHARS = 1_000
+"""Characters at the end of a text without a box in which its last sentence is sought."""
+LONGEST_BOX = 20_000
+LONGEST_CLAUSE = 2_000
+"""Characters read after an answer phrase."""
+MOST_BOXES = 64
+LONGEST_JOIN = 80
+"""Characters between two boxes that may be one answer."""
+_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?:\{|(?=[0-9A-Za-z\\]))")
+_JOINED = re.compile(
+    r"[\s$,;.]*(?:\\text\{)?\s*(?:and|or|和|或|、|，|\\quad|\\qquad|&|\\\]|\\\[|\\\)|\\\()?\s*\}?[\s$,;]*(?:\\\(|\\\[)?[\s$]*"
+)
+_AFTER_BOX = re.compile(
+    r"\s*(?:\$\$?|\\\)|\\\])?\s*(\\?%|percent\b|million\b|billion\b|trillion\b|thousand\b|hundred\b|dozen\b|\\(?:times|cdot)\s*10\^(?:\{-?\d+\}|\d))"
+)
+_PHRASE = re.compile(
+    r"(?:\b(?:answers?|result|solution|r[ée]ponse|antwort|respuesta)\b(?:\s+to\s+(?:the|this|your)\s+(?:question|problem))?|最终答案|答案|结论|结果|故答案)"
+    r"[*_\s]*(?:(?:is|are|was|equals|est|ist|es|becomes|should\s+be|must\s+be|would\s+be|will\s+be|seems\s+to\s+be)\b"
+    r"(?:\s+(?:therefore|thus|then|"
+    r"simply|just|indeed|clearly))?|为|是|应为|应该是|[:：=])+[*_\s]*[:：]?[*_\s]*",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\\$|[^$\n])+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_BETWEEN = re.compile(r"\s*(?:,|;|and|or|和|或|、|，|, ?and|, ?or)\s*")
+_SENTENCE_END = re.compile(r"(?<![A-Z])[.!?](?=\s|$)|[。！？]|\n|(?<=\$)\.")
+_BECAUSE = re.compile(
+    r",?\s*\b(?:because|since|which|so that|where|as\s+(?:we|the|it)|by\s+the|and\s+(?:we|so|not)|not|with)\b"
+    r"|[,，]\s*(?:因为|所以)|\("
+)
+_COPULA = re.compile(r"(?:\bis|\bare|\bequals|\bwas|=|≈|:|：|为|是|有|得|共)\s*", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![\w.^/\\(*-])-?[$€£¥]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?![\d/^*_(]|\.\d|:\d)")
+_MARKS = re.compile(r"\*\*|__|`|^#+\s*|^>\s*", re.MULTILINE)
+_NO_SENTENCE = re.compile(r"[A-Za-z]{3}|[\u3400-\u9fff]")
 
 
-@dataclass(frozen=True)
-class Formula:
-    """``latex``: the text is LaTeX, else plain text."""
+_CHANGING = frozenset({
+    *MULTIPLIERS, *(f"{word}s" for word in MULTIPLIERS), *FRACTION_WORDS, "%", "percent", "percentage", "pct", "squared", "cubed",
+    "pi",
+    "factorial", "times", "minus", "plus", "divided", "to", "and", "or", "x", "i", "e", "k", "k+",
+})  # fmt: skip
+"""Words after a number of a sentence that change it: the number is not read without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """``boxed``: the answer for certain. ``prose``: a number in a sentence; ``numbers``: all numbers of that sentence."""
 
     text: str
-    latex: bool
+    boxed: bool = False
+    prose: bool = False
 
 
-def formula(text: str) -> Formula | None:
-    """The formula that a text gives as its answer; None if that is not certain."""
+def candidates(text: str) -> list[Candidate]:
+    """What may be the answer, the surest first; the first that can be read decides. Empty if nothing is an answer."""
     text = text.strip()
-    if "\\boxed" in text or "\\fbox" in text:
-        content = _boxed(text)
-        return None if content is None else Formula(content, latex=True)
-    if whole := _FORMULA.fullmatch(text):
-        return Formula(next(filter(None, whole.groups())), latex=True)
-    if _HARMLESS.fullmatch(text):
-        # After a whole number a full stop ends the sentence; after a fraction math-verify reads it as a decimal point.
-        return Formula(text.removesuffix(".") if text[:-1].lstrip("-").isdigit() else text, latex=False)
-    return None
+    boxes = _boxes(text)
+    if boxes:
+        return [Candidate(_last_box(text, boxes), boxed=True)]
+    text = _MARKS.sub("", text)
+    phrases = list(_PHRASE.finditer(text))
+    if phrases:
+        said = text[phrases[-1].end() :][:LONGEST_CLAUSE]
+        return [*_stated(said), *_in_prose(_first_sentence(said))]
+    is_whole = (
+        len(text) <= TAIL_CHARS and "\n" not in text and (_FORMULA.search(text) is None or _bare(text) != text.removesuffix("."))
+    )
+    whole = [Candidate(_bare(text))] if is_whole else []
+    last = _last_sentence(text)
+    return [*whole, *_ending(last), *_in_prose(last)]
 
 
-def _boxed(text: str) -> str | None:
-    """The content of a text's only box, if nothing around it changes how math-verify reads it."""
-    start = text.find(BOX)
-    if start < 0 or text.count("\\boxed") > 1 or "\\fbox" in text or "I hope" in text:
+def _boxes(text: str) -> list[tuple[int, int, str]]:
+    """(start, end, content) of every outermost box; a box that is never closed has the rest of the text as its content."""
+    boxes: list[tuple[int, int, str]] = []
+    for match in _BOX.finditer(text):
+        if boxes and match.start() < boxes[-1][1]:
+            continue
+        if not match[0].endswith("{"):
+            boxes.append((match.start(), match.end() + 1, text[match.end() : match.end() + 1]))
+            continue
+        end = closing_brace(text, match.end() - 1)
+        stop = len(text) if end is None else end
+        boxes.append((match.start(), stop + 1, text[match.end() : stop] if end is not None else text[match.end() - 1 :]))
+    return boxes
+
+
+def _last_box(text: str, boxes: list[tuple[int, int, str]]) -> str:
+    """The content of the last box and of those that *and*, *or* or a comma joins to it, with a percent sign or unit after it."""
+    boxes = boxes[-MOST_BOXES:]
+    contents = [boxes[-1][2]]
+    for earlier, later in zip(boxes[-2::-1], boxes[:0:-1], strict=False):
+        between = text[earlier[1] : later[0]]
+        if len(between) > LONGEST_JOIN or not _JOINED.fullmatch(between) or "\n\n" in between:
+            break
+        if earlier[2].strip() not in (content.strip() for content in contents):
+            contents.insert(0, earlier[2])
+    if len(contents) > 1:
+        return " , ".join(contents)
+    after = _AFTER_BOX.match(text[boxes[-1][1] : boxes[-1][1] + LONGEST_JOIN])
+    return f"{contents[0]} {after[1]}" if after and contents[0].strip() else contents[0].strip()
+
+
+def _stated(said: str) -> list[Candidate]:
+    """What follows an answer phrase: a formula, or the words up to the end of the sentence."""
+    said = said.strip().lstrip(":：").strip()
+    formulas = _joined_formulas(said)
+    if formulas is not None:
+        return [Candidate(formulas)]
+    sentence = _first_sentence(said)
+    cut = _BECAUSE.search(sentence, 1)
+    clause = sentence[: cut.start()] if cut else sentence
+    return [Candidate(_bare(part)) for part in dict.fromkeys((sentence, clause)) if part.strip()] + _ending(clause)
+
+
+def _joined_formulas(said: str) -> str | None:
+    """The formulas with which a text begins, joined by commas, with the unit or the number word after them."""
+    found: list[str] = []
+    position = 0
+    while (match := _FORMULA.match(said, position)) is not None:
+        found.append(next(filter(None, match.groups())))
+        position = match.end()
+        between = _BETWEEN.match(said, position)
+        if between is None or not _FORMULA.match(said, between.end()):
+            break
+        position = between.end()
+    if not found:
         return None
-    end = closing_brace(text, start + len(BOX) - 1)
-    if end is None:
-        return None
-    before, after = text[:start], text[end + 1 :]
-    opened, closed = _OPENED.search(before), _CLOSED.match(after)
-    if closed:
-        if not opened or _CLOSING[opened[1]] != closed[1] or _opened_earlier(before[: opened.start()]):
-            return None
-        after = after[closed.end() :]
-    elif opened and opened[1] != "$":
-        return None
-    if not _HARMLESS.fullmatch(after) or (closed and _GOES_ON.match(after)) or not _phrase_is_harmless(before, after, opened):
-        return None
-    return text[start + len(BOX) : end].strip()
+    after = _AFTER_BOX.match(said[position : position + LONGEST_JOIN])
+    return " , ".join(found) + (f" {after[1]}" if after else "")
 
 
-def _opened_earlier(before: str) -> bool:
-    """Whether an earlier formula may still be open."""
-    unclosed = before.count("\\(") != before.count("\\)") or before.count("\\[") != before.count("\\]")
-    return unclosed or len(_DOLLAR.findall(before)) % 2 == 1 or before.endswith("$")
+def _first_sentence(text: str) -> str:
+    text = text.strip()
+    end = _SENTENCE_END.search(text)
+    return (text[: end.start()] if end else text).strip()
 
 
-def _phrase_is_harmless(before: str, after: str, opened: re.Match[str] | None) -> bool:
-    """Whether *final answer*, which takes precedence, stands only right before the box, with no formula in between."""
-    phrases = list(_PHRASE.finditer(before))
-    if _PHRASE.search(after) or (phrases and re.search(r"\sis", after)):
-        return False
-    between = before[phrases[-1].end() : opened.start() if opened else len(before)] if phrases else ""
-    return len(phrases) < 2 and _HARMLESS.fullmatch(between) is not None
+def _last_sentence(text: str) -> str:
+    """The last sentence that is not empty, within the last TAIL_CHARS characters."""
+    ending = text[-TAIL_CHARS:]
+    sentences = [part.strip() for part in _SENTENCE_END.split(ending) if part and part.strip(" .*$")]
+    return sentences[-1] if sentences else ""
+
+
+def _bare(text: str) -> str:
+    """A text without the delimiters and the full stop around it."""
+    text = text.strip().rstrip("。").strip()
+    if match := _FORMULA.fullmatch(text.removesuffix(".")):
+        text = next(filter(None, match.groups()))
+    return text.removesuffix(".").strip("\"“”' ") if not text.endswith("..") else text
+
+
+def _ending(sentence: str) -> list[Candidate]:
+    """The formulas between delimiters at a sentence's end, else what comes after its last *is* or equals sign."""
+    formulas = list(_FORMULA.finditer(sentence))
+    if formulas:
+        first = len(formulas) - 1
+        while first and _BETWEEN.fullmatch(sentence[formulas[first - 1].end() : formulas[first].start()]):
+            first -= 1
+        return [Candidate(_joined_formulas(sentence[formulas[first].start() :]) or "")]
+    copulas = list(_COPULA.finditer(sentence))
+    return [Candidate(_bare(sentence[copulas[-1].end() :]))] if copulas else []
+
+
+def _in_prose(sentence: str) -> list[Candidate]:
+    """The last number of a sentence of words, and all of its numbers as a list."""
+    if not _NO_SENTENCE.search(sentence) or "\\" in sentence:
+        return []
+    numbers = list(_NUMBER.finditer(sentence))
+    if not numbers:
+        return []
+    last = numbers[-1]
+    following = re.match(r"\s*(%|[A-Za-z\u3400-\u9fff]+(?:-[a-z]+)?)?", sentence[last.end() :])
+    behind = (following[1] or "") if following else ""
+    listed = [Candidate(" , ".join(number[0] for number in numbers), prose=True)] if len(numbers) > 1 else []
+    if behind.isascii() and behind.lower() not in _CHANGING:
+        behind = ""
+    return [*listed, Candidate(f"{last[0]} {behind}".strip(), prose=True)]
 
 
 def closing_brace(text: str, opening: int) -> int | None:
-    """The position of the brace that closes the one at ``opening``; None if none does."""
+    """The position of the brace that closes the one at ``opening``; None if none does. An escaped brace is a character."""
     depth = 0
-    for brace in re.compile(r"[{}]").finditer(text, opening):
+    for brace in re.compile(r"\\[{}\\]|[{}]").finditer(text, opening):
+        if len(brace[0]) == 2:
+            continue
         depth += 1 if brace[0] == "{" else -1
         if depth == 0:
             return brace.start()

@@ -1,7 +1,8 @@
-"""Start a server without any package it does not need: ``python -S -s -P boot.py ISOLATION CONTROL_FD``.
+"""Start a server without any package it does not need: ``python -S -s -P boot.py ISOLATION CONTROL_FD LIBRARIES HEADERS``.
 
 ``stillhouse`` and ``stillhouse.verification`` become empty packages that only locate the sandbox. Neither the server nor the
-processes it forks can import anything outside the standard library.
+processes it forks can import anything outside the standard library and the directory LIBRARIES, unless that is
+empty. HEADERS is what a compiler may read besides.
 """
 
 import sys
@@ -19,8 +20,8 @@ def main() -> None:
         sys.modules[name] = module
     from stillhouse.verification.sandbox import server
 
-    isolation, control = sys.argv[1:]
-    server.main(isolation, int(control))
+    isolation, control, *libraries = sys.argv[1:]
+    server.main(isolation, int(control), libraries)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ class Confinement:
     filtered: bool
     reads_by_capability: bool
     """Python is in a private home directory: runs keep the capability to read, which Landlock narrows to the visible files."""
+    processes: int | None
+    """A descriptor of a procfs that lists the run's processes; None if there is none."""
 
     @property
     def own_pids(self) -> bool:
@@ -46,9 +48,14 @@ class Confinement:
         return {"landlock": version, "seccomp": self.filtered, "uids": self.uids, "tmp": self.tmp}
 
 
-def choose(isolation: str, tmp: str, uids: tuple[int, int] | None) -> Confinement:
-    """Check what the kernel supports, for a server that is already in its namespaces. Raises Unavailable."""
-    ruleset = _ruleset(tmp) if landlock.version() else None
+def choose(
+    isolation: str, tmp: str, uids: tuple[int, int] | None, libraries: list[str], processes: int | None
+) -> Confinement:  # fmt: skip
+    """Check what the kernel supports, for a server that is already in its namespaces. Raises Unavailable.
+
+    ``libraries``: directories that programs may read besides what every machine has.
+    """
+    ruleset = _ruleset(tmp, libraries) if landlock.version() else None
     filtered = _filter_works()
     if isolation == PORTABLE and ruleset is None:
         msg = "no Landlock: needs Linux 5.13 with landlock among the kernel's lsm="
@@ -56,8 +63,8 @@ def choose(isolation: str, tmp: str, uids: tuple[int, int] | None) -> Confinemen
     if isolation != WEAK and not filtered:
         msg = "no seccomp filters: needs a kernel with CONFIG_SECCOMP_FILTER"
         raise Unavailable(msg)
-    by_capability = uids is not None and isolation != NAMESPACES and not visible.readable_by_all()
-    return Confinement(isolation, tmp, uids, ruleset, filtered, by_capability)
+    by_capability = uids is not None and isolation != NAMESPACES and not visible.readable_by_all(libraries)
+    return Confinement(isolation, tmp, uids, ruleset, filtered, by_capability, processes)
 
 
 def enter(confinement: Confinement, index: int, run: Limits, *, execute: bool) -> None:
@@ -74,13 +81,17 @@ def enter(confinement: Confinement, index: int, run: Limits, *, execute: bool) -
         os.setresuid(uid, uid, uid)
     kernel.set_capabilities(1 << kernel.CAP_DAC_READ_SEARCH if confinement.reads_by_capability else 0)
     kernel.die_with_parent()
-    kernel.forbid_inspection()
+    if confinement.own_pids or confinement.ruleset is None:
+        kernel.forbid_inspection()
+    else:
+        kernel.allow_inspection()  # the server must see what the run holds open; Landlock keeps other programs from it
     kernel.forbid_new_privileges()
     if confinement.ruleset is not None:
         landlock.restrict(RULES)
         os.close(RULES)
     if confinement.filtered:
-        kernel.filter_system_calls(seccomp.program(os.getpid(), processes=run.processes > 1, execute=execute))
+        allowed = seccomp.Allowed(processes=run.processes > 1, execute=execute, private=confinement.own_pids)
+        kernel.filter_system_calls(seccomp.program(os.getpid(), allowed))
 
 
 def owner(confinement: Confinement) -> tuple[int, int]:
@@ -88,8 +99,9 @@ def owner(confinement: Confinement) -> tuple[int, int]:
     return (os.getuid(), os.getgid()) if confinement.uids is None else (confinement.uids[0], confinement.uids[0])
 
 
-def _ruleset(tmp: str) -> int:
+def _ruleset(tmp: str, libraries: list[str]) -> int:
     rules = [
+        *((path, landlock.READ) for path in libraries),
         *((path, landlock.EXECUTE) for path in visible.system()),
         *((path, landlock.READ) for path in (*visible.library_parts(), *visible.DEVICES)),
         (visible.WRITABLE_DEVICE, landlock.WRITE),
@@ -105,7 +117,7 @@ def _filter_works() -> bool:
     if not pid:
         try:
             kernel.forbid_new_privileges()
-            kernel.filter_system_calls(seccomp.program(os.getpid(), processes=False, execute=False))
+            kernel.filter_system_calls(seccomp.program(os.getpid(), seccomp.Allowed()))
             os._exit(0)
         except (OSError, KeyError):
             os._exit(1)

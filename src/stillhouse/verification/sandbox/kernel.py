@@ -19,7 +19,8 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP = 1, 4, 8
 _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 24, 36, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _PIVOT_ROOT = {X86_64: 155, AARCH64: 41}
-_MOUNT_SETATTR = 442
+_MOUNT_SETATTR, _OPEN_TREE, _MOVE_MOUNT = 442, 428, 429
+_OPEN_TREE_CLONE, _MOVE_FROM_EMPTY_PATH = 1, 4
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 
 
@@ -58,6 +59,16 @@ def protect_mount(target: str, attributes: int, *, recursive: bool) -> None:
     syscall(_MOUNT_SETATTR, _AT_FDCWD, target, flags, settings, ctypes.sizeof(settings))
 
 
+def detached(path: str) -> int:
+    """A descriptor of a copy of the mount at a path, which is mounted nowhere yet."""
+    return syscall(_OPEN_TREE, _AT_FDCWD, path, _OPEN_TREE_CLONE | os.O_CLOEXEC)
+
+
+def attach(mount_fd: int, target: str) -> None:
+    """Mount what ``detached`` returned."""
+    syscall(_MOVE_MOUNT, mount_fd, "", _AT_FDCWD, target, _MOVE_FROM_EMPTY_PATH)
+
+
 def pivot_root(new: str, old: str) -> None:
     """Make ``new`` the root directory; the old one is then mounted at ``old``."""
     syscall(_PIVOT_ROOT[MACHINE], new, old)
@@ -78,6 +89,11 @@ def forbid_inspection() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
+def allow_inspection() -> None:
+    """Let processes of the same uid look at this one, which a change of the uid ends."""
+    _prctl(_PR_SET_DUMPABLE, 1)
+
+
 def forbid_new_privileges() -> None:
     """From here on no execve grants privileges: seccomp and Landlock require this of unprivileged processes."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -87,6 +103,12 @@ def filter_system_calls(program: bytes) -> None:
     """Install a seccomp filter of eight-byte BPF instructions. It cannot be removed."""
     mode_filter = 2
     _prctl(_PR_SET_SECCOMP, mode_filter, ctypes.byref(_FilterProgram(len(program) // 8, program)))
+
+
+def act_as(uid: int, gid: int) -> None:
+    """Open files as another user from here on, in this thread; 0 and 0 undo it for root."""
+    _LIBC.setfsgid(gid)
+    _LIBC.setfsuid(uid)
 
 
 def keep_capabilities() -> None:

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 MIB = 1024 * 1024
 
 
+_TIMERS = 1024
+"""POSIX timers and queued signals of a run."""
+SLOW = 8
+"""A process that computes is cut at this many times ``wall_s``; one that sleeps, at ``wall_s``."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """Bounds of one run; the paper gives no value for any of them.
@@ -17,6 +23,7 @@ class Limits:
     cpu_s: float = 6.0
     """Processor seconds; the kernel counts whole ones."""
     wall_s: float = 15.0
+    """Seconds for a program that sleeps. One that would compute, but gets no processor, has SLOW times as many."""
     memory_bytes: int = 1024 * MIB
     """Address space."""
     stack_bytes: int = 256 * MIB
@@ -35,7 +42,8 @@ def apply(limits: Limits, *, counted: bool) -> None:
     seconds = math.ceil(limits.cpu_s)
     _set(resource.RLIMIT_CPU, seconds, seconds + 1)
     _set(resource.RLIMIT_AS, limits.memory_bytes)
-    _set(resource.RLIMIT_STACK, limits.stack_bytes)
+    _set(resource.RLIMIT_STACK, limits.stack_bytes, resource.getrlimit(resource.RLIMIT_STACK)[1])  # raising it is an idiom
+    _set(resource.RLIMIT_SIGPENDING, _TIMERS)
     _set(resource.RLIMIT_FSIZE, limits.output_bytes)
     _set(resource.RLIMIT_NOFILE, limits.open_files)
     _set(resource.RLIMIT_CORE, 0)

@@ -1,53 +1,72 @@
-"""The roles of a confined child: run Python, run a binary, compile, be tested, test.
+"""The roles of a confined child: run Python, run a binary, compile; be tested, test; both in one process.
 
-The source is on descriptor 3. A tested program and its tester talk over descriptor 4: the tester holds the assertions, and the
-program sees nothing but the arguments of calls.
+The last three are in ``tester`` and ``one_interpreter``. The source is on descriptor 3. What a child has to say to its server
+goes to READY, which no untrusted code ever holds.
 """
 
+import _sitebuiltins
+import _thread
 import atexit
 import builtins
+import functools
+import gc
 import io
+import json
 import os
+import resource
 import sys
 import threading
 import traceback
 from collections.abc import Callable
-from types import ModuleType
+from contextlib import suppress
+from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
-from stillhouse.verification.sandbox.remote import Peer, ProgramEnded
-
-SOURCE, CHANNEL = 3, 4
-PASSED, FAILED, RAISED, ENDED, NOT_LOADED = 0, 1, 2, 3, 4
-"""Exit codes of a tester: all assertions held; one failed; an exception was raised; the program ended; it could not be loaded."""
-NOT_COMPILED = 65
-"""Exit code of a program that is not valid Python."""
+SOURCE, CHANNEL, READY = 3, 4, 6
+"""Descriptors: the source, the other process of the run, and what reports to the server."""
 ARTIFACT = "program"
-_MESSAGE_CHARS = 500
-_TEST_IMPORTS = """
+MESSAGE_CHARS = 500
+_SPECIAL_MODES = 0o7000
+_UNFLUSHED = 120
+"""An interpreter's exit code if standard output cannot be flushed at its end."""
+_MOST_RECURSION = (1 << 31) - 1
+LIVECODEBENCH_RECURSION = 50_000
+PREAMBLE = """
 from typing import *
 from collections import *
-import bisect, collections, copy, functools, heapq, itertools, json, math, operator, random, re, string, sys
-"""
-"""Names that a test may use without importing them; it never takes them from the program."""
-_PROGRAM_IMPORTS = f"""{_TEST_IMPORTS}
 from functools import *
 from heapq import *
 from itertools import *
 from bisect import *
+import bisect, collections, copy, functools, heapq, itertools, json, math, operator, random, re, string, sys
 """
 """The imports that online judges put before a submitted function."""
+LIVECODEBENCH_PREAMBLE = "".join(
+    f"from {name} import *\n"
+    for name in (
+        "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools",
+        "functools", "operator", "io", "sys", "json", "builtins", "typing",
+    )
+) + "import string, re, datetime, collections, heapq, bisect, copy, math, random, statistics, itertools, functools, operator, io\nimport sys, json\n"  # fmt: skip # noqa: E501
+"""The names that LiveCodeBench gives a program: those of these modules, in this order, and the modules."""
 
 
-def run(role: str, arguments: list[str]) -> NoReturn:
-    """Carry out the role and end this process."""
+def complete_builtins() -> None:
+    """Add to the built-ins what an interpreter's ``site`` adds."""
+    for name in ("exit", "quit"):
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
+    builtins.help = _sitebuiltins._Helper()
+
+
+def run(role: Callable[[list[str]], int], arguments: list[str]) -> NoReturn:
+    """Carry out a role and end this process."""
     sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", errors="backslashreplace", write_through=True)
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
     sys.argv = ["program.py"]
     try:
-        code = ROLES[role](arguments)
+        code = role(arguments)
     except SystemExit as leaving:
         code = _exit_code(leaving.code)
     except BaseException as error:  # noqa: BLE001 - an interpreter reports any exception at its end
@@ -56,21 +75,119 @@ def run(role: str, arguments: list[str]) -> NoReturn:
     os._exit(_finish(code))
 
 
-def _python(_: list[str]) -> int:
+def report(result: str, message: str = "", **facts: Any) -> int:
+    """Tell the server how a role ended, and nothing afterwards. Returns the exit code."""
+    os.write(READY, json.dumps({"result": result, "message": message[:MESSAGE_CHARS], **facts}).encode())
+    os.close(READY)
+    if message:
+        print(message[:MESSAGE_CHARS], file=sys.stderr)
+    return int(result != "passed")
+
+
+def module(name: str) -> ModuleType:
+    """A new module that counts as imported."""
+    created = sys.modules[name] = ModuleType(name)
+    vars(created).update(__builtins__=builtins, __file__="program.py")
+    return created
+
+
+def give_names(program: ModuleType, preamble: str) -> None:
+    """Run a preamble's imports in a program's module, which keeps its own name."""
+    name = program.__name__
+    exec(preamble, vars(program))  # noqa: S102 - imports only
+    program.__name__ = name
+
+
+def read_source() -> bytes:
+    """The source of this process; it is not readable again."""
+    with open(SOURCE, "rb") as source:
+        return source.read()
+
+
+def compiled() -> Any:
+    """The code of the source, or None after a report that it is not Python. READY is closed: the program may run."""
     try:
-        code = compile(_read_source(), "program.py", "exec")
-    except (SyntaxError, ValueError) as error:
-        return _say(NOT_COMPILED, f"{type(error).__name__}: {error}")
-    exec(code, vars(_module("__main__")))  # noqa: S102 - the purpose of this process
+        code = compile(read_source(), "program.py", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        report("not_compiled", f"{type(error).__name__}: {error}")
+        return None
+    os.close(READY)
+    return code
+
+
+def behave_like_an_interpreter(depth: int) -> None:
+    """Hide the harness: its ``depth`` frames do not count as recursion; stacks of threads fit; no other module of it is left."""
+    set_limit, get_limit, set_stack = sys.setrecursionlimit, sys.getrecursionlimit, _thread.stack_size
+
+    def setrecursionlimit(limit: int, /) -> None:
+        set_limit(min(limit + depth, _MOST_RECURSION) if limit > 0 else limit)
+
+    def getrecursionlimit() -> int:
+        return get_limit() - depth
+
+    def stack_size(size: int = 0, /) -> int:
+        return set_stack(min(size, _largest_stack()))
+
+    os.chmod, os.utime = _in_tmp(os.chmod), _in_tmp(os.utime)
+    sys.setrecursionlimit, sys.getrecursionlimit, threading.stack_size = setrecursionlimit, getrecursionlimit, stack_size
+    setrecursionlimit(get_limit())
+    for name in [name for name in sys.modules if name.partition(".")[0] == "stillhouse"]:
+        del sys.modules[name]
+
+
+def _in_tmp(function: Callable[..., None]) -> Callable[..., None]:
+    """A function that changes a file's mode or times; where the sandbox refuses that, it lets the program's own files be."""
+
+    @functools.wraps(function)
+    def forgiving(path: Any, *values: Any, **named: Any) -> None:
+        try:
+            function(path, *values, **named)
+        except PermissionError:
+            tmp, special = os.environ["TMPDIR"], values and isinstance(values[0], int) and values[0] & _SPECIAL_MODES
+            if special or isinstance(path, int) or os.path.commonpath([os.path.realpath(path), tmp]) != tmp:
+                raise
+
+    return forgiving
+
+
+def _largest_stack() -> int:
+    """Judges count touched memory, not reserved: a thread that asks for a gigabyte of stack gets what deep recursion needs."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] // 4
+
+
+def depth_here() -> int:
+    """The number of frames of the caller's stack."""
+    frame: FrameType | None = sys._getframe(1)
+    depth = 0
+    while frame is not None:
+        depth, frame = depth + 1, frame.f_back
+    return depth
+
+
+def _python(arguments: list[str]) -> int:
+    """Run the source as ``__main__``. ``arguments``: "livecodebench" gives it what LiveCodeBench gives."""
+    code = compiled()
+    if code is None:
+        return 1
+    main = module("__main__")
+    if "livecodebench" in arguments:
+        give_names(main, LIVECODEBENCH_PREAMBLE)
+    behave_like_an_interpreter(depth_here())
+    if "livecodebench" in arguments:
+        sys.setrecursionlimit(LIVECODEBENCH_RECURSION)
+    exec(code, vars(main))  # noqa: S102 - the purpose of this process
     return 0
 
 
 def _binary(_: list[str]) -> int:
-    os.execve(SOURCE, ["program"], dict(os.environ))
+    os.close(READY)
+    # The arenas of many threads would use up the address space.
+    os.execve(SOURCE, ["program"], os.environ | {"MALLOC_ARENA_MAX": "2"})
 
 
 def _compile(arguments: list[str]) -> int:
     """Compile standard input by the command in ``arguments``: the binary goes to standard output, messages to standard error."""
+    os.close(READY)
     actions = [(os.POSIX_SPAWN_DUP2, 2, 1), (os.POSIX_SPAWN_CLOSE, SOURCE)]
     pid = os.posix_spawn(arguments[0], [*arguments, "-o", ARTIFACT], dict(os.environ), file_actions=actions)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -80,90 +197,6 @@ def _compile(arguments: list[str]) -> int:
     while os.sendfile(1, binary, None, 1 << 24):
         pass
     return 0
-
-
-def _tested(_: list[str]) -> int:
-    """Load the program, then answer its tester."""
-    module = _module("program")
-    peer = Peer(_channel(), {"name": vars(module).__getitem__, "attribute": getattr, "special": _special, "items": list})
-    _execute(_PROGRAM_IMPORTS, module)
-    try:
-        _execute(_read_source(), module)
-    except BaseException as error:  # noqa: BLE001 - the tester is told any exception
-        peer.send("not loaded", f"{type(error).__name__}: {error}"[:_MESSAGE_CHARS])
-        return 1
-    peer.send("loaded", "")
-    while True:
-        try:
-            peer.answer(*peer.receive())
-        except ProgramEnded:
-            return 0
-
-
-def _tester(arguments: list[str]) -> int:
-    """Run the test, which takes unknown names from the program. ``arguments``: built-ins that the program redefines."""
-    peer = Peer(_channel())
-    try:
-        state, message = peer.receive()
-        if state != "loaded":
-            return _say(NOT_LOADED, str(message))
-        names = _Names(peer, frozenset(arguments))
-        exec(_TEST_IMPORTS, names)  # noqa: S102 - imports only
-        exec(compile(_read_source(), "test", "exec"), names)  # noqa: S102 - the test of the data set, in the sandbox
-    except ProgramEnded:
-        return _say(ENDED, "the program ended")
-    except AssertionError as error:
-        return _say(FAILED, f"AssertionError: {error}")
-    except Exception as error:  # noqa: BLE001 - from a call of the program, or from the test itself
-        return _say(RAISED, f"{type(error).__name__}: {error}")
-    return PASSED
-
-
-class _Names(dict[str, Any]):
-    """The test's global names: its own, the usual imports, built-ins, and finally the program's."""
-
-    def __init__(self, peer: Peer, replaced: frozenset[str]) -> None:
-        """``replaced``: built-ins to take from the program."""
-        super().__init__({"__name__": "test", "__builtins__": builtins})
-        self._peer, self._replaced = peer, replaced
-
-    def __missing__(self, name: str) -> Any:
-        if name not in self._replaced and hasattr(builtins, name):
-            return getattr(builtins, name)
-        try:
-            return self._peer.ask("name", name)
-        except KeyError:
-            msg = f"name {name!r} is not defined"
-            raise NameError(msg) from None
-
-
-def _special(value: Any, name: str, *arguments: Any) -> Any:
-    return getattr(type(value), name)(value, *arguments)
-
-
-def _channel() -> Any:
-    raw = io.FileIO(CHANNEL, "r+", closefd=True)
-    return io.BufferedRWPair(raw, raw)
-
-
-def _module(name: str) -> ModuleType:
-    module = sys.modules[name] = ModuleType(name)
-    vars(module)["__builtins__"] = builtins
-    return module
-
-
-def _read_source() -> bytes:
-    with open(SOURCE, "rb") as source:
-        return source.read()
-
-
-def _execute(source: bytes | str, module: ModuleType) -> None:
-    exec(compile(source, "program.py", "exec"), vars(module))  # noqa: S102 - the purpose of this process
-
-
-def _say(code: int, message: str) -> int:
-    print(message[:_MESSAGE_CHARS], file=sys.stderr)
-    return code
 
 
 def _exit_code(code: Any) -> int:
@@ -178,23 +211,48 @@ def _print_exception(error: BaseException) -> None:
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename != "program.py" and trace.tb_next is not None:
         trace = trace.tb_next
+    if sys.excepthook is not sys.__excepthook__:
+        with suppress(BaseException):
+            sys.excepthook(type(error), error, trace)
+        return
     traceback.print_exception(type(error), error, trace, limit=-8)
 
 
 def _finish(code: int) -> int:
-    """End as an interpreter does: wait for threads, run exit handlers, flush. Returns the exit code."""
+    """End as an interpreter does: wait for threads, run exit handlers, flush, free ``__main__``. Returns the exit code."""
+    first = sys.__stdout__
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
-        sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - also an exit handler's SystemExit
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return code or 120
-    return code & 0xFF
+    flushed = _flushed(sys.stdout)
+    with suppress(BaseException):
+        _free(vars(sys.modules["__main__"]))
+    _flushed(first)
+    return code & 0xFF if flushed else code & 0xFF or _UNFLUSHED
 
 
-ROLES: dict[str, Callable[[list[str]], int]] = {
-    "python": _python, "binary": _binary, "compiler": _compile, "tested": _tested, "tester": _tester,
-}  # fmt: skip
+def _flushed(stream: Any) -> bool:
+    """Whether a stream of the program's, if it is open, could be flushed."""
+    try:
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
+    except BaseException as error:  # noqa: BLE001 - the stream may be an object of the program's
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def _free(names: dict[str, Any]) -> None:
+    """Clear a module's names, private ones first, so that files are flushed and finalizers run."""
+    for private in (True, False):
+        for name in [name for name in names if name.startswith("_") is private and name != "__builtins__"]:
+            names[name] = None
+    gc.collect()
+
+
+ROLES: dict[str, Callable[[list[str]], int]] = {"python": _python, "binary": _binary, "compiler": _compile}
+"""By name; the modules ``tester`` and ``joined`` add theirs."""
 EXECUTING = ("binary", "compiler")
 """Roles that may start other programs."""

@@ -8,18 +8,26 @@ import builtins
 import json
 import struct
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any, BinaryIO
 
 MAX_BYTES = 64 * 1024 * 1024
+MAX_PARTS = 2_000_000
+"""Numbers, texts and containers in one message."""
 _MUTABLE = (list, dict, set, bytearray)
+_CONTROL = ("StopIteration", "StopAsyncIteration", "GeneratorExit")
 
 
-class ProgramEnded(Exception):
-    """The other process closed the channel or sent something that is not a message."""
+class ProgramEnded(BaseException):
+    """The other process closed the channel or sent something that is not a message. No ``except Exception`` of a test stops it."""
 
 
 class RemoteError(Exception):
     """The program raised an exception that is not built in."""
+
+
+class TooLarge(Exception):
+    """A value has too many parts to be sent in time."""
 
 
 class Peer:
@@ -30,6 +38,21 @@ class Peer:
         self._channel = channel
         self._operations = operations or {}
         self._passed: list[Any] = []
+        self.ended = False
+        """The other end is gone, whatever became of the exception that said so."""
+        self.asked = False
+        """This end has asked the other for something."""
+        self.exact = True
+        """Nothing has happened that plain Python would do otherwise in one process: calls and attributes, with plain values."""
+        self._unused: dict[int, Remote] = {}
+        self._parts = 0
+        self.raised: BaseException | None = None
+        """The last exception that the other end raised."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether plain Python would have done the same, also with objects that the test only handed on to its own functions."""
+        return self.exact and not self._unused
 
     def send(self, *message: Any) -> None:
         """Send one message of JSON."""
@@ -44,25 +67,38 @@ class Peer:
             data = self._channel.read(length) if length <= MAX_BYTES else b""
             message = json.loads(data)
         except (struct.error, ValueError, OSError, RecursionError) as error:
+            self.ended = True
             raise ProgramEnded from error
         if not isinstance(message, list) or not message:
+            self.ended = True
             raise ProgramEnded
         return message
 
     def ask(self, operation: str, *values: Any) -> Any:
         """Request an operation from the other end, answering its requests meanwhile. Raises the exception that it raised."""
+        self.asked = True
+        self.exact = self.exact and operation in ("name", "attribute", "call")
+        self._parts = 0
         self.send(operation, [self.encode(value) for value in values])
         while True:
             kind, *content = self.receive()
             if kind == "value" and len(content) == 2:
-                _copy_back(values, [(index, self.decode(value)) for index, value in content[1]])
-                return self.decode(content[0])
+                changed = [(index, self.decode(value)) for index, value in content[1]]
+                self.exact = self.exact and all(_is_flat(new) for _, new in changed)
+                _copy_back(values, changed)
+                result = self.decode(content[0])
+                if isinstance(result, Remote) and operation != "name":
+                    self._unused[id(result)] = result
+                return result
             if kind == "raised" and len(content) == 2:
-                raise _exception(*map(str, content))
+                self.raised = _exception(*map(str, content))
+                self.exact = self.exact and not isinstance(self.raised, RemoteError)
+                raise self.raised
             self.answer(kind, *content)
 
     def answer(self, operation: str, encoded: Any) -> None:
         """Carry out an operation for the other end."""
+        self._parts = 0
         try:
             values = [self.decode(value) for value in encoded]
             before = [json.dumps(self.encode(value)) if isinstance(value, _MUTABLE) else "" for value in values]
@@ -88,19 +124,30 @@ class Peer:
 
     def encode(self, value: Any) -> Any:
         """A value as JSON: scalars and lists unchanged, other plain types tagged, anything else as a number that refers to it."""
-        if value is None or type(value) in (bool, float, str):
+        if value is None or type(value) in (bool, float, str) or (type(value) is int and abs(value) < 1 << 53):
             return value
-        if type(value) is int:
-            return value if abs(value) < 1 << 53 else {"int": hex(value)}
         if isinstance(value, Remote):
             return {"yours": value._number}
+        if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+            return self._like(self.encode(value.tolist()))
         encoder = _ENCODERS.get(type(value)) or next((_ENCODERS[kind] for kind in _INHERITED if isinstance(value, kind)), None)
         if encoder is None:
+            self.exact = self.exact and isinstance(value, FunctionType)
             self._passed.append(value)
             return {"mine": len(self._passed) - 1}
         tag, parts = encoder(value)
+        self._parts += len(parts) if isinstance(parts, list) else 1
+        if self._parts > MAX_PARTS:
+            msg = f"more than {MAX_PARTS:,} parts"
+            raise TooLarge(msg)
         encoded = [self.encode(part) for part in parts] if isinstance(parts, list) else parts
-        return encoded if tag == "list" else {tag: encoded}
+        encoded = encoded if tag == "list" else {tag: encoded}
+        return encoded if type(value) in _ENCODERS else self._like(encoded)
+
+    def _like(self, encoded: Any) -> Any:
+        """A value whose type is lost on the way."""
+        self.exact = False
+        return {"like": [encoded]}
 
     def decode(self, value: Any) -> Any:
         """The value of its JSON. Raises ProgramEnded if it is malformed."""
@@ -114,8 +161,12 @@ class Peer:
                 return Remote(self, int(content))
             if tag == "yours":
                 return self._passed[content]
+            if tag == "like":
+                self.exact = False
+                return self.decode(content[0])
             return _DECODERS[tag]([self.decode(part) for part in content] if isinstance(content, list) else content)
         except (ValueError, KeyError, IndexError, TypeError) as error:
+            self.ended = True
             raise ProgramEnded from error
 
 
@@ -128,18 +179,28 @@ class Remote:
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Call it at the other end."""
+        self._peer._unused.pop(id(self), None)
         return self._peer.ask("call", self, named, *values)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        self._peer._unused.pop(id(self), None)
         return self._peer.ask("attribute", self, name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in ("_peer", "_number"):
+            msg = f"cannot set {name} on an object of the program's"
+            raise TypeError(msg)
+        object.__setattr__(self, name, value)
+
     def __eq__(self, other: object) -> bool:
+        self._peer.exact = False
         # Only the program could decide whether its object equals a plain value: so it never does.
         return isinstance(other, Remote) and self._peer.ask("special", self, "__eq__", other) is True
 
     def __hash__(self) -> int:
+        self._peer.exact = False
         return self._number
 
     def __len__(self) -> int:
@@ -191,9 +252,18 @@ def _copy_back(values: tuple[Any, ...], changed: list[tuple[int, Any]]) -> None:
             old.update(new)
 
 
-def _exception(name: str, message: str) -> Exception:
+def _is_flat(value: Any) -> bool:
+    """Whether a changed argument holds no further container, which other names may share."""
+    parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list | set) else []
+    return not any(isinstance(part, _MUTABLE) for part in parts)
+
+
+def _exception(name: str, message: str) -> BaseException:
+    if name in _CONTROL:
+        # In the test's process these would end the loop around the call, as if it had nothing more to check.
+        return RuntimeError(f"the program raised {name}")
     kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
+    if isinstance(kind, type) and issubclass(kind, BaseException):
         try:
             return kind(message)
         except TypeError:

@@ -16,7 +16,6 @@ a second.
 import fcntl
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -28,9 +27,12 @@ from types import TracebackType
 from typing import Any
 
 from stillhouse.errors import BadConfig, EngineFailed
-from stillhouse.verification.sandbox import programs, visible
+from stillhouse.verification.sandbox import compilers, libraries
+from stillhouse.verification.sandbox.compilers import Binary, CompiledPrograms
 from stillhouse.verification.sandbox.limits import MIB, Limits
+from stillhouse.verification.sandbox.run_outcome import Outcome, read_outcome
 from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.packages import Libraries
 
 NAMESPACES, PORTABLE, WEAK = "namespaces", "portable", "weak"
 _ATTEMPTS = {"": (NAMESPACES, PORTABLE), PORTABLE: (PORTABLE,), WEAK: (WEAK,)}
@@ -38,52 +40,59 @@ _ATTEMPTS = {"": (NAMESPACES, PORTABLE), PORTABLE: (PORTABLE,), WEAK: (WEAK,)}
 COMPILING = Limits(
     cpu_s=30, wall_s=60, memory_bytes=2048 * MIB, output_bytes=64 * MIB, tmp_bytes=256 * MIB, processes=32, open_files=256
 )
-_ERRORS_BYTES = 4096
-_NO_MEMORY = ("MemoryError", "std::bad_alloc", "Cannot allocate memory", "can't start new thread")
-_NO_PYTHON = ("SyntaxError", "IndentationError", "TabError")
+HELPERS = (
+    "np", "numpy", "pd", "pandas", "sp", "scipy", "nx", "networkx", "sympy", "torch", "tf", "sklearn", "pytest", "unittest",
+    "approx", "raises", "isclose", "is_close", "allclose", "all_close", "almost_equal", "is_almost_equal", "array_equal",
+    "assert_equal", "assert_almost_equal", "assert_allclose", "assert_array_equal", "assertEqual", "assert_frame_equal",
+    "hypothesis", "given", "mock", "patch", "MagicMock", "deepdiff",
+)  # fmt: skip
+"""Names of what tests compare with: never the program's, whether a test imports them or forgets to."""
 _WORKING: dict[str, str] = {}
 """The isolation that worked, by STILLHOUSE_ISOLATION."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The outcome of a run.
+class TestOptions:
+    """How a test is run."""
 
-    ``ending``: finished, or compile_error, runtime_error, time_limit, memory_limit, output_limit, tmp_limit. ``errors`` is the end
-    of standard error.
-    """
+    __test__ = False  # not a test class of pytest's
 
-    ending: str
-    code: int
-    stdout: bytes
-    errors: str
-    cpu_s: float
-    wall_s: float
-
-
-@dataclass(frozen=True)
-class Binary:
-    """A compiled program in memory, behind a descriptor that must be closed."""
-
-    descriptor: int
-
-    def close(self) -> None:
-        """Free it."""
-        os.close(self.descriptor)
+    own: tuple[str, ...] = ()
+    """Built-ins that the program redefines for the test."""
+    refused: tuple[str, ...] = HELPERS
+    """Names that the test never takes from the program."""
+    unknown: tuple[str, ...] = ()
+    """Names that the test uses and does not define."""
+    modules: tuple[str, ...] = ()
+    """Modules that the test imports and that stand for the program."""
+    imports: tuple[str, ...] = ()
+    """Other modules that the test imports."""
+    collect: bool = False
+    """The test defines functions or classes that are called as pytest calls them."""
+    pytest: bool = False
+    """It needs pytest itself."""
+    livecodebench: bool = False
+    """The program has the names and the recursion limit that LiveCodeBench gives it."""
 
 
 class Sandbox:
     """A fork server and the socket to it. One run at a time; not for use by two threads."""
 
-    def __init__(self) -> None:
-        """Start the server. Raises EngineFailed if the kernel cannot isolate, BadConfig for a bad STILLHOUSE_ISOLATION."""
+    def __init__(self, packages: Libraries = "standard") -> None:
+        """Start the server, whose programs may import the ``packages`` of this kind.
+
+        Raises EngineFailed if the kernel cannot isolate or the packages are missing, BadConfig for a bad STILLHOUSE_ISOLATION.
+        """
+        directory = libraries.directory(packages)
+        self.has_libraries = bool(directory)
+        self._binaries = CompiledPrograms()
         wanted = environment.text("STILLHOUSE_ISOLATION")
         if wanted not in _ATTEMPTS:
             msg = f"STILLHOUSE_ISOLATION={wanted!r} is neither portable nor weak; unset it for the strongest the kernel allows"
             raise BadConfig(msg)
         missing = []
         for isolation in [_WORKING[wanted]] if wanted in _WORKING else _ATTEMPTS[wanted]:
-            self._process, self._control = _start(isolation)
+            self._process, self._control = _start(isolation, directory)
             hello = self._receive()
             if "isolation" in hello:
                 self.isolation = _WORKING[wanted] = str(hello["isolation"])
@@ -108,6 +117,7 @@ class Sandbox:
 
     def close(self) -> None:
         """End the server and everything it runs."""
+        self._binaries.close()
         self._control.close()
         self._process.wait()
 
@@ -116,41 +126,58 @@ class Sandbox:
         """The id of the started process; the server itself may be its child."""
         return self._process.pid
 
-    def python(self, source: bytes, stdin: bytes = b"", limits: Limits | None = None) -> Outcome:
-        """Run a program as ``__main__``."""
-        return self._run(["python"], [(source, stdin)], limits or Limits())
+    def python(self, source: bytes, stdin: bytes = b"", limits: Limits | None = None, *, livecodebench: bool = False) -> Outcome:
+        """Run a program as ``__main__``; on demand among the names and with the recursion limit that LiveCodeBench gives it."""
+        return self._run(["python"], [(source, stdin)], limits or Limits(), ["livecodebench"] if livecodebench else [])
 
     def tested(
-        self, source: bytes, test: bytes, stdin: bytes = b"", limits: Limits | None = None, own: Sequence[str] = ()
-    ) -> Outcome:
+        self, source: bytes, test: bytes, stdin: bytes = b"", limits: Limits | None = None, own: Sequence[str] = (),
+        options: TestOptions | None = None,
+    ) -> Outcome:  # fmt: skip
         """Load a program in one process and run ``test`` in another, which calls the program's functions as if they were its own.
 
-        ``stdin`` is the test's; standard output and exit code of the outcome are the test's too. ``own``: built-ins that the
-        program redefines for the test.
+        ``stdin`` is the test's; standard output of the outcome is the test's too. ``own``: built-ins that the program redefines.
         """
-        return self._run(["tested", "tester"], [(source, b""), (test, stdin)], limits or Limits(), list(own))
+        options = options or TestOptions(own=tuple(own))
+        return self._run(["tested", "tester"], [(source, b""), (test, stdin)], limits or Limits(), [json.dumps(asdict(options))])
+
+    def joined(self, source: bytes, test: bytes, limits: Limits | None = None, options: TestOptions | None = None) -> Outcome:
+        """Run a program and its test in one interpreter. Another process says whether the test came to its end."""
+        arguments = [json.dumps(asdict(options or TestOptions()))]
+        return self._run(["joined", "keeper"], [(source, b""), (test, b"")], limits or Limits(), arguments)
 
     def binary(self, program: Binary, stdin: bytes = b"", limits: Limits | None = None) -> Outcome:
         """Run a compiled program."""
         return self._run(["binary"], [(program.descriptor, stdin)], limits or Limits())
 
-    def compiled(self, source: bytes) -> Binary | Outcome:
-        """Compile C++; returns the outcome if that fails. Raises EngineFailed if there is no compiler."""
-        compiler = visible.compiler()
-        if compiler is None:
-            msg = f"no C++ compiler on PATH ({', '.join(visible.COMPILERS)}): install one in the worker's image"
-            raise EngineFailed(msg)
-        command = [compiler, "-O2", "-std=c++17", "-pipe", "-w", "-fmax-errors=3", "-x", "c++", "-"]
-        if "clang" in compiler:
-            command[5] = "-ferror-limit=3"
+    def compiled(self, source: bytes, tag: str = "") -> Binary | Outcome:
+        """Compile C++ by the standard that a block's ``tag`` names, or C; returns the outcome if that fails.
+
+        Without a standard it is C++20, and C++17 for what is no longer C++20. What was compiled lately is not compiled again.
+        Raises EngineFailed if there is no compiler.
+        """
+        outcome: Binary | Outcome | None = None
+        for arguments in compilers.standards(tag):
+            outcome = self._compiled(source, arguments)
+            if isinstance(outcome, Binary) or outcome.ending != "runtime_error":
+                break
+        assert outcome is not None
+        return outcome
+
+    def _compiled(self, source: bytes, arguments: tuple[str, ...]) -> Binary | Outcome:
+        command = compilers.command(arguments)
+        if (kept := self._binaries.get(source, command)) is not None:
+            return kept
         with ExitStack() as descriptors:
             binary = os.memfd_create("program", 0)
             descriptors.callback(os.close, binary)
-            outcome = self._run(["compiler"], [(b"", source)], COMPILING, command, binary)
+            outcome = self._run(["compiler"], [(b"", compilers.prepared(source))], COMPILING, command, binary)
             if outcome.ending != "finished":
                 return outcome
             # The kernel executes a file only once nobody has it open for writing.
-            return Binary(os.open(f"/proc/self/fd/{binary}", os.O_RDONLY | os.O_CLOEXEC))
+            ready = Binary(os.open(f"/proc/self/fd/{binary}", os.O_RDONLY | os.O_CLOEXEC))
+        self._binaries.keep(source, command, ready)
+        return ready
 
     def _run(
         self, roles: list[str], sources: list[tuple[bytes | int, bytes]], limits: Limits,
@@ -166,7 +193,7 @@ class Sandbox:
                 files.append(_file(descriptors))
             request = {"roles": roles, "limits": asdict(limits), "arguments": list(arguments)}
             answer = self._ask(request, files)
-            return _outcome(answer, limits, os.pread(files[-2], limits.output_bytes, 0) if output is None else b"", files)
+            return read_outcome(answer, limits, os.pread(files[-2], limits.output_bytes, 0) if output is None else b"", files)
 
     def _ask(self, request: dict[str, Any], files: list[int]) -> dict[str, Any]:
         try:
@@ -191,14 +218,18 @@ class Sandbox:
         return answer
 
 
-def _start(isolation: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
+def _start(isolation: str, packages: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
     """A server process and the socket to it. It gets nothing of this process's environment but PATH, to find a compiler."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     path = os.environ.get("PATH", os.defpath)
-    environment = {"PATH": path, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        "PATH": path, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
     with theirs:
         process = subprocess.Popen(
-            [_interpreter(), "-S", "-s", "-P", str(Path(__file__).with_name("boot.py")), isolation, str(theirs.fileno())],
+            [_interpreter(), "-S", "-s", "-P", str(Path(__file__).with_name("boot.py")), isolation, str(theirs.fileno()), packages,
+             libraries.headers()],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment, cwd="/",
         )  # fmt: skip
     return process, ours
@@ -219,30 +250,3 @@ def _file(descriptors: ExitStack, content: bytes | None = None) -> int:
         os.lseek(descriptor, 0, os.SEEK_SET)
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
     return descriptor
-
-
-def _outcome(answer: dict[str, Any], limits: Limits, stdout: bytes, files: list[int]) -> Outcome:
-    """The server's answer as an Outcome. ``files``: source, stdin, stdout and stderr of each process in turn."""
-    ended, outputs = answer["ended"], files[2::4]
-    errors = "".join(_tail(descriptor) for descriptor in reversed(files[3::4]))
-    written = max(os.fstat(descriptor).st_size for descriptor in (*outputs, *files[3::4]))
-    codes = [process["code"] for process in ended]
-    late = answer["cut"] == "wall" or max(process["cpu_s"] for process in ended) > limits.cpu_s or -signal.SIGXCPU in codes
-    full = written >= limits.output_bytes or -signal.SIGXFSZ in codes
-    cut = "output_limit" if full else "tmp_limit" if answer["cut"] == "tmp" else "time_limit" if late else ""
-    ending = cut or _ending(codes[-1], errors)
-    return Outcome(ending, codes[-1], stdout, errors, sum(process["cpu_s"] for process in ended), answer["wall_s"])
-
-
-def _ending(code: int, errors: str) -> str:
-    """The ending of a run that no limit cut short."""
-    if code == 0:
-        return "finished"
-    if code == programs.NOT_COMPILED or (code == programs.NOT_LOADED and errors.startswith(_NO_PYTHON)):
-        return "compile_error"
-    return "memory_limit" if any(word in errors for word in _NO_MEMORY) else "runtime_error"
-
-
-def _tail(descriptor: int) -> str:
-    size = os.fstat(descriptor).st_size
-    return os.pread(descriptor, _ERRORS_BYTES, max(0, size - _ERRORS_BYTES)).decode(errors="replace")

@@ -25,8 +25,21 @@ _NAMES_AND_DUMPABLE = (3, 15, 16)
 """prctl: PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME."""
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
 _O_TRUNC, _O_ACCMODE = 0x200, 0x3
-_ABSENT = ("clone3", "openat2")
-_WITH_PROCESSES = ("fork", "vfork", "chmod", "fchmod", "fchmodat")
+_ABSENT = ("clone3", "openat2", "fchmodat2")
+_WITH_PROCESSES = ("fork", "vfork")
+_PRETENDED = ("flock", "fadvise64")
+"""Calls that succeed and do nothing: what locks a file of the host tells other sandboxes something. In a tmp of its own a program
+misses neither."""
+_MODES = {"chmod": 1, "fchmod": 1, "fchmodat": 2}
+"""Calls that change a file's mode, and which argument it is."""
+_TIMES = ("utime", "utimes", "futimesat", "utimensat")
+_SPECIAL_MODES = 0o7000
+_WITHOUT_ATTRIBUTES = (
+    "setxattr", "lsetxattr", "fsetxattr", "getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
+)  # fmt: skip
+"""Calls that fail as on a file system without extended attributes."""
+_LOCKING = (6, 7, 13, 14, 37, 38)
+"""fcntl: F_SETLK, F_SETLKW, their 64-bit and F_OFD_ forms; they pretend too."""
 
 Instruction = tuple[int, int, int, int]
 """Operation, jump if true, jump if false, operand."""
@@ -40,20 +53,32 @@ class Argument:
     values: tuple[int, ...]
     mask: int = 0xFFFFFFFF
     refused: bool = False
+    error: int = errno.EPERM
+    """What a refused call fails with; 0 pretends that it succeeded."""
 
 
-def program(pid: int, *, processes: bool, execute: bool) -> bytes:
-    """The filter of process ``pid``, which may signal only itself.
+@dataclass(frozen=True)
+class Allowed:
+    """What a process may do besides computing."""
 
-    ``processes``: it may start children and change modes of files (a compiler); ``execute``: it may replace itself.
-    """
+    processes: bool = False
+    """Start children, and change modes and times of files (a compiler)."""
+    execute: bool = False
+    """Replace itself."""
+    private: bool = True
+    """The files it sees are its own or read-only, and its tmp bounds what it writes: it may change their modes and times, and send
+    descriptors through a socket. Elsewhere it could change files of the user's, and hide files from the measuring of its tmp."""
+
+
+def program(pid: int, allowed: Allowed) -> bytes:
+    """The filter of process ``pid``, which may signal only itself."""
     column = list(_MACHINES).index(MACHINE)
     code: list[Instruction] = [
         (_LOAD, 0, 0, _MACHINE_AT), (_EQUAL, 1, 0, _MACHINES[MACHINE]), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER_AT),
     ]  # fmt: skip
     if MACHINE == X86_64:
         code += [(_AT_LEAST, 0, 1, _X32_BIT), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
-    rules = _rules(pid, processes=processes, execute=execute)
+    rules = _rules(pid, allowed)
     for name, numbers in EXAMINED.items():
         number = numbers[column]
         if number is not None:
@@ -65,16 +90,19 @@ def program(pid: int, *, processes: bool, execute: bool) -> bytes:
     return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
 
 
-def _rules(pid: int, *, processes: bool, execute: bool) -> dict[str, list[Argument]]:
+def _rules(pid: int, allowed: Allowed) -> dict[str, list[Argument]]:
     """The conditions on the arguments of each examined call; all of them must hold."""
     thread = Argument(0, (_CLONE_THREAD,), _CLONE_THREAD | _CLONE_NAMESPACES)
     reading = Argument(1, (_O_TRUNC,), _O_TRUNC | _O_ACCMODE, refused=True)
     rules = {
-        "clone": [Argument(0, (0,), _CLONE_NAMESPACES) if processes else thread],
+        "clone": [Argument(0, (0,), _CLONE_NAMESPACES) if allowed.processes else thread],
         "kill": [Argument(0, (0, pid))],
         "tgkill": [Argument(0, (pid,))],
         "prlimit64": [Argument(0, (0, pid))],
-        "fcntl": [Argument(1, (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY), refused=True)],
+        "fcntl": [
+            Argument(1, (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY), refused=True),
+            Argument(1, _LOCKING, refused=True, error=0),
+        ],
         "ioctl": [Argument(1, _TERMINAL_OR_BLOCKING)],
         "prctl": [Argument(0, _NAMES_AND_DUMPABLE)],
         "socketpair": [Argument(0, (_AF_UNIX,)), Argument(1, (_SOCK_STREAM,), _SOCK_TYPE)],
@@ -82,28 +110,38 @@ def _rules(pid: int, *, processes: bool, execute: bool) -> dict[str, list[Argume
         "open": [reading],
         "openat": [Argument(2, reading.values, reading.mask, refused=True)],
     }
-    rules |= {"execve": [], "execveat": []} if execute else {}
-    return rules | ({name: [] for name in _WITH_PROCESSES} if processes else {})
+    rules |= {"execve": [], "execveat": []} if allowed.execute else {}
+    if allowed.private or allowed.processes:
+        rules |= {name: [Argument(place, (0,), _SPECIAL_MODES)] for name, place in _MODES.items()}
+        rules |= {name: [] for name in ("sendmsg", *_TIMES)}
+    return rules | ({name: [] for name in (*_WITH_PROCESSES, *_PRETENDED)} if allowed.processes else {})
 
 
 def _answer(name: str, rules: dict[str, list[Argument]]) -> list[Instruction]:
     """The instructions that decide one examined call."""
-    if name in _ABSENT:
-        return [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
-    if name not in rules:
-        return [(_RETURN, 0, 0, _ERRNO | errno.EPERM)]
+    if name in _ABSENT or name not in rules:
+        return [(_RETURN, 0, 0, _ERRNO | _error_of(name))]
     code: list[Instruction] = []
     for argument in rules[name]:
         code += [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument.index), (_AND, 0, 0, argument.mask)]
         count = len(argument.values)
         for index, value in enumerate(argument.values):
             if argument.refused:
-                code += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ERRNO | errno.EPERM)]
+                code += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ERRNO | argument.error)]
             else:
                 code.append((_EQUAL, count - index, 0, value))
         if not argument.refused:
             code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
     return [*code, (_RETURN, 0, 0, _ALLOW)]
+
+
+def _error_of(name: str) -> int:
+    """What a refused call fails with; 0 pretends that it succeeded."""
+    if name in _ABSENT:
+        return errno.ENOSYS
+    if name in _WITHOUT_ATTRIBUTES:
+        return errno.EOPNOTSUPP
+    return 0 if name in _PRETENDED else errno.EPERM
 
 
 def _ranges(numbers: list[int]) -> list[tuple[int, int]]:

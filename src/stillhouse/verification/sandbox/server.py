@@ -14,28 +14,29 @@ import select
 import signal
 import socket
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
-from stillhouse.verification.sandbox import confinement, kernel, limits, namespaces, private_tmp, programs
+from stillhouse.verification.sandbox import confinement, kernel, limits, namespaces, one_interpreter, private_tmp, programs, tester
 from stillhouse.verification.sandbox.confinement import NAMESPACES, Confinement, Unavailable
 from stillhouse.verification.sandbox.limits import Limits
 
-_IN_MEMORY = "/dev/shm"
-"""Where the private tmp is put if mounts are not allowed: a disk takes seconds to remove what a program creates in one."""
 WATCH_S = 0.05
 """How often a private tmp is measured that is not a file system of its own."""
+_LATE_WATCH_S = 0.25
+"""How often a run that has used up its wall time is asked whether it sleeps."""
 _PRELOADED = (
     "bisect", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "heapq", "io",
     "itertools", "json", "math", "operator", "queue", "random", "re", "statistics", "string", "threading", "traceback", "typing",
+    "_sitebuiltins",
 )  # fmt: skip
 _FIRST, _SECOND = 3, 4
 """Descriptors of a child besides its standard ones: its source, and its channel to the other process of the run."""
-_READY = 6
-"""The descriptor on which a child reports that it is confined; closed before the program starts."""
+_LIBRARIES_PRELOADED = ("numpy", "sortedcontainers")
+"""Of the scientific libraries: what takes long to import and is imported often."""
+_ROLES = programs.ROLES | tester.ROLES | one_interpreter.ROLES
 _ABOVE = 128
 """Above every descriptor that the server ever holds."""
 
@@ -48,28 +49,61 @@ class Ended:
     cpu_s: float
 
 
-def main(isolation: str, control_fd: int) -> None:
-    """Set up the isolation and serve; if that fails, send one message that says why."""
+def main(isolation: str, control_fd: int, libraries: list[str]) -> None:
+    """Set up the isolation and serve; if that fails, send one message that says why.
+
+    ``libraries``: a directory of packages that programs may import, and one of C++ headers; each may be empty.
+    """
     control = socket.socket(fileno=control_fd)
     limits.lift()
-    for name in _PRELOADED:
-        importlib.import_module(name)
+    _preload(libraries[0])
+    libraries = [path for path in libraries if path]
     os.setsid()
     reserved = confinement.free_uids()
     uids = reserved[0] if reserved else None
     try:
         if isolation == NAMESPACES:
-            serve(control, confinement.choose(isolation, namespaces.TMP, _enter_namespaces(uids)))
+            own_uids, processes = _enter_namespaces(uids, libraries)
+            serve(control, confinement.choose(isolation, namespaces.TMP, own_uids, libraries, processes))
             return
+        _leave_cleaner(tmp := private_tmp.create())
         kernel.adopt_orphans()
-        tmp = tempfile.mkdtemp(prefix="stillhouse-sandbox-", dir=_IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None)
-        tempfile.tempdir = None
-        try:
-            serve(control, confinement.choose(isolation, tmp, uids))
-        finally:
-            os.rmdir(tmp)  # noqa: PTH106
+        serve(control, confinement.choose(isolation, tmp[0], uids, libraries, os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)))
     except (OSError, Unavailable) as error:
         control.send(json.dumps({"unavailable": f"{isolation}: {error}"}).encode())
+
+
+def _preload(libraries: str) -> None:
+    """Import what programs import often, and give them what ``site`` adds to the built-ins."""
+    for name in _PRELOADED:
+        importlib.import_module(name)
+    if libraries:
+        sys.path.append(libraries)
+        for name in _LIBRARIES_PRELOADED:
+            with suppress(ModuleNotFoundError):
+                importlib.import_module(name)
+    programs.complete_builtins()
+    sys.set_int_max_str_digits(0)  # judges' interpreters print integers of any length
+
+
+def _leave_cleaner(tmp: tuple[str, int]) -> None:
+    """Return in a child; this process waits for its end, however it comes, and removes the tmp with what is left of its runs."""
+    pid = os.fork()
+    if not pid:
+        kernel.die_with_parent()
+        return
+    kernel.adopt_orphans()
+    os.closerange(3, tmp[1])
+    os.closerange(tmp[1] + 1, 256)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    while children := _children():
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(child, 0)
+    private_tmp.remove(tmp[0])
+    os._exit(code & 0xFF)
 
 
 def serve(control: socket.socket, confined: Confinement) -> None:
@@ -91,8 +125,8 @@ def serve(control: socket.socket, confined: Confinement) -> None:
         control.send(json.dumps(answer).encode())
 
 
-def _enter_namespaces(uids: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Return in the first process of a new pid namespace, with the uids available there; its parent only waits for it."""
+def _enter_namespaces(uids: tuple[int, int] | None, libraries: list[str]) -> tuple[tuple[int, int] | None, int | None]:
+    """Return in the first process of a new pid namespace, with the uids and the procfs there; its parent only waits for it."""
     if uids is not None and not kernel.capabilities() >> kernel.CAP_SYS_ADMIN & 1:
         # Root in a container: even in a new user namespace it would still own root's files outside.
         os.setgroups([])
@@ -105,8 +139,8 @@ def _enter_namespaces(uids: tuple[int, int] | None) -> tuple[int, int] | None:
         os.closerange(3, 256)
         os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
     kernel.die_with_parent()
-    namespaces.change_root()
-    return uids if os.getuid() == 0 else None
+    processes = namespaces.change_root(libraries)
+    return uids if os.getuid() == 0 else None, processes
 
 
 def _run(control: socket.socket, confined: Confinement, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
@@ -125,7 +159,7 @@ def _run(control: socket.socket, confined: Confinement, request: dict[str, Any],
             pids.append(_start(confined, run, role, index, pids[0] if pids else 0, files, request.get("arguments", [])))
         for end in channels:
             end.close()
-        cut = _watch(control, confined, run, pids[-1], started)
+        cut = _watch(control, confined, run, pids, started)
     finally:
         wall_s = time.monotonic() - started
         _sweep(confined, pids[0] if pids else 0, usage)
@@ -133,9 +167,10 @@ def _run(control: socket.socket, confined: Confinement, request: dict[str, Any],
         private_tmp.discard(confined)
     with os.fdopen(ready, "rb") as reports:
         report = reports.read()
-    if report != b"+" * len(roles):
+    if not report.startswith(b"+" * len(roles)):
         return {"failed": report.strip(b"+").decode(errors="replace") or "a process ended before its program started"}
-    return {"ended": [asdict(usage[pid]) for pid in pids], "cut": cut, "wall_s": wall_s}
+    said = report[len(roles) :].decode(errors="replace")
+    return {"ended": [asdict(usage[pid]) for pid in pids], "cut": cut, "wall_s": wall_s, "report": said}
 
 
 def _start(
@@ -155,20 +190,22 @@ def _child(
     """Confine this process, report that, and carry out the role."""
     try:
         os.setpgid(0, group)
+        if files[4] is None and confined.own_pids and confined.processes is not None:
+            namespaces.show_streams(confined.processes)
         _arrange(confined, files)
         confinement.enter(confined, index, run, execute=role in programs.EXECUTING)
-        os.write(_READY, b"+")
-        os.close(_READY)
+        os.write(programs.READY, b"+")
     except BaseException as error:  # noqa: BLE001 - any failure is reported to the server
-        os.write(_READY, f"{type(error).__name__}: {error}".encode()[:500])
+        os.write(programs.READY, f"{type(error).__name__}: {error}".encode()[:500])
         os._exit(1)
-    programs.run(role, arguments)
+    programs.run(_ROLES[role], arguments)
 
 
 def _arrange(confined: Confinement, files: list[int | None]) -> None:
     """Move the descriptors of a child to their numbers, and close all others of this run and of the server."""
     source, read, write, errors, channel, ready = files
-    table = {0: read, 1: write, 2: errors, _FIRST: source, _SECOND: channel, confinement.RULES: confined.ruleset, _READY: ready}
+    table = {0: read, 1: write, 2: errors, _FIRST: source, _SECOND: channel}
+    table |= {confinement.RULES: confined.ruleset, programs.READY: ready}
     lifted = {number: fcntl.fcntl(open_fd, fcntl.F_DUPFD, _ABOVE) for number, open_fd in table.items() if open_fd is not None}
     os.closerange(0, _ABOVE)
     for number, copy in lifted.items():
@@ -176,27 +213,54 @@ def _arrange(confined: Confinement, files: list[int | None]) -> None:
     os.closerange(_ABOVE, 2 * _ABOVE)
 
 
-def _watch(control: socket.socket, confined: Confinement, run: Limits, pid: int, started: float) -> str | None:
-    """Wait for the run's last process. Returns what cut the run short: "wall", "tmp", or None if the process ended on its own."""
-    process = os.pidfd_open(pid)
+def _watch(control: socket.socket, confined: Confinement, run: Limits, pids: list[int], started: float) -> str | None:
+    """Wait for the run's last process. Returns what cut the run short, or None if the process ended on its own.
+
+    That is "tmp", "wall" for a run that sleeps, or "starved" for one that could not use its processor time before it was cut.
+    """
+    process = os.pidfd_open(pids[-1])
     poll = select.poll()
     poll.register(process, select.POLLIN)
     poll.register(control, select.POLLIN)
     try:
         while True:
-            left = started + run.wall_s - time.monotonic()
-            if left <= 0:
+            used = time.monotonic() - started
+            if used >= run.wall_s and not _computes(confined, run, pids):
                 return "wall"
-            happened = {descriptor for descriptor, _ in poll.poll(1000 * (left if confined.own_pids else min(left, WATCH_S)))}
+            if used >= run.wall_s * limits.SLOW:
+                return "starved"
+            wait_s = run.wall_s - used if used < run.wall_s else _LATE_WATCH_S
+            happened = {descriptor for descriptor, _ in poll.poll(1000 * (wait_s if confined.own_pids else min(wait_s, WATCH_S)))}
             if process in happened:
                 return None
             if control.fileno() in happened:
                 # Callers send nothing during a run: the socket was closed.
                 sys.exit(0)
-            if not confined.own_pids and private_tmp.exceeds(confined, run):
+            if not confined.own_pids and private_tmp.exceeds(confined, run, pids):
                 return "tmp"
     finally:
         os.close(process)
+
+
+def _computes(confined: Confinement, run: Limits, pids: list[int]) -> bool:
+    """Whether a thread of the run runs, or waits for a processor or a disk; assumed where that cannot be seen."""
+    if confined.processes is None or run.processes > 1:
+        return True
+    return any(state in "RD" for pid in pids for state in _states(confined.processes, pid))
+
+
+def _states(processes: int, pid: int) -> list[str]:
+    """The states of a process's threads, one letter each."""
+    states = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        threads = os.open(f"{pid}/task", os.O_RDONLY | os.O_DIRECTORY, dir_fd=processes)
+        try:
+            for thread in os.listdir(threads):  # noqa: PTH208 - of a descriptor
+                with os.fdopen(os.open(f"{thread}/stat", os.O_RDONLY, dir_fd=threads), "rb") as status:
+                    states.append(status.read().rpartition(b")")[2].split()[0].decode())
+        finally:
+            os.close(threads)
+    return states
 
 
 def _sweep(confined: Confinement, group: int, usage: dict[int, Ended]) -> None:

@@ -1,7 +1,7 @@
 """The system calls a program may make, with their numbers on x86-64 and aarch64 (None: the architecture lacks the call).
 
 Not listed, and so refused: sockets, mounts, namespaces, ptrace and other processes' memory, signals to others, keys, bpf,
-io_uring, perf, userfaultfd, inotify, System V and POSIX message IPC, memfd_create, mknod, chmod and chown, setuid and its kin,
+io_uring, perf, userfaultfd, inotify, System V and POSIX message IPC, memfd_create, mknod, chown, setuid and its kin,
 setsid and setpgid (a program stays in the process group that is killed), scheduling and priorities, sync, personality, openat2
 and clone3 (their arguments lie in memory, where a filter cannot look).
 """
@@ -13,8 +13,8 @@ PLAIN: dict[str, tuple[int | None, int | None]] = {
     "close_range": (436, 436), "copy_file_range": (326, 285), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24),
     "epoll_create": (213, None), "epoll_create1": (291, 20), "epoll_ctl": (233, 21), "epoll_pwait": (281, 22),
     "epoll_pwait2": (441, 441), "epoll_wait": (232, None), "eventfd": (284, None), "eventfd2": (290, 19), "exit": (60, 93),
-    "exit_group": (231, 94), "faccessat": (269, 48), "faccessat2": (439, 439), "fadvise64": (221, 223), "fallocate": (285, 47),
-    "fchdir": (81, 50), "fdatasync": (75, 83), "flock": (73, 32), "fstat": (5, 80), "fstatfs": (138, 44), "fsync": (74, 82),
+    "exit_group": (231, 94), "faccessat": (269, 48), "faccessat2": (439, 439), "fallocate": (285, 47),
+    "fchdir": (81, 50), "fdatasync": (75, 83), "fstat": (5, 80), "fstatfs": (138, 44), "fsync": (74, 82),
     "ftruncate": (77, 46), "futex": (202, 98), "get_robust_list": (274, 100), "getcpu": (309, 168), "getcwd": (79, 17),
     "getdents": (78, None), "getdents64": (217, 61), "getegid": (108, 177), "geteuid": (107, 175), "getgid": (104, 176),
     "getgroups": (115, 158), "getitimer": (36, 102), "getpgid": (121, 155), "getpgrp": (111, None), "getpid": (39, 172),
@@ -31,7 +31,7 @@ PLAIN: dict[str, tuple[int | None, int | None]] = {
     "rt_sigpending": (127, 136), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "rt_sigsuspend": (130, 133),
     "rt_sigtimedwait": (128, 137), "sched_get_priority_max": (146, 125), "sched_get_priority_min": (147, 126),
     "sched_getaffinity": (204, 123), "sched_getparam": (143, 121), "sched_getscheduler": (145, 120), "sched_yield": (24, 124),
-    "select": (23, None), "sendfile": (40, 71), "sendmsg": (46, 211), "sendto": (44, 206), "set_robust_list": (273, 99),
+    "select": (23, None), "sendfile": (40, 71), "sendto": (44, 206), "set_robust_list": (273, 99),
     "set_tid_address": (218, 96), "setitimer": (38, 103), "shutdown": (48, 210), "sigaltstack": (131, 132),
     "signalfd4": (289, 74), "stat": (4, None), "statfs": (137, 43), "statx": (332, 291), "symlink": (88, None),
     "symlinkat": (266, 36), "sysinfo": (99, 179), "time": (201, None), "timer_create": (222, 107), "timer_delete": (226, 111),
@@ -45,6 +45,9 @@ EXAMINED: dict[str, tuple[int | None, int | None]] = {
     "chmod": (90, None), "clone": (56, 220), "clone3": (435, 435), "execve": (59, 221), "execveat": (322, 281),
     "fchmod": (91, 52), "fchmodat": (268, 53), "fcntl": (72, 25), "fork": (57, None), "ioctl": (16, 29), "kill": (62, 129),
     "open": (2, None), "openat": (257, 56), "openat2": (437, 437), "prctl": (157, 167), "prlimit64": (302, 261),
-    "socketpair": (53, 199), "tgkill": (234, 131), "vfork": (58, None),
+    "socketpair": (53, 199), "tgkill": (234, 131), "vfork": (58, None), "fadvise64": (221, 223), "flock": (73, 32),
+    "sendmsg": (46, 211), "fchmodat2": (452, 452), "utime": (132, None), "utimes": (235, None), "futimesat": (261, None),
+    "utimensat": (280, 88), "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "getxattr": (191, 8),
+    "lgetxattr": (192, 9), "fgetxattr": (193, 10), "listxattr": (194, 11), "llistxattr": (195, 12), "flistxattr": (196, 13),
 }
 """Allowed if the arguments meet the conditions in ``seccomp.py``."""

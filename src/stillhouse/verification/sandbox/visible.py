@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 
 COMPILERS = ("g++", "clang++")
@@ -39,10 +40,10 @@ def library_parts() -> list[str]:
     return [str(path) for path in (*library.iterdir(), *shared) if path.name not in _INSTALLED]
 
 
-def readable_by_all() -> bool:
-    """Whether a process of any uid can read the standard library: not if Python is installed in a private home directory."""
-    library = Path(standard_library())
-    return all(path.stat().st_mode & 0o005 == 0o005 for path in (library, *library.parents))
+def readable_by_all(libraries: Iterable[str] = ()) -> bool:
+    """Whether a process of any uid can read the standard library and these: not if one lies in a private home directory."""
+    directories = [Path(path) for path in (standard_library(), *libraries)]
+    return all(path.stat().st_mode & 0o005 == 0o005 for top in directories for path in (top, *top.parents))
 
 
 def compiler() -> str | None:

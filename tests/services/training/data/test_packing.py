@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from stillhouse import testing
 from stillhouse.errors import EngineFailed
+from stillhouse.models import chat_templates
 from stillhouse.stages import sft
 from stillhouse.training import models
 from stillhouse.training.config import FromScratch
@@ -25,7 +26,9 @@ def trained(tmp_path, request):
     """A trainer of a packed run with an attention backend, and the rows it is given."""
     model, tokenizer = models.load(TINY, None, ["What is 1 + 1?"], 0)
     model.set_attn_implementation(getattr(request, "param", "sdpa"))
-    rows = corpus_of(tmp_path, [tokenised(testing.selected(each).messages, tokenizer, "final") for each in testing.questions(6)])
+    chat = chat_templates.prepare(tokenizer)
+    messages = [testing.selected(each).messages for each in testing.questions(6)]
+    rows = corpus_of(tmp_path, [example for turns in messages for example in tokenised(turns, chat, "final")])
     config = sft.Config(init=TINY, max_steps=1, batch_size=2, max_length=200, packing=True)
     return make_trainer(config, sft.Inputs(scratch=tmp_path), model, tokenizer, rows), [rows[number] for number in range(6)]
 

@@ -111,6 +111,57 @@ attempt('victim', lambda: os.utime(VICTIM, (0, 0)) or 0)
 attempt('victim', lambda: os.setxattr(VICTIM, 'user.x', b'1') or 0)
 attempt('python', lambda: os.chmod(os.__file__, 0o777) or 0)
 """,
+    "locks and advice on files of the host": """
+import fcntl
+file = open('/usr/bin/env', 'rb')
+fcntl.flock(file, fcntl.LOCK_EX); fcntl.lockf(open('own', 'w'), fcntl.LOCK_EX)
+other = open('/usr/bin/env', 'rb')
+fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print('not locked')
+""",
+    "a directory that nobody may list": """
+os.mkdir('hidden', 0o300)
+for i in range(512):
+    with open(f'hidden/{i}', 'wb') as file: file.write(b'x' * (1 << 20))
+    time.sleep(0.002)
+print('ESCAPED its tmp')
+""",
+    "deleted files that stay open": """
+kept = []
+for i in range(512):
+    file = open('f', 'wb'); os.unlink('f'); kept.append(file)
+    file.write(b'x' * (8 << 20)); file.flush()
+    time.sleep(0.02)
+print('ESCAPED its tmp')
+""",
+    "deleted files that stay mapped": """
+import mmap
+kept = []
+for i in range(512):
+    with open('f', 'w+b') as file:
+        os.unlink('f'); file.write(b'x' * (8 << 20)); file.flush(); kept.append(mmap.mmap(file.fileno(), 4096))
+    time.sleep(0.02)
+print('ESCAPED its tmp')
+""",
+    "files in sockets": """
+import array, socket
+kept = []
+for i in range(64):
+    one, other = socket.socketpair(); kept += [one, other]
+    with open('f', 'wb') as file:
+        os.unlink('f'); file.write(b'x' * (8 << 20)); file.flush()
+        one.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [file.fileno()]))])
+    time.sleep(0.02)
+print('ESCAPED its tmp')
+""",
+    "names that the emptying of a tmp could want": """
+for i in range(40):
+    os.makedirs(f'\\x01{i}/x', exist_ok=True); open(f'\\x01{i}/x/\\x01{i}', 'w').close()
+print('made')
+""",
+    "a deep tree": """
+for i in range(500): os.mkdir('d' * 50); os.chdir('d' * 50)
+""",
     "symbolic links": """
 for target in ('/etc/passwd', '/proc/self/environ', '/', VICTIM):
     os.symlink(target, 'link')

@@ -11,7 +11,9 @@ import pytest
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.verification.sandbox import visible
 from stillhouse.verification.sandbox.limits import MIB, Limits
-from stillhouse.verification.sandbox.runner import Outcome, Sandbox
+from stillhouse.verification.sandbox.run_outcome import Outcome
+from stillhouse.verification.sandbox.runner import Sandbox
+from tests.services.verification.sandbox.traces import descendants
 
 compiler = pytest.mark.skipif(visible.compiler() is None, reason="no C++ compiler on PATH")
 SUM = b"#include <iostream>\nint main() { long a, b; std::cin >> a >> b; std::cout << a + b << std::endl; }"
@@ -245,6 +247,30 @@ def test_sandbox_server_that_is_killed_is_reported_not_waited_for():
         os.kill(sandbox.pid, signal.SIGKILL)
         with pytest.raises(EngineFailed, match="server"):
             sandbox.python(b"print(1)")
+
+
+@pytest.mark.parametrize("victim", ["cleaner", "server"])
+def test_sandbox_that_is_killed_leaves_nothing_in_memory(monkeypatch, victim):
+    monkeypatch.setenv("STILLHOUSE_ISOLATION", "portable")
+    with Sandbox() as sandbox:
+        tmp = Path(sandbox.facts["tmp"])
+        assert sandbox.python(b"print(1)").stdout == b"1\n"
+        (tmp / "left").write_text("by a run")
+        os.kill(sandbox.pid if victim == "cleaner" else max(descendants(sandbox.pid)), signal.SIGKILL)
+    with Sandbox():  # the next server removes what the cleaner could not
+        assert not tmp.exists()
+
+
+def test_python_that_sleeps_is_cut_by_wall_time_and_one_that_computes_is_not(sandbox):
+    limits = Limits(cpu_s=3, wall_s=1)
+    assert sandbox.python(b"import time\ntime.sleep(60)", limits=limits).ending == "time_limit"
+    source = b"import time\nstart = time.process_time()\nwhile time.process_time() < start + 0.5: pass\nprint(1)"
+    assert sandbox.python(source, limits=limits).ending == "finished"
+
+
+def test_python_that_is_cut_while_it_computes_is_called_starved(sandbox):
+    outcome = sandbox.python(b"while True: pass", limits=Limits(cpu_s=30, wall_s=0.1))
+    assert (outcome.ending, outcome.cpu_s < 30) == ("starved", True)
 
 
 def test_sandbox_isolation_that_is_none_is_refused_by_name(monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.errors import BadConfig, EngineFailed
+from stillhouse.models import chat_templates
 from stillhouse.training import models
 from stillhouse.training.config import FromScratch
 from stillhouse.training.rl import logprob_check
@@ -26,7 +27,8 @@ def trainer():
 @pytest.fixture(scope="module")
 def scored(trainer):
     asked = [*testing.questions(5), testing.question("What is " + "1 + " * 20 + "1?", "21")]
-    prompts = {each.question_id: RolloutPrompt(each, each.messages, 0) for each in asked}
+    chat = chat_templates.prepare(trainer.processing_class)
+    prompts = {each.question_id: RolloutPrompt(each, each.messages, chat.ids(chat.prompt(each.messages))) for each in asked}
     return logprob_check.pairs(prompts, trainer.processing_class)
 
 

@@ -9,9 +9,28 @@ from stillhouse.verification.verdict import Verdict
 ASKED = testing.question("What is 1 + 1?", "2")
 
 
+def written(*texts):
+    """Tokens of rollouts: one for each character."""
+    return [[ord(character) for character in text] for text in texts]
+
+
+def read(tokens):
+    """The text of such tokens."""
+    return "".join(map(chr, tokens))
+
+
+def rewards_of(questions, scorer, levels=None):
+    return Rewards({each.question_id: each for each in questions}, scorer, read, levels)
+
+
 def score(rewards, texts):
-    completions = [[{"role": "assistant", "content": text}] for text in texts]
-    return rewards(completions=completions, question_id=[ASKED.question_id] * len(texts), prompts=["ignored"] * len(texts))
+    parsed = [[{"role": "assistant", "content": "parsed by TRL"}]] * len(texts)
+    return rewards(
+        completions=parsed,
+        completion_ids=written(*texts),
+        question_id=[ASKED.question_id] * len(texts),
+        prompts=["ignored"] * len(texts),
+    )
 
 
 @pytest.mark.parametrize(
@@ -30,8 +49,17 @@ def score(rewards, texts):
     ],
 )
 def test_rewards_are_1_for_a_correct_answer_in_the_format_and_else_0(text, reward):
-    with VerifierScorer(5) as scorer:
-        assert score(Rewards({ASKED.question_id: ASKED}, scorer), [text]) == [reward]
+    with VerifierScorer(5, response_format="think_answer") as scorer:
+        assert score(rewards_of([ASKED], scorer), [text]) == [reward]
+
+
+@pytest.mark.parametrize(
+    ("text", "reward"),
+    [("<think>1+1</think>\n\nIt is \\boxed{2}.", 1), ("<think>1+1</think>\n\n3", 0), ("It is 2", 0), ("<think>2", 0)],
+)
+def test_rewards_of_the_models_own_format_need_closed_thinking_and_no_tags(text, reward):
+    with VerifierScorer(5, response_format="own") as scorer:
+        assert score(rewards_of([ASKED], scorer), [text]) == [reward]
 
 
 class Scripted:
@@ -47,9 +75,12 @@ class Scripted:
 
 def test_rewards_of_what_the_verifier_failed_on_are_none_and_counted():
     kinds = ["correct", "wrong", "timeout", "timeout", "error", "correct"]
-    rewards, logged = Rewards({ASKED.question_id: ASKED}, Scripted(kinds)), {}
-    completions = [[{"role": "assistant", "content": "<think>a</think><answer>2</answer>"}]] * 6
-    made = rewards(completions=completions, question_id=[ASKED.question_id] * 6, log_metric=logged.__setitem__)
+    rewards, logged = rewards_of([ASKED], Scripted(kinds)), {}
+    made = rewards(
+        completion_ids=written("<think>a</think><answer>2</answer>") * 6,
+        question_id=[ASKED.question_id] * 6,
+        log_metric=logged.__setitem__,
+    )
     assert made == [1, 0, None, None, None, 1]
     assert rewards.kinds == {"correct": 2, "wrong": 1, "timeout": 2, "error": 1}
     assert rewards.outcomes == {ASKED.question_id: [3, 2]}
@@ -61,10 +92,9 @@ def test_rewards_are_logged_by_category_and_by_level():
     code = testing.question("write f", None, category="code")
     scorer = Scripted(["correct", "wrong", "wrong", "correct", "timeout"])
     levels = {easy.question_id: 1, hard.question_id: 3}
-    rewards, logged = Rewards({each.question_id: each for each in (easy, hard, code)}, scorer, levels), {}
+    rewards, logged = rewards_of([easy, hard, code], scorer, levels), {}
     asked = [easy, hard, hard, code, code]
-    completions = [[{"role": "assistant", "content": ""}]] * 5
-    rewards(completions=completions, question_id=[each.question_id for each in asked], log_metric=logged.__setitem__)
+    rewards(completion_ids=written("") * 5, question_id=[each.question_id for each in asked], log_metric=logged.__setitem__)
     assert logged == {
         "reward/math": pytest.approx(1 / 3), "reward/math/level_1": 1, "reward/math/level_3": 0, "reward/code": 1,
         "verifier_failures": 0.2,
@@ -74,12 +104,12 @@ def test_rewards_are_logged_by_category_and_by_level():
 def test_rewards_are_counted_and_averaged_over_all_ranks_whatever_each_has(monkeypatch):
     """This rank has three of four math rewards: a mean of the ranks' means would be 2/3."""
     easy, code = testing.question("1 + 1?", "2"), testing.question("write f", None, category="code")
-    rewards = Rewards({each.question_id: each for each in (easy, code)}, Scripted(["correct", "wrong", "wrong"]))
+    rewards = rewards_of([easy, code], Scripted(["correct", "wrong", "wrong"]))
     logged = {}
     first = ([easy.question_id, code.question_id, code.question_id], [Verdict("correct", 1.0, "toy")] * 3, "the first rank's")
     monkeypatch.setattr(processes, "gathered", lambda own: [first, own])
-    completions = [[{"role": "assistant", "content": "this rank's"}]] * 3
-    assert rewards(completions=completions, question_id=[easy.question_id] * 3, log_metric=logged.__setitem__) == [1, 0, 0]
+    tokens = written("this rank's") * 3
+    assert rewards(completion_ids=tokens, question_id=[easy.question_id] * 3, log_metric=logged.__setitem__) == [1, 0, 0]
     assert logged == {"reward/math": 0.5, "reward/code": 1, "verifier_failures": 0}
     assert rewards.outcomes == {easy.question_id: [4, 2], code.question_id: [2, 2]}
     assert [each["text"] for each in rewards.rollouts] == ["the first rank's"]

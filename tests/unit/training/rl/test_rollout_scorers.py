@@ -11,9 +11,9 @@ SCIENCE = testing.question("Why is the sky blue?", "scattering", category="scien
 
 
 def rewards_of(reward, question, responses):
-    completions = [[{"role": "assistant", "content": text}] for text in responses]
-    rewards = Rewards({question.question_id: question}, FunctionScorer(reward))
-    return rewards(completions=completions, question_id=[question.question_id] * len(responses)), rewards
+    rewards = Rewards({question.question_id: question}, FunctionScorer(reward), lambda ids: responses[ids[0]])
+    numbers = [[number] for number in range(len(responses))]
+    return rewards(completion_ids=numbers, question_id=[question.question_id] * len(responses)), rewards
 
 
 @pytest.mark.parametrize("question", [MATH, SCIENCE])

@@ -1,0 +1,300 @@
+r"""The text of a formula -> its value: lists, sets, tuples, intervals, relations, ratios, number bases, words, expressions.
+
+A text that is read is read to its end: what these rules do not know makes the whole unreadable, and never falls away.
+"""
+
+import re
+from functools import lru_cache
+
+from stillhouse.verification.exact import lexing, phrases
+from stillhouse.verification.exact.expression_reader import expression
+from stillhouse.verification.exact.expressions import Expression, alternatives
+from stillhouse.verification.exact.lexing import CLOSING, OPENING, Token, Tokens, Unreadable, enclosed, source, split
+from stillhouse.verification.exact.quantities import quantity
+from stillhouse.verification.exact.spelling import spelled
+from stillhouse.verification.exact.values import (
+    Builder,
+    Combination,
+    Ellipsis,
+    Group,
+    InBase,
+    Listing,
+    Matrix,
+    NamedSet,
+    Quantity,
+    Ratio,
+    Relation,
+    Value,
+    Words,
+)  # fmt: skip
+
+LONGEST = 2_000
+"""Most characters of a formula."""
+
+_OR = frozenset({"or", "\\lor", "或", "或者", "ou", "oder"})
+_AND = frozenset({"and", "\\land", "和", "与", "且", "以及", "et", "und", "&"})
+_SEPARATORS = frozenset({",", ";"}) | _OR | _AND
+_RELATIONS = {
+    "=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\neq": "!=", "\\approx": "~", "\\in": "in", "\\equiv": "=",
+    "\\sim": "~", ":=": "=", "\\to": "->", "\\rightarrow": "->", "\\Rightarrow": "->", "\\mapsto": "->",
+}  # fmt: skip
+_SET_OPERATORS = {"\\cup": "cup", "\\bigcup": "cup", "\\cap": "cap", "\\setminus": "setminus", "\\backslash": "setminus"}
+_BASE_WORDS = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12, "sixteen": 16,
+}  # fmt: skip
+_IN_BASE = re.compile(
+    r"\(?(?:\\text ?\{ ?([0-9A-Z]+) ?\}|([0-9][0-9A-F]*)|\{([0-9A-F]+)\})\)? ?_ ?(?:\{? ?(?:\\text ?\{ ?)?([a-z]+|\d+) ?\}? ?\}?)"
+)
+_CLOCK = re.compile(r"(\d{1,2}) ?: ?([0-5]\d)(?: ?: ?([0-5]\d))? ?((?:\\text ?\{ ?)?[ap]\.? ?m\.?(?: ?\})?)?", re.IGNORECASE)
+_NAMED_SETS = re.compile(r"\\mathbb ?\{? ?([RZNQC]) ?\}?(?:\^?\{?[+*]?\}?)")
+_MATRIX = re.compile(r"\\begin ?\{([a-zA-Z]*matrix|array)\}(?: ?\{[lcr| ]*\})?(.*)\\end ?\{\1\}", re.DOTALL)
+_CASES = re.compile(r"(?:\\\{ ?)?\\begin ?\{(cases|aligned|array|gathered)\}(?: ?\{[lcr| ]*\})?([^&]*)\\end ?\{\1\}\.?", re.DOTALL)
+_THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:,\d{3})+)(?![\d])(?!,\d)")
+
+
+@lru_cache(maxsize=8192)
+def read(text: str, *, thousands: bool = True) -> Value:
+    """The value of a formula without its delimiters; ``1,234`` outside brackets is one number if ``thousands``, else a list.
+
+    Raises Unreadable, or Unreasonable for one that no person would write.
+    """
+    if len(text) > LONGEST:
+        msg = f"{len(text):,} characters"
+        raise lexing.Unreasonable(msg)
+    try:
+        return _read(re.sub(r"(?<!\.)\.$", "", spelled(text)), thousands=thousands)
+    except RecursionError as error:
+        msg = "nested too deeply"
+        raise lexing.Unreasonable(msg) from error
+
+
+def _read(one: str, *, thousands: bool) -> Value:
+    """The value of a formula in one spelling."""
+    if (whole := _before_tokens(one)) is not None:
+        return whole
+    if thousands:
+        one = _outside_brackets(one)
+    listed = lexing.tokens(phrases.marked(one.replace("{,}", "")))
+    if not listed:
+        msg = "an empty formula"
+        raise Unreadable(msg)
+    return _listing(listed)
+
+
+def _outside_brackets(text: str) -> str:
+    depth, positions = 0, []
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        positions.append(depth)
+    return _THOUSANDS.sub(lambda match: match[0] if positions[match.start()] else match[0].replace(",", ""), text)
+
+
+def _before_tokens(text: str) -> Value | None:
+    """What is told by its whole text: a number base, a clock time, a named set, a matrix, a system of equations, words."""
+    if (match := _IN_BASE.fullmatch(text)) and (base := _base(match[4])):
+        return InBase((match[1] or match[2] or match[3]).lstrip("0") or "0", base)
+    if (match := _CLOCK.fullmatch(text)) and int(match[1]) < 25:
+        parts = tuple(Quantity(_number(part)) for part in match.groups()[:3] if part)
+        half = re.sub(r"[^apm]", "", re.sub(r"\\text", "", match[4] or "").lower())
+        return Ratio(parts, re.sub(r"\s|^0(?=\d)", "", text[: match.end(3) if match[3] else match.end(2)]), clock=True, half=half)
+    if text in ("\\emptyset", "\\text{empty set}"):
+        return NamedSet("empty")
+    if match := _CASES.fullmatch(text):
+        return _system(match[2])
+    if (match := _MATRIX.fullmatch(text)) and "\\begin" not in match[2]:
+        rows = [row for row in re.split(r"\\\\", match[2]) if row.strip()]
+        return Matrix(tuple(tuple(_listing(lexing.tokens(entry.strip())) for entry in row.split("&")) for row in rows))
+    return phrases.words(text)
+
+
+def _system(text: str) -> Value:
+    rows = [row.strip().rstrip(",;.") for row in re.split(r"\\\\", text)]
+    items = tuple(_listing(lexing.tokens(phrases.marked(row))) for row in rows if row)
+    return items[0] if len(items) == 1 else Listing(items, "and")
+
+
+def _base(text: str) -> int | None:
+    base = int(text) if text.isdigit() else _BASE_WORDS.get(text, 0)
+    return base if 2 <= base <= 36 else None
+
+
+def _number(text: str) -> Expression:
+    return expression([Token("number", text)])
+
+
+def _listing(listed: Tokens) -> Value:
+    """A list, or its only item."""
+    if listed[0].text == "]" and (group := _group(listed)) is not None:
+        return group
+    parts = split(listed, _SEPARATORS)
+    words = [lexing.separator(token) for token in _depth_0(listed) if lexing.separator(token) in _SEPARATORS]
+    kept = [part for part in parts if part]
+    if not kept or not parts[0]:
+        msg = "an empty place in a list"
+        raise Unreadable(msg)
+    if len(kept) == 1:
+        return _item(kept[0])
+    word = "or" if set(words) & _OR else "and" if set(words) & _AND else ","
+    items: list[Value] = []
+    for part in kept:
+        item = _item(part)
+        items += item.items if isinstance(item, Listing) else [item]
+    return _distributed(Listing(tuple(items), word))
+
+
+def _depth_0(listed: Tokens) -> list[Token]:
+    depth, result = 0, []
+    for token in listed:
+        depth += (token.text in OPENING) - (token.text in CLOSING) if token.kind == "mark" else 0
+        if depth == 0:
+            result.append(token)
+    return result
+
+
+def _distributed(listing: Listing) -> Listing:
+    """``x != -1, 4`` says that x is neither: a bare value after a relation takes over its left side."""
+    items: list[Value] = []
+    last: Relation | None = None
+    for item in listing.items:
+        if isinstance(item, Relation):
+            last = item if item.operators == ("!=",) else None
+        if last is not None and isinstance(item, Quantity):
+            items.append(Relation((last.members[0], item), ("!=",), (last.texts[0], "")))
+        else:
+            items.append(item)
+    return Listing(tuple(items), listing.word)
+
+
+def _item(listed: Tokens) -> Value:
+    """One member of a list: a relation, a combination of sets, or something smaller."""
+    listed = phrases.without_qualifier(listed)
+    if not listed:
+        msg = "an empty place in a formula"
+        raise Unreadable(msg)
+    operators = [token.text for token in _depth_0(listed) if token.text in _RELATIONS and token.kind != "text"]
+    if operators:
+        parts = split(listed, frozenset(_RELATIONS))
+        return _relation(parts, operators)
+    combined = [token.text for token in _depth_0(listed) if token.text in _SET_OPERATORS]
+    if combined:
+        parts = split(listed, frozenset(_SET_OPERATORS))
+        return Combination(tuple(_simple(part) for part in parts), tuple(_SET_OPERATORS[operator] for operator in combined))
+    return _simple(listed)
+
+
+def _relation(parts: list[list[Token]], operators: list[str]) -> Value:
+    if not parts[0] and operators[0] in ("=", "\\approx") and len(parts) == 2 and parts[1]:
+        return _simple(parts[1])
+    if not all(parts):
+        msg = "a relation without a side"
+        raise Unreadable(msg)
+    signs = tuple(_RELATIONS[operator] for operator in operators)
+    members = [_item(part) if sign == "in" else _member(part) for part, sign in zip(parts, ("", *signs), strict=True)]
+    if signs == ("=",) and (pairs := _named_tuple(members, parts[0])) is not None:
+        return pairs
+    choices = [member.items for member in members if isinstance(member, Listing)]
+    texts = tuple(source(part) for part in parts)
+    if not choices:
+        return Relation(tuple(members), signs, texts)
+    relations = [
+        Relation(tuple(member.items[side] if isinstance(member, Listing) else member for member in members), signs, texts)
+        for side in range(2)
+    ]
+    return Listing(tuple(relations), "and" if "!=" in signs else "or")
+
+
+def _named_tuple(members: list[Value], names: list[Token]) -> Value | None:
+    """``(x, y) = (1, 2)`` as a tuple of ``x = 1`` and ``y = 2``; None for other relations."""
+    left, right = members
+    if not isinstance(left, Group) or not isinstance(right, Group) or len(left.items) != len(right.items):
+        return None
+    texts = [source(part) for part in split(names[1:-1], frozenset({",", ";"}))]
+    if not all(isinstance(item, Quantity) and item.expression.kind == "symbol" for item in left.items):
+        return None
+    pairs = zip(left.items, right.items, texts, strict=True)
+    return Group("(", ")", tuple(Relation((name, value), ("=",), (text, "")) for name, value, text in pairs))
+
+
+def _member(listed: Tokens) -> Value:
+    """A side of a relation: words are allowed for a left side's name."""
+    try:
+        return _simple(listed)
+    except Unreadable:
+        if any(token.kind == "text" for token in listed) and all(token.kind in ("text", "name") for token in listed):
+            return Words(source(listed).lower())
+        raise
+
+
+def _simple(listed: Tokens) -> Value:
+    if not listed:
+        msg = "an empty place in a formula"
+        raise Unreadable(msg)
+    if len(listed) == 1 and listed[0].text in ("\\ldots",):
+        return Ellipsis()
+    if match := _NAMED_SETS.fullmatch(source(listed)):
+        return NamedSet(match[1])
+    if source(listed) == "\\emptyset":
+        return NamedSet("empty")
+    if (group := _group(listed)) is not None:
+        return group
+    ratio = split(listed, frozenset({":", "to"}))
+    if len(ratio) > 1 and all(ratio):
+        return Ratio(tuple(_simple(part) for part in ratio), source(listed))
+    return _quantity(listed)
+
+
+def _quantity(listed: Tokens) -> Value:
+    result = quantity(listed)
+    choices = alternatives(result.expression)
+    if len(choices) == 1:
+        return result
+    return Listing(tuple(Quantity(choice, result.unit, result.percent) for choice in choices), "or")
+
+
+def _group(listed: Tokens) -> Value | None:
+    """Brackets around several items; a set also around one. None for other brackets, which are part of an expression."""
+    opening, closing = listed[0].text, listed[-1].text
+    if opening == "]" and closing in "[]" and len(listed) > 2:
+        return _grouped("(", ")" if closing == "[" else "]", listed[1:-1])
+    if closing == "[" and opening in ("(", "[") and len(listed) > 2:
+        return _grouped(opening, ")", listed[1:-1])
+    if not enclosed(listed):
+        return None
+    inside = list(listed[1:-1])
+    if opening == "{":
+        return _listing(inside)
+    if opening == "\\{":
+        return _set(inside)
+    return _grouped(opening, closing, inside)
+
+
+def _grouped(opening: str, closing: str, inside: Tokens) -> Value | None:
+    parts = split(inside, frozenset({",", ";"}))
+    if len(parts) < 2:
+        return None
+    if not all(parts):
+        msg = "an empty place in brackets"
+        raise Unreadable(msg)
+    return Group(opening, closing, tuple(_item(part) for part in parts))
+
+
+def _set(inside: Tokens) -> Value:
+    if not inside:
+        return NamedSet("empty")
+    for bar in ("|", ":"):
+        sides = split(inside, frozenset({bar}))
+        if len(sides) == 2 and all(sides):
+            return _builder(*sides)
+    items = _listing(inside)
+    return Group("{", "}", items.items if isinstance(items, Listing) else (items,))
+
+
+def _builder(left: Tokens, right: Tokens) -> Value:
+    variable = _item(left)
+    conditions = _listing(right)
+    listed = conditions.items if isinstance(conditions, Listing) and conditions.word != "or" else (conditions,)
+    if isinstance(variable, Relation) and variable.operators == ("in",):
+        if not (isinstance(variable.members[1], NamedSet) and variable.members[1].name == "R"):
+            listed = (*listed, variable)
+        return Builder(variable.texts[0], listed)
+    return Builder(source(left), listed)

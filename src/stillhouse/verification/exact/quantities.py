@@ -1,0 +1,131 @@
+r"""Tokens -> an expression with its unit: ``5 \text{ cm}``, ``3 million``, ``45^\circ``, ``62.5\%``, ``\text{twenty}``, ``5元``."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from stillhouse.verification.exact.expression_reader import expression
+from stillhouse.verification.exact.expressions import Expression
+from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable
+from stillhouse.verification.exact.units import LONE_LETTERS, MULTIPLIERS, UNITS, number_in_words, unit_of
+from stillhouse.verification.exact.values import Quantity
+
+_ORDINALS = frozenset({"st", "nd", "rd", "th"})
+_OF_UNITS = frozenset({"^", "{", "}", "/", "\\cdot", "*", "-", "(", ")"})
+_SPELLED = {"\\circ": "°", "\\cdot": " ", "\\mu": "µ", "\\Omega": "Ω", "{": "", "}": "", "(": "", ")": ""}
+_CURRENCIES = frozenset("$¥€£")
+_ANGLES = frozenset({"\\sin", "\\cos", "\\tan", "\\cot", "\\sec", "\\csc"})
+
+
+def quantity(listed: Tokens) -> Quantity:
+    """The expression and the unit. Raises Unreadable for words that may change the value, Unreasonable as ``expression``."""
+    rest = [token for token in listed if token.text not in _CURRENCIES]
+    if rest and rest[-1].text == "." and len(rest) > 1:
+        rest.pop()
+    if not rest:
+        msg = "an empty formula"
+        raise Unreadable(msg)
+    percent = rest[-1].text == "%" and len(rest) > 1
+    if percent:
+        rest.pop()
+    rest, factor = _without_words(rest)
+    number, unit, lone = _without_unit(rest)
+    number, further = _without_words(number)
+    factor *= further
+    value = _in_words(number) or expression(number)
+    if factor != 1:
+        value = Expression("*", (value, Expression("number", value=Fraction(factor))))
+    return Quantity(value, unit, percent, _product(rest) if lone else None)
+
+
+def _product(listed: Tokens) -> Expression | None:
+    """The reading of a lone letter as a factor."""
+    try:
+        return expression(listed)
+    except Unreadable:
+        return None
+
+
+def _in_words(listed: Tokens) -> Expression | None:
+    if len(listed) != 1 or listed[0].kind != "text":
+        return None
+    number = number_in_words(listed[0].text)
+    return None if number is None else Expression("number", value=Fraction(number))
+
+
+def _without_words(listed: Sequence[Token]) -> tuple[list[Token], int]:
+    """The tokens before an ordinal's letters or a multiplier such as *million*, and what it multiplies by."""
+    rest, factor = list(listed), 1
+    if len(rest) > 2 and rest[-2].text == "^" and rest[-1].kind == "text" and rest[-1].text.strip() in _ORDINALS:
+        return rest[:-2], 1
+    if len(rest) > 4 and rest[-1].text == "}" and rest[-4].text == "^" and rest[-2].text.strip() in _ORDINALS:
+        return rest[:-4], 1
+    while len(rest) > 1 and rest[-1].kind in ("text", "word"):
+        first, _, others = rest[-1].text.strip().partition(" ")
+        if first in _ORDINALS and not others and rest[-2].kind == "number":
+            return rest[:-1], factor
+        if rest[-1].kind == "word" and first[0] in MULTIPLIERS:
+            first, others = first[0], first[1:]
+        if first.lower() not in MULTIPLIERS:
+            break
+        factor *= MULTIPLIERS[first.lower()]
+        rest = [*rest[:-1], Token(rest[-1].kind, others, spaced=True)] if others else rest[:-1]
+        if others:
+            break
+    return rest, factor
+
+
+def _without_unit(listed: list[Token]) -> tuple[list[Token], str, bool]:
+    """The tokens before the unit, the unit, and whether it is a lone letter that may be a factor."""
+    for start in range(1, len(listed)):
+        suffix = listed[start:]
+        opened = [token.text for token in suffix]
+        if opened.count("(") != opened.count(")") or opened.count("{") != opened.count("}"):
+            continue
+        if not _may_start(listed, start) or not all(_may_be_of_unit(token) for token in suffix):
+            continue
+        if suffix[0].text == "^" and any(token.text in _ANGLES for token in listed):
+            continue
+        symbol = _symbol(suffix)
+        if symbol is None:
+            continue
+        letters = all(token.kind == "name" for token in suffix)
+        lone = letters and len(suffix) == 1
+        if lone and not (suffix[0].spaced and suffix[0].text in LONE_LETTERS):
+            continue
+        return listed[:start], symbol, all(token.kind != "text" for token in suffix) and suffix[0].text not in ("^",)
+    return listed, "", False
+
+
+def _may_start(listed: list[Token], start: int) -> bool:
+    """Whether a unit may begin here: after a value, and with a word, a letter or a degree sign."""
+    before, first = listed[start - 1], listed[start]
+    is_value = before.kind in ("number", "text", "word") or before.text in (")", "}", "]", "!") or before.text == "\\pi"
+    if first.text == "^":
+        return is_value and start + 1 < len(listed) and listed[start + 1].text == "\\circ"
+    return (is_value or before.kind == "name") and (
+        first.kind in ("text", "word") or (first.kind == "name" and before.kind != "name" and first.text not in ("e", "i"))
+    )
+
+
+def _may_be_of_unit(token: Token) -> bool:
+    if token.kind in ("text", "word"):
+        return True
+    if token.kind == "name":
+        return not token.text.startswith("\\") or token.text in _SPELLED
+    return token.text in _OF_UNITS or (token.kind == "number" and token.text in ("1", "2", "3", "4"))
+
+
+def _symbol(suffix: list[Token]) -> str | None:
+    """The unit's symbol; letters of plain notation are a unit only if they are in the table."""
+    if suffix[0].text == "^" and len(suffix) == 2:
+        return "deg"
+    shown = ""
+    for token in suffix:
+        text = token.text if token.kind in ("text", "word") else _SPELLED.get(token.text, token.text)
+        shown += f" {text}" if token.spaced or (token.kind == "text" and not shown.endswith(("/", " "))) else text
+    shown = shown.replace("^°", "°").replace("° ", "°").replace("^ ", "^").strip()
+    if all(token.kind != "text" for token in suffix) and suffix[0].kind == "name":
+        return (
+            unit_of(shown) if shown.replace(" ", "") and shown.split("/")[0].split("^")[0].strip().split(" ")[0] in UNITS else None
+        )
+    return unit_of(shown)

@@ -1,0 +1,148 @@
+r"""One spelling for a formula: Unicode becomes LaTeX, decoration goes, plain notation such as ``pi/2`` reads as LaTeX does."""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉ₙ", "0123456789n")
+_VULGAR = {character: unicodedata.normalize("NFKC", character).split("\u2044") for character in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
+_CHARACTERS = {
+    "−": "-", "–": "-", "—": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ", "÷": "/", "⁄": "/", "∕": "/",
+    "π": "\\pi ", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "≦": "\\le ", "≧": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ",
+    "≠": "\\neq ", "≈": "\\approx ", "±": "\\pm ", "∓": "\\mp ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "∅": "\\emptyset ",
+    "°": "^\\circ ", "…": "\\ldots ", "⋯": "\\ldots ", "α": "\\alpha ", "β": "\\beta ", "γ": "\\gamma ", "δ": "\\delta ",
+    "ε": "\\varepsilon ", "θ": "\\theta ", "λ": "\\lambda ", "μ": "\\mu ", "ρ": "\\rho ", "σ": "\\sigma ", "τ": "\\tau ",
+    "φ": "\\varphi ", "ω": "\\omega ", "Δ": "\\Delta ", "Ω": "\\Omega ", "ℝ": "\\mathbb{R}", "ℕ": "\\mathbb{N}", "ℤ": "\\mathbb{Z}",
+    "、": ",", "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "【": "[", "】": "]", "。": ".", "∶": ":", "∨": "\\lor ",
+    "⟨": "(",
+    "⟩": ")", "ħ": "\\hbar ", "\u200b": "", "\ufeff": "", "'": "'", "′": "'",
+}  # fmt: skip
+_CHARACTER = re.compile("|".join(map(re.escape, _CHARACTERS)))
+
+_DROPPED = re.compile(
+    r"\\(?:left|right|[bB]ig+[lrm]?)(?![A-Za-z])\.?|\\(?:displaystyle|textstyle|scriptstyle|large|Large|"
+    r"LARGE|huge|Huge|small|normalsize|bf|it|rm|sf|limits|nolimits|bigl|bigr|mathstrut|strut|null)(?![A-Za-z])"
+    r"|\\color ?\{[^{}]*\}|\\(?:phantom|hphantom|vphantom|label|tag) ?\{[^{}]*\}|\\!"
+    r"|(?<!\\)\$|\\\$(?=\s*-?[\d.\\])|\\color ?[a-z]+(?=[\d\s\\])"
+)
+_SPACES = re.compile(
+    r"(?:(?<!\\)\\[,;: >]|(?<!\\)~|\\(?:quad|qquad|enspace|thinspace|hspace\{[^{}]*\})(?![A-Za-z])|\s|\xa0|\u2009|\u202f)+"
+)
+_UNWRAPPED = re.compile(
+    r"\\(?:underline|mathbf|boldsymbol|bm|mathit|mathnormal|mathsf|mathtt|mathop|textcolor ?\{[^{}]*\}|ensuremath|"
+    r"bf|emph|displaylines|"
+    r"fcolorbox ?\{[^{}]*\} ?\{[^{}]*\}|colorbox ?\{[^{}]*\}|smash|boxed|fbox|framebox|hbox|mbox(?=\{[\d$])) ?"
+    r"\{([^{}]*(?:\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}[^{}]*)*)\}"
+)
+_OLD_FONT = re.compile(r"\{ ?\\(?:rm|bf|it|cal|sf|tt)\s+([^{}]*)\}")
+_TEXT = re.compile(r"\\(?:text|textbf|textrm|textit|textsf|texttt|textnormal|textup|mathrm|mathsf|mbox|operatorname\*?|rm) ?\{")
+_BRACKETS = {
+    "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lbrack": "[", "\\rbrack": "]", "\\langle": "(", "\\rangle": ")", "\\lvert": "|",
+    "\\rvert": "|", "\\vert": "|", "\\mid": "|", "\\lVert": "\\|", "\\rVert": "\\|", "\\Vert": "\\|",
+}  # fmt: skip
+_REPLACED = (
+    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"), (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
+    (re.compile(r"\\frac ?(\d) ?(\d)"), r"\\frac{\1}{\2}"), (re.compile(r"\\frac ?(\d) ?\{"), r"\\frac{\1}{"),
+    (re.compile(r"\\frac ?\{([^{}]*)\} ?(\d)"), r"\\frac{\1}{\2}"), (re.compile(r"\\(?:leq|leqslant|leqq)(?![A-Za-z])"), r"\\le"),
+    (re.compile(r"\\(?:geq|geqslant|geqq)(?![A-Za-z])"), r"\\ge"), (re.compile(r"\\(?:ne|not ?=)(?![A-Za-z])"), r"\\neq"),
+    (re.compile(r"\\(?:lt)(?![A-Za-z])"), "<"), (re.compile(r"\\gt(?![A-Za-z])"), ">"),
+    (re.compile(r"\\(?:varnothing|O(?![A-Za-z])|empty)(?![A-Za-z])"), r"\\emptyset"), (re.compile(r"\\\{ ?\\\}"), r"\\emptyset"),
+    (re.compile(r"\\(?:dots|cdots|dotsc|dotsb|dotso)(?![A-Za-z])|\.\.\.+"), r"\\ldots "),
+    (re.compile(r"\\(?:degree|deg)(?![A-Za-z])|\^ ?\{ ?\\circ ?\}|\^ ?\\circ(?![A-Za-z])|\\textdegree(?![A-Za-z])"), r"^\\circ "),
+    (re.compile(r"\\(?:ast|star)(?![A-Za-z])"), r"\\cdot "), (re.compile(r"\\div(?![A-Za-z])"), "/"),
+    (re.compile(r"\\(?:lbrace|lbrack|rbrace|rbrack|langle|rangle|lvert|rvert|vert|mid|lVert|rVert|Vert)(?![A-Za-z])"),
+     lambda match: _BRACKETS[match[0]]),
+    (re.compile(r"\{ ?, ?\}"), "{,}"), (re.compile(r"\\(?:wedge|land)(?![A-Za-z])"), r"\\land"),
+    (re.compile(r"\\vee(?![A-Za-z])"), r"\\lor"), (re.compile(r"\\(?:Leftrightarrow|iff)(?![A-Za-z])"), ","),
+    (re.compile(r"\\phi(?![A-Za-z])"), r"\\varphi"), (re.compile(r"\\epsilon(?![A-Za-z])"), r"\\varepsilon"),
+    (re.compile(r"\\textcircled ?\{? ?\\?(?:small|tiny|raisebox)?\s*\{? ?([1-9]) ?\}? ?\}?"),
+     lambda match: chr(0x245F + int(match[1]))),
+    (re.compile(r"\\%|\\(?:text|mathrm) ?\{ ?(?:percent|per cent|pct|%|\\%) ?\}|(?<=[\d}]) ?\bper ?cent\b"), "%"),
+    (re.compile(r"<="), r"\\le "), (re.compile(r">="), r"\\ge "),
+    (re.compile(r"!="), r"\\neq "), (re.compile(r"~=|≅"), r"\\approx "),
+    (re.compile(r"\*\*"), "^"), (re.compile(r"\\\\(?=[A-Za-z])(?!\\)"), r"\\"),
+)  # fmt: skip
+_UNIT_IN_BRACKETS = re.compile(r" ?\( ?(\\text ?\{[^{}]*\}|[\u3400-\u9fff]+) ?\)$")
+_MATRIX_ROWS = re.compile(r"\\begin|\\\\\s|\\\\$|&")
+
+_THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:(?: |\\, ?|\\! ?|\{,\})\d{3})+)(?![\d])")
+_SPACED_COMMA = re.compile(r"(?<=\d),\\! ?(?=\d{3})")
+_MIXED = re.compile(
+    r"(?<![\d.^_/{])(\d{1,6}) (\d{1,6})/(\d{1,6})(?![\d/.])|(?<![\d.^_/}])(\d{1,6}) ?\\frac ?\{ ?(\d{1,6}) ?\} ?\{ ?(\d{1,6}) ?\}"
+)
+_REPEATING = re.compile(
+    r"(\d*)\.(\d*)(?:\\overline ?\{ ?(\d+) ?\}|\\bar ?\{ ?(\d+) ?\}|\\dot ?\{ ?(\d) ?\}|\\overline ?(\d)|\((\d+)\))"
+)
+
+
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|[\w+\-^(),/= ]*", re.ASCII)
+
+
+@lru_cache(maxsize=8192)
+def spelled(text: str) -> str:
+    """The formula in one spelling: single spaces, one command for what has several, words inside one command."""
+    if _PLAIN.fullmatch(text) and "per" not in text:
+        return _MIXED.sub(_mixed, _THOUSANDS.sub(_joined_digits, _SPACES.sub(" ", text).strip()))
+    text = _characters(text)
+    text = _SPACED_COMMA.sub("{,}", text)
+    for _ in range(2):
+        text = _DROPPED.sub(" " if "\\color" in text else "", text) if "\\!" not in text else _DROPPED.sub("", text)
+        text = _OLD_FONT.sub(r"\\text{\1}", text)
+        text = _UNWRAPPED.sub(r"{\1}", text) if "\\" in text else text
+    text = _TEXT.sub(r"\\text{", text)
+    for pattern, replacement in _REPLACED:
+        if pattern.pattern.startswith(r"\\\\") and _MATRIX_ROWS.search(text):
+            continue
+        text = pattern.sub(replacement, text)
+    text = _SPACES.sub(" ", text).strip()
+    text = re.sub(r"(?:\\\\ ?)+$", "", text).rstrip()
+    text = _UNIT_IN_BRACKETS.sub(r" \1", text)
+    text = text.removesuffix("\\").rstrip() if re.search(r"(?<!\\)\\$", text) else text
+    text = _THOUSANDS.sub(_joined_digits, text)
+    text = _MIXED.sub(_mixed, text)
+    return _REPEATING.sub(_repeating, text)
+
+
+def _joined_digits(match: re.Match[str]) -> str:
+    """``1 000 000`` as ``1000000``."""
+    return match[1] + re.sub(r"\D", "", match[2])
+
+
+def _characters(text: str) -> str:
+    if text.isascii():
+        return text
+    text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+", lambda match: f"^{{{match[0].translate(_SUPERSCRIPTS)}}}", text)
+    text = re.sub("[₀₁₂₃₄₅₆₇₈₉ₙ]+", lambda match: f"_{{{match[0].translate(_SUBSCRIPTS)}}}", text)
+    for character, (top, bottom) in _VULGAR.items():
+        if character in text:
+            text = re.sub(rf"(\d) ?{character}", rf"\1 {top}/{bottom}", text).replace(character, f"\\frac{{{top}}}{{{bottom}}}")
+    text = re.sub(r"√ ?\(([^()]*)\)", r"\\sqrt{\1}", text)
+    text = re.sub(r"√ ?(\d+|[A-Za-z])", r"\\sqrt{\1}", text)
+    text = _CHARACTER.sub(lambda match: _CHARACTERS[match[0]], text)
+    return "".join(
+        unicodedata.normalize("NFKC", character) if not character.isascii() and not 0x2460 <= ord(character) < 0x24FF else character
+        for character in text
+    )
+
+
+def _mixed(match: re.Match[str]) -> str:
+    r"""``1 1/4`` as ``(1+\frac{1}{4})``; an improper fraction makes no mixed number."""
+    whole, top, bottom = (first or second for first, second in zip(match.groups()[:3], match.groups()[3:], strict=True))
+    if not 0 < int(top) < int(bottom) or int(whole) == 0:
+        return match[0]
+    return f"({whole}+\\frac{{{top}}}{{{bottom}}})"
+
+
+def _repeating(match: re.Match[str]) -> str:
+    r"""``0.1\overline{6}`` as a fraction."""
+    whole, before, *repeated = match.groups()
+    period = next(filter(None, repeated))
+    scale = 10 ** len(before) * (10 ** len(period) - 1)
+    top = int(f"{whole or 0}{before}{period}") - int(f"{whole or 0}{before}")
+    return f"\\frac{{{top}}}{{{scale}}}"
+
+
+def readings(text: str) -> tuple[bool, ...]:
+    """The values of ``thousands`` with which ``read`` may read a text in different ways."""
+    return (True, False) if re.search(r"\d,\d{3}", text) else (True,)
