@@ -1,6 +1,7 @@
 """The self-test of references in ``questions``: it starts verifiers."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -8,9 +9,10 @@ from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import TooManyErrors
 from stillhouse.stages import questions
-from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.rows import Dropped, Question
 
 SOLUTION = "There are 3 * {0} = <<3*{0}={1}>>{1} pens.\n#### {1}"
+READ_OR_NOT = {"off": ["unread_reference"]}
 
 
 def run(tmp_path, given, **config):
@@ -23,8 +25,17 @@ def run(tmp_path, given, **config):
 
 def test_questions_source_whose_references_no_rule_verifies_is_refused_by_name(tmp_path):
     odd = [testing.question(f"How many pens are in {n} boxes?", SOLUTION.format(n, 3 * n), source="odd") for n in range(8)]
-    with pytest.raises(TooManyErrors, match="questions: .* judged wrongly for 8 of 8 math questions of source 'odd'"):
-        run(tmp_path, [*odd, *testing.questions(8)])
+    with pytest.raises(TooManyErrors, match="questions: .* judged wrongly for 64 of 64 math questions of source 'odd'"):
+        run(tmp_path, [*odd, *testing.questions(8)], filters=READ_OR_NOT)
+
+
+def test_questions_references_that_no_rule_reads_are_dropped_before_the_self_test(tmp_path):
+    odd = [testing.question(f"How many pens are in {n} boxes?", SOLUTION.format(n, 3 * n), source="odd") for n in range(8)]
+    kept = run(tmp_path, [*odd, *testing.questions(8)])
+    assert {row.source for row in kept} == {row.source for row in testing.questions(8)}
+    assert Counter(row.reason for row in tables.read(tmp_path / "scratch" / "output" / "dropped", Dropped)) == {
+        "unread_reference": 8
+    }
 
 
 def test_questions_source_whose_references_are_verified_is_kept(tmp_path):
@@ -40,4 +51,4 @@ def test_questions_tests_that_cannot_be_run_are_refused(tmp_path):
 
 def test_questions_self_test_can_be_switched_off(tmp_path):
     odd = [testing.question(f"How many pens are in {n} boxes?", SOLUTION.format(n, 3 * n)) for n in range(8)]
-    assert len(run(tmp_path, odd, self_test=False)) == 8
+    assert len(run(tmp_path, odd, self_test=False, filters=READ_OR_NOT)) == 8
