@@ -179,7 +179,8 @@ def test_quota_and_pools_say_the_same(objects):
 
 def test_environment_is_what_the_operators_read(objects, monkeypatch):
     given = of_kind(objects, "ConfigMap")["house-environment"]["data"]
-    source = "".join(path.read_text() for top in ("operators", "dags") for path in (ROOT / top).glob("*.py"))
+    tops = ("operators", "dags", "src/stillhouse/execution")
+    source = "".join(path.read_text() for top in tops for path in (ROOT / top).glob("*.py"))
     kinds = {"STILLHOUSE_GPU_NODES", "STILLHOUSE_CPU_NODES"}  # put together from the kind in placement.py
     unread = {name for name in given if name.startswith("STILLHOUSE_") and name not in source}
     assert unread - kinds == set()

@@ -3,18 +3,16 @@
 import hashlib
 import json
 import platform
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stillhouse.artifacts import naming, store
+from stillhouse.artifacts.code_version import code_commit
 from stillhouse.errors import DamagedArtifact, MissingInput, StaleOutput, StoreFailed
 from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.masking import masked
@@ -112,21 +110,9 @@ class Manifest(StoredModel):
 def provenance(started: datetime, run_id: str | None) -> Provenance:
     """The provenance of a result of this process."""
     return Provenance(
-        commit=_commit(), image=environment.text("STILLHOUSE_IMAGE"), argv=[masked(word) for word in sys.argv], started=started,
+        commit=code_commit(), image=environment.text("STILLHOUSE_IMAGE"), argv=[masked(word) for word in sys.argv], started=started,
         finished=datetime.now(UTC), host=platform.node(), mlflow_run_id=run_id,
     )  # fmt: skip
-
-
-@cache
-def _commit() -> str:
-    """The commit of the running code: set by the image, else from git, else ``unknown``."""
-    if commit := environment.text("STILLHOUSE_COMMIT"):
-        return commit
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def fingerprint(stage: str, schema_version: int, config: Mapping[str, Any], inputs: Mapping[str, list[str]]) -> str:

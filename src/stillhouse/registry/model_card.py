@@ -87,7 +87,7 @@ def _scores(outcomes: Outcomes) -> str:
 
 def _protocol(outcome: BenchmarkOutcome) -> str:
     settings = outcome.settings
-    sampling = ", ".join(f"{key} {settings.sampling[key]}" for key in SAMPLED)
+    sampling = ", ".join(f"{key} {settings.sampling[key]}" for key in SAMPLED if key in settings.sampling)
     facts = f"{settings.samples} samples per question, {sampling}; verifier {settings.verifier}; engine {settings.engine}"
     return f"- `{outcome.protocol[:8]}`: {settings.benchmark}, {facts}"
 

@@ -1,7 +1,7 @@
 """Sampling by vLLM in this process: the engine of GPU pods. vllm and torch are imported on use: only some images have them."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,27 +20,32 @@ AHEAD = 1024
 """Requests queued in vLLM: more than it runs at once, so that its scheduler never waits for one."""
 
 
+def load_llm(model: str, trusted_code: Sequence[str] = ()) -> Any:
+    """A ``vllm.LLM`` for this hardware. Raises EngineFailed if vLLM is not installed or cannot load the model."""
+    try:
+        arguments = hardware()
+        import vllm
+    except ImportError as error:
+        msg = "engine vllm: vllm is not installed here; use the vllm image (`stillhouse[vllm]`) or --set engine=transformers"
+        raise EngineFailed(msg) from error
+    try:
+        return vllm.LLM(
+            model=str(weights_path(Path(model))), enable_prefix_caching=True,
+            trust_remote_code=is_trusted(Path(model), trusted_code),
+            tensor_parallel_size=environment.whole("STILLHOUSE_TENSOR_PARALLEL", 1),
+            max_model_len=environment.whole("STILLHOUSE_MAX_MODEL_LEN", 0) or None, disable_log_stats=True, **arguments,
+        )  # fmt: skip
+    except (OSError, ValueError, RuntimeError) as error:
+        msg = f"model {model}: vllm cannot load it: {one_line(error)}"
+        raise EngineFailed(msg) from error
+
+
 class VllmEngine:
     """One ``vllm.LLM``. Its hardware comes from the environment: ``STILLHOUSE_TENSOR_PARALLEL`` GPUs (default 1)."""
 
     def __init__(self, model: str, sampling: Sampling) -> None:
         """Raises EngineFailed if vllm is not installed, or cannot load the model."""
-        try:
-            arguments = hardware()
-            import vllm
-        except ImportError as error:
-            msg = "engine vllm: vllm is not installed here; use the vllm image (`stillhouse[vllm]`) or --set engine=transformers"
-            raise EngineFailed(msg) from error
-        try:
-            self.llm = vllm.LLM(
-                model=str(weights_path(Path(model))), enable_prefix_caching=True,
-                trust_remote_code=is_trusted(Path(model), sampling.trusted_code),
-                tensor_parallel_size=environment.whole("STILLHOUSE_TENSOR_PARALLEL", 1),
-                max_model_len=environment.whole("STILLHOUSE_MAX_MODEL_LEN", 0) or None, disable_log_stats=True, **arguments,
-            )  # fmt: skip
-        except (OSError, ValueError, RuntimeError) as error:
-            msg = f"model {model}: vllm cannot load it: {one_line(error)}"
-            raise EngineFailed(msg) from error
+        self.llm = load_llm(model, sampling.trusted_code)
         self._chat = chat_templates.of_teacher(self.llm.get_tokenizer(), model, sampling.chat_template_kwargs)
         self._sampling = sampling
 

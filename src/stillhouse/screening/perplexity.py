@@ -84,11 +84,9 @@ class VllmScorer:
     """A ``vllm.LLM`` that returns the log-probabilities of its prompts. vLLM is in one image only: imported where it is used."""
 
     def __init__(self, model: str, max_tokens: int) -> None:
-        from stillhouse.sampling.config import Sampling
-        from stillhouse.sampling.vllm import VllmEngine
+        from stillhouse.sampling.vllm import load_llm
 
-        # The sampling engine's LLM, loaded for this hardware.
-        self._llm = VllmEngine(model, Sampling(engine="vllm")).llm
+        self._llm = load_llm(model)
         self._max_tokens = max_tokens
 
     def perplexities(self, texts: Sequence[str]) -> list[float | None]:

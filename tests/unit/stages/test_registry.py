@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from stillhouse import testing
+from stillhouse.artifacts import manifest as manifests
 from stillhouse.benchmarks.outcomes import OUTCOMES
 from stillhouse.errors import MissingInput, TrackingRefused
 from stillhouse.execution import tracking
@@ -67,7 +68,7 @@ def register(tmp_path, name, passed):
 def test_registry_first_model_becomes_champion_with_tags_and_pages(tmp_path, models):
     manifest, output, checkpoint = register(tmp_path, "one", 100)
     assert models.aliases == dict.fromkeys(("candidate", "challenger", "champion"), "1")
-    assert models.checkpoints == [["config.json", "model.safetensors"]]
+    assert models.checkpoints == [["README.md", "config.json", "model.safetensors"]]
     (tags,) = models.versions
     assert tags["fingerprint"] == checkpoint.fingerprint
     assert tags["report"].endswith("report/one/1")
@@ -146,7 +147,9 @@ def test_registry_page_has_the_scores_of_the_other_reports(tmp_path, models):
         "checkpoint": [trained],
         "others": [earlier],
     }
-    registry.run(CONFIG, registry.Inputs(scratch=scratch, report=scratch, checkpoint=scratch, uris=uris))
+    fingerprints = {"checkpoint": [manifests.load(trained).fingerprint]}
+    inputs = registry.Inputs(scratch=scratch, report=scratch, checkpoint=scratch, uris=uris, fingerprints=fingerprints)
+    registry.run(CONFIG, inputs)
     page = (scratch / "output" / "report.html").read_text(encoding="utf-8")
     assert "0.125" in page
     assert "0.875" in page

@@ -75,7 +75,7 @@ def test_load_checkpoint_and_init_must_fit(tmp_path):
 
 def test_load_directory_that_is_no_checkpoint_is_one_line(tmp_path):
     (tmp_path / "part-00000.parquet").write_bytes(b"rows")
-    with pytest.raises(EngineFailed, match="is the input an sft or rl artifact") as caught:
+    with pytest.raises(EngineFailed, match="give a causal language model") as caught:
         models.load(FromCheckpoint(), tmp_path, (), 0)
     assert "\n" not in str(caught.value)
 
