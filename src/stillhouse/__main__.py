@@ -10,9 +10,10 @@ import typer
 from typer.core import TyperGroup
 
 from stillhouse import stages
+from stillhouse.api import data_commands
 from stillhouse.api.inspect_command import inspect_model
 from stillhouse.api.profile_commands import plan, profile_app
-from stillhouse.errors import TRY_AGAIN, BadConfig, Preempted, RankLost, StillhouseError
+from stillhouse.errors import TRY_AGAIN, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
 from stillhouse.vocabulary.masking import one_line
@@ -22,8 +23,8 @@ INTERRUPTED, TERMINATED = 130, 143
 GO_ON = "finished parts are kept: run the same command again to go on"
 FORM_NAMES = "am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl"
 COMMANDS = {
-    *stages.DATA_PATH, "export", "fetch", "import", "inspect", "lineage", "plan", "profile", "prune", "publish", "rollback", "show",
-    "summary", "sync", "verify-artifact",
+    *stages.DATA_PATH, "export", "fetch", "import", "inspect", "lineage", "plan", "presets", "profile", "prune", "publish",
+    "rollback", "show", "sniff", "summary", "sync", "verify-artifact",
 }  # fmt: skip
 
 
@@ -113,40 +114,6 @@ def _stage_help(name: str, command: str) -> str:
     if command in {"", "--help"}:
         return stages.REGISTRY[name].help
     return ""
-
-
-@app.command("import")
-def import_rows(
-    files: Annotated[
-        list[str], typer.Argument(help="JSON lines, .jsonl.zst, .jsonl.gz; for a release also .parquet", metavar="FILE…")
-    ],
-    form: Annotated[
-        str, typer.Option("--as", help="questions or responses in our columns; am-1.4m, am-40m or conversations for a release")
-    ],
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="URI of the artifact; for a release with {stage} in it", metavar="URI")
-    ],
-    category: Annotated[
-        str | None, typer.Option(help="category of all questions of a release that names none, or wrong ones")
-    ] = None,
-    license_name: Annotated[str | None, typer.Option("--license", help="license of all questions of a release")] = None,
-    max_bad_rate: Annotated[float, typer.Option(help="share of a release's lines that may be malformed")] = 0.01,
-) -> None:
-    """Turn your own rows or a public release into artifacts that any stage can run on."""
-    from stillhouse.exchange.importing import import_release
-    from stillhouse.exchange.jsonl import import_file
-    from stillhouse.exchange.schemas import SCHEMAS
-    from stillhouse.reporting.terminal import print_imported
-
-    if form in SCHEMAS:
-        settings = {"form": form, "category": category, "license": license_name, "max_bad_rate": max_bad_rate}
-        manifests = import_release(files, output, **settings)
-    elif len(files) == 1:
-        manifests = {form: import_file(files[0], form, output)}
-    else:
-        msg = f"--as {form}: {len(files)} files; concatenate them and give one"
-        raise BadConfig(msg)
-    print_imported(_out, manifests, output)
 
 
 @app.command("export")
@@ -273,6 +240,11 @@ def sync() -> None:
     if waiting:
         msg = f"{waiting} runs wait for MLflow, which does not answer; run `stillhouse sync` again"
         raise TrackingFailed(msg)
+
+
+app.command("import")(data_commands.import_rows)
+app.command("sniff")(data_commands.sniff)
+app.command("presets")(data_commands.presets)
 
 
 def main() -> None:

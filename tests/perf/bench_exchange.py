@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from stillhouse.exchange import files, importing, writing
+from stillhouse.exchange import files, importing, line_files, writing
 from stillhouse.exchange.export import export
 from tests.perf.measure import peak_gib, table, timed
 
@@ -62,7 +62,7 @@ def main() -> None:
         with timed() as read:
             bare_read(file)
         with timed() as parsed:
-            size = sum(len(line) for _, line in files.lines(file) if isinstance(line, bytes))
+            size = sum(len(line) for _, line in line_files.lines(file) if isinstance(line, bytes))
         with timed() as imported:
             importing.import_release([str(file)], f"{root}/{{stage}}/x/1", form="am-40m")
         peak = peak_gib()

@@ -9,7 +9,10 @@ from stillhouse.stages import DATA_PATH
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-TOOLS = {"export", "import", "lineage", "plan", "profile", "prune", "rollback", "show", "summary", "sync", "verify-artifact"}
+TOOLS = {
+    "export", "import", "lineage", "plan", "presets", "profile", "prune", "rollback", "show", "sniff", "summary", "sync",
+    "verify-artifact",
+}  # fmt: skip
 
 
 def code(text: str) -> str:

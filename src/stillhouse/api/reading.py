@@ -11,6 +11,7 @@ from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.benchmarks.outcomes import Outcomes, read_outcomes
 from stillhouse.errors import BadRows, MissingInput
 from stillhouse.exchange import files
+from stillhouse.exchange.bad_rows import Bad
 from stillhouse.execution.input_links import fetch
 from stillhouse.registry.promotion import artifact
 from stillhouse.vocabulary.rows import Dropped
@@ -42,7 +43,7 @@ def read(uri: str | Path, *, dropped: bool = False) -> pl.DataFrame:
         StoreFailed: The store cannot be reached.
     """
     uri = str(uri)
-    if uri.endswith((".parquet", *files.LINES, *files.COMPRESSIONS)):
+    if files.format_of_name(uri):
         return _file(uri)
     uri = artifact(uri)
     manifest = manifests.load(store.absolute(uri))
@@ -86,7 +87,7 @@ def _file(uri: str) -> pl.DataFrame:
         if path.suffix == files.PARQUET:
             return pl.read_parquet(path)
         rows = [row for _, row in files.objects(path)]
-        if bad := next((row for row in rows if isinstance(row, files.Bad)), None):
+        if bad := next((row for row in rows if isinstance(row, Bad)), None):
             msg = f"{uri}: {bad.reason}: {bad.detail}; correct the file"
             raise BadRows(msg)
         return pl.DataFrame(rows, infer_schema_length=None)

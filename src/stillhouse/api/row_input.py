@@ -10,8 +10,8 @@ import polars as pl
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadRows
 from stillhouse.exchange import files
+from stillhouse.exchange.bad_rows import Bad, Object
 from stillhouse.exchange.checked_rows import CHECKED, Problems, checked_rows
-from stillhouse.exchange.files import Bad, Object
 
 Rows = str | Path | pl.DataFrame | Iterable[Any]
 """A path or URI of JSON Lines or Parquet, a frame, or dicts and row objects; of row objects, those of ``vocabulary.rows``."""

@@ -54,19 +54,19 @@ class S3Store(Store):
 
     def download(self, uri: str, name: str, target: Path) -> str:
         """See Store. The digest is computed beside the transfer, which uses several connections for a large file."""
-        bucket, key = _bucket_and_key(uri)
+        bucket, key = _bucket_and_key(f"{uri}/{name}")  # together: a file may lie at the root of its bucket
         target.parent.mkdir(parents=True, exist_ok=True)
 
         def receive() -> str:
             with _Digesting(target) as sink:
-                _s3().download_fileobj(bucket, f"{key}/{name}", sink)
+                _s3().download_fileobj(bucket, key, sink)
             return sink.sha256.hexdigest()
 
         return _call(f"{uri}/{name}", receive)
 
     def names(self, uri: str) -> list[str]:
         """See Store."""
-        key = _bucket_and_key(uri)[1]
+        key = urlsplit(uri).path.strip("/")  # empty for the files at the root of a bucket
         return sorted(name.removeprefix(f"{key}/") for name in _keys(uri, "/"))
 
     def stamps(self, uri: str) -> dict[str, tuple[int, str]]:
@@ -137,10 +137,11 @@ def _keys(uri: str, end: str) -> list[str]:
 
 def _entries(uri: str, end: str) -> list[Any]:
     """What S3 says of the objects whose keys begin with the URI's and ``end``, such as ``Size`` and ``ETag``."""
-    bucket, key = _bucket_and_key(uri)
+    parsed = urlsplit(uri)
+    prefix = f"{parsed.path.strip('/')}{end}".removeprefix("/")
 
     def listed() -> list[Any]:
-        pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}{end}")
+        pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=parsed.netloc, Prefix=prefix)
         return [entry for page in pages for entry in page.get("Contents", ())]
 
     return _call(uri, listed)

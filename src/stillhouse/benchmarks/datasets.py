@@ -16,7 +16,8 @@ from stillhouse.benchmarks import adapters, livecodebench
 from stillhouse.benchmarks.adapters import DatasetRow
 from stillhouse.benchmarks.definitions import VARIABLE, AdapterName, Benchmark, HubDataset, bare_name, definition, pinned
 from stillhouse.errors import BadConfig, BadRows, MissingInput
-from stillhouse.exchange.files import Bad, objects
+from stillhouse.exchange.bad_rows import Bad
+from stillhouse.exchange.files import objects
 from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.rows import Question
 

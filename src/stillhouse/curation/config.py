@@ -1,5 +1,6 @@
 """The config of the stage ``questions``: sources, filters, decontamination, deduplication, labels, downsampling."""
 
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,14 +11,14 @@ from pydantic import AfterValidator, Field, model_validator
 from stillhouse.benchmarks.definitions import pinned
 from stillhouse.execution.contract import StageInputs
 from stillhouse.models.references import refuse_malformed
-from stillhouse.sampling.config import Sampling
+from stillhouse.sampling.config import Sampling, Verifiers
 from stillhouse.sources.config import Spec
 from stillhouse.vocabulary.rows import PersonalData
-from stillhouse.vocabulary.settings import MODEL, StageConfig
+from stillhouse.vocabulary.settings import MODEL, OMIT_DEFAULT, StageConfig
 
 RuleName = Literal[
-    "empty_prompt", "missing_reference", "length", "unicode", "incomplete", "url", "table_or_figure", "language", "license",
-    "repetition", "personal_data", "unread_reference", "unread_tests",
+    "empty_prompt", "no_words", "missing_reference", "missing_choices", "length", "unicode", "incomplete", "url", "table_or_figure",
+    "language", "license", "repetition", "personal_data", "unread_reference", "unread_tests",
 ]  # fmt: skip
 Label = Literal["category", "difficulty", "completeness"]
 
@@ -176,9 +177,12 @@ def _held_out(name: str) -> str:
     return pinned_location(name)
 
 
+_FILE_NAME = re.compile(r".+\.(?:jsonl|ndjson|json|csv|tsv|parquet|arrow|feather|tar|tgz)(?:\.gz|\.zst)?", re.IGNORECASE)
+
+
 def is_location(name: str) -> bool:
     """Whether what is kept out is a file or an artifact, not a benchmark's name."""
-    return "/" in name or name.partition("@")[0].endswith((".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet"))
+    return "/" in name or _FILE_NAME.fullmatch(name.partition("@")[0]) is not None
 
 
 Shares = dict[Annotated[str, AfterValidator(_label_value)], Annotated[float, Field(ge=0, le=1)]]
@@ -215,6 +219,13 @@ class QuestionsConfig(StageConfig):
     """Counts n_tokens: a hub name or a directory; null counts words (see ``curation.words``)."""
     labels: ModelLabels | None = None
     """Labels assigned by a model; null asks for none."""
+    self_test: bool = Field(True, json_schema_extra=OMIT_DEFAULT)
+    """Try known answers on a sample of every source's questions, as ``verified`` does: a source whose references no rule can verify
+    is refused here, before anything is sampled. Generated sources are left out."""
+    max_self_test_failure_rate: float = Field(0.25, ge=0, le=1, json_schema_extra=OMIT_DEFAULT)
+    """Share of one kind of known answers that may be judged wrongly in a source; above it the stage fails."""
+    verifiers: Verifiers = Field(default_factory=dict, json_schema_extra=OMIT_DEFAULT)
+    """Verifiers of your own by category, as ``verified`` takes them: the self-test asks them."""
     downsample: Shares = Field(default_factory=dict)
     """Share of questions to keep by label: ``difficulty/easy: 0.5``. The 1.4M report downsamples easy and medium ones: no value."""
     max_questions: int | None = Field(None, ge=1)

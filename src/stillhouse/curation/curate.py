@@ -1,6 +1,7 @@
 """The two passes of curation, from the sources to published questions."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from stillhouse import sources
 from stillhouse.artifacts import tables
 from stillhouse.benchmarks.datasets import questions as benchmark_questions
 from stillhouse.benchmarks.definitions import bare_name
-from stillhouse.curation import contamination, funnel, meaning
+from stillhouse.curation import contamination, funnel, meaning, usable
 from stillhouse.curation.config import QuestionsConfig, QuestionsInputs, is_location
 from stillhouse.curation.contamination import BenchmarkIndex
 from stillhouse.curation.downsampling import surplus
@@ -41,17 +42,33 @@ class Curated:
 
     kept: KeptCounts
     drops: Drops
+    unmapped: Mapping[str, Counter[str]]
+    """Source -> column that its mapping leaves out -> rows with a value in it."""
 
     def metrics(self) -> dict[str, float]:
         """What the stage says of its result."""
-        return funnel.metrics(self.drops, self.kept)
+        left_out = {
+            f"n_unmapped/{funnel.metric(name)}/{funnel.metric(column)}": float(n)
+            for name, counts in self.unmapped.items() for column, n in sorted(counts.items())
+        }  # fmt: skip
+        return {**funnel.metrics(self.drops, self.kept), **left_out}
+
+
+@dataclass(frozen=True)
+class SourcesRead:
+    """What was read of the sources."""
+
+    shares: Sequence[RowShare]
+    """Of each source."""
+    unmapped: Mapping[str, Counter[str]]
+    """As in ``Curated``."""
 
 
 def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
     """Write the questions to ``inputs.output``. Raises NothingToDo without a source, or if no question is left."""
     benchmark_index, drops, spool = index(config), Drops(inputs.output), new_spool(config, inputs)
-    first_pass(config, inputs, benchmark_index, spool, drops)
-    return publish(config, inputs, spool, decide(config, spool, benchmark_index, drops), drops)
+    unmapped = first_pass(config, inputs, benchmark_index, spool, drops).unmapped
+    return publish(config, inputs, spool, decide(config, spool, benchmark_index, drops), drops, unmapped)
 
 
 def index(config: QuestionsConfig) -> BenchmarkIndex:
@@ -72,25 +89,27 @@ def new_spool(config: QuestionsConfig, inputs: QuestionsInputs) -> QuestionSpool
 
 def first_pass(
     config: QuestionsConfig, inputs: QuestionsInputs, benchmark_index: BenchmarkIndex, spool: QuestionSpool, drops: Drops
-) -> list[RowShare]:
-    """Judge the rows of this shard's share of the sources, and spool those that pass. Returns what was read of each source."""
+) -> SourcesRead:
+    """Judge the rows of this shard's share of the sources, and spool those that pass."""
     rules = Rules(config.tokenizer, config.filters, benchmark_index)
     total = sum(spec.count or 0 for spec in config.sources) + sum(sum(rows.values()) for rows in _listed(inputs))
-    shares = [RowShare(inputs.shard) for _ in config.sources]
-    take_all(rules, interleave(_streams(config, inputs, shares), config.seed), spool, drops, total, inputs.progress)
-    return shares
+    read = SourcesRead([RowShare(inputs.shard) for _ in config.sources], {spec.name: Counter() for spec in config.sources})
+    take_all(rules, interleave(_streams(config, inputs, read), config.seed), spool, drops, total, inputs.progress)
+    return read
 
 
 def publish(
-    config: QuestionsConfig, inputs: QuestionsInputs, spool: SpooledQuestions, decisions: QuestionDecisions, drops: Drops
-) -> Curated:
+    config: QuestionsConfig, inputs: QuestionsInputs, spool: SpooledQuestions, decisions: QuestionDecisions, drops: Drops,
+    unmapped: Mapping[str, Counter[str]],
+) -> Curated:  # fmt: skip
     """Label and write the questions that stay, and the drops. Raises NothingToDo if no question is left."""
     fewer = partial(surplus, config.downsample, config.seed) if config.downsample else None
     kept = publish_kept(spool, decisions, labeller(config.labels), fewer, drops, inputs.output)
     _refuse(config, inputs, drops, kept)
     _warn_of_wiped_out_sources(drops, kept)
+    usable.self_test(config, inputs.output)
     drops.close()
-    return Curated(kept, drops)
+    return Curated(kept, drops, unmapped)
 
 
 def _kept_out(name: str) -> tuple[str, list[Question]]:
@@ -113,6 +132,7 @@ def decide(config: QuestionsConfig, spool: QuestionSpool, benchmark_index: Bench
             drops.add_match(match)
         drops.counts.update(compared.counts)
     drop_surplus(decisions, spool.columns())
+    decisions.look_up(spool)
     return decisions
 
 
@@ -142,10 +162,12 @@ def _refuse(config: QuestionsConfig, inputs: QuestionsInputs, drops: Drops, kept
 
 
 def _streams(
-    config: QuestionsConfig, inputs: QuestionsInputs, shares: Sequence[RowShare]
+    config: QuestionsConfig, inputs: QuestionsInputs, into: SourcesRead
 ) -> list[tuple[float, Iterator[Question | Dropped | None]]]:
     """Weight and rows of each source and each imported artifact; None for a row that another shard reads."""
-    read = [(spec.weight, _read(spec, share)) for spec, share in zip(config.sources, shares, strict=True)]
+    read = [
+        (spec.weight, _read(spec, share, into.unmapped[spec.name])) for spec, share in zip(config.sources, into.shares, strict=True)
+    ]
     artifacts = zip(inputs.imported, _listed(inputs), strict=True)
     if streams := [*read, *((config.imported_weight, _present(path, parts)) for path, parts in artifacts)]:
         return streams
@@ -153,11 +175,12 @@ def _streams(
     raise NothingToDo(msg)
 
 
-def _read(spec: Spec, share: RowShare) -> Iterator[Question | Dropped | None]:
+def _read(spec: Spec, share: RowShare, unmapped: Counter[str]) -> Iterator[Question | Dropped | None]:
     """A source's rows. One of which only the first ``count`` are taken is read whole: which rows are good decides where it ends."""
-    rows = sources.read(spec)
     if share.shard.count == 1 or spec.count is None:
-        return share.of(rows)
+        return share.of(sources.read(spec, unmapped))
+    # All shards read the same rows: the first one counts the columns that are left out.
+    rows = sources.read(spec, Counter() if share.shard.index else unmapped)
     return (row if share.holds(number) else None for number, row in enumerate(rows))
 
 

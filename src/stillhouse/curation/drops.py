@@ -8,7 +8,7 @@ from stillhouse.curation.contamination import Match
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Dropped, Question
 
-DUPLICATES = ("duplicate", "near_duplicate", "semantic_duplicate")
+DUPLICATES = ("duplicate", "near_duplicate", "semantic_duplicate", "conflict")
 """Reasons of questions that another one stands for."""
 
 

@@ -6,17 +6,22 @@ text, then the lower id. Rows of one id are the same question: the first in the 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from stillhouse.curation import near
+from stillhouse.curation.question_cards import QuestionCard
 from stillhouse.curation.question_spool import QuestionSpool, SpoolColumns
 
 STAY = 0
-REASONS = ("", "duplicate", "near_duplicate", "contaminated", "semantic_duplicate", "surplus")
-"""Names of the reason codes, in the order in which the checks run."""
+REASONS = ("", "duplicate", "near_duplicate", "contaminated", "semantic_duplicate", "surplus", "conflict", "same_id")
+"""Names of the reason codes. ``conflict``: a duplicate that is verified by something else than the question kept; ``same_id``:
+another question has its id."""
+
+OF_A_GROUP = ("duplicate", "near_duplicate", "semantic_duplicate", "conflict", "same_id")
+"""Reasons for which another question of the group is kept."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,16 @@ class Decisions:
     """For a duplicate, the row of the question kept instead."""
     similarities: npt.NDArray[np.float32]
     """For a duplicate, its similarity to that question."""
-    ids: npt.NDArray[np.uint64]
-    """The question_id as a number."""
     contaminated: dict[int, str]
     """The evidence by embeddings that a benchmark asks the question too, by row."""
     max_questions: int | None
+    kept: dict[int, QuestionCard] = field(default_factory=dict)
+    """The questions kept instead of duplicates, by row."""
+
+    def look_up(self, spool: QuestionSpool) -> None:
+        """Read the questions that were kept instead of duplicates, for the details of those."""
+        rows = np.unique(self.representatives[np.isin(self.reasons, [REASONS.index(name) for name in OF_A_GROUP])])
+        self.kept.update(spool.cards(rows))
 
     def reason(self, row: int) -> tuple[str, str]:
         """Why the question does not stay, as reason and detail."""
@@ -42,8 +52,12 @@ class Decisions:
             return name, self.contaminated[row]
         if name == "surplus":
             return name, f"max_questions is {self.max_questions}"
-        representative = int(self.ids[self.representatives[row]])
-        return name, f"kept instead: {representative:016x}, similarity {self.similarities[row]:.3f}"
+        kept = self.kept[int(self.representatives[row])]
+        if name == "conflict":
+            return name, f"same question as {kept.question_id}, which stays, with another answer: {kept.answer!r}"
+        if name == "same_id":
+            return name, f"another question, which stays, has this question_id: {kept.text!r}"
+        return name, f"kept instead: {kept.question_id}, similarity {self.similarities[row]:.3f}"
 
     def staying(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The rows in ``order`` that stay so far."""
@@ -66,7 +80,7 @@ def _undecided(columns: SpoolColumns, max_questions: int | None) -> Decisions:
     """Decisions by which all questions stay."""
     size = len(columns.ids)
     return Decisions(
-        np.zeros(size, np.uint8), np.zeros(size, np.int64), np.zeros(size, np.float32), columns.ids, {}, max_questions
+        np.zeros(size, np.uint8), np.zeros(size, np.int64), np.zeros(size, np.float32), {}, max_questions
     )  # fmt: skip
 
 
@@ -91,10 +105,16 @@ def drop_surplus(decisions: Decisions, columns: SpoolColumns) -> None:
 
 
 def _drop_equal(decisions: Decisions, columns: SpoolColumns, order: npt.NDArray[np.int64]) -> None:
-    """Among questions with equal normalised prompts, drop all but the first in ``order``."""
-    _, firsts, numbers = np.unique(columns.prompts[order], return_index=True, return_inverse=True)
-    representatives = order[firsts][numbers]
-    gone = representatives != order
-    decisions.reasons[order[gone]] = REASONS.index("duplicate")
-    decisions.representatives[order[gone]] = representatives[gone]
-    decisions.similarities[order[gone]] = 1.0
+    """Among questions with equal normalised prompts or with one id, drop all but the first in ``order``."""
+    for keys, reason in ((columns.prompts, "duplicate"), (columns.names, "same_id")):
+        staying = decisions.staying(order)
+        _, firsts, numbers = np.unique(keys[staying], return_index=True, return_inverse=True)
+        representatives = staying[firsts][numbers]
+        gone = representatives != staying
+        decisions.reasons[staying[gone]] = REASONS.index(reason)
+        decisions.representatives[staying[gone]] = representatives[gone]
+        decisions.similarities[staying[gone]] = 1.0
+    # A question without an answer contradicts none.
+    others = columns.answers != columns.answers[decisions.representatives]
+    conflict = (decisions.reasons == REASONS.index("duplicate")) & others & (columns.references == 1)
+    decisions.reasons[conflict] = REASONS.index("conflict")

@@ -22,14 +22,35 @@ from stillhouse.vocabulary.text import shortened
 
 REFERENCE_COLUMNS: dict[str, str] = {category: facts.needs for category, facts in FACTS.items() if facts.needs}
 """Category -> the column that verifying it requires; the others are scored without a reference."""
+NO_ANSWERS = {"nan", "none", "null", "n/a", "proof", "notfound", "not found", "[]", "-", "?"}
+"""What stands for a missing reference, in lower case."""
+_OPTION = re.compile(r"\(?([A-J])\)?\.?")
 
 
 def _empty_prompt(normalised: NormalisedQuestion, _: Filters) -> str | None:
     return None if user_text(normalised.question.messages).strip() else "no user turn says anything"
 
 
+def _no_words(normalised: NormalisedQuestion, _: Filters) -> str | None:
+    has_words = any(character.isalnum() for character in user_text(normalised.question.messages))
+    return None if has_words else "no user turn has a letter or a digit"
+
+
+def _missing_choices(normalised: NormalisedQuestion, _: Filters) -> str | None:
+    question = normalised.question
+    option = _OPTION.fullmatch((question.reference_answer or "").strip())
+    if option is None or FACTS[question.category].needs != "reference_answer":
+        return None
+    if re.search(rf"(?:^|[\s(\[{{*$]){option[1]}\s*[).:\]}}]", user_text(question.messages)):
+        return None
+    return f"the reference {option[1]!r} is the letter of an option, and the question shows none; map choices"
+
+
 def _missing_reference(normalised: NormalisedQuestion, _: Filters) -> str | None:
     question = normalised.question
+    reference = (question.reference_answer or "").strip()
+    if FACTS[question.category].needs == "reference_answer" and reference.lower() in NO_ANSWERS:
+        return f"the reference {reference!r} is no answer"
     return None if has_reference(question.category, question) else _needs(question.category)
 
 
@@ -157,10 +178,10 @@ def _unread_tests(normalised: NormalisedQuestion, _: Filters) -> str | None:
 
 
 RULES: dict[RuleName, Callable[[NormalisedQuestion, Filters], str | None]] = {
-    "empty_prompt": _empty_prompt, "missing_reference": _missing_reference, "length": _length, "unicode": _unicode,
-    "incomplete": _incomplete, "url": _url, "table_or_figure": _table_or_figure, "language": _language,
-    "license": _license, "repetition": _repetition, "personal_data": _personal_data,
-    "unread_reference": _unread_reference, "unread_tests": _unread_tests,
+    "empty_prompt": _empty_prompt, "no_words": _no_words, "missing_reference": _missing_reference,
+    "missing_choices": _missing_choices, "length": _length, "unicode": _unicode, "incomplete": _incomplete, "url": _url,
+    "table_or_figure": _table_or_figure, "language": _language, "license": _license, "repetition": _repetition,
+    "personal_data": _personal_data, "unread_reference": _unread_reference, "unread_tests": _unread_tests,
 }  # fmt: skip
 """By name; each returns why it drops a question, or None."""
 

@@ -15,7 +15,7 @@ from stillhouse.artifacts.manifest import Link
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import BadConfig, BadRows, StaleOutput, StillhouseError
 from stillhouse.exchange import files
-from stillhouse.exchange.files import Bad
+from stillhouse.exchange.bad_rows import Bad
 from stillhouse.execution.input_links import fetch
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
@@ -79,7 +79,7 @@ def short_name(name: str) -> str:
 
 
 def _is_file(name: str) -> bool:
-    return files.holds_lines(name) or Path(name).suffix == files.PARQUET
+    return files.format_of_name(name) is not None
 
 
 def _rows(path: Path, location: str) -> Iterator[Question]:

@@ -1,4 +1,4 @@
-"""Normalise a source's row: set the question's id, language and length, and keep what the rules look at."""
+"""Normalise a source's row: set the question's language and length, and keep what the rules look at."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +12,11 @@ from stillhouse.vocabulary.rows import Message, Question
 
 @dataclass(frozen=True, slots=True)
 class NormalisedQuestion:
-    """A question with its id, language and length set."""
+    """A question with its language and length set; its id stays as its source gave it."""
 
     question: Question
+    content_id: str
+    """Hash of prompt and reference: what equal questions have in common, whatever their ids."""
     prompt: str
     """The normalised prompt: ``ids.normalise`` of all turns with their roles."""
     words: list[str]
@@ -40,12 +42,11 @@ def normaliser(tokenizer: str | None) -> Callable[[Question], NormalisedQuestion
         prompt = normalise(prompt_text(row.messages))
         prompt_words = words(prompt)
         question = replace(
-            row, question_id=prompt_id(prompt, row.reference_answer),
-            language=row.language or language_of(user_text(row.messages), prompt_words),
+            row, language=row.language or language_of(user_text(row.messages), prompt_words),
             # The role of each message is one word of the prompt.
             n_tokens=count(row.messages) if count else len(prompt_words) - len(row.messages),
         )  # fmt: skip
-        return NormalisedQuestion(question, prompt, prompt_words)
+        return NormalisedQuestion(question, prompt_id(prompt, row.reference_answer), prompt, prompt_words)
 
     return normalised
 

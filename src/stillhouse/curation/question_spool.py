@@ -1,4 +1,4 @@
-"""Questions that passed the rules, spooled to disk; the columns that decide between them stay in memory: 40 bytes each."""
+"""Questions that passed the rules, spooled to disk; the columns that decide between them stay in memory: 55 bytes each."""
 
 import hashlib
 from array import array
@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stillhouse.artifacts.tables import Parts
+from stillhouse.curation import question_cards
 from stillhouse.curation.boilerplate import SharedSentences
 from stillhouse.curation.config import NearDuplicates
 from stillhouse.curation.near import DedupSignatures
 from stillhouse.curation.normalised import NormalisedQuestion, compared_words, user_text
+from stillhouse.curation.question_cards import QuestionCard, verified_by
 from stillhouse.curation.stated_numbers import quantities, signature
 from stillhouse.curation.words import words
 from stillhouse.vocabulary.ids import normalise, prompt_text
@@ -29,7 +31,11 @@ class SpoolColumns:
     """What is known of each question in the spool, in the order of the stream; every array is (n_questions,)."""
 
     ids: npt.NDArray[np.uint64]
-    """question_id as a number."""
+    """The content id as a number."""
+    names: npt.NDArray[np.uint64]
+    """Hash of the question_id."""
+    answers: npt.NDArray[np.uint64]
+    """Hash of what the question is verified by: its reference, tests and constraints."""
     prompts: npt.NDArray[np.uint64]
     """Hash of the normalised prompt."""
     templates: npt.NDArray[np.uint64]
@@ -53,19 +59,22 @@ class QuestionSpool:
         self.directory = directory
         self.shared = SharedSentences(boilerplate_from) if boilerplate_from else None
         self._ranks = {name: rank for rank, name in enumerate(source_order)}
-        self._arrays = {"ids": array("Q"), "prompts": array("Q"), "templates": array("Q"), "lengths": array("I")}
-        self._arrays |= {"ranks": array("H"), "references": array("B"), "positions": array("Q")}
+        self._arrays = {name: array("Q") for name in ("ids", "names", "answers", "prompts", "templates", "positions")}
+        self._arrays |= {"lengths": array("I"), "ranks": array("H"), "references": array("B")}
         self._parts = Parts(directory, Question)
+        self._cards: Sequence[Path] = ()
         self.signatures = DedupSignatures(directory / SIGNATURES, near) if near else None
 
     def add(self, normalised: NormalisedQuestion, *, position: int) -> None:
         """Add one question, with its number in the stream."""
         question = normalised.question
         values = {
-            "ids": int(question.question_id, 16), "prompts": _hash(normalised.prompt), "lengths": len(normalised.prompt),
+            "ids": int(normalised.content_id, 16), "names": _hash(question.question_id),
+            "answers": _hash("\0".join(normalise(text or "") for text in verified_by(question))),
+            "prompts": _hash(normalised.prompt), "lengths": len(normalised.prompt),
             "templates": signature(quantities(normalised.words)), "positions": position,
             "ranks": self._ranks.get(question.source or "", len(self._ranks)),
-            "references": bool(question.reference_answer or question.test_cases or question.constraints),
+            "references": any(verified_by(question)),
         }  # fmt: skip
         for name, value in values.items():
             self._arrays[name].append(value)
@@ -90,8 +99,10 @@ class QuestionSpool:
         if self.signatures:
             self.signatures.save(directory / SIGNATURES, order)
 
-    def load(self, directories: Sequence[Path], texts: Sequence[Path] = ()) -> npt.NDArray[np.int64]:
-        """Take the questions of several spools that were saved, one after the other. ``texts``: their rows, if they are read.
+    def load(self, directories: Sequence[Path], cards: Sequence[Path], texts: Sequence[Path] = ()) -> npt.NDArray[np.int64]:
+        """Take the questions of several spools that were saved, one after the other.
+
+        ``cards``: files of their cards; ``texts``: files of their rows, if those are read.
 
         Returns the sizes of all, (n_spools, n_shards).
         """
@@ -103,7 +114,7 @@ class QuestionSpool:
                     column.frombytes(columns[name].tobytes())
         if self.signatures:
             self.signatures.load([directory / SIGNATURES for directory in directories])
-        self._parts.paths = list(texts)
+        self._parts.paths, self._cards = list(texts), cards
         return np.stack(sizes)
 
     def leave_out_boilerplate(self) -> None:
@@ -133,13 +144,24 @@ class QuestionSpool:
         """The columns as arrays."""
         return SpoolColumns(**{name: np.frombuffer(column, dtype=column.typecode) for name, column in self._arrays.items()})
 
+    def cards(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, QuestionCard]]:
+        """The cards of these rows, which ascend, each with its row."""
+        for start, table in _numbered(self._cards, question_cards.SCHEMA) if self._cards else self.tables():
+            inside = rows[(rows >= start) & (rows < start + table.num_rows)]
+            yield from zip(inside.tolist(), question_cards.cards(table.take(pa.array(inside - start))), strict=True)
+
     def tables(self) -> Iterator[tuple[int, pa.Table]]:
         """The questions part by part, each with the row number of its first question."""
-        start = 0
-        for path in self._parts.paths:
-            table = pq.read_table(path, schema=Question.SCHEMA)
-            yield start, table
-            start += table.num_rows
+        return _numbered(self._parts.paths, Question.SCHEMA)
+
+
+def _numbered(paths: Sequence[Path], schema: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
+    """The tables of the files, each with the row number of its first row."""
+    start = 0
+    for path in paths:
+        table = pq.read_table(path, schema=schema)
+        yield start, table
+        start += table.num_rows
 
 
 def _hash(text: str) -> int:

@@ -1,8 +1,8 @@
 """Curation in shards: each maps a share of the sources, one process decides over all, each publishes the questions of its keys.
 
 The map step judges rows on their own, and hands every question on to the shard that its id belongs to. The combine step reads
-hashes and signatures and, where questions are compared by meaning, their texts. What it decides holds for all, so that the number
-of shards changes nothing.
+hashes, signatures, cards (``question_cards``) and, where questions are compared by meaning, texts. What it decides holds for all,
+so that the number of shards changes nothing.
 """
 
 import json
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stillhouse.artifacts import tables
-from stillhouse.curation import curate
+from stillhouse.curation import curate, question_cards
 from stillhouse.curation.config import QuestionsConfig, QuestionsInputs
 from stillhouse.curation.contamination import Match
 from stillhouse.curation.curate import Curated
@@ -31,7 +31,7 @@ from stillhouse.execution.contract import Outputs
 from stillhouse.vocabulary.rows import Question
 from stillhouse.vocabulary.shards import index_of
 
-COLUMNS, COUNTS, ROWS = "summary/columns", "counts.json", "part-00000.parquet"
+COLUMNS, CARDS, COUNTS, ROWS = "summary/columns", "summary/cards", "counts.json", "part-00000.parquet"
 DECISIONS, PAIRS = "decisions.parquet", "pairs.parquet"
 _DECISION = pa.schema([("map", pa.int32()), ("row", pa.int64()), ("reason", pa.string()), ("detail", pa.string())])
 """One question that does not stay: the shard that read it, and its row among those which that one handed on to this shard."""
@@ -41,13 +41,14 @@ def map_share(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     """Judge this shard's share of the rows; publish what passes by the shard of its id, the drops, and columns to decide by."""
     drops = Drops(inputs.output / "own")
     spool = curate.new_spool(config, inputs)
-    shares = curate.first_pass(config, inputs, curate.index(config), spool, drops)
+    read = curate.first_pass(config, inputs, curate.index(config), spool, drops)
     targets = _hand_on(spool, inputs)
     sizes = np.bincount(targets, minlength=inputs.shard.count)
     spool.save(inputs.output / COLUMNS, np.argsort(targets, kind="stable"), sizes)
     drops.close()
     counts: dict[str, Any] = {"read": drops.read, "dropped": drops.dropped, "refused": drops.n_refused}
-    counts |= {"good": [share.n_good for share in shares], "bad": [share.n_bad for share in shares]}
+    counts |= {"good": [share.n_good for share in read.shares], "bad": [share.n_bad for share in read.shares]}
+    counts["unmapped"] = read.unmapped
     for directory in (inputs.output / "own", inputs.output / "summary"):
         directory.mkdir(exist_ok=True)
         (directory / COUNTS).write_text(json.dumps(counts), encoding="utf-8")
@@ -55,20 +56,28 @@ def map_share(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
 
 
 def _hand_on(spool: QuestionSpool, inputs: QuestionsInputs) -> npt.NDArray[np.int64]:
-    """Write the questions of each shard to a file of its own; returns the shard of every question in the spool, (n_questions,)."""
+    """Write the questions of each shard to a file of its own, and their cards to another.
+
+    Returns the shard of every question in the spool, (n_questions,).
+    """
     count, targets = inputs.shard.count, []
-    paths = [inputs.output / f"to-{index}" / ROWS for index in range(count)]
-    for path in paths:
-        path.parent.mkdir()
-    writers = [pq.ParquetWriter(path, Question.SCHEMA, compression="zstd", write_page_checksum=True) for path in paths]
+    writers = [_writer(inputs.output / f"to-{index}" / ROWS, Question.SCHEMA) for index in range(count)]
+    cards = [_writer(inputs.output / CARDS / f"{index}.parquet", question_cards.SCHEMA) for index in range(count)]
     for _, table in spool.tables():
         of_rows = np.array([index_of(key, count) for key in table["question_id"].to_pylist()], np.int64)
         targets.append(of_rows)
         for index in np.unique(of_rows).tolist():
-            writers[index].write_table(table.filter(pa.array(of_rows == index)))
-    for writer in writers:
+            of_shard = table.filter(pa.array(of_rows == index))
+            writers[index].write_table(of_shard)
+            cards[index].write_table(question_cards.as_table(of_shard))
+    for writer in (*writers, *cards):
         writer.close()
     return np.concatenate(targets) if targets else np.empty(0, np.int64)
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
 
 
 def combine(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
@@ -76,7 +85,8 @@ def combine(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     benchmark_index, drops = curate.index(config), Drops(inputs.scratch / "found")
     spool, count = curate.new_spool(config, inputs), inputs.shard.count
     texts = [directory / f"to-{index}" / ROWS for directory in inputs.maps for index in range(count)]
-    sizes = spool.load([directory / COLUMNS for directory in inputs.maps], texts if reads_texts(config) else ())
+    cards = [directory / CARDS / f"{index}.parquet" for directory in inputs.maps for index in range(count)]
+    sizes = spool.load([directory / COLUMNS for directory in inputs.maps], cards, texts if reads_texts(config) else ())
     decisions = curate.decide(config, spool, benchmark_index, drops)
     drops.close()
     matches = [Match(**row) for path in drops.pairs.paths for row in pq.read_table(path).to_pylist()]
@@ -165,7 +175,8 @@ def apply(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
     decided = inputs.decision / f"to-{index}"
     drops = Drops(inputs.output)
     _take_over(drops, own, decided, inputs.output)
-    return curate.publish(config, inputs, HandedOn(paths), _decided(decided / DECISIONS, paths), drops)
+    unmapped = {name: Counter(columns) for name, columns in _counts(own)["unmapped"].items()}
+    return curate.publish(config, inputs, HandedOn(paths), _decided(decided / DECISIONS, paths), drops, unmapped)
 
 
 def _decided(path: Path, handed_on: Sequence[Path]) -> DecidedElsewhere:

@@ -1,17 +1,19 @@
 """The messages of AM-DeepSeek-R1-Distilled-1.4M: the question's turns with its reference or tests, the response with its parts.
 
-The schema has no category. Unless the caller gives one, a question with tests is code, one with a reference math, one of several
-user turns multi_turn, any other ``other``. The response's ``source`` is the model that answered.
+The schema has no category. Unless the caller gives one, a question with tests is code, one with a reference math, or science if
+the reference is a sentence, one of several user turns multi_turn, any other ``other``. The response's ``source`` is the model that
+answered.
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from stillhouse.exchange import published_tests, turns
 from stillhouse.exchange import record as records
-from stillhouse.exchange import turns
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Lenient, Record, Text
 from stillhouse.vocabulary.categories import Category
@@ -20,6 +22,11 @@ from stillhouse.vocabulary.rows import Message
 NAME = "am-1.4m"
 LOST = ("category", "constraints", "sampling_id", "verify_score", "perplexity", "pass_rates", *records.NOWHERE)
 """Fields of a record that the schema has no column for."""
+SOURCES: dict[str, Category] = {"natural_reasoning": "science"}
+"""Source of a question with a reference -> its category, where the reference's form may mislead."""
+PROSE_WORDS = 5
+_FORMULA = re.compile(r"\$[^$]*\$|\\\(.*?\\\)|\\\[.*?\\\]|\\[A-Za-z]+(?:\{[^{}]*\})*", re.DOTALL)
+_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 class PythonTests(Lenient):
@@ -65,9 +72,10 @@ def decode(values: Mapping[str, Any], category: Category | None = None) -> Recor
     question_turns = row.messages[: len(question)]
     info = row.messages[-1].info if text is not None else None
     think, answer = turns.think_and_answer(info, text) if text is not None else (None, None)
+    source = turns.latest(question_turns, "source")
     reference, tests = turns.latest(question_turns, "reference_answer"), _test_cases(turns.latest(question_turns, "test_case"))
     return Record(
-        question, category or _category(question, reference, tests), turns.latest(question_turns, "source"), reference, tests,
+        question, category or _category(question, source, reference, tests), source, reference, tests,
         None, {}, text, think, answer, records.model_of(info.source if info else None), ignored=tuple(records.unknown(row)),
     )  # fmt: skip
 
@@ -87,11 +95,16 @@ def encode(record: Record) -> dict[str, Any]:
     }
 
 
-def _category(question: list[Message], reference: Text, tests: Text) -> Category:
+def is_prose(reference: str) -> bool:
+    """Whether a reference is a sentence, which a judge compares and no rule: at least PROSE_WORDS words outside of formulas."""
+    return len(_WORD.findall(_FORMULA.sub(" ", reference))) >= PROSE_WORDS
+
+
+def _category(question: list[Message], source: Text, reference: Text, tests: Text) -> Category:
     if tests is not None:
         return "code"
     if reference is not None:
-        return "math"
+        return SOURCES.get(source or "", "science" if is_prose(reference) else "math")
     return "multi_turn" if sum(message["role"] == "user" for message in question) > 1 else "other"
 
 
@@ -104,7 +117,7 @@ def _test_cases(tests: PythonTests | str | None) -> Text:
         return None
     if tests.test_entry_point is None and "call_type" in _loaded(tests.test_code):
         return tests.test_code
-    return _asserted(tests.test_code, tests.test_entry_point)
+    return published_tests.from_code(tests.test_code, tests.test_entry_point)
 
 
 def _tests(test_cases: Text) -> PythonTests | None:
@@ -112,17 +125,10 @@ def _tests(test_cases: Text) -> PythonTests | None:
     if test_cases is None:
         return None
     loaded = _loaded(test_cases)
-    cases, entry_point = loaded.get("assert_case"), loaded.get("fn_name")
-    if isinstance(cases, list) and len(cases) == 1 and test_cases == _asserted(cases[0], entry_point):
-        return PythonTests(test_code=cases[0], test_entry_point=entry_point)
-    return PythonTests(test_code=test_cases)
-
-
-def _asserted(code: str, entry_point: Text) -> str:
-    return json.dumps(
-        {"call_type": "assert", "fn_name": entry_point, "inputs": [], "outputs": [], "assert_case": [code], "language": "python"},
-        ensure_ascii=False,
-    )
+    code = published_tests.original_code(loaded, test_cases)
+    if code is None:
+        return PythonTests(test_code=test_cases)
+    return PythonTests(test_code=code, test_entry_point=published_tests.entry_point(loaded))
 
 
 def _loaded(text: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from stillhouse.exchange import record as records
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Json, Lenient, Number, Record, Text, Unfit
+from stillhouse.exchange.thoughts import one_form
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import Message
 
@@ -51,11 +52,12 @@ def decode(values: Mapping[str, Any], category: Category | None = None) -> Recor
     if row.answer is None and (row.answer_source, row.verify_score, row.ppl, row.model_name) != (None,) * 4:
         msg = "answer: null, but the row has a source, a score or a model for it"
         raise Unfit(msg)
-    think, answer = records.parsed(row.answer) if row.answer is not None else (None, None)
+    text = None if row.answer is None else one_form(row.answer)
+    think, answer = records.parsed(text) if text is not None else (None, None)
     return Record(
         _conversation(row.question) or [Message(role="user", content=row.question)],
         records.category_of(row.category, category), row.question_source, row.ground_truth, records.json_text(row.test_case),
-        records.json_text(row.instruction_constrain), _pass_rates(row), row.answer, think, answer,
+        records.json_text(row.instruction_constrain), _pass_rates(row), text, think, answer,
         records.model_of(row.model_name), records.sampling_of(row.answer_source), row.verify_score, row.ppl,
         ignored=tuple(column for column in records.unknown(row) if not column.startswith(RATE)),
     )  # fmt: skip

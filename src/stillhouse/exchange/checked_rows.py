@@ -13,9 +13,10 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from stillhouse.exchange import refusal
-from stillhouse.exchange.files import Bad, Object
+from stillhouse.exchange.bad_rows import Bad, Object
 from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.rows import Question, Response, Row, Verified
+from stillhouse.vocabulary.text import shortened
 from stillhouse.vocabulary.transcript import opened, parse
 
 CHECKED: dict[str, type[Row]] = {"questions": Question, "responses": Response, "verified": Verified}
@@ -79,6 +80,10 @@ def checked_rows(lines: Iterable[tuple[int, bytes | Object | Bad]], row_type_nam
             problems.add(number, refusal.describe(error))
             continue
         row = row_type(**(complete(dict(checked), checked.model_fields_set) if complete else dict(checked)))
+        own_id: str = getattr(row, "question_id")  # noqa: B009 - every row type that is checked has one
+        if flaw := ids.flaw(own_id):
+            problems.add(number, f"question_id {shortened(own_id, 40)!r} {flaw}")
+            continue
         key = tuple(getattr(row, name) for name in row_type.KEY)
         if (first := seen.setdefault(key, number)) != number:
             problems.add(number, f"same {', '.join(row_type.KEY)} as line {first}")

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from stillhouse.exchange import record as records
 from stillhouse.exchange import turns
+from stillhouse.exchange.chats import OUR_ROLES
 from stillhouse.exchange.features import Feature, features
 from stillhouse.exchange.record import Json, Lenient, Number, Record, Text
 from stillhouse.vocabulary.categories import Category
@@ -15,7 +16,6 @@ from stillhouse.vocabulary.rows import Message
 NAME = "conversations"
 LOST = ("sampling_id", "pass_rates", *records.NOWHERE)
 """Fields of a record that the schema has no column for."""
-ROLES = {"human": "user", "gpt": "assistant"}
 WORDS = {"user": "human"}
 """Our role -> the schema's word, if they differ."""
 
@@ -58,7 +58,7 @@ def columns(rated: Collection[str]) -> list[Feature]:
 def decode(values: Mapping[str, Any], category: Category | None = None) -> Record:
     """The record of one row. Raises ValidationError, or Unfit."""
     row = ConversationRow.model_validate(values)
-    messages = [Message(role=ROLES.get(turn.speaker, turn.speaker), content=turn.value) for turn in row.conversations]
+    messages = [Message(role=OUR_ROLES.get(turn.speaker, turn.speaker), content=turn.value) for turn in row.conversations]
     question, text = turns.split(messages)
     system = [Message(role="system", content=row.system)] if row.system else []
     question_turns = row.conversations[: len(question)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from stillhouse.errors import BadRows
 from stillhouse.exchange.record import Record
 from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.categories import PASS_THRESHOLDS
@@ -33,7 +34,7 @@ def question_of(record: Record, question_id: str, license_name: str | None) -> Q
     """The question of a record."""
     return Question(
         question_id, record.category, record.messages, record.reference_answer, record.test_cases, record.constraints,
-        source=record.source, license=license_name,
+        source=record.source, license=license_name, language=record.language, difficulty_label=record.difficulty_label,
     )  # fmt: skip
 
 
@@ -51,13 +52,15 @@ class Conversion:
     """Question id -> a hash of all its columns."""
     samples: Counter[int] = field(default_factory=Counter)
     """Hash of question and model -> responses so far."""
+    own: set[int] = field(default_factory=set)
+    """Hashes of the ids that the data set gave."""
 
     def rows_of(self, record: Record) -> Iterator[tuple[str, Any]]:
         """The record's rows, each with the name of its artifact; none for a repeated question without a response."""
         question_id, is_new = self._question_id(record)
         if is_new:
             yield "questions", question_of(record, question_id, self.license)
-            if record.pass_rates:
+            if record.pass_rates or record.level is not None:
                 yield "graded", graded(record, question_id)
         if record.text is not None:
             response = self._response(record, question_id, record.text)
@@ -75,11 +78,23 @@ class Conversion:
             *sorted(record.pass_rates.items()),
         )  # fmt: skip
         content, question_id = hash(columns), plain
+        if record.question_id is not None:
+            return record.question_id, self._own_id_is_new(record.question_id, content)
         if self.contents.get(int(plain, 16), content) != content:
             question_id = ids.content_id(plain, json.dumps(columns, ensure_ascii=False))
         is_new = int(question_id, 16) not in self.contents
         self.contents[int(question_id, 16)] = content
         return question_id, is_new
+
+    def _own_id_is_new(self, question_id: str, content: int) -> bool:
+        """Whether an id of the data set's own comes for the first time. Raises BadRows if it stood for another question."""
+        number = hash(question_id)
+        if self.contents.setdefault(number, content) != content:
+            msg = f"question_id {question_id!r} stands for two different questions; map another column that tells them apart"
+            raise BadRows(msg)
+        is_new = number not in self.own
+        self.own.add(number)
+        return is_new
 
     def _response(self, record: Record, question_id: str, text: str) -> Response:
         sampled = hash((question_id, record.model))
@@ -110,7 +125,7 @@ def screened(record: Record, key: ResponseKey) -> Screened:
 
 
 def graded(record: Record, question_id: str) -> Graded:
-    """The released pass rates of a question, without a level: a stage's config decides which model has which role.
+    """The released pass rates of a question, and its level where the data set states one: else a stage's config decides it.
 
     A release has neither scores nor their spread: the mean score is the pass rate, as its card defines it; the CV is unknown.
     """
@@ -118,4 +133,4 @@ def graded(record: Record, question_id: str) -> Graded:
     for model, rate in sorted(record.pass_rates.items()):
         low, high = wilson_interval(rate, RELEASED_SAMPLES)
         grades.append(ModelGrade(model=model, n=RELEASED_SAMPLES, pass_rate=rate, mean_score=rate, cv=None, low=low, high=high))
-    return Graded(question_id, record.category, grades)
+    return Graded(question_id, record.category, grades, record.level)

@@ -5,8 +5,9 @@ The imported responses can be verified and graded again: ``stillhouse verified -
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,23 +15,28 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.manifest import Manifest
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.artifacts.tables import Parts
 from stillhouse.errors import BadConfig, NothingToDo
-from stillhouse.exchange import files, refusal
+from stillhouse.exchange import bad_rows, files, locations, refusal
+from stillhouse.exchange.bad_rows import Bad, LeftOut, Object, bounded
 from stillhouse.exchange.config import ReleaseImportConfig, ReleaseImportInputs
 from stillhouse.exchange.conversion import Conversion, has_content
-from stillhouse.exchange.files import Bad, bounded
+from stillhouse.exchange.locations import FileOfRows
+from stillhouse.exchange.mapping import RowMapper
+from stillhouse.exchange.presets import presets
 from stillhouse.exchange.record import Record, Unfit
 from stillhouse.exchange.schemas import SCHEMAS
+from stillhouse.exchange.templates import FILE_NAME
 from stillhouse.execution.contract import Outputs
 from stillhouse.execution.execute import execute
 from stillhouse.execution.recipes import resolve
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.rows import ROW_TYPES, Dropped
 
+MAPPED = "mapped"
+"""Names the form of rows that are read as ``mapping`` says."""
 PLACE = "{stage}"
 """Stands for the stage in ``--output``: a release becomes several artifacts."""
 MADE_OF: dict[str, tuple[str, ...]] = {
@@ -41,20 +47,36 @@ MADE_OF: dict[str, tuple[str, ...]] = {
 
 
 def records(
-    path: Path, form: str, category: Category | None = None, max_line_bytes: int = files.MAX_LINE_BYTES
+    file: FileOfRows, config: ReleaseImportConfig, unmapped: Counter[str]
+) -> Iterator[tuple[int, Record | Bad | LeftOut]]:  # fmt: skip
+    """The records of a file by line number: in one of the schemas, or as a mapping says. Memory is bounded by one line."""
+    rows = files.objects(file.path, form=file.form)
+    if config.mapping is None:
+        yield from decoded(rows, config.form, config.category, config.categories)
+        return
+    named = ((number, row if isinstance(row, Bad) else {FILE_NAME: file.name} | row) for number, row in rows)
+    for number, mapped in RowMapper(config.mapping, unmapped).records(named):
+        for record in mapped if isinstance(mapped, list) else [mapped]:
+            yield number, record
+
+
+def decoded(
+    rows: Iterable[tuple[int, Object | Bad]], form: str, category: Category | None, categories: Mapping[str, Category]
 ) -> Iterator[tuple[int, Record | Bad]]:  # fmt: skip
-    """The records of a file in one of the schemas, by line number. Memory is bounded by one line."""
+    """The records of numbered rows in one of the schemas. ``categories``: source of a question -> its category."""
     decode: Callable[..., Record] = SCHEMAS[form].decode
-    for number, row in files.objects(path, max_line_bytes):
+    for number, row in rows:
         if isinstance(row, Bad):
             yield number, row
             continue
         try:
-            yield number, decode(row, category)
+            record = decode({name: value for name, value in row.items() if name != FILE_NAME}, category)
+            named = categories.get(record.source or "")
+            yield number, replace(record, category=named) if named else record
         except ValidationError as error:
             yield number, refusal.bad(error, row)
         except Unfit as unfit:
-            yield number, Bad(unfit.reason, str(unfit), files.shown(row))
+            yield number, Bad(unfit.reason, str(unfit), bad_rows.shown(row))
 
 
 def import_release(uris: Sequence[str], output: str, **settings: Any) -> dict[str, Manifest]:
@@ -70,13 +92,14 @@ def import_release(uris: Sequence[str], output: str, **settings: Any) -> dict[st
         msg = f"--output {output}: a release becomes several artifacts; write ROOT/{PLACE}/NAME/VERSION"
         raise BadConfig(msg)
     with ExitStack() as stack:
-        paths = [stack.enter_context(files.local(uri)) for uri in uris]
-        config = resolve(ReleaseImportConfig, [json.dumps({"imported": list(map(sha256, paths)), **settings})])
+        found = {uri: stack.enter_context(locations.fetched(uri)) for uri in uris}
+        settings = {"imported": [locations.digest(of_uri) for of_uri in found.values()], **_of_preset(settings)}
+        config = resolve(ReleaseImportConfig, [json.dumps(settings)])
         directory = stack.enter_context(scratch_directory())
 
         @cache
         def convert() -> Outputs:
-            return _convert(dict(zip(uris, paths, strict=True)), config, directory)
+            return _convert(found, config, directory)
 
         published: dict[str, Manifest] = {}
         for name, origins in MADE_OF.items():
@@ -106,13 +129,28 @@ def _publish(
     return execute(stage, config, origins, output).manifest
 
 
-def _convert(paths: Mapping[str, Path], config: ReleaseImportConfig, directory: Path) -> Outputs:
+def _of_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, with the mapping and licence of the preset if ``form`` is the name of one."""
+    if (settings["form"] == MAPPED) != bool(settings.get("mapping")):
+        what = "needs --mapping" if settings["form"] == MAPPED else f"takes no --mapping, which goes with --as {MAPPED}"
+        msg = f"--as {settings['form']}: {what}"
+        raise BadConfig(msg)
+    facts = presets().get(settings["form"])
+    if facts is None or settings["form"] in SCHEMAS:
+        return dict(settings)
+    license_name = settings.get("license") or facts.license
+    if facts.form:
+        return {**settings, "form": facts.form, "license": license_name}
+    return {**settings, "license": license_name, "mapping": facts.mapping}
+
+
+def _convert(found: Mapping[str, Sequence[FileOfRows]], config: ReleaseImportConfig, directory: Path) -> Outputs:
     """Write the rows of all artifacts below ``directory``. Raises TooManyErrors above the ceiling."""
     parts: dict[str, Parts[Any]] = {name: Parts(directory / name, ROW_TYPES[name]) for name in MADE_OF}
     drops: Parts[Any] = Parts(directory / "questions" / "dropped", Dropped)
-    conversion, reasons, counts = Conversion(config.license), Counter[str](), Counter[str]()
-    for uri, path in paths.items():
-        for record in bounded(records(path, config.form, config.category), uri, config.max_bad_rate):
+    conversion, reasons, counts, unmapped = Conversion(config.license), Counter[str](), Counter[str](), Counter[str]()
+    for uri, file in ((uri, file) for uri, of_uri in found.items() for file in of_uri):
+        for record in bounded(records(file, config, unmapped), uri, config.max_bad_rate):
             if isinstance(record, Dropped):
                 reasons[record.reason] += 1
                 drops.add(record)
@@ -124,8 +162,9 @@ def _convert(paths: Mapping[str, Path], config: ReleaseImportConfig, directory: 
                 parts[name].add(row)
                 counts[f"n_{name}"] += has_content(name, record)
     if not counts["n_records"]:
-        msg = f"{', '.join(paths)}: no row in the schema {config.form}; dropped: {dict(reasons)}; nothing was imported"
+        msg = f"{', '.join(found)}: no row in the schema {config.form}; dropped: {dict(reasons)}; nothing was imported"
         raise NothingToDo(msg)
+    counts.update({f"n_ignored/{name}": n for name, n in unmapped.items()})
     for writer in (*parts.values(), drops):
         writer.close()
     return Outputs(metrics={f"n_{name}": 0.0 for name in MADE_OF} | dict(counts), dropped=reasons)

@@ -23,6 +23,8 @@ from stillhouse.vocabulary.rows import Graded, Question, Response, Screened, Sel
 
 STAGES = ("selected", "graded", "screened", "verified", "responses", "questions")
 """The artifacts that a release is joined from."""
+CURATED = "curated"
+"""Names the questions from which curation made those that stand for them."""
 K = TypeVar("K")
 V = TypeVar("V")
 Directories = Mapping[str, Sequence[Path]]
@@ -31,9 +33,11 @@ Directories = Mapping[str, Sequence[Path]]
 def artifacts(uris: Sequence[str]) -> dict[str, list[Link]]:
     """The artifacts at the URIs and their inputs, by stage, nearest first; the inputs of questions are left out.
 
-    Raises MissingInput if one is gone, BadConfig for a stage that a release has no use for, StaleOutput if one was remade since.
+    Questions from which curation made others of them are listed apart, as CURATED: what it dropped is in no release. Raises
+    MissingInput if one is gone, BadConfig for a stage that a release has no use for, StaleOutput if one was remade since.
     """
     links_by_stage: dict[str, list[Link]] = {name: [] for name in STAGES}
+    curated_from: set[str] = set()
     pending: list[tuple[str, str | None]] = [(store.absolute(uri), None) for uri in uris]
     while pending:
         uri, expected = pending.pop(0)
@@ -49,6 +53,11 @@ def artifacts(uris: Sequence[str]) -> dict[str, list[Link]]:
             links_by_stage[manifest.stage].append(link)
             links = {} if manifest.stage == "questions" else manifest.inputs
             pending += [(source.uri, source.fingerprint) for name in STAGES for source in links.get(name, ())]
+            if manifest.stage == "questions":
+                curated_from.update(source.fingerprint for source in manifest.inputs.get("imported", ()))
+    of_questions = links_by_stage["questions"]
+    links_by_stage[CURATED] = [link for link in of_questions if link.fingerprint in curated_from]
+    links_by_stage["questions"] = [link for link in of_questions if link.fingerprint not in curated_from]
     return links_by_stage
 
 
@@ -148,9 +157,10 @@ def _responses(directories: Directories, known: Known) -> Iterator[Record]:
     answered = {question_id for question_id, kind, number in kinds if (kind, number) == ("question", 1)}
     order = list(known.questions)
     position = {question_id: number for number, question_id in enumerate(order)}
+    let_go = {question_id for (question_id,) in _columns(directories.get(CURATED, ()), "question_id")} - position.keys()
     passed = 0
     for row in _rows(directories["responses"], Response):
-        if (row.prompt_kind, row.round) != ("question", 1):
+        if (row.prompt_kind, row.round) != ("question", 1) or row.question_id in let_go:
             continue
         upto = position.get(row.question_id, -1)
         yield from (_record(known, other) for other in order[passed:upto] if other not in answered)

@@ -11,7 +11,7 @@ from stillhouse.artifacts import tables
 from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.manifest import Manifest
 from stillhouse.errors import BadConfig, BadRows
-from stillhouse.exchange import files
+from stillhouse.exchange import files, line_files
 from stillhouse.exchange.checked_rows import CHECKED, Problems, checked_rows
 from stillhouse.exchange.config import RowsImportConfig
 from stillhouse.exchange.schemas import SCHEMAS
@@ -42,7 +42,7 @@ def _import(path: Path, row_type_name: str, output: str) -> Manifest:
 
     def run(config: RowsImportConfig, inputs: StageInputs) -> Outputs:
         problems = Problems()
-        written = tables.write(inputs.output, checked_rows(files.lines(path), row_type_name, problems), CHECKED[row_type_name])
+        written = tables.write(inputs.output, checked_rows(line_files.lines(path), row_type_name, problems), CHECKED[row_type_name])
         if problems.count:
             msg = f"{path.name}: {problems.text}; nothing was imported: correct the lines and import again"
             raise BadRows(msg)

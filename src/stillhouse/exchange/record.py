@@ -58,12 +58,14 @@ class Record:
     language: str | None = None
     difficulty_label: str | None = None
     original_response: str | None = None
-    question_id: str | None = None
-    """Our id of the question; no public schema has a column for it."""
     split: str | None = None
     """The split of ``selected`` that the row is exported from."""
     ignored: tuple[str, ...] = ()
     """Columns of the row that are not in the schema."""
+    question_id: str | None = None
+    """The id of the question: the data set's own one on import, ours on export. No public schema has a column for it."""
+    level: int | None = None
+    """The difficulty level, 1 to 3, of a data set that states it."""
 
 
 class Unfit(Exception):

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stillhouse.exchange.files import Bad, Object, shown
+from stillhouse.exchange.bad_rows import Bad, Object, shown
 from stillhouse.vocabulary.text import shortened
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from stillhouse.exchange.record import Unfit, parsed
+from stillhouse.exchange.thoughts import one_form
 from stillhouse.vocabulary.rows import Message
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -29,7 +30,7 @@ def split(messages: Sequence[Message]) -> tuple[list[Message], str | None]:
     if not question:
         msg = "no turn before the assistant's: no question"
         raise Unfit(msg)
-    return question, messages[-1]["content"] if answered else None
+    return question, one_form(messages[-1]["content"]) if answered else None
 
 
 def latest(turns: Sequence[TurnWithInfo], name: str) -> Any:

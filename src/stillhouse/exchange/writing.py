@@ -8,7 +8,8 @@ import pyarrow as pa
 from pydantic_core import to_json
 
 from stillhouse.errors import BadConfig
-from stillhouse.exchange.files import COMPRESSIONS, holds_lines
+from stillhouse.exchange.files import holds_lines
+from stillhouse.exchange.line_files import COMPRESSIONS
 
 FILES = frozenset((".jsonl", ".ndjson", ".json", ".zst", ".gz", ".parquet", ".arrow", ".csv", ".tsv", ".txt", ".zip"))
 """Suffixes of names that mean a file, though not all can be written."""

@@ -3,13 +3,15 @@
 import difflib
 import json
 import re
+import types
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import profile_folders
@@ -38,7 +40,7 @@ def resolve(config_type: type[C], layers: Sequence[str], settings: Sequence[str]
     """
     merged: dict[str, Any] = {}
     for layer in layers:
-        _merge(merged, _read(layer))
+        _merge(merged, read_layer(layer))
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals or not name:
@@ -63,10 +65,10 @@ def resolve_values(config_type: type[C], values: Mapping[str, Any], source: str 
 
 def as_layer(path: Path) -> str:
     """A recipe's file as a layer that does not need the file. Raises BadConfig if it is no mapping."""
-    return json.dumps(_read(f"@{path}"))
+    return json.dumps(read_layer(f"@{path}"))
 
 
-def _read(layer: str) -> dict[str, Any]:
+def read_layer(layer: str) -> dict[str, Any]:
     """One layer as a mapping."""
     if not layer.startswith("@"):
         try:
@@ -169,7 +171,7 @@ def _problem(config_type: type[Any], error: Any) -> str:
     where = "".join(f"{'.' * bool(number)}{part}" for number, part in enumerate(error["loc"]) if part != "[key]")
     where = f"{where}: " if where else ""
     if error["type"] == "extra_forbidden":
-        return f"{where}no such field{_close(str(error['loc'][-1]), config_type)}"
+        return f"{where}no such field{_close(error['loc'], config_type)}"
     if error["type"] == "missing":
         return f"{where}required, got nothing"
     message = error["msg"].removeprefix("Value error, ")
@@ -177,18 +179,47 @@ def _problem(config_type: type[Any], error: Any) -> str:
     return f"{where}{message[0].lower() + message[1:]}" + (f", got {error['input']!r}" if where and not is_named else "")
 
 
-def _close(name: str, config_type: type[BaseModel]) -> str:
-    known = sorted({field for model in _models(config_type) for field in model.model_fields} - {name})
-    return f" ({nearest(name, known, 'fields', config_type.model_fields)})"
+def _close(place: Sequence[int | str], config_type: type[BaseModel]) -> str:
+    """The nearest field of the model at this place or, if none is near, of any other, and where that one belongs."""
+    name, parent = str(place[-1]), _model_at(config_type, place[:-1]) or config_type
+    if difflib.get_close_matches(name, parent.model_fields, n=1):
+        return f" ({nearest(name, parent.model_fields, 'fields')})"
+    elsewhere = sorted({field for model in models(config_type) for field in model.model_fields} - set(parent.model_fields))
+    if parent is config_type and (close := difflib.get_close_matches(name, elsewhere, n=1)):
+        return f" (did you mean {close[0]}?)"
+    return f" (fields: {', '.join(parent.model_fields)})"
 
 
-def _models(config_type: type[BaseModel]) -> Iterator[type[BaseModel]]:
+def _model_at(annotation: Any, place: Sequence[int | str]) -> type[BaseModel] | None:
+    """The model that the fields at this place belong to; None where a union leaves it open."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if not place:
+            return annotation
+        field = annotation.model_fields.get(str(place[0]))
+        return None if field is None else _model_at(field.annotation, place[1:])
+    if typing.get_origin(annotation) is Annotated:
+        tags = [mark.tag for mark in typing.get_args(annotation)[1:] if isinstance(mark, Tag)]
+        if tags:
+            return _model_at(typing.get_args(annotation)[0], place[1:]) if place and place[0] == tags[0] else None
+        return _model_at(typing.get_args(annotation)[0], place)
+    # An index of a list, or a key of a mapping, is left out; the members of a union are tried.
+    is_union = typing.get_origin(annotation) in {typing.Union, types.UnionType}
+    rest = place if is_union else place[1:]
+    return next(filter(None, (_model_at(member, rest) for member in typing.get_args(annotation))), None)
+
+
+def models(config_type: type[BaseModel]) -> Iterator[type[BaseModel]]:
     """The config type and the models nested in its fields."""
     yield config_type
-    pending = [field.annotation for field in config_type.model_fields.values()]
-    while pending:
-        annotation = pending.pop()
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from _models(annotation)
-        else:
-            pending.extend(getattr(annotation, "__args__", ()))
+    for field in config_type.model_fields.values():
+        for model in directly(field.annotation):
+            yield from models(model)
+
+
+def directly(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that an annotation names, without those nested in them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        return
+    for argument in typing.get_args(annotation):
+        yield from directly(argument)

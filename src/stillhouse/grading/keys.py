@@ -45,6 +45,8 @@ class Part:
     """Further columns by name: floats with NaN for null, and booleans with False for null."""
     unknown: Sequence[str] = ()
     """Ids that are not among the questions."""
+    n_unknown: int = 0
+    """First-round rows with such an id."""
     later: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     """Rows of later rounds and other prompt kinds, by model, prompt_kind and round."""
 
@@ -61,7 +63,7 @@ class Keys:
 
     def __init__(self, question_ids: pl.Series, shard: Shard | None = None) -> None:
         """``shard``: rows on questions of other shards are passed over, as if they were not there."""
-        self._shard = shard or Shard()
+        self.shard = shard or Shard()
         self.models: list[str] = []
         self.ids: pl.Series = question_ids
         self._ids: pa.Array = question_ids.to_arrow().cast(pa.string())
@@ -88,23 +90,24 @@ class Keys:
         if not kept.all():
             rest = batch.select(["model", "prompt_kind", "round"]).filter(pa.array(~kept & mine))
             later.update(zip(*(column.to_pylist() for column in rest.columns), strict=True))
-        question, unknown = codes[id_index], []
+        question, unknown, n_unknown = codes[id_index], [], 0
         kept &= mine
         if (codes < 0).any():
+            n_unknown = int((kept & (question < 0)).sum())
             unknown = ids.dictionary.take(pa.array(np.unique(id_index[kept & (question < 0)]))).to_pylist()
             kept &= question >= 0
         rows = slice(None) if kept.all() else kept
         return Part(
             question[rows], model[rows], batch.column("sample_index").to_numpy()[rows],
             np.arange(first_row, first_row + batch.num_rows)[rows],
-            {name: _values(batch.column(name))[rows] for name in values}, unknown, later,
+            {name: _values(batch.column(name))[rows] for name in values}, unknown, n_unknown, later,
         )  # fmt: skip
 
     def _mine(self, ids: pa.Array) -> npt.NDArray[np.bool_]:
         """Whether each row is on a question of the shard."""
-        if self._shard.count == 1:
+        if self.shard.count == 1:
             return np.ones(len(ids), bool)
-        held: npt.NDArray[np.bool_] = np.array([self._shard.holds(key) for key in ids.dictionary.to_pylist()], bool)
+        held: npt.NDArray[np.bool_] = np.array([self.shard.holds(key) for key in ids.dictionary.to_pylist()], bool)
         mine: npt.NDArray[np.bool_] = held[ids.indices.to_numpy()]
         return mine
 
@@ -155,6 +158,11 @@ class Seen:
         if flags.shape[1] < width:
             flags = np.pad(flags, ((0, 0), (0, width - flags.shape[1])))
         self._flags[model] = flags
+
+    @property
+    def n_keys(self) -> int:
+        """How many keys were read."""
+        return self._n
 
     @property
     def has_duplicates(self) -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stillhouse.artifacts import tables
+from stillhouse.artifacts.letting_go import LetGo
 from stillhouse.artifacts.tables import Parts
-from stillhouse.errors import BadConfig, BadRows, NothingToDo
+from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.execution.contract import Outputs
 from stillhouse.execution.row_pool import mapped
 from stillhouse.models import resolving
@@ -57,8 +58,11 @@ def screen_all(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
     scorer = _scorer(config, inputs)
     questions = input_rows.question_forms(inputs.questions, with_prompts=config.max_perplexity is not None)
     reasons, texts = Counter[str](), dict[str, int]()
-    screenings = _judged(config, inputs, questions, _frequent(config, inputs), texts, scorer)
-    n_screened = tables.write(inputs.output, _rows(inputs, screenings, reasons), Screened)
+    drops = Parts(inputs.dropped, Dropped)
+    let_go = LetGo("screened", questions, drops)
+    screenings = _judged(config, inputs, questions, let_go, texts, scorer)
+    n_screened = tables.write(inputs.output, _rows(screenings, drops, reasons), Screened)
+    unknown = let_go.reasons(inputs.shard)
     if not n_screened and inputs.shard.count == 1:
         msg = "screened: the responses have no row for this run; nothing to screen"
         raise NothingToDo(msg)
@@ -68,7 +72,7 @@ def screen_all(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
     (inputs.output / FREQUENT).write_text(json.dumps(strings), encoding="utf-8")
     kept = n_screened - reasons.total()
     metrics = {"n_screened": float(n_screened), "n_kept": float(kept), "kept_share": kept / max(n_screened, 1)}
-    return Outputs(metrics, reasons, artifacts=[FREQUENT])
+    return Outputs(metrics, reasons | unknown, artifacts=[FREQUENT])
 
 
 def _scorer(config: ScreenedConfig, inputs: ScreenedInputs) -> Scorer | None:
@@ -121,15 +125,15 @@ def _judge_of(config: ScreenedConfig, counted: Counted | None) -> Callable[[Batc
 
 
 def _judged(
-    config: ScreenedConfig, inputs: ScreenedInputs, questions: Mapping[str, QuestionForm], counted: Counted | None,
-    texts: dict[str, int], scorer: Scorer | None,
+    config: ScreenedConfig, inputs: ScreenedInputs, questions: Mapping[str, QuestionForm], let_go: LetGo, texts: dict[str, int],
+    scorer: Scorer | None,
 ) -> Iterator[tuple[Response, Screening]]:  # fmt: skip
     """The second pass, over this shard's responses, in all cores; a model that scores perplexity stays in this process."""
-    total, done = sum(tables.count(path) for path in inputs.responses), 0
+    counted, done, total = _frequent(config, inputs), 0, sum(tables.count(path) for path in inputs.responses)
     waiting: deque[Batch] = deque()
 
     def noted() -> Iterator[Batch]:
-        for batch in _batches(inputs, questions):
+        for batch in _batches(inputs, questions, let_go):
             waiting.append(batch)
             yield batch
 
@@ -144,23 +148,18 @@ def _judged(
         inputs.progress(done, total, "responses")
 
 
-def _batches(inputs: ScreenedInputs, questions: Mapping[str, QuestionForm]) -> Iterator[Batch]:
-    """The shard's responses, each with its question. Raises BadRows for a response to an unknown question."""
+def _batches(inputs: ScreenedInputs, questions: Mapping[str, QuestionForm], let_go: LetGo) -> Iterator[Batch]:
+    """The shard's responses, each with its question; those without a question are let go."""
     responses = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
     mine = (response for response in responses if inputs.shard.holds(response.question_id))
-    for batch in batches(mine, lambda response: response.text):
-        unknown = next((response for response in batch if response.question_id not in questions), None)
-        if unknown is not None:
-            msg = f"a response of {unknown.model} answers question {unknown.question_id}, which is not in the questions input"
-            raise BadRows(msg)
+    for batch in batches(let_go.known(mine), lambda response: response.text):
         yield [questions[response.question_id] for response in batch], batch
 
 
 def _rows(
-    inputs: ScreenedInputs, screenings: Iterable[tuple[Response, Screening]], reasons: Counter[str]
+    screenings: Iterable[tuple[Response, Screening]], drops: Parts[Dropped], reasons: Counter[str]
 ) -> Iterator[Screened]:  # fmt: skip
     """Pass the rows on; write the dropped responses, part by part, and count their reasons."""
-    drops = Parts(inputs.dropped, Dropped)
     for response, (row, detail) in screenings:
         if row.reason:
             drops.add(rows.dropped(response, row.reason, detail))

@@ -11,11 +11,12 @@ import numpy.typing as npt
 import polars as pl
 
 from stillhouse.artifacts import frames
+from stillhouse.artifacts.letting_go import refuse_all_unknown
 from stillhouse.errors import BadRows
 from stillhouse.grading.keys import Keys, Part, Seen
 from stillhouse.grading.tally import VERDICT_COLUMNS, ScoreTally
 from stillhouse.grading.thresholds import StatedThresholds
-from stillhouse.vocabulary.rows import Response, Screened, Verified
+from stillhouse.vocabulary.rows import UNKNOWN_QUESTION, Response, Screened, Verified
 
 Arrays = dict[str, npt.NDArray[Any]]
 """Columns by name, all of shape (n_rows,)."""
@@ -49,6 +50,8 @@ class ResponsePool:
     """Whether screening rejected the response."""
     others: Counter[tuple[str, str, int]]
     """Numbers of all other responses, by model, prompt_kind and round."""
+    let_go: int
+    """Number of responses to questions that are not among the questions: curation dropped those."""
 
     @property
     def is_candidate(self) -> npt.NDArray[np.bool_]:
@@ -74,6 +77,8 @@ class ResponsePool:
         ]
         records = pl.DataFrame(counts, {"question_id": pl.String, "reason": pl.String, "n": pl.Int64}, orient="row")
         yield frames.dropped(records, pl.col("reason"))
+        let_go = pl.DataFrame({"question_id": ["*/*/question/1/*"], "n": [self.let_go]}).filter(pl.col("n") > 0)
+        yield frames.dropped(let_go, pl.lit(UNKNOWN_QUESTION))
         yield self.dropped(self.rejected, "screened_out")
         yield self.dropped(~self.rejected & np.isnan(self.score), "no_verdict")
 
@@ -98,10 +103,10 @@ def response_pool(
 ) -> ResponsePool:  # fmt: skip
     """Read the responses with their verdicts and screenings; ``stated`` collects the thresholds of the verdicts.
 
-    Raises BadRows for a response to an unknown question, for a first-round response without a verdict or a screening, and for a
-    second threshold of a category.
+    Responses to questions that are not there are let go, and counted. Raises BadRows if that is so of all, for a first-round
+    response without a verdict or a screening, and for a second threshold of a category.
     """
-    sampled, mine, others = _read_responses(keys, responses, teacher)
+    sampled, mine, others, let_go = _read_responses(keys, responses, teacher)
     judged, verdicts = _read_rows(keys, verified, Verified, VERDICT_COLUMNS, teacher, stated)
     _refuse_unlike(sampled, judged, "verified", keys)
     order = _order(mine, verdicts)
@@ -111,20 +116,28 @@ def response_pool(
         looked_at, screenings = _read_rows(keys, screened, Screened, ("kept",), teacher)
         _refuse_unlike(sampled, looked_at, "screened", keys)
         rejected = ~screenings["kept"][_order(mine, screenings)]
-    return ResponsePool(keys.ids, keys.models, **mine, score=score, passed=passed, rejected=rejected, others=others)
+    return ResponsePool(keys.ids, keys.models, **mine, score=score, passed=passed, rejected=rejected, others=others, let_go=let_go)
 
 
 def _read_responses(
     keys: Keys, directories: Sequence[Path], teacher: str | None
-) -> tuple[Seen, Arrays, Counter[tuple[str, str, int]]]:
-    """All keys, the columns of the teacher's responses, and counts of all others. Raises BadRows for an unknown question."""
+) -> tuple[Seen, Arrays, Counter[tuple[str, str, int]], int]:
+    """All keys, the columns of the teacher's responses, counts of all others, and how many answer unknown questions.
+
+    Raises BadRows if all of them do, unless this is one shard.
+    """
     seen, parts, others = Seen(len(keys.ids)), [_empty(KEY | ROW)], Counter[tuple[str, str, int]]()
+    let_go, unknown = 0, ""
     for part in keys.read(directories, Response):
         seen.add(part)
         mine = _is_teacher(part, keys, teacher)
         parts.append({**_key(part, mine), "row": part.row[mine]})
         _count_others(part, mine, keys, others)
-    return seen, _joined(parts), others
+        let_go += part.n_unknown
+        unknown = unknown or next(iter(part.unknown), "")
+    if keys.shard.count == 1:
+        refuse_all_unknown("selected", let_go, seen.n_keys, unknown)
+    return seen, _joined(parts), others, let_go
 
 
 def _read_rows(
@@ -148,12 +161,6 @@ def _is_teacher(part: Part, keys: Keys, teacher: str | None) -> npt.NDArray[np.b
 
 
 def _count_others(part: Part, mine: npt.NDArray[np.bool_], keys: Keys, others: Counter[tuple[str, str, int]]) -> None:
-    if part.unknown:
-        msg = (
-            f"responses: question {part.unknown[0]} (one of {len(part.unknown)}) is not in the questions input; pass the questions "
-            "that were answered"
-        )
-        raise BadRows(msg)
     others.update(part.later)
     for model, n in enumerate(np.bincount(part.model[~mine]).tolist()):
         if n:

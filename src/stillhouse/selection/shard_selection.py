@@ -130,7 +130,9 @@ def _save(selection: Selection, directory: Path) -> None:
         pool.ids.to_frame("id").write_ipc(directory / "ids.arrow")
         np.savez(directory / "pool.npz", failing=selection.sft.failing, **{name: getattr(pool, name) for name in POOL})
         others = [[*key, count] for key, count in pool.others.items()]
-        (directory / FACTS).write_text(json.dumps({"models": pool.models, "others": others}), encoding="utf-8")
+        (directory / FACTS).write_text(
+            json.dumps({"models": pool.models, "others": others, "let_go": pool.let_go}), encoding="utf-8"
+        )
 
 
 def _load(directory: Path) -> Selection:
@@ -143,6 +145,7 @@ def _load(directory: Path) -> Selection:
     facts = json.loads((directory / FACTS).read_text(encoding="utf-8"))
     others = Counter({(model, kind, number): count for model, kind, number, count in facts["others"]})
     with np.load(directory / "pool.npz") as arrays:
-        pool = ResponsePool(frame("ids")["id"], facts["models"], **{name: arrays[name] for name in POOL}, others=others)
+        columns = {name: arrays[name] for name in POOL}
+        pool = ResponsePool(frame("ids")["id"], facts["models"], **columns, others=others, let_go=facts["let_go"])
         sft = SftCandidates(pool, frame("choices"), frame("passing"), arrays["failing"])
     return Selection(frame("questions"), grades, sft, [])

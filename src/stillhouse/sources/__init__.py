@@ -1,11 +1,13 @@
 """Where questions come from: the spec of a source -> its questions; one module per kind of source."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
 from stillhouse.errors import BadRows
 from stillhouse.execution import extensions
 from stillhouse.sources.config import READERS, ExtensionSource, Spec
+from stillhouse.sources.stored import StoredSpec
 from stillhouse.vocabulary.rows import Dropped, Question
 
 
@@ -17,13 +19,22 @@ class SourceReader(Protocol):
         ...
 
 
-def read(spec: Spec) -> Iterator[Question | Dropped]:
+StoredReader = Callable[[Any, Counter[str]], Iterator[Question | Dropped]]
+"""Reads a source of stored questions, and counts the columns that nothing maps."""
+
+
+def read(spec: Spec, unmapped: Counter[str] | None = None) -> Iterator[Question | Dropped]:
     """The questions of a source in its own order, and the rows it dropped; reasons of unreadable rows begin with ``bad_``.
+
+    ``unmapped`` counts, for a source of stored questions, the rows with a value in each column that its mapping leaves out.
 
     A source of stored questions raises TooManyErrors at its end if the share of bad rows is above its ``max_bad_rate``. Raises
     BadConfig if an extension cannot be loaded.
     """
-    reader = cast("SourceReader", extensions.load("sources", spec.kind, READERS))
+    loaded = extensions.load("sources", spec.kind, READERS)
+    if isinstance(spec, StoredSpec):
+        return cast("StoredReader", loaded)(spec, Counter() if unmapped is None else unmapped)
+    reader = cast("SourceReader", loaded)
     return _checked(spec, reader(spec)) if isinstance(spec, ExtensionSource) else reader(spec)
 
 

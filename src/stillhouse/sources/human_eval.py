@@ -4,12 +4,12 @@ A problem is solved or not: all its assertions form one test case. Helper functi
 are part of it, so that an answer need not repeat them.
 """
 
-import ast
 import json
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from stillhouse.errors import BadConfig
+from stillhouse.exchange.published_tests import beside
 from stillhouse.sources.config import HumanEval
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
@@ -38,15 +38,9 @@ def _question(spec: HumanEval, problem: dict[str, str]) -> Question:
     messages: list[Message] = [{"role": "user", "content": PROMPT.format(problem["prompt"])}]
     solution = problem["prompt"] + problem["canonical_solution"]
     name = problem["entry_point"]
-    test = f"{_beside(problem['prompt'], name)}\n{problem['test']}\ncheck({name})\n"
+    test = f"{beside(problem['prompt'], name)}\n{problem['test']}\ncheck({name})\n"
     cases = {"call_type": "assert", "fn_name": name, "inputs": [], "outputs": [], "assert_case": [test], "language": "python"}
     return Question(
         question_id(messages, solution), "code", messages, solution, json.dumps(cases), source=spec.name, license=spec.license,
         language="en",
     )  # fmt: skip
-
-
-def _beside(prompt: str, name: str) -> str:
-    """The imports and helper functions of the prompt, without the function to complete."""
-    kept = [node for node in ast.parse(prompt).body if not (isinstance(node, ast.FunctionDef) and node.name == name)]
-    return "\n".join(ast.unparse(node) for node in kept)

@@ -1,27 +1,36 @@
 """Questions from a release in one of the public schemas, each with the release's response as its original response."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
+from stillhouse.exchange.bad_rows import Bad, Object
 from stillhouse.exchange.conversion import question_of
-from stillhouse.exchange.files import Bad
-from stillhouse.exchange.importing import records
-from stillhouse.sources.config import Release
-from stillhouse.sources.file import stored
+from stillhouse.exchange.importing import decoded
+from stillhouse.exchange.locations import FileOfRows
+from stillhouse.sources.file import objects, sliced, stored
+from stillhouse.sources.stored import Release
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Dropped, Question
 
 
-def questions(spec: Release) -> Iterator[Question | Dropped]:
-    """The file's questions in its order, one per row: a question with several responses comes that many times."""
-    return stored(spec, lambda path: _numbered(spec, path))
+def questions(spec: Release, unmapped: Counter[str]) -> Iterator[Question | Dropped]:
+    """The files' questions in their order, one per row: a question with several responses comes that many times."""
+
+    def read(file: FileOfRows) -> Iterator[tuple[int, Question | Bad]]:
+        return questions_of(spec, sliced(objects(file, spec.max_line_bytes), spec.slice), unmapped)
+
+    return stored(spec, read)
 
 
-def _numbered(spec: Release, path: Path) -> Iterator[tuple[int, Question | Bad]]:
-    for number, record in records(path, spec.kind, spec.category, spec.max_line_bytes):
+def questions_of(
+    spec: Release, rows: Iterable[tuple[int, Object | Bad]], unmapped: Counter[str]
+) -> Iterator[tuple[int, Question | Bad]]:  # fmt: skip
+    """The questions of numbered rows. Columns that the schema lacks are counted in ``unmapped``."""
+    for number, record in decoded(rows, spec.kind, spec.category, spec.categories):
         if isinstance(record, Bad):
             yield number, record
-        else:
-            question = question_of(record, question_id(record.messages, record.reference_answer), spec.license)
-            yield number, replace(question, source=spec.name, original_response=record.text)
+            continue
+        unmapped.update(record.ignored)
+        question = question_of(record, question_id(record.messages, record.reference_answer), spec.license)
+        yield number, replace(question, source=spec.name, original_response=record.text)

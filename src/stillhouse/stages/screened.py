@@ -14,7 +14,7 @@ Inputs = ScreenedInputs
 
 
 def run(config: ScreenedConfig, inputs: ScreenedInputs) -> Outputs:
-    """Screen every response. Raises BadRows for a response to an unknown question, NothingToDo without responses."""
+    """Screen every response. Raises BadRows if no response answers a question that is there, NothingToDo without responses."""
     from stillhouse.reporting.screened_page import write_screened
     from stillhouse.screening.rules import RULES, rules_off
     from stillhouse.screening.two_passes import screen_all

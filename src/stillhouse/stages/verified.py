@@ -1,15 +1,18 @@
 """questions + responses -> verified: score every sampled response against its reference, tests, constraints or by a model."""
 
 from collections import ChainMap
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
 from stillhouse.artifacts import tables
+from stillhouse.artifacts.letting_go import LetGo
+from stillhouse.artifacts.tables import Parts
 from stillhouse.errors import NothingToDo
 from stillhouse.execution.contract import Outputs
 from stillhouse.verification.config import VerifiedConfig, VerifiedInputs
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.rows import Question, Response, ResponseKey, Verified
+from stillhouse.vocabulary.rows import Dropped, Question, Response, ResponseKey, Verified
 
 SCHEMA_VERSION = 3
 PART_RESPONSES = 4096
@@ -18,7 +21,7 @@ Config, Inputs = VerifiedConfig, VerifiedInputs
 
 
 def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
-    """Verify part by part. Raises BadRows for a response to an unknown question, TooManyErrors above a ceiling."""
+    """Verify part by part. Raises BadRows if no response answers a question that is there, TooManyErrors above a ceiling."""
     from stillhouse.verification import self_test, stated_thresholds
     from stillhouse.verification.counting import cost, counts, refuse_failures
     from stillhouse.verification.judges import Judges
@@ -33,28 +36,38 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     # Verdicts of an earlier attempt are known too; failures of the verifier are in neither map, and are tried again.
     known = ChainMap(_earlier_verdicts(inputs, inputs.finished), previous)
     judges = Judges(config.judge, config.reward_model, second_stage=config.second_stage)
-    total, done = sum(tables.count(path) for path in inputs.responses), 0
     responses = chain.from_iterable(tables.read(path, Response) for path in inputs.responses)
-    of_shard = (row for row in responses if inputs.shard.holds(row.question_id))
+    drops = Parts(inputs.dropped, Dropped)
+    let_go = LetGo("verified", questions, drops)
+    of_shard = let_go.known(row for row in responses if inputs.shard.holds(row.question_id))
     with VerifierPool(config.timeout_s, verifiers=with_libraries(config.verifiers, config.libraries)) as pool:
-        tested = (row for row in questions.values() if inputs.shard.holds(row.question_id))
-        limits = config.pass_thresholds, config.max_self_test_failure_rate
-        self_test_metrics = self_test.check(pool, tested, *limits) if config.self_test else {}
-        if config.self_test and config.judge:
-            judged = config.pass_thresholds, config.min_judge_kappa
-            self_test_metrics |= self_test.check_judges(judges, pool, questions.values(), *judged)
-        for part, batch in enumerate(iter(lambda: list(islice(of_shard, PART_RESPONSES)), [])):
-            path = inputs.output / f"part-{part:05d}.parquet"
-            inputs.progress(done, total, "responses")
-            tables.write_part(path, verdicts(pool, questions, batch, config.pass_thresholds, judges, known), Verified)
-            inputs.publish_part(path)
-            done += len(batch)
+        self_test_metrics = self_test.before_run(config, inputs.shard, pool, judges, questions.values()) if config.self_test else {}
+        done = _publish(
+            inputs, of_shard, lambda batch: verdicts(pool, questions, batch, config.pass_thresholds, judges, known)
+        )  # fmt: skip
+    unknown = let_go.reasons(inputs.shard)
+    drops.flush()
     if not done:
         _write_no_rows(inputs)
     inputs.progress(done, done, "responses")
     metrics = counts(questions, tables.read(inputs.output, Verified), previous)
     refuse_failures(metrics, config.max_failure_rate)
-    return Outputs(metrics=metrics | self_test_metrics | cost(inputs.uris.get("responses", ()), metrics["n_correct"]))
+    metrics |= self_test_metrics | cost(inputs.uris.get("responses", ()), metrics["n_correct"])
+    return Outputs(metrics=metrics, dropped=unknown)
+
+
+def _publish(
+    inputs: VerifiedInputs, responses: Iterator[Response], verdicts: Callable[[list[Response]], list[Verified]]
+) -> int:  # fmt: skip
+    """Publish the verdicts part by part. Returns how many there are."""
+    total, done = sum(tables.count(path) for path in inputs.responses), 0
+    for part, batch in enumerate(iter(lambda: list(islice(responses, PART_RESPONSES)), [])):
+        path = inputs.output / f"part-{part:05d}.parquet"
+        inputs.progress(done, total, "responses")
+        tables.write_part(path, verdicts(batch), Verified)
+        inputs.publish_part(path)
+        done += len(batch)
+    return done
 
 
 def _questions(config: VerifiedConfig, inputs: VerifiedInputs) -> dict[str, Question]:

@@ -5,10 +5,11 @@ an empty answer and the reference with any part of it changed must fail. A judge
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from stillhouse.errors import TooManyErrors
 from stillhouse.verification import choices
+from stillhouse.verification.config import VerifiedConfig
 from stillhouse.verification.judges import Judges
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
@@ -16,14 +17,30 @@ from stillhouse.verification.verifier import KnownAnswer
 from stillhouse.vocabulary import ids
 from stillhouse.vocabulary.categories import FACTS, Category
 from stillhouse.vocabulary.rows import FAILED, Question, ResponseKey
+from stillhouse.vocabulary.shards import Shard
 from stillhouse.vocabulary.text import shortened
 
 QUESTIONS = 16
 """Questions sampled per source and category: enough to tell a broken verifier from a few odd references."""
 
 
+def before_run(
+    config: VerifiedConfig, shard: Shard, pool: VerifierPool, judges: Judges, questions: Collection[Question]
+) -> dict[str, float]:  # fmt: skip
+    """Both checks of a run of ``verified``: of the rules, on the shard's questions, and of the judge if there is one.
+
+    Raises TooManyErrors as ``check`` and ``check_judges`` do.
+    """
+    of_shard = (row for row in questions if shard.holds(row.question_id))
+    metrics = check(pool, of_shard, config.pass_thresholds, config.max_self_test_failure_rate)
+    if config.judge:
+        metrics |= check_judges(judges, pool, questions, config.pass_thresholds, config.min_judge_kappa)
+    return metrics
+
+
 def check(
-    pool: VerifierPool, questions: Iterable[Question], thresholds: Mapping[Category, float], max_failure_rate: float
+    pool: VerifierPool, questions: Iterable[Question], thresholds: Mapping[Category, float], max_failure_rate: float,
+    stage: str = "verified",
 ) -> dict[str, float]:  # fmt: skip
     """Counts of the answers tried and of those judged wrongly.
 
@@ -44,7 +61,7 @@ def check(
         for name, examples in failed.items():
             if len(examples) > max_failure_rate * tried[name]:
                 msg = (
-                    f"verified: {name} is judged wrongly for {len(examples)} of {tried[name]} {category} questions of source "
+                    f"{stage}: {name} is judged wrongly for {len(examples)} of {tried[name]} {category} questions of source "
                     f"{source!r}: {'; '.join(examples[:3])}; look at references and tests there, or set self_test to false"
                 )
                 raise TooManyErrors(msg)

@@ -226,6 +226,9 @@ class Dropped:
     n: int = 1
 
 
+UNKNOWN_QUESTION = "unknown_question"
+"""Why a stage lets a row go: its question is not among the questions, as curation dropped it."""
+
 ROW_TYPES: dict[str, type[Row]] = {
     "questions": Question, "responses": Response, "verified": Verified, "screened": Screened, "graded": Graded,
     "selected": Selected,

@@ -64,9 +64,15 @@ def test_verified_hostile_answer_is_a_timeout_and_above_the_ceiling_an_error(tmp
         run(tmp_path, {"timeout_s": 1, "max_failure_rate": 0.1})
 
 
-def test_verified_response_to_an_unknown_question_is_refused(tmp_path):
+def test_verified_responses_to_dropped_questions_are_let_go_and_counted(tmp_path):
+    write(tmp_path, [testing.response(testing.question("What is 9 + 9?", "18")), testing.response(ASKED[0])])
+    outputs, found = run(tmp_path)
+    assert ([row.question_id for row in found], outputs.dropped) == ([ASKED[0].question_id], {"unknown_question": 1})
+
+
+def test_verified_responses_of_which_none_answers_a_question_are_refused(tmp_path):
     write(tmp_path, [testing.response(testing.question("What is 9 + 9?", "18"))])
-    with pytest.raises(BadRows, match="which is not in the questions input"):
+    with pytest.raises(BadRows, match="verified: none of 1 responses answers a question of the questions input"):
         run(tmp_path)
 
 

@@ -41,6 +41,18 @@ def test_pinned_location_of_a_file_has_its_digest_and_goes_into_the_config(tmp_p
     assert short_name(pinned) == "mine.jsonl"
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("mine.csv", "question,answer\nWhy?,1\n"), ("mine.json", '[{"question": "Why?"}]'), ("MINE.JSONL", '{"question": "Why?"}')],
+)
+def test_held_out_file_of_any_format_is_read(tmp_path, monkeypatch, name, content):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(content)
+    (pinned,) = QuestionsConfig(decontaminate=[name]).decontaminate
+    assert [row.messages[0]["content"] for row in held_out(pinned)] == ["Why?"]
+    assert short_name(pinned) == name
+
+
 def test_held_out_artifact_is_pinned_by_its_fingerprint(tmp_path):
     uri = f"{tmp_path}/questions/exam/1"
     manifest = testing.publish([testing.question("Why?")], Question, uri)

@@ -26,9 +26,10 @@ def test_normaliser_keeps_the_language_that_the_source_says():
 
 def test_normaliser_counts_words_of_all_turns_without_their_roles():
     messages = [{"role": "user", "content": "What is 1,000 + 1?"}, {"role": "assistant", "content": "It is 1001."}]
-    made = normaliser(None)(testing.question(messages=messages)).question
+    normalised = normaliser(None)(testing.question(messages=messages))
+    made = normalised.question
     assert made.n_tokens == 5 + 3
-    assert made.question_id == ids.question_id(messages, "2")
+    assert (made.question_id, normalised.content_id) == (testing.question().question_id, ids.question_id(messages, "2"))
 
 
 def test_normaliser_named_tokenizer_counts_its_own_tokens(checkpoint):

@@ -8,8 +8,8 @@ import pytest
 import zstandard
 
 from stillhouse.errors import BadConfig, BadRows, MissingInput, TooManyErrors
-from stillhouse.exchange import files
-from stillhouse.exchange.files import Bad
+from stillhouse.exchange import bad_rows, files, line_files
+from stillhouse.exchange.bad_rows import Bad
 from stillhouse.vocabulary.rows import Dropped
 
 GOOD = b'{"a": 1}\n{"a": 2}\n'
@@ -61,7 +61,7 @@ def test_objects_bad_line_is_a_value_and_its_neighbours_are_read(tmp_path, line,
     assert (first, last, number) == ((1, {"a": 1}), (3, {"a": 2}), 2)
     assert row.reason == reason
     assert says in row.detail
-    assert row.text == line[: files.SHOWN_CHARS].decode(errors="replace")
+    assert row.text == line[: bad_rows.SHOWN_CHARS].decode(errors="replace")
 
 
 def test_objects_line_of_50_megabytes_is_dropped_without_being_held(tmp_path):
@@ -73,7 +73,7 @@ def test_objects_line_of_50_megabytes_is_dropped_without_being_held(tmp_path):
     tracemalloc.stop()
     assert (first, last) == ((1, {"a": 1}), (3, {"a": 2}))
     assert (number, row.reason, row.detail) == (2, "bad_line_length", "50,000,009 bytes, 16,777,216 are allowed")
-    assert len(row.text) == files.SHOWN_CHARS
+    assert len(row.text) == bad_rows.SHOWN_CHARS
     assert peak < 25_000_000
 
 
@@ -127,7 +127,7 @@ def test_objects_parquet_cut_off_is_one_bad_row(tmp_path):
 
 def test_bounded_bad_rows_keep_their_place_and_the_ceiling_is_kept():
     rows = [(1, "a"), (2, Bad("bad_json", "why", "{")), (3, "b"), (4, "c")]
-    found = list(files.bounded(rows, "x.jsonl", 0.25))
+    found = list(bad_rows.bounded(rows, "x.jsonl", 0.25))
     assert found == ["a", Dropped("x.jsonl:2", "bad_json", "why", json.dumps("{")), "b", "c"]
 
 
@@ -136,18 +136,18 @@ def test_bounded_above_the_ceiling_fails_and_says_so():
     with pytest.raises(
         TooManyErrors, match=r"x.jsonl: 2 of 3 rows are bad \(bad_json 1, bad_utf8 1; first line 2: why\), .* allows 0.5"
     ):
-        list(files.bounded(rows, "x.jsonl", 0.5))
+        list(bad_rows.bounded(rows, "x.jsonl", 0.5))
 
 
 def test_bounded_count_takes_the_first_good_rows_and_reads_no_further():
     rows = iter([(1, Bad("bad_json", "")), (2, "a"), (3, "b"), (4, Bad("bad_json", ""))])
-    assert [row for row in files.bounded(rows, "x", 0.5, 2) if isinstance(row, str)] == ["a", "b"]
+    assert [row for row in bad_rows.bounded(rows, "x", 0.5, 2) if isinstance(row, str)] == ["a", "b"]
     assert len(list(rows)) == 1
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows", "rows.zst", "rows.parquet.zst", "rows.jsonl.bz2"])
+@pytest.mark.parametrize("name", ["rows.xls", "rows", "rows.zst", "rows.parquet.zst", "rows.jsonl.bz2"])
 def test_local_name_that_says_no_format_is_refused(name):
-    with pytest.raises(BadConfig, match="name it .jsonl"), files.local(name):
+    with pytest.raises(BadConfig, match="the suffix tells no format; name it .jsonl"), files.local(name):
         pass
 
 
@@ -162,9 +162,9 @@ def test_local_missing_file_and_directory_are_refused(tmp_path):
 def test_lines_of_a_file_that_expands_without_measure_are_refused(tmp_path, name, pack):
     (tmp_path / name).write_bytes(pack(b" " * 2**27))
     with pytest.raises(BadRows, match=f"{name}: .* over 500 times as many: no file of rows does"):
-        list(files.lines(tmp_path / name))
+        list(line_files.lines(tmp_path / name))
 
 
 def test_lines_of_a_repetitive_file_are_read(tmp_path):
     (tmp_path / "same.jsonl.zst").write_bytes(zstandard.compress(b'{"a": "b"}\n' * 2_000_000))
-    assert sum(1 for _ in files.lines(tmp_path / "same.jsonl.zst")) == 2_000_000
+    assert sum(1 for _ in line_files.lines(tmp_path / "same.jsonl.zst")) == 2_000_000

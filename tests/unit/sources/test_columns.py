@@ -1,17 +1,18 @@
 import json
+from collections import Counter
 
 import pytest
 
-from stillhouse.exchange.files import Bad
+from stillhouse.exchange.bad_rows import Bad
 from stillhouse.sources import columns
-from stillhouse.sources.config import MappedSpec
+from stillhouse.sources.stored import MappedSpec
 from stillhouse.vocabulary.rows import Question
 
 
 def read(row, categories=None, **paths):
     fixed = {} if "category" in paths else {"category": "other"}
     spec = MappedSpec(name="n", license="l", columns=paths, categories=categories or {}, **fixed)
-    ((_, made),) = columns.questions(spec, [(1, row)])
+    ((_, made),) = columns.questions(spec, [(1, row)], Counter())
     return made
 
 
@@ -81,4 +82,4 @@ def test_columns_category_is_mapped_and_an_unknown_one_is_named():
 def test_columns_bad_row_of_the_file_is_passed_on():
     spec = MappedSpec(name="n", license="l", columns={"prompt": "q"}, category="math")
     given = [(3, Bad("bad_json", "why"))]
-    assert list(columns.questions(spec, given)) == given
+    assert list(columns.questions(spec, given, Counter())) == given

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from stillhouse import sources
 from stillhouse.errors import BadConfig, MissingInput, TooManyErrors
-from stillhouse.sources.config import FileSource
+from stillhouse.sources.stored import FileSource
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Dropped, Question
 

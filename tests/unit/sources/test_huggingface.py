@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from stillhouse import sources
 from stillhouse.errors import MissingInput, TooManyErrors
 from stillhouse.sources import huggingface
-from stillhouse.sources.config import HuggingFace
+from stillhouse.sources.stored import HuggingFace
 from stillhouse.vocabulary.rows import Dropped
 
 
@@ -75,7 +75,7 @@ def cut(library: str) -> Exception:
 
 @pytest.mark.parametrize("library", ["client", "socket", "archive"])
 def test_huggingface_that_breaks_off_is_missing_and_no_shorter_data_set(folder, monkeypatch, library):
-    def broken(spec):
+    def broken(spec, split):
         yield {"question": "1+1?", "answer": {"value": 2}}
         raise cut(library)
 

@@ -4,7 +4,7 @@ import pytest
 
 from stillhouse import sources
 from stillhouse.errors import TooManyErrors
-from stillhouse.sources.config import Release
+from stillhouse.sources.stored import Release
 from stillhouse.vocabulary.rows import Dropped
 
 FLAT = {"question": "1+1?", "answer": "<think>so</think><answer>2</answer>", "category": "math", "ground_truth": "2"}

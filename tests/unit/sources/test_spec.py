@@ -15,6 +15,7 @@ SPECS = {
     "am-40m": STORED,
     "conversations": STORED,
     "huggingface": {"name": "n", "license": "MIT", "dataset": "d", "revision": "v1"} | MAPPED,
+    "preset": {"name": "gsm8k", "path": "x.jsonl", "revision": "1", "license": "MIT"},
     "human_eval": {"name": "n"},
 }
 
@@ -26,7 +27,7 @@ def parsed(given):
 @pytest.mark.parametrize("kind", sources.READERS)
 def test_spec_of_every_source_is_told_by_its_kind_and_has_a_license_and_a_weight(kind):
     spec = parsed({"kind": kind, **SPECS[kind]})
-    assert (spec.kind, spec.name, spec.weight) == (kind, "n", 1)
+    assert (spec.kind, spec.name, spec.weight) == (kind, SPECS[kind]["name"], 1)
     assert spec.license
     assert parsed(spec.model_dump(mode="json")) == spec
 

@@ -36,7 +36,9 @@ def run(tmp_path, imported=(), **config):
         tables.write(paths[-1], given, Question)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    outputs = questions.run(questions.Config(**config), questions.Inputs(scratch=scratch, imported=tuple(paths)))
+    outputs = questions.run(
+        questions.Config(**{"self_test": False} | config), questions.Inputs(scratch=scratch, imported=tuple(paths))
+    )  # fmt: skip
     kept = list(tables.read(scratch / "output", Question))
     return outputs, kept, dropped_rows(scratch)
 
@@ -79,13 +81,47 @@ def test_questions_unusable_rows_are_dropped_with_their_reason(tmp_path):
         testing.question("What is  1 + 1?"), testing.question("What is 1 + 1?", "3"),
     ]  # fmt: skip
     outputs, kept, _ = run(tmp_path, imported=[given])
-    assert outputs.dropped == {"empty_prompt": 1, "missing_reference": 2, "duplicate": 1}
+    assert outputs.dropped == {"empty_prompt": 1, "missing_reference": 2, "conflict": 1}
     assert [ids.normalise(row.messages[0]["content"]) for row in kept] == ["tell me a story", "what is 1 + 1?"]
 
 
-def test_questions_ids_follow_from_the_content(tmp_path):
+def test_questions_ids_of_the_users_own_stay(tmp_path):
     _, kept, _ = run(tmp_path, imported=[[testing.question(question_id="mine")]])
-    assert kept[0].question_id == ids.question_id(kept[0].messages, kept[0].reference_answer)
+    assert kept[0].question_id == "mine"
+
+
+def test_questions_one_id_for_two_questions_keeps_the_first_and_names_the_other(tmp_path):
+    given = [testing.question("What is 1 + 1?", "2", question_id="q"), testing.question("What is 1 + 2?", "3", question_id="q")]
+    outputs, kept, dropped = run(tmp_path, imported=[given])
+    assert (len(kept), outputs.dropped) == (1, {"same_id": 1})
+    assert dropped[0]["detail"] == f"another question, which stays, has this question_id: {kept[0].messages[0]['content']!r}"
+
+
+def test_questions_equal_ones_with_different_answers_are_a_conflict_that_names_both(tmp_path):
+    given = [
+        testing.question("What is 1 + 1?", "2", question_id="a"), testing.question("What is 1 + 1?", "3", question_id="b"),
+        testing.question("What is 1 + 1?", None, question_id="c"),
+    ]  # fmt: skip
+    outputs, kept, dropped = run(tmp_path, imported=[given], filters={"off": ["missing_reference"]})
+    (stays,) = kept
+    assert (stays.reference_answer is not None, outputs.dropped) == (True, {"conflict": 1, "duplicate": 1})
+    details = {row["reason"]: row["detail"] for row in dropped}
+    other = {"a": "'2'", "b": "'3'"}[stays.question_id]
+    assert details["conflict"] == f"same question as {stays.question_id}, which stays, with another answer: {other}"
+    assert details["duplicate"] == f"kept instead: {stays.question_id}, similarity 1.000"
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        (testing.question("What is it?", "NaN"), "missing_reference"),
+        (testing.question("Prove that 2 is even.", "proof"), "missing_reference"),
+        (testing.question("Which one is a noble gas?", "B"), "missing_choices"), (testing.question("?!? … ---", "1"), "no_words"),
+    ],
+)  # fmt: skip
+def test_questions_references_that_answer_nothing_are_named(tmp_path, question, reason):
+    outputs, kept, _ = run(tmp_path, imported=[[question, testing.question("Which one?\nA) neon\nB) iron", "A")]])
+    assert (len(kept), outputs.dropped) == (1, {reason: 1})
 
 
 def test_questions_surplus_is_dropped_not_lost(tmp_path):
@@ -242,7 +278,8 @@ def test_questions_behind_one_instruction_are_compared_by_the_rest(tmp_path, met
 @pytest.mark.parametrize("config", [{"near_duplicates": {}}, {"semantic_duplicates": {}}])
 def test_questions_of_marks_alone_are_not_duplicates(tmp_path, config):
     marks = ["?!?!", "......", "((((()))))", "!!!!!", "[][][]", "~~~~~"]
-    _, kept, _ = run(tmp_path, imported=[[testing.question(text, "1") for text in marks]], **config)
+    given = [testing.question(text, "1") for text in marks]
+    _, kept, _ = run(tmp_path, imported=[given], filters={"off": ["no_words"]}, **config)
     assert len(kept) == len(marks)
 
 
@@ -251,6 +288,13 @@ def test_questions_source_that_is_nearly_wiped_out_is_named(tmp_path, capsys):
     outputs, _, _ = run(tmp_path, imported=[given, [testing.question(TRAIN, source="fine")]])
     assert capsys.readouterr().err.startswith("warning: source twins: 24 of 25 questions are duplicates and dropped")
     assert (outputs.metrics["n_duplicates/twins"], outputs.metrics["n_duplicates/fine"]) == (24, 0)
+
+
+def test_questions_source_whose_questions_contradict_each_other_is_named(tmp_path, capsys):
+    given = [testing.question(TRAIN, str(number), source="twins") for number in range(25)]
+    outputs, _, _ = run(tmp_path, imported=[given])
+    assert capsys.readouterr().err.startswith("warning: source twins: 24 of 25 questions are duplicates and dropped")
+    assert (outputs.dropped, outputs.metrics["n_duplicates/twins"]) == ({"conflict": 24}, 24)
 
 
 PARAPHRASES = (
@@ -302,7 +346,7 @@ def test_questions_kept_set_does_not_hang_on_the_order_of_the_input(tmp_path):
         )  # fmt: skip
         kept[seed] = {row.question_id for row in rows_kept}
         assert {row.source for row in rows_kept} == {"other"}
-        assert Counter(row["reason"] for row in dropped) == {"duplicate": 120, "near_duplicate": 60}
+        assert Counter(row["reason"] for row in dropped) == {"conflict": 120, "near_duplicate": 60}
     assert kept[1] == kept[2]
     assert len(kept[1]) == 60
 
@@ -310,7 +354,8 @@ def test_questions_kept_set_does_not_hang_on_the_order_of_the_input(tmp_path):
 def test_questions_dropped_duplicate_names_the_one_kept(tmp_path):
     _, kept, dropped = run(tmp_path, imported=[variants()], near_duplicates={})
     ids = {row.question_id for row in kept}
-    assert all(row["detail"].startswith("kept instead: ") and ", similarity " in row["detail"] for row in dropped)
+    begins = {"conflict": "same question as ", "duplicate": "kept instead: ", "near_duplicate": "kept instead: "}
+    assert all(row["detail"].startswith(begins[row["reason"]]) for row in dropped)
     # A near duplicate's is kept; an equal one's may be a near duplicate itself.
     assert {row["detail"].split()[2].strip(",") for row in dropped if row["reason"] == "near_duplicate"} <= ids
 

@@ -92,8 +92,14 @@ def test_screened_many_drops_are_written_part_by_part(tmp_path, monkeypatch):
     assert (len(found), outputs.dropped) == (5, {"no_think": 5})
 
 
-def test_screened_unknown_question_is_refused(tmp_path):
-    with pytest.raises(BadRows, match="questions input"):
+def test_screened_responses_to_dropped_questions_are_let_go_and_counted(tmp_path):
+    outputs, found = run(tmp_path, [testing.response(testing.question("else", "1")), testing.response(ASKED[0])])
+    assert ([row.question_id for row in found], outputs.dropped) == ([ASKED[0].question_id], {"unknown_question": 1})
+    assert outputs.metrics["n_kept"] == 1
+
+
+def test_screened_responses_of_which_none_answers_a_question_are_refused(tmp_path):
+    with pytest.raises(BadRows, match="screened: none of 1 responses answers a question of the questions input"):
         run(tmp_path, [testing.response(testing.question("else", "1"))])
 
 

@@ -197,10 +197,18 @@ def test_selected_verdicts_on_questions_that_were_not_asked_do_not_matter(tmp_pa
     assert run(tmp_path, given)[1] == whole[1]
 
 
-def test_selected_response_to_an_unknown_question_is_refused(tmp_path):
+def test_selected_responses_to_dropped_questions_are_let_go_and_counted(tmp_path):
     given = Rows()
-    given.questions = given.questions[1:]
-    with pytest.raises(BadRows, match=f"question {MIXED.question_id} .* not in the questions input"):
+    given.questions.remove(EASY)
+    outputs, made = run(tmp_path, given)
+    assert outputs.dropped == {"unknown_question": 8, "other_model": 8, "not_passing": 2, "never_solved": 1, "no_response": 1}
+    assert {row.question_id for row in made} == {MIXED.question_id}
+
+
+def test_selected_responses_of_which_none_answers_a_question_are_refused(tmp_path):
+    given = Rows()
+    given.questions = [testing.question("What is 100 + 100?", "200")]
+    with pytest.raises(BadRows, match="selected: none of .* responses answers a question of the questions input"):
         run(tmp_path, given)
 
 

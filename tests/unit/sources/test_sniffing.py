@@ -1,0 +1,87 @@
+import io
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from stillhouse.errors import BadConfig, BadRows, MissingInput
+from stillhouse.execution.recipes import resolve
+from stillhouse.reporting.sniffed import write_recipe
+from stillhouse.sources.sniffing import sniff
+from stillhouse.stages import questions
+from tests.unit.sources.shapes import SHAPES
+from tests.unit.sources.test_presets import CHOICES, FIRST, write
+
+LOST = {"numina-math": 1, "open-math-reasoning": 1, "natural-reasoning": 1, "apps": 1, "olympiadbench": 1}
+"""Rows of the shapes that have no answer: sniffed mappings leave them out as the presets do."""
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_sniff_of_every_public_shape_reads_all_its_rows(tmp_path, name):
+    found = sniff(str(write(tmp_path, name)))
+    assert len(found.questions) == len(SHAPES[name]) - LOST.get(name, 0), found.details
+    assert set(found.dropped) <= {"filtered"}
+
+
+@pytest.mark.parametrize("name", sorted(set(FIRST) - {"dapo-17k"}))
+def test_sniff_guesses_the_question_and_the_reference_of_the_preset(tmp_path, name):
+    first = sniff(str(write(tmp_path, name))).questions[0]
+    assert (first.messages[-1]["content"], first.reference_answer) == FIRST[name]
+
+
+@pytest.mark.parametrize("name", sorted(CHOICES))
+def test_sniff_finds_options_and_the_letter(tmp_path, name):
+    first = sniff(str(write(tmp_path, name))).questions[0]
+    assert first.messages[-1]["content"].startswith(CHOICES[name][0])
+    assert first.reference_answer == CHOICES[name][1]
+
+
+def test_sniff_writes_a_recipe_that_questions_takes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = sniff(str(write(tmp_path, "mbpp")), name="mine")
+    write_recipe(found, tmp_path / "questions-mine.yaml")
+    config = resolve(questions.Config, [f"@{tmp_path / 'questions-mine.yaml'}"])
+    assert [spec.name for spec in config.sources] == ["mine"]
+    write_recipe(found, tmp_path / "questions-mine.yaml")  # equal: nothing to say
+    (tmp_path / "questions-mine.yaml").write_text("sources: []\n")
+    with pytest.raises(BadConfig, match="another file is there; nothing was overwritten"):
+        write_recipe(found, tmp_path / "questions-mine.yaml")
+
+
+def test_sniff_names_columns_that_nothing_maps_with_counts(tmp_path):
+    found = sniff(str(write(tmp_path, "mbpp")))
+    assert found.unmapped == {"task_id": 3}
+
+
+def test_sniff_category_of_the_user_wins(tmp_path):
+    assert {row.category for row in sniff(str(write(tmp_path, "gsm8k")), category="science").questions} == {"science"}
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "says"),
+    [
+        ('{"a": 1}\n', BadConfig, "no column looks like a question"), ("", BadRows, "no row could be read"),
+        ("{broken\n", BadRows, "no row could be read"), (None, MissingInput, "no such file"),
+    ],
+)  # fmt: skip
+def test_sniff_of_no_rows_or_no_questions_says_so(tmp_path, content, error, says):
+    path = tmp_path / "rows.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(error, match=says):
+        sniff(str(path))
+
+
+def test_sniff_standard_input_is_told_by_its_beginning(monkeypatch):
+    data = "".join(json.dumps(row) + "\n" for row in SHAPES["gsm8k"]).encode()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+    assert [row.reference_answer for row in sniff("-").questions] == ["2000", "3000", "4000"]
+
+
+def test_sniff_recipe_keeps_texts_of_several_lines_readable(tmp_path):
+    found = sniff(str(write(tmp_path, "apps")))
+    write_recipe(found, tmp_path / "r.yaml")
+    assert yaml.safe_load((tmp_path / "r.yaml").read_text().partition("sources:")[2])[0] == found.source
+    assert "prompt: |-" in (tmp_path / "r.yaml").read_text()
