@@ -53,12 +53,17 @@ def test_verify_settings_are_fields_of_the_stage():
     [
         ([{"category": "math"}], RESPONSES, BadRows, "questions: line 1: messages: missing"),
         (QUESTIONS, [], BadRows, "responses: no rows; give at least one"),
-        (QUESTIONS, [{"question_id": "x", "model": "m", "sample_index": 0, "text": "t"}], BadRows, "answers question x"),
+        (
+            QUESTIONS,
+            [{"question_id": "x", "model": "m", "sample_index": 0, "text": "t"}],
+            BadRows,
+            "none of 1 responses answers a question",
+        ),
         (7, RESPONSES, TypeError, "questions: a int is not rows; give a list of dicts"),
         ({"category": "math"}, RESPONSES, TypeError, "questions: a dict is not rows"),
         (QUESTIONS, ["text"], TypeError, "responses: row 1 is a str; give a dict"),
         (QUESTIONS, "nowhere.jsonl", MissingInput, "no such file"),
-        (QUESTIONS, "rows.csv", BadConfig, "the suffix tells the format"),
+        (QUESTIONS, "rows.csv", MissingInput, "rows.csv: no such file"),
     ],
 )
 def test_verify_wrong_rows_are_refused(questions, responses, error, says):
