@@ -14,7 +14,7 @@ from stillhouse.benchmarks.datasets import questions as benchmark_questions
 from stillhouse.curation import embedding
 from stillhouse.curation.first_pass import Rules
 from stillhouse.errors import BadConfig, MissingInput, NothingToDo, TooManyErrors
-from stillhouse.exchange import files
+from stillhouse.exchange import line_files
 from stillhouse.execution.execute import execute
 from stillhouse.sampling import engine
 from stillhouse.sources import arithmetic
@@ -504,8 +504,8 @@ def file_source(tmp_path, rows, **changes):
 
 def test_questions_maps_parse_each_line_of_a_file_once(tmp_path, monkeypatch):
     rows = [json.dumps({"prompt": f"What is {number} + {number}?", "answer": "2"}) for number in range(100)] + ["", "{", "[1]"]
-    config, parsed, parse = {"sources": [file_source(tmp_path, rows, max_bad_rate=0.5)]}, [], files._object
-    monkeypatch.setattr(files, "_object", lambda line: parsed.append(line) or parse(line))
+    config, parsed, parse = {"sources": [file_source(tmp_path, rows, max_bad_rate=0.5)]}, [], line_files._object
+    monkeypatch.setattr(line_files, "_object", lambda line: parsed.append(line) or parse(line))
     results = made(tmp_path, None, config, [], (1, 3))
     assert sorted(parsed) == sorted([row.encode() for row in rows if row] * 2)
     assert results[3][1:] == results[1][1:]
