@@ -3,6 +3,8 @@ import random
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
@@ -510,6 +512,35 @@ def test_questions_maps_parse_each_line_of_a_file_once(tmp_path, monkeypatch):
     assert sorted(parsed) == sorted([row.encode() for row in rows if row] * 2)
     assert results[3][1:] == results[1][1:]
     assert results[3][0].dropped == results[1][0].dropped == {"bad_json": 1, "bad_type": 1}
+
+
+def own_rows(n):
+    """Rows with ids of their own: a third repeats a question with another answer, a fifth has the id of another question."""
+    for number in range(n):
+        asked = number // 2 if number % 3 == 0 else number
+        prompt = f"How far is town {asked} from town {asked + 1}, in miles?"
+        own_id = f"own-{number // 5 if number % 5 == 4 else number}"
+        yield {"id": own_id, "prompt": prompt, "answer": str(number), "note": "seen" if number % 4 else None}
+
+
+@pytest.mark.parametrize("changes", [{}, {"count": 80}, {"where": "answer != '7'"}])
+@pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet"])
+def test_questions_shards_decide_on_ids_and_answers_as_one_process_does(tmp_path, suffix, changes):
+    path, rows = tmp_path / f"own.{suffix}", list(own_rows(120))
+    if suffix == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif suffix == "csv":
+        pa_csv.write_csv(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text(json.dumps(rows) if suffix == "json" else "\n".join(map(json.dumps, rows)))
+    columns = {"prompt": "prompt", "reference_answer": "answer", "question_id": "id"}
+    config = {"sources": [file_source(tmp_path, [], path=str(path), columns=columns, **changes)], "self_test": False}
+    results = made(tmp_path, None, config, [], (1, 3))
+    whole, kept, dropped = results[1]
+    manifest, shards_kept, shards_dropped = results[3]
+    assert {"conflict", "same_id"} <= {row["reason"] for row in dropped}
+    assert (shards_kept, shards_dropped, manifest.dropped) == (kept, dropped, whole.dropped)
+    assert manifest.metrics["n_unmapped/own/note"] == whole.metrics["n_unmapped/own/note"] > 0
 
 
 def test_questions_bad_rows_of_a_source_are_judged_over_all_maps(tmp_path):

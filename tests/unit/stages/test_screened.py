@@ -111,6 +111,7 @@ def test_screened_without_rows_is_refused(tmp_path):
 def test_screened_shards_are_bit_for_bit_what_one_process_makes(tmp_path, monkeypatch):
     made = [testing.response(each, text=LONG if number % 3 else f"<think>{number}</think> yes", sample_index=number)
             for number, each in enumerate(ASKED + ASKED)]  # fmt: skip
+    made += [testing.response(testing.question(f"Dropped {number}?")) for number in range(2)]
     inputs = {"questions": f"{tmp_path.as_uri()}/questions/toy/1", "responses": f"{tmp_path.as_uri()}/responses/toy/1"}
     testing.publish(ASKED, Question, inputs["questions"])
     testing.publish(made, Response, inputs["responses"])
@@ -124,6 +125,7 @@ def test_screened_shards_are_bit_for_bit_what_one_process_makes(tmp_path, monkey
     (whole_rows, whole), (rows, manifest) = results
     assert {row.reason for row in whole_rows} == {"frequent_ngrams", None}  # no shard alone has more than twenty copies
     assert rows == whole_rows
+    assert whole.dropped["unknown_question"] == 2
     assert (manifest.fingerprint, manifest.dropped) == (whole.fingerprint, whole.dropped)
 
 

@@ -341,6 +341,18 @@ def test_selected_shards_are_bit_for_bit_what_one_process_makes(tmp_path, given,
     assert manifest.metrics == whole.metrics
 
 
+def test_selected_shards_let_responses_of_dropped_questions_go_as_one_process_does(tmp_path):
+    rows = many()
+    gone = {row.question_id for row in rows.questions[:3]}
+    rows.questions = rows.questions[3:]
+    rows.graded = [row for row in rows.graded if row.question_id not in gone]
+    inputs = published(tmp_path, rows)
+    whole, kept = in_shards(tmp_path, inputs, 1)
+    manifest, made = in_shards(tmp_path, inputs, 3)
+    assert whole.dropped["unknown_question"] == sum(row.question_id in gone for row in rows.responses) > 0
+    assert (made, manifest.dropped) == (kept, whole.dropped)
+
+
 def test_selected_split_that_is_empty_in_all_shards_is_refused(tmp_path):
     inputs = published(tmp_path, many())
     with pytest.raises(NothingToDo, match="split rl would be empty in all shards"):
