@@ -78,10 +78,13 @@ def test_stage_every_config_field_says_what_it_is(name):
         (["verifed", "--output", "x"], "No such command 'verifed'. Did you mean 'verified'? See stillhouse --help"),
         (["verified", "--otput", "x"], "No such option: --otput"),
         (["verified"], "Missing option '--output'"),
-        (["verified", "--output", "out", "--input", "responses"], "--input responses: not of the form NAME=URI"),
-        (["verified", "--output", "out", "--input", "answers=x"], "verified takes no such input; its inputs: "),
-        (["verified", "--output", "out"], "verified needs --input questions=URI, got none"),
-        (["verified", "--output", "out", "--input", "questions=nowhere", "--input", "responses=x"], "nothing is published there"),
+        (["verified", "--output", "store/verified/out/1", "--input", "responses"], "--input responses: not of the form NAME=URI"),
+        (["verified", "--output", "store/verified/out/1", "--input", "answers=x"], "verified takes no such input; its inputs: "),
+        (["verified", "--output", "store/verified/out/1"], "verified needs --input questions=URI, got none"),
+        (
+            ["verified", "--output", "store/verified/out/1", "--input", "questions=nowhere", "--input", "responses=x"],
+            "nothing is published there",
+        ),
         (["verified", "--output", "gs://b/x"], "no store for gs://"),
         (["verified", "--output", "out", "--config", '{"timeout": 5}'], "timeout: no such field (did you mean timeout_s?)"),
         (["verified", "--output", "out", "--config", "@laptop/verifed"], "did you mean @laptop/verified?"),
@@ -96,8 +99,8 @@ def test_stage_every_config_field_says_what_it_is(name):
             ["import", "a.jsonl", "--as", "am-40m", "-o", "out"],
             "a release becomes several artifacts; write ROOT/{stage}/NAME/VERSION",
         ),
-        (["export", "nowhere", "--as", "am-40", "-o", "out.jsonl"], "--as am-40: no such schema; did you mean am-40m?"),
-        (["export", "nowhere", "--as", "am-40m", "-o", "out"], "--output out: not a JSON Lines file"),
+        (["export", "nowhere", "--as", "am-40", "-o", "out.jsonl"], "--as am-40: no such form; did you mean am-40m?"),
+        (["export", "nowhere", "--as", "am-40m", "-o", "out.csv"], "--output out.csv: not a JSON Lines file"),
         (["export", "nowhere", "--as", "am-40m", "-o", "out.jsonl"], "nothing is published there"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -158,7 +161,7 @@ def test_release_is_imported_exported_and_imported_again(tmp_path):
     ]  # fmt: skip
     told = stillhouse("export", "a/responses/x/1", "--as", "am-1.4m", "-o", "out/data.jsonl.zst", cwd=tmp_path).stdout
     assert re.sub(r" · .*", "", told).splitlines() == [
-        "am-1.4m: 1 rows at out/data.jsonl.zst", "  no column for category (1 rows)", "  no column for license (1 rows)",
+        "out/data.jsonl.zst: 1 rows", "  no column for category (1 rows)", "  no column for license (1 rows)",
     ]  # fmt: skip
     assert "license: mit" in (tmp_path / "out" / "README.md").read_text()
     told = stillhouse("import", "out/data.jsonl.zst", "--as", "am-1.4m", "-o", "b/{stage}/x/1", cwd=tmp_path).stdout

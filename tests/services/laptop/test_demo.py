@@ -65,10 +65,10 @@ def play(machine, monkeypatch):
         demo_module, "_summary", lambda console, laptop, end, profile, version: console.print(f"{end} {profile} {version} table")
     )
 
-    def played(airflow: Scripted, *, console: Console | None = None) -> tuple[bool, str]:
+    def played(airflow: Scripted, *, console: Console | None = None, profile: str = "toy") -> tuple[bool, str]:
         console = console or Console(file=io.StringIO(), width=100)
         monkeypatch.setattr(demo_module, "prepare", lambda laptop, dag, since: airflow)
-        succeeded = demo(console, machine, "toy", "v1")
+        succeeded = demo(console, machine, profile, "v1")
         return succeeded, console.file.getvalue()
 
     played.calls, played.before, played.dead = calls, before, []
@@ -150,9 +150,9 @@ def test_demo_failure_without_a_failed_stage_points_to_the_scheduler(play, machi
 
 
 def test_demo_of_the_answer_study_ends_in_its_comparison(play):
-    _, said = play(Scripted(("success", {})), dag="answer_study")
-    assert "/dags/answer_study/runs/demo-toy-" in said
-    assert "comparison-study toy v1 table" in said
+    _, said = play(Scripted(("success", {})), profile="toy-study")
+    assert "/dags/toy-study/runs/demo-toy-study-" in said
+    assert "comparison-study toy-study v1 table" in said
 
 
 def test_demo_stops_the_services_that_it_started(play):

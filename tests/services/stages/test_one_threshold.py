@@ -49,6 +49,6 @@ def test_verified_with_a_lowered_threshold_is_what_graded_selected_and_rl_go_by(
 
     asked = questions_of("rl_1", paths["selected"], paths["questions"])
     scorer = SimpleNamespace(score=lambda questions, responses: [Verdict("partial", 0.5, "toy") for _ in responses])
-    rewards = Rewards(asked, scorer, thresholds=thresholds_of("rl_1", paths["selected"]))
-    assert rewards(completions=[[{"content": "five six"}]], question_id=[ASKED.question_id]) == [0.5]
+    rewards = Rewards(asked, scorer, lambda ids: "five six", thresholds=thresholds_of("rl_1", paths["selected"]))
+    assert rewards(completion_ids=[[1]], question_id=[ASKED.question_id]) == [0.5]
     assert rewards.outcomes == {ASKED.question_id: [1, 1]}
