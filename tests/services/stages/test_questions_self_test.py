@@ -7,7 +7,7 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
-from stillhouse.errors import TooManyErrors
+from stillhouse.errors import NothingToDo, TooManyErrors
 from stillhouse.stages import questions
 from stillhouse.vocabulary.rows import Dropped, Question
 
@@ -45,7 +45,7 @@ def test_questions_source_whose_references_are_verified_is_kept(tmp_path):
 def test_questions_tests_that_cannot_be_run_are_refused(tmp_path):
     tests = json.dumps(["not", "an", "object"])
     code = [testing.question(f"Write f{n}.", None, category="code", test_cases=tests, source="mbpp") for n in range(4)]
-    with pytest.raises(TooManyErrors, match="4 of 4 code questions of source 'mbpp'"):
+    with pytest.raises(NothingToDo, match=r"none of 4 questions is left; dropped: \{'unread_tests': 4\}"):
         run(tmp_path, code)
 
 

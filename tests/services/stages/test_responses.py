@@ -54,6 +54,12 @@ def run(tmp_path, version="1", shard=None, config=CONFIG, questions="1", **input
     return output, execute(responses, config, given, output.as_uri(), shard).manifest
 
 
+def whole_of(tmp_path, asked=5, **options):
+    """The same work, done in one go in another store: in one store it would be reused."""
+    publish(tmp_path / "other-store", asked)
+    return run(tmp_path / "other-store", **options)
+
+
 def changed(**changes):
     return responses.Config.model_validate(CONFIG.model_dump() | changes)
 
@@ -99,7 +105,7 @@ def test_responses_counts_what_is_cut_or_without_a_part(tmp_path, monkeypatch):
 
 def test_responses_killed_half_way_asks_only_for_what_is_missing(tmp_path, engine):
     publish(tmp_path)
-    whole, _ = run(tmp_path, "whole")
+    whole, _ = whole_of(tmp_path)
     script, engine.asked = engine.script, []
 
     def dying(request):
@@ -133,7 +139,7 @@ def test_responses_all_parts_finished_loads_no_model(tmp_path, engine, monkeypat
 
 def test_responses_shards_together_are_the_whole(tmp_path, engine):
     publish(tmp_path)
-    whole, one = run(tmp_path, "whole")
+    whole, one = whole_of(tmp_path)
     for index in (2, 0, 1):
         sharded, manifest = run(tmp_path, "sharded", Shard(index, 3))
     assert manifest.shards == ["0-of-3", "1-of-3", "2-of-3"]
@@ -195,7 +201,8 @@ def test_responses_previous_output_is_reused_and_only_new_and_edited_questions_a
     kept = [key for key in made if key in old and key[0] != edited.question_id]
     assert len(kept) == 12
     assert all(made[key] == old[key] for key in kept)
-    again, whole = run(tmp_path, "3", questions="2")
+    publish(tmp_path / "other-store", [testing.questions(1)[0], edited, *testing.questions(7)[2:]], "2")
+    again, whole = run(tmp_path / "other-store", "3", questions="2")
     assert read(again) == read(second), "what is reused is what would have been sampled"
     assert whole.fingerprint == manifest.fingerprint
 
@@ -220,9 +227,10 @@ def test_responses_previous_output_of_another_checkpoint_under_the_same_name_is_
         testing.publish_files({"weights": version.encode()}, "sft", (tmp_path / "sft" / "toy" / version).as_uri())
     checkpoint = tmp_path / "sft" / "toy"
     first, _ = run(tmp_path, checkpoint=checkpoint / "1")
-    _, same = run(tmp_path, "2", checkpoint=checkpoint / "1", previous=first)
-    _, other = run(tmp_path, "3", checkpoint=checkpoint / "2", previous=first)
-    assert [each.metrics["n_reused"] for each in (same, other)] == [15, 0]
+    fewer = changed(samples=2)
+    _, same = run(tmp_path, "2", config=fewer, checkpoint=checkpoint / "1", previous=first)
+    _, other = run(tmp_path, "3", config=fewer, checkpoint=checkpoint / "2", previous=first)
+    assert [each.metrics["n_reused"] for each in (same, other)] == [10, 0]
 
 
 def test_responses_killed_while_reusing_takes_over_the_rest(tmp_path, engine):
@@ -314,7 +322,7 @@ def test_responses_rounds_show_the_last_answer_chain_by_chain(tmp_path, engine):
 def test_responses_rounds_killed_in_the_second_round_go_on_from_the_answers_of_the_first(tmp_path, engine):
     publish(tmp_path, 3)
     config = changed(rounds=2, samples=2)
-    whole, _ = run(tmp_path, "whole", config=config)
+    whole, _ = whole_of(tmp_path, 3, config=config)
     script, engine.asked = engine.script, []
 
     def dying(request):

@@ -319,7 +319,7 @@ def test_rl_checkpoint_of_another_architecture_is_refused(tmp_path, checkpoint):
     other = tmp_path / "other"
     shutil.copytree(checkpoint, other)
     (other / "config.json").write_text(json.dumps({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}))
-    with pytest.raises(EngineFailed, match="transformers cannot load it: .*is the input an sft or rl artifact") as caught:
+    with pytest.raises(EngineFailed, match="transformers cannot load it: .*give a causal language model") as caught:
         rl.run(CONFIG, inputs(tmp_path, other, testing.questions(2)))
     assert "\n" not in str(caught.value)
 
@@ -354,7 +354,7 @@ def test_rl_question_that_is_not_among_the_questions_is_named(tmp_path, checkpoi
 
 def test_rl_input_that_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(EngineFailed, match="is the input an sft or rl artifact"):
+    with pytest.raises(EngineFailed, match="give a causal language model"):
         rl.run(CONFIG, inputs(tmp_path, tmp_path / "empty", testing.questions(2)))
 
 
