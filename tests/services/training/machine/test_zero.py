@@ -111,10 +111,12 @@ def house(tmp_path_factory, checkpoint):
     return root
 
 
-def plan(house, name, stage="sft", config=CONFIG, **more):
-    inputs = {"selected": [f"{house}/selected/toy/1"], "checkpoint": [f"{house}/{more.pop('after', 'sft/base')}/1"]}
+def plan(house, name, stage="sft", config=CONFIG, after=None, **more):
+    """Each in a store of its own: equal work that differs in how it is shared alone would be reused."""
+    checkpoint = f"{house}/{Path(after).name}/{after}/1" if after else f"{house}/sft/base/1"
+    inputs = {"selected": [f"{house}/selected/toy/1"], "checkpoint": [checkpoint]}
     inputs |= {"questions": [f"{house}/questions/toy/1"]} if stage == "rl" else {}
-    return {"stage": stage, "config": config, "inputs": inputs, "output": f"{house}/{stage}/{name}/1"} | more
+    return {"stage": stage, "config": config, "inputs": inputs, "output": f"{house}/{name}/{stage}/{name}/1"} | more
 
 
 def together(plans):
