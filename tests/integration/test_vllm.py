@@ -161,8 +161,9 @@ RL = rl.Config(
 )
 
 
-def trained(artifacts, name, before="", config=RL, **environment):
-    """The rl stage beside vLLM: how it ended."""
+def trained(artifacts, name, before="", **environment):
+    """The rl stage beside vLLM: how it ended. Each with a seed of its own: equal work would be reused."""
+    config = RL.model_copy(update={"seed": sum(name.encode())})
     inputs = {
         "selected": artifacts / "selected" / "rl" / "1", "questions": artifacts / "questions" / "toy" / "1",
         "checkpoint": artifacts / "sft" / "tiny" / "1",
