@@ -71,7 +71,7 @@ def run(
     tally, draw = Tally(), random.Random(seed)
     for number in range(trials):
         output = stage.output(seed * 1000 + number)
-        process = writer(stage.questions, output, "x", draw.uniform(0.02, 0.2), more)
+        process = writer(stage.questions, output, f"x{number}", draw.uniform(0.02, 0.2), more)
         time.sleep(draw.uniform(0.3, 2.5))
         tally.faults += disturb(draw)
         if draw.random() < 0.25:
@@ -80,7 +80,7 @@ def run(
         tally.codes.update([process.wait(LONGEST_S)])
         calm()
         if manifests.find(output) is None:
-            tally.codes.update([writer(stage.questions, output, "x", 0, more).wait(LONGEST_S)])
+            tally.codes.update([writer(stage.questions, output, f"x{number}", 0, more).wait(LONGEST_S)])
         check(output, tally, killed=False)
         tally.trials += 1
     tally.touched += stage.touched()

@@ -39,7 +39,7 @@ def trial(stage: Stage, number: int, shape: str, draw: random.Random, tally: Tal
     count = 3 if shape in {"three", "all"} else 2
     writers = []
     for place in range(count):
-        text = "y" if place and shape in {"other", "paused-other"} else "x"
+        text = f"y{number}" if place and shape in {"other", "paused-other"} else f"x{number}"
         writers.append(writer(stage.questions, output, text, draw.uniform(0.02, 0.15)))
         time.sleep(draw.uniform(0.0, 0.6))
     if shape not in {"same", "other", "three"}:
@@ -48,7 +48,7 @@ def trial(stage: Stage, number: int, shape: str, draw: random.Random, tally: Tal
     codes = [process.wait(120) for process in writers]
     tally.codes.update(codes)
     if not any(code == 0 for code in codes):
-        tally.codes.update([writer(stage.questions, output, "x", 0).wait(120)])
+        tally.codes.update([writer(stage.questions, output, f"x{number}", 0).wait(120)])
     check(output, tally, killed=-signal.SIGKILL in codes)
     tally.trials += 1
 
