@@ -7,7 +7,7 @@ CANNOT_START = frozenset({
     "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "InvalidImageName", "ErrImageNeverPull",
 })  # fmt: skip
 """Reasons of a waiting container that time alone does not mend: a missing secret or key, a command or name that is wrong."""
-CANNOT_START_S = 60.0
+CANNOT_START_S = 20.0
 """How long a pod may wait for these: a secret may arrive a moment after it."""
 CANNOT_PULL = frozenset({"ErrImagePull", "ImagePullBackOff"})
 CRASHES = "CrashLoopBackOff"
