@@ -11,6 +11,7 @@ from stillhouse.stages import sft
 from stillhouse.training.config import FromScratch
 from stillhouse.vocabulary.rows import Selected
 from tests.conftest import OFFLINE
+from tests.unit import toy_stage
 
 ENVIRONMENT = OFFLINE | {"OMP_NUM_THREADS": "1", "STILLHOUSE_STORE_PATIENCE_S": "2", "MLFLOW_DISABLE_TELEMETRY": "true"}
 os.environ.update(ENVIRONMENT)
@@ -24,6 +25,13 @@ def clean_environment(monkeypatch):
         monkeypatch.delenv(name)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def fresh_toy_stage():
+    """The toy stage has run nothing, and has nothing to do before its end."""
+    toy_stage.runs.clear()
+    toy_stage.before_the_end.clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,3 @@
-from tests.stage_fixtures import checkpoint, clean_environment
+from tests.stage_fixtures import checkpoint, clean_environment, fresh_toy_stage
 
-__all__ = ["checkpoint", "clean_environment"]
+__all__ = ["checkpoint", "clean_environment", "fresh_toy_stage"]

@@ -4,9 +4,9 @@ import socket
 import pytest
 import urllib3  # noqa: F401  # binds a socket to look for IPv6 when it is first imported: here, before the guard is up
 
-from tests.stage_fixtures import checkpoint, clean_environment
+from tests.stage_fixtures import checkpoint, clean_environment, fresh_toy_stage
 
-__all__ = ["checkpoint", "clean_environment"]
+__all__ = ["checkpoint", "clean_environment", "fresh_toy_stage"]
 
 
 def pytest_collection_finish() -> None:

@@ -3,9 +3,7 @@
 import pytest
 
 from tests.unit.execution.test_execute import *  # noqa: F403 - every test there is a test here
-from tests.unit.execution.test_execute import _fresh_stage as fresh_stage
 
-__all__ = ["fresh_stage"]
 pytestmark = pytest.mark.s3
 
 

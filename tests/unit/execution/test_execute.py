@@ -28,12 +28,6 @@ from tests.unit import toy_stage
 from tests.unit.toy_stage import Config
 
 
-@pytest.fixture(autouse=True)
-def _fresh_stage():
-    toy_stage.runs.clear()
-    toy_stage.before_the_end.clear()
-
-
 @pytest.fixture
 def root(tmp_path) -> str:
     """The tests of S3 in tests/services set another one."""
