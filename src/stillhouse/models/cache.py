@@ -3,7 +3,6 @@
 Hub models lie in huggingface_hub's own cache (``HF_HOME``), everything else that has to be fetched beside it in ``stillhouse/``.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,8 +78,3 @@ def size(n_bytes: float) -> str:
             return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"
         n_bytes /= 1000
     return f"{n_bytes:,.1f} TB"
-
-
-def is_writable(directory: Path) -> bool:
-    """Whether this process may add a file to the directory."""
-    return os.access(directory, os.W_OK)
