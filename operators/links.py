@@ -21,7 +21,7 @@ class RunLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Empty if nothing is tracked. Raises Outage if MLflow does not answer: Airflow logs it and goes on."""
-        return _run_page(operator.target, _published(operator.target)) if operator.target and mlflow_rest.server() else ""
+        return _run_page(operator, _published(operator.target)) if operator.target and mlflow_rest.server() else ""
 
 
 class PageLink(BaseOperatorLink):
@@ -33,7 +33,7 @@ class PageLink(BaseOperatorLink):
         """Empty if the stage makes no page or failed."""
         artifact = _published(operator.target) if operator.target and mlflow_rest.server() else None
         pages = sorted(name for name in artifact.files if name.endswith(".html") and "/" not in name) if artifact else []
-        run = _run_page(operator.target, artifact) if pages else ""
+        run = _run_page(operator, artifact) if pages else ""
         return f"{run}/artifacts/{quote(pages[0])}" if run else ""
 
 
@@ -46,17 +46,16 @@ def _published(target: str) -> "Manifest | None":
     return manifest.find(target)
 
 
-def _run_page(target: str, artifact: "Manifest | None") -> str:
+def _run_page(operator: Any, artifact: "Manifest | None") -> str:
     run_id = artifact.provenance.mlflow_run_id if artifact else None
-    run = mlflow_rest.call(f"runs/get?run_id={run_id}")["run"] if run_id else _last_try(target)
+    run = mlflow_rest.call(f"runs/get?run_id={run_id}")["run"] if run_id else _last_try(operator.dag_id, operator.target)
     return f"{mlflow_rest.pages()}/#/experiments/{run['info']['experiment_id']}/runs/{run['info']['run_id']}" if run else ""
 
 
-def _last_try(target: str) -> dict[str, Any] | None:
+def _last_try(profile: str, target: str) -> dict[str, Any] | None:
     """The newest run that worked on the artifact."""
     quotation = '"' if "'" in target else "'"
     query = {"filter": f"tags.uri = {quotation}{target}{quotation}", "order_by": ["attributes.start_time DESC"], "max_results": 1}
-    runs: list[dict[str, Any]] = mlflow_rest.call("runs/search", query | {"experiment_ids": [mlflow_rest.experiment()]}).get(
-        "runs", []
-    )
+    experiments = [mlflow_rest.experiment(profile)]
+    runs: list[dict[str, Any]] = mlflow_rest.call("runs/search", query | {"experiment_ids": experiments}).get("runs", [])
     return runs[0] if runs else None

@@ -65,7 +65,7 @@ def published(tmp_path, names):
 
 
 def links(target):
-    task = SimpleNamespace(target=target)
+    task = SimpleNamespace(target=target, dag_id="toy")
     return [link.get_link(task, ti_key=None) for link in (RunLink(), PageLink())]
 
 
@@ -86,6 +86,7 @@ def test_links_of_a_stage_that_failed_lead_to_its_last_try(tmp_path, mlflow):
     assert links(target) == [f"{url}/#/experiments/7/runs/failed", ""]
     assert asked[-1]["filter"] == f"tags.uri = '{target}'"
     assert asked[-1]["order_by"] == ["attributes.start_time DESC"]
+    assert asked[-2]["name"] == "toy"  # the experiment of the profile
 
 
 def test_links_lead_where_browsers_reach_mlflow(tmp_path, mlflow, monkeypatch):

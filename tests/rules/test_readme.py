@@ -10,8 +10,8 @@ from stillhouse.stages import DATA_PATH
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 TOOLS = {
-    "export", "import", "lineage", "plan", "presets", "profile", "prune", "rollback", "show", "sniff", "summary", "sync",
-    "verify-artifact",
+    "export", "import", "leaderboard", "lineage", "plan", "presets", "profile", "prune", "rollback", "show", "sniff", "summary",
+    "sync", "verify-artifact",
 }  # fmt: skip
 
 
