@@ -11,13 +11,15 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from operators.retries import Outage, passes
 
 TIMEOUT_S = 30
+VIEW = "workflowType=machine_learning"
+"""Has MLflow's pages show what trained models need, whatever view the browser had last."""
 KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
 NOTE_TAG, OURS_TAG = "mlflow.note.content", "stillhouse.description"
 """The description, as Markdown, and the one that we wrote last: where they differ, a person wrote it."""
@@ -31,6 +33,12 @@ def server() -> str:
 def pages() -> str:
     """The server's address for browsers."""
     return os.environ.get("STILLHOUSE_MLFLOW_URL", "").rstrip("/") or server()
+
+
+def page(run: dict[str, Any], artifact: str = "") -> str:
+    """The page of a run, or of one of its artifacts, in MLflow's view of trained models."""
+    info, below = run["info"], f"/artifacts/{quote(artifact)}" if artifact else ""
+    return f"{pages()}/#/experiments/{info['experiment_id']}/runs/{info['run_id']}{below}?{VIEW}"
 
 
 def experiment(name: str, description: str = "") -> str:

@@ -34,7 +34,7 @@ def close_run(opened: Any) -> Any:
 
 
 def _open() -> str:
-    """Check what the form holds, and open the run, named after the DAG run; empty if ``MLFLOW_TRACKING_URI`` is not set.
+    """Check what the form holds, and open the run, named after profile and version; empty if ``MLFLOW_TRACKING_URI`` is not set.
 
     If MLflow is still away at the last of ``TRIES``, the stages run without a parent: tracking stops no work.
     """
@@ -67,11 +67,11 @@ def _create(context: Any) -> str:
     dag_run, dag = context["dag_run"], context.get("dag")
     facts = (getattr(dag, "user_defined_macros", None) or {}).get("run_params")
     params = facts(context) if facts else {"profile": dag_run.dag_id}
-    tags = {name: params[name] for name in ("pipeline", "paper", "version") if name in params}
+    tags = {name: params[name] for name in ("pipeline", "paper", "version") if params.get(name)}
     tags |= {"mlflow.source.name": dag_run.dag_id, "airflow.run_id": dag_run.run_id, "profile": dag_run.dag_id}
     body = {
         "experiment_id": mlflow_rest.experiment(dag_run.dag_id, experiment_page(dag)),
-        "run_name": f"{dag_run.dag_id} {dag_run.run_id}",
+        "run_name": f"{dag_run.dag_id} {params.get('version', dag_run.run_id)}",
         "start_time": now_ms(),
         "tags": [{"key": key, "value": value} for key, value in tags.items()],
     }
@@ -80,13 +80,14 @@ def _create(context: Any) -> str:
     return run_id
 
 
-def experiment_page(dag: Any, run_page: str = "") -> str:
+def experiment_page(dag: Any, run: dict[str, Any] | None = None) -> str:
     """The experiment's description: what the profile is, and links to its DAG and to the newest run's page."""
     if dag is None:
         return ""
     links = [f"[DAG in Airflow]({page})"] if (page := airflow_pages.of(dag.dag_id)) else []
-    if run_page:
-        links += [f"[newest run's page]({run_page}/artifacts/run.html)", f"[leaderboard]({run_page}/artifacts/leaderboard.html)"]
+    if run:
+        names = {"newest run's page": "run.html", "leaderboard": "leaderboard.html"}
+        links += [f"[{name}]({mlflow_rest.page(run, file)})" for name, file in names.items()]
     title = getattr(dag, "description", None) or ""
     return "\n\n".join(filter(None, [title, " · ".join(links), "A run is one run of the DAG; below it are its stages."]))
 
@@ -101,9 +102,8 @@ def _close(parent_run: str) -> None:
     failed = [name for name, state in states.items() if name not in LAST and state not in {"success", "skipped"}]
     _log_what_it_took(parent_run, ti.xcom_pull(task_ids="plan"))
     mlflow_rest.call("runs/update", {"run_id": parent_run, "status": "FAILED" if failed else "FINISHED", "end_time": now_ms()})
-    run = mlflow_rest.call(f"runs/get?run_id={parent_run}")["run"]["info"]
-    page = f"{mlflow_rest.pages()}/#/experiments/{run['experiment_id']}/runs/{parent_run}"
-    mlflow_rest.experiment(dag_run.dag_id, experiment_page(context.get("dag"), page))
+    run = mlflow_rest.call(f"runs/get?run_id={parent_run}")["run"]
+    mlflow_rest.experiment(dag_run.dag_id, experiment_page(context.get("dag"), run))
 
 
 def _log_what_it_took(parent_run: str, plan: Any) -> None:

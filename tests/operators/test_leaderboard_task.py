@@ -7,7 +7,6 @@ from airflow.sdk import DAG
 
 from operators import leaderboard_task, parent, roles
 from operators.params import Form
-from operators.templates import Template
 from stillhouse.execution import profiles
 from stillhouse.execution.profiles import ReachedModel, ServedModel, TrainedModel
 from tests.conftest import free_port
@@ -109,7 +108,7 @@ def test_task_is_a_teardown_with_the_runs_facts():
     task = dag.get_task("leaderboard")
     assert (task.is_teardown, task.upstream_task_ids) == (True, {"open_run"})
     assert task.cmds[1:] == ["leaderboard", "{{ store_root() }}", "--run", "{{ run_facts() }}"]
-    assert task.parent_run == Template(str(parent.RUN_ID)).text
+    assert task.env_vars["MLFLOW_RUN_ID"] == str(parent.RUN_ID)
 
 
 def test_experiments_page_links_to_the_dag_and_the_newest_run(monkeypatch):
@@ -117,9 +116,10 @@ def test_experiments_page_links_to_the_dag_and_the_newest_run(monkeypatch):
 
     monkeypatch.setattr(conf, "get", lambda *_, **__: "http://airflow.example.org/")
     dag = SimpleNamespace(dag_id="toy", description="the whole path")
-    text = parent.experiment_page(dag, "http://m/#/experiments/1/runs/r1")
+    monkeypatch.setenv("STILLHOUSE_MLFLOW_URL", "http://m")
+    text = parent.experiment_page(dag, {"info": {"run_id": "r1", "experiment_id": "1"}})
     assert text.startswith("the whole path\n\n[DAG in Airflow](http://airflow.example.org/dags/toy)")
-    assert "(http://m/#/experiments/1/runs/r1/artifacts/leaderboard.html)" in text
+    assert "(http://m/#/experiments/1/runs/r1/artifacts/leaderboard.html?workflowType=machine_learning)" in text
 
 
 def test_hours_of_a_dag_whose_plan_lists_evaluations_are_not_asked_for(monkeypatch):

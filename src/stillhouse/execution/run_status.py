@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 from stillhouse.vocabulary import environment
 
 TIMEOUT_S = 5.0
+VIEW = "workflowType=machine_learning"
+"""Has MLflow's pages show what trained models need, whatever view the browser had last."""
 
 
 def is_finished(run_id: str) -> bool:
@@ -19,7 +21,7 @@ def is_finished(run_id: str) -> bool:
 def page(run_id: str) -> str:
     """The run's page, at the address by which browsers reach the server; empty if it cannot be asked this way."""
     experiment = _info(run_id).get("experiment_id")
-    return f"{_pages()}/#/experiments/{experiment}/runs/{run_id}" if experiment else ""
+    return f"{_pages()}/#/experiments/{experiment}/runs/{run_id}?{VIEW}" if experiment else ""
 
 
 def _pages() -> str:

@@ -66,7 +66,7 @@ def test_recorded_run_links_to_its_page_in_mlflow(mlflow, parent, tmp_path, monk
     record_run(str(tmp_path), nights.publish_night(tmp_path, "v1"))
     record = json.loads((tmp_path / "runs/toy/v1/run.json").read_bytes())
     experiment = mlflow.get_run(parent).info.experiment_id
-    assert record["mlflow"] == f"https://mlflow.example.org/#/experiments/{experiment}/runs/{parent}"
+    assert record["mlflow"] == f"https://mlflow.example.org/#/experiments/{experiment}/runs/{parent}?workflowType=machine_learning"
 
 
 def test_run_that_found_everything_made_says_so_and_keeps_the_record_of_the_one_that_made_it(mlflow, parent, tmp_path, monkeypatch):
