@@ -64,8 +64,8 @@ class ChatSettings(StageConfig):
     """Precision of the trained weights without ZeRO; under ZeRO they are bf16 with fp32 masters, whatever this says."""
 
 
-class Lora(StageConfig):
-    """Adapters on all linear layers (Hu et al. 2021); the papers train all weights."""
+class Adapters(StageConfig):
+    """LoRA adapters on all linear layers (Hu et al. 2021); the papers train all weights."""
 
     rank: int = Field(16, ge=1)
     """Width of an adapter."""
@@ -73,3 +73,12 @@ class Lora(StageConfig):
     """Scale of an adapter: alpha / rank multiplies what it adds."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout before an adapter."""
+    publish: Literal["merged", "adapter"] = Field("merged", json_schema_extra=OMIT_DEFAULT)
+    """merged: whole weights with the adapters in them; adapter: the adapters alone, to be named as BASE+ADAPTER."""
+
+
+class Lora(Adapters):
+    """Adapters of a fine-tuning, whose base may be held in 4 bits meanwhile."""
+
+    quantize: Literal["nf4"] | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """nf4: hold the base in 4 bits while the adapters learn (QLoRA, Dettmers et al. 2023); needs a GPU and bitsandbytes."""

@@ -9,7 +9,8 @@ import pytest
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo, StoreFailed
-from stillhouse.models import chat_templates
+from stillhouse.models import chat_templates, resolving
+from stillhouse.models.references import parse
 from stillhouse.stages import sft
 from stillhouse.training import models
 from stillhouse.training.config import FromCheckpoint, FromScratch, Lora
@@ -307,6 +308,43 @@ def test_sft_lora_changes_the_weights_and_leaves_a_plain_checkpoint(tmp_path, ch
     moved = {name for name in found if not torch.equal(found[name], before[name])}
     assert moved
     assert all("proj" in name for name in moved)
+
+
+def adapter_and_merged(tmp_path, checkpoint):
+    """The same training, published as an adapter and with the adapter in its weights: the outputs' directories."""
+    learnt = selected(tmp_path)
+    directories = []
+    for publish in ("adapter", "merged"):
+        given = inputs(tmp_path, publish, selected=learnt, checkpoint=checkpoint)
+        sft.run(changed(init=FromCheckpoint(), lora=Lora(rank=2, alpha=4, publish=publish)), given)
+        directories.append(given.output)
+    return directories
+
+
+def test_sft_adapter_alone_is_published_and_on_its_base_has_the_weights_of_the_merged_one(tmp_path, checkpoint):
+    import torch
+
+    adapter, merged = adapter_and_merged(tmp_path, checkpoint)
+    assert not (adapter / "model.safetensors").exists()
+    assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] is None
+    together = resolving.materialise(resolving.pin(parse(f"{checkpoint}+{adapter}")))
+    ours, theirs = weights(together), weights(merged)
+    assert ours.keys() == theirs.keys()
+    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-6
+    assert (together / "generation_config.json").read_text() == (merged / "generation_config.json").read_text()
+    assert torch.equal(ours["model.embed_tokens.weight"], weights(checkpoint)["model.embed_tokens.weight"])
+
+
+def test_sft_adapter_alone_names_no_directory_of_this_machine(tmp_path, checkpoint):
+    adapter, _ = adapter_and_merged(tmp_path, checkpoint)
+    texts = [path.read_text() for path in adapter.rglob("*.json")]
+    assert not [text for text in texts if str(checkpoint) in text or str(tmp_path) in text]
+
+
+def test_sft_base_in_4_bits_without_a_gpu_is_refused_before_anything_loads(tmp_path, checkpoint):
+    config = changed(init=FromCheckpoint(), lora=Lora(quantize="nf4"))
+    with pytest.raises(BadConfig, match="lora.quantize=nf4: there is no GPU, and weights in 4 bits need one; leave it out"):
+        sft.run(config, inputs(tmp_path, selected=tmp_path / "not read", checkpoint=checkpoint))
 
 
 def test_sft_no_step_on_given_weights_needs_no_example_of_its_split(tmp_path, checkpoint):

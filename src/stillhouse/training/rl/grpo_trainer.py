@@ -12,6 +12,7 @@ from stillhouse.models import chat_templates
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import checkpoints
 from stillhouse.training.data.batches import passes
+from stillhouse.training.lora import peft_config
 from stillhouse.training.machine import liger
 from stillhouse.training.progress import attach, machine_arguments
 from stillhouse.training.rl import rollout_engine
@@ -46,7 +47,7 @@ def make_trainer(
         trainer = OnPolicyGrpoTrainer(
             logprob_check=check, model=model, args=arguments, train_dataset=dataset,
             processing_class=_without_parser(chat.tokenizer),
-            reward_funcs=[rewards],
+            reward_funcs=[rewards], peft_config=peft_config(config.lora) if config.lora else None,
         )  # fmt: skip
     rollout_engine.finish(trainer, config.seed)
     trainer.add_callback(WarnOfConstantReward(inputs))

@@ -3,12 +3,13 @@
 vLLM runs in the trainer's process, on the same GPUs, unless ``STILLHOUSE_ROLLOUT_SERVER`` is the address of a vLLM server.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
+from accelerate.utils import is_peft_model
 from trl import GRPOTrainer
 from trl.generation import vllm_generation
 from trl.generation.vllm_client import VLLMClient
@@ -16,6 +17,7 @@ from trl.generation.vllm_client import VLLMClient
 from stillhouse.errors import BadConfig, EngineFailed, RankLost
 from stillhouse.execution import processes
 from stillhouse.sampling.vllm import hardware
+from stillhouse.training import lora
 from stillhouse.training.rl import weight_sync
 from stillhouse.training.rl.config import RolloutEngine
 from stillhouse.vocabulary import environment
@@ -132,6 +134,8 @@ def finish(trainer: GRPOTrainer, seed: int) -> None:
     """Finish a new trainer's vLLM: make sampling follow the seed, and choose the weight sync that works on this machine."""
     if not trainer.use_vllm:
         return
+    if is_peft_model(trainer.model):
+        trainer.vllm_generation._iter_named_params = lambda: _adapted(trainer)
     if trainer.args.vllm_mode == "server":
         if (shared := weight_sync.directory()) is not None:
             trainer.vllm_generation.sync_weights = lambda: weight_sync.sync_through(trainer, shared)
@@ -143,10 +147,17 @@ def finish(trainer: GRPOTrainer, seed: int) -> None:
         trainer.vllm_generation.sync_weights = lambda: _reload(trainer)
 
 
+def _adapted(trainer: GRPOTrainer) -> Iterator[tuple[str, torch.Tensor]]:
+    """Weights with their adapters, each tied one once, in place of TRL's: it would merge the adapters and take them out again."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    names = {name.replace(lora.BASE_LAYER, ".") for name, _ in model.get_base_model().named_parameters()}
+    yield from ((name, weight) for name, weight in lora.engine_weights(model) if name in names)
+
+
 def _reload(trainer: GRPOTrainer) -> None:
     """Sync weights on a CPU: vLLM repacks them as it loads them, so they are loaded again instead of overwritten."""
     engine = trainer.vllm_generation.llm
     # The whole state: named parameters leave out a tied output head, and vLLM would keep its old one.
-    weights: Mapping[str, torch.Tensor] = trainer.accelerator.unwrap_model(trainer.model).state_dict()
-    engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights.items())})
+    weights = lora.engine_weights(trainer.accelerator.unwrap_model(trainer.model))
+    engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
     engine.reset_prefix_cache()

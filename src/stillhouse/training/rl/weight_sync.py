@@ -14,6 +14,7 @@ from trl import GRPOTrainer
 
 from stillhouse.errors import BadConfig
 from stillhouse.execution import processes
+from stillhouse.training import lora
 from stillhouse.training.machine import zero
 from stillhouse.training.rl import rollout_server
 from stillhouse.vocabulary import environment
@@ -33,7 +34,7 @@ def sync_through(trainer: GRPOTrainer, shared: Path) -> None:
 
     Raises EngineFailed if the server does not take them.
     """
-    weights = zero.weights(trainer) or trainer.accelerator.unwrap_model(trainer.model).state_dict()
+    weights = zero.weights(trainer) or dict(lora.engine_weights(trainer.accelerator.unwrap_model(trainer.model)))
     if processes.rank() == 0:
         with tempfile.TemporaryDirectory(prefix="weights-", dir=shared) as subdirectory:
             Path(subdirectory).chmod(0o755)  # the server may run as another user
