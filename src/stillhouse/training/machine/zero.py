@@ -45,6 +45,11 @@ def stage() -> int:
     return int((settings() or {"zero_optimization": {"stage": 0}})["zero_optimization"]["stage"])
 
 
+def offloads() -> bool:
+    """Whether the optimizer's state lies in the host's memory, and is stepped there."""
+    return "offload_optimizer" in (settings() or {}).get("zero_optimization", {})
+
+
 @contextmanager
 def deepspeed_environment() -> Iterator[None]:
     """Set what DeepSpeed reads from the environment while the block trains: the device, and that a single process is alone.

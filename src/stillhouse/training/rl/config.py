@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import PinnedCode
-from stillhouse.training.config import Adapters, ChatSettings
+from stillhouse.training.config import Adapters, ChatSettings, UpdateSettings
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
@@ -30,7 +30,7 @@ class Plateau(StageConfig):
     """Smallest gain from one window to the next that is worth going on."""
 
 
-class RlConfig(ChatSettings):
+class RlConfig(UpdateSettings, ChatSettings):
     """How to train. The defaults are the paper's (Difficulty-Aware Staged RL §4.1), except the number of steps."""
 
     split: str = "rl_1"

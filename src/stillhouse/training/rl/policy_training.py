@@ -11,7 +11,7 @@ from stillhouse.errors import BadConfig
 from stillhouse.execution.contract import Outputs
 from stillhouse.execution.tracking import TABLE
 from stillhouse.models.chat_formats import ChatFormat
-from stillhouse.training import loop, lora, models, optimizer, progress
+from stillhouse.training import loop, lora, models, optimizer, optimizer_choice, progress
 from stillhouse.training.config import FromCheckpoint
 from stillhouse.training.machine import zero
 from stillhouse.training.rl import early_refusals, on_policy, rollout_prompts
@@ -48,6 +48,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     with zero.deepspeed_environment():
         early_refusals.require_sizes(config)
         model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed, config.trusted_code, config.weights)
+        optimizer_choice.require_router(model, config)
         chat = models.prepare_chat(model, tokenizer, config)
         if config.lora:
             lora.require_trained_end(model, chat)
@@ -72,9 +73,13 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
 def _require_settings(config: RlConfig, inputs: RlInputs) -> None:
     """Raise BadConfig for what cannot work, before anything is read."""
     lora.require_support(config.lora)
+    optimizer_choice.require_support(config, config.lora)
     for field in ("keep_optimizer", "carry_optimizer"):
         if config.lora and getattr(config, field):
             msg = f"{field}: not with lora, whose adapters end with the stage that trained them; set it to false"
+            raise BadConfig(msg)
+        if config.optimizer.kind != "adamw" and getattr(config, field):
+            msg = f"{field}: only the state of optimizer.kind adamw carries over, got {config.optimizer.kind}; set it to false"
             raise BadConfig(msg)
     if config.carry_optimizer:
         optimizer.require(inputs.checkpoint)

@@ -8,7 +8,7 @@ from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.execution import processes
 from stillhouse.execution.contract import Outputs
 from stillhouse.models.chat_formats import ChatFormat
-from stillhouse.training import loop, lora, models, progress
+from stillhouse.training import loop, lora, models, optimizer_choice, progress
 from stillhouse.training.data import corpus, inspection, shown_tokens
 from stillhouse.training.data.batches import passes
 from stillhouse.training.data.corpus import Corpus
@@ -37,6 +37,7 @@ def run(config: SftConfig, inputs: SftInputs) -> Outputs:
         if config.max_steps == 0:
             models.save(model, tokenizer, inputs.output)
             return Outputs(metrics=metrics)
+        optimizer_choice.require_router(model, config)
         chat = models.prepare_chat(model, tokenizer, config)
         if config.lora:
             lora.require_trained_end(model, chat)
@@ -49,6 +50,7 @@ def _require_settings(config: SftConfig) -> None:
     """Raise BadConfig for what would stop the training only once its examples are tokenised."""
     passes(config.batch_size)
     lora.require_support(config.lora)
+    optimizer_choice.require_support(config, config.lora)
 
 
 def _train(config: SftConfig, inputs: SftInputs, model: PreTrainedModel, chat: ChatFormat, learnt: Corpus) -> dict[str, float]:
