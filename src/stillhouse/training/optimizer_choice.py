@@ -69,7 +69,7 @@ def require_router(model: PreTrainedModel, settings: UpdateSettings) -> None:
     if settings.router_loss and not hasattr(model.config.get_text_config(), "output_router_logits"):
         name = type(model).__name__
         msg = (
-            f"router_loss={settings.router_loss:g}: {name} is no mixture of experts that returns its router's logits; leave it out"
+            f"router_loss={settings.router_loss:g}: {name} is no mixture of experts that returns router logits; leave it out"
         )
         raise BadConfig(msg)
 
