@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch.distributed.tensor import DTensor
 from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from stillhouse.errors import BadConfig, EngineFailed
@@ -79,12 +80,13 @@ def require_trained_end(model: PreTrainedModel, chat: ChatFormat) -> None:
 
 
 def engine_weights(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every weight under the base model's name, with its adapter added; those of a model without adapters as they are.
+    """Every weight under the base model's name, with its adapter added, whole if processes share it (FSDP2: all ranks call).
 
     The model's own weights are only read: to merge and unmerge them, as peft can, would leave them rounded differently every time.
     """
     if not hasattr(model, "get_base_model"):
-        yield from model.state_dict().items()
+        for name, value in model.state_dict().items():
+            yield name, value.full_tensor() if isinstance(value, DTensor) else value
         return
     base = model.get_base_model()
     adapted = {name: module for name, module in base.named_modules() if hasattr(module, "get_delta_weight")}

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, Trainer
 
 from stillhouse.errors import BadConfig
 from stillhouse.training.config import AdamW8Bit, Adapters, Muon, UpdateSettings
-from stillhouse.training.machine import zero
+from stillhouse.training.machine import fsdp, zero
 from stillhouse.training.muon import MuonWithAdamW
 from stillhouse.vocabulary import environment
 
@@ -45,6 +45,10 @@ def require_support(settings: UpdateSettings, adapters: Adapters | None) -> None
         name = f"{PAGED}=on" if paged else "optimizer.kind adamw_8bit"
         msg = f"{name}: the package bitsandbytes is not installed; install `stillhouse[train]`"
         raise BadConfig(msg)
+    if (paged or isinstance(optimizer, AdamW8Bit)) and fsdp.is_chosen():
+        name = f"{PAGED}=on" if paged else "optimizer.kind adamw_8bit"
+        msg = f"{name}: not with {sharding}, since bitsandbytes steps no shares of torch's; choose zero-2 or zero-3"
+        raise BadConfig(msg)
     if isinstance(optimizer, AdamW8Bit) and zero.offloads():
         msg = f"optimizer.kind adamw_8bit: not with {sharding}, whose optimizer steps on the host; choose zero-2 or zero-3"
         raise BadConfig(msg)
@@ -55,8 +59,8 @@ def _require_whole_matrices(adapters: Adapters | None, sharding: str, *, paged: 
     problem = None
     if adapters:
         problem = "lora: an adapter's matrices are narrow, and to make their momentum orthogonal means nothing; choose adamw"
-    elif zero.stage():
-        problem = f"{sharding}: DeepSpeed steps flat shares of weights, and Muon needs whole matrices; leave it unset"
+    elif zero.stage() or fsdp.is_chosen():
+        problem = f"{sharding}: each process steps shares of weights, and Muon needs whole matrices; leave it unset"
     elif paged:
         problem = f"{PAGED}=on: only AdamW's moments can be paged; set it to off"
     if problem:
@@ -68,9 +72,7 @@ def require_router(model: PreTrainedModel, settings: UpdateSettings) -> None:
     """Raise BadConfig for a loss of a mixture of experts on a model that is none, or does not return its router's logits."""
     if settings.router_loss and not hasattr(model.config.get_text_config(), "output_router_logits"):
         name = type(model).__name__
-        msg = (
-            f"router_loss={settings.router_loss:g}: {name} is no mixture of experts that returns router logits; leave it out"
-        )
+        msg = f"router_loss={settings.router_loss:g}: {name} is no mixture of experts that returns router logits; leave it out"
         raise BadConfig(msg)
 
 

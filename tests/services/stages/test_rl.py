@@ -12,6 +12,7 @@ from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, NothingToDo
 from stillhouse.stages import rl
 from stillhouse.training.config import Adapters, FromCheckpoint
+from stillhouse.training.rl import rollout_engine
 from stillhouse.training.rl.config import Plateau
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict
@@ -232,6 +233,17 @@ def test_rl_vllm_writes_the_rollouts_with_the_trained_weights(tmp_path, checkpoi
     given = inputs(tmp_path, checkpoint, testing.questions(4), log=lambda numbers, step: logged.append(numbers))
     outputs = rl.run(CONFIG.model_copy(update={"engine": "vllm", "steps": 3}), given)
     assert outputs.metrics["n_steps"] == 3
+    apart = [numbers["train/sampler/difference_max"] for numbers in logged if "train/sampler/difference_max" in numbers]
+    assert len(apart) == 3
+    assert max(apart) < 1e-5
+
+
+def test_rl_vllm_that_sleeps_during_the_update_gets_its_weights_again(tmp_path, checkpoint, vllm, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_ROLLOUT_SLEEP", "on")
+    monkeypatch.setattr(rollout_engine, "hardware", dict)  # as on a GPU, where TRL syncs the weights itself
+    logged = []
+    given = inputs(tmp_path, checkpoint, testing.questions(4), log=lambda numbers, step: logged.append(numbers))
+    rl.run(CONFIG.model_copy(update={"engine": "vllm", "steps": 3}), given)
     apart = [numbers["train/sampler/difference_max"] for numbers in logged if "train/sampler/difference_max" in numbers]
     assert len(apart) == 3
     assert max(apart) < 1e-5

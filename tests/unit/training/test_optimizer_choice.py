@@ -60,7 +60,7 @@ def test_require_support_takes_what_works_here():
     ("settings", "adapters", "variables", "said"),
     [
         (MUON, Adapters(), {}, "muon: not with lora"),
-        (MUON, None, {"STILLHOUSE_SHARDING": "zero-2"}, "muon: not with STILLHOUSE_SHARDING=zero-2: DeepSpeed steps flat"),
+        (MUON, None, {"STILLHOUSE_SHARDING": "zero-2"}, "muon: not with STILLHOUSE_SHARDING=zero-2: each process steps shares"),
         (MUON, None, {"STILLHOUSE_PAGED_OPTIMIZER": "on"}, "muon: not with STILLHOUSE_PAGED_OPTIMIZER=on"),
         (EIGHT_BIT, None, {"STILLHOUSE_SHARDING": "zero-3-offload"}, "adamw_8bit: not with STILLHOUSE_SHARDING=zero-3-offload"),
         (UpdateSettings(), None, {"STILLHOUSE_PAGED_OPTIMIZER": "yes"}, "STILLHOUSE_PAGED_OPTIMIZER=yes: not one of on, off"),

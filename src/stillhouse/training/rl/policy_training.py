@@ -13,7 +13,7 @@ from stillhouse.execution.tracking import TABLE
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import loop, lora, models, optimizer, optimizer_choice, progress
 from stillhouse.training.config import FromCheckpoint
-from stillhouse.training.machine import zero
+from stillhouse.training.machine import fsdp, zero
 from stillhouse.training.rl import early_refusals, on_policy, rollout_prompts
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
@@ -77,6 +77,9 @@ def _require_settings(config: RlConfig, inputs: RlInputs) -> None:
     for field in ("keep_optimizer", "carry_optimizer"):
         if config.lora and getattr(config, field):
             msg = f"{field}: not with lora, whose adapters end with the stage that trained them; set it to false"
+            raise BadConfig(msg)
+        if fsdp.is_chosen() and getattr(config, field):
+            msg = f"{field}: not with FSDP2; choose STILLHOUSE_SHARDING=zero-3, or set it to false"
             raise BadConfig(msg)
         if config.optimizer.kind != "adamw" and getattr(config, field):
             msg = f"{field}: only the state of optimizer.kind adamw carries over, got {config.optimizer.kind}; set it to false"
