@@ -71,6 +71,11 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def local_rank() -> int:
+    """The rank of this process on its node: the number of its GPU."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def usable_cores(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
     """The number of cores this process may use: those it may run on, or fewer where a cgroup's CPU quota allows fewer.
 
@@ -120,7 +125,7 @@ def from_first(make: Callable[[], T]) -> T:
 
 def from_leader(make: Callable[[], T]) -> T:
     """The value of ``make`` on this node's first rank, which alone calls it: nodes share no disk. Errors likewise; all ranks."""
-    return _from(rank() - int(os.environ.get("LOCAL_RANK", "0")), make)
+    return _from(rank() - local_rank(), make)
 
 
 def gathered(value: T) -> list[T]:
