@@ -1,8 +1,8 @@
 """Remove what nothing needs from the store, and old runs from MLflow: ``stillhouse prune``.
 
-Off until ``STILLHOUSE_PRUNE_SCHEDULE`` says when (a cron expression; in the chart `prune.schedule`). By that schedule it removes what
-the defaults of the form say. Started by hand it lists what would go, unless the form says to remove it. Registered models, pinned
-versions, the newest versions, and all that these were made of stay: see docs/store.md.
+Off until ``STILLHOUSE_PRUNE_SCHEDULE`` says when (a cron expression; in the chart `prune.schedule`). By that schedule it removes
+what the defaults of the form say. Started by hand it lists what would go, unless the form says to remove it. Registered models,
+pinned versions, the newest versions, and all that these were made of stay: see docs/store.md.
 """
 
 import os
