@@ -222,7 +222,7 @@ def prune(
     ] = None,
     pinned: Annotated[list[str], typer.Option("--pin", help="pin an artifact first; repeat as needed", metavar="URI")] = [],
     unpinned: Annotated[list[str], typer.Option("--unpin", help="take a pin away first; repeat as needed", metavar="URI")] = [],
-    delete: Annotated[bool, typer.Option("--delete", help="remove them; without it, only say what would go")] = False,
+    delete: Annotated[bool, typer.Option("--delete/--dry-run", help="remove them, or only say what would go")] = False,
 ) -> None:
     """Remove versions that nothing reaches: no registered model, no pin, not one of the last runs."""
     from stillhouse.registry.retention import prune as prune_store
