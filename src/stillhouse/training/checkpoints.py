@@ -23,6 +23,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from stillhouse.errors import BadConfig, MissingInput, Preempted, StoreFailed
 from stillhouse.execution import exits, processes
 from stillhouse.execution.contract import StageInputs
+from stillhouse.training import metrics_file
 from stillhouse.training.machine import zero
 from stillhouse.vocabulary import environment
 
@@ -138,6 +139,8 @@ class PublishCheckpoints(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """After the trainer wrote a checkpoint; all ranks."""
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if processes.rank() == 0:
+            metrics_file.copy(self._inputs.output, path)
         files = _publish(self._inputs, path, self._remember())
         if processes.rank() == 0:
             for old in set(self._published) - set(files):

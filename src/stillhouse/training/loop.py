@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from stillhouse.errors import EngineFailed
 from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
-from stillhouse.training import checkpoints, models
+from stillhouse.training import checkpoints, metrics_file, models
 from stillhouse.training.lora import merged
 from stillhouse.training.machine import zero
 from stillhouse.vocabulary.text import shortened
@@ -38,6 +38,8 @@ def train(
     if checkpoint:
         trainer._total_train_tokens = checkpoint[1].get(N_TOKENS, 0)
         recall(checkpoint[1])
+        if processes.rank() == 0:
+            metrics_file.copy(checkpoint[0], inputs.output)
 
     def with_tokens() -> dict[str, Any]:
         return remember() | {N_TOKENS: trainer._total_train_tokens}

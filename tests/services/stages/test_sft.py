@@ -11,7 +11,7 @@ from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo, StoreFailed
 from stillhouse.models import chat_templates
 from stillhouse.stages import sft
-from stillhouse.training import models
+from stillhouse.training import metrics_file, models
 from stillhouse.training.config import FromCheckpoint, FromScratch, Lora
 from stillhouse.training.data import corpus
 from stillhouse.vocabulary.rows import Dropped, Selected
@@ -50,7 +50,7 @@ def test_sft_trains_reports_and_writes_a_checkpoint(tmp_path):
     seen = []
     given = inputs(tmp_path, selected=selected(tmp_path), progress=lambda *step: seen.append(step))
     outputs = sft.run(CONFIG, given)
-    assert seen == [(1, 3, "steps"), (2, 3, "steps"), (3, 3, "steps")]
+    assert [step[:2] for step in seen] == [(1, 3), (2, 3), (3, 3)]
     assert (outputs.metrics["n_examples"], outputs.metrics["n_steps"]) == (6, 3)
     assert outputs.metrics["n_parameters"] == sum(each.numel() for each in weights(given.output).values())
     assert outputs.dropped == {}
@@ -81,6 +81,23 @@ def test_sft_logs_all_that_says_how_training_goes(tmp_path):
         "train/loss", "train/learning_rate", "train/grad_norm", "train/tokens_per_s", "train/padding_share", "train/entropy"
     }  # fmt: skip
     assert 0 < found["train/padding_share"] < 0.5
+
+
+def test_sft_shows_and_keeps_every_step_without_a_server(tmp_path):
+    lines = []
+    given = inputs(tmp_path, selected=selected(tmp_path), progress=lambda *step: lines.append(step[2]))
+    sft.run(CONFIG, given)
+    kept = list(metrics_file.read(given.output))
+    assert [line["step"] for line in kept] == [1, 2, 3]
+    assert kept[2].keys() >= {
+        "time", "train/loss", "train/learning_rate", "train/grad_norm", "train/tokens_per_s", "train/num_tokens",
+        "train/seconds/step", "train/time/update", "train/time/waiting",
+    }  # fmt: skip
+    assert kept[2]["train/time/update"] + kept[2]["train/time/waiting"] == pytest.approx(1)
+    assert lines[1].startswith(f"steps · loss {kept[1]['train/loss']:.4g} · lr ")
+    assert " tokens/s · " in lines[1]
+    assert lines[1].endswith(" left")
+    assert not lines[2].endswith(" left")
 
 
 def test_sft_twice_gives_the_same_weights_and_another_seed_others(tmp_path):
@@ -244,7 +261,7 @@ def interrupted(tmp_path, examples, how, **changes):
 
 @pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize(
-    ("how", "kept"), [(lambda: 1 / 0, "checkpoint-2"), (lambda: os.kill(os.getpid(), signal.SIGTERM), "checkpoint-3")]
+    ("how", "kept"), [(lambda: 1 / 0, "checkpoint-2"), (lambda: os.kill(os.getpid(), signal.SIGTERM), "checkpoint-4")]
 )
 def test_sft_ended_in_the_middle_goes_on_to_the_same_weights(tmp_path, monkeypatch, how, kept, packing):
     """A crash loses the steps since the last checkpoint, SIGTERM none; the curve is the same to the bit."""
@@ -264,6 +281,9 @@ def test_sft_ended_in_the_middle_goes_on_to_the_same_weights(tmp_path, monkeypat
     counts = {name for name in outputs[1].metrics if name.startswith("n_")} | {"train/loss", "train/num_tokens"}
     assert {name: outputs[0].metrics[name] for name in counts} == {name: outputs[1].metrics[name] for name in counts}
     assert not (resumed.output / "resume").exists()
+    losses = [[(line["step"], line["train/loss"]) for line in metrics_file.read(each.output)] for each in (resumed, whole)]
+    assert [step for step, _ in losses[0]] == list(range(1, 12))
+    assert losses[0] == losses[1]
 
 
 def test_sft_checkpoint_that_was_not_whole_is_not_used_and_is_named(tmp_path, monkeypatch, capsys):
@@ -276,7 +296,7 @@ def test_sft_checkpoint_that_was_not_whole_is_not_used_and_is_named(tmp_path, mo
         sft.run(changed(max_steps=4), inputs(tmp_path, "insisting", resume=True, **again))
     steps = []
     sft.run(changed(max_steps=4), inputs(tmp_path, "again", progress=lambda *s: steps.append(s), **again))
-    assert steps[0] == (1, 4, "steps")
+    assert steps[0][:2] == (1, 4)
     assert "checkpoint-2 of an earlier try is incomplete (optimizer.pt) and is not used" in capsys.readouterr().err
 
 
