@@ -7,6 +7,7 @@ there are several ranks, all publish what they wrote at the same time, and rank 
 """
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -125,23 +126,31 @@ class PublishCheckpoints(TrainerCallback):
     """Publishes every checkpoint the trainer writes; has the trainer save and stop once ``stopping`` returns True."""
 
     def __init__(
-        self, inputs: StageInputs, remember: Callable[[], dict[str, Any]], stopping: Callable[[torch.device], bool]
+        self,
+        inputs: StageInputs,
+        remember: Callable[[], dict[str, Any]],
+        stopping: Callable[[torch.device], bool],
+        best: Callable[[], Path | None] = lambda: None,
     ) -> None:
-        """``remember`` returns what the stage keeps with each checkpoint. ``stopping`` is called after every step, on all ranks."""
-        self._inputs, self._remember, self._stopping = inputs, remember, stopping
+        """``remember`` returns what the stage keeps with each checkpoint. ``stopping`` is called after every step, on all ranks.
+
+        ``best``: the file of rank 0 with the best weights so far, which a checkpoint needs too.
+        """
+        self._inputs, self._remember, self._stopping, self._best = inputs, remember, stopping, best
         self._published = _earlier_files(inputs)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """After every optimizer step."""
         if self._stopping(args.device):
-            control.should_save = control.should_training_stop = True
+            control.should_save |= not control.should_training_stop
+            control.should_training_stop = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """After the trainer wrote a checkpoint; all ranks."""
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if processes.rank() == 0:
             metrics_file.copy(self._inputs.output, path)
-        files = _publish(self._inputs, path, self._remember())
+        files = self._publish(path)
         if processes.rank() == 0:
             for old in set(self._published) - set(files):
                 self._inputs.retract_part(old)
@@ -149,34 +158,38 @@ class PublishCheckpoints(TrainerCallback):
             _remove_older(path)  # the trainer rotates on rank 0
         self._published = files
 
+    def _publish(self, path: Path) -> list[Path]:
+        """Publish a checkpoint's files, then their list. Returns the list and the files of all ranks, the list first.
+
+        If the store fails, the files that were published are taken back: their room is the next try's.
+        """
+        files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+        best = self._best() if processes.rank() == 0 else None
+        kept = [] if best is None else [self._inputs.output / DIRECTORY / best.parent.name / best.name]
+        new = [*files, *(file for file in kept if file not in self._published)]
+        for number, file in enumerate(new):
+            try:
+                self._inputs.publish_part(file)
+            except StoreFailed:
+                with suppress(StoreFailed):  # a store that is gone keeps them; the next try removes what it does not use
+                    for published in new[:number]:
+                        self._inputs.retract_part(published)
+                raise
+        own = {os.path.relpath(file, path): file.stat().st_size for file in files}
+        own |= {os.path.relpath(file, path): best.stat().st_size for file in kept if best is not None}
+        sizes = {name: size for rank_sizes in processes.gathered(own) for name, size in rank_sizes.items()}
+        listing = path / WHOLE
+        if processes.rank() == 0:
+            text = json.dumps({"files": sizes, "cut": _partition(), "remembered": self._remember()})
+            listing.write_text(text, encoding="utf-8")
+            self._inputs.publish_part(listing)
+        return [listing, *(Path(os.path.normpath(path / name)) for name in sizes)]
+
 
 def _earlier_files(inputs: StageInputs) -> list[Path]:
     """The files of an earlier try's checkpoints, as paths below this try's output."""
     paths = (inputs.finished / DIRECTORY).rglob("*") if inputs.finished else ()
     return [inputs.output / path.relative_to(str(inputs.finished)) for path in paths if path.is_file()]
-
-
-def _publish(inputs: StageInputs, path: Path, remembered: dict[str, Any]) -> list[Path]:
-    """Publish a checkpoint's files, then their list. Returns the list and the files of all ranks, the list first.
-
-    If the store fails, the files that were published are taken back: their room is the next try's.
-    """
-    own = [file for file in sorted(path.rglob("*")) if file.is_file()]
-    for number, file in enumerate(own):
-        try:
-            inputs.publish_part(file)
-        except StoreFailed:
-            with suppress(StoreFailed):  # a store that is gone keeps them; the next try removes what it does not use
-                for published in own[:number]:
-                    inputs.retract_part(published)
-            raise
-    sizes_by_rank = processes.gathered({file.relative_to(path).as_posix(): file.stat().st_size for file in own})
-    sizes = {name: size for rank_sizes in sizes_by_rank for name, size in rank_sizes.items()}
-    listing = path / WHOLE
-    if processes.rank() == 0:
-        listing.write_text(json.dumps({"files": sizes, "cut": _partition(), "remembered": remembered}), encoding="utf-8")
-        inputs.publish_part(listing)
-    return [listing, *(path / name for name in sizes)]
 
 
 def _remove_older(newest: Path) -> None:
