@@ -98,7 +98,7 @@ class Validation(StageConfig):
     by: Literal["pass_at_1", "loss"] = "pass_at_1"
     """The measure that says which checkpoint is the best one; the loss on held-out rows is measured in `sft` alone."""
     keep: Literal["best", "last"] = "best"
-    """Which checkpoint is published; of equals, best is the first."""
+    """Which checkpoint is published; of equals, best is the last."""
     patience: int | None = Field(None, ge=1)
     """End the training after so many measurements in a row without a better one; null never does."""
 

@@ -51,13 +51,15 @@ def train(
     def remembered() -> dict[str, Any]:
         return remember() | {N_TOKENS: trainer._total_train_tokens} | (watch.remember() if watch else {})
 
-    with checkpoints.preemption() as stopping, processes.peers():
+    with checkpoints.preemption() as preempted, processes.peers():
         best = (lambda: watch.best_file) if watch else (lambda: None)
+        publisher = checkpoints.PublishCheckpoints(inputs, remembered, preempted, best)
         if watch:
             trainer.add_callback(watch)
-        trainer.add_callback(checkpoints.PublishCheckpoints(inputs, remembered, stopping, best))
-        trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
-    metrics = watch.finish() if watch else {}
+        trainer.add_callback(publisher)
+        with publisher:
+            trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
+            metrics = watch.finish() if watch and not preempted.asked else {}
     checkpoints.clear(inputs)
     return metrics
 

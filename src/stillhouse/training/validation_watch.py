@@ -19,7 +19,8 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
-from stillhouse.training import best_weights, checkpoints, metrics_file
+from stillhouse.training import best_weights, metrics_file
+from stillhouse.training.checkpoint_files import DIRECTORY
 from stillhouse.training.config import Validation
 
 Measure = Callable[[], dict[str, float]]
@@ -35,7 +36,7 @@ class ValidationWatch(TrainerCallback):
     def __init__(self, settings: Validation, trainer: Trainer, inputs: StageInputs, measure: Measure) -> None:
         """``measure`` is called by all ranks between two steps."""
         self._settings, self._trainer, self._inputs, self._measure = settings, trainer, inputs, measure
-        self._root = inputs.output / checkpoints.DIRECTORY
+        self._root = inputs.output / DIRECTORY
         self._history: list[tuple[int, float]] = []
         """Step and the measure that counts, of every measurement that gave one."""
         self._measured_at = 0
@@ -48,7 +49,7 @@ class ValidationWatch(TrainerCallback):
         if state.global_step % self._settings.every == 0 or state.global_step >= state.max_steps:
             self._measure_now(state.global_step)
             patience = self._settings.patience
-            if patience is not None and len(self._history) - 1 - self._best_index() >= patience:
+            if patience is not None and self._n_without_better() >= patience:
                 _say(f"no better {self._settings.by} in {patience} measurements: the training ends at step {state.global_step}")
                 control.should_training_stop = True
                 control.should_save = False  # a try that resumed here would go on training
@@ -73,8 +74,8 @@ class ValidationWatch(TrainerCallback):
 
     @property
     def best_step(self) -> int:
-        """The first step with the best measure."""
-        return self._history[self._best_index()][0]
+        """The last step with the best measure: where a small set tells nothing, the longer training counts."""
+        return next(step for step, value in reversed(self._history) if value == self._best())
 
     def remember(self) -> dict[str, Any]:
         """What was measured so far, for a checkpoint."""
@@ -114,9 +115,14 @@ class ValidationWatch(TrainerCallback):
             shutil.rmtree(self.best_file.parent, ignore_errors=True)
         self.best_file = path
 
-    def _best_index(self) -> int:
+    def _best(self) -> float:
         values = [value for _, value in self._history]
-        return values.index(min(values) if self._settings.by == "loss" else max(values))
+        return min(values) if self._settings.by == "loss" else max(values)
+
+    def _n_without_better(self) -> int:
+        """Measurements since the best one was reached first."""
+        values = [value for _, value in self._history]
+        return len(values) - 1 - values.index(self._best()) if values else 0
 
 
 @contextmanager

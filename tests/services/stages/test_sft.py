@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 from functools import cache
 
 import pytest
@@ -11,7 +12,7 @@ from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo, StoreFailed
 from stillhouse.models import chat_templates
 from stillhouse.stages import sft
-from stillhouse.training import metrics_file, models
+from stillhouse.training import checkpoint_upload, metrics_file, models
 from stillhouse.training.config import FromCheckpoint, FromScratch, Lora
 from stillhouse.training.data import corpus
 from stillhouse.vocabulary.rows import Dropped, Selected
@@ -284,6 +285,47 @@ def test_sft_ended_in_the_middle_goes_on_to_the_same_weights(tmp_path, monkeypat
     losses = [[(line["step"], line["train/loss"]) for line in metrics_file.read(each.output)] for each in (resumed, whole)]
     assert [step for step, _ in losses[0]] == list(range(1, 12))
     assert losses[0] == losses[1]
+
+
+def test_sft_saves_by_the_clock_too_and_a_preemption_knows_what_it_needs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STILLHOUSE_SAVE_MINUTES", "1e-9")
+    monkeypatch.setenv("STILLHOUSE_GRACE_S", "600")
+    listed, logged = [], {}
+
+    def publish(path):
+        if path.name == "whole.json":
+            listed.append((path.parent.name, json.loads(path.read_bytes())["files"]))
+
+    given = inputs(tmp_path, selected=selected(tmp_path), publish_part=publish, log=lambda numbers, step: logged.update(numbers))
+    sft.run(CONFIG, given)
+    assert [name for name, _ in listed][:2] == ["checkpoint-1", "checkpoint-2"]
+    sizes = sum(listed[0][1].values())
+    assert logged["train/checkpoint_bytes"] == sizes
+    assert f"to write {sizes / 1e9:.2f} GB, " in capsys.readouterr().err
+    assert 0 < logged["train/grace_s"] < 600
+
+
+def test_sft_goes_on_while_a_checkpoint_is_uploaded_and_the_next_one_waits(tmp_path, monkeypatch):
+    """The upload of step 2 ends once step 3 is done: it would wait for ever if the training waited for it."""
+    monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "2")
+    monkeypatch.setattr(checkpoint_upload, "SENDERS", 1)
+    passed, events = threading.Event(), []
+
+    def publish(path):
+        if not events:
+            assert passed.wait(50)
+        events.append(path.parent.name)
+
+    def progress(done, *_):
+        if done == 3:
+            passed.set()
+
+    given = inputs(tmp_path, selected=selected(tmp_path), publish_part=publish, progress=progress)
+    sft.run(changed(max_steps=5), given)
+    first_of_next = events.index("checkpoint-4")
+    assert set(events[:first_of_next]) == {"checkpoint-2"}
+    assert set(events[first_of_next:]) >= {"checkpoint-4"}
+    assert "checkpoint-2" not in events[first_of_next:]
 
 
 def test_sft_checkpoint_that_was_not_whole_is_not_used_and_is_named(tmp_path, monkeypatch, capsys):
