@@ -23,6 +23,7 @@ from operators.placement import GPU, pending_s
 PASSED_ON = (
     "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS",
     "STILLHOUSE_REWARD_ENDPOINT", "STILLHOUSE_BENCHMARKS", "STILLHOUSE_MICRO_BATCH", "STILLHOUSE_SAVE_STEPS",
+    "STILLHOUSE_SAVE_MINUTES", "STILLHOUSE_GRACE_S",
     "STILLHOUSE_SHARDING", "STILLHOUSE_GRADIENT_CHECKPOINTING", "STILLHOUSE_ATTENTION", "STILLHOUSE_LIGER", "STILLHOUSE_PROBE",
     "STILLHOUSE_PAGED_OPTIMIZER", "STILLHOUSE_PACK_ROLLOUTS", "STILLHOUSE_ROLLOUT_TIMEOUT_S", "STILLHOUSE_ROLLOUT_SLEEP",
     "STILLHOUSE_PROBE_BOUND", "STILLHOUSE_CONSTANT_STEPS",
@@ -58,7 +59,8 @@ ALONE = {
 INDEX = "batch.kubernetes.io/job-completion-index"
 """The label with a pod's number in its Job."""
 GRACE_S = 120
-"""From SIGTERM to SIGKILL: the time a preempted stage has to finish its part, close its MLflow run and remove its scratch."""
+"""From SIGTERM to SIGKILL, unless ``STILLHOUSE_GRACE_S`` says otherwise: a preempted stage finishes its part or saves and uploads a
+checkpoint, closes its MLflow run and removes its scratch."""
 STARTUP_S = 1800
 """How long images may take to be pulled: those with CUDA have several gigabytes."""
 LOGGED_EVERY_S = 10
@@ -85,7 +87,7 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "volumes": volumes,
         "volume_mounts": mounts,
         "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")] if GPU in resources else [],
-        "termination_grace_period": GRACE_S,
+        "termination_grace_period": int(os.environ.get("STILLHOUSE_GRACE_S") or GRACE_S),
         "schedule_timeout_seconds": pending_s(),
         "startup_timeout_seconds": STARTUP_S,
         "logging_interval": LOGGED_EVERY_S,

@@ -121,6 +121,13 @@ def test_pod_mounts_scratch_the_model_cache_and_on_gpus_shared_memory(make, plac
     assert {each.name: each.value for each in spec.containers[0].env}["HF_HOME"] == "/models"
 
 
+def test_pod_has_the_grace_that_the_environment_gives_and_tells_the_stage(make, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_GRACE_S", "900")
+    spec = make(**gpu(1)).build_pod_request_obj().spec
+    assert spec.termination_grace_period_seconds == 900
+    assert {each.name: each.value for each in spec.containers[0].env}["STILLHOUSE_GRACE_S"] == "900"
+
+
 def test_pod_takes_what_the_process_takes(make):
     from operators.process import StageProcess
 

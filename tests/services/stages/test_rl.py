@@ -11,6 +11,7 @@ from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, NothingToDo
 from stillhouse.stages import rl
+from stillhouse.training import metrics_file
 from stillhouse.training.config import Adapters, FromCheckpoint
 from stillhouse.training.rl import rollout_engine
 from stillhouse.training.rl.config import Plateau
@@ -94,7 +95,7 @@ def ended_and_resumed(tmp_path, checkpoint, config, how):
     return rl.run(config, resumed), resumed, steps
 
 
-@pytest.mark.parametrize(("how", "first"), [(lambda: 1 / 0, 2), (lambda: os.kill(os.getpid(), signal.SIGTERM), 3)])
+@pytest.mark.parametrize(("how", "first"), [(lambda: 1 / 0, 2), (lambda: os.kill(os.getpid(), signal.SIGTERM), 4)])
 def test_rl_ended_in_the_middle_goes_on_to_the_same_rollouts_and_weights(tmp_path, checkpoint, monkeypatch, how, first):
     import torch
 
@@ -210,11 +211,16 @@ def test_rl_logs_all_that_says_how_training_goes(tmp_path, checkpoint):
         "loss", "learning_rate", "grad_norm", "tokens_per_s", "padding_share", "reward", "reward/math", "reward/math/level_2",
         "completions/mean_length", "completions/clipped_ratio", "entropy", "kl", "frac_reward_zero_std", "verifier_failures",
         "reward_constant_steps", "sampler/difference_mean", "sampler/difference_max", "sampler/moved", "seconds/rollout",
-        "seconds/verify", "step_time",
+        "seconds/verify", "step_time", "seconds/step", "time/rollout", "time/sync", "time/verify", "time/update", "time/waiting",
     }  # fmt: skip
     found = {name: value for step, numbers in logged for name, value in numbers.items() if step == 2}
     assert found["train/sampler/difference_max"] < 1e-4 < found["train/sampler/moved"]
     assert 0 <= found["train/padding_share"] < 1
+    parts = [value for name, value in found.items() if name.startswith("train/time/")]
+    assert sum(parts) == pytest.approx(1)
+    assert min(parts) >= 0
+    (line,) = [line for line in metrics_file.read(given.output) if line["step"] == 2]
+    assert line["train/reward"] == found["train/reward"]
 
 
 @pytest.fixture
