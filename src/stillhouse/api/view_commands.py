@@ -8,7 +8,7 @@ import typer
 from stillhouse.execution.console import PlainConsole
 
 if TYPE_CHECKING:
-    from stillhouse.browsing.server import Browser
+    from stillhouse.browsing.browser import Browser
 
 Uris = Annotated[list[str], typer.Argument(help="an artifact, then further ones to join to it, such as graded", metavar="URI…")]
 PortOption = Annotated[int, typer.Option(help="on loopback; 0: a free one", min=0, max=65535)]
@@ -17,7 +17,7 @@ _out = PlainConsole(highlight=False, soft_wrap=True, markup=False)
 
 def view(uris: Uris, port: PortOption = 0) -> None:
     """Browse the rows of an artifact, joined to questions, responses and verdicts: filter, compare answers, copy test cases."""
-    from stillhouse.browsing.server import Browser
+    from stillhouse.browsing.browser import Browser
 
     _serve(Browser([_artifact(uri) for uri in uris]), port)
 
@@ -29,8 +29,8 @@ def review(
     port: PortOption = 0,
 ) -> None:
     """Mark verdicts right or wrong in the browser, by keys; Ctrl-C publishes the marks, which `verified` takes as an input."""
+    from stillhouse.browsing.browser import Browser
     from stillhouse.browsing.marks import Marking
-    from stillhouse.browsing.server import Browser
     from stillhouse.verification.agreement import told
 
     named = [_artifact(uri) for uri in uris]
@@ -43,7 +43,7 @@ def review(
 
 
 def _serve(browser: "Browser", port: int) -> None:
-    from stillhouse.browsing.server import HOST, listening, serve
+    from stillhouse.browsing.browser import HOST, listening, serve
 
     listener = listening(port)
     _out.print(f"http://{HOST}:{listener.getsockname()[1]}/{browser.token}/")

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
-from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store
 from stillhouse.artifacts.manifest import Manifest
-from stillhouse.browsing.parts import RowTable, table_of
+from stillhouse.browsing.parts import RowTable, manifest_at, table_of
 from stillhouse.errors import MissingInput
 from stillhouse.vocabulary.rows import Keyed
 
@@ -17,6 +17,7 @@ KEYS = {
 }  # fmt: skip
 """The kinds of rows that can be looked at, with the columns by which they are joined."""
 DROPPED = "dropped"
+SCHEMES = ("file://", "s3://")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ def opened(uris: Sequence[str], section: str = "") -> Library:
 
     Raises MissingInput if nothing is published at one of the URIs, or the first one has no rows.
     """
-    uri, manifest = store.absolute(uris[0]), manifests.load(uris[0])
+    uri = store.absolute(uris[0])
+    manifest = manifest_at(uri)
     sections = _sections(manifest)
     if section and section not in sections:
         msg = f"{uri} has no section {section!r}; it has {', '.join(sections) or 'none'}"
@@ -74,7 +76,7 @@ def _joined(uris: Sequence[str], listed: str) -> dict[str, RowTable]:
 def _named(uris: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     by_kind: dict[str, list[str]] = {}
     for uri in uris:
-        by_kind.setdefault(manifests.load(uri).stage, []).append(store.absolute(uri))
+        by_kind.setdefault(manifest_at(store.absolute(uri)).stage, []).append(store.absolute(uri))
     yield from by_kind.items()
 
 
@@ -83,18 +85,26 @@ def _made_of(uris: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     pending, seen = [store.absolute(uri) for uri in uris], set[str]()
     while pending:
         uri = pending.pop(0)
-        manifest = None if uri in seen else manifests.find(uri)
-        seen.add(uri)
-        if manifest is None:
+        if uri in seen:
             continue
+        seen.add(uri)
         by_kind: dict[str, list[str]] = {}
-        for links in manifest.inputs.values():
-            for link in links:
-                found = manifests.find(link.uri) if not link.uri.startswith(("hf://", "models:/")) else None
-                if found is not None and found.stage in KEYS:
-                    by_kind.setdefault(found.stage, []).append(link.uri)
-                    pending.append(link.uri)
+        for link in chain.from_iterable(manifest_at(uri).inputs.values()):
+            stage = _stage(link.uri)
+            if stage in KEYS:
+                by_kind.setdefault(stage, []).append(link.uri)
+                pending.append(link.uri)
         yield from by_kind.items()
+
+
+def _stage(uri: str) -> str:
+    """The stage that made an artifact; empty for a model that is none, and for what is gone from the store."""
+    if not uri.startswith(SCHEMES):
+        return ""
+    try:
+        return manifest_at(uri).stage
+    except MissingInput:
+        return ""
 
 
 def _sections(manifest: Manifest) -> dict[str, str]:

@@ -26,7 +26,7 @@ SHORT = {"questions": ("category",), "graded": ("level",), "verified": ("kind", 
 
 
 @dataclass(frozen=True)
-class Filters:
+class RowFilters:
     """What the rows must be; empty for anything."""
 
     category: str = ""
@@ -61,10 +61,10 @@ class ListPage:
 def filterable(library: Library) -> list[str]:
     """The filters that the rows of this view can be held to."""
     own = set(library.listed.columns())
-    return [column.name for column in fields(Filters) if _owner(library, own, column.name)]
+    return [column.name for column in fields(RowFilters) if _owner(library, own, column.name)]
 
 
-def list_page(library: Library, filters: Filters, at: int, seconds: float = SECONDS) -> ListPage:
+def list_page(library: Library, filters: RowFilters, at: int, seconds: float = SECONDS) -> ListPage:
     """The rows from number ``at`` on that fit the filters, at most ``PAGE_ROWS``."""
     table, deadline = library.listed, time.monotonic() + seconds
     columns = set(table.columns())
@@ -106,7 +106,7 @@ def completed(library: Library, frame: pl.DataFrame, deadline: float = 0.0) -> l
 
 
 def _fitting(
-    library: Library, filters: Filters, part: int, row: int, wanted: int, deadline: float
+    library: Library, filters: RowFilters, part: int, row: int, wanted: int, deadline: float
 ) -> tuple[pl.DataFrame, int]:  # fmt: skip
     """The part's first rows from ``row`` on that fit, at most ``wanted``, and the number of the row to go on with."""
     table, own = library.listed, set(library.listed.columns())

@@ -21,6 +21,9 @@ CACHED_PARTS = 48
 """Parts whose key columns are kept in memory, of at most 50,000 rows each."""
 
 
+CACHED_MANIFESTS = 64
+
+
 @dataclass(frozen=True)
 class PartFile:
     """One part: a local path or an ``s3://`` URI, and its number of rows."""
@@ -86,8 +89,14 @@ def table_of(name: str, key: tuple[str, ...], uris: Sequence[str], below: str = 
 
     Raises MissingInput if nothing is published at one of them.
     """
-    by_artifact = [_parts(uri, manifests.load(uri), below, dropped=dropped) for uri in uris]
+    by_artifact = [_parts(uri, manifest_at(uri), below, dropped=dropped) for uri in uris]
     return RowTable(name, tuple(part for parts in by_artifact for part in parts), tuple(map(len, by_artifact)), key)
+
+
+@lru_cache(maxsize=CACHED_MANIFESTS)
+def manifest_at(uri: str) -> Manifest:
+    """The manifest at a URI, read once: what is published does not change. Raises MissingInput if nothing is published there."""
+    return manifests.load(uri)
 
 
 def collected(query: pl.LazyFrame, place: str) -> pl.DataFrame:

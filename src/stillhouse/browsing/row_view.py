@@ -21,6 +21,8 @@ SECONDS = 5.0
 """Time for finding the rows that belong to one."""
 ANSWERS_SECONDS = 1.0
 """Time for finding the other answers to a question: an artifact may hold them far from each other, model by model."""
+MOST_ANSWERS = 256
+"""Answers of one artifact to a question, about: enough for 64 samples of four models."""
 DIFF_CHARS = 8000
 """Longest text that is compared word by word: a longer one takes too long."""
 WORD = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
@@ -139,7 +141,7 @@ def _places_of_question(table: RowTable, parts: range, own: pl.DataFrame, share:
     at = (first + share * (last - first)) / max(table.n_rows, 1)
     nearest = (part for part in nearest_parts(table, [(at, at)]) if part in parts)
     for count, part in enumerate(nearest):
-        if count >= LEAST_PARTS and time.monotonic() > until:
+        if (count >= LEAST_PARTS and time.monotonic() > until) or sum(frame.height for frame in found) >= MOST_ANSWERS:
             break
         hits = table.narrow(part, ()).join(own.select(BY_QUESTION), on=list(BY_QUESTION), how="semi")
         if hits.height:

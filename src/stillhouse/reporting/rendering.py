@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,14 +18,14 @@ FORMULAS = ("katex/katex.min.js", "katex/auto-render.min.js", "formulas.js")
 """The scripts that turn TeX into formulas, in their order."""
 
 
-def write_page(path: Path, template: str, *, scripts: Sequence[str] = (), formulas: bool = False, **values: object) -> None:
+def write_page(path: Path, template: str, *, scripts: Sequence[str] = (), formulas: bool = False, **values: Any) -> None:
     """Write a page that opens from disk, see ``rendered``: it loads nothing, and sends nothing."""
     page, _ = rendered(template, scripts=scripts, formulas=formulas, **values)
     path.write_text(page, encoding="utf-8")
 
 
 def rendered(
-    template: str, *, scripts: Sequence[str] = (), formulas: bool = False, server: bool = False, **values: object
+    template: str, *, scripts: Sequence[str] = (), formulas: bool = False, server: bool = False, **values: Any
 ) -> tuple[str, str]:
     """Fill in a template of ``templates/``. Values are escaped; charts and ``model_text`` are ``Markup`` and stay as they are.
 

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from stillhouse.browsing.library import Library, opened
-from stillhouse.browsing.listing import Filters, ListPage, filterable, list_page
+from stillhouse.browsing.listing import ListPage, RowFilters, filterable, list_page
 from stillhouse.browsing.marks import Marking
 from stillhouse.browsing.row_view import RowView, diff, row_view
 from stillhouse.errors import BadConfig, StillhouseError
@@ -76,7 +76,7 @@ class Browser:
 
     def _list(self, request: Request) -> Response:
         library, params = self._library(request), request.query_params
-        filters = Filters(**{name: params.get(name, "") for name in Filters.__dataclass_fields__})
+        filters = RowFilters(**{name: params.get(name, "") for name in RowFilters.__dataclass_fields__})
         page = list_page(library, filters, _number(params.get("at", "0")))
         if self._marking is not None and "start" in params and page.rows:
             return RedirectResponse(self._address(f"row/{page.rows[0]['row_number']}", request, start=None), 303)
@@ -115,7 +115,7 @@ class Browser:
 
     def _following(self, library: Library, request: Request, number: int) -> int | None:
         """The next row that fits the filters; None at the end."""
-        filters = Filters(**{name: request.query_params.get(name, "") for name in Filters.__dataclass_fields__})
+        filters = RowFilters(**{name: request.query_params.get(name, "") for name in RowFilters.__dataclass_fields__})
         if not filters.given:
             return number + 1 if number + 1 < library.listed.n_rows else None
         rows = list_page(library, filters, number + 1).rows
