@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import uvicorn
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -35,6 +36,14 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
 }  # fmt: skip
 LEVELS = ("1", "2", "3", "none")
+
+
+class MarkRequest(BaseModel):
+    """What the page sends for a mark: whether the verdict is right; null takes the mark away."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    right: bool | None
 
 
 class Browser:
@@ -104,11 +113,13 @@ class Browser:
         """Take a mark. Only our own script sends JSON: other sites cannot, without asking first, and are not answered."""
         if self._marking is None or request.headers.get("content-type") != "application/json":
             return JSONResponse({"error": "not a review"}, 400, HEADERS)
-        body = await request.json()
-        right = body.get("right") if isinstance(body, dict) else None
+        try:
+            right = MarkRequest.model_validate_json(await request.body()).right
+        except ValidationError as error:
+            return JSONResponse({"error": f"not a mark: {error.error_count()} errors"}, 400, HEADERS)
         try:
             view = await run_in_threadpool(row_view, self._library(request), int(request.path_params["number"]))
-            await run_in_threadpool(self._marking.mark, view, right=right if isinstance(right, bool) else None)
+            await run_in_threadpool(self._marking.mark, view, right=right)
         except StillhouseError as error:
             return JSONResponse({"error": one_line(error)}, 409, HEADERS)
         return JSONResponse({"n_marks": len(self._marking.marks)}, 200, HEADERS)

@@ -1,13 +1,12 @@
 """How far verdicts agree with marks that people made: precision and recall of "passes", each with its interval."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from stillhouse.artifacts import tables
 from stillhouse.verification.config import VerifiedConfig, VerifiedInputs
 from stillhouse.verification.judges import Judges
 from stillhouse.verification.pool import VerifierPool
-from stillhouse.verification.scoring import verdicts
-from stillhouse.vocabulary.categories import PASS_THRESHOLDS, Category
+from stillhouse.verification.scoring import verdicts, with_rules
 from stillhouse.vocabulary.ids import content_id
 from stillhouse.vocabulary.rows import Mark, Question, Response
 from stillhouse.vocabulary.statistics import wilson_interval
@@ -18,22 +17,18 @@ Pairs = Sequence[tuple[bool, bool]]
 
 
 def of_run(config: VerifiedConfig, inputs: VerifiedInputs, pool: VerifierPool, judges: Judges) -> dict[str, float]:
-    """The agreement of a run of ``verified`` with the marks that it was given; the first shard's run measures it for all."""
+    """The agreement of a run of ``verified`` with the marks that it was given; the first shard's run measures it for all.
+
+    The marked responses are judged as the run judges its own: they are the verifier's conformance set, which grows with every
+    review. Returns what ``metrics`` does, and ``n_marks_failed``.
+    """
     if not inputs.marks or inputs.shard.index:
         return {}
     marks = [mark for path in inputs.marks for mark in tables.read(path, Mark)]
-    return measured(marks, pool, judges, config.pass_thresholds)
-
-
-def measured(
-    marks: Sequence[Mark], pool: VerifierPool, judges: Judges, thresholds: Mapping[Category, float] = PASS_THRESHOLDS
-) -> dict[str, float]:  # fmt: skip
-    """Judge the marked responses as this run judges its own; the metrics of ``metrics``, and ``n_marks_failed``.
-
-    The marked responses are the verifier's conformance set: it grows with every review.
-    """
-    questions = {_question_key(mark): _question(mark) for mark in marks}
-    judged = verdicts(pool, questions, [_response(mark) for mark in marks], thresholds, judges)
+    questions = {
+        _question_key(mark): with_rules(_question(mark), config.answer_rules, config.instruction_mode) for mark in marks
+    }  # fmt: skip
+    judged = verdicts(pool, questions, [_response(mark) for mark in marks], config.pass_thresholds, judges)
     pairs = [(row.passed, mark.should_pass) for row, mark in zip(judged, marks, strict=True) if row.passed is not None]
     return metrics(pairs) | {"n_marks_failed": float(len(marks) - len(pairs))}
 
