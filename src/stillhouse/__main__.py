@@ -13,6 +13,7 @@ from stillhouse import stages
 from stillhouse.api import data_commands
 from stillhouse.api.inspect_command import inspect_model
 from stillhouse.api.profile_commands import plan, profile_app
+from stillhouse.api.view_commands import review, view
 from stillhouse.api.watch_command import watch
 from stillhouse.errors import TRY_AGAIN, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
@@ -25,7 +26,7 @@ GO_ON = "finished parts are kept: run the same command again to go on"
 FORM_NAMES = "am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl"
 COMMANDS = {
     *stages.DATA_PATH, "export", "fetch", "import", "inspect", "lineage", "plan", "presets", "profile", "prune", "publish",
-    "rollback", "show", "sniff", "summary", "sync", "verify-artifact", "watch",
+    "review", "rollback", "show", "sniff", "summary", "sync", "verify-artifact", "view", "watch",
 }  # fmt: skip
 
 
@@ -247,6 +248,8 @@ def sync() -> None:
 app.command("import")(data_commands.import_rows)
 app.command("sniff")(data_commands.sniff)
 app.command("presets")(data_commands.presets)
+app.command()(view)
+app.command()(review)
 
 
 def main() -> None:
