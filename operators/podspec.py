@@ -21,7 +21,7 @@ from kubernetes.client import models as k8s
 from operators.placement import GPU, pending_s
 
 PASSED_ON = (
-    "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS",
+    "MLFLOW_TRACKING_URI", "STILLHOUSE_MLFLOW_URL", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS",
     "STILLHOUSE_REWARD_ENDPOINT", "STILLHOUSE_BENCHMARKS", "STILLHOUSE_MICRO_BATCH", "STILLHOUSE_SAVE_STEPS",
     "STILLHOUSE_SAVE_MINUTES", "STILLHOUSE_GRACE_S",
     "STILLHOUSE_SHARDING", "STILLHOUSE_GRADIENT_CHECKPOINTING", "STILLHOUSE_ATTENTION", "STILLHOUSE_LIGER", "STILLHOUSE_PROBE",
@@ -141,7 +141,10 @@ def rights() -> dict[str, Any]:
 def environment(parent_run: str, slots: int, image: str) -> dict[str, str]:
     """The stage's environment, without credentials; its manifest names the image."""
     passed = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(FABRIC)}
-    own = {"MLFLOW_RUN_ID": parent_run, "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
+    own = {
+        "MLFLOW_RUN_ID": parent_run, "MLFLOW_EXPERIMENT_NAME": "{{ ti.dag_id }}", "OMP_NUM_THREADS": str(slots),
+        "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image, "DO_NOT_TRACK": "1",
+    }  # fmt: skip
     cache = MODELS if os.environ.get("STILLHOUSE_MODEL_CACHE") else f"{SCRATCH}/models"
     # The image is read-only: what libraries cache goes to the scratch volume too.
     return passed | own | {"STILLHOUSE_SCRATCH": SCRATCH, "TMPDIR": SCRATCH, "HOME": SCRATCH, "HF_HOME": cache}

@@ -88,6 +88,8 @@ def test_pod_environment_reaches_mlflow_and_the_parent_run(make):
     variables = {each.name: each.value for each in make(**cpu(3)).build_pod_request_obj().spec.containers[0].env}
     assert variables["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     assert variables["MLFLOW_RUN_ID"] == "r1"
+    assert variables["MLFLOW_EXPERIMENT_NAME"] == "{{ ti.dag_id }}"
+    assert variables["DO_NOT_TRACK"] == "1"
     assert variables["OMP_NUM_THREADS"] == "3"
     assert variables["STILLHOUSE_IMAGE"] == "registry.example/stillhouse/worker:1.2"
 

@@ -15,7 +15,7 @@ from stillhouse.artifacts.manifest import Link, Manifest, ModelLink
 from stillhouse.artifacts.publishing import Publisher
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import LeaseLost
-from stillhouse.execution import fetched_files, processes, tracking
+from stillhouse.execution import failure_tables, fetched_files, processes, tracking
 from stillhouse.execution.contract import ModelSource, Outputs, Stage, Step
 from stillhouse.execution.input_links import arguments, recorded
 from stillhouse.vocabulary.masking import one_line
@@ -182,7 +182,9 @@ def _publish(
     )  # fmt: skip
     publisher.publish(manifest)
     if run:
-        run.finish(manifest, [output / name for name in outputs.artifacts])
+        is_kept = isinstance(run, tracking.Tracked)
+        tables = failure_tables.written(output, outputs.metrics, output.parent) if is_kept else []
+        run.finish(manifest, [*(output / name for name in outputs.artifacts), *tables])
     return manifest
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from stillhouse.artifacts.naming import split_shard
+from stillhouse.execution import run_status
 
 CHILDREN = 1000
 """Runs below one parent that are looked at: a mapped task has one for each shard."""
@@ -64,7 +65,7 @@ class TrackedProgress:
             if not parents:
                 return {}
             self._parent = parents[0]["info"]["run_id"]
-            self.page = f"{self._url}/#/experiments/{parents[0]['info']['experiment_id']}/runs/{self._parent}"
+            self.page = f"{self._url}/#/experiments/{parents[0]['info']['experiment_id']}/runs/{self._parent}?{run_status.VIEW}"
         runs = self._search(f"tags.`mlflow.parentRunId` = '{self._parent}' and attributes.status = 'RUNNING'", CHILDREN)
         newest: dict[str, Any] = {}
         # Newest first; a run that was cut off stays RUNNING and must not hide its artifact's next try.

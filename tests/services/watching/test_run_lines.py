@@ -132,7 +132,7 @@ def test_watch_shards_of_a_stage_count_together(mlflow):
 def test_watch_knows_the_page_of_the_runs_own_run(mlflow):
     tracked_by, _ = mlflow
     Watch(Scripted(task("questions", "running")), tracked_by, "r1").lines()
-    assert tracked_by.page.endswith("/#/experiments/7/runs/above")
+    assert tracked_by.page.endswith("/#/experiments/7/runs/above?workflowType=machine_learning")
 
 
 def test_watch_finds_the_run_in_an_experiment_that_was_made_later(mlflow):
@@ -143,4 +143,4 @@ def test_watch_finds_the_run_in_an_experiment_that_was_made_later(mlflow):
     assert tracked_by.page == ""
     told["experiments"] = ["0", "7"]
     watch.lines()
-    assert tracked_by.page.endswith("/#/experiments/7/runs/above")
+    assert tracked_by.page.endswith("/#/experiments/7/runs/above?workflowType=machine_learning")
