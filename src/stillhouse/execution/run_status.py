@@ -33,7 +33,7 @@ def _info(run_id: str) -> dict[str, Any]:
     address = environment.text("MLFLOW_TRACKING_URI").rstrip("/")
     if not address.startswith(("http://", "https://")):
         return {}
-    request = urllib.request.Request(f"{address}/api/2.0/mlflow/runs/get?{urlencode({'run_id': run_id})}", headers=_login())
+    request = urllib.request.Request(f"{address}/api/2.0/mlflow/runs/get?{urlencode({'run_id': run_id})}", headers=login())
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             return dict(json.load(answer)["run"]["info"])
@@ -41,7 +41,7 @@ def _info(run_id: str) -> dict[str, Any]:
         return {}
 
 
-def _login() -> dict[str, str]:
+def login() -> dict[str, str]:
     """The header that mlflow's client would send."""
     if token := environment.text("MLFLOW_TRACKING_TOKEN"):
         return {"Authorization": f"Bearer {token}"}

@@ -1,165 +1,190 @@
-"""A run's record -> what MLflow compares: params, metrics, tags, inputs and outputs of the DAG run's own run, above its stages'."""
+"""A run in five sentences: what happened, what it cost, what was promoted and why, what was gained, what to look at."""
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from datetime import datetime
 
-from stillhouse.artifacts import integrity, store
-from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.benchmarks.intervals import Interval
-from stillhouse.errors import StillhouseError
-from stillhouse.execution import tracking
-from stillhouse.execution.tracked_run import say
-from stillhouse.reporting import leaderboard
-from stillhouse.reporting.run_facts import RunArtifacts, pages_of
-from stillhouse.reporting.run_record import BASE, RunRecord
-from stillhouse.vocabulary import metric_names
-from stillhouse.vocabulary.masking import masked, one_line
+from stillhouse.benchmarks.paired import PairedDifference, differences
+from stillhouse.registry.gate import Evidence, GateDecision
+from stillhouse.reporting.summary import Hop, Summary
+from stillhouse.vocabulary.rows import FAILED
 
-RUN_PAGE, LEADERBOARD = "run.html", "leaderboard.html"
-DIGEST_CHARS = 36
-"""The longest digest of a data set that MLflow takes."""
-TRAINED = ("sft", "rl")
+PROMOTED = {"champion": "was promoted to champion", "challenger": "is a challenger", "candidate": "was not promoted"}
+FAILURE_SHARE, DROP_SHARE, TRUNCATED_SHARE = 0.01, 0.3, 0.1
+"""Shares of verifier failures, dropped rows and truncated responses above which they are worth a look."""
 
 
-def log(run_id: str, record: RunRecord, artifacts: RunArtifacts, known: Sequence[RunRecord]) -> None:
-    """Add the record to the run ``run_id``, which goes on: its orchestrator ends it. ``known``: all runs of the profile.
-
-    Raises TrackingRefused.
-    """
-    with scratch_directory() as scratch, tracking.amended(run_id) as run:
-        if not isinstance(run, tracking.Tracked):
-            return
-        run.record({"kind": "params", "values": params(record)})
-        run.log(metrics(record))
-        run.record({"kind": "tags", "values": tags(record)})
-        run.record({"kind": "note", "text": description(record, known)})
-        if datasets := _inputs(artifacts):
-            run.record({"kind": "inputs", "datasets": datasets})
-        if models := _outputs(artifacts):
-            run.record({"kind": "outputs", "models": models})
-        run.text(RunRecord.FILE, record.model_dump_json(indent=1))
-        leaderboard.write(scratch / LEADERBOARD, record.profile, known, leaderboard.MLFLOW)
-        run.keep([scratch / LEADERBOARD, *_page(artifacts, scratch)])
-
-
-def params(record: RunRecord) -> dict[str, str]:
-    """The models with their pins, and the protocol of each benchmark: what its scores compare by."""
-    pins = {f"pin/{role}": masked(pin) for role, pin in record.pins.items()}
-    return pins | {f"protocol/{score.benchmark}": score.protocol[:8] for score in record.scores}
-
-
-def metrics(record: RunRecord) -> dict[str, float]:
-    """Every number of the record, by names that hold no checkpoint's own name."""
-    values = dict(_scores(record))
-    values |= {metric_names.rows(name): float(count) for name, count in record.rows.items()}
-    values |= {metric_names.dropped(name): float(count) for name, count in record.dropped.items()}
-    n_made, n_reused = len(record.made), len(record.reused)
-    cost = record.cost
-    optional = {
-        metric_names.GPU_HOURS: cost.gpu_hours, metric_names.PER_VERIFIED["tokens"]: cost.tokens_per_verified,
-        metric_names.PER_VERIFIED["gpu_seconds"]: cost.gpu_seconds_per_verified,
-    }  # fmt: skip
-    values |= {
-        metric_names.TASK_HOURS: cost.task_hours, metric_names.WALL_HOURS: cost.wall_hours,
-        metric_names.TOKENS: cost.tokens_sampled, metric_names.TRAINED_TOKENS: cost.tokens_trained,
-        metric_names.MADE_TASKS: float(n_made), metric_names.REUSED_TASKS: float(n_reused),
-        metric_names.REUSED_SHARE: n_reused / max(1, n_made + n_reused),
-    }  # fmt: skip
-    return values | {name: value for name, value in optional.items() if value is not None}
-
-
-def tags(record: RunRecord) -> dict[str, str]:
-    """What runs are filtered and grouped by."""
-    values = {"reused": "all" if record.is_all_reused else "some" if record.reused else "nothing"}
-    if origins := sorted(set(record.reused.values())):
-        values["reused_from"] = ", ".join(origins)[:5000]
-    if record.decision is None:
-        return values
-    values |= {"decision": record.decision.rank, "decision.why": record.decision.why, "model": record.model}
-    values["model.version"] = record.model_version
-    if (champion := record.model_version if record.is_champion else record.decision.against) is not None:
-        values["champion.version"] = champion
-    return values
-
-
-def description(record: RunRecord, known: Sequence[RunRecord] = ()) -> str:
-    """The run in a few sentences, as Markdown, with links to the runs that made what it reused."""
-    lines = [_what_was_made(record, {other.run: other.mlflow for other in known if other.mlflow})]
-    if record.decision is not None:
-        lines.append(f"{record.model} version {record.model_version}: **{record.decision.rank}**, {record.decision.why}.")
-    best = [score for score in record.scores if score.role == record.final]
-    lines += [
-        f"{score.benchmark}, round {score.number}: {record.final} {score.measured.mean:.3f} "
-        f"[{score.measured.low:.3f}, {score.measured.high:.3f}]{_gain(record, score.benchmark, score.number)}."
-        for score in best
-    ]
-    links = [("run in Airflow", record.airflow)] if record.airflow else []
-    lines.append(" · ".join(f"[{name}]({url})" for name, url in links))
-    lines.append(f"Artifacts: `{RUN_PAGE}` is the run's page, `{LEADERBOARD}` compares all runs of {record.profile}.")
-    return masked("\n\n".join(filter(None, lines)))
-
-
-def _what_was_made(record: RunRecord, pages: Mapping[str, str]) -> str:
-    n_made, n_reused = len(record.made), len(record.reused)
-    versions = sorted({origin.rpartition("/")[2] for origin in record.reused.values()})
-    origins = ", ".join(f"[{version}]({pages[version]})" if version in pages else version for version in versions)
-    if record.is_all_reused:
-        return f"**Nothing new**: all {n_reused} artifacts were already there, in version {origins}."
-    reused = f", {n_reused} were already there (version {origins})" if n_reused else ""
-    return f"{n_made} artifacts were made{reused}, in {record.cost.task_hours:.2f} hours of tasks."
-
-
-def _gain(record: RunRecord, benchmark: str, number: int) -> str:
-    for gain in record.gains:
-        if (gain.role, gain.benchmark, gain.number) == (record.final, benchmark, number):
-            interval = gain.difference
-            return f", {interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}] over {BASE}, paired"
-    return ""
-
-
-def _scores(record: RunRecord) -> Iterator[tuple[str, float]]:
-    for score in record.scores:
-        yield from _ends(metric_names.score(score.benchmark, score.number, score.role), score.measured)
-    for gain in record.gains:
-        yield from _ends(metric_names.gain_over_base(gain.benchmark, gain.number, gain.role), gain.difference)
-    for item in record.decision.evidence if record.decision else ():
-        yield from _ends(metric_names.gain_over_champion(item.benchmark, item.number), item.difference)
-
-
-def _ends(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
-    values = (interval.mean, interval.low, interval.high)
-    return ((f"{name}/{end}", value) for end, value in zip(metric_names.ENDS, values, strict=True))
-
-
-def _inputs(artifacts: RunArtifacts) -> list[Mapping[str, str]]:
-    """The rows that the run learnt from, as data sets."""
+def sentences(summary: Summary, model: str, version: str, decision: GateDecision) -> list[str]:
+    """The five sentences. Numbers that no stage recorded are not mentioned."""
     return [
-        {
-            "name": name, "digest": one.manifest.fingerprint[-DIGEST_CHARS:], "source": masked(store.absolute(one.task.uri)),
-            "context": one.manifest.stage,
-        }
-        for name, one in artifacts.of("questions", "responses", "selected").items()
+        _happened(summary), _cost(summary), _promoted(model, version, decision), _gained(summary), _look_at(summary, decision),
     ]  # fmt: skip
 
 
-def _outputs(artifacts: RunArtifacts) -> list[Mapping[str, str]]:
-    """The checkpoints that the run ends up with, by their tasks' names."""
-    return [
-        {"name": name.replace(".", "-"), "uri": masked(store.absolute(one.task.uri)), "fingerprint": one.manifest.fingerprint}
-        for name, one in artifacts.of(*TRAINED).items()
-    ]
+def gains(summary: Summary) -> tuple[str, str, list[PairedDifference]]:
+    """The first checkpoint, the last one, and what the last gained on the first, by benchmark and round."""
+    labels = list(summary.outcomes)
+    if len(labels) < 2:
+        return "", labels[0] if labels else "", []
+    return labels[0], labels[-1], differences(summary.outcomes[labels[-1]], summary.outcomes[labels[0]])
 
 
-def _page(artifacts: RunArtifacts, scratch: Path) -> list[Path]:
-    """A local copy of the run's page; nothing if no artifact has one that can be read."""
-    for stage in ("registry", "comparison"):
-        for one in artifacts.of(stage).values():
-            for name in pages_of(one)[:1]:
-                try:
-                    page = integrity.fetch(store.absolute(one.task.uri), scratch, [name]) / name
-                except StillhouseError as error:
-                    say(f"tracking: the run's page is left out: {one_line(error)}")
-                    continue
-                return [Path(shutil.copy(page, scratch / RUN_PAGE))]
-    return []
+def _happened(summary: Summary) -> str:
+    facts = [*_question_facts(summary), *_response_facts(summary)]
+    examples = sum(hop.rows or 0 for hop in summary.of_stage("selected"))
+    if examples:
+        facts.append(f"{examples:,} examples were selected")
+    trained = len(summary.of_stage("sft")) + len(summary.of_stage("rl"))
+    if trained:
+        facts.append(f"{trained} checkpoint{'s were' if trained > 1 else ' was'} trained")
+    if not facts:
+        return "No stage of the path is known of this run: only the model and its report were given."
+    return _sentence("; ".join(facts))
+
+
+def _question_facts(summary: Summary) -> Iterator[str]:
+    hops = summary.of_stage("questions")
+    if hops:
+        kept = sum(hop.rows or 0 for hop in hops)
+        read = sum(int(hop.manifest.metrics.get("n_read", (hop.rows or 0) + sum(hop.dropped.values()))) for hop in hops)
+        yield f"of {read:,} questions read, {kept:,} were kept"
+
+
+def _response_facts(summary: Summary) -> Iterator[str]:
+    responses = sum(hop.rows or 0 for hop in summary.of_stage("responses"))
+    verified = summary.of_stage("verified")
+    if responses:
+        correct = sum(int(hop.manifest.metrics.get("n_correct", 0)) for hop in verified)
+        told = f", and {correct:,} of them were correct" if verified else ""
+        yield f"{responses:,} responses were sampled{told}"
+
+
+def _cost(summary: Summary) -> str:
+    if not summary.hops:
+        return "What it cost is not known: no manifest of a stage was found."
+    times = [(hop.manifest.provenance.started, hop.manifest.provenance.finished) for hop in summary.hops]
+    spent = duration(sum(hop.seconds for hop in summary.hops))
+    facts = [f"The stages took {spent} in all, {duration(_wall(times))} from the first to the last"]
+    facts += _token_facts(summary)
+    reused = sum(1 for hop in summary.hops if hop.manifest.same_as)
+    if reused:
+        facts.append(f"{reused} of {len(summary.hops)} results were taken over from earlier runs")
+    return _sentence("; ".join(facts))
+
+
+def _wall(times: list[tuple[datetime, datetime]]) -> float:
+    return (max(finished for _, finished in times) - min(started for started, _ in times)).total_seconds()
+
+
+def _token_facts(summary: Summary) -> Iterator[str]:
+    sampled = sum(hop.manifest.metrics.get("n_completion_tokens", 0.0) for hop in summary.of_stage("responses"))
+    trained = sum(hop.manifest.metrics.get("train/num_tokens", 0.0) for hop in _trainings(summary))
+    per_correct = [hop.manifest.metrics.get("tokens_per_correct", 0.0) for hop in summary.of_stage("verified")]
+    if sampled:
+        each = f" ({per_correct[-1]:,.0f} per correct response)" if per_correct and per_correct[-1] else ""
+        yield f"{sampled:,.0f} tokens were sampled{each}"
+    if trained:
+        yield f"{trained:,.0f} were trained on"
+    gpu_seconds = sum(
+        hop.manifest.metrics.get("gpu_seconds_per_response", 0.0) * hop.manifest.metrics.get("n_responses", 0.0)
+        for hop in summary.of_stage("responses")
+    )
+    if gpu_seconds:
+        yield f"sampling took {gpu_seconds / 3600:,.1f} GPU-hours"
+
+
+def _promoted(model: str, version: str, decision: GateDecision) -> str:
+    told = f"{model} version {version} {PROMOTED[decision.rank]}: {decision.why}"
+    if decision.evidence:
+        worst = min(decision.evidence, key=lambda item: item.difference.low + item.margin)
+        told += f"; the closest call was {_evidence(worst)}"
+    return _sentence(told)
+
+
+def _evidence(item: Evidence) -> str:
+    return f"{item.name} at {_interval(item.difference)}, margin {item.margin:g})"
+
+
+def _interval(interval: Interval) -> str:
+    """``+0.012 (-0.010 to +0.034``, left open for what follows."""
+    return f"{interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}"
+
+
+def _gained(summary: Summary) -> str:
+    first, last, paired = gains(summary)
+    if paired:
+        told = ", ".join(f"{_interval(item.interval)}) on {item.name}" for item in paired[:3])
+        more = f", and on {len(paired) - 3} more below" if len(paired) > 3 else ""
+        return f"From {first} to {last}, pass@1 changed by {told}{more}; the intervals are paired, 95 %."
+    if summary.scores:
+        score = summary.scores[-1]
+        measured = score.measured
+        return (
+            f"{score.label} reached a pass@1 of {measured.mean:.3f} ({measured.low:.3f} to {measured.high:.3f}) on "
+            f"{score.benchmark}; no other report has the same protocol, so no gain can be told."
+        )
+    return "No report is known of this run, so no score can be told."
+
+
+def _look_at(summary: Summary, decision: GateDecision) -> str:
+    worries = [*_worse_benchmarks(decision), *_losses(summary), *_failures(summary), *_truncations(summary), *_drops(summary)]
+    if not worries:
+        return "Nothing stands out; the samples below show what was gained and what was lost."
+    return f"Look at {'; '.join(worries[:3])}."
+
+
+def _worse_benchmarks(decision: GateDecision) -> Iterator[str]:
+    for item in decision.evidence:
+        if item.finding != "no worse":
+            yield f"{_evidence(item)}: {item.finding}"
+
+
+def _losses(summary: Summary) -> Iterator[str]:
+    """Rounds of thinking that turned more answers wrong than right, for the last checkpoint."""
+    for label in list(summary.outcomes)[-1:]:
+        for name, outcome in summary.outcomes[label].benchmarks.items():
+            for step in outcome.steps:
+                if step.correct_to_wrong > step.wrong_to_correct:
+                    yield (
+                        f"round {step.number} on {name}, which turned {step.correct_to_wrong:,} right answers wrong and "
+                        f"{step.wrong_to_correct:,} wrong ones right"
+                    )
+
+
+def _failures(summary: Summary) -> Iterator[str]:
+    for hop in summary.of_stage("verified"):
+        failed = sum(hop.manifest.metrics.get(f"n_{kind}", 0.0) for kind in FAILED)
+        if failed > FAILURE_SHARE * (hop.rows or 0):
+            yield f"the verifier's own failures on {failed:,.0f} of {hop.rows or 0:,} responses"
+
+
+def _truncations(summary: Summary) -> Iterator[str]:
+    for hop in summary.of_stage("responses"):
+        truncated = hop.manifest.metrics.get("n_truncated", 0.0)
+        if truncated > TRUNCATED_SHARE * (hop.rows or 0):
+            yield f"{truncated:,.0f} responses of {hop.label} that ended at the token limit"
+
+
+def _drops(summary: Summary) -> Iterator[str]:
+    for hop in summary.hops:
+        total = sum(hop.dropped.values())
+        if hop.rows is not None and total > DROP_SHARE * (total + hop.rows):
+            reason, count = max(hop.dropped.items(), key=lambda item: item[1])
+            yield f"what {hop.label} dropped: {total:,} rows, {count:,} of them as {reason}"
+
+
+def _trainings(summary: Summary) -> list[Hop]:
+    return [*summary.of_stage("sft"), *summary.of_stage("rl")]
+
+
+def duration(seconds: float) -> str:
+    """``40 s``, ``12 min`` or ``5.5 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _sentence(text: str) -> str:
+    """With a capital letter and a full stop. A text that begins with a model's name keeps it."""
+    start = text[:1].upper() if text.startswith("of ") else text[:1]
+    return f"{start}{text[1:].rstrip('.')}."

@@ -4,7 +4,7 @@ from stillhouse.artifacts import store
 from stillhouse.errors import TrackingFailed
 from stillhouse.execution import run_status
 from stillhouse.execution.tracked_run import say
-from stillhouse.reporting import headline, leaderboard, run_facts, store_runs
+from stillhouse.reporting import leaderboard, mlflow_headline, run_facts, store_runs
 from stillhouse.reporting.leaderboard import Written
 from stillhouse.reporting.run_record import DagRun, record_uri
 from stillhouse.vocabulary import environment
@@ -26,7 +26,7 @@ def record_run(root: str, run: DagRun) -> Written:
     [written] = leaderboard.write_all(root, found)
     if parent and environment.text("MLFLOW_TRACKING_URI"):
         try:
-            headline.log(parent, headline_of_run, artifacts, found.by_profile[run.profile])
+            mlflow_headline.log(parent, headline_of_run, artifacts, found.by_profile[run.profile])
         except TrackingFailed as error:
             say(f"tracking: {one_line(error)}")
     return written

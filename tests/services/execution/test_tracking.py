@@ -48,7 +48,7 @@ def test_progress_on_a_terminal_is_a_bar_drawn_over_the_last_one(monkeypatch):
     run.progress(6, 24, "responses · 9 tokens/s")
     run.progress(24, 24, "responses")
     first, last = screen.getvalue().split("\r")[1:]
-    assert first == f"  {'█' * 6}{'░' * 18} 6 of 24 responses · 9 tokens/s (25%)\x1b[K"
+    assert first == f"  {'█' * 6}{'░' * 18} 6 of 24 responses (25%) · 9 tokens/s\x1b[K"
     assert last == f"  {'█' * 24} 24 of 24 responses (100%)\x1b[K\n"
 
 
