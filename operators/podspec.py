@@ -13,7 +13,7 @@ The cluster decides what is not set.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubernetes.client import models as k8s
@@ -35,6 +35,7 @@ PASSED_ON = (
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
 USER = 10001
+THREADS = "OMP_NUM_THREADS"
 SELECTOR = {"app.kubernetes.io/part-of": "stillhouse", "app.kubernetes.io/component": "stage"}
 """The labels of every pod and job of a stage: network policies and the reaper select by them."""
 OWNER = {
@@ -75,7 +76,7 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "labels": labels(stage),
         "annotations": OWNER | ALONE,
         "env_vars": environment(parent_run, slots, image),
-        "container_resources": k8s.V1ResourceRequirements(requests=_reserved(resources), limits=dict(resources)),
+        "container_resources": requirements(resources),
         "volumes": volumes,
         "volume_mounts": mounts,
         "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")] if GPU in resources else [],
@@ -87,6 +88,16 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "log_pod_spec_on_failure": False,
         "log_events_on_failure": True,
     }
+
+
+def requirements(resources: Mapping[str, str]) -> k8s.V1ResourceRequirements:
+    """What the stage's container reserves, and what it may use."""
+    return k8s.V1ResourceRequirements(requests=_reserved(resources), limits=dict(resources))
+
+
+def with_threads(env_vars: Sequence[k8s.V1EnvVar], threads: int) -> list[k8s.V1EnvVar]:
+    """The variables with another number of threads."""
+    return [*(one for one in env_vars if one.name != THREADS), k8s.V1EnvVar(name=THREADS, value=str(threads))]
 
 
 def patch(pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +144,7 @@ def rights() -> dict[str, Any]:
 def environment(parent_run: str, slots: int, image: str) -> dict[str, str]:
     """The stage's environment, without credentials; its manifest names the image."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    own = {"MLFLOW_RUN_ID": parent_run, "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
+    own = {"MLFLOW_RUN_ID": parent_run, THREADS: str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
     cache = MODELS if os.environ.get("STILLHOUSE_MODEL_CACHE") else f"{SCRATCH}/models"
     # The image is read-only: what libraries cache goes to the scratch volume too.
     return passed | own | {"STILLHOUSE_SCRATCH": SCRATCH, "TMPDIR": SCRATCH, "HOME": SCRATCH, "HF_HOME": cache}
