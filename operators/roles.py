@@ -8,6 +8,7 @@ from typing import Any
 from operators.command_line import Text
 from operators.placement import GPU
 from operators.templates import Template
+from stillhouse.execution.profiles import ModelRole, ReachedModel, ServedModel, TrainedModel
 
 ENDPOINTS, REWARD = "STILLHOUSE_ENDPOINTS", "STILLHOUSE_REWARD_ENDPOINT"
 
@@ -29,6 +30,8 @@ class Asked:
     """``name=http://…/v1``; empty for one that ``STILLHOUSE_ENDPOINTS`` names."""
     ready: Any = None
     stop: Any = None
+    gpus: int = 0
+    """GPUs of all replicas that this DAG serves."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,21 @@ Model = Made | Asked | Fetched | str | None
 def gpus(where: Mapping[str, Any]) -> int:
     """The GPUs of a task on all its nodes."""
     return int(where["resources_needed"].get(GPU, 0)) * int(where.get("nodes", 1))
+
+
+def references(models: Mapping[str, ModelRole]) -> dict[str, str]:
+    """The models of a profile by role, in words: a reference, ``task:NAME`` for one that the DAG trains, or who serves it."""
+
+    def text(model: ModelRole) -> str:
+        if isinstance(model, TrainedModel):
+            return f"task:{model.recipe}"
+        if isinstance(model, ServedModel):
+            return model.serve
+        if isinstance(model, ReachedModel):
+            return f"{model.name} at {model.endpoint or ENDPOINTS}"
+        return model
+
+    return {role: text(model) for role, model in models.items()}
 
 
 def present(value: Any) -> list[Any]:
