@@ -141,10 +141,8 @@ def test_view_of_what_is_not_there_is_one_line(tmp_path, path):
 
 
 def test_port_that_is_taken_is_refused():
-    with listening(0) as listener:
-        listener.listen()
-        with pytest.raises(BadConfig, match="choose another one"):
-            listening(listener.getsockname()[1])
+    with listening(0) as listener, pytest.raises(BadConfig, match="choose another one"):
+        listening(listener.getsockname()[1])
 
 
 def test_view_command_prints_its_address_and_ends_quietly_at_ctrl_c(tmp_path):
