@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
@@ -62,7 +63,7 @@ def _of_training(hop: Hop, names: Sequence[str]) -> dict[str, Curve]:
     return {name: thinned(sorted(by_step.items())) for name, by_step in values.items() if len(by_step) > 1}
 
 
-def _lines(uri: str) -> Iterator[Mapping[str, float | None]]:
+def _lines(uri: str) -> Iterator[Mapping[str, Any]]:
     data = manifests.read_file(uri, METRICS)
     for line in (data or b"").splitlines():
         yield json.loads(line)
