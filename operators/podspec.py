@@ -25,6 +25,7 @@ PASSED_ON = (
     "STILLHOUSE_REWARD_ENDPOINT", "STILLHOUSE_BENCHMARKS", "STILLHOUSE_MICRO_BATCH", "STILLHOUSE_SAVE_STEPS",
     "STILLHOUSE_SAVE_MINUTES", "STILLHOUSE_GRACE_S",
     "STILLHOUSE_SHARDING", "STILLHOUSE_GRADIENT_CHECKPOINTING", "STILLHOUSE_ATTENTION", "STILLHOUSE_LIGER", "STILLHOUSE_PROBE",
+    "STILLHOUSE_PAGED_OPTIMIZER", "STILLHOUSE_PACK_ROLLOUTS", "STILLHOUSE_ROLLOUT_TIMEOUT_S", "STILLHOUSE_ROLLOUT_SLEEP",
     "STILLHOUSE_PROBE_BOUND", "STILLHOUSE_CONSTANT_STEPS",
     "STILLHOUSE_DEAD_STEPS", "STILLHOUSE_ROLLOUT_SERVER", "STILLHOUSE_ROLLOUT_PORT",
     "STILLHOUSE_ROLLOUT_WEIGHTS", "STILLHOUSE_ROLLOUT_TENSOR_PARALLEL", "STILLHOUSE_ROLLOUT_MEMORY",
@@ -34,6 +35,11 @@ PASSED_ON = (
     "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S", "HF_ENDPOINT", "HF_HUB_OFFLINE",
 )  # fmt: skip
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
+FABRIC = (
+    "NCCL_", "TORCH_NCCL_", "OFI_NCCL_", "FI_", "UCX_", "GLOO_", "TP_SOCKET_IFNAME", "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF", "TORCH_CPP_LOG_LEVEL", "TORCH_DISTRIBUTED_DEBUG", "TORCH_SHOW_CPP_STACKTRACES",
+)  # fmt: skip
+"""Beginnings of variables that reach pods too: how GPUs and nodes talk (NCCL, libfabric, UCX, gloo), and torch's allocator."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
 USER = 10001
 SELECTOR = {"app.kubernetes.io/part-of": "stillhouse", "app.kubernetes.io/component": "stage"}
@@ -134,7 +140,7 @@ def rights() -> dict[str, Any]:
 
 def environment(parent_run: str, slots: int, image: str) -> dict[str, str]:
     """The stage's environment, without credentials; its manifest names the image."""
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    passed = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(FABRIC)}
     own = {"MLFLOW_RUN_ID": parent_run, "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
     cache = MODELS if os.environ.get("STILLHOUSE_MODEL_CACHE") else f"{SCRATCH}/models"
     # The image is read-only: what libraries cache goes to the scratch volume too.

@@ -20,7 +20,7 @@ from operators import parent, planned, retries, roles, sharded, teacher
 from operators.events import ASSETS, REPORT
 from operators.params import VERSION, Form, layers_of
 from operators.placement import cpu, placed
-from operators.roles import ENDPOINTS, Asked, Made, Model
+from operators.roles import ENDPOINTS, Asked, Fetched, Made, Model
 from operators.stage import operator_of
 from operators.templates import Template
 from operators.uris import MACROS
@@ -37,6 +37,7 @@ OTHER_RESPONSES = ("responses-summary", "responses-control")
 """Recipes of responses that are no teacher's: those of the answer study."""
 JUDGES = ("judge", "reward", "labeller", "summariser")
 """Roles behind endpoints that do not answer questions."""
+HUB = "hf://"
 RUNS_AT_ONCE = 16
 """Runs of one DAG side by side, at most; pools bound what they take."""
 
@@ -56,6 +57,7 @@ class ProfileDag:
         self.profile = profile
         self._form = Form(data=dict(profile.profile.benchmarks))
         self._models: dict[str, Model] = {}
+        self._fetched: dict[str, Fetched] = {}
         self._own_params = {"version": VERSION} | dict(params or {})
         self._shards: dict[str, int] = {}
         self._facts: list[dict[str, Any]] = []
@@ -218,10 +220,22 @@ class ProfileDag:
             served = teacher.serve(
                 model.served_as, model=model.serve, gpus=model.gpus, replicas=model.replicas, arguments=model.arguments
             )
+            if model.serve.startswith(HUB) and not teacher.served_elsewhere():
+                self._fetch(role, model.serve).task >> served.start
             return Asked(served.endpoints, served.ready, served.stop)
         if isinstance(model, ReachedModel):
             return Asked(f"{model.name}={model.endpoint}" if model.endpoint else os.environ.get(ENDPOINTS, ""))
-        return model
+        return self._fetch(role, model) if model is not None and model.startswith(HUB) else model
+
+    def _fetch(self, role: str, reference: str) -> Fetched:
+        """The one task that brings a hub model into the shared cache, before pods that use it take their GPUs."""
+        if reference not in self._fetched:
+            where = cpu(1)
+            # Any output of the run: what a branch stands for is agreed on for all of its version.
+            words = ["fetch", reference, "--for", Template("{{ artifact('questions') }}")]
+            task = operator_of(where)(task_id=f"fetch-{role}", stage="fetch", words=words, **where)
+            self._fetched[reference] = Fetched(reference, task)
+        return self._fetched[reference]
 
     def _asked(self, role: str) -> Asked | None:
         model = self.model(role)

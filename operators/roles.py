@@ -31,8 +31,16 @@ class Asked:
     stop: Any = None
 
 
-Model = Made | Asked | str | None
-"""What plays a role: a checkpoint that a task makes, a model behind an endpoint, a model reference, or nobody."""
+@dataclass(frozen=True)
+class Fetched:
+    """A model of the hub, and the task that brings it into the cache that stages share."""
+
+    reference: str
+    task: Any
+
+
+Model = Made | Asked | Fetched | str | None
+"""What plays a role: a checkpoint that a task makes, a model behind an endpoint or of the hub, another reference, or nobody."""
 
 
 def gpus(where: Mapping[str, Any]) -> int:
@@ -46,18 +54,21 @@ def present(value: Any) -> list[Any]:
     return [one for one in values if one is not None]
 
 
-def uris(sources: Mapping[str, Sequence[Made | Asked | str]]) -> dict[str, list[Text]]:
+def uris(sources: Mapping[str, Sequence[Made | Asked | Fetched | str]]) -> dict[str, list[Text]]:
     """What ``--input`` names, by input."""
-    return {
-        name: [one.target if isinstance(one, Made) else one for one in values if not isinstance(one, Asked)]
-        for name, values in sources.items()
-    }
+
+    def uri(one: Made | Fetched | str) -> Text:
+        if isinstance(one, Made):
+            return one.target
+        return one.reference if isinstance(one, Fetched) else one
+
+    return {name: [uri(one) for one in values if not isinstance(one, Asked)] for name, values in sources.items()}
 
 
 def connect(sources: Mapping[str, Sequence[Any]], asked: Sequence[Asked], first: Any, last: Any) -> None:
     """Let a stage's first task wait for what it reads and for the models it asks, which are stopped after its last one."""
     for values in sources.values():
-        [one.task for one in values if isinstance(one, Made)] >> first
+        [one.task for one in values if isinstance(one, Made | Fetched)] >> first
     for model in asked:
         if model.ready is not None:
             model.ready >> first

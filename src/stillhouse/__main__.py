@@ -13,6 +13,7 @@ from stillhouse import stages
 from stillhouse.api import data_commands
 from stillhouse.api.inspect_command import inspect_model
 from stillhouse.api.profile_commands import plan, profile_app
+from stillhouse.api.watch_command import watch
 from stillhouse.errors import TRY_AGAIN, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
@@ -24,7 +25,7 @@ GO_ON = "finished parts are kept: run the same command again to go on"
 FORM_NAMES = "am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl"
 COMMANDS = {
     *stages.DATA_PATH, "export", "fetch", "import", "inspect", "lineage", "plan", "presets", "profile", "prune", "publish",
-    "rollback", "show", "sniff", "summary", "sync", "verify-artifact",
+    "rollback", "show", "sniff", "summary", "sync", "verify-artifact", "watch",
 }  # fmt: skip
 
 
@@ -45,6 +46,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(profile_app, name="profile")
 app.command()(plan)
+app.command()(watch)
 _out = PlainConsole(highlight=False, soft_wrap=True, markup=False)
 
 ConfigOption = Annotated[
@@ -220,7 +222,7 @@ def prune(
     ] = None,
     pinned: Annotated[list[str], typer.Option("--pin", help="pin an artifact first; repeat as needed", metavar="URI")] = [],
     unpinned: Annotated[list[str], typer.Option("--unpin", help="take a pin away first; repeat as needed", metavar="URI")] = [],
-    delete: Annotated[bool, typer.Option("--delete", help="remove them; without it, only say what would go")] = False,
+    delete: Annotated[bool, typer.Option("--delete/--dry-run", help="remove them, or only say what would go")] = False,
 ) -> None:
     """Remove versions that nothing reaches: no registered model, no pin, not one of the last runs."""
     from stillhouse.registry.retention import prune as prune_store

@@ -70,6 +70,20 @@ def test_pod_reserves_its_share_of_the_cores_and_may_use_them_all(make, monkeypa
     assert resources.limits == {"cpu": "2", "memory": "8Gi"}
 
 
+@pytest.mark.parametrize(
+    ("name", "passed"),
+    [
+        ("NCCL_SOCKET_IFNAME", True), ("NCCL_IB_HCA", True), ("TORCH_NCCL_ASYNC_ERROR_HANDLING", True), ("FI_PROVIDER", True),
+        ("UCX_TLS", True), ("GLOO_SOCKET_IFNAME", True), ("PYTORCH_CUDA_ALLOC_CONF", True), ("PYTORCH_ALLOC_CONF", True),
+        ("FILES", False), ("PYTHONPATH", False), ("MY_NCCL_DEBUG", False),
+    ],
+)  # fmt: skip
+def test_pod_gets_the_variables_of_the_fabric_and_no_others(make, monkeypatch, name, passed):
+    monkeypatch.setenv(name, "x")
+    [container] = make(stage="sft", **gpu(8)).build_pod_request_obj().spec.containers
+    assert ({each.name: each.value for each in container.env}.get(name) == "x") is passed
+
+
 def test_pod_environment_reaches_mlflow_and_the_parent_run(make):
     variables = {each.name: each.value for each in make(**cpu(3)).build_pod_request_obj().spec.containers[0].env}
     assert variables["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"

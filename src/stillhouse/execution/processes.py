@@ -71,6 +71,11 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def local_rank() -> int:
+    """The rank of this process on its node: the number of its GPU."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def usable_cores(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
     """The number of cores this process may use: those it may run on, or fewer where a cgroup's CPU quota allows fewer.
 

@@ -15,7 +15,7 @@ def is_finished(run_id: str) -> bool:
     address = environment.text("MLFLOW_TRACKING_URI").rstrip("/")
     if not address.startswith(("http://", "https://")):
         return False
-    request = urllib.request.Request(f"{address}/api/2.0/mlflow/runs/get?{urlencode({'run_id': run_id})}", headers=_login())
+    request = urllib.request.Request(f"{address}/api/2.0/mlflow/runs/get?{urlencode({'run_id': run_id})}", headers=login())
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             return bool(json.load(answer)["run"]["info"]["status"] == "FINISHED")
@@ -23,7 +23,7 @@ def is_finished(run_id: str) -> bool:
         return False
 
 
-def _login() -> dict[str, str]:
+def login() -> dict[str, str]:
     """The header that mlflow's client would send."""
     if token := environment.text("MLFLOW_TRACKING_TOKEN"):
         return {"Authorization": f"Bearer {token}"}

@@ -28,7 +28,7 @@ from stillhouse.execution.contract import StageInputs
 from stillhouse.training import checkpoint_files, metrics_file
 from stillhouse.training.checkpoint_files import DIRECTORY, WHOLE
 from stillhouse.training.checkpoint_upload import CheckpointUpload
-from stillhouse.training.machine import zero
+from stillhouse.training.machine import fsdp, zero
 from stillhouse.training.save_pace import SavePace
 from stillhouse.vocabulary import environment
 
@@ -95,12 +95,17 @@ def _has_size(path: Path, size: int) -> bool:
 
 def _partition() -> dict[str, int]:
     """How this try partitions its checkpoints: a later try must do the same to load them."""
+    if fsdp.is_chosen():
+        return {"fsdp": 2, "processes": processes.count()}
     return {"zero": zero.stage(), "processes": processes.count() if zero.stage() else 1}
 
 
 def _require_same_partition(path: Path, partition: dict[str, int]) -> None:
     if partition != _partition():
-        before, now = (f"ZeRO {cut['zero']} over {cut['processes']} processes" for cut in (partition, _partition()))
+        before, now = (
+            f"{'FSDP2' if 'fsdp' in cut else 'ZeRO ' + str(cut['zero'])} over {cut['processes']} processes"
+            for cut in (partition, _partition())
+        )  # fmt: skip
         msg = f"{path.name} of an earlier try was made by {before}, this one has {now}; run it as before, or under another --output"
         raise BadConfig(msg)
 

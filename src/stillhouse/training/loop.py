@@ -10,8 +10,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from stillhouse.errors import EngineFailed
 from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
-from stillhouse.training import checkpoints, metrics_file, models
-from stillhouse.training.lora import merged
+from stillhouse.training import checkpoints, lora, metrics_file, models
+from stillhouse.training.config import Adapters
 from stillhouse.training.machine import zero
 from stillhouse.training.validation_watch import ValidationWatch
 from stillhouse.vocabulary.text import shortened
@@ -64,11 +64,24 @@ def train(
     return metrics
 
 
-def save(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
-    """Write the whole trained weights as a checkpoint, adapters merged; all ranks call, rank 0 writes."""
+def save(
+    trainer: Trainer,
+    tokenizer: PreTrainedTokenizerBase,
+    directory: Path,
+    adapters: Adapters | None = None,
+    base: Path | None = None,
+) -> None:
+    """Write the whole trained weights as a checkpoint, or what ``adapters`` publish; all ranks call, rank 0 writes.
+
+    ``base``: the checkpoint that the adapters were trained on.
+    """
     weights = zero.weights(trainer)
-    if processes.rank() == 0:
-        models.save(merged(trainer.model), tokenizer, directory, weights)
+    if processes.rank() != 0:
+        return
+    if adapters:
+        lora.save(trainer.model, tokenizer, directory, adapters, base)
+    else:
+        models.save(trainer.model, tokenizer, directory, weights)
 
 
 class FiniteLossMixin(Trainer):

@@ -209,8 +209,8 @@ def machine_arguments() -> dict[str, Any]:
     gpu = torch.cuda.is_available()
     return {
         "use_cpu": not gpu, "bf16": gpu and torch.cuda.is_bf16_supported(), "report_to": "none", "disable_tqdm": True,
-        "dataloader_pin_memory": gpu, **zero.arguments(),
-        "gradient_checkpointing": environment.switch("STILLHOUSE_GRADIENT_CHECKPOINTING", default=gpu),
+        "dataloader_pin_memory": gpu,
+        "gradient_checkpointing": environment.switch("STILLHOUSE_GRADIENT_CHECKPOINTING", default=gpu), **zero.arguments(),
     }  # fmt: skip
 
 

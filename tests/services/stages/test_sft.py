@@ -10,10 +10,11 @@ import pytest
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo, StoreFailed
-from stillhouse.models import chat_templates
+from stillhouse.models import chat_templates, resolving
+from stillhouse.models.references import parse
 from stillhouse.stages import sft
 from stillhouse.training import checkpoint_upload, metrics_file, models
-from stillhouse.training.config import FromCheckpoint, FromScratch, Lora
+from stillhouse.training.config import FromCheckpoint, FromScratch, Lora, Muon
 from stillhouse.training.data import corpus
 from stillhouse.vocabulary.rows import Dropped, Selected
 
@@ -369,6 +370,97 @@ def test_sft_lora_changes_the_weights_and_leaves_a_plain_checkpoint(tmp_path, ch
     moved = {name for name in found if not torch.equal(found[name], before[name])}
     assert moved
     assert all("proj" in name for name in moved)
+
+
+def adapter_and_merged(tmp_path, checkpoint):
+    """The same training, published as an adapter and with the adapter in its weights: the outputs' directories."""
+    learnt = selected(tmp_path)
+    directories = []
+    for publish in ("adapter", "merged"):
+        given = inputs(tmp_path, publish, selected=learnt, checkpoint=checkpoint)
+        sft.run(changed(init=FromCheckpoint(), lora=Lora(rank=2, alpha=4, publish=publish)), given)
+        directories.append(given.output)
+    return directories
+
+
+def test_sft_adapter_alone_is_published_and_on_its_base_has_the_weights_of_the_merged_one(tmp_path, checkpoint):
+    import torch
+
+    adapter, merged = adapter_and_merged(tmp_path, checkpoint)
+    assert not (adapter / "model.safetensors").exists()
+    assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] is None
+    together = resolving.materialise(resolving.pin(parse(f"{checkpoint}+{adapter}")))
+    ours, theirs = weights(together), weights(merged)
+    assert ours.keys() == theirs.keys()
+    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-6
+    assert (together / "generation_config.json").read_text() == (merged / "generation_config.json").read_text()
+    assert torch.equal(ours["model.embed_tokens.weight"], weights(checkpoint)["model.embed_tokens.weight"])
+
+
+def test_sft_adapter_alone_names_no_directory_of_this_machine(tmp_path, checkpoint):
+    adapter, _ = adapter_and_merged(tmp_path, checkpoint)
+    texts = [path.read_text() for path in adapter.rglob("*.json")]
+    assert not [text for text in texts if str(checkpoint) in text or str(tmp_path) in text]
+
+
+def test_sft_base_in_4_bits_without_a_gpu_is_refused_before_anything_loads(tmp_path, checkpoint):
+    config = changed(init=FromCheckpoint(), lora=Lora(quantize="nf4"))
+    with pytest.raises(BadConfig, match="lora.quantize=nf4: there is no GPU, and weights in 4 bits need one; leave it out"):
+        sft.run(config, inputs(tmp_path, selected=tmp_path / "not read", checkpoint=checkpoint))
+
+
+def test_sft_muon_trains_and_goes_on_from_a_checkpoint_to_the_same_weights(tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "1")
+    config, root, output = changed(optimizer=Muon(kind="muon")), tmp_path / "store", tmp_path / "first" / "output"
+
+    def publish(path):
+        target = root / path.relative_to(output)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+
+    def retract(path):
+        (root / path.relative_to(output)).unlink()
+
+    learnt = selected(tmp_path)
+    first = inputs(
+        tmp_path, "first", selected=learnt, publish_part=publish, retract_part=retract,
+        progress=lambda done, *_: 1 / (done - 2) if done == 2 else None,
+    )  # fmt: skip
+    with pytest.raises(ZeroDivisionError):
+        sft.run(config, first)
+    made = []
+    for name, finished in (("resumed", root), ("whole", None), ("adamw", None)):
+        given = inputs(tmp_path, name, selected=learnt, finished=finished)
+        sft.run(CONFIG if name == "adamw" else config, given)
+        made.append(weights(given.output))
+    resumed, whole, adamw = made
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+    assert not torch.equal(whole["model.layers.0.mlp.up_proj.weight"], adamw["model.layers.0.mlp.up_proj.weight"])
+
+
+def test_sft_mixture_of_experts_is_balanced_as_the_config_says(tmp_path):
+    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM, set_seed
+
+    set_seed(0)
+    experts = Qwen3MoeConfig(
+        vocab_size=len(tokenizer()), hidden_size=32, intermediate_size=32, moe_intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=2, num_experts=4, num_experts_per_tok=2, max_position_embeddings=128,
+        pad_token_id=tokenizer().pad_token_id, eos_token_id=tokenizer().eos_token_id,
+    )  # fmt: skip
+    models.save(Qwen3MoeForCausalLM(experts), tokenizer(), tmp_path / "experts")
+    router, logged = {}, {0.0: {}, 10.0: {}}
+    for weight, kept in logged.items():
+        given = inputs(
+            tmp_path, str(weight), selected=selected(tmp_path), checkpoint=tmp_path / "experts",
+            log=lambda numbers, step, kept=kept: kept.update(numbers),
+        )  # fmt: skip
+        sft.run(changed(init=FromCheckpoint(), router_loss=weight, packing=False), given)
+        router[weight] = weights(given.output)["model.layers.0.mlp.gate.weight"]
+    assert "train/aux_loss" not in logged[0.0]
+    assert logged[10.0]["train/aux_loss"] >= 1
+    assert not router[0.0].equal(router[10.0])
 
 
 def test_sft_no_step_on_given_weights_needs_no_example_of_its_split(tmp_path, checkpoint):

@@ -24,10 +24,30 @@ class Llm:
     def __init__(self, **_):
         self.own = copy.deepcopy(Llm.model).eval()
         self.n_reloads = 0
+        self.awake = {"weights", "kv_cache"}
+        runner = SimpleNamespace(model=SimpleNamespace(load_weights=self._load_weights))
+        worker = SimpleNamespace(model_runner=runner)
+        self.model_executor = SimpleNamespace(driver_worker=worker)
         self._queue = []
+
+    def _load_weights(self, weights):
+        """Where TRL writes weights on a GPU."""
+        assert "weights" in self.awake
+        self.own.load_state_dict(dict(weights), strict=False)
+
+    def sleep(self, level):
+        """As vLLM does at level 2: the weights are gone until they are sent again."""
+        assert level == 2
+        self.awake = set()
+        for parameter in self.own.parameters():
+            parameter.data.zero_()
+
+    def wake_up(self, tags):
+        self.awake |= set(tags)
 
     def collective_rpc(self, method, kwargs):
         assert method == "reload_weights"
+        assert "weights" in self.awake
         self.n_reloads += 1
         if not Llm.deaf:
             self.own.load_state_dict(dict(kwargs["weights_iterator"]))
@@ -36,6 +56,7 @@ class Llm:
         pass
 
     def generate(self, prompts, sampling_params, use_tqdm):
+        assert self.awake == {"weights", "kv_cache"}
         return [self._output(request["prompt_token_ids"], sampling_params) for request in prompts]
 
     @property

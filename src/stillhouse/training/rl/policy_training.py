@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
+from stillhouse.errors import BadConfig
 from stillhouse.execution.contract import Outputs
 from stillhouse.execution.tracking import TABLE
 from stillhouse.models.chat_formats import ChatFormat
-from stillhouse.training import loop, models, optimizer, progress
+from stillhouse.training import loop, lora, models, optimizer, optimizer_choice, progress
 from stillhouse.training.config import FromCheckpoint
-from stillhouse.training.machine import zero
+from stillhouse.training.machine import fsdp, zero
 from stillhouse.training.rl import early_refusals, on_policy, rl_validation, rollout_prompts
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
@@ -43,8 +44,7 @@ class QuestionPool:
 def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     """Train, and write the checkpoint, sample rollouts, and how often each question was asked and solved."""
     start = StartTimes()
-    if config.carry_optimizer:
-        optimizer.require(inputs.checkpoint)
+    _require_settings(config, inputs)
     pool = _question_pool(config, inputs)
     early_refusals.require_rewards(config, pool.questions)
     asked = rl_validation.questions(config, inputs, pool.questions)
@@ -52,13 +52,16 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
         early_refusals.require_sizes(config)
         start.ended("init")
         model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed, config.trusted_code, config.weights)
+        optimizer_choice.require_router(model, config)
         chat = models.prepare_chat(model, tokenizer, config)
         start.ended("load")
+        if config.lora:
+            lora.require_trained_end(model, chat)
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, chat)
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
         start.ended("data")
         trainer, rewards, measured = _train(config, inputs, model, chat, prompts, question_ids, asked, start)
-        loop.save(trainer, tokenizer, inputs.output)
+        loop.save(trainer, tokenizer, inputs.output, config.lora, inputs.checkpoint)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
     n_steps = trainer.state.global_step
@@ -71,6 +74,24 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     kinds = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
     metrics = sizes | carried | kinds | progress.final_numbers(trainer) | measured
     return Outputs(metrics=metrics, dropped=dropped, artifacts=[ROLLOUTS])
+
+
+def _require_settings(config: RlConfig, inputs: RlInputs) -> None:
+    """Raise BadConfig for what cannot work, before anything is read."""
+    lora.require_support(config.lora)
+    optimizer_choice.require_support(config, config.lora)
+    for field in ("keep_optimizer", "carry_optimizer"):
+        if config.lora and getattr(config, field):
+            msg = f"{field}: not with lora, whose adapters end with the stage that trained them; set it to false"
+            raise BadConfig(msg)
+        if fsdp.is_chosen() and getattr(config, field):
+            msg = f"{field}: not with FSDP2; choose STILLHOUSE_SHARDING=zero-3, or set it to false"
+            raise BadConfig(msg)
+        if config.optimizer.kind != "adamw" and getattr(config, field):
+            msg = f"{field}: only the state of optimizer.kind adamw carries over, got {config.optimizer.kind}; set it to false"
+            raise BadConfig(msg)
+    if config.carry_optimizer:
+        optimizer.require(inputs.checkpoint)
 
 
 def _question_pool(config: RlConfig, inputs: RlInputs) -> QuestionPool:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import PinnedCode
-from stillhouse.training.config import ChatSettings, FromCheckpoint, Init, Lora, SftValidation
+from stillhouse.training.config import ChatSettings, FromCheckpoint, Init, Lora, SftValidation, UpdateSettings
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT
@@ -16,7 +16,7 @@ from stillhouse.vocabulary.settings import OMIT_DEFAULT
 LossOn = Literal["final", "assistant"]
 
 
-class SftConfig(ChatSettings):
+class SftConfig(UpdateSettings, ChatSettings):
     """How to train. The defaults are Stage I of DeepDistill (§4.1); annealing sets packing to false."""
 
     init: Annotated[Init, Field(discriminator="kind")] = FromCheckpoint()
@@ -47,7 +47,7 @@ class SftConfig(ChatSettings):
     lora: Lora | None = None
     """Train low-rank adapters instead of all weights."""
     weight_decay: float = Field(0.0, ge=0)
-    """AdamW's weight decay; the papers give no value."""
+    """The optimizer's weight decay, of matrices; the papers give no value."""
     system_prompt: SystemPrompt = "think_answer"
     """Name of the system prompt of the training examples."""
     suffix: Suffix = "boxed"

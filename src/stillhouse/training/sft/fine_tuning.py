@@ -11,11 +11,10 @@ from stillhouse.errors import BadConfig, NothingToDo
 from stillhouse.execution import processes
 from stillhouse.execution.contract import Outputs
 from stillhouse.models.chat_formats import ChatFormat
-from stillhouse.training import loop, models, progress
+from stillhouse.training import loop, lora, models, optimizer_choice, progress
 from stillhouse.training.data import corpus, inspection, shown_tokens
 from stillhouse.training.data.batches import passes
 from stillhouse.training.data.corpus import Corpus
-from stillhouse.training.lora import require_trained_end
 from stillhouse.training.machine import zero
 from stillhouse.training.sft import sft_validation
 from stillhouse.training.sft.config import SftConfig, SftInputs
@@ -51,15 +50,18 @@ def run(config: SftConfig, inputs: SftInputs) -> Outputs:
         examples = corpus.examples(counts, config.split)
         texts = ("\n".join(turn["content"] for turn in example.messages) for example in examples)
         start.ended("init")
-        model, tokenizer = models.load(config.init, inputs.checkpoint, texts, config.seed, config.trusted_code, config.weights)
+        model, tokenizer = models.load(
+            config.init, inputs.checkpoint, texts, config.seed, config.trusted_code, config.weights, lora.quantization(config.lora)
+        )  # fmt: skip
         metrics: dict[str, float] = {"n_parameters": zero.n_parameters(model)}
         if config.max_steps == 0:
             models.save(model, tokenizer, inputs.output)
             return Outputs(metrics=metrics)
+        optimizer_choice.require_router(model, config)
         chat = models.prepare_chat(model, tokenizer, config)
         start.ended("load")
         if config.lora:
-            require_trained_end(model, chat)
+            lora.require_trained_end(model, chat)
         examples_of_split = _tokenised(config, inputs, counts, model, chat)
         _write_tokens(inputs, model, chat, examples_of_split.learnt)
         start.ended("data")
@@ -70,8 +72,8 @@ def run(config: SftConfig, inputs: SftInputs) -> Outputs:
 def _require_settings(config: SftConfig) -> None:
     """Raise BadConfig for what would stop the training only once its examples are tokenised."""
     passes(config.batch_size)
-    if config.lora:
-        zero.require_whole_weights("lora")
+    lora.require_support(config.lora)
+    optimizer_choice.require_support(config, config.lora)
 
 
 def _train(
@@ -90,7 +92,7 @@ def _train(
     rows = dataset(config, held) if held is not None else None
     measured = loop.train(trainer, inputs, watch=sft_validation.watch(config, inputs, trainer, chat, asked, rows))
     stops = {} if config.max_length_rate is None else require_stops(trainer, chat, learnt, config.max_length_rate)
-    loop.save(trainer, chat.tokenizer, inputs.output)
+    loop.save(trainer, chat.tokenizer, inputs.output, config.lora, inputs.checkpoint)
     counts = {"n_examples": len(learnt), "n_steps": trainer.state.global_step}
     counts |= {"n_examples_held_out": len(held)} if held is not None else {}
     return counts | stops | progress.final_numbers(trainer) | measured | sequence_metrics(trainer, config, learnt)
