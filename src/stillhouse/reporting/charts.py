@@ -24,6 +24,8 @@ GROUP_SHARE = 0.78
 
 Counts = Mapping[str, Mapping[str, float]]
 """Series -> bin -> count."""
+FEW_POINTS = 60
+"""Up to so many points of a curve are drawn, each with its value."""
 
 
 def ladder(scores: Sequence[Score]) -> Markup:
@@ -159,6 +161,25 @@ def lines(points: Mapping[str, Mapping[float, float]], x: str, y: str) -> Markup
         marks += [
             svg.dot(x_scale(x_value), y_scale(y_value), series, f"{label}, {x} {x_value:g}: {number(y_value)}", 4)
             for x_value, y_value in shown
+        ]
+    return svg.figure(bottom + AXIS, f"{y} by {x}", marks, list(points))
+
+
+def curves(points: Mapping[str, Mapping[float, float]], x: str, y: str) -> Markup:
+    """A line to each series over the same axes, whose values may be 0 or less; points are drawn where there are few."""
+    across = [x_value for values in points.values() for x_value in values]
+    up = [value for values in points.values() for value in values.values()]
+    left, bottom = 66.0, TOP + PLOT_HEIGHT
+    low, high = min(up), max(up)
+    x_scale = Scale(min(across), max(*across, min(across) + 1), left + 12, WIDTH - RIGHT - 12)
+    y_scale = Scale(low, high if high > low else low + (abs(low) or 1.0), bottom, TOP)
+    marks = [*_upright_axis(y_scale, left, number, y), *_value_axis(x_scale, bottom, bottom, "{:g}".format, x)]
+    for series, (label, values) in enumerate(points.items()):
+        marks.append(svg.path([(x_scale(x_value), y_scale(value)) for x_value, value in values.items()], series))
+        marks += [
+            svg.dot(x_scale(x_value), y_scale(value), series, f"{label}, {x} {x_value:g}: {number(value)}", 3)
+            for x_value, value in values.items()
+            if len(values) <= FEW_POINTS
         ]
     return svg.figure(bottom + AXIS, f"{y} by {x}", marks, list(points))
 
