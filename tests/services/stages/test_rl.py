@@ -123,7 +123,7 @@ def test_rl_outcomes_and_rollouts_say_what_was_tried(tmp_path, checkpoint):
     assert {"question", "text", "reward", "kind"} <= set(table["columns"])
     assert len(table["data"]) == 2
     assert {len(row) for row in table["data"]} == {len(table["columns"])}
-    assert outputs.artifacts == ["rollouts.table.json"]
+    assert outputs.artifacts == ["rollouts.table.json", "training.html"]
 
 
 def test_rl_stage_after_a_stage_leaves_out_what_was_always_solved(tmp_path, checkpoint):

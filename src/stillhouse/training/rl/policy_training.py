@@ -22,6 +22,7 @@ from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt
 from stillhouse.training.rl.rollout_scorers import make_scorer
+from stillhouse.training.start_times import StartTimes
 from stillhouse.vocabulary.rows import Question
 
 ROLLOUTS = f"rollouts{TABLE}"
@@ -42,20 +43,24 @@ class QuestionPool:
 
 def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     """Train, and write the checkpoint, sample rollouts, and how often each question was asked and solved."""
+    start = StartTimes()
     _require_settings(config, inputs)
     pool = _question_pool(config, inputs)
     early_refusals.require_rewards(config, pool.questions)
     asked = rl_validation.questions(config, inputs, pool.questions)
     with zero.deepspeed_environment():
         early_refusals.require_sizes(config)
+        start.ended("init")
         model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed, config.trusted_code, config.weights)
         optimizer_choice.require_router(model, config)
         chat = models.prepare_chat(model, tokenizer, config)
+        start.ended("load")
         if config.lora:
             lora.require_trained_end(model, chat)
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, chat)
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
-        trainer, rewards, measured = _train(config, inputs, model, chat, prompts, question_ids, asked)
+        start.ended("data")
+        trainer, rewards, measured = _train(config, inputs, model, chat, prompts, question_ids, asked, start)
         loop.save(trainer, tokenizer, inputs.output, config.lora, inputs.checkpoint)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
@@ -104,6 +109,7 @@ def _train(
     prompts: Mapping[str, RolloutPrompt],
     question_ids: Sequence[str],
     asked: Sequence[Question],
+    start: StartTimes,
 ) -> tuple[OnPolicyGrpoTrainer, Rewards, dict[str, float]]:
     """Train to the end: the trainer with the weights to publish, the rewards with their counts, and what validation measured.
 
@@ -111,9 +117,11 @@ def _train(
     """
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
     with make_scorer(config.reward, config.verify_timeout_s, config.libraries, config.response_format) as scorer:
+        scorer.warm(questions.values())
         levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
         rewards = Rewards(questions, scorer, chat.read, levels, thresholds)
         trainer = make_trainer(config, inputs, model, chat, prompts, question_ids, rewards)
+        trainer.start_times = start
         if config.carry_optimizer:
             trainer.add_callback(optimizer.CarriedOptimizer(trainer, inputs.checkpoint))
         with on_policy.unverified_warnings_silenced():
