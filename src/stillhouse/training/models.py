@@ -27,7 +27,7 @@ from stillhouse.execution import processes
 from stillhouse.models import chat_templates, loadable
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training.config import ChatSettings, FromPackage, FromScratch, Init
-from stillhouse.training.machine import attention, zero
+from stillhouse.training.machine import attention, liger, zero
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
 
@@ -48,14 +48,18 @@ def load(
     seed: int,
     trusted_code: Sequence[str] = (),
     weights: str = "fp32",
+    *,
+    packed: bool = False,
 ) -> Model:
     """The model and its tokenizer. ``texts`` train a tokenizer if the model starts from scratch.
+
+    ``packed``: whether it is to learn from packs, which need another attention backend than single examples.
 
     Weights are fp32, or bf16 if ``weights`` says so. Under ZeRO on a GPU they are bf16 from the start: DeepSpeed would round them
     anyway, and keeps fp32 masters, a share on each process.
 
-    Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend cannot be used;
-    EngineFailed if the weights cannot be loaded.
+    Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend or kernels cannot be
+    used; EngineFailed if the weights cannot be loaded.
     """
     if (checkpoint is not None) != (init.kind == "checkpoint"):
         got = "got a checkpoint" if checkpoint else "got none"
@@ -69,7 +73,8 @@ def load(
     if dtype is torch.bfloat16:
         masters = "fp32 masters, shared over the processes" if zero.stage() else "without fp32 masters, as the config asks"
         _say([f"weights are in bf16, {masters}"])
-    attention.choose(model)
+    attention.choose(model, packed=packed)
+    liger.apply(model)
     return model, tokenizer
 
 

@@ -12,7 +12,6 @@ from stillhouse.models import chat_templates
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import checkpoints
 from stillhouse.training.data.batches import passes
-from stillhouse.training.machine import liger
 from stillhouse.training.progress import attach, machine_arguments
 from stillhouse.training.rl import rollout_engine
 from stillhouse.training.rl.config import RlConfig
@@ -76,7 +75,7 @@ def _arguments(config: RlConfig, inputs: StageInputs, longest: int, stops: Seque
         temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient, entropy_coef=config.entropy_coefficient,
         use_bias_correction_kl=False,  # DeepSeekMath's estimator, equation 4; TRL would weigh it by the policy's ratio
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,
-        **LOSSES[DEFAULT_LOSS].arguments, **rollout_engine.arguments(config.engine, longest, stops), **liger.arguments(),
+        **LOSSES[DEFAULT_LOSS].arguments, **rollout_engine.arguments(config.engine, longest, stops),
         **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight

@@ -31,7 +31,9 @@ def run(config: SftConfig, inputs: SftInputs) -> Outputs:
         counts = _example_counts(config, inputs)
         examples = corpus.examples(counts, config.split)
         texts = ("\n".join(turn["content"] for turn in example.messages) for example in examples)
-        model, tokenizer = models.load(config.init, inputs.checkpoint, texts, config.seed, config.trusted_code, config.weights)
+        model, tokenizer = models.load(
+            config.init, inputs.checkpoint, texts, config.seed, config.trusted_code, config.weights, packed=config.packing
+        )
         metrics: dict[str, float] = {"n_parameters": zero.n_parameters(model)}
         if config.max_steps == 0:
             models.save(model, tokenizer, inputs.output)

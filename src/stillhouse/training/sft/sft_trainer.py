@@ -13,15 +13,12 @@ from stillhouse.training import checkpoints
 from stillhouse.training.checkpoints import FullDiskMixin
 from stillhouse.training.data.batches import WholeBatchesMixin, passes
 from stillhouse.training.data.corpus import Corpus
-from stillhouse.training.data.packing import Document, RequireIsolation, packs
+from stillhouse.training.data.isolation import RequireIsolation, chosen
+from stillhouse.training.data.packing import packs
 from stillhouse.training.loop import FiniteLossMixin
 from stillhouse.training.lora import peft_config
-from stillhouse.training.machine import liger
 from stillhouse.training.progress import MeasuredMixin, attach, machine_arguments
 from stillhouse.training.sft.config import SftConfig
-
-N_CHECKED = 3
-"""Documents that are checked for leaks between packed ones."""
 
 
 class CorpusSftTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, WholeBatchesMixin, SFTTrainer):
@@ -39,14 +36,14 @@ def make_trainer(
     """A trainer on the examples.
 
     ``STILLHOUSE_MICRO_BATCH`` bounds the sequences in one forward pass; gradients add up to the config's batch size. Training
-    raises EngineFailed if documents of a pack see each other.
+    raises EngineFailed if documents of a pack see each other, or the attention backend is wrong.
     """
     trainer = CorpusSftTrainer(
         rows_per_step=config.batch_size, model=model, args=_arguments(config, inputs), train_dataset=dataset(config, corpus),
         processing_class=tokenizer, peft_config=peft_config(config.lora) if config.lora else None,
     )  # fmt: skip
     if config.packing:
-        trainer.add_callback(RequireIsolation(trainer, shortest(corpus, N_CHECKED)))
+        trainer.add_callback(RequireIsolation(trainer, chosen(corpus)))
     attach(trainer, inputs)
     return trainer
 
@@ -59,7 +56,7 @@ def _arguments(config: SftConfig, inputs: StageInputs) -> SFTConfig:
         gradient_accumulation_steps=accumulation, max_length=None, padding_free=config.packing,
         weight_decay=config.weight_decay, logging_steps=1, seed=config.seed,
         dataset_kwargs={"skip_prepare_dataset": True}, remove_unused_columns=False,
-        **liger.arguments(), **checkpoints.arguments(inputs), **machine_arguments(),
+        **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
     return arguments
@@ -80,11 +77,6 @@ def _fetching(n: int, row_of: Callable[[int], dict[str, Any]]) -> Dataset:
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     return Dataset.from_dict({"number": range(n)}).with_transform(fetch)
-
-
-def shortest(corpus: Corpus, n: int) -> list[Document]:
-    """The ``n`` shortest examples."""
-    return [corpus[number] for number in corpus.lengths.argsort(kind="stable")[:n].tolist()]
 
 
 def sequence_metrics(trainer: CorpusSftTrainer, config: SftConfig, corpus: Corpus) -> dict[str, float]:
