@@ -37,8 +37,7 @@ class TransformersEngine:
         try:
             trusted, gguf = is_trusted(Path(model), sampling.trusted_code), gguf_arguments(Path(model))
             self._tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=trusted, **gguf)
-            dtype = "auto" if torch.cuda.is_available() else torch.float32
-            self._model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=trusted, **gguf)
+            self._model = AutoModelForCausalLM.from_pretrained(model, dtype=_dtype(), trust_remote_code=trusted, **gguf)
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
             raise EngineFailed(msg) from error
@@ -80,6 +79,13 @@ class TransformersEngine:
         return Completion(
             self._chat.read(content), "length" if end is None else "stop", prompt_tokens, len(content) + (end is not None)
         )
+
+
+def _dtype() -> torch.dtype | str:
+    """Of weights for inference: bf16 on a GPU, whatever the checkpoint was published in; its own where a GPU has no bf16."""
+    if not torch.cuda.is_available():
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else "auto"
 
 
 class SeededSampler:

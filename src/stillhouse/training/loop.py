@@ -12,7 +12,7 @@ from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
 from stillhouse.training import checkpoints, models
 from stillhouse.training.lora import merged
-from stillhouse.training.machine import zero
+from stillhouse.training.machine import out_of_memory, zero
 from stillhouse.vocabulary.text import shortened
 
 N_TOKENS = "num_tokens"
@@ -44,15 +44,19 @@ def train(
 
     with checkpoints.preemption() as stopping, processes.peers():
         trainer.add_callback(checkpoints.PublishCheckpoints(inputs, with_tokens, stopping))
-        trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
+        out_of_memory.train(trainer, checkpoint[0] if checkpoint else None)
     checkpoints.clear(inputs)
 
 
-def save(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
-    """Write the whole trained weights as a checkpoint, adapters merged; all ranks call, rank 0 writes."""
-    weights = zero.weights(trainer)
+def save(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, directory: Path, dtype: str = "fp32") -> dict[str, float]:
+    """Write the whole trained weights as a checkpoint, adapters merged; all ranks call, rank 0 writes.
+
+    ``dtype``: of the weights as published, whatever the sharding. Returns its bits, as a metric for the manifest.
+    """
+    weights = zero.masters(trainer)
     if processes.rank() == 0:
-        models.save(merged(trainer.model), tokenizer, directory, weights)
+        models.save(merged(trainer.model), tokenizer, directory, weights, dtype)
+    return {"published_weight_bits": 8.0 * models.DTYPES[dtype].itemsize}
 
 
 class FiniteLossMixin(Trainer):

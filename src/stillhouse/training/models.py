@@ -1,5 +1,6 @@
 """Load a model's first weights from a checkpoint, at random, or from a GGUF file in an installed package; save trained ones."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
@@ -31,6 +32,8 @@ from stillhouse.training.machine import attention, liger, zero
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""Precisions of published weights, by the words of the config."""
 ROLES = ("system", "user", "assistant")
 PAD, END = "<|pad|>", "<|end|>"
 CHAT_TEMPLATE = (
@@ -180,11 +183,19 @@ def save(
     tokenizer: PreTrainedTokenizerBase,
     directory: Path,
     weights: Mapping[str, torch.Tensor] | None = None,
+    dtype: str = "fp32",
 ) -> None:
     """Write a checkpoint in the Hugging Face format: safetensors, config, tokenizer with its chat template.
 
-    ``weights``: all weights by name, if the model itself holds only a share of them.
+    ``weights``: all weights by name, if the model itself does not hold them all, or only rounded. ``dtype``: theirs in the files.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    target = DTYPES[dtype]
+    if weights is not None or model.dtype is not target:
+        state = model.state_dict() if weights is None else weights
+        weights = {name: value.to(target) if value.is_floating_point() else value for name, value in state.items()}
     model.save_pretrained(directory, state_dict=weights)
+    config = directory / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8")) | {"dtype": str(target).removeprefix("torch.")}
+    config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     tokenizer.save_pretrained(directory)

@@ -19,7 +19,7 @@ from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
 from stillhouse.training.loop import Batch
 from stillhouse.training.machine import zero
-from stillhouse.vocabulary import environment
+from stillhouse.training.machine.pass_settings import recompute_arguments
 
 
 class ReportProgress(TrainerCallback):
@@ -107,7 +107,7 @@ def machine_arguments() -> dict[str, Any]:
     return {
         "use_cpu": not gpu, "bf16": gpu and torch.cuda.is_bf16_supported(), "report_to": "none", "disable_tqdm": True,
         "dataloader_pin_memory": gpu, **zero.arguments(),
-        "gradient_checkpointing": environment.switch("STILLHOUSE_GRADIENT_CHECKPOINTING", default=gpu),
+        **recompute_arguments(),
     }  # fmt: skip
 
 

@@ -23,8 +23,7 @@ NAME = "flex_attention"
 BLOCK = 128
 """Queries, and keys, in a block of torch's masks; also the least queries of its main kernel."""
 
-Index = torch.Tensor | int
-MaskFunction = Callable[[Index, Index, Index, Index], Index]
+MaskFunction = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Of batch, head, query and key: whether the query may attend to the key."""
 
 
@@ -52,8 +51,8 @@ def padded_mask(
     last_query = torch.tensor(q_offset + q_length - 1, device=device)  # tensors: a number would be compiled in
     last_key = torch.tensor(kv_offset + kv_length - 1, device=device)
 
-    def inside(batch: Index, head: Index, query: Index, key: Index) -> Index:
-        allowed = mask_function(batch, head, torch.minimum(query, last_query), torch.minimum(key, last_key))
+    def inside(batch: torch.Tensor, head: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        allowed: torch.Tensor = mask_function(batch, head, torch.minimum(query, last_query), torch.minimum(key, last_key))
         return allowed & (key <= last_key)
 
     return flex_attention_mask(

@@ -196,8 +196,8 @@ def _layer_bytes(shape: ModelShape, placement: Placement) -> float:
     """Bytes that one layer keeps of one token, by operation.
 
     A norm keeps its input in fp32, the normed input, and its output for the maps that read it. Attention keeps queries, keys,
-    values and its output; the output's transposed copy goes into the last map. The MLP keeps the gate, the gate's activation, the other
-    half, and their product.
+    values and its output; the output's transposed copy goes into the last map. The MLP keeps the gate, the gate's activation, the
+    other half, and their product.
     """
     queries, keys = shape.heads * shape.head, shape.key_heads * shape.head
     residual, compute = _residual_bytes(placement), (BF16 if _casts(placement) else _residual_bytes(placement))

@@ -115,6 +115,25 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
     return trainer.accelerator.get_state_dict(trainer.model_wrapped) if stage() == 3 else None
 
 
+def masters(trainer: Trainer) -> dict[str, torch.Tensor] | None:
+    """Under ZeRO the whole weights in fp32 by name, on rank 0: those that the optimizer steps, not their roundings to bf16.
+
+    None if the model itself has them: without ZeRO, or with adapters, whose base is not stepped. All ranks call.
+    """
+    if not stage() or hasattr(trainer.model, "peft_config"):
+        return weights(trainer)
+    from deepspeed.utils import safe_get_full_fp32_param  # not installed in every environment that trains
+
+    model, whole = trainer.accelerator.unwrap_model(trainer.model), dict[str, torch.Tensor]()
+    for name, parameter in model.named_parameters():
+        master = safe_get_full_fp32_param(parameter)  # one at a time: all ranks gather it
+        if processes.rank() == 0:
+            whole[name] = (parameter.data if master is None else master).detach().float().cpu().view(
+                tuple(getattr(parameter, "ds_shape", parameter.shape))
+            )  # fmt: skip
+    return whole
+
+
 def require_whole_weights(field: str) -> None:
     """Raise BadConfig, naming a config field that does not work with partitioned weights."""
     if stage() == 3:

@@ -12,6 +12,7 @@ from stillhouse.models import chat_templates
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import checkpoints
 from stillhouse.training.data.batches import passes
+from stillhouse.training.machine import dry_step
 from stillhouse.training.progress import attach, machine_arguments
 from stillhouse.training.rl import rollout_engine
 from stillhouse.training.rl.config import RlConfig
@@ -53,6 +54,7 @@ def make_trainer(
     if config.plateau is not None:
         trainer.add_callback(StopAtPlateau(config.plateau, inputs))
     attach(trainer, inputs)
+    dry_step.choose(trainer, longest)
     return trainer
 
 

@@ -52,7 +52,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, chat)
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
         trainer, rewards = _train(config, inputs, model, chat, prompts, question_ids)
-        loop.save(trainer, tokenizer, inputs.output)
+        published = loop.save(trainer, tokenizer, inputs.output, config.weights)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
     n_steps = trainer.state.global_step
@@ -63,7 +63,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     }  # fmt: skip
     carried = {"n_steps_carried": optimizer.steps(inputs.checkpoint)} if config.carry_optimizer else {}
     kinds = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
-    metrics = sizes | carried | kinds | progress.final_numbers(trainer)
+    metrics = sizes | published | carried | kinds | progress.final_numbers(trainer)
     return Outputs(metrics=metrics, dropped=dropped, artifacts=[ROLLOUTS])
 
 

@@ -36,7 +36,7 @@ def run(config: SftConfig, inputs: SftInputs) -> Outputs:
         )
         metrics: dict[str, float] = {"n_parameters": zero.n_parameters(model)}
         if config.max_steps == 0:
-            models.save(model, tokenizer, inputs.output)
+            models.save(model, tokenizer, inputs.output, dtype=config.weights)
             return Outputs(metrics=metrics)
         chat = models.prepare_chat(model, tokenizer, config)
         if config.lora:
@@ -58,9 +58,9 @@ def _train(config: SftConfig, inputs: SftInputs, model: PreTrainedModel, chat: C
     trainer = make_trainer(config, inputs, model, chat.tokenizer, learnt)
     loop.train(trainer, inputs)
     stops = {} if config.max_length_rate is None else require_stops(trainer, chat, learnt, config.max_length_rate)
-    loop.save(trainer, chat.tokenizer, inputs.output)
+    published = loop.save(trainer, chat.tokenizer, inputs.output, config.weights)
     counts = {"n_examples": len(learnt), "n_steps": trainer.state.global_step}
-    return counts | stops | progress.final_numbers(trainer) | sequence_metrics(trainer, config, learnt)
+    return counts | published | stops | progress.final_numbers(trainer) | sequence_metrics(trainer, config, learnt)
 
 
 def _write_tokens(inputs: SftInputs, model: PreTrainedModel, chat: ChatFormat, learnt: Corpus) -> None:

@@ -17,6 +17,7 @@ from stillhouse.training.data.isolation import RequireIsolation, chosen
 from stillhouse.training.data.packing import packs
 from stillhouse.training.loop import FiniteLossMixin
 from stillhouse.training.lora import peft_config
+from stillhouse.training.machine import dry_step
 from stillhouse.training.progress import MeasuredMixin, attach, machine_arguments
 from stillhouse.training.sft.config import SftConfig
 
@@ -35,8 +36,9 @@ def make_trainer(
 ) -> CorpusSftTrainer:
     """A trainer on the examples.
 
-    ``STILLHOUSE_MICRO_BATCH`` bounds the sequences in one forward pass; gradients add up to the config's batch size. Training
-    raises EngineFailed if documents of a pack see each other, or the attention backend is wrong.
+    On a GPU a dry step chooses the sequences in one forward pass, and ``STILLHOUSE_MICRO_BATCH`` bounds them; gradients add up to
+    the config's batch size. Raises EngineFailed if nothing fits the GPU. Training raises EngineFailed if documents of a pack see
+    each other, or the attention backend is wrong.
     """
     trainer = CorpusSftTrainer(
         rows_per_step=config.batch_size, model=model, args=_arguments(config, inputs), train_dataset=dataset(config, corpus),
@@ -45,6 +47,8 @@ def make_trainer(
     if config.packing:
         trainer.add_callback(RequireIsolation(trainer, chosen(corpus)))
     attach(trainer, inputs)
+    longest = min(config.max_length, int(corpus.lengths.sum())) if config.packing else int(corpus.lengths.max())
+    dry_step.choose(trainer, longest, packed=config.packing)
     return trainer
 
 
