@@ -1,8 +1,8 @@
 """Every training path on a GPU, in ten parts, each a process with a limit of its own: a table, and ``check.json``.
 
-``python -m tests.gpu.check --out DIR`` needs a GPU, no network, and 8.5 minutes at most; ``make gpu-check`` writes the wheels it needs
-and the command. ``--vllm`` runs the parts of an image with vLLM instead; ``--only NAME`` one part; ``--tiny`` the same parts with tiny
-models, on a CPU too. It ends with 1 if a part fails or misses its bar.
+``python -m tests.gpu.check --out DIR`` needs a GPU, no network, and 8.5 minutes at most; ``make gpu-check`` writes the wheels it
+needs and the command. ``--vllm`` runs the parts of an image with vLLM instead; ``--only NAME`` one part; ``--tiny`` the same parts
+with tiny models, on a CPU too. It ends with 1 if a part fails or misses its bar.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from tests.gpu.sizes import FULL, TINY, Size
 from tests.perf import training
 
 LIMITS_S = {
-    "imports": 40, "curve": 45, "packing": 80, "liger": 30, "passes": 60, "zero": 90, "resume": 60, "grpo": 60, "long": 45, "speed": 60,
+    "imports": 30, "curve": 45, "packing": 75, "liger": 30, "passes": 50,
+    "zero": 80, "resume": 50, "grpo": 55, "long": 40, "speed": 55,
 }  # fmt: skip
 """Seconds of each part."""
 VLLM_LIMITS_S = {"sampled": 150, "colocated": 200, "ratio": 150}

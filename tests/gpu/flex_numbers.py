@@ -41,8 +41,8 @@ def rows(*, tiny: bool) -> list[Row]:
 def _model(head: int) -> LlamaForCausalLM:
     set_seed(0)
     return LlamaForCausalLM(LlamaConfig(
-        vocab_size=384, hidden_size=4 * head, intermediate_size=512, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        max_position_embeddings=4096,
+        vocab_size=384, hidden_size=4 * head, intermediate_size=512, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=4096,
     ))  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The parts of ``check.py --vllm``: for an image, or a machine, with vLLM and a GPU (``docs/gpu.md`` says how to bring it there)."""
+"""The parts of ``check.py --vllm``: for an image, or a machine, with vLLM and a GPU."""
 
 import json
 import os
