@@ -16,7 +16,7 @@ from transformers import Trainer
 
 from stillhouse.errors import EngineFailed
 from stillhouse.execution import processes
-from stillhouse.training.machine import pass_settings, zero
+from stillhouse.training.machine import fsdp, pass_settings, zero
 from stillhouse.training.machine.pass_settings import PassSetting
 
 SPARE = 0.1
@@ -80,7 +80,10 @@ def choose(trainer: Trainer, length: int, *, packed: bool = False) -> None:
     Raises EngineFailed if nothing fits.
     """
     memory, settings = meter(), pass_settings.choices(trainer, length)
+    if fsdp.is_chosen():
+        return
     if memory is None or zero.stage() or len(settings) < 2:
+        pass_settings.apply(trainer, pass_settings.current(trainer))
         return
     limit, failed = memory.limit(), list[_Trial]()
     for setting in settings:
@@ -122,11 +125,9 @@ def _needed(trainer: Trainer, memory: MemoryMeter, setting: PassSetting, length:
 
 
 def _dry_pass(trainer: Trainer, setting: PassSetting, length: int, *, packed: bool) -> None:
-    model, arguments = trainer.accelerator.unwrap_model(trainer.model), pass_settings.ARGUMENTS[setting.recompute]
-    if arguments["gradient_checkpointing"]:
-        options = dict(arguments["gradient_checkpointing_kwargs"])
-        extra = {name: options.pop(name) for name in ("every_n_layers", "offload") if name in options}
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options, **extra)
+    model = trainer.model
+    if trainer.args.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs)
     ids = torch.zeros((setting.rows, length), dtype=torch.int64, device=trainer.args.device)
     places = torch.arange(length, device=ids.device).expand_as(ids)
     if packed:

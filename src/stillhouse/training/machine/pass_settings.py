@@ -5,23 +5,19 @@ Gradients add up to the whole batch however it is cut, so no result beyond round
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
-from transformers import Trainer
+from transformers import PreTrainedModel, Trainer
 
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.vocabulary import environment
 
 Recompute = Literal["off", "selective", "on", "offload"]
 """Layers whose activations are computed twice: none, every second one, all; or all, and the host keeps their inputs."""
-ARGUMENTS: dict[Recompute, dict[str, Any]] = {
-    "off": {"gradient_checkpointing": False, "gradient_checkpointing_kwargs": None},
-    "selective": {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False, "every_n_layers": 2}},
-    "on": {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}},
-    "offload": {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False, "offload": True}},
-}
-"""transformers' arguments."""
+OPTIONS: dict[Recompute, dict[str, Any]] = {"off": {}, "selective": {"every_n_layers": 2}, "on": {}, "offload": {"offload": True}}
+"""What ``gradient_checkpointing_enable`` of a model of transformers takes for it."""
 TIMES: dict[Recompute, float] = {"off": 1.0, "selective": 1.17, "on": 1.33, "offload": 1.6}
 """Of a step, roughly: they only order settings. A third of its operations is done twice, half of that for every second layer."""
 BUSY_TOKENS = 1024
@@ -52,8 +48,12 @@ class PassSetting:
 
 def recompute_arguments() -> dict[str, Any]:
     """Trainer arguments: what the environment says, or until a dry step decides everything twice on a GPU, nothing on a CPU."""
-    wanted = _wanted()
-    return dict(ARGUMENTS[wanted or ("on" if torch.cuda.is_available() else "off")])
+    return _arguments(_wanted() or ("on" if torch.cuda.is_available() else "off"))
+
+
+def _arguments(recompute: Recompute) -> dict[str, Any]:
+    options = {"use_reentrant": False} if recompute != "off" else None
+    return {"gradient_checkpointing": recompute != "off", "gradient_checkpointing_kwargs": options}
 
 
 def _wanted() -> Recompute | None:
@@ -62,23 +62,20 @@ def _wanted() -> Recompute | None:
     if wanted == "offload" and not torch.cuda.is_available():
         msg = "STILLHOUSE_GRADIENT_CHECKPOINTING=offload: there is no GPU whose memory it would spare; set it to auto"
         raise BadConfig(msg)
-    for known in ARGUMENTS:
+    for known in OPTIONS:
         if wanted == known:
             return known
     if wanted != AUTO:
-        msg = f"STILLHOUSE_GRADIENT_CHECKPOINTING={wanted}: {nearest(wanted, (AUTO, *ARGUMENTS), 'not one of')}"
+        msg = f"STILLHOUSE_GRADIENT_CHECKPOINTING={wanted}: {nearest(wanted, (AUTO, *OPTIONS), 'not one of')}"
         raise BadConfig(msg)
     return None
 
 
 def current(trainer: Trainer) -> PassSetting:
     """The trainer's setting."""
-    args = trainer.args
-    options = args.gradient_checkpointing_kwargs or {}
-    by_option: Recompute = "offload" if options.get("offload") else "selective" if options.get("every_n_layers", 1) > 1 else "on"
-    return PassSetting(
-        args.per_device_train_batch_size, args.gradient_accumulation_steps, by_option if args.gradient_checkpointing else "off"
-    )
+    args, applied = trainer.args, getattr(trainer, "pass_setting", None)
+    recompute: Recompute = applied.recompute if applied else _wanted() or ("on" if args.gradient_checkpointing else "off")
+    return PassSetting(args.per_device_train_batch_size, args.gradient_accumulation_steps, recompute)
 
 
 def choices(trainer: Trainer, length: int) -> list[PassSetting]:
@@ -96,7 +93,7 @@ def choices(trainer: Trainer, length: int) -> list[PassSetting]:
 def smaller(trainer: Trainer) -> PassSetting | None:
     """The next setting that needs less memory, whatever the environment says: it ran out. None if there is none."""
     now = current(trainer)
-    order = list(ARGUMENTS)
+    order = list(OPTIONS)
     if now.recompute in {"off", "selective"}:
         return PassSetting(now.rows, now.passes, order[order.index(now.recompute) + 1])
     factor = next((n for n in range(2, now.rows + 1) if now.rows % n == 0), None)
@@ -107,7 +104,7 @@ def smaller(trainer: Trainer) -> PassSetting | None:
 
 def _possible() -> list[Recompute]:
     """What this machine can do: without a GPU activations lie on the host anyway."""
-    return [recompute for recompute in ARGUMENTS if recompute != "offload" or torch.cuda.is_available()]
+    return [recompute for recompute in OPTIONS if recompute != "offload" or torch.cuda.is_available()]
 
 
 def apply(trainer: Trainer, setting: PassSetting) -> None:
@@ -117,7 +114,17 @@ def apply(trainer: Trainer, setting: PassSetting) -> None:
     trainer._train_batch_size = args.train_batch_size
     if hasattr(args, "steps_per_generation"):  # GRPO's: its rollouts serve one step
         args.steps_per_generation = setting.passes
-    for name, value in ARGUMENTS[setting.recompute].items():
+    for name, value in _arguments(setting.recompute).items():
         setattr(args, name, value)
-    if setting.recompute == "off" and trainer.model.is_gradient_checkpointing:
+    trainer.pass_setting = setting
+    if trainer.model.is_gradient_checkpointing:
         trainer.model.gradient_checkpointing_disable()
+    trainer.model.gradient_checkpointing_enable = partial(_enable, trainer.model, OPTIONS[setting.recompute])
+
+
+def _enable(
+    model: PreTrainedModel, options: dict[str, Any], gradient_checkpointing_kwargs: dict[str, Any] | None = None, **_: Any
+) -> None:
+    """Enable the setting's own way: trainers call this again after each generation, and know only torch's arguments."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model  # below peft's adapters
+    type(base).gradient_checkpointing_enable(base, gradient_checkpointing_kwargs=gradient_checkpointing_kwargs, **options)

@@ -1,14 +1,14 @@
 """How a model is partitioned over the processes of its training: DeepSpeed's ZeRO 1, 2 or 3, with or without offload to the host.
 
 ZeRO decides where bytes lie and changes no result beyond rounding, so it comes from the environment: ``STILLHOUSE_SHARDING`` names
-one of ``recipes/zero-*.yaml``, or a file in the same format, which is DeepSpeed's own. If it is unset, every process holds the
-whole model.
+one of ``recipes/zero-*.yaml``, or a file in the same format, which is DeepSpeed's own; ``fsdp2`` is torch's (``fsdp``). If it is
+unset, every process holds the whole model.
 """
 
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from transformers.integrations import HfDeepSpeedConfig
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import processes
 from stillhouse.execution.recipes import RECIPES
+from stillhouse.training.machine import fsdp
 from stillhouse.vocabulary import environment
 
 AUTO = "auto"
@@ -27,15 +28,16 @@ AUTO = "auto"
 
 
 def settings() -> dict[str, Any] | None:
-    """The chosen DeepSpeed config; None if none is chosen. Raises BadConfig for an unknown name or a file of another kind."""
+    """The chosen DeepSpeed config; None for FSDP2 or nothing. Raises BadConfig for an unknown name or a file of another kind."""
     chosen = environment.text("STILLHOUSE_SHARDING")
-    if not chosen:
+    if not chosen or fsdp.is_chosen():
         return None
     known = {path.stem: path for path in RECIPES.glob("zero-*.yaml")}
     path = known.get(chosen, Path(chosen))
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
     if not isinstance(config, dict) or "zero_optimization" not in config:
-        msg = f"STILLHOUSE_SHARDING={chosen}: neither a DeepSpeed config nor a known name; {nearest(chosen, known, 'names')}"
+        hint = nearest(chosen, [*known, *fsdp.NAMES], "names")
+        msg = f"STILLHOUSE_SHARDING={chosen}: neither a DeepSpeed config nor a known name; {hint}"
         raise BadConfig(msg)
     return config
 
@@ -43,6 +45,11 @@ def settings() -> dict[str, Any] | None:
 def stage() -> int:
     """ZeRO's level: it partitions nothing (0), the optimizer state (1), gradients too (2), weights too (3)."""
     return int((settings() or {"zero_optimization": {"stage": 0}})["zero_optimization"]["stage"])
+
+
+def offloads() -> bool:
+    """Whether the optimizer's state lies in the host's memory, and is stepped there."""
+    return "offload_optimizer" in (settings() or {}).get("zero_optimization", {})
 
 
 @contextmanager
@@ -85,6 +92,8 @@ def arguments() -> dict[str, Any]:
     if not chosen and processes.count() == 1:
         return {}
     backend = {} if torch.cuda.is_available() else {"ddp_backend": "gloo"}
+    if fsdp.is_chosen():
+        return backend | fsdp.arguments()
     return backend | ({"deepspeed": chosen} if chosen else {"ddp_find_unused_parameters": False})
 
 
@@ -111,7 +120,9 @@ def n_parameters(model: PreTrainedModel) -> int:
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
-    """Under ZeRO 3 the whole trained weights by name, on rank 0; None if the model itself has them. All ranks call."""
+    """Under ZeRO 3 or FSDP2 the whole trained weights by name, on rank 0; None if the model itself has them. All ranks call."""
+    if fsdp.is_chosen():
+        return fsdp.weights(trainer)
     return trainer.accelerator.get_state_dict(trainer.model_wrapped) if stage() == 3 else None
 
 
@@ -127,15 +138,31 @@ def masters(trainer: Trainer) -> dict[str, torch.Tensor] | None:
     model, whole = trainer.accelerator.unwrap_model(trainer.model), dict[str, torch.Tensor]()
     for name, parameter in model.named_parameters():
         master = safe_get_full_fp32_param(parameter)  # one at a time: all ranks gather it
-        if processes.rank() == 0:
-            whole[name] = (parameter.data if master is None else master).detach().float().cpu().view(
-                tuple(getattr(parameter, "ds_shape", parameter.shape))
-            )  # fmt: skip
+        with gathered(parameter):
+            if processes.rank() == 0:
+                whole[name] = _of_model(parameter.detach(), master).cpu()
     return whole
+
+
+def _of_model(parameter: torch.Tensor, master: torch.Tensor | None) -> torch.Tensor:
+    """A master, if the model has its rounding; else what the model has, in fp32: the weights of an earlier, better step."""
+    if master is not None and torch.equal(master.view(parameter.shape).to(parameter), parameter):
+        return master.detach().view(parameter.shape).float()
+    return parameter.float()
+
+
+def gathered(parameter: torch.nn.Parameter, *, written: bool = False) -> AbstractContextManager[Any]:
+    """While the block runs, a parameter is whole; with ``written`` all ranks then take over rank 0's values."""
+    if stage() != 3:
+        return nullcontext()
+    from deepspeed import zero as deepspeed_zero  # not installed in every environment that trains
+
+    context: AbstractContextManager[Any] = deepspeed_zero.GatheredParameters([parameter], modifier_rank=0 if written else None)
+    return context
 
 
 def require_whole_weights(field: str) -> None:
     """Raise BadConfig, naming a config field that does not work with partitioned weights."""
-    if stage() == 3:
+    if stage() == 3 or fsdp.is_chosen():
         msg = f"{field}: not with STILLHOUSE_SHARDING={os.environ['STILLHOUSE_SHARDING']}; choose zero-2, which keeps weights whole"
         raise BadConfig(msg)
