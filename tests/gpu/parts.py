@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM
 from stillhouse import stages, testing
 from stillhouse.errors import BadConfig
 from stillhouse.stages import rl, sft
+from stillhouse.training import card_peaks
 from stillhouse.training.machine import attention, flex, pass_settings
 from stillhouse.vocabulary.rows import Selected
 from tests.gpu import flex_numbers
@@ -27,8 +28,6 @@ from tests.perf import training
 from tests.perf.training import Scale
 
 ON_GPU = torch.cuda.is_available()
-PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
-"""Of bf16 matrix products without sparsity, from the makers' data sheets."""
 
 
 @contextmanager
@@ -261,7 +260,7 @@ def speed(work: Path, size: Size) -> list[Row]:
     if not ON_GPU or size.tiny:
         return rows
     rows.append(at_least("speed", "stage over bare TRL, the same backend", stage_speed / bare_speed, 1.0))
-    peak = next((flops for name, flops in PEAK_FLOPS.items() if name in torch.cuda.get_device_name()), float("nan"))
+    peak = card_peaks.peak() or float("nan")
     return [*rows, at_least("speed", "MFU", training.flops_per_token(work, size.large) * stage_speed / peak, 0.45)]
 
 

@@ -65,7 +65,7 @@ def suitable(*, packed: bool) -> tuple[str, ...]:
 
 def _choose_from(model: PreTrainedModel, backends: Sequence[str], *, packed: bool) -> None:
     """Have the model use the first of the backends that can be used; print why not an earlier one."""
-    obstacles = []
+    obstacles: list[str] = []
     for backend in backends:
         obstacle = absent(backend) or set_backend(model, backend)
         if obstacle is None:

@@ -45,7 +45,7 @@ class CudaMeter:
         """All but a tenth, and but what others hold there, a vLLM's cache among them."""
         torch.cuda.empty_cache()
         free, total = torch.cuda.mem_get_info()
-        return total * (1 - SPARE) - (total - free - torch.cuda.memory_reserved())
+        return float(total * (1 - SPARE) - (total - free - torch.cuda.memory_reserved()))
 
     def start(self) -> None:
         """Forget the peak so far."""
@@ -88,7 +88,7 @@ def choose(trainer: Trainer, length: int, *, packed: bool = False) -> None:
     limit, failed = memory.limit(), list[_Trial]()
     for setting in settings:
         trial = _Trial(setting, _needed(trainer, memory, setting, length, packed=packed))
-        if not processes.any_of(trial.needed > limit, trainer.args.device):
+        if not processes.combined([float(trial.needed > limit)], trainer.args.device, "max")[0]:
             pass_settings.apply(trainer, setting)
             _say(trial, failed, limit, length)
             return

@@ -206,12 +206,12 @@ def test_out_of_memory_on_one_of_several_processes_names_the_setting_to_try(tmp_
         trained(tmp_path, "planted")
 
 
-def test_rl_goes_by_the_same_settings(tmp_path, checkpoint, plant, capsys):
+def test_rl_goes_by_the_same_settings_and_keeps_them_through_its_generations(tmp_path, checkpoint, plant, capsys):
     questions = testing.questions(4)
     tables.write(tmp_path / "questions", questions, Question)
     tables.write(tmp_path / "selected", [testing.selected(question, "rl_1") for question in questions], Selected)
     results = []
-    for limit in (10_000, 210):
+    for limit in (10_000, 310):
         plant(limit, by_rows)
         inputs = rl.Inputs(
             scratch=tmp_path / str(limit), selected=tmp_path / "selected", questions=tmp_path / "questions", checkpoint=checkpoint
@@ -219,7 +219,7 @@ def test_rl_goes_by_the_same_settings(tmp_path, checkpoint, plant, capsys):
         inputs.scratch.mkdir()
         results.append(rl.run(RL, inputs).metrics["train/reward"])
     lines = [line for line in capsys.readouterr().err.splitlines() if " rows a pass" in line]
-    assert [re.match(r"  (\d) rows a pass, recompute (\w+)", line).groups() for line in lines] == [("8", "off"), ("4", "on")]
+    assert [re.match(r"  (\d) rows a pass, recompute (\w+)", line).groups() for line in lines] == [("8", "off"), ("4", "selective")]
     assert results[0] == results[1]
 
 
