@@ -11,7 +11,7 @@ from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Engine
 from stillhouse.sampling.transformers import InMemoryEngine
-from stillhouse.training.machine import fsdp
+from stillhouse.training.machine import fsdp, generation
 
 
 def share() -> tuple[slice, bool]:
@@ -34,6 +34,7 @@ def engine(trainer: Trainer, chat: ChatFormat, sampling: Sampling) -> Iterator[E
         unwrap_model_for_generation(
             trainer.model_wrapped, trainer.accelerator, gradient_checkpointing_kwargs=checkpointing
         ) as model,
+        generation.suited(model),
         trainer.accelerator.autocast(),
     ):  # fmt: skip
         yield InMemoryEngine(model, chat, sampling)

@@ -22,8 +22,8 @@ from stillhouse.execution.contract import StageInputs
 from stillhouse.training import card_peaks, metrics_file
 from stillhouse.training.loop import Batch
 from stillhouse.training.machine import zero
+from stillhouse.training.machine.pass_settings import recompute_arguments
 from stillhouse.training.start_times import StartTimes
-from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.text import duration
 
 PARTS = {"rollout": ("rollout",), "sync": ("sync", "probe"), "verify": ("verify",)}
@@ -209,8 +209,7 @@ def machine_arguments() -> dict[str, Any]:
     gpu = torch.cuda.is_available()
     return {
         "use_cpu": not gpu, "bf16": gpu and torch.cuda.is_bf16_supported(), "report_to": "none", "disable_tqdm": True,
-        "dataloader_pin_memory": gpu,
-        "gradient_checkpointing": environment.switch("STILLHOUSE_GRADIENT_CHECKPOINTING", default=gpu), **zero.arguments(),
+        "dataloader_pin_memory": gpu, **recompute_arguments(), **zero.arguments(),
     }  # fmt: skip
 
 

@@ -15,16 +15,19 @@ from stillhouse.training import optimizer
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
 from stillhouse.training.sft.sft_trainer import CorpusSftTrainer
 
-READ = {transformers: "5.19.0", trl: "1.16.0"}
+READ = {transformers: {"5.19.0", "5.17.0"}, trl: {"1.16.0"}}
+"""The second of transformers is that of the image with vLLM."""
 
 
 def source(thing) -> str:
     return inspect.getsource(thing)
 
 
-@pytest.mark.parametrize(("library", "version"), READ.items(), ids=lambda value: getattr(value, "__name__", value))
-def test_internals_were_read_in_the_installed_version(library, version):
-    assert library.__version__ == version, "read the members of stillhouse.training.__doc__ again, then raise the version here"
+@pytest.mark.parametrize("library", READ, ids=lambda library: library.__name__)
+def test_internals_were_read_in_the_installed_version(library):
+    assert library.__version__ in READ[library], (
+        "read the members of stillhouse.training.__doc__ again, then raise the version here"
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import checkpoints, optimizer_choice
 from stillhouse.training.data.batches import passes
 from stillhouse.training.lora import peft_config
-from stillhouse.training.machine import liger
+from stillhouse.training.machine import dry_step
 from stillhouse.training.progress import attach, machine_arguments
 from stillhouse.training.rl import rollout_engine
 from stillhouse.training.rl.config import RlConfig
@@ -56,6 +56,7 @@ def make_trainer(
     if config.plateau is not None:
         trainer.add_callback(StopAtPlateau(config.plateau, inputs))
     attach(trainer, inputs)
+    dry_step.choose(trainer, longest)
     return trainer
 
 
@@ -78,7 +79,7 @@ def _arguments(config: RlConfig, inputs: StageInputs, longest: int, stops: Seque
         temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient, entropy_coef=config.entropy_coefficient,
         use_bias_correction_kl=False,  # DeepSeekMath's estimator, equation 4; TRL would weigh it by the policy's ratio
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,
-        **LOSSES[DEFAULT_LOSS].arguments, **rollout_engine.arguments(config.engine, longest, stops), **liger.arguments(),
+        **LOSSES[DEFAULT_LOSS].arguments, **rollout_engine.arguments(config.engine, longest, stops),
         **optimizer_choice.arguments(config), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight

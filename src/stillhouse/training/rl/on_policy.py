@@ -17,6 +17,7 @@ from trl import GRPOTrainer
 from stillhouse.execution import processes
 from stillhouse.training.checkpoints import FullDiskMixin
 from stillhouse.training.loop import FiniteLossMixin
+from stillhouse.training.machine import generation
 from stillhouse.training.progress import MeasuredMixin
 from stillhouse.training.rl.logprob_check import LogprobCheck
 from stillhouse.training.rl.rewards import Rewards
@@ -44,7 +45,7 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, Unpadde
         if self._checked_step != self.state.global_step:
             self._sync_and_check()
             self._checked_step = self.state.global_step
-        with self._timed("rollout"):
+        with self._timed("rollout"), generation.suited(self.accelerator.unwrap_model(self.model)):
             return super()._generate_single_turn(*args, **kwargs)
 
     def _calculate_rewards(self, inputs: Sequence[Mapping[str, Any]], *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -61,7 +61,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
         start.ended("data")
         trainer, rewards, measured = _train(config, inputs, model, chat, prompts, question_ids, asked, start)
-        loop.save(trainer, tokenizer, inputs.output, config.lora, inputs.checkpoint)
+        published = loop.save(trainer, tokenizer, inputs.output, config.lora, inputs.checkpoint, config.weights)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
     n_steps = trainer.state.global_step
@@ -72,7 +72,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     }  # fmt: skip
     carried = {"n_steps_carried": optimizer.steps(inputs.checkpoint)} if config.carry_optimizer else {}
     kinds = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
-    metrics = sizes | carried | kinds | progress.final_numbers(trainer) | measured
+    metrics = sizes | published | carried | kinds | progress.final_numbers(trainer) | measured
     return Outputs(metrics=metrics, dropped=dropped, artifacts=[ROLLOUTS])
 
 

@@ -51,11 +51,12 @@ def run(config: SftConfig, inputs: SftInputs) -> Outputs:
         texts = ("\n".join(turn["content"] for turn in example.messages) for example in examples)
         start.ended("init")
         model, tokenizer = models.load(
-            config.init, inputs.checkpoint, texts, config.seed, config.trusted_code, config.weights, lora.quantization(config.lora)
+            config.init, inputs.checkpoint, texts, config.seed, config.trusted_code, config.weights, lora.quantization(config.lora),
+            packed=config.packing,
         )  # fmt: skip
         metrics: dict[str, float] = {"n_parameters": zero.n_parameters(model)}
         if config.max_steps == 0:
-            models.save(model, tokenizer, inputs.output)
+            models.save(model, tokenizer, inputs.output, dtype=config.weights)
             return Outputs(metrics=metrics)
         optimizer_choice.require_router(model, config)
         chat = models.prepare_chat(model, tokenizer, config)
@@ -92,10 +93,10 @@ def _train(
     rows = dataset(config, held) if held is not None else None
     measured = loop.train(trainer, inputs, watch=sft_validation.watch(config, inputs, trainer, chat, asked, rows))
     stops = {} if config.max_length_rate is None else require_stops(trainer, chat, learnt, config.max_length_rate)
-    loop.save(trainer, chat.tokenizer, inputs.output, config.lora, inputs.checkpoint)
+    published = loop.save(trainer, chat.tokenizer, inputs.output, config.lora, inputs.checkpoint, config.weights)
     counts = {"n_examples": len(learnt), "n_steps": trainer.state.global_step}
     counts |= {"n_examples_held_out": len(held)} if held is not None else {}
-    return counts | stops | progress.final_numbers(trainer) | measured | sequence_metrics(trainer, config, learnt)
+    return counts | published | stops | progress.final_numbers(trainer) | measured | sequence_metrics(trainer, config, learnt)
 
 
 def _write_tokens(inputs: SftInputs, model: PreTrainedModel, chat: ChatFormat, learnt: Corpus) -> None:
