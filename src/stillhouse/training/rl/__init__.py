@@ -1,6 +1,6 @@
-"""Reinforcement learning with verified rewards: GRPO (DeepSeekMath §4.1) as in Difficulty-Aware Staged RL §3–4, by TRL's trainer.
+"""Reinforcement learning with verified rewards, as in Difficulty-Aware Staged RL §3–4, by TRL's trainer.
 
-One step, in order:
+One step, in order, with the settings of GRPO (DeepSeekMath §4.1), which are that paper's; ``losses`` has other algorithms:
 
 1. Take the next ``prompts_per_step`` questions; no question repeats before all others of its category were asked (``curriculum``).
 2. Copy the trained weights to the rollout engine, and compare both sides' log-probabilities (``on_policy``, ``logprob_check``).

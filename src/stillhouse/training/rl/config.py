@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import PinnedCode
 from stillhouse.training.config import ChatSettings
+from stillhouse.training.rl.losses.config import LossSettings
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
@@ -30,7 +31,7 @@ class Plateau(StageConfig):
     """Smallest gain from one window to the next that is worth going on."""
 
 
-class RlConfig(ChatSettings):
+class RlConfig(LossSettings, ChatSettings):
     """How to train. The defaults are the paper's (Difficulty-Aware Staged RL §4.1), except the number of steps."""
 
     split: str = "rl_1"
@@ -53,10 +54,6 @@ class RlConfig(ChatSettings):
     """Rollouts per question: GRPO's group."""
     prompts_per_step: int = Field(128, ge=1)
     """Questions per step; the paper says a batch of 128 without saying of what."""
-    kl_coefficient: float = Field(0.001, ge=0)
-    """Weight of the KL term towards the initial policy."""
-    entropy_coefficient: float = Field(0.001, ge=0)
-    """Weight of the entropy bonus; the paper's stage 2 sets 0."""
     mask_truncated: bool = False
     """Leave rollouts cut at max_tokens out of the loss; the paper's stage 2 does."""
     temperature: float = Field(1.0, gt=0)
@@ -86,6 +83,16 @@ class RlConfig(ChatSettings):
     @classmethod
     def _pin_reward(cls, reward: str) -> str:
         return extensions.pinned("rewards", reward, REWARDS)
+
+    @model_validator(mode="after")
+    def _refuse_a_punishment_without_effect(self) -> Self:
+        if self.mask_truncated and self.overlong_share:
+            msg = (
+                f"mask_truncated leaves out of the loss the rollouts that overlong_share {self.overlong_share:g} punishes most; "
+                "set overlong_share: 0, or mask_truncated: false"
+            )
+            raise ValueError(msg)
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)

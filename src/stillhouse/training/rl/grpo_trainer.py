@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -17,7 +18,6 @@ from stillhouse.training.progress import attach, machine_arguments
 from stillhouse.training.rl import rollout_engine
 from stillhouse.training.rl.config import RlConfig
 from stillhouse.training.rl.logprob_check import LogprobCheck, pairs
-from stillhouse.training.rl.losses import DEFAULT_LOSS, LOSSES
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
 from stillhouse.training.rl.reward_watch import StopAtPlateau, StopWithoutLearning, WarnOfConstantReward
 from stillhouse.training.rl.rewards import Rewards
@@ -44,7 +44,7 @@ def make_trainer(
     arguments = _arguments(config, inputs, longest, chat_templates.stop_ids(chat, model.generation_config))
     with rollout_engine.vllm_for_this_machine(config.engine):
         trainer = OnPolicyGrpoTrainer(
-            logprob_check=check, model=model, args=arguments, train_dataset=dataset,
+            settings=config, logprob_check=check, model=model, args=arguments, train_dataset=dataset,
             processing_class=_without_parser(chat.tokenizer),
             reward_funcs=[rewards],
         )  # fmt: skip
@@ -73,11 +73,20 @@ def _arguments(config: RlConfig, inputs: StageInputs, longest: int, stops: Seque
         learning_rate=config.learning_rate, lr_scheduler_type="constant", max_steps=config.steps,
         per_device_train_batch_size=micro_batch, gradient_accumulation_steps=accumulation, steps_per_generation=accumulation,
         num_iterations=1, num_generations=config.group_size, max_completion_length=config.max_tokens,
-        temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient, entropy_coef=config.entropy_coefficient,
-        use_bias_correction_kl=False,  # DeepSeekMath's estimator, equation 4; TRL would weigh it by the policy's ratio
+        temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient,
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,
-        **LOSSES[DEFAULT_LOSS].arguments, **rollout_engine.arguments(config.engine, longest, stops), **liger.arguments(),
+        **rollout_engine.arguments(config.engine, longest, stops), **_engine_correction(config), **liger.arguments(),
         **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
     return arguments
+
+
+def _engine_correction(config: RlConfig) -> dict[str, Any]:
+    """Trainer arguments about the weights that make up for vLLM's other rounding."""
+    if config.engine != "vllm" or config.engine_correction == "none":
+        return {"vllm_importance_sampling_correction": False}
+    return {
+        "vllm_importance_sampling_correction": True, "vllm_importance_sampling_mode": config.engine_correction,
+        "vllm_importance_sampling_clip_min": None, "vllm_importance_sampling_clip_max": config.engine_correction_clip,
+    }  # fmt: skip

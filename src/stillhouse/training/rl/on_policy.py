@@ -12,17 +12,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from trl import GRPOTrainer
 
 from stillhouse.execution import processes
 from stillhouse.training.checkpoints import FullDiskMixin
 from stillhouse.training.loop import FiniteLossMixin
 from stillhouse.training.progress import MeasuredMixin
 from stillhouse.training.rl.logprob_check import LogprobCheck
+from stillhouse.training.rl.losses.advantages import overlong_penalties
+from stillhouse.training.rl.policy_loss import PolicyLossMixin
 from stillhouse.training.rl.rewards import Rewards
 
 
-class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, GRPOTrainer):
+class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyLossMixin):
     """Syncs and checks the rollout engine before a step's rollouts, and masks rollouts without a reward."""
 
     _checked_step = -1
@@ -30,8 +31,8 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, GRPOTra
     """TRL's: the step whose weights vLLM has."""
     _seconds: dict[str, float]
     """Seconds of the current step by part, on this rank."""
-    _unverified: torch.Tensor
-    """Which of this rank's rollouts have no reward: bool, shape (rollouts,)."""
+    _own_rewards: torch.Tensor
+    """The rewards of this rank's rollouts: float, shape (rollouts,), NaN for a rollout without one."""
 
     def __init__(self, *, logprob_check: LogprobCheck, **arguments: Any) -> None:
         """``logprob_check``: compares trainer and rollout engine. ``arguments``: GRPOTrainer's."""
@@ -47,15 +48,17 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, GRPOTra
             return super()._generate_single_turn(*args, **kwargs)
 
     def _calculate_rewards(self, inputs: Sequence[Mapping[str, Any]], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Rewards of all ranks, shape (rollouts, 1), NaN for none; remembers which of this rank's have none."""
+        """Rewards of all ranks, shape (rollouts, reward functions), NaN for none; remembers those of this rank."""
         with self._timed("verify"):
             rewards: torch.Tensor = super()._calculate_rewards(inputs, *args, **kwargs)
         start = self.accelerator.process_index * len(inputs)
-        self._unverified = rewards[start : start + len(inputs)].isnan().all(dim=1)
+        own = rewards[start : start + len(inputs)]
+        sums = (own * self.reward_weights.to(own.device)).nansum(dim=1)
+        self._own_rewards = sums.masked_fill(own.isnan().all(dim=1), torch.nan)
         return rewards
 
     def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """The step's batch. TRL gives a rollout without a reward no advantage; here it leaves KL term and entropy bonus too."""
+        """The step's batch, with the config's advantages; a rollout without a reward is in no term of the loss."""
         self._seconds = {}
         batch: dict[str, torch.Tensor] = super()._generate_and_score_completions(inputs)
         slowest = processes.combined(list(self._seconds.values()), self.accelerator.device, "max")
@@ -63,8 +66,19 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, GRPOTra
             padding(batch, self.processing_class.pad_token_id), self.accelerator.device, "sum"
         )  # fmt: skip
         self._log_with_step(dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": n_padding / n_tokens})
-        batch["completion_mask"] = batch["completion_mask"] * (~self._unverified).unsqueeze(1)
+        rewards = self._own_rewards - self._overlong_penalties(batch["completion_mask"].sum(1))
+        batch["completion_mask"] = batch["completion_mask"] * (~rewards.isnan()).unsqueeze(1)
+        batch["advantages"] = self._advantages(batch, rewards)
         return batch
+
+    def _overlong_penalties(self, lengths: torch.Tensor) -> torch.Tensor:
+        """What this rank's rollouts lose of their rewards for their length: float, shape (rollouts,)."""
+        settings = self.settings
+        penalties = overlong_penalties(lengths, self.max_completion_length, settings.overlong_share, settings.overlong_penalty)
+        if settings.overlong_share:
+            total, n = processes.combined([float(penalties.sum()), len(penalties)], self.accelerator.device, "sum")
+            self._log_with_step({"overlong_penalty": total / n})
+        return penalties
 
     def _sync_and_check(self) -> None:
         """Copy the weights to vLLM and compare. TRL would sync afterwards, but sees that it was done for this step."""
