@@ -2,7 +2,8 @@
 
 One step, in order, with the settings of GRPO (DeepSeekMath §4.1), which are that paper's; ``losses`` has other algorithms:
 
-1. Take the next ``prompts_per_step`` questions; no question repeats before all others of its category were asked (``curriculum``).
+1. Take the next ``prompts_per_step`` questions; no question repeats before all others of its category were asked (``curriculum``),
+   unless ``dynamic_sampling`` or ``active_sampling`` choose them (``question_choice``, ``resampling``).
 2. Copy the trained weights to the rollout engine, and compare both sides' log-probabilities (``on_policy``, ``logprob_check``).
 3. Write ``group_size`` rollouts per question at ``temperature``, cut at ``max_tokens`` (``rollout_engine``).
 4. Reward each rollout with its verify score over the category's scale; 0 unless it is in the think/answer format (``rewards``).

@@ -31,6 +31,24 @@ class Plateau(StageConfig):
     """Smallest gain from one window to the next that is worth going on."""
 
 
+class DynamicSampling(StageConfig):
+    """Ask other questions in place of those whose rollouts all have the same reward (DAPO, arXiv:2503.14476 §3.2)."""
+
+    attempts: int = Field(10, ge=1)
+    """Most times that a step asks again; groups that are still without variance then stay. The paper gives no bound."""
+
+
+class ActiveSampling(StageConfig):
+    """Ask most often the questions whose rollouts will probably differ in reward; the papers have no rule for it."""
+
+    exploration: float = Field(0.1, ge=0, le=1)
+    """Weight of a question that is always or never solved, beside 1 for one that is solved half the time; 1 ignores pass rates."""
+    prior_rollouts: float = Field(1, gt=0)
+    """How many rollouts a question's pass rate before this stage counts for (0.5 where it has none)."""
+    memory: float = Field(0.5, ge=0, le=1)
+    """What a question's earlier outcomes still weigh each time it is asked again, since the model changes."""
+
+
 class RlConfig(LossSettings, ChatSettings):
     """How to train. The defaults are the paper's (Difficulty-Aware Staged RL §4.1), except the number of steps."""
 
@@ -42,6 +60,10 @@ class RlConfig(LossSettings, ChatSettings):
     """End the stage earlier, once the reward has stopped rising."""
     mix: dict[Category, Annotated[float, Field(gt=0)]] | None = None
     """Weight of each category within every step, such as {math: 2.1, code: 1} (§3.3); null asks questions in shuffled order."""
+    dynamic_sampling: DynamicSampling | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Ask again, with other questions, where all rollouts of a question have the same reward; null asks once."""
+    active_sampling: ActiveSampling | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Choose questions by their pass rates so far, and by `graded` and the stage before; null asks each as often as the others."""
     drop_solved: bool = False
     """Leave out questions that the checkpoint's own rl stage solved every time (AM-Thinking-v1 §5.4)."""
     carry_optimizer: bool = False

@@ -19,6 +19,8 @@ from stillhouse.training.rl import rollout_engine
 from stillhouse.training.rl.config import RlConfig
 from stillhouse.training.rl.logprob_check import LogprobCheck, pairs
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
+from stillhouse.training.rl.question_choice import QuestionChooser
+from stillhouse.training.rl.resampling import Asking
 from stillhouse.training.rl.reward_watch import StopAtPlateau, StopWithoutLearning, WarnOfConstantReward
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt
@@ -32,19 +34,23 @@ def make_trainer(
     prompts: Mapping[str, RolloutPrompt],
     question_ids: Sequence[str],
     rewards: Rewards,
+    chooser: QuestionChooser | None = None,
 ) -> OnPolicyGrpoTrainer:
     """A strictly on-policy trainer: every batch of rollouts serves one step and is thrown away.
 
-    ``question_ids``: those of every step, one step after the other. ``STILLHOUSE_MICRO_BATCH`` bounds the rollouts in one
-    forward pass; gradients add up to the whole batch.
+    ``question_ids``: those of every step, one step after the other, unless a ``chooser`` says what is asked.
+    ``STILLHOUSE_MICRO_BATCH`` bounds the rollouts in one forward pass; gradients add up to the whole batch.
     """
-    dataset = Dataset.from_list([{"question_id": key, "prompt": prompts[key].messages} for key in question_ids])
+    rows = {key: {"question_id": key, "prompt": prompt.messages} for key, prompt in prompts.items()}
+    dataset = Dataset.from_list([rows[key] for key in question_ids])
+    attempts = config.dynamic_sampling.attempts if config.dynamic_sampling else 0
+    asking = Asking(chooser, rows, rewards.outcomes, attempts) if chooser else None
     check = LogprobCheck(pairs(prompts, chat.tokenizer))
     longest = max(len(prompt.ids) for prompt in prompts.values()) + config.max_tokens
     arguments = _arguments(config, inputs, longest, chat_templates.stop_ids(chat, model.generation_config))
     with rollout_engine.vllm_for_this_machine(config.engine):
         trainer = OnPolicyGrpoTrainer(
-            settings=config, logprob_check=check, model=model, args=arguments, train_dataset=dataset,
+            settings=config, asking=asking, logprob_check=check, model=model, args=arguments, train_dataset=dataset,
             processing_class=_without_parser(chat.tokenizer),
             reward_funcs=[rewards],
         )  # fmt: skip

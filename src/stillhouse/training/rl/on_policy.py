@@ -20,10 +20,12 @@ from stillhouse.training.progress import MeasuredMixin
 from stillhouse.training.rl.logprob_check import LogprobCheck
 from stillhouse.training.rl.losses.advantages import overlong_penalties
 from stillhouse.training.rl.policy_loss import PolicyLossMixin
+from stillhouse.training.rl.question_choice import QuestionChooser
+from stillhouse.training.rl.resampling import PromptRow, ResamplingMixin
 from stillhouse.training.rl.rewards import Rewards
 
 
-class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyLossMixin):
+class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyLossMixin, ResamplingMixin):
     """Syncs and checks the rollout engine before a step's rollouts, and masks rollouts without a reward."""
 
     _checked_step = -1
@@ -52,12 +54,10 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyL
         with self._timed("verify"):
             rewards: torch.Tensor = super()._calculate_rewards(inputs, *args, **kwargs)
         start = self.accelerator.process_index * len(inputs)
-        own = rewards[start : start + len(inputs)]
-        sums = (own * self.reward_weights.to(own.device)).nansum(dim=1)
-        self._own_rewards = sums.masked_fill(own.isnan().all(dim=1), torch.nan)
+        self._own_rewards = self._total_rewards(rewards[start : start + len(inputs)])
         return rewards
 
-    def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    def _generate_and_score_completions(self, inputs: list[PromptRow]) -> dict[str, torch.Tensor]:
         """The step's batch, with the config's advantages; a rollout without a reward is in no term of the loss."""
         self._seconds = {}
         batch: dict[str, torch.Tensor] = super()._generate_and_score_completions(inputs)
@@ -94,7 +94,7 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyL
         """Note the seconds that the block takes on this rank."""
         begin = time.perf_counter()
         yield
-        self._seconds[f"seconds/{part}"] = time.perf_counter() - begin
+        self._seconds[f"seconds/{part}"] = self._seconds.get(f"seconds/{part}", 0.0) + time.perf_counter() - begin
 
     def _log_with_step(self, metrics: Mapping[str, float]) -> None:
         """Add metrics to those that TRL logs for the step."""
@@ -102,14 +102,22 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyL
             self._metrics["train" if self.model.training else "eval"][name].append(value)
 
 
-def memory(rewards: Rewards, check: LogprobCheck) -> tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], None]]:
-    """What a checkpoint keeps of both, as ``remember`` and ``recall`` for ``loop.train``."""
+def memory(
+    rewards: Rewards, check: LogprobCheck, chooser: QuestionChooser | None = None
+) -> tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], None]]:
+    """What a checkpoint keeps of them, as ``remember`` and ``recall`` for ``loop.train``."""
+
+    def remember() -> dict[str, Any]:
+        kept = {"rewards": rewards.remember(), "probe": check.remember()}
+        return kept | ({"questions": chooser.remember()} if chooser else {})
 
     def recall(remembered: dict[str, Any]) -> None:
         rewards.recall(remembered["rewards"])
         check.recall(remembered["probe"])
+        if chooser:
+            chooser.recall(remembered["questions"])
 
-    return lambda: {"rewards": rewards.remember(), "probe": check.remember()}, recall
+    return remember, recall
 
 
 def table(rollouts: Sequence[Mapping[str, Any]]) -> str:

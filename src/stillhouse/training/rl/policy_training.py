@@ -18,6 +18,7 @@ from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
 from stillhouse.training.rl.grpo_trainer import make_trainer
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
+from stillhouse.training.rl.question_choice import QuestionChooser
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt
 from stillhouse.training.rl.rollout_scorers import make_scorer
@@ -51,12 +52,14 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
         chat = models.prepare_chat(model, tokenizer, config)
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, chat)
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
-        trainer, rewards = _train(config, inputs, model, chat, prompts, question_ids)
+        chooser = rollout_prompts.question_chooser(config, inputs, prompts, pool.times_asked)
+        trainer, rewards = _train(config, inputs, model, chat, prompts, question_ids, chooser)
         loop.save(trainer, tokenizer, inputs.output)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
     n_steps = trainer.state.global_step
-    _write_records(inputs, rewards, Counter(pool.times_asked) + Counter(question_ids[: n_steps * config.prompts_per_step]))
+    asked = chooser.times_asked if chooser else Counter(question_ids[: n_steps * config.prompts_per_step])
+    _write_records(inputs, rewards, Counter(pool.times_asked) + asked)
     sizes = {
         "n_questions": len(prompts), "n_asked_before": pool.n_asked_before, "n_solved_before": pool.n_solved_before,
         "n_steps": n_steps,
@@ -81,17 +84,18 @@ def _train(
     chat: ChatFormat,
     prompts: Mapping[str, RolloutPrompt],
     question_ids: Sequence[str],
+    chooser: QuestionChooser | None,
 ) -> tuple[OnPolicyGrpoTrainer, Rewards]:
     """Train to the end: the trainer with its weights, and the rewards with their counts."""
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
     with make_scorer(config.reward, config.verify_timeout_s, config.libraries, config.response_format) as scorer:
         levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
         rewards = Rewards(questions, scorer, chat.read, levels, thresholds)
-        trainer = make_trainer(config, inputs, model, chat, prompts, question_ids, rewards)
+        trainer = make_trainer(config, inputs, model, chat, prompts, question_ids, rewards, chooser)
         if config.carry_optimizer:
             trainer.add_callback(optimizer.CarriedOptimizer(trainer, inputs.checkpoint))
         with on_policy.unverified_warnings_silenced():
-            loop.train(trainer, inputs, *on_policy.memory(rewards, trainer.logprob_check))
+            loop.train(trainer, inputs, *on_policy.memory(rewards, trainer.logprob_check, chooser))
     return trainer, rewards
 
 
