@@ -74,6 +74,16 @@ def moved(checkpoint: Path, seed: int) -> PreTrainedModel:
     return model
 
 
+def distance(gradients: Sequence[Tensor], others: Sequence[Tensor]) -> float:
+    """The norm of the difference, over the norm of the gradient."""
+    difference, own = (
+        sum(float((tensor**2).sum()) for tensor in tensors) ** 0.5
+        for tensors in ([one - other for one, other in zip(gradients, others, strict=True)], gradients)
+    )
+    assert own > 1e-4
+    return difference / own
+
+
 class HashScorer:
     """Scores a response by its text alone; some verifications fail."""
 

@@ -1,25 +1,22 @@
 """The gradient of a whole step against the oracles, and against itself for other sizes of a forward pass."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from trl import GRPOTrainer
 
 from stillhouse.training.rl.policy_loss import PolicyLossMixin
 from tests.oracles.losses import ORACLES
 from tests.services.training.rl import one_step
+from tests.services.training.rl.one_step import distance
 
 KL, ENTROPY = 0.1, 0.5
 TOLERANCE = 1e-6
 """TRL's output head computes in float32, whatever the weights are."""
-
-
-def distance(gradients, others):
-    """The norm of the difference, over the norm of the gradient."""
-    difference, own = (
-        sum(float((tensor**2).sum()) for tensor in tensors) ** 0.5
-        for tensors in ([one - other for one, other in zip(gradients, others, strict=True)], gradients)
-    )
-    assert own > 1e-4
-    return difference / own
 
 
 def oracle(name, kl=KL, entropy=ENTROPY):
@@ -121,3 +118,17 @@ def test_logs_of_a_step_do_not_depend_on_the_size_of_a_pass(tmp_path, checkpoint
         assert whole[f"train/{name}"] == pytest.approx(single[f"train/{name}"], rel=1e-5), name
     assert 0 < whole["train/overlong_penalty"] < 0.5
     assert whole["train/clip_ratio/high_mean"] > 0
+
+
+@pytest.mark.timeout(300)
+def test_gradient_of_two_processes_is_that_of_all_rollouts_together(tmp_path, checkpoint):
+    driver = Path(__file__).with_name("rank_gradients.py")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", driver, checkpoint, tmp_path]
+    variables = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "TQDM_DISABLE": "1", "PYTHONPATH": str(Path(__file__).parents[4])}
+    ended = subprocess.run(launcher, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert ended.returncode == 0, ended.stdout
+    distances = json.loads((tmp_path / "gradients.json").read_text())
+    assert distances.keys() == {"grpo", "reinforce_pp"}
+    for algorithm, (n_rollouts, far) in distances.items():
+        assert n_rollouts == 8
+        assert far < TOLERANCE, algorithm
