@@ -76,6 +76,8 @@ class RlConfig(LossSettings, ChatSettings):
     """Rollouts per question: GRPO's group."""
     prompts_per_step: int = Field(128, ge=1)
     """Questions per step; the paper says a batch of 128 without saying of what."""
+    steps_per_batch: int = Field(1, ge=1, json_schema_extra=OMIT_DEFAULT)
+    """Steps for which rollouts are written at once; 1 is strictly on-policy (the paper), above it clipping acts (DAPO: 16)."""
     mask_truncated: bool = False
     """Leave rollouts cut at max_tokens out of the loss; the paper's stage 2 does."""
     temperature: float = Field(1.0, gt=0)
@@ -105,6 +107,13 @@ class RlConfig(LossSettings, ChatSettings):
     @classmethod
     def _pin_reward(cls, reward: str) -> str:
         return extensions.pinned("rewards", reward, REWARDS)
+
+    @model_validator(mode="after")
+    def _require_whole_batches(self) -> Self:
+        if self.steps % self.steps_per_batch:
+            msg = f"steps {self.steps} is not a multiple of steps_per_batch {self.steps_per_batch}; change one of the two"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _refuse_a_punishment_without_effect(self) -> Self:

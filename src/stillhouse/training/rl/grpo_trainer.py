@@ -36,7 +36,7 @@ def make_trainer(
     rewards: Rewards,
     chooser: QuestionChooser | None = None,
 ) -> OnPolicyGrpoTrainer:
-    """A strictly on-policy trainer: every batch of rollouts serves one step and is thrown away.
+    """A trainer whose batches of rollouts serve ``steps_per_batch`` steps, a share each, and are then thrown away.
 
     ``question_ids``: those of every step, one step after the other, unless a ``chooser`` says what is asked.
     ``STILLHOUSE_MICRO_BATCH`` bounds the rollouts in one forward pass; gradients add up to the whole batch.
@@ -77,7 +77,8 @@ def _arguments(config: RlConfig, inputs: StageInputs, longest: int, stops: Seque
     micro_batch, accumulation = passes(config.prompts_per_step, "prompts_per_step", config.group_size)
     arguments = GRPOConfig(
         learning_rate=config.learning_rate, lr_scheduler_type="constant", max_steps=config.steps,
-        per_device_train_batch_size=micro_batch, gradient_accumulation_steps=accumulation, steps_per_generation=accumulation,
+        per_device_train_batch_size=micro_batch, gradient_accumulation_steps=accumulation,
+        steps_per_generation=accumulation * config.steps_per_batch,
         num_iterations=1, num_generations=config.group_size, max_completion_length=config.max_tokens,
         temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient,
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,

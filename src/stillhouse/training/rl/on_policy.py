@@ -23,9 +23,10 @@ from stillhouse.training.rl.policy_loss import PolicyLossMixin
 from stillhouse.training.rl.question_choice import QuestionChooser
 from stillhouse.training.rl.resampling import PromptRow, ResamplingMixin
 from stillhouse.training.rl.rewards import Rewards
+from stillhouse.training.rl.rollout_reuse import RolloutReuseMixin
 
 
-class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyLossMixin, ResamplingMixin):
+class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyLossMixin, RolloutReuseMixin, ResamplingMixin):
     """Syncs and checks the rollout engine before a step's rollouts, and masks rollouts without a reward."""
 
     _checked_step = -1

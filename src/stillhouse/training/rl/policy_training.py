@@ -58,7 +58,8 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
     n_steps = trainer.state.global_step
-    asked = chooser.times_asked if chooser else Counter(question_ids[: n_steps * config.prompts_per_step])
+    n_written = -(-n_steps // config.steps_per_batch) * config.steps_per_batch
+    asked = chooser.times_asked if chooser else Counter(question_ids[: n_written * config.prompts_per_step])
     _write_records(inputs, rewards, Counter(pool.times_asked) + asked)
     sizes = {
         "n_questions": len(prompts), "n_asked_before": pool.n_asked_before, "n_solved_before": pool.n_solved_before,

@@ -1,7 +1,7 @@
 """One step of the rl stage whose gradient is kept, and the same rollouts, one by one and without padding, for the oracles."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
@@ -36,6 +36,9 @@ class OneStep:
     completions: list[list[int]] = field(default_factory=list)
     scores: list[float | None] = field(default_factory=list)
     gradients: list[Tensor] = field(default_factory=list)
+    """Of the last step."""
+    first_gradients: list[Tensor] = field(default_factory=list)
+    """Of the step before it."""
     logs: dict[str, float] = field(default_factory=dict)
     models: dict[str, PreTrainedModel] = field(default_factory=dict)
     ends: set[int] = field(default_factory=set)
@@ -113,11 +116,19 @@ class KeepGradients(TrainerCallback):
         self._step, self._model = step, model
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
+        self._step.first_gradients = self._step.gradients
         self._step.gradients = [parameter.grad.clone() for parameter in self._model.parameters()]
 
 
 def run(
-    tmp_path: Path, checkpoint: Path, micro_batch: int, *, plants_old: bool = True, n_failed: int = 1, **settings: Any
+    tmp_path: Path,
+    checkpoint: Path,
+    micro_batch: int,
+    *,
+    plants_old: bool = True,
+    n_failed: int = 1,
+    on_log: Any = None,
+    **settings: Any,
 ) -> OneStep:
     """One step with ``STILLHOUSE_MICRO_BATCH``, from a reference model and an old policy that differ from the trained weights."""
     step, make, generate = OneStep(), policy_training.make_trainer, GRPOTrainer._generate_and_score_completions
@@ -154,15 +165,20 @@ def run(
         patch.setattr(policy_training, "make_scorer", lambda *_: HashScorer(step, n_failed))
         patch.setattr(GRPOTrainer, "_generate_and_score_completions", planted)
         patch.setattr(GRPOTrainer, "_calculate_rewards", kept)
-        rl.run(rl.Config.model_validate(SETTINGS | settings), _inputs(step, tmp_path, checkpoint))
+        rl.run(rl.Config.model_validate(SETTINGS | settings), _inputs(step, tmp_path, checkpoint, on_log))
     return step
 
 
-def _inputs(step: OneStep, tmp_path: Path, checkpoint: Path) -> rl.Inputs:
+def _inputs(step: OneStep, tmp_path: Path, checkpoint: Path, on_log: Any) -> rl.Inputs:
+    def log(numbers: Mapping[str, float], _: int | None = None) -> None:
+        step.logs.update(numbers)
+        if on_log:
+            on_log(numbers)
+
     questions = [testing.questions(2)[0], testing.question(LONG, "7")]
     tables.write(tmp_path / "questions", questions, Question)
     tables.write(tmp_path / "selected", [testing.selected(question, "rl_1") for question in questions], Selected)
     return rl.Inputs(
         scratch=Path(mkdtemp(dir=tmp_path)), selected=tmp_path / "selected", questions=tmp_path / "questions",
-        checkpoint=checkpoint, log=lambda numbers, _: step.logs.update(numbers),
+        checkpoint=checkpoint, log=log,
     )  # fmt: skip

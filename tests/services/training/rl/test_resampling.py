@@ -91,6 +91,7 @@ def test_active_sampling_turns_away_from_questions_that_teach_nothing(tmp_path, 
     "settings",
     [
         {"dynamic_sampling": {"attempts": 3}},
+        {"steps_per_batch": 4, "algorithm": "gspo"},
         {"dynamic_sampling": {"attempts": 3}, "active_sampling": {"exploration": 0.2}, "algorithm": "dapo"},
     ],
 )
