@@ -11,8 +11,9 @@ from trl import GRPOConfig
 from stillhouse.execution.contract import StageInputs
 from stillhouse.models import chat_templates
 from stillhouse.models.chat_formats import ChatFormat
-from stillhouse.training import checkpoints
+from stillhouse.training import checkpoints, optimizer_choice
 from stillhouse.training.data.batches import passes
+from stillhouse.training.lora import peft_config
 from stillhouse.training.machine import liger
 from stillhouse.training.progress import attach, machine_arguments
 from stillhouse.training.rl import rollout_engine
@@ -52,9 +53,10 @@ def make_trainer(
         trainer = OnPolicyGrpoTrainer(
             settings=config, asking=asking, logprob_check=check, model=model, args=arguments, train_dataset=dataset,
             processing_class=_without_parser(chat.tokenizer),
-            reward_funcs=[rewards],
+            reward_funcs=[rewards], peft_config=peft_config(config.lora) if config.lora else None,
         )  # fmt: skip
     rollout_engine.finish(trainer, config.seed)
+    optimizer_choice.install(trainer, config)
     trainer.add_callback(WarnOfConstantReward(inputs))
     trainer.add_callback(StopWithoutLearning(config.max_tokens, chat.end_token))
     if config.plateau is not None:
@@ -83,7 +85,7 @@ def _arguments(config: RlConfig, inputs: StageInputs, longest: int, stops: Seque
         temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient,
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,
         **rollout_engine.arguments(config.engine, longest, stops), **_engine_correction(config), **liger.arguments(),
-        **checkpoints.arguments(inputs), **machine_arguments(),
+        **optimizer_choice.arguments(config), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
     return arguments

@@ -24,9 +24,12 @@ from stillhouse.training.rl.question_choice import QuestionChooser
 from stillhouse.training.rl.resampling import PromptRow, ResamplingMixin
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.training.rl.rollout_reuse import RolloutReuseMixin
+from stillhouse.training.rl.unpadded_update import UnpaddedUpdateMixin
 
 
-class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyLossMixin, RolloutReuseMixin, ResamplingMixin):
+class OnPolicyGrpoTrainer(
+    MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyLossMixin, UnpaddedUpdateMixin, RolloutReuseMixin, ResamplingMixin
+):
     """Syncs and checks the rollout engine before a step's rollouts, and masks rollouts without a reward."""
 
     _checked_step = -1
@@ -66,7 +69,9 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyL
         n_padding, n_tokens = processes.combined(
             padding(batch, self.processing_class.pad_token_id), self.accelerator.device, "sum"
         )  # fmt: skip
-        self._log_with_step(dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": n_padding / n_tokens})
+        self._log_with_step(
+            dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": 0.0 if self.packs_rollouts else n_padding / n_tokens}
+        )
         rewards = self._own_rewards - self._overlong_penalties(batch["completion_mask"].sum(1))
         batch["completion_mask"] = batch["completion_mask"] * (~rewards.isnan()).unsqueeze(1)
         batch["advantages"] = self._advantages(batch, rewards)

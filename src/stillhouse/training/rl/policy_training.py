@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
+from stillhouse.errors import BadConfig
 from stillhouse.execution.contract import Outputs
 from stillhouse.execution.tracking import TABLE
 from stillhouse.models.chat_formats import ChatFormat
-from stillhouse.training import loop, models, optimizer, progress
+from stillhouse.training import loop, lora, models, optimizer, optimizer_choice, progress
 from stillhouse.training.config import FromCheckpoint
-from stillhouse.training.machine import zero
-from stillhouse.training.rl import early_refusals, on_policy, rollout_prompts
+from stillhouse.training.machine import fsdp, zero
+from stillhouse.training.rl import early_refusals, on_policy, rl_validation, rollout_prompts
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
 from stillhouse.training.rl.grpo_trainer import make_trainer
@@ -42,33 +43,54 @@ class QuestionPool:
 
 def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     """Train, and write the checkpoint, sample rollouts, and how often each question was asked and solved."""
-    if config.carry_optimizer:
-        optimizer.require(inputs.checkpoint)
+    _require_settings(config, inputs)
     pool = _question_pool(config, inputs)
     early_refusals.require_rewards(config, pool.questions)
+    asked = rl_validation.questions(config, inputs, pool.questions)
     with zero.deepspeed_environment():
         early_refusals.require_sizes(config)
         model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed, config.trusted_code, config.weights)
+        optimizer_choice.require_router(model, config)
         chat = models.prepare_chat(model, tokenizer, config)
+        if config.lora:
+            lora.require_trained_end(model, chat)
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, chat)
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
         chooser = rollout_prompts.question_chooser(config, inputs, prompts, pool.times_asked)
-        trainer, rewards = _train(config, inputs, model, chat, prompts, question_ids, chooser)
-        loop.save(trainer, tokenizer, inputs.output)
+        trainer, rewards, measured = _train(config, inputs, model, chat, prompts, question_ids, chooser, asked)
+        loop.save(trainer, tokenizer, inputs.output, config.lora, inputs.checkpoint)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
     n_steps = trainer.state.global_step
     n_written = -(-n_steps // config.steps_per_batch) * config.steps_per_batch
-    asked = chooser.times_asked if chooser else Counter(question_ids[: n_written * config.prompts_per_step])
-    _write_records(inputs, rewards, Counter(pool.times_asked) + asked)
+    times_asked = chooser.times_asked if chooser else Counter(question_ids[: n_written * config.prompts_per_step])
+    _write_records(inputs, rewards, Counter(pool.times_asked) + times_asked)
     sizes = {
         "n_questions": len(prompts), "n_asked_before": pool.n_asked_before, "n_solved_before": pool.n_solved_before,
         "n_steps": n_steps,
     }  # fmt: skip
     carried = {"n_steps_carried": optimizer.steps(inputs.checkpoint)} if config.carry_optimizer else {}
     kinds = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
-    metrics = sizes | carried | kinds | progress.final_numbers(trainer)
+    metrics = sizes | carried | kinds | progress.final_numbers(trainer) | measured
     return Outputs(metrics=metrics, dropped=dropped, artifacts=[ROLLOUTS])
+
+
+def _require_settings(config: RlConfig, inputs: RlInputs) -> None:
+    """Raise BadConfig for what cannot work, before anything is read."""
+    lora.require_support(config.lora)
+    optimizer_choice.require_support(config, config.lora)
+    for field in ("keep_optimizer", "carry_optimizer"):
+        if config.lora and getattr(config, field):
+            msg = f"{field}: not with lora, whose adapters end with the stage that trained them; set it to false"
+            raise BadConfig(msg)
+        if fsdp.is_chosen() and getattr(config, field):
+            msg = f"{field}: not with FSDP2; choose STILLHOUSE_SHARDING=zero-3, or set it to false"
+            raise BadConfig(msg)
+        if config.optimizer.kind != "adamw" and getattr(config, field):
+            msg = f"{field}: only the state of optimizer.kind adamw carries over, got {config.optimizer.kind}; set it to false"
+            raise BadConfig(msg)
+    if config.carry_optimizer:
+        optimizer.require(inputs.checkpoint)
 
 
 def _question_pool(config: RlConfig, inputs: RlInputs) -> QuestionPool:
@@ -86,8 +108,12 @@ def _train(
     prompts: Mapping[str, RolloutPrompt],
     question_ids: Sequence[str],
     chooser: QuestionChooser | None,
-) -> tuple[OnPolicyGrpoTrainer, Rewards]:
-    """Train to the end: the trainer with its weights, and the rewards with their counts."""
+    asked: Sequence[Question],
+) -> tuple[OnPolicyGrpoTrainer, Rewards, dict[str, float]]:
+    """Train to the end: the trainer with the weights to publish, the rewards with their counts, and what validation measured.
+
+    ``asked``: questions for validation.
+    """
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
     with make_scorer(config.reward, config.verify_timeout_s, config.libraries, config.response_format) as scorer:
         levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
@@ -96,8 +122,10 @@ def _train(
         if config.carry_optimizer:
             trainer.add_callback(optimizer.CarriedOptimizer(trainer, inputs.checkpoint))
         with on_policy.unverified_warnings_silenced():
-            loop.train(trainer, inputs, *on_policy.memory(rewards, trainer.logprob_check, chooser))
-    return trainer, rewards
+            remember, recall = on_policy.memory(rewards, trainer.logprob_check, chooser)
+            watch = rl_validation.watch(config, inputs, trainer, chat, asked)
+            measured = loop.train(trainer, inputs, remember, recall, watch)
+    return trainer, rewards, measured
 
 
 def _write_records(inputs: RlInputs, rewards: Rewards, times_asked: Mapping[str, int]) -> None:
