@@ -393,10 +393,10 @@ def test_rl_weights_that_are_not_finite_stop_the_run_before_they_write_rollouts(
 
 
 def test_rl_loss_that_is_not_finite_stops_and_names_the_batch(tmp_path, checkpoint, monkeypatch):
-    from trl import GRPOTrainer
+    from stillhouse.training.rl.policy_loss import PolicyLossMixin
 
-    original = GRPOTrainer._compute_loss
-    monkeypatch.setattr(GRPOTrainer, "_compute_loss", lambda *given: original(*given) * float("nan"))
+    original = PolicyLossMixin._compute_loss
+    monkeypatch.setattr(PolicyLossMixin, "_compute_loss", lambda *given: original(*given) * float("nan"))
     with pytest.raises(EngineFailed, match="the loss is nan in step 1, on a batch that begins 'What is"):
         rl.run(CONFIG, inputs(tmp_path, checkpoint, testing.questions(4)))
 

@@ -36,10 +36,13 @@ def test_internals_were_read_in_the_installed_version(library):
         (Trainer, "_get_dataloader", Trainer.get_train_dataloader),
         (Trainer, "_get_train_sampler", Trainer.get_train_dataloader),
         (Trainer, "_prepare_inputs", Trainer.training_step),
-        (GRPOTrainer, "_prepare_inputs", Trainer.training_step),
         (GRPOTrainer, "_generate_single_turn", GRPOTrainer._generate),
         (GRPOTrainer, "_calculate_rewards", GRPOTrainer._generate_and_score_completions),
         (GRPOTrainer, "_generate_and_score_completions", GRPOTrainer._prepare_inputs),
+        (GRPOTrainer, "_compute_loss", GRPOTrainer.compute_loss),
+        (GRPOTrainer, "_prepare_inputs", Trainer.training_step),
+        (GRPOTrainer, "_tokenize_prompts", GRPOTrainer._generate),
+        (GRPOTrainer, "_get_per_token_logps_and_entropies", GRPOTrainer._compute_loss),
     ],
 )
 def test_overridden_method_is_called_by_its_library(owner, name, caller):
@@ -56,6 +59,8 @@ def test_attributes_of_grpo_are_those_it_reads():
     assert "self._last_loaded_step = -1" in source(GRPOTrainer.__init__)
     assert "self.state.global_step != self._last_loaded_step" in source(GRPOTrainer._generate_single_turn)
     assert "self._metrics = {" in source(GRPOTrainer.__init__)
+    assert "self._buffered_inputs[self._step % self.args.steps_per_generation]" in source(GRPOTrainer._prepare_inputs)
+    assert "router_aux_loss_coef * aux_loss / normalizer" in source(GRPOTrainer._compute_loss)
 
 
 def test_count_of_tokens_is_sfts_own():
