@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sources.config import ExtensionSource
+from stillhouse.training.rl.reward_terms.rollout import Rollout
 from stillhouse.verification.verdict import Verdict, VerificationRequest
 from stillhouse.verification.verifier import Verifier
 from stillhouse.vocabulary.ids import question_id
@@ -42,9 +43,11 @@ def tiny_squares() -> Iterator[Question]:
 
 
 # reward
-def brevity(question: Question, response: str) -> float:
-    """1 for an empty response, falling to 0 at a thousand characters."""
-    return max(0.0, 1 - len(response) / 1000)
+def brevity(rollout: Rollout) -> float | None:
+    """1 for a right response of no length, falling to 0 at a thousand tokens; None if the verifier failed."""
+    if rollout.verdict is None or rollout.verdict.verify_score is None:
+        return None
+    return rollout.verdict.verify_score * max(0.0, 1 - len(rollout.ids) / 1000)
 
 
 # engine

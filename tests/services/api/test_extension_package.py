@@ -10,7 +10,9 @@ import pytest
 
 import stillhouse as sh
 from stillhouse import testing
-from stillhouse.training.rl.rollout_scorers import make_scorer
+from stillhouse.training.rl.config import RlConfig
+from stillhouse.training.rl.reward_terms import weighted_sum
+from stillhouse.training.rl.reward_terms.rollout import Rollout
 from stillhouse.vocabulary.rows import Question, Response
 
 ROOT = Path(__file__).parents[3]
@@ -71,11 +73,13 @@ def test_extension_engine_answers_questions(installed, tmp_path):
     assert set(sh.read(answers).columns) == {column.name for column in Response.SCHEMA}
 
 
-def test_extension_reward_scores_rollouts(installed):
-    question = testing.question()
-    with make_scorer(f"brevity@{installed}", 1.0) as scorer:
-        scores = [verdict.verify_score for verdict in scorer.score([question, question], ["", "x" * 250])]
-    assert scores == [1.0, 0.75]
+def test_extension_reward_scores_rollouts_and_its_version_is_in_the_config(installed):
+    config = RlConfig(rewards=[{"kind": "brevity", "weight": 2}])
+    assert config.model_dump(mode="json")["rewards"][0]["kind"] == f"brevity@{installed}"
+    question, text = testing.question("What is 1 + 1?", "2"), "<think>a</think><answer>2</answer>"
+    with weighted_sum.load(config) as terms:
+        scored = terms.score([Rollout(question, text, [1] * n) for n in (0, 250, 2000)])
+    assert [rollout.reward for rollout in scored] == [2.0, 1.5, 0.0]
 
 
 def example(kind):

@@ -6,19 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from stillhouse.execution import extensions
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import PinnedCode
 from stillhouse.training.config import ChatSettings
+from stillhouse.training.rl.reward_terms.config import Term, VerifierTerm
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
 RolloutEngine = Literal["transformers", "vllm"]
-
-REWARDS = {"verifier": "stillhouse.training.rl.rollout_scorers:VerifierScorer"}
-"""Built-in rewards, by name."""
 
 
 class Plateau(StageConfig):
@@ -63,10 +60,10 @@ class RlConfig(ChatSettings):
     """Rollout temperature; the paper gives no value."""
     max_tokens: int = Field(16_384, ge=1)
     """Longest rollout, in tokens (paper: 16k, stage 2 24k)."""
-    reward: str = Field("verifier", json_schema_extra=OMIT_DEFAULT | {"enum": list(REWARDS)})
-    """What rewards rollouts: the verifiers, or a function of your own, by entry point or as module:attribute."""
+    rewards: tuple[Term, ...] = Field((VerifierTerm(),), min_length=1, json_schema_extra=OMIT_DEFAULT)
+    """What rewards rollouts: a weighted sum of terms, such as ``[{kind: verifier}, {kind: "my_module:brevity", weight: 0.1}]``."""
     verify_timeout_s: float = Field(0.9, gt=0)
-    """Seconds one verification may take; a rollout whose verification fails gets no gradient."""
+    """Seconds one verification may take; a rollout whose verification fails gets no gradient from the reward ``verifier``."""
     libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)
     """What programs of models may import: the standard library, or scientific packages too. Part of the verdict's method."""
     engine: RolloutEngine = "transformers"
@@ -82,10 +79,14 @@ class RlConfig(ChatSettings):
     seed: int = Field(0, ge=0)
     """Decides the order of the questions and the rollouts."""
 
-    @field_validator("reward")
+    @field_validator("rewards")
     @classmethod
-    def _pin_reward(cls, reward: str) -> str:
-        return extensions.pinned("rewards", reward, REWARDS)
+    def _distinct(cls, rewards: tuple[Term, ...]) -> tuple[Term, ...]:
+        labels = [term.label for term in rewards]
+        if repeated := sorted({label for label in labels if labels.count(label) > 1}):
+            msg = f"several terms are called {', '.join(repeated)}; give each a name of its own"
+            raise ValueError(msg)
+        return rewards
 
 
 @dataclass(frozen=True, kw_only=True)

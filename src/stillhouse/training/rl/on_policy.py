@@ -120,7 +120,7 @@ def padding(batch: Mapping[str, torch.Tensor], pad: int) -> tuple[int, int]:
 def unverified_warnings_silenced() -> Iterator[None]:
     """Silence TRL's warning about a rollout without a reward while the block trains.
 
-    TRL prints the texts of every batch with one; the metric ``verifier_failures`` counts them.
+    TRL prints the texts of every batch with one; the metric ``without_reward`` counts them.
     """
     logger = logging.getLogger("trl.trainer.grpo_trainer")
     logger.addFilter(_is_not_about_unverified)

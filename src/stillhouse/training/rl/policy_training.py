@@ -18,9 +18,10 @@ from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
 from stillhouse.training.rl.grpo_trainer import make_trainer
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
+from stillhouse.training.rl.reward_terms import weighted_sum
+from stillhouse.training.rl.reward_terms.weighted_sum import WeightedTerms
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt
-from stillhouse.training.rl.rollout_scorers import make_scorer
 from stillhouse.vocabulary.rows import Question
 
 ROLLOUTS = f"rollouts{TABLE}"
@@ -45,13 +46,15 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
         optimizer.require(inputs.checkpoint)
     pool = _question_pool(config, inputs)
     early_refusals.require_rewards(config, pool.questions)
+    terms = weighted_sum.load(config)
+    terms.preflight()
     with zero.deepspeed_environment():
         early_refusals.require_sizes(config)
         model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed, config.trusted_code, config.weights)
         chat = models.prepare_chat(model, tokenizer, config)
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, chat)
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
-        trainer, rewards = _train(config, inputs, model, chat, prompts, question_ids)
+        trainer, rewards = _train(config, inputs, model, chat, prompts, question_ids, terms)
         loop.save(trainer, tokenizer, inputs.output)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
@@ -63,7 +66,8 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     }  # fmt: skip
     carried = {"n_steps_carried": optimizer.steps(inputs.checkpoint)} if config.carry_optimizer else {}
     kinds = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
-    metrics = sizes | carried | kinds | progress.final_numbers(trainer)
+    failed = {f"n_rollouts_failed_{name}": float(n) for name, n in sorted(rewards.failed.items()) if n}
+    metrics = sizes | carried | kinds | failed | progress.final_numbers(trainer)
     return Outputs(metrics=metrics, dropped=dropped, artifacts=[ROLLOUTS])
 
 
@@ -81,12 +85,13 @@ def _train(
     chat: ChatFormat,
     prompts: Mapping[str, RolloutPrompt],
     question_ids: Sequence[str],
+    terms: WeightedTerms,
 ) -> tuple[OnPolicyGrpoTrainer, Rewards]:
     """Train to the end: the trainer with its weights, and the rewards with their counts."""
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
-    with make_scorer(config.reward, config.verify_timeout_s, config.libraries, config.response_format) as scorer:
+    with terms:
         levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
-        rewards = Rewards(questions, scorer, chat.read, levels, thresholds)
+        rewards = Rewards(questions, terms, chat.read, levels, thresholds)
         trainer = make_trainer(config, inputs, model, chat, prompts, question_ids, rewards)
         if config.carry_optimizer:
             trainer.add_callback(optimizer.CarriedOptimizer(trainer, inputs.checkpoint))
