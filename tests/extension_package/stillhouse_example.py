@@ -1,5 +1,6 @@
 """One extension of each kind. ``docs/extending.md`` shows them; the tests install this package and run each."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from stillhouse.sampling.config import Sampling
@@ -48,6 +49,34 @@ def brevity(rollout: Rollout) -> float | None:
     if rollout.verdict is None or rollout.verdict.verify_score is None:
         return None
     return rollout.verdict.verify_score * max(0.0, 1 - len(rollout.ids) / 1000)
+
+
+# environment
+class HigherOrLower:
+    """The model guesses the reference answer, a whole number; ``won`` says whether it did."""
+
+    instructions = "Answer with a whole number in <answer> tags. You are told whether the number is higher or lower."
+
+    def __init__(self, question: Question) -> None:
+        self.number, self.won = int(question.reference_answer or 0), False
+
+    def reply(self, turn: str) -> str | None:
+        """What is said to a guess; None ends the rollout."""
+        guess = re.search(r"<answer>\s*(-?\d+)\s*</answer>", turn)
+        if guess is None:
+            return "That is no whole number in <answer> tags."
+        self.won = int(guess[1]) == self.number
+        return None if self.won else "higher" if int(guess[1]) < self.number else "lower"
+
+
+# tool
+def leap_year(year: int) -> bool:
+    """Say whether a year has 366 days.
+
+    Args:
+        year: The year, such as 2024.
+    """
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
 # engine

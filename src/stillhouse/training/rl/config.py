@@ -1,11 +1,13 @@
 """Settings and inputs of the rl stage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from stillhouse.execution import extensions
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import PinnedCode
 from stillhouse.training.config import ChatSettings
@@ -25,6 +27,46 @@ class Plateau(StageConfig):
     """Steps in a window; the mean rewards of the last two windows are compared."""
     least_gain: float = Field(0.005, ge=0)
     """Smallest gain from one window to the next that is worth going on."""
+
+
+TOOLS = "tools"
+"""The built-in environment."""
+BUILT_IN_TOOLS: Mapping[str, object] = dict.fromkeys(("calculator", "python"))
+"""The built-in tools."""
+
+
+class EnvironmentConfig(StageConfig):
+    """What the model talks to in a rollout of several turns; the papers have none."""
+
+    kind: str = TOOLS
+    """``tools``: functions that the model may call; or an environment of your own, by entry point or as module:attribute."""
+    tools: tuple[str, ...] = ()
+    """The tools: calculator, python (in the sandbox), or functions of your own, by entry point or as module:attribute."""
+    announce: bool = True
+    """Have the system prompt say what the environment offers; false for a model that knows it from its training."""
+    max_turns: int = Field(4, ge=1)
+    """Most turns of the model in one rollout."""
+    max_reply_tokens: int = Field(256, ge=1)
+    """Most tokens of one reply; of a longer one the beginning is shown. They count towards ``max_tokens``."""
+    timeout_s: float = Field(10.0, gt=0)
+    """Seconds that a program of the model may compute; a whole reply may take ten times as long. Then the model is told so."""
+
+    @field_validator("kind")
+    @classmethod
+    def _pin_kind(cls, kind: str) -> str:
+        return extensions.pinned("environments", kind, {TOOLS: ""})
+
+    @field_validator("tools")
+    @classmethod
+    def _pin_tools(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(extensions.pinned("tools", tool, BUILT_IN_TOOLS) for tool in tools)
+
+    @model_validator(mode="after")
+    def _has_tools_if_it_calls_them(self) -> Self:
+        if (self.kind == TOOLS) != bool(self.tools):
+            msg = f"kind {TOOLS} needs `tools`, such as [calculator], and no other kind takes them; got kind {self.kind}"
+            raise ValueError(msg)
+        return self
 
 
 class RlConfig(ChatSettings):
@@ -62,6 +104,8 @@ class RlConfig(ChatSettings):
     """Longest rollout, in tokens (paper: 16k, stage 2 24k)."""
     rewards: tuple[Term, ...] = Field((VerifierTerm(),), min_length=1, json_schema_extra=OMIT_DEFAULT)
     """What rewards rollouts: a weighted sum of terms, such as ``[{kind: verifier}, {kind: "my_module:brevity", weight: 0.1}]``."""
+    environment: EnvironmentConfig | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Rollouts of several turns, such as ``{tools: [calculator]}``; null: a rollout is one response."""
     verify_timeout_s: float = Field(0.9, gt=0)
     """Seconds one verification may take; a rollout whose verification fails gets no gradient from the reward ``verifier``."""
     libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)

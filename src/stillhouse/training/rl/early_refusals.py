@@ -6,7 +6,9 @@ from stillhouse.errors import BadConfig
 from stillhouse.training.data.batches import passes
 from stillhouse.training.rl import rollout_engine
 from stillhouse.training.rl.config import RlConfig
+from stillhouse.training.rl.environments import rollout_environment
 from stillhouse.training.rl.reward_terms.config import JudgeTerm, VerifierTerm
+from stillhouse.verification.sandbox.runner import Sandbox
 from stillhouse.vocabulary.categories import FACTS, Category
 from stillhouse.vocabulary.rows import Question
 
@@ -15,6 +17,14 @@ def require_sizes(config: RlConfig) -> None:
     """Raise BadConfig or EngineFailed if the processes cannot share a step, or cannot run the rollout engine."""
     passes(config.prompts_per_step, "prompts_per_step", config.group_size)
     rollout_engine.arguments(config.engine, config.max_tokens)
+
+
+def require_environment(config: RlConfig) -> None:
+    """Raise BadConfig or EngineFailed if the environment or a tool of it cannot be loaded, or programs cannot be isolated here."""
+    if config.environment is not None:
+        rollout_environment.load(config.environment)
+        if "python" in config.environment.tools:
+            Sandbox().close()
 
 
 def require_rewards(config: RlConfig, questions: Mapping[str, Question]) -> None:

@@ -16,6 +16,7 @@ from stillhouse.training.machine import liger
 from stillhouse.training.progress import attach, machine_arguments
 from stillhouse.training.rl import rollout_engine
 from stillhouse.training.rl.config import RlConfig
+from stillhouse.training.rl.environments.episodes import rollout_function
 from stillhouse.training.rl.logprob_check import LogprobCheck, pairs
 from stillhouse.training.rl.losses import DEFAULT_LOSS, LOSSES
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
@@ -46,7 +47,7 @@ def make_trainer(
         trainer = OnPolicyGrpoTrainer(
             logprob_check=check, model=model, args=arguments, train_dataset=dataset,
             processing_class=_without_parser(chat.tokenizer),
-            reward_funcs=[rewards],
+            reward_funcs=[rewards], rollout_func=rollout_function(config, chat, prompts),
         )  # fmt: skip
     rollout_engine.finish(trainer, config.seed)
     trainer.add_callback(WarnOfConstantReward(inputs))

@@ -30,6 +30,8 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, GRPOTra
     """TRL's: the step whose weights vLLM has."""
     _seconds: dict[str, float]
     """Seconds of the current step by part, on this rank."""
+    asked: list[str]
+    """The question of each of this rank's rollouts."""
     _unverified: torch.Tensor
     """Which of this rank's rollouts have no reward: bool, shape (rollouts,)."""
 
@@ -57,12 +59,13 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, GRPOTra
     def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """The step's batch. TRL gives a rollout without a reward no advantage; here it leaves KL term and entropy bonus too."""
         self._seconds = {}
+        self.asked = [row["question_id"] for row in inputs]
         batch: dict[str, torch.Tensor] = super()._generate_and_score_completions(inputs)
         slowest = processes.combined(list(self._seconds.values()), self.accelerator.device, "max")
         n_padding, n_tokens = processes.combined(
             padding(batch, self.processing_class.pad_token_id), self.accelerator.device, "sum"
         )  # fmt: skip
-        self._log_with_step(dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": n_padding / n_tokens})
+        self.log_with_step(dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": n_padding / n_tokens})
         batch["completion_mask"] = batch["completion_mask"] * (~self._unverified).unsqueeze(1)
         return batch
 
@@ -73,16 +76,17 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, GRPOTra
                 self.vllm_generation.sync_weights()
             self._last_loaded_step = self.state.global_step
         with self._timed("probe"):
-            self._log_with_step(self.logprob_check.check(self))
+            self.log_with_step(self.logprob_check.check(self))
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
         """Note the seconds that the block takes on this rank."""
         begin = time.perf_counter()
         yield
-        self._seconds[f"seconds/{part}"] = time.perf_counter() - begin
+        name = f"seconds/{part}"
+        self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - begin
 
-    def _log_with_step(self, metrics: Mapping[str, float]) -> None:
+    def log_with_step(self, metrics: Mapping[str, float]) -> None:
         """Add metrics to those that TRL logs for the step."""
         for name, value in metrics.items():
             self._metrics["train" if self.model.training else "eval"][name].append(value)

@@ -45,6 +45,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     if config.carry_optimizer:
         optimizer.require(inputs.checkpoint)
     pool = _question_pool(config, inputs)
+    early_refusals.require_environment(config)
     early_refusals.require_rewards(config, pool.questions)
     terms = weighted_sum.load(config)
     terms.preflight()

@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from stillhouse.execution import processes
+from stillhouse.training.rl.environments.episodes import Episode
 from stillhouse.training.rl.reward_terms.config import TOTAL
 from stillhouse.training.rl.reward_terms.failure_ceilings import FailureCeilings
 from stillhouse.training.rl.reward_terms.rollout import Rollout, TermReward
@@ -55,17 +56,16 @@ class Rewards:
         completion_ids: Sequence[Sequence[int]],
         question_id: Sequence[str],
         log_metric: Callable[[str, float], None] | None = None,
+        episode: Sequence[Episode] | None = None,
         **_: object,
     ) -> list[float | None]:
         """One reward per rollout of this rank, from its tokens. Counts and means are over the rollouts of all ranks.
 
         Raises TooManyErrors if a term fails too often.
         """
-        rollouts = [
-            Rollout(self._questions[key], self._read(ids), ids) for key, ids in zip(question_id, completion_ids, strict=True)
-        ]
+        rollouts = self._rollouts(question_id, completion_ids, episode)
         scored = self._terms.score(rollouts)
-        by_rank = processes.gathered((list(question_id), scored, rollouts[0].text))
+        by_rank = processes.gathered((list(question_id), scored, rollouts[0].transcript))
         questions = [self._questions[key] for keys, _, _ in by_rank for key in keys]
         everywhere = [rollout for _, of_rank, _ in by_rank for rollout in of_rank]
         self._count(questions, everywhere)
@@ -74,6 +74,17 @@ class Rewards:
             for name, mean in (self._means(questions, everywhere) | _by_term(everywhere)).items():
                 log_metric(name, mean)
         return [rollout.reward for rollout in scored]
+
+    def _rollouts(
+        self, question_id: Sequence[str], completion_ids: Sequence[Sequence[int]], episodes: Sequence[Episode] | None
+    ) -> list[Rollout]:
+        questions = [self._questions[key] for key in question_id]
+        if episodes is None:
+            return [Rollout(question, self._read(ids), ids) for question, ids in zip(questions, completion_ids, strict=True)]
+        return [
+            Rollout(question, episode.turns[-1].text, episode.own_ids, turns=episode.turns, environment=episode.environment)
+            for question, episode in zip(questions, episodes, strict=True)
+        ]
 
     def remember(self) -> dict[str, Any]:
         """The counts, for a checkpoint."""

@@ -5,13 +5,12 @@ entry point of the group ``stillhouse.rewards``.
 """
 
 import inspect
-import threading
 from collections.abc import Sequence
-from queue import Empty, SimpleQueue
 from typing import Protocol, cast
 
 from stillhouse.errors import BadConfig
 from stillhouse.execution import extensions
+from stillhouse.training.rl.deadline_calls import CallsInTime
 from stillhouse.training.rl.reward_terms.config import KINDS, FunctionTerm
 from stillhouse.training.rl.reward_terms.rollout import Rollout, TermReward
 from stillhouse.vocabulary.masking import one_line
@@ -27,50 +26,26 @@ class RewardFunction(Protocol):
         """The reward."""
 
 
-_Call = tuple[Rollout, "SimpleQueue[TermReward]"]
-
-
 class FunctionReward:
-    """Calls the function for one rollout after the other, in a thread that is left behind if a call does not return in time."""
+    """Calls the function for one rollout after the other."""
 
     def __init__(self, config: FunctionTerm) -> None:
         """Raises BadConfig if the function cannot be imported, or does not take a rollout."""
-        self._function = _loaded(config.kind)
-        self._timeout_s = config.timeout_s
-        self._calls = self._started()
+        self._call = CallsInTime(_loaded(config.kind), config.timeout_s)
 
     def preflight(self) -> None:
         """Nothing is left to be found out: the function is imported."""
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TermReward]:
         """See RewardTerm."""
-        return [self._in_time(rollout) for rollout in rollouts]
-
-    def _in_time(self, rollout: Rollout) -> TermReward:
-        replies: SimpleQueue[TermReward] = SimpleQueue()
-        self._calls.put((rollout, replies))
-        try:
-            return replies.get(timeout=self._timeout_s)
-        except Empty:
-            self._calls.put(None)
-            self._calls = self._started()
-            return TermReward.failed("timeout", f"no reward after {self._timeout_s:g} s")
-
-    def _started(self) -> "SimpleQueue[_Call | None]":
-        """A new thread's calls; None ends it."""
-        calls: SimpleQueue[_Call | None] = SimpleQueue()
-        threading.Thread(target=self._serve, args=(calls,), daemon=True).start()
-        return calls
-
-    def _serve(self, calls: "SimpleQueue[_Call | None]") -> None:
-        while (call := calls.get()) is not None:
-            rollout, replies = call
-            replies.put(self._reward(rollout))
+        return [self._reward(rollout) for rollout in rollouts]
 
     def _reward(self, rollout: Rollout) -> TermReward:
         try:
-            value = self._function(rollout)
+            value = self._call(rollout)
             return TermReward.of(None if value is None else float(value))
+        except TimeoutError as error:
+            return TermReward.failed("timeout", one_line(error))
         except Exception as error:  # noqa: BLE001 # the user's code may raise anything; a failure is counted, it does not end the run
             return TermReward.failed("error", f"{type(error).__name__}: {one_line(error)}")
 

@@ -13,16 +13,33 @@ FailureKind = Literal["timeout", "error", "refused", "unreachable", "bad_reply"]
 
 
 @dataclass(frozen=True)
+class Turn:
+    """What one side said in a rollout of several turns."""
+
+    speaker: Literal["model", "environment"]
+    text: str
+
+
+@dataclass(frozen=True)
 class Rollout:
     """One sampled response to a question."""
 
     question: Question
     text: str
-    """The response, thinking included, as its tokens read."""
+    """The response, thinking included, as its tokens read; with an environment, the model's last turn."""
     ids: Sequence[int]
-    """The tokens that the model sampled, the end of its turn included."""
+    """The tokens that the model sampled, the end of its turn included; with an environment, those of all its turns."""
     verdict: Verdict | None = None
     """The verifier's; None where no rule scores the question."""
+    turns: Sequence[Turn] = ()
+    """With an environment: all that was said after the question."""
+    environment: object = None
+    """The environment of this rollout, as the rollout left it."""
+
+    @property
+    def transcript(self) -> str:
+        """All that was said after the question."""
+        return "\n".join(f"[{turn.speaker}] {turn.text}" for turn in self.turns) or self.text
 
 
 @dataclass(frozen=True, slots=True)

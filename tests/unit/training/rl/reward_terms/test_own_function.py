@@ -59,7 +59,7 @@ def test_own_function_that_does_not_return_fails_its_rollout_alone(term):
     )
     fine, slow, after = own.score(rollouts("a", "slow", "b"))
     assert (fine, after) == (TermReward(1.0), TermReward(1.0))
-    assert (slow.failure, slow.detail) == ("timeout", "no reward after 0.2 s")
+    assert (slow.failure, slow.detail) == ("timeout", "no answer after 0.2 s")
 
 
 def test_own_function_runs_in_one_thread_at_a_time(term):
