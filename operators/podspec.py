@@ -21,9 +21,11 @@ from kubernetes.client import models as k8s
 from operators.placement import GPU, pending_s
 
 PASSED_ON = (
-    "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS",
+    "MLFLOW_TRACKING_URI", "STILLHOUSE_MLFLOW_URL", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS",
     "STILLHOUSE_REWARD_ENDPOINT", "STILLHOUSE_REWARDS", "STILLHOUSE_BENCHMARKS", "STILLHOUSE_MICRO_BATCH", "STILLHOUSE_SAVE_STEPS",
+    "STILLHOUSE_SAVE_MINUTES", "STILLHOUSE_GRACE_S",
     "STILLHOUSE_SHARDING", "STILLHOUSE_GRADIENT_CHECKPOINTING", "STILLHOUSE_ATTENTION", "STILLHOUSE_LIGER", "STILLHOUSE_PROBE",
+    "STILLHOUSE_PAGED_OPTIMIZER", "STILLHOUSE_PACK_ROLLOUTS", "STILLHOUSE_ROLLOUT_TIMEOUT_S", "STILLHOUSE_ROLLOUT_SLEEP",
     "STILLHOUSE_PROBE_BOUND", "STILLHOUSE_CONSTANT_STEPS",
     "STILLHOUSE_DEAD_STEPS", "STILLHOUSE_ROLLOUT_SERVER", "STILLHOUSE_ROLLOUT_PORT",
     "STILLHOUSE_ROLLOUT_WEIGHTS", "STILLHOUSE_ROLLOUT_TENSOR_PARALLEL", "STILLHOUSE_ROLLOUT_MEMORY",
@@ -33,6 +35,11 @@ PASSED_ON = (
     "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S", "HF_ENDPOINT", "HF_HUB_OFFLINE",
 )  # fmt: skip
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
+FABRIC = (
+    "NCCL_", "TORCH_NCCL_", "OFI_NCCL_", "FI_", "UCX_", "GLOO_", "TP_SOCKET_IFNAME", "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF", "TORCH_CPP_LOG_LEVEL", "TORCH_DISTRIBUTED_DEBUG", "TORCH_SHOW_CPP_STACKTRACES",
+)  # fmt: skip
+"""Beginnings of variables that reach pods too: how GPUs and nodes talk (NCCL, libfabric, UCX, gloo), and torch's allocator."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
 USER = 10001
 SELECTOR = {"app.kubernetes.io/part-of": "stillhouse", "app.kubernetes.io/component": "stage"}
@@ -52,7 +59,8 @@ ALONE = {
 INDEX = "batch.kubernetes.io/job-completion-index"
 """The label with a pod's number in its Job."""
 GRACE_S = 120
-"""From SIGTERM to SIGKILL: the time a preempted stage has to finish its part, close its MLflow run and remove its scratch."""
+"""From SIGTERM to SIGKILL, unless ``STILLHOUSE_GRACE_S`` says otherwise: a preempted stage finishes its part or saves and uploads a
+checkpoint, closes its MLflow run and removes its scratch."""
 STARTUP_S = 1800
 """How long images may take to be pulled: those with CUDA have several gigabytes."""
 LOGGED_EVERY_S = 10
@@ -79,7 +87,7 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "volumes": volumes,
         "volume_mounts": mounts,
         "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")] if GPU in resources else [],
-        "termination_grace_period": GRACE_S,
+        "termination_grace_period": int(os.environ.get("STILLHOUSE_GRACE_S") or GRACE_S),
         "schedule_timeout_seconds": pending_s(),
         "startup_timeout_seconds": STARTUP_S,
         "logging_interval": LOGGED_EVERY_S,
@@ -132,8 +140,11 @@ def rights() -> dict[str, Any]:
 
 def environment(parent_run: str, slots: int, image: str) -> dict[str, str]:
     """The stage's environment, without credentials; its manifest names the image."""
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    own = {"MLFLOW_RUN_ID": parent_run, "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
+    passed = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(FABRIC)}
+    own = {
+        "MLFLOW_RUN_ID": parent_run, "MLFLOW_EXPERIMENT_NAME": "{{ ti.dag_id }}", "OMP_NUM_THREADS": str(slots),
+        "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image, "DO_NOT_TRACK": "1",
+    }  # fmt: skip
     cache = MODELS if os.environ.get("STILLHOUSE_MODEL_CACHE") else f"{SCRATCH}/models"
     # The image is read-only: what libraries cache goes to the scratch volume too.
     return passed | own | {"STILLHOUSE_SCRATCH": SCRATCH, "TMPDIR": SCRATCH, "HOME": SCRATCH, "HF_HOME": cache}

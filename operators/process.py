@@ -101,6 +101,7 @@ class StageProcess(BaseOperator):
         }
         added = {
             "MLFLOW_RUN_ID": self.parent_run or "",
+            "MLFLOW_EXPERIMENT_NAME": self.dag_id,
             "OMP_NUM_THREADS": str(max(1, self.pool_slots // self._processes)),
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",

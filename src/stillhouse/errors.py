@@ -11,6 +11,7 @@
     ├── StoreRefused     the store does not know the credentials or the bucket, or forbids the request
     ├── HubFailed        the Hugging Face hub failed or could not be reached
     ├── EngineFailed     a model or its engine could not be loaded or run
+    │   └── EngineLost   a server that runs it for others is gone
     ├── RankLost         another process of the same training is gone
     ├── TrackingFailed   the MLflow server could not be reached, or refused a request
     │   └── TrackingRefused  it refuses the credentials, or MLFLOW_TRACKING_URI names no server
@@ -80,6 +81,12 @@ class HubFailed(StillhouseError):
 
 class EngineFailed(StillhouseError):
     """A model or the engine that runs it could not be loaded or run."""
+
+
+class EngineLost(EngineFailed):
+    """A server that runs a model for this stage is gone, or does not answer in time."""
+
+    exit_code = TRY_AGAIN
 
 
 class RankLost(StillhouseError):

@@ -62,7 +62,7 @@ def test_profile_tasks_wait_for_what_they_read_and_read_what_their_stage_takes(d
     dag = dags[name]
     names = {task.task_id for task in dag.tasks}
     for task in stage_tasks(dag):
-        if task.task_id in {"export", "report"}:
+        if task.task_id in {"export", "leaderboard", "report"} or task.task_id.startswith("fetch-"):
             continue
         read = inputs_of(task)
         assert read.keys() <= input_names(stages.load(stage_of(task)).Inputs).keys(), task.task_id
@@ -122,6 +122,25 @@ def test_deepdistill_learns_from_the_hubs_model_and_anneals_the_checkpoint(dags)
     assert inputs_of(dag.get_task("sft-1"))["checkpoint"] == ["hf://Qwen/Qwen2.5-32B"]
     assert inputs_of(dag.get_task("sft-anneal"))["checkpoint"] == ["sft-1"]
     assert {"report-sft-aime-2024", "report-anneal-gpqa-diamond"} <= {task.task_id for task in dag.tasks}
+
+
+def test_hub_model_is_fetched_once_before_the_tasks_that_take_gpus_for_it(dags):
+    dag = dags["deepdistill-32b"]
+    fetch = dag.get_task("fetch-student")
+    assert fetch.cmds[1:] == ["fetch", "hf://Qwen/Qwen2.5-32B", "--for", "{{ artifact('questions') }}"]
+    assert fetch.upstream_task_ids == {"approve"}
+    assert fetch.downstream_task_ids == {"sft-1"}
+    assert [task.task_id for task in dag.tasks if task.task_id.startswith("fetch-")] == ["fetch-student"]
+
+
+def test_hub_model_that_this_dag_serves_is_fetched_before_its_replicas_start(load, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_RUNNER", "pod")
+    model = {"serve": "hf://ORG/MODEL@main"}
+    own_profile(load.path, "mine", models={"student": {"recipe": "sft-base"}, "judge": model, "large": model})
+    dag = load("retrain")[0]["mine"]
+    fetched = [task for task in dag.tasks if task.task_id.startswith("fetch-")]
+    assert [task.cmds[2] for task in fetched] == ["hf://ORG/MODEL@main"], "once for both roles"
+    assert all(name.startswith("start-") for name in fetched[0].downstream_task_ids)
 
 
 def test_deepdistill_teachers_are_up_before_the_responses_and_down_after(dags):

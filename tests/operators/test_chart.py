@@ -101,6 +101,7 @@ def test_objects_are_valid_by_the_strict_schemas(objects, version):
         ("stages.perGpu.cpus=0", "cpus"),
         ("stages.pods.stf.spec.runtimeClassName=x", "stf"),
         ("stages.pods.sft.tolerations=x", "tolerations"),
+        ("stages.fabric.NCLC_DEBUG=INFO", "NCLC_DEBUG"),
         ("identity.stages=x", "identity"),
     ],
 )
@@ -286,6 +287,13 @@ def test_pods_take_what_the_cluster_adds(chart, monkeypatch):
     values = "stages.pods.all.spec.runtimeClassName=nvidia"
     environment = of_kind(render(chart, "cluster", "--set", values), "ConfigMap")["house-environment"]["data"]
     assert json.loads(environment["STILLHOUSE_POD_OVERRIDES"]) == {"all": {"spec": {"runtimeClassName": "nvidia"}}}
+
+
+def test_variables_of_the_fabric_reach_airflow_which_passes_them_on(chart):
+    values = ("--set=stages.fabric.NCCL_IB_HCA=mlx5", "--set=stages.fabric.NCCL_IB_GID_INDEX=3")
+    environment = of_kind(render(chart, "cluster", *values), "ConfigMap")["house-environment"]["data"]
+    assert (environment["NCCL_IB_HCA"], environment["NCCL_IB_GID_INDEX"]) == ("mlx5", "3")
+    assert all(name.startswith(podspec.FABRIC) for name in ("NCCL_IB_HCA", "NCCL_IB_GID_INDEX"))
 
 
 def test_mlflows_schema_is_brought_up_to_date_before_it_starts(objects):

@@ -70,10 +70,26 @@ def test_pod_reserves_its_share_of_the_cores_and_may_use_them_all(make, monkeypa
     assert resources.limits == {"cpu": "2", "memory": "8Gi"}
 
 
+@pytest.mark.parametrize(
+    ("name", "passed"),
+    [
+        ("NCCL_SOCKET_IFNAME", True), ("NCCL_IB_HCA", True), ("TORCH_NCCL_ASYNC_ERROR_HANDLING", True), ("FI_PROVIDER", True),
+        ("UCX_TLS", True), ("GLOO_SOCKET_IFNAME", True), ("PYTORCH_CUDA_ALLOC_CONF", True), ("PYTORCH_ALLOC_CONF", True),
+        ("FILES", False), ("PYTHONPATH", False), ("MY_NCCL_DEBUG", False),
+    ],
+)  # fmt: skip
+def test_pod_gets_the_variables_of_the_fabric_and_no_others(make, monkeypatch, name, passed):
+    monkeypatch.setenv(name, "x")
+    [container] = make(stage="sft", **gpu(8)).build_pod_request_obj().spec.containers
+    assert ({each.name: each.value for each in container.env}.get(name) == "x") is passed
+
+
 def test_pod_environment_reaches_mlflow_and_the_parent_run(make):
     variables = {each.name: each.value for each in make(**cpu(3)).build_pod_request_obj().spec.containers[0].env}
     assert variables["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     assert variables["MLFLOW_RUN_ID"] == "r1"
+    assert variables["MLFLOW_EXPERIMENT_NAME"] == "{{ ti.dag_id }}"
+    assert variables["DO_NOT_TRACK"] == "1"
     assert variables["OMP_NUM_THREADS"] == "3"
     assert variables["STILLHOUSE_IMAGE"] == "registry.example/stillhouse/worker:1.2"
 
@@ -105,6 +121,13 @@ def test_pod_mounts_scratch_the_model_cache_and_on_gpus_shared_memory(make, plac
     assert [each.name for each in spec.volumes] == [each.name for each in spec.containers[0].volume_mounts]
     assert spec.termination_grace_period_seconds == 120
     assert {each.name: each.value for each in spec.containers[0].env}["HF_HOME"] == "/models"
+
+
+def test_pod_has_the_grace_that_the_environment_gives_and_tells_the_stage(make, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_GRACE_S", "900")
+    spec = make(**gpu(1)).build_pod_request_obj().spec
+    assert spec.termination_grace_period_seconds == 900
+    assert {each.name: each.value for each in spec.containers[0].env}["STILLHOUSE_GRACE_S"] == "900"
 
 
 def test_pod_takes_what_the_process_takes(make):

@@ -10,7 +10,10 @@ from stillhouse.models import weight_files
 from stillhouse.vocabulary.masking import one_line
 
 PEFT_PREFIX = "base_model.model."
-TOKENIZER_PATTERNS = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "chat_template*", "vocab.*", "merges.txt")
+COPIED_PATTERNS = (
+    "generation_config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json", "chat_template*", "vocab.*",
+    "merges.txt",
+)  # fmt: skip
 
 
 def require_fit(base: Path, adapter: Path, label: str) -> None:
@@ -30,7 +33,7 @@ def require_fit(base: Path, adapter: Path, label: str) -> None:
 
 
 def merge(base: Path, adapter: Path, directory: Path, label: str) -> None:
-    """Write the base with the adapter merged in, in the base's precision, with the adapter's tokenizer if it has one.
+    """Write the base with the adapter merged in, in the base's precision; its tokenizer and stop tokens win over the base's.
 
     Needs memory for the base's weights. Raises MissingInput if peft cannot merge them.
     """
@@ -45,7 +48,7 @@ def merge(base: Path, adapter: Path, directory: Path, label: str) -> None:
         raise MissingInput(msg) from error
     merged.save_pretrained(directory)
     for source in (base, adapter):
-        for path in (path for pattern in TOKENIZER_PATTERNS for path in source.glob(pattern)):
+        for path in (path for pattern in COPIED_PATTERNS for path in source.glob(pattern)):
             shutil.copyfile(path, directory / path.name)
 
 

@@ -1,5 +1,7 @@
 """selected + questions + checkpoint (+ graded) -> rl: GRPO on one difficulty stage's questions, rewarded by the verifier."""
 
+from collections.abc import Sequence
+
 from stillhouse.execution.contract import Outputs
 from stillhouse.training.rl.config import RlConfig, RlInputs
 
@@ -14,3 +16,10 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     from stillhouse.training.rl import policy_training
 
     return policy_training.run(config, inputs)
+
+
+def early_files(names: Sequence[str]) -> Sequence[str]:
+    """Of the files that an earlier try left, those that this node resumes from."""
+    from stillhouse.training.checkpoint_files import needed
+
+    return needed(names)

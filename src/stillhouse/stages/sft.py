@@ -1,5 +1,7 @@
 """selected (+ checkpoint) -> sft: fine-tune on the examples of one split."""
 
+from collections.abc import Sequence
+
 from stillhouse.execution.contract import Outputs
 from stillhouse.training.sft.config import SftConfig, SftInputs
 
@@ -14,3 +16,10 @@ def run(config: SftConfig, inputs: SftInputs) -> Outputs:
     from stillhouse.training.sft import fine_tuning
 
     return fine_tuning.run(config, inputs)
+
+
+def early_files(names: Sequence[str]) -> Sequence[str]:
+    """Of the files that an earlier try left, those that this node resumes from."""
+    from stillhouse.training.checkpoint_files import needed
+
+    return needed(names)

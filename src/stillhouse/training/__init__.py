@@ -6,8 +6,8 @@
 Some of this rests on private members of libraries. pyproject.toml pins the versions, and
 ``tests/unit/training/test_library_internals.py`` checks that the members still exist:
 
-- transformers: ``Trainer._get_dataloader``, ``Trainer._get_train_sampler``, ``TrainingArguments._n_gpu``, a model config's
-  ``_attn_implementation``
+- transformers: ``Trainer._get_dataloader``, ``Trainer._get_train_sampler``, ``Trainer._prepare_inputs``,
+  ``TrainingArguments._n_gpu``, a model config's ``_attn_implementation``
 - TRL: ``GRPOTrainer._generate_single_turn``, ``_calculate_rewards``, ``_generate_and_score_completions``, ``_metrics``,
   ``_last_loaded_step``, its ``rollout_func`` with ``env_mask``; ``SFTTrainer._total_train_tokens``; ``LLM`` and ``VLLMClient`` in
   ``trl.generation.vllm_generation``

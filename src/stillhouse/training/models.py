@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 import torch
@@ -13,6 +14,7 @@ from tokenizers.models import BPE
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    BitsAndBytesConfig,
     GgufConfig,
     LlamaConfig,
     LlamaForCausalLM,
@@ -48,11 +50,12 @@ def load(
     seed: int,
     trusted_code: Sequence[str] = (),
     weights: str = "fp32",
+    quantization: BitsAndBytesConfig | None = None,
 ) -> Model:
     """The model and its tokenizer. ``texts`` train a tokenizer if the model starts from scratch.
 
     Weights are fp32, or bf16 if ``weights`` says so. Under ZeRO on a GPU they are bf16 from the start: DeepSpeed would round them
-    anyway, and keeps fp32 masters, a share on each process.
+    anyway, and keeps fp32 masters, a share on each process. ``quantization`` is how a checkpoint's weights are held instead.
 
     Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend cannot be used;
     EngineFailed if the weights cannot be loaded.
@@ -62,8 +65,11 @@ def load(
         msg = f"init.kind {init.kind}: {got}; give --input checkpoint=URI exactly when init.kind is checkpoint"
         raise BadConfig(msg)
     dtype = torch.bfloat16 if weights == "bf16" or zero.has_bf16_weights() else torch.float32
+    if quantization is not None and not checkpoint:
+        msg = f"lora.quantize: only the weights of a checkpoint are held in 4 bits, got init.kind {init.kind}"
+        raise BadConfig(msg)
     if checkpoint:
-        model, tokenizer = _from_checkpoint(checkpoint, trusted_code, dtype)
+        model, tokenizer = _from_checkpoint(checkpoint, trusted_code, dtype, quantization)
     else:
         model, tokenizer = _LOADERS[init.kind](init, texts, seed, dtype)
     if dtype is torch.bfloat16:
@@ -94,14 +100,19 @@ def _say(notes: Iterable[str]) -> None:
             print(f"  note: {note}", file=sys.stderr, flush=True)
 
 
-def _from_checkpoint(checkpoint: Path, trusted_code: Sequence[str], dtype: torch.dtype) -> Model:
+def _from_checkpoint(
+    checkpoint: Path, trusted_code: Sequence[str], dtype: torch.dtype, quantization: BitsAndBytesConfig | None
+) -> Model:
     if loadable.is_gguf(checkpoint):
         msg = "checkpoint: a GGUF file holds rounded weights, for inference; give safetensors to train"
         raise BadConfig(msg)
     try:
         trusted = loadable.is_trusted(checkpoint, trusted_code)
+        held: dict[str, Any] = {"dtype": dtype}
+        if quantization is not None:  # quantised on the GPU that will train it
+            held = {"dtype": torch.bfloat16, "quantization_config": quantization, "device_map": {"": processes.local_rank()}}
         with zero.loading():
-            model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, trust_remote_code=trusted)
+            model = AutoModelForCausalLM.from_pretrained(checkpoint, trust_remote_code=trusted, **held)
         return model, AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=trusted)
     except (OSError, ValueError, SafetensorError) as error:
         msg = f"checkpoint: transformers cannot load it: {one_line(error)}; give a causal language model"

@@ -11,7 +11,9 @@ from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, NothingToDo
 from stillhouse.stages import rl
-from stillhouse.training.config import FromCheckpoint
+from stillhouse.training import metrics_file
+from stillhouse.training.config import Adapters, FromCheckpoint
+from stillhouse.training.rl import rollout_engine
 from stillhouse.training.rl.config import Plateau
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict
@@ -93,7 +95,7 @@ def ended_and_resumed(tmp_path, checkpoint, config, how):
     return rl.run(config, resumed), resumed, steps
 
 
-@pytest.mark.parametrize(("how", "first"), [(lambda: 1 / 0, 2), (lambda: os.kill(os.getpid(), signal.SIGTERM), 3)])
+@pytest.mark.parametrize(("how", "first"), [(lambda: 1 / 0, 2), (lambda: os.kill(os.getpid(), signal.SIGTERM), 4)])
 def test_rl_ended_in_the_middle_goes_on_to_the_same_rollouts_and_weights(tmp_path, checkpoint, monkeypatch, how, first):
     import torch
 
@@ -210,11 +212,16 @@ def test_rl_logs_all_that_says_how_training_goes(tmp_path, checkpoint):
         "completions/mean_length", "completions/clipped_ratio", "entropy", "kl", "frac_reward_zero_std", "without_reward",
         "rewards/verifier/mean", "rewards/verifier/failures",
         "reward_constant_steps", "sampler/difference_mean", "sampler/difference_max", "sampler/moved", "seconds/rollout",
-        "seconds/verify", "step_time",
+        "seconds/verify", "step_time", "seconds/step", "time/rollout", "time/sync", "time/verify", "time/update", "time/waiting",
     }  # fmt: skip
     found = {name: value for step, numbers in logged for name, value in numbers.items() if step == 2}
     assert found["train/sampler/difference_max"] < 1e-4 < found["train/sampler/moved"]
     assert 0 <= found["train/padding_share"] < 1
+    parts = [value for name, value in found.items() if name.startswith("train/time/")]
+    assert sum(parts) == pytest.approx(1)
+    assert min(parts) >= 0
+    (line,) = [line for line in metrics_file.read(given.output) if line["step"] == 2]
+    assert line["train/reward"] == found["train/reward"]
 
 
 @pytest.fixture
@@ -238,6 +245,17 @@ def test_rl_vllm_writes_the_rollouts_with_the_trained_weights(tmp_path, checkpoi
     assert max(apart) < 1e-5
 
 
+def test_rl_vllm_that_sleeps_during_the_update_gets_its_weights_again(tmp_path, checkpoint, vllm, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_ROLLOUT_SLEEP", "on")
+    monkeypatch.setattr(rollout_engine, "hardware", dict)  # as on a GPU, where TRL syncs the weights itself
+    logged = []
+    given = inputs(tmp_path, checkpoint, testing.questions(4), log=lambda numbers, step: logged.append(numbers))
+    rl.run(CONFIG.model_copy(update={"engine": "vllm", "steps": 3}), given)
+    apart = [numbers["train/sampler/difference_max"] for numbers in logged if "train/sampler/difference_max" in numbers]
+    assert len(apart) == 3
+    assert max(apart) < 1e-5
+
+
 def test_rl_engine_that_keeps_older_weights_stops_the_run(tmp_path, checkpoint, vllm, monkeypatch):
     monkeypatch.setattr(vllm, "deaf", True)
     monkeypatch.setenv("STILLHOUSE_PROBE_BOUND", "100")
@@ -246,6 +264,50 @@ def test_rl_engine_that_keeps_older_weights_stops_the_run(tmp_path, checkpoint, 
     with pytest.raises(EngineFailed, match="the rollout engine does not have the trained weights"):
         rl.run(CONFIG.model_copy(update={"engine": "vllm", "steps": 9}), given)
     assert steps == [1], "found at the first sync after a step"
+
+
+ADAPTERS = CONFIG.model_copy(update={"lora": Adapters(rank=2, alpha=4)})
+
+
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_rl_adapters_are_trained_and_the_engine_has_them(tmp_path, checkpoint, vllm, engine):
+    import torch
+
+    logged = []
+    given = inputs(tmp_path, checkpoint, testing.questions(4), log=lambda numbers, step: logged.append(numbers))
+    rl.run(ADAPTERS.model_copy(update={"engine": engine, "steps": 3}), given)
+    found, before = weights(given.output), weights(checkpoint)
+    assert found.keys() == before.keys()
+    moved = {name for name in found if not torch.equal(found[name], before[name])}
+    assert moved
+    assert all("proj" in name for name in moved)
+    apart = [numbers["train/sampler/difference_max"] for numbers in logged if "train/sampler/difference_max" in numbers]
+    kl = [numbers["train/kl"] for numbers in logged if "train/kl" in numbers]
+    assert len(apart) == 3
+    assert max(apart) < 1e-5 < max(kl)
+    assert kl[0] == pytest.approx(0, abs=1e-7), "the initial policy is the model without its adapters"
+
+
+def test_rl_adapters_ended_in_the_middle_go_on_to_the_same_adapters(tmp_path, checkpoint, monkeypatch):
+    import torch
+    from safetensors.torch import load_file
+
+    monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "1")
+    config = ADAPTERS.model_copy(update={"steps": 4, "lora": Adapters(rank=2, publish="adapter")})
+    _, resumed, steps = ended_and_resumed(tmp_path, checkpoint, config, lambda: 1 / 0)
+    assert steps == [2, 3, 4]
+    whole = inputs(tmp_path, checkpoint, testing.questions(6), "whole")
+    rl.run(config, whole)
+    ours, expected = (load_file(each.output / "adapter_model.safetensors") for each in (resumed, whole))
+    assert ours.keys() == expected.keys()
+    assert all(torch.equal(ours[name], value) for name, value in expected.items())
+    assert any(value.any() for name, value in ours.items() if "lora_B" in name)
+
+
+@pytest.mark.parametrize("field", ["keep_optimizer", "carry_optimizer"])
+def test_rl_adapters_have_no_optimizer_to_hand_on(tmp_path, checkpoint, field):
+    with pytest.raises(BadConfig, match=f"{field}: not with lora"):
+        rl.run(ADAPTERS.model_copy(update={field: True}), inputs(tmp_path, checkpoint, testing.questions(2)))
 
 
 def test_rl_vllm_that_is_not_installed_is_refused(tmp_path, checkpoint, monkeypatch):

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 from functools import cache
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo, StoreFailed
-from stillhouse.models import chat_templates
+from stillhouse.models import chat_templates, resolving
+from stillhouse.models.references import parse
 from stillhouse.stages import sft
-from stillhouse.training import models
-from stillhouse.training.config import FromCheckpoint, FromScratch, Lora
+from stillhouse.training import checkpoint_upload, metrics_file, models
+from stillhouse.training.config import FromCheckpoint, FromScratch, Lora, Muon
 from stillhouse.training.data import corpus
 from stillhouse.vocabulary.rows import Dropped, Selected
 
@@ -50,7 +52,7 @@ def test_sft_trains_reports_and_writes_a_checkpoint(tmp_path):
     seen = []
     given = inputs(tmp_path, selected=selected(tmp_path), progress=lambda *step: seen.append(step))
     outputs = sft.run(CONFIG, given)
-    assert seen == [(1, 3, "steps"), (2, 3, "steps"), (3, 3, "steps")]
+    assert [step[:2] for step in seen] == [(1, 3), (2, 3), (3, 3)]
     assert (outputs.metrics["n_examples"], outputs.metrics["n_steps"]) == (6, 3)
     assert outputs.metrics["n_parameters"] == sum(each.numel() for each in weights(given.output).values())
     assert outputs.dropped == {}
@@ -81,6 +83,23 @@ def test_sft_logs_all_that_says_how_training_goes(tmp_path):
         "train/loss", "train/learning_rate", "train/grad_norm", "train/tokens_per_s", "train/padding_share", "train/entropy"
     }  # fmt: skip
     assert 0 < found["train/padding_share"] < 0.5
+
+
+def test_sft_shows_and_keeps_every_step_without_a_server(tmp_path):
+    lines = []
+    given = inputs(tmp_path, selected=selected(tmp_path), progress=lambda *step: lines.append(step[2]))
+    sft.run(CONFIG, given)
+    kept = list(metrics_file.read(given.output))
+    assert [line["step"] for line in kept] == [1, 2, 3]
+    assert kept[2].keys() >= {
+        "time", "train/loss", "train/learning_rate", "train/grad_norm", "train/tokens_per_s", "train/num_tokens",
+        "train/seconds/step", "train/time/update", "train/time/waiting",
+    }  # fmt: skip
+    assert kept[2]["train/time/update"] + kept[2]["train/time/waiting"] == pytest.approx(1)
+    assert lines[1].startswith(f"steps · loss {kept[1]['train/loss']:.4g} · lr ")
+    assert " tokens/s · " in lines[1]
+    assert lines[1].endswith(" left")
+    assert not lines[2].endswith(" left")
 
 
 def test_sft_twice_gives_the_same_weights_and_another_seed_others(tmp_path):
@@ -244,7 +263,7 @@ def interrupted(tmp_path, examples, how, **changes):
 
 @pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize(
-    ("how", "kept"), [(lambda: 1 / 0, "checkpoint-2"), (lambda: os.kill(os.getpid(), signal.SIGTERM), "checkpoint-3")]
+    ("how", "kept"), [(lambda: 1 / 0, "checkpoint-2"), (lambda: os.kill(os.getpid(), signal.SIGTERM), "checkpoint-4")]
 )
 def test_sft_ended_in_the_middle_goes_on_to_the_same_weights(tmp_path, monkeypatch, how, kept, packing):
     """A crash loses the steps since the last checkpoint, SIGTERM none; the curve is the same to the bit."""
@@ -264,6 +283,50 @@ def test_sft_ended_in_the_middle_goes_on_to_the_same_weights(tmp_path, monkeypat
     counts = {name for name in outputs[1].metrics if name.startswith("n_")} | {"train/loss", "train/num_tokens"}
     assert {name: outputs[0].metrics[name] for name in counts} == {name: outputs[1].metrics[name] for name in counts}
     assert not (resumed.output / "resume").exists()
+    losses = [[(line["step"], line["train/loss"]) for line in metrics_file.read(each.output)] for each in (resumed, whole)]
+    assert [step for step, _ in losses[0]] == list(range(1, 12))
+    assert losses[0] == losses[1]
+
+
+def test_sft_saves_by_the_clock_too_and_a_preemption_knows_what_it_needs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STILLHOUSE_SAVE_MINUTES", "1e-9")
+    monkeypatch.setenv("STILLHOUSE_GRACE_S", "600")
+    listed, logged = [], {}
+
+    def publish(path):
+        if path.name == "whole.json":
+            listed.append((path.parent.name, json.loads(path.read_bytes())["files"]))
+
+    given = inputs(tmp_path, selected=selected(tmp_path), publish_part=publish, log=lambda numbers, step: logged.update(numbers))
+    sft.run(CONFIG, given)
+    assert [name for name, _ in listed][:2] == ["checkpoint-1", "checkpoint-2"]
+    sizes = sum(listed[0][1].values())
+    assert logged["train/checkpoint_bytes"] == sizes
+    assert f"to write {sizes / 1e9:.2f} GB, " in capsys.readouterr().err
+    assert 0 < logged["train/grace_s"] < 600
+
+
+def test_sft_goes_on_while_a_checkpoint_is_uploaded_and_the_next_one_waits(tmp_path, monkeypatch):
+    """The upload of step 2 ends once step 3 is done: it would wait for ever if the training waited for it."""
+    monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "2")
+    monkeypatch.setattr(checkpoint_upload, "SENDERS", 1)
+    passed, events = threading.Event(), []
+
+    def publish(path):
+        if not events:
+            assert passed.wait(50)
+        events.append(path.parent.name)
+
+    def progress(done, *_):
+        if done == 3:
+            passed.set()
+
+    given = inputs(tmp_path, selected=selected(tmp_path), publish_part=publish, progress=progress)
+    sft.run(changed(max_steps=5), given)
+    first_of_next = events.index("checkpoint-4")
+    assert set(events[:first_of_next]) == {"checkpoint-2"}
+    assert set(events[first_of_next:]) >= {"checkpoint-4"}
+    assert "checkpoint-2" not in events[first_of_next:]
 
 
 def test_sft_checkpoint_that_was_not_whole_is_not_used_and_is_named(tmp_path, monkeypatch, capsys):
@@ -276,7 +339,7 @@ def test_sft_checkpoint_that_was_not_whole_is_not_used_and_is_named(tmp_path, mo
         sft.run(changed(max_steps=4), inputs(tmp_path, "insisting", resume=True, **again))
     steps = []
     sft.run(changed(max_steps=4), inputs(tmp_path, "again", progress=lambda *s: steps.append(s), **again))
-    assert steps[0] == (1, 4, "steps")
+    assert steps[0][:2] == (1, 4)
     assert "checkpoint-2 of an earlier try is incomplete (optimizer.pt) and is not used" in capsys.readouterr().err
 
 
@@ -307,6 +370,97 @@ def test_sft_lora_changes_the_weights_and_leaves_a_plain_checkpoint(tmp_path, ch
     moved = {name for name in found if not torch.equal(found[name], before[name])}
     assert moved
     assert all("proj" in name for name in moved)
+
+
+def adapter_and_merged(tmp_path, checkpoint):
+    """The same training, published as an adapter and with the adapter in its weights: the outputs' directories."""
+    learnt = selected(tmp_path)
+    directories = []
+    for publish in ("adapter", "merged"):
+        given = inputs(tmp_path, publish, selected=learnt, checkpoint=checkpoint)
+        sft.run(changed(init=FromCheckpoint(), lora=Lora(rank=2, alpha=4, publish=publish)), given)
+        directories.append(given.output)
+    return directories
+
+
+def test_sft_adapter_alone_is_published_and_on_its_base_has_the_weights_of_the_merged_one(tmp_path, checkpoint):
+    import torch
+
+    adapter, merged = adapter_and_merged(tmp_path, checkpoint)
+    assert not (adapter / "model.safetensors").exists()
+    assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] is None
+    together = resolving.materialise(resolving.pin(parse(f"{checkpoint}+{adapter}")))
+    ours, theirs = weights(together), weights(merged)
+    assert ours.keys() == theirs.keys()
+    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-6
+    assert (together / "generation_config.json").read_text() == (merged / "generation_config.json").read_text()
+    assert torch.equal(ours["model.embed_tokens.weight"], weights(checkpoint)["model.embed_tokens.weight"])
+
+
+def test_sft_adapter_alone_names_no_directory_of_this_machine(tmp_path, checkpoint):
+    adapter, _ = adapter_and_merged(tmp_path, checkpoint)
+    texts = [path.read_text() for path in adapter.rglob("*.json")]
+    assert not [text for text in texts if str(checkpoint) in text or str(tmp_path) in text]
+
+
+def test_sft_base_in_4_bits_without_a_gpu_is_refused_before_anything_loads(tmp_path, checkpoint):
+    config = changed(init=FromCheckpoint(), lora=Lora(quantize="nf4"))
+    with pytest.raises(BadConfig, match="lora.quantize=nf4: there is no GPU, and weights in 4 bits need one; leave it out"):
+        sft.run(config, inputs(tmp_path, selected=tmp_path / "not read", checkpoint=checkpoint))
+
+
+def test_sft_muon_trains_and_goes_on_from_a_checkpoint_to_the_same_weights(tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "1")
+    config, root, output = changed(optimizer=Muon(kind="muon")), tmp_path / "store", tmp_path / "first" / "output"
+
+    def publish(path):
+        target = root / path.relative_to(output)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+
+    def retract(path):
+        (root / path.relative_to(output)).unlink()
+
+    learnt = selected(tmp_path)
+    first = inputs(
+        tmp_path, "first", selected=learnt, publish_part=publish, retract_part=retract,
+        progress=lambda done, *_: 1 / (done - 2) if done == 2 else None,
+    )  # fmt: skip
+    with pytest.raises(ZeroDivisionError):
+        sft.run(config, first)
+    made = []
+    for name, finished in (("resumed", root), ("whole", None), ("adamw", None)):
+        given = inputs(tmp_path, name, selected=learnt, finished=finished)
+        sft.run(CONFIG if name == "adamw" else config, given)
+        made.append(weights(given.output))
+    resumed, whole, adamw = made
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+    assert not torch.equal(whole["model.layers.0.mlp.up_proj.weight"], adamw["model.layers.0.mlp.up_proj.weight"])
+
+
+def test_sft_mixture_of_experts_is_balanced_as_the_config_says(tmp_path):
+    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM, set_seed
+
+    set_seed(0)
+    experts = Qwen3MoeConfig(
+        vocab_size=len(tokenizer()), hidden_size=32, intermediate_size=32, moe_intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=2, num_experts=4, num_experts_per_tok=2, max_position_embeddings=128,
+        pad_token_id=tokenizer().pad_token_id, eos_token_id=tokenizer().eos_token_id,
+    )  # fmt: skip
+    models.save(Qwen3MoeForCausalLM(experts), tokenizer(), tmp_path / "experts")
+    router, logged = {}, {0.0: {}, 10.0: {}}
+    for weight, kept in logged.items():
+        given = inputs(
+            tmp_path, str(weight), selected=selected(tmp_path), checkpoint=tmp_path / "experts",
+            log=lambda numbers, step, kept=kept: kept.update(numbers),
+        )  # fmt: skip
+        sft.run(changed(init=FromCheckpoint(), router_loss=weight, packing=False), given)
+        router[weight] = weights(given.output)["model.layers.0.mlp.gate.weight"]
+    assert "train/aux_loss" not in logged[0.0]
+    assert logged[10.0]["train/aux_loss"] >= 1
+    assert not router[0.0].equal(router[10.0])
 
 
 def test_sft_no_step_on_given_weights_needs_no_example_of_its_split(tmp_path, checkpoint):

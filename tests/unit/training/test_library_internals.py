@@ -32,6 +32,8 @@ def test_internals_were_read_in_the_installed_version(library, version):
     [
         (Trainer, "_get_dataloader", Trainer.get_train_dataloader),
         (Trainer, "_get_train_sampler", Trainer.get_train_dataloader),
+        (Trainer, "_prepare_inputs", Trainer.training_step),
+        (GRPOTrainer, "_prepare_inputs", Trainer.training_step),
         (GRPOTrainer, "_generate_single_turn", GRPOTrainer._generate),
         (GRPOTrainer, "_calculate_rewards", GRPOTrainer._generate_and_score_completions),
         (GRPOTrainer, "_generate_and_score_completions", GRPOTrainer._prepare_inputs),

@@ -1,8 +1,8 @@
 """How a model is partitioned over the processes of its training: DeepSpeed's ZeRO 1, 2 or 3, with or without offload to the host.
 
 ZeRO decides where bytes lie and changes no result beyond rounding, so it comes from the environment: ``STILLHOUSE_SHARDING`` names
-one of ``recipes/zero-*.yaml``, or a file in the same format, which is DeepSpeed's own. If it is unset, every process holds the
-whole model.
+one of ``recipes/zero-*.yaml``, or a file in the same format, which is DeepSpeed's own; ``fsdp2`` is torch's (``fsdp``). If it is
+unset, every process holds the whole model.
 """
 
 import os
@@ -20,6 +20,7 @@ from transformers.integrations import HfDeepSpeedConfig
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import processes
 from stillhouse.execution.recipes import RECIPES
+from stillhouse.training.machine import fsdp
 from stillhouse.vocabulary import environment
 
 AUTO = "auto"
@@ -27,15 +28,16 @@ AUTO = "auto"
 
 
 def settings() -> dict[str, Any] | None:
-    """The chosen DeepSpeed config; None if none is chosen. Raises BadConfig for an unknown name or a file of another kind."""
+    """The chosen DeepSpeed config; None for FSDP2 or nothing. Raises BadConfig for an unknown name or a file of another kind."""
     chosen = environment.text("STILLHOUSE_SHARDING")
-    if not chosen:
+    if not chosen or fsdp.is_chosen():
         return None
     known = {path.stem: path for path in RECIPES.glob("zero-*.yaml")}
     path = known.get(chosen, Path(chosen))
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
     if not isinstance(config, dict) or "zero_optimization" not in config:
-        msg = f"STILLHOUSE_SHARDING={chosen}: neither a DeepSpeed config nor a known name; {nearest(chosen, known, 'names')}"
+        hint = nearest(chosen, [*known, *fsdp.NAMES], "names")
+        msg = f"STILLHOUSE_SHARDING={chosen}: neither a DeepSpeed config nor a known name; {hint}"
         raise BadConfig(msg)
     return config
 
@@ -43,6 +45,11 @@ def settings() -> dict[str, Any] | None:
 def stage() -> int:
     """ZeRO's level: it partitions nothing (0), the optimizer state (1), gradients too (2), weights too (3)."""
     return int((settings() or {"zero_optimization": {"stage": 0}})["zero_optimization"]["stage"])
+
+
+def offloads() -> bool:
+    """Whether the optimizer's state lies in the host's memory, and is stepped there."""
+    return "offload_optimizer" in (settings() or {}).get("zero_optimization", {})
 
 
 @contextmanager
@@ -85,6 +92,8 @@ def arguments() -> dict[str, Any]:
     if not chosen and processes.count() == 1:
         return {}
     backend = {} if torch.cuda.is_available() else {"ddp_backend": "gloo"}
+    if fsdp.is_chosen():
+        return backend | fsdp.arguments()
     return backend | ({"deepspeed": chosen} if chosen else {"ddp_find_unused_parameters": False})
 
 
@@ -111,12 +120,14 @@ def n_parameters(model: PreTrainedModel) -> int:
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
-    """Under ZeRO 3 the whole trained weights by name, on rank 0; None if the model itself has them. All ranks call."""
+    """Under ZeRO 3 or FSDP2 the whole trained weights by name, on rank 0; None if the model itself has them. All ranks call."""
+    if fsdp.is_chosen():
+        return fsdp.weights(trainer)
     return trainer.accelerator.get_state_dict(trainer.model_wrapped) if stage() == 3 else None
 
 
 def require_whole_weights(field: str) -> None:
     """Raise BadConfig, naming a config field that does not work with partitioned weights."""
-    if stage() == 3:
+    if stage() == 3 or fsdp.is_chosen():
         msg = f"{field}: not with STILLHOUSE_SHARDING={os.environ['STILLHOUSE_SHARDING']}; choose zero-2, which keeps weights whole"
         raise BadConfig(msg)

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import PinnedCode
-from stillhouse.training.config import ChatSettings
+from stillhouse.training.config import Adapters, ChatSettings, UpdateSettings, Validation
 from stillhouse.training.rl.reward_terms.config import Term, VerifierTerm
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.packages import Libraries
@@ -69,7 +69,7 @@ class EnvironmentConfig(StageConfig):
         return self
 
 
-class RlConfig(ChatSettings):
+class RlConfig(UpdateSettings, ChatSettings):
     """How to train. The defaults are the paper's (Difficulty-Aware Staged RL §4.1), except the number of steps."""
 
     split: str = "rl_1"
@@ -78,6 +78,8 @@ class RlConfig(ChatSettings):
     """Most optimizer steps (paper: stage 1 plateaus at step 1600)."""
     plateau: Plateau | None = None
     """End the stage earlier, once the reward has stopped rising."""
+    validation: Validation | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Measure the model while it trains, publish the best checkpoint, and stop when it gets no better; null measures nothing."""
     mix: dict[Category, Annotated[float, Field(gt=0)]] | None = None
     """Weight of each category within every step, such as {math: 2.1, code: 1} (§3.3); null asks questions in shuffled order."""
     drop_solved: bool = False
@@ -86,6 +88,8 @@ class RlConfig(ChatSettings):
     """Start with the optimizer state of the checkpoint's own rl stage; the paper does not say."""
     keep_optimizer: bool = False
     """Publish the optimizer state beside the weights, for a further stage: it takes twice the space of the weights."""
+    lora: Adapters | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Train low-rank adapters instead of all weights; the initial policy of the KL term is then the model without them."""
     learning_rate: float = Field(1e-6, gt=0)
     """Constant learning rate."""
     group_size: int = Field(16, ge=2)
@@ -132,12 +136,23 @@ class RlConfig(ChatSettings):
             raise ValueError(msg)
         return rewards
 
+    @model_validator(mode="after")
+    def _measures_what_it_trains(self) -> Self:
+        if self.environment is not None and self.validation is not None:
+            msg = "validation asks for single responses, and an environment has several turns; leave out one of the two"
+            raise ValueError(msg)
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
 class RlInputs(StageInputs):
-    """Selected examples, their questions with references, the initial policy, and grades, to log the reward by level."""
+    """Selected examples, their questions with references, the initial policy, and what is optional.
+
+    That is grades, to log the reward by level, and questions for `validation`.
+    """
 
     selected: Path
     questions: Path
     checkpoint: ModelDirectory
     graded: Path | None = None
+    validation_questions: Path | None = None

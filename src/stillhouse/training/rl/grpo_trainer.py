@@ -10,8 +10,9 @@ from trl import GRPOConfig
 from stillhouse.execution.contract import StageInputs
 from stillhouse.models import chat_templates
 from stillhouse.models.chat_formats import ChatFormat
-from stillhouse.training import checkpoints
+from stillhouse.training import checkpoints, optimizer_choice
 from stillhouse.training.data.batches import passes
+from stillhouse.training.lora import peft_config
 from stillhouse.training.machine import liger
 from stillhouse.training.progress import attach, machine_arguments
 from stillhouse.training.rl import rollout_engine
@@ -47,9 +48,11 @@ def make_trainer(
         trainer = OnPolicyGrpoTrainer(
             logprob_check=check, model=model, args=arguments, train_dataset=dataset,
             processing_class=_without_parser(chat.tokenizer),
-            reward_funcs=[rewards], rollout_func=rollout_function(config, chat, prompts),
+            reward_funcs=[rewards], peft_config=peft_config(config.lora) if config.lora else None,
+            rollout_func=rollout_function(config, chat, prompts),
         )  # fmt: skip
     rollout_engine.finish(trainer, config.seed)
+    optimizer_choice.install(trainer, config)
     trainer.add_callback(WarnOfConstantReward(inputs))
     trainer.add_callback(StopWithoutLearning(config.max_tokens, chat.end_token))
     if config.plateau is not None:
@@ -78,7 +81,7 @@ def _arguments(config: RlConfig, inputs: StageInputs, longest: int, stops: Seque
         use_bias_correction_kl=False,  # DeepSeekMath's estimator, equation 4; TRL would weigh it by the policy's ratio
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,
         **LOSSES[DEFAULT_LOSS].arguments, **rollout_engine.arguments(config.engine, longest, stops), **liger.arguments(),
-        **checkpoints.arguments(inputs), **machine_arguments(),
+        **optimizer_choice.arguments(config), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
     return arguments

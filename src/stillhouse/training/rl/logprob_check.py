@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -88,7 +88,8 @@ class LogprobCheck:
         if self._first is None:
             self._start = trained
         moved = _mean([abs(now - before) for now, before in zip(trained, self._start, strict=True)])
-        differences = [abs(one - other) for one, other in zip(trained, scored, strict=True)]
+        n_engines = len(scored) // len(trained)
+        differences = [abs(one - other) for one, other in zip(trained * n_engines, scored, strict=True)]
         mean, largest = _over_ranks(trainer, _mean(differences), max(differences))
         if self._first is None:
             self._first = mean
@@ -153,6 +154,8 @@ def _by_colocated_vllm(trainer: GRPOTrainer, pairs: Sequence[Pair]) -> list[floa
     """The same by the vLLM in this process, which reads the answers as part of a prompt."""
     from vllm import SamplingParams  # installed only where vLLM runs
 
+    if trainer.args.vllm_enable_sleep_mode:
+        trainer.vllm_generation.llm.wake_up(tags=["kv_cache"])  # the sync woke the weights alone
     prompts = [{"prompt_token_ids": [*prompt, *answer]} for prompt, answer in pairs]
     parameters = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0)
     outputs = trainer.vllm_generation.llm.generate(prompts, sampling_params=parameters, use_tqdm=False)
@@ -164,8 +167,11 @@ def _by_colocated_vllm(trainer: GRPOTrainer, pairs: Sequence[Pair]) -> list[floa
 
 
 def _by_vllm_server(trainer: GRPOTrainer, pairs: Sequence[Pair]) -> list[float]:
-    """The same by a vLLM server; the main process asks for all."""
-    logprobs = [by_server(trainer.vllm_generation.vllm_client, pairs) if trainer.accelerator.is_main_process else None]
+    """The same by every vLLM server, one after the other; the main process asks for all."""
+    logprobs: list[list[float]] = [[]]
+    if trainer.accelerator.is_main_process:
+        answers = trainer.vllm_generation.vllm_client.of_each(lambda client: by_server(client, pairs))
+        logprobs = [list(chain.from_iterable(answers))]
     return list(broadcast_object_list(logprobs)[0])
 
 

@@ -20,9 +20,10 @@ from stillhouse.training.loop import FiniteLossMixin
 from stillhouse.training.progress import MeasuredMixin
 from stillhouse.training.rl.logprob_check import LogprobCheck
 from stillhouse.training.rl.rewards import Rewards
+from stillhouse.training.rl.unpadded_update import UnpaddedUpdateMixin
 
 
-class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, GRPOTrainer):
+class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, UnpaddedUpdateMixin, GRPOTrainer):
     """Syncs and checks the rollout engine before a step's rollouts, and masks rollouts without a reward."""
 
     _checked_step = -1
@@ -65,7 +66,9 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, GRPOTra
         n_padding, n_tokens = processes.combined(
             padding(batch, self.processing_class.pad_token_id), self.accelerator.device, "sum"
         )  # fmt: skip
-        self.log_with_step(dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": n_padding / n_tokens})
+        self.log_with_step(
+            dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": 0.0 if self.packs_rollouts else n_padding / n_tokens}
+        )
         batch["completion_mask"] = batch["completion_mask"] * (~self._unverified).unsqueeze(1)
         return batch
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
+from stillhouse.errors import BadConfig
 from stillhouse.execution.contract import Outputs
 from stillhouse.execution.tracking import TABLE
 from stillhouse.models.chat_formats import ChatFormat
-from stillhouse.training import loop, models, optimizer, progress
+from stillhouse.training import loop, lora, models, optimizer, optimizer_choice, progress
 from stillhouse.training.config import FromCheckpoint
-from stillhouse.training.machine import zero
-from stillhouse.training.rl import early_refusals, on_policy, rollout_prompts
+from stillhouse.training.machine import fsdp, zero
+from stillhouse.training.rl import early_refusals, on_policy, rl_validation, rollout_prompts
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
 from stillhouse.training.rl.grpo_trainer import make_trainer
@@ -42,21 +43,24 @@ class QuestionPool:
 
 def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     """Train, and write the checkpoint, sample rollouts, and how often each question was asked and solved."""
-    if config.carry_optimizer:
-        optimizer.require(inputs.checkpoint)
+    _require_settings(config, inputs)
     pool = _question_pool(config, inputs)
     early_refusals.require_environment(config)
     early_refusals.require_rewards(config, pool.questions)
     terms = weighted_sum.load(config)
     terms.preflight()
+    asked = rl_validation.questions(config, inputs, pool.questions)
     with zero.deepspeed_environment():
         early_refusals.require_sizes(config)
         model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed, config.trusted_code, config.weights)
+        optimizer_choice.require_router(model, config)
         chat = models.prepare_chat(model, tokenizer, config)
+        if config.lora:
+            lora.require_trained_end(model, chat)
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, chat)
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
-        trainer, rewards = _train(config, inputs, model, chat, prompts, question_ids, terms)
-        loop.save(trainer, tokenizer, inputs.output)
+        trainer, rewards, measured = _train(config, inputs, model, chat, prompts, question_ids, terms, asked)
+        loop.save(trainer, tokenizer, inputs.output, config.lora, inputs.checkpoint)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
     n_steps = trainer.state.global_step
@@ -68,8 +72,26 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     carried = {"n_steps_carried": optimizer.steps(inputs.checkpoint)} if config.carry_optimizer else {}
     kinds = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
     failed = {f"n_rollouts_failed_{name}": float(n) for name, n in sorted(rewards.failed.items()) if n}
-    metrics = sizes | carried | kinds | failed | progress.final_numbers(trainer)
+    metrics = sizes | carried | kinds | failed | progress.final_numbers(trainer) | measured
     return Outputs(metrics=metrics, dropped=dropped, artifacts=[ROLLOUTS])
+
+
+def _require_settings(config: RlConfig, inputs: RlInputs) -> None:
+    """Raise BadConfig for what cannot work, before anything is read."""
+    lora.require_support(config.lora)
+    optimizer_choice.require_support(config, config.lora)
+    for field in ("keep_optimizer", "carry_optimizer"):
+        if config.lora and getattr(config, field):
+            msg = f"{field}: not with lora, whose adapters end with the stage that trained them; set it to false"
+            raise BadConfig(msg)
+        if fsdp.is_chosen() and getattr(config, field):
+            msg = f"{field}: not with FSDP2; choose STILLHOUSE_SHARDING=zero-3, or set it to false"
+            raise BadConfig(msg)
+        if config.optimizer.kind != "adamw" and getattr(config, field):
+            msg = f"{field}: only the state of optimizer.kind adamw carries over, got {config.optimizer.kind}; set it to false"
+            raise BadConfig(msg)
+    if config.carry_optimizer:
+        optimizer.require(inputs.checkpoint)
 
 
 def _question_pool(config: RlConfig, inputs: RlInputs) -> QuestionPool:
@@ -87,8 +109,12 @@ def _train(
     prompts: Mapping[str, RolloutPrompt],
     question_ids: Sequence[str],
     terms: WeightedTerms,
-) -> tuple[OnPolicyGrpoTrainer, Rewards]:
-    """Train to the end: the trainer with its weights, and the rewards with their counts."""
+    asked: Sequence[Question],
+) -> tuple[OnPolicyGrpoTrainer, Rewards, dict[str, float]]:
+    """Train to the end: the trainer with the weights to publish, the rewards with their counts, and what validation measured.
+
+    ``asked``: questions for validation.
+    """
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
     with terms:
         levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
@@ -97,8 +123,10 @@ def _train(
         if config.carry_optimizer:
             trainer.add_callback(optimizer.CarriedOptimizer(trainer, inputs.checkpoint))
         with on_policy.unverified_warnings_silenced():
-            loop.train(trainer, inputs, *on_policy.memory(rewards, trainer.logprob_check))
-    return trainer, rewards
+            remember, recall = on_policy.memory(rewards, trainer.logprob_check)
+            watch = rl_validation.watch(config, inputs, trainer, chat, asked)
+            measured = loop.train(trainer, inputs, remember, recall, watch)
+    return trainer, rewards, measured
 
 
 def _write_records(inputs: RlInputs, rewards: Rewards, times_asked: Mapping[str, int]) -> None:

@@ -1,25 +1,27 @@
 """The rollout engine: transformers, or vLLM, which gets the trained weights before it writes a step's rollouts.
 
-vLLM runs in the trainer's process, on the same GPUs, unless ``STILLHOUSE_ROLLOUT_SERVER`` is the address of a vLLM server.
+vLLM runs in the trainer's process, on the same GPUs, unless ``STILLHOUSE_ROLLOUT_SERVER`` names vLLM servers. With
+``STILLHOUSE_ROLLOUT_SLEEP=on`` the one in the trainer's process gives its memory back while the weights are updated.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
+from accelerate.utils import is_peft_model
 from trl import GRPOTrainer
 from trl.generation import vllm_generation
-from trl.generation.vllm_client import VLLMClient
 
-from stillhouse.errors import BadConfig, EngineFailed, RankLost
+from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.execution import processes
 from stillhouse.sampling.vllm import hardware
-from stillhouse.training.rl import weight_sync
+from stillhouse.training import lora
+from stillhouse.training.rl import rollout_servers, weight_sync
 from stillhouse.training.rl.config import RolloutEngine
+from stillhouse.training.rl.rollout_servers import RolloutServers, client_errors
 from stillhouse.vocabulary import environment
-from stillhouse.vocabulary.masking import one_line
 
 MEMORY = 0.3
 """Share of a GPU's memory for a vLLM beside the trainer, unless ``STILLHOUSE_ROLLOUT_MEMORY`` is set."""
@@ -37,15 +39,15 @@ def arguments(engine: RolloutEngine, longest: int, stops: Sequence[int] = ()) ->
     """
     if engine == "transformers":
         return {}
-    server = environment.text("STILLHOUSE_ROLLOUT_SERVER")
-    _require_vllm(server)
+    servers = rollout_servers.addresses()
+    _require_vllm(servers)
     # Corrects the engines' different rounding token by token: over 16k tokens its product would leave few rollouts in the loss.
     corrected: dict[str, Any] = {"use_vllm": True, "vllm_importance_sampling_mode": "token_truncate"}
     # vLLM itself knows only the eos of the checkpoint as it was loaded.
     corrected["generation_kwargs"] = {"stop_token_ids": list(stops)}
-    if server:
+    if servers:
         port = environment.whole("STILLHOUSE_ROLLOUT_PORT", WEIGHTS_PORT)
-        return corrected | {"vllm_mode": "server", "vllm_server_base_url": server.rstrip("/"), "vllm_group_port": port}
+        return corrected | {"vllm_mode": "server", "vllm_server_base_url": ",".join(servers), "vllm_group_port": port}
     n_processes, per_replica = processes.count(), environment.whole("STILLHOUSE_ROLLOUT_TENSOR_PARALLEL", 1)
     if n_processes % per_replica:
         msg = f"STILLHOUSE_ROLLOUT_TENSOR_PARALLEL={per_replica}: does not divide the training's {n_processes} processes"
@@ -53,47 +55,39 @@ def arguments(engine: RolloutEngine, longest: int, stops: Sequence[int] = ()) ->
     return corrected | {
         "vllm_mode": "colocate", "vllm_tensor_parallel_size": per_replica, "vllm_max_model_length": longest,
         "vllm_gpu_memory_utilization": environment.number("STILLHOUSE_ROLLOUT_MEMORY", MEMORY),
+        "vllm_enable_sleep_mode": _sleeps(),
     }  # fmt: skip
 
 
-def _require_vllm(server: str | None) -> None:
+def _sleeps() -> bool:
+    """Whether vLLM gives its memory back during the update. Raises BadConfig where it cannot."""
+    asked = environment.switch("STILLHOUSE_ROLLOUT_SLEEP", default=False)
+    if asked and hardware():
+        msg = "STILLHOUSE_ROLLOUT_SLEEP=on: vLLM on a CPU has no memory of a GPU to give back; set it to off"
+        raise BadConfig(msg)
+    return asked
+
+
+def _require_vllm(servers: Sequence[str]) -> None:
     try:
         hardware()
         import vllm  # noqa: F401
     except ImportError as error:
         msg = "engine vllm: vllm is not installed here; use an image with `stillhouse[train,vllm]` or --set engine=transformers"
         raise EngineFailed(msg) from error
-    if server and hardware() and weight_sync.directory() is None:
+    through_files = weight_sync.directory() is not None
+    if servers and not through_files and (hardware() or len(servers) > 1):
+        why = "without a GPU, weights reach it" if hardware() else "weights reach several servers"
         msg = (
-            f"STILLHOUSE_ROLLOUT_SERVER={server}: without a GPU, weights reach it through a shared directory; name "
-            "it in STILLHOUSE_ROLLOUT_WEIGHTS"
+            f"STILLHOUSE_ROLLOUT_SERVER={','.join(servers)}: {why} through a shared directory; name it in "
+            "STILLHOUSE_ROLLOUT_WEIGHTS"
         )
         raise EngineFailed(msg)
 
 
-class RolloutClient(VLLMClient):
-    """TRL's client of a vLLM server. Its errors are one line, and it meets the server by NCCL only if weights go that way."""
-
-    def __init__(self, **arguments: Any) -> None:
-        """Raises EngineFailed if the server cannot be reached."""
-        with _start_errors("its server is not reached"):
-            super().__init__(**arguments)
-
-    def init_communicator(self, **arguments: Any) -> None:
-        """Meet the server. Raises EngineFailed."""
-        if weight_sync.directory() is None:
-            with _start_errors("its server and the trainer do not meet to sync weights"):
-                super().init_communicator(**arguments)
-
-    def get_server_info(self) -> dict[str, Any]:
-        """How the server was started. Raises EngineFailed."""
-        with _start_errors("its server does not say how it was started"):
-            return dict(super().get_server_info())
-
-
 @contextmanager
 def vllm_for_this_machine(engine: RolloutEngine) -> Iterator[None]:
-    """While the block makes a trainer, TRL starts vLLM with the arguments this machine needs, and connects by ``RolloutClient``.
+    """While the block makes a trainer, TRL starts vLLM with the arguments this machine needs, and connects by ``RolloutServers``.
 
     TRL has no argument for either, so two names of its module are replaced and put back at the end. Raises EngineFailed if vLLM
     does not start or its server cannot be reached, RankLost if that is because another rank is gone.
@@ -102,7 +96,7 @@ def vllm_for_this_machine(engine: RolloutEngine) -> Iterator[None]:
         yield
         return
     originals = vllm_generation.LLM, vllm_generation.VLLMClient
-    vllm_generation.LLM, vllm_generation.VLLMClient = partial(_start, vllm_generation.LLM), RolloutClient
+    vllm_generation.LLM, vllm_generation.VLLMClient = partial(_start, vllm_generation.LLM), RolloutServers
     try:
         with processes.peers():
             yield
@@ -112,26 +106,16 @@ def vllm_for_this_machine(engine: RolloutEngine) -> Iterator[None]:
 
 def _start(llm_class: Callable[..., Any], **arguments: Any) -> Any:
     """A ``vllm.LLM`` for this machine."""
-    with _start_errors("it did not come up"), processes.peers():
+    with client_errors("it did not come up"), processes.peers():
         return llm_class(**(hardware() | arguments))
-
-
-@contextmanager
-def _start_errors(problem: str) -> Iterator[None]:
-    """Turn whatever vLLM or its client raises into EngineFailed."""
-    try:
-        yield
-    except RankLost:
-        raise
-    except Exception as error:  # TRL raises no narrower class for a server's refusal
-        msg = f"engine vllm: {problem}: {one_line(error)}"
-        raise EngineFailed(msg) from error
 
 
 def finish(trainer: GRPOTrainer, seed: int) -> None:
     """Finish a new trainer's vLLM: make sampling follow the seed, and choose the weight sync that works on this machine."""
     if not trainer.use_vllm:
         return
+    if is_peft_model(trainer.model):
+        trainer.vllm_generation._iter_named_params = lambda: _adapted(trainer)
     if trainer.args.vllm_mode == "server":
         if (shared := weight_sync.directory()) is not None:
             trainer.vllm_generation.sync_weights = lambda: weight_sync.sync_through(trainer, shared)
@@ -143,10 +127,17 @@ def finish(trainer: GRPOTrainer, seed: int) -> None:
         trainer.vllm_generation.sync_weights = lambda: _reload(trainer)
 
 
+def _adapted(trainer: GRPOTrainer) -> Iterator[tuple[str, torch.Tensor]]:
+    """Weights with their adapters, each tied one once, in place of TRL's: it would merge the adapters and take them out again."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    names = {name.replace(lora.BASE_LAYER, ".") for name, _ in model.get_base_model().named_parameters()}
+    yield from ((name, weight) for name, weight in lora.engine_weights(model) if name in names)
+
+
 def _reload(trainer: GRPOTrainer) -> None:
     """Sync weights on a CPU: vLLM repacks them as it loads them, so they are loaded again instead of overwritten."""
     engine = trainer.vllm_generation.llm
     # The whole state: named parameters leave out a tied output head, and vLLM would keep its old one.
-    weights: Mapping[str, torch.Tensor] = trainer.accelerator.unwrap_model(trainer.model).state_dict()
-    engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights.items())})
+    weights = lora.engine_weights(trainer.accelerator.unwrap_model(trainer.model))
+    engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
     engine.reset_prefix_cache()

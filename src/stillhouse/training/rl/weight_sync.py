@@ -6,7 +6,6 @@ TRL's own sync between GPUs is faster; it is used unless ``STILLHOUSE_ROLLOUT_WE
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -14,6 +13,7 @@ from trl import GRPOTrainer
 
 from stillhouse.errors import BadConfig
 from stillhouse.execution import processes
+from stillhouse.training import lora
 from stillhouse.training.machine import zero
 from stillhouse.training.rl import rollout_server
 from stillhouse.vocabulary import environment
@@ -29,17 +29,20 @@ def directory() -> Path | None:
 
 
 def sync_through(trainer: GRPOTrainer, shared: Path) -> None:
-    """Write the weights, have the server load them and reset its prefix cache, and remove the files; all ranks.
+    """Write the weights, have every server load them and reset its prefix cache, and remove the files; all ranks.
 
-    Raises EngineFailed if the server does not take them.
+    Raises EngineLost if no server takes them.
     """
-    weights = zero.weights(trainer) or trainer.accelerator.unwrap_model(trainer.model).state_dict()
+    weights = zero.weights(trainer) or dict(lora.engine_weights(trainer.accelerator.unwrap_model(trainer.model)))
     if processes.rank() == 0:
         with tempfile.TemporaryDirectory(prefix="weights-", dir=shared) as subdirectory:
             Path(subdirectory).chmod(0o755)  # the server may run as another user
             save_file(_separate(weights), Path(subdirectory) / "model.safetensors")
-            _ask(trainer, "collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": subdirectory}})
-        _ask(trainer, "reset_prefix_cache", {})
+            body = {"method": "reload_weights", "kwargs": {"weights_path": subdirectory}}
+            servers = trainer.vllm_generation.vllm_client
+            servers.readmit()
+            servers.of_each(lambda client: rollout_server.ask(client, "collective_rpc", body, "take weights", "took the weights"))
+        servers.reset_prefix_cache()
     trainer.accelerator.wait_for_everyone()
 
 
@@ -51,7 +54,3 @@ def _separate(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         separate[name] = value.clone() if value.data_ptr() in seen else value.contiguous()
         seen.add(value.data_ptr())
     return separate
-
-
-def _ask(trainer: GRPOTrainer, route: str, body: dict[str, Any]) -> None:
-    rollout_server.ask(trainer.vllm_generation.vllm_client, route, body, "take weights", "took the weights")

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from stillhouse.execution.contract import StageInputs
-from stillhouse.training import checkpoints
+from stillhouse.training import checkpoints, optimizer_choice
 from stillhouse.training.checkpoints import FullDiskMixin
 from stillhouse.training.data.batches import WholeBatchesMixin, passes
 from stillhouse.training.data.corpus import Corpus
@@ -45,6 +45,7 @@ def make_trainer(
         rows_per_step=config.batch_size, model=model, args=_arguments(config, inputs), train_dataset=dataset(config, corpus),
         processing_class=tokenizer, peft_config=peft_config(config.lora) if config.lora else None,
     )  # fmt: skip
+    optimizer_choice.install(trainer, config)
     if config.packing:
         trainer.add_callback(RequireIsolation(trainer, shortest(corpus, N_CHECKED)))
     attach(trainer, inputs)
@@ -57,7 +58,7 @@ def _arguments(config: SftConfig, inputs: StageInputs) -> SFTConfig:
         learning_rate=config.learning_rate, lr_scheduler_type="cosine", warmup_steps=config.warmup_ratio,
         num_train_epochs=config.epochs, max_steps=config.max_steps or -1, per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=accumulation, max_length=None, padding_free=config.packing,
-        weight_decay=config.weight_decay, logging_steps=1, seed=config.seed,
+        weight_decay=config.weight_decay, logging_steps=1, seed=config.seed, **optimizer_choice.arguments(config),
         dataset_kwargs={"skip_prepare_dataset": True}, remove_unused_columns=False,
         **liger.arguments(), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip

@@ -30,7 +30,7 @@ def test_arguments_transformers_need_nothing(monkeypatch):
 def test_arguments_vllm_shares_the_trainers_gpus_as_the_environment_says(installed, monkeypatch):
     assert rollout_engine.arguments("vllm", 100, [7, 2]) == {
         "use_vllm": True, "vllm_mode": "colocate", "vllm_tensor_parallel_size": 1, "vllm_max_model_length": 100,
-        "vllm_gpu_memory_utilization": 0.3, "vllm_importance_sampling_mode": "token_truncate",
+        "vllm_gpu_memory_utilization": 0.3, "vllm_enable_sleep_mode": False, "vllm_importance_sampling_mode": "token_truncate",
         "generation_kwargs": {"stop_token_ids": [7, 2]},
     }  # fmt: skip
     monkeypatch.setenv("STILLHOUSE_ROLLOUT_MEMORY", "0.5")
@@ -53,6 +53,22 @@ def test_arguments_server_is_given_by_its_address(installed, gpu, monkeypatch):
         "use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": "http://vllm:8000", "vllm_group_port": 51216,
         "vllm_importance_sampling_mode": "token_truncate", "generation_kwargs": {"stop_token_ids": [7]},
     }  # fmt: skip
+
+
+def test_arguments_several_servers_take_weights_through_a_directory(installed, gpu, monkeypatch, tmp_path):
+    monkeypatch.setenv("STILLHOUSE_ROLLOUT_SERVER", "http://one:8000/, http://two:8000")
+    with pytest.raises(EngineFailed, match="http://one:8000,http://two:8000: weights reach several servers through a shared"):
+        rollout_engine.arguments("vllm", 100)
+    monkeypatch.setenv("STILLHOUSE_ROLLOUT_WEIGHTS", str(tmp_path))
+    assert rollout_engine.arguments("vllm", 100)["vllm_server_base_url"] == "http://one:8000,http://two:8000"
+
+
+def test_arguments_vllm_sleeps_if_it_may_and_there_is_a_gpu(installed, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_ROLLOUT_SLEEP", "on")
+    with pytest.raises(BadConfig, match="STILLHOUSE_ROLLOUT_SLEEP=on: vLLM on a CPU has no memory of a GPU to give back"):
+        rollout_engine.arguments("vllm", 100)
+    monkeypatch.setattr(rollout_engine, "hardware", dict)
+    assert rollout_engine.arguments("vllm", 100)["vllm_enable_sleep_mode"] is True
 
 
 def test_arguments_server_without_a_gpu_here_needs_a_directory(installed, monkeypatch, tmp_path):
@@ -127,7 +143,7 @@ def client(installed, monkeypatch):
 
 
 def test_vllm_for_this_machine_server_that_refuses_is_one_line(client):
-    with pytest.raises(EngineFailed, match="engine vllm: its server is not reached: Request failed: 401, no key"):
+    with pytest.raises(EngineFailed, match="engine vllm: its server http://nobody is not reached: Request failed: 401, no key"):
         client(base_url="http://nobody")
     with pytest.raises(EngineFailed, match="engine vllm: its server and the trainer do not meet to sync weights: no NCCL"):
         client(base_url="http://vllm").init_communicator(device="alone")
@@ -136,8 +152,8 @@ def test_vllm_for_this_machine_server_that_refuses_is_one_line(client):
 def test_vllm_for_this_machine_server_is_met_by_nccl_unless_weights_go_through_a_directory(client, monkeypatch, tmp_path):
     made = client(base_url="http://vllm")
     made.init_communicator(device="cuda")
-    assert made.met
+    assert made.clients[0].met
     monkeypatch.setenv("STILLHOUSE_ROLLOUT_WEIGHTS", str(tmp_path))
     made = client(base_url="http://vllm")
     made.init_communicator(device="cuda")
-    assert not made.met
+    assert not made.clients[0].met

@@ -8,6 +8,7 @@ from stillhouse.errors import EngineFailed
 from stillhouse.training import models
 from stillhouse.training.config import FromScratch
 from stillhouse.training.rl import weight_sync
+from stillhouse.training.rl.rollout_servers import RolloutServers
 
 TINY = FromScratch(kind="scratch", hidden_size=32, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=64)
 
@@ -30,10 +31,17 @@ class Server:
         return SimpleNamespace(status_code=self.status, text="no such\nroute")
 
 
+def servers_of(*servers):
+    """Rollout servers that are up, without what TRL asks at the start."""
+    made = RolloutServers.__new__(RolloutServers)
+    made.clients, made._lost = list(servers), {}
+    return made
+
+
 def trainer(server):
     return SimpleNamespace(
         model=models.load(TINY, None, ["What is 1 + 1?"], 0)[0], accelerator=Accelerator(cpu=True),
-        vllm_generation=SimpleNamespace(vllm_client=server),
+        vllm_generation=SimpleNamespace(vllm_client=servers_of(server)),
     )  # fmt: skip
 
 

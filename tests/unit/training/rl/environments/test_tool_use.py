@@ -113,5 +113,10 @@ def test_environment_in_a_recipe_that_cannot_be_is_refused(settings, problem):
         rl.Config(environment=settings)
 
 
+def test_environment_with_validation_of_single_responses_is_refused():
+    with pytest.raises(ValueError, match="validation asks for single responses"):
+        rl.Config(environment={"tools": ["calculator"]}, validation={"every": 10})
+
+
 def test_environment_is_not_dumped_unless_it_is_set():
     assert "environment" not in rl.Config().model_dump(mode="json")

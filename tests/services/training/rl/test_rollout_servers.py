@@ -1,0 +1,158 @@
+import copy
+import threading
+
+import pytest
+
+from stillhouse import testing
+from stillhouse.artifacts import tables
+from stillhouse.errors import EngineFailed, EngineLost
+from stillhouse.stages import rl
+from stillhouse.training import models
+from stillhouse.training.config import FromCheckpoint
+from stillhouse.training.rl.rollout_servers import RolloutServers
+from stillhouse.vocabulary.rows import Question, Selected
+from tests.services.training.rl.rollout_server_fake import FakeRolloutServer, broken_off, garbled, refused
+from tests.unit.training import fake_vllm
+
+PROMPTS = [[number, number] for number in range(5)]
+
+
+@pytest.fixture
+def vllm(monkeypatch):
+    """TRL finds vLLM installed."""
+    from trl.generation import vllm_client
+
+    monkeypatch.setattr(vllm_client, "is_vllm_available", lambda *_, **__: True)
+    return fake_vllm.install(monkeypatch)
+
+
+@pytest.fixture
+def fakes(vllm):
+    made = [FakeRolloutServer(), FakeRolloutServer()]
+    yield made
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def servers(fakes):
+    return RolloutServers(",".join(server.url for server in fakes), connection_timeout=5)
+
+
+def written(servers, prompts=PROMPTS):
+    return servers.generate(prompts=prompts, n=2, max_tokens=2)
+
+
+def n_requests(fake):
+    return fake.asked.count("v1/completions")
+
+
+def test_servers_share_the_prompts_and_answer_in_their_order(servers, fakes):
+    found = written(servers)
+    assert found["prompt_ids"] == PROMPTS
+    assert found["completion_ids"] == [[7, 8]] * 10
+    assert found["logprobs"] == [[[-0.5], [-0.25]]] * 10
+    assert [n_requests(fake) for fake in fakes] == [1, 1]
+
+
+def test_servers_fewer_prompts_than_servers_ask_no_server_for_nothing(servers, fakes):
+    assert written(servers, PROMPTS[:1])["prompt_ids"] == PROMPTS[:1]
+    assert sum(map(n_requests, fakes)) == 1
+
+
+@pytest.mark.parametrize("fault", [refused, broken_off, garbled])
+def test_server_that_fails_is_left_out_and_the_other_writes_its_share(servers, fakes, capsys, fault):
+    fakes[1].faults["v1/completions"] = fault
+    assert written(servers)["prompt_ids"] == PROMPTS
+    assert written(servers)["prompt_ids"] == PROMPTS
+    assert [n_requests(fake) for fake in fakes] == [3, 1], "its share once, then everything; the lost one is not asked again"
+    assert f"its server {fakes[1].url} did not write rollouts" in capsys.readouterr().err
+
+
+def test_server_that_hangs_is_left_out_after_the_time_limit(fakes, monkeypatch, capsys):
+    released = threading.Event()
+    monkeypatch.setenv("STILLHOUSE_ROLLOUT_TIMEOUT_S", "0.2")
+    servers = RolloutServers(",".join(server.url for server in fakes), connection_timeout=5)
+    fakes[0].faults["v1/completions"] = lambda handler: released.wait(30)
+    assert written(servers)["prompt_ids"] == PROMPTS
+    released.set()
+    assert "Read timed out" in capsys.readouterr().err
+
+
+def test_server_that_is_back_takes_its_share_again(servers, fakes, capsys):
+    fakes[0].faults["v1/completions"] = refused
+    written(servers)
+    del fakes[0].faults["v1/completions"]
+    servers.readmit()
+    written(servers)
+    assert [n_requests(fake) for fake in fakes] == [2, 3]
+    assert f"the vLLM server at {fakes[0].url} is back" in capsys.readouterr().err
+
+
+def test_servers_that_are_all_lost_can_be_tried_again(servers, fakes):
+    for fake in fakes:
+        fake.faults["v1/completions"] = broken_off
+    with pytest.raises(EngineLost, match="no server is left .*; look at their logs, the next try goes on") as caught:
+        written(servers)
+    assert caught.value.exit_code == 75
+    assert "\n" not in str(caught.value)
+
+
+def test_servers_that_all_refuse_would_refuse_again(servers, fakes):
+    for fake in fakes:
+        fake.faults["reset_prefix_cache"] = lambda handler: handler.reply(404, {"detail": "no such route"})
+    servers.reset_prefix_cache()
+    with pytest.raises(EngineFailed, match="start it with VLLM_SERVER_DEV_MODE=1") as caught:
+        written(servers)
+    assert caught.value.exit_code == 1
+
+
+def test_servers_of_which_one_returns_other_logprobs_are_told_by_that_one(servers, fakes):
+    fakes[1].logprobs_mode = "raw_logprobs"
+    assert servers.get_server_info()["model_config"]["logprobs_mode"] == "raw_logprobs"
+
+
+def test_server_that_is_not_up_is_named_at_the_start(fakes):
+    fakes[1].stop()
+    with pytest.raises(EngineLost, match=f"its server {fakes[1].url} is not reached: no answer within 0 s"):
+        RolloutServers(",".join(server.url for server in fakes), connection_timeout=0)
+    fakes[1].restart()
+
+
+def test_rl_goes_on_when_a_server_dies_and_takes_it_back_with_the_trained_weights(tmp_path, checkpoint, vllm, monkeypatch, capsys):
+    model = models.load(FromCheckpoint(), checkpoint, (), 0)[0]
+    fakes = [FakeRolloutServer(copy.deepcopy(model).eval()) for _ in range(2)]
+    (tmp_path / "weights").mkdir()
+    monkeypatch.setenv("STILLHOUSE_ROLLOUT_SERVER", ",".join(fake.url for fake in fakes))
+    monkeypatch.setenv("STILLHOUSE_ROLLOUT_WEIGHTS", str(tmp_path / "weights"))
+    logged = []
+
+    def progress(done, *_):
+        if done == 1:
+            fakes[1].stop()
+        if done == 2:
+            fakes[1].restart()
+
+    asked = testing.questions(6)
+    tables.write(tmp_path / "questions", asked, Question)
+    tables.write(tmp_path / "selected", [testing.selected(each, "rl_1") for each in asked], Selected)
+    (tmp_path / "scratch").mkdir()
+    config = rl.Config(
+        steps=4, group_size=4, prompts_per_step=2, max_tokens=16, learning_rate=1e-2, kl_coefficient=0.01, engine="vllm",
+        system_prompt="none", suffix="none",
+    )  # fmt: skip
+    given = rl.Inputs(
+        scratch=tmp_path / "scratch", selected=tmp_path / "selected", questions=tmp_path / "questions", checkpoint=checkpoint,
+        progress=progress, log=lambda numbers, step: logged.append(numbers),
+    )  # fmt: skip
+    outputs = rl.run(config, given)
+    for fake in fakes:
+        fake.stop()
+    assert outputs.metrics["n_steps"] == 4
+    apart = [numbers["train/sampler/difference_max"] for numbers in logged if "train/sampler/difference_max" in numbers]
+    assert len(apart) == 4
+    assert max(apart) < 1e-5
+    said = capsys.readouterr().err
+    assert f"the vLLM server at {fakes[1].url} failed while it took the weights" in said
+    assert f"the vLLM server at {fakes[1].url} is back" in said
+    assert fakes[1].asked.count("collective_rpc") == 3, "in all steps but the second"
