@@ -14,12 +14,15 @@ from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.models import chat_templates
 from stillhouse.stages import rl, sft
+from stillhouse.training import models
+from stillhouse.training.config import FromCheckpoint
 from stillhouse.training.rl.environments.episodes import Episodes
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt
 from stillhouse.vocabulary.rows import Question, Selected
 from tests.architectures import tokenizer_of
 from tests.stage_fixtures import TINY
+from tests.unit.training import fake_vllm
 
 QUESTION = testing.question()
 CALL = '<think>.</think><tool_call>{"name": "calculator", "arguments": {"expression": "1 + 7"}}</tool_call>'
@@ -222,6 +225,14 @@ def test_rl_replies_are_in_no_loss(tmp_path, caller, monkeypatch):
     for ids, foreign in zip(batch["completion_ids"], replies, strict=True):
         text = tokenizer.decode(ids[foreign])
         assert text == "" or re.fullmatch(r"<\|user\|><tool_response>\n.*<\|end\|><\|assistant\|>", text, re.DOTALL)
+
+
+def test_rl_vllm_writes_turns_and_its_probabilities_of_replies_are_not_compared(tmp_path, caller, monkeypatch):
+    installed = fake_vllm.install(monkeypatch)
+    monkeypatch.setattr(installed, "model", models.load(FromCheckpoint(), caller, (), 0)[0])
+    _, steps = trained(tmp_path, caller, with_environment(tmp_path, monkeypatch, steps=1, engine="vllm", group_size=4, prompts_per_step=2))
+    assert mean(steps, "environment/reply_tokens") > 0
+    assert max(step["train/sampling/sampling_logp_difference/max"] for step in steps) < 1e-4
 
 
 def test_rl_environment_that_cannot_be_loaded_is_refused_before_the_model(tmp_path):
