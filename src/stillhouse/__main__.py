@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from stillhouse import stages
 from stillhouse.api import data_commands
+from stillhouse.api.fit_command import fit
 from stillhouse.api.inspect_command import inspect_model
 from stillhouse.api.leaderboard_command import leaderboard
 from stillhouse.api.profile_commands import plan, profile_app
@@ -26,8 +27,8 @@ INTERRUPTED, TERMINATED = 130, 143
 GO_ON = "finished parts are kept: run the same command again to go on"
 FORM_NAMES = "am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl"
 COMMANDS = {
-    *stages.DATA_PATH, "export", "fetch", "import", "inspect", "leaderboard", "lineage", "plan", "presets", "profile", "prune",
-    "publish", "review", "rollback", "show", "sniff", "summary", "sync", "verify-artifact", "view", "watch",
+    *stages.DATA_PATH, "export", "fetch", "fit", "import", "inspect", "leaderboard", "lineage", "plan", "presets", "profile",
+    "prune", "publish", "review", "rollback", "show", "sniff", "summary", "sync", "verify-artifact", "view", "watch",
 }  # fmt: skip
 
 
@@ -48,6 +49,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(profile_app, name="profile")
 app.command()(plan)
+app.command()(fit)
 app.command()(watch)
 app.command()(leaderboard)
 _out = PlainConsole(highlight=False, soft_wrap=True, markup=False)

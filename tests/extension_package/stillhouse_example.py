@@ -1,7 +1,10 @@
 """One extension of each kind. ``docs/extending.md`` shows them; the tests install this package and run each."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
@@ -11,6 +14,12 @@ from stillhouse.verification.verdict import Verdict, VerificationRequest
 from stillhouse.verification.verifier import Verifier
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
+
+if TYPE_CHECKING:  # a loss runs where torch is; the other extensions may not
+    from torch import Tensor
+
+    from stillhouse.training.rl.losses.config import LossSettings
+    from stillhouse.training.rl.losses.terms import RolloutTokens
 
 
 # verifier
@@ -77,6 +86,12 @@ def leap_year(year: int) -> bool:
         year: The year, such as 2024.
     """
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+# loss
+def imitation(tokens: RolloutTokens, settings: LossSettings) -> Tensor:
+    """Learn only from rollouts that were better than their group."""
+    return -tokens.advantages.clamp(min=0) * tokens.logprobs
 
 
 # engine

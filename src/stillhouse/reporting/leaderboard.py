@@ -83,7 +83,8 @@ def write(path: Path, profile: str, records: Sequence[RunRecord], links_from: st
     listed = sections(records)
     champion = next((record for record in reversed(records) if record.is_champion), None)
     write_page(
-        path, "leaderboard.html.j2", title=f"Leaderboard of {profile}", records=list(reversed(records)), sections=listed,
+        path, "leaderboard.html.j2", scripts=["leaderboard.js"],
+        title=f"Leaderboard of {profile}", records=list(reversed(records)), sections=listed,
         champion=champion, page_of=lambda record: page_link(record, links_from), web=_web, short=SHORT_ID,
         problems=[*problems, *(problem for record in records for problem in record.problems)],
         total=_total(records),

@@ -84,13 +84,19 @@ class TransformersEngine(InMemoryEngine):
         try:
             trusted, gguf = is_trusted(Path(model), sampling.trusted_code), gguf_arguments(Path(model))
             tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=trusted, **gguf)
-            dtype = "auto" if torch.cuda.is_available() else torch.float32
-            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=trusted, **gguf)
+            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=_dtype(), trust_remote_code=trusted, **gguf)
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
             raise EngineFailed(msg) from error
         loaded.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         super().__init__(loaded, chat_templates.of_teacher(tokenizer, model, sampling.chat_template_kwargs), sampling)
+
+
+def _dtype() -> torch.dtype | str:
+    """Of weights for inference: bf16 on a GPU, whatever the checkpoint was published in; its own where a GPU has no bf16."""
+    if not torch.cuda.is_available():
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else "auto"
 
 
 class SeededSampler:

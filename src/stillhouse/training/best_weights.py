@@ -5,13 +5,13 @@ read them.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import Trainer
 
 from stillhouse.execution import processes
@@ -24,9 +24,11 @@ def save(trainer: Trainer, path: Path) -> None:
     """Write the trained parameters as they are now; all ranks call, rank 0 writes."""
     tensors: dict[str, torch.Tensor] = {}
     for name, parameter in _trained(trainer):
-        with _whole(parameter):
+        with zero.gathered(parameter):
+            value = parameter.detach()
+            value = value.full_tensor() if isinstance(value, DTensor) else value
             if processes.rank() == 0:
-                tensors[name] = parameter.detach().to("cpu", copy=True).contiguous()
+                tensors[name] = value.to("cpu", copy=True).contiguous()
     if processes.rank() == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, path)
@@ -36,7 +38,11 @@ def restore(trainer: Trainer, path: Path) -> None:
     """Give the trained parameters these values; all ranks call, rank 0 reads. The optimizer keeps its state: training is over."""
     with safe_open(path, "pt") if processes.rank() == 0 else nullcontext() as file:
         for name, parameter in _trained(trainer):
-            with _whole(parameter, written=True), torch.no_grad():
+            with zero.gathered(parameter, written=True), torch.no_grad():
+                if isinstance(parameter, DTensor):
+                    whole = torch.empty(parameter.shape, dtype=parameter.dtype) if file is None else file.get_tensor(name)
+                    parameter.copy_(distribute_tensor(whole.to(parameter.device), parameter.device_mesh, parameter.placements))
+                    continue
                 if file is not None:
                     parameter.copy_(file.get_tensor(name))
                 if processes.count() > 1 and zero.stage() != 3:
@@ -46,13 +52,3 @@ def restore(trainer: Trainer, path: Path) -> None:
 def _trained(trainer: Trainer) -> Iterator[tuple[str, torch.nn.Parameter]]:
     model = trainer.accelerator.unwrap_model(trainer.model)
     return ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
-
-
-def _whole(parameter: torch.nn.Parameter, *, written: bool = False) -> AbstractContextManager[Any]:
-    """While the block runs, the parameter is whole; with ``written`` all ranks then take over rank 0's values."""
-    if zero.stage() != 3:
-        return nullcontext()
-    from deepspeed import zero as deepspeed_zero  # not installed in every environment that trains
-
-    context: AbstractContextManager[Any] = deepspeed_zero.GatheredParameters([parameter], modifier_rank=0 if written else None)
-    return context

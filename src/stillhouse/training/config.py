@@ -62,7 +62,8 @@ class ChatSettings(StageConfig):
     response_format: Literal["think_answer", "own"] = Field("think_answer", json_schema_extra=OMIT_DEFAULT)
     """think_answer: responses as stored, in the papers' tags; own: thinking and answer as the model's template has them."""
     weights: Literal["fp32", "bf16"] = Field("fp32", json_schema_extra=OMIT_DEFAULT)
-    """Precision of the trained weights without ZeRO; under ZeRO they are bf16 with fp32 masters, whatever this says."""
+    """Precision of the published weights, whatever the sharding, and of the trained ones without ZeRO; under ZeRO on a GPU these
+    are bf16 with fp32 masters."""
 
 
 class AdamMoments(StageConfig):

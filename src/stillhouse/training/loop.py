@@ -12,7 +12,7 @@ from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
 from stillhouse.training import checkpoints, lora, metrics_file, models
 from stillhouse.training.config import Adapters
-from stillhouse.training.machine import zero
+from stillhouse.training.machine import out_of_memory, zero
 from stillhouse.training.validation_watch import ValidationWatch
 from stillhouse.vocabulary.text import shortened
 
@@ -58,7 +58,7 @@ def train(
             trainer.add_callback(watch)
         trainer.add_callback(publisher)
         with publisher:
-            trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
+            out_of_memory.train(trainer, checkpoint[0] if checkpoint else None)
             metrics = watch.finish() if watch and not preempted.asked else {}
     checkpoints.clear(inputs)
     return metrics
@@ -70,18 +70,21 @@ def save(
     directory: Path,
     adapters: Adapters | None = None,
     base: Path | None = None,
-) -> None:
+    dtype: str = "fp32",
+) -> dict[str, float]:
     """Write the whole trained weights as a checkpoint, or what ``adapters`` publish; all ranks call, rank 0 writes.
 
-    ``base``: the checkpoint that the adapters were trained on.
+    ``base``: the checkpoint that the adapters were trained on. ``dtype``: of whole weights as published, whatever the sharding.
+    Returns its bits, as a metric for the manifest.
     """
-    weights = zero.weights(trainer)
-    if processes.rank() != 0:
-        return
     if adapters:
-        lora.save(trainer.model, tokenizer, directory, adapters, base)
-    else:
-        models.save(trainer.model, tokenizer, directory, weights)
+        if processes.rank() == 0:
+            lora.save(trainer.model, tokenizer, directory, adapters, base)
+        return {}
+    weights = zero.masters(trainer)
+    if processes.rank() == 0:
+        models.save(trainer.model, tokenizer, directory, weights, dtype)
+    return {"published_weight_bits": 8.0 * models.DTYPES[dtype].itemsize}
 
 
 class FiniteLossMixin(Trainer):

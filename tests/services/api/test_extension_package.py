@@ -12,13 +12,14 @@ import stillhouse as sh
 from stillhouse import testing
 from stillhouse.training.rl.config import RlConfig
 from stillhouse.training.rl.environments import rollout_environment
+from stillhouse.training.rl.losses.terms import RolloutTokens, policy_loss
 from stillhouse.training.rl.reward_terms import weighted_sum
 from stillhouse.training.rl.reward_terms.rollout import Rollout
 from stillhouse.vocabulary.rows import Question, Response
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "tests" / "extension_package"
-KINDS = ("verifier", "source", "benchmark", "reward", "environment", "tool", "engine")
+KINDS = ("verifier", "source", "benchmark", "reward", "environment", "tool", "loss", "engine")
 LONGEST_EXAMPLE = 20
 
 
@@ -101,6 +102,15 @@ def test_extension_tool_is_called_by_the_model(installed):
     call = '<tool_call>{"name": "leap-year", "arguments": {"year": 1900}}</tool_call>'
     assert tools.reply(call) == "<tool_response>\nFalse\n</tool_response>"
     assert "The year, such as 2024." in rollout_environment.instructions(config)
+
+
+def test_extension_loss_reads_tokens(installed):
+    import torch
+
+    settings = RlConfig(policy_loss="imitation")
+    assert settings.policy_loss == f"imitation@{installed}"
+    tokens = RolloutTokens(torch.full((2, 1), -2.0), torch.zeros(2, 1), torch.tensor([[1.0], [-1.0]]), torch.ones(2, 1))
+    assert policy_loss(settings)(tokens, settings).tolist() == [[2.0], [0.0]]
 
 
 def example(kind):

@@ -123,7 +123,7 @@ def test_rl_outcomes_and_rollouts_say_what_was_tried(tmp_path, checkpoint):
     assert {"question", "text", "reward", "kind"} <= set(table["columns"])
     assert len(table["data"]) == 2
     assert {len(row) for row in table["data"]} == {len(table["columns"])}
-    assert outputs.artifacts == ["rollouts.table.json"]
+    assert outputs.artifacts == ["rollouts.table.json", "training.html"]
 
 
 def test_rl_stage_after_a_stage_leaves_out_what_was_always_solved(tmp_path, checkpoint):
@@ -396,10 +396,10 @@ def test_rl_weights_that_are_not_finite_stop_the_run_before_they_write_rollouts(
 
 
 def test_rl_loss_that_is_not_finite_stops_and_names_the_batch(tmp_path, checkpoint, monkeypatch):
-    from trl import GRPOTrainer
+    from stillhouse.training.rl.policy_loss import PolicyLossMixin
 
-    original = GRPOTrainer._compute_loss
-    monkeypatch.setattr(GRPOTrainer, "_compute_loss", lambda *given: original(*given) * float("nan"))
+    original = PolicyLossMixin._compute_loss
+    monkeypatch.setattr(PolicyLossMixin, "_compute_loss", lambda *given: original(*given) * float("nan"))
     with pytest.raises(EngineFailed, match="the loss is nan in step 1, on a batch that begins 'What is"):
         rl.run(CONFIG, inputs(tmp_path, checkpoint, testing.questions(4)))
 

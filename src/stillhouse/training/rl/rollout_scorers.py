@@ -1,6 +1,6 @@
 """Rollouts -> verdicts, by the verifiers that made the training data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Protocol
 
@@ -25,6 +25,9 @@ class RolloutScorer(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Release what it holds."""
 
+    def warm(self, questions: Iterable[Question]) -> None:
+        """Get ready to score answers to these questions, in the background: the first step need not wait for it."""
+
     def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict | None]:
         """One verdict per response, on its category's scale; None where no rule scores the question."""
 
@@ -48,6 +51,10 @@ class VerifierScorer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._pool.__exit__(kind, error, traceback)
+
+    def warm(self, questions: Iterable[Question]) -> None:
+        """See RolloutScorer: the worker processes load the verifiers of the questions' categories."""
+        self._pool.begin_warming(question.category for question in questions if has_rule(question))
 
     def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict | None]:
         """See RolloutScorer."""

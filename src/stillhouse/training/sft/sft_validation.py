@@ -102,7 +102,8 @@ def _measured(
     metrics: dict[str, float] = {}
     if asked is not None:
         load = partial(in_training.engine, trainer, chat)
-        metrics |= validation_set.measure(asked, load, processes.rank(), processes.count(), is_counted=True)
+        share, is_counted = in_training.share()
+        metrics |= validation_set.measure(asked, load, share, is_counted=is_counted)
     if held is not None:
         metrics["loss"] = held_out.loss(trainer, held)
     return metrics

@@ -230,7 +230,8 @@ def test_rl_replies_are_in_no_loss(tmp_path, caller, monkeypatch):
 def test_rl_vllm_writes_turns_and_its_probabilities_of_replies_are_not_compared(tmp_path, caller, monkeypatch):
     installed = fake_vllm.install(monkeypatch)
     monkeypatch.setattr(installed, "model", models.load(FromCheckpoint(), caller, (), 0)[0])
-    _, steps = trained(tmp_path, caller, with_environment(tmp_path, monkeypatch, steps=1, engine="vllm", group_size=4, prompts_per_step=2))
+    config = with_environment(tmp_path, monkeypatch, steps=1, engine="vllm", group_size=4, prompts_per_step=2)
+    _, steps = trained(tmp_path, caller, config)
     assert mean(steps, "environment/reply_tokens") > 0
     assert max(step["train/sampling/sampling_logp_difference/max"] for step in steps) < 1e-4
 

@@ -4,7 +4,7 @@ A rollout's reward is the sum over the terms for its category, each times its we
 fails, the rollout has no reward, and so no gradient: a sum without that term would not compare with the rest of its group.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -19,7 +19,7 @@ from stillhouse.training.rl.reward_terms.rollout import RewardTerm, Rollout, Ter
 from stillhouse.training.rl.rollout_scorers import RolloutScorer, VerifierScorer
 from stillhouse.verification.verdict import Verdict
 from stillhouse.vocabulary.categories import SCALES, Category
-from stillhouse.vocabulary.rows import VerdictKind
+from stillhouse.vocabulary.rows import Question, VerdictKind
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,10 @@ class WeightedTerms:
     def _preflight(self) -> None:
         for term in self._terms:
             term.preflight()
+
+    def warm(self, questions: Iterable[Question]) -> None:
+        """Get the verifiers ready for answers to these questions, in the background."""
+        self._scorer.warm(questions)
 
     def score(self, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
         """What each rollout is worth, in order; the verdicts are made here."""

@@ -113,9 +113,17 @@ def test_environment_in_a_recipe_that_cannot_be_is_refused(settings, problem):
         rl.Config(environment=settings)
 
 
-def test_environment_with_validation_of_single_responses_is_refused():
-    with pytest.raises(ValueError, match="validation asks for single responses"):
-        rl.Config(environment={"tools": ["calculator"]}, validation={"every": 10})
+@pytest.mark.parametrize(
+    ("other", "problem"),
+    [
+        ({"validation": {"every": 10}}, "validation asks for single responses"),
+        ({"dynamic_sampling": {}}, "choose among single responses"),
+        ({"active_sampling": {}}, "choose among single responses"),
+    ],
+)
+def test_environment_beside_what_takes_single_responses_is_refused(other, problem):
+    with pytest.raises(ValueError, match=problem):
+        rl.Config(environment={"tools": ["calculator"]}, **other)
 
 
 def test_environment_is_not_dumped_unless_it_is_set():
