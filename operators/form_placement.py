@@ -47,10 +47,12 @@ class FormPlacement:
         }  # fmt: skip
 
     def macro(self) -> Any:
-        """The macro ``placing``: nodes and resources of a task as JSON, empty if the form changes neither."""
+        """The macro ``placing``: nodes and resources of a task as JSON, empty if the form does not change them."""
 
         @pass_context
         def placing(context: Any, name: str) -> str:
+            if name not in self._tasks:
+                return ""  # a child process, which runs where Airflow does
             place, choice, before = self._tasks[name]
             entered = {what: context["params"].get(key(PLACEMENT, f"{name}__{what}"), getattr(choice, what)) for what in HELP}
             if all(value == getattr(choice, what) for what, value in entered.items()):

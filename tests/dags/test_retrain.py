@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import subprocess
@@ -109,6 +110,18 @@ def test_retrain_run_is_recorded_whatever_happens_and_before_its_tracking_run_is
     assert recorded.downstream_task_ids == {"close_run"}
     assert recorded.upstream_task_ids >= {"registry"}
     assert recorded.cmds[1:] == ["leaderboard", "{{ store_root() }}", "--run", "{{ run_facts() }}"]
+
+
+def test_retrain_facts_of_a_run_are_told_where_stages_are_child_processes(retrain, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_STORE", "s3://b")
+    params = {name: retrain.params.get_param(name).value for name in retrain.params} | {"version": "v1"}
+    run = SimpleNamespace(run_after=datetime(2026, 11, 24, 2, 0, tzinfo=UTC), dag_id="laptop", run_id="manual__1", start_date=None)
+    context = {"params": params, "dag_run": run, "dag": retrain, "ti": SimpleNamespace(xcom_pull=lambda task_ids: None)}
+    facts = json.loads(retrain.get_template_env().from_string("{{ run_facts() }}").render(**context))
+    assert facts["tasks"]["report-rl"] == {"uri": "s3://b/report/laptop-rl/v1", "role": "rl", "gpus": 0}
+    assert (facts["models"]["student"], len(facts["tasks"])) == ("task:sft-base", 23)
+    params = retrain.user_defined_macros["run_params"](context)
+    assert not [name for name in params if name.startswith("form/")]
 
 
 def test_retrain_every_asset_is_announced(retrain):

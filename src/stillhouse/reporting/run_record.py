@@ -5,6 +5,7 @@ than the store does.
 """
 
 import json
+import re
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +21,7 @@ from stillhouse.registry.gate import GateDecision
 BASE = "base"
 """The role of the checkpoint that a run starts from."""
 DIRECTORY = "runs"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class RunTask(BaseModel):
@@ -57,12 +59,17 @@ class DagRun(BaseModel):
     def parse(cls, text: str) -> "DagRun":
         """The run in JSON. Raises BadConfig, which names the field."""
         try:
-            return cls.model_validate_json(text)
+            run = cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"])) or "the text"
             msg = f"--run: {field}: {first['msg']}; it is JSON with profile, run and tasks, which a DAG writes"
             raise BadConfig(msg) from error
+        for name in (run.profile, run.run):
+            if not NAME.fullmatch(name):
+                msg = f"--run: {name!r} names no profile and no version: write letters, digits, '.', '_' and '-'"
+                raise BadConfig(msg)
+        return run
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,8 @@ def test_recorded_run_on_s3_has_its_leaderboard_there(s3_root, monkeypatch):
     [
         ("{", "--run: the text: Invalid JSON"),
         ("{}", "--run: profile: Field required"),
+        ('{"profile": "../up", "run": "v1"}', "--run: '../up' names no profile"),
+        ('{"profile": "toy", "run": "a/b"}', "--run: 'a/b' names no profile and no version"),
         ('{"profile": "toy", "run": "v1", "tasks": {"a": {"uri": "/x", "gpu": 1}}}', "--run: tasks.a.gpu: Extra inputs"),
     ],
 )
