@@ -19,6 +19,8 @@ T = TypeVar("T")
 SINGLE_BYTES = 16 * 2**20
 """Larger files are uploaded in pieces of at least this size."""
 MOST_PIECES, SENDERS = 9000, 4
+CONNECTIONS = 32
+"""Kept open to a server: several files go up at a time, each in several pieces."""
 REFUSALS = {
     "AccessDenied", "AccountProblem", "AllAccessDisabled", "AuthorizationHeaderMalformed", "InvalidAccessKeyId",
     "InvalidBucketName", "InvalidRequest", "MethodNotAllowed", "NoSuchBucket", "PermanentRedirect", "SignatureDoesNotMatch",
@@ -250,6 +252,7 @@ def _s3() -> Any:
         signature_version="s3v4",
         retries={"total_max_attempts": 1, "mode": "standard"},
         connect_timeout=10,
+        max_pool_connections=CONNECTIONS,
         request_checksum_calculation="when_required",
     )
     # A session of its own: the default one keeps the first credentials it saw.

@@ -28,6 +28,8 @@ from stillhouse.vocabulary.rows import Question
 
 ROLLOUTS = f"rollouts{TABLE}"
 """Beside the weights: sample rollouts, as MLflow shows them."""
+WARM_FROM = 1000
+"""Rollouts of a run for which verifiers are loaded before the first step: a smaller one may never need the processes."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def _train(
     """
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
     with make_scorer(config.reward, config.verify_timeout_s, config.libraries, config.response_format) as scorer:
-        scorer.warm(questions.values())
+        if config.steps * config.prompts_per_step * config.group_size >= WARM_FROM:
+            scorer.warm(questions.values())
         levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
         rewards = Rewards(questions, scorer, chat.read, levels, thresholds)
         trainer = make_trainer(config, inputs, model, chat, prompts, question_ids, rewards, chooser)
