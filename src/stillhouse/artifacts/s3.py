@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 SINGLE_BYTES = 16 * 2**20
 """Larger files are uploaded in pieces of at least this size."""
-MOST_PIECES, SENDERS = 9000, 4
+MOST_PIECES, SENDERS, CONNECTIONS = 9000, 4, 32
 REFUSALS = {
     "AccessDenied", "AccountProblem", "AllAccessDisabled", "AuthorizationHeaderMalformed", "InvalidAccessKeyId",
     "InvalidBucketName", "InvalidRequest", "MethodNotAllowed", "NoSuchBucket", "PermanentRedirect", "SignatureDoesNotMatch",
@@ -247,11 +247,9 @@ def _s3() -> Any:
     # Checksums only where required: several S3-compatible servers do not know the newer trailing checksums.
     # One try each: ``patiently`` repeats requests, and it knows a lost reply from another writer's success.
     settings = Config(
-        signature_version="s3v4",
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        connect_timeout=10,
-        request_checksum_calculation="when_required",
-    )
+        signature_version="s3v4", retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=10,
+        request_checksum_calculation="when_required", max_pool_connections=CONNECTIONS,
+    )  # fmt: skip
     # A session of its own: the default one keeps the first credentials it saw.
     return boto3.Session().client("s3", config=settings, region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
 

@@ -134,8 +134,9 @@ class ReportProgress(TrainerCallback):
         """Whenever the trainer logs: every step, and a summary without a loss at the end."""
         metrics = dict(logs or {})
         if "loss" in metrics:
-            metrics |= self._measured(metrics) | self._start()
+            metrics |= self._measured(metrics)
             state.log_history[-1] |= metrics
+            metrics |= self._start()
         self._inputs.log(numbers(metrics), state.global_step)
         if "loss" in metrics:
             if processes.rank() == 0:

@@ -159,7 +159,6 @@ def measure(measured: ValidationSet, load: LoadEngine, share: slice, *, is_count
     with VerifierPool(
         measured.verify_timeout_s, processes.share_of_cores(), with_libraries({}, measured.libraries)
     ) as pool, load(measured.sampling) as engine:  # fmt: skip
-        pool.begin_warming(question.category for question in own)
         evaluation = evaluate(
             engine, verify_by(measured.benchmark, pool), measured.sampling, MODEL, own, measured.samples, 1, lambda *_: None
         )

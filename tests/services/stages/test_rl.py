@@ -13,7 +13,7 @@ from stillhouse.errors import BadConfig, EngineFailed, NothingToDo
 from stillhouse.stages import rl
 from stillhouse.training import metrics_file
 from stillhouse.training.config import Adapters, FromCheckpoint
-from stillhouse.training.rl import rollout_engine
+from stillhouse.training.rl import policy_training, rollout_engine
 from stillhouse.training.rl.config import Plateau
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import Verdict
@@ -54,6 +54,19 @@ def test_rl_two_steps_change_the_weights_and_count_every_rollout(tmp_path, check
     assert {step for step, numbers in logged if "train/rewards/total/mean" in numbers} == {1, 2}
     assert 0 <= outputs.metrics["train/rewards/total/mean"] <= 1
     assert (given.output / "tokenizer.json").is_file()
+
+
+@pytest.mark.parametrize(("least", "warmed"), [(16, [["math", "math"]]), (17, [])])
+def test_rl_verifiers_are_loaded_before_the_first_step_of_a_run_that_is_worth_it(tmp_path, checkpoint, monkeypatch, least, warmed):
+    """Sixteen rollouts."""
+    asked, logged = [], []
+    monkeypatch.setattr(policy_training, "WARM_FROM", least)
+    monkeypatch.setattr(VerifierPool, "begin_warming", lambda self, categories: asked.append(list(categories)))
+    given = inputs(tmp_path, checkpoint, testing.questions(2), log=lambda numbers, step: logged.append(numbers))
+    rl.run(CONFIG, given)
+    assert asked == warmed
+    start = [name for numbers in logged for name in numbers if name.startswith("train/start/")]
+    assert start == [f"train/start/{part}_s" for part in ("init", "load", "data", "move", "first_step")]
 
 
 def test_rl_fewer_questions_than_a_step_takes_still_trains(tmp_path, checkpoint):

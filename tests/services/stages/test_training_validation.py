@@ -145,7 +145,7 @@ def test_sft_validation_publishes_the_best_checkpoint(tmp_path, monkeypatch, che
 
     def look_and_write(trainer, *given):
         published.update(trained(trainer))
-        write(trainer, *given)
+        return write(trainer, *given)
 
     monkeypatch.setattr(best_weights, "save", look_and_keep)
     monkeypatch.setattr(loop, "save", look_and_write)

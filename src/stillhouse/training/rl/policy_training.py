@@ -29,6 +29,8 @@ from stillhouse.vocabulary.rows import Question
 
 ROLLOUTS = f"rollouts{TABLE}"
 """Beside the weights: sample rollouts, as MLflow shows them."""
+WARM_FROM = 1000
+"""Rollouts of a run for which verifiers are loaded before the first step: a smaller one may never need the processes."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def _train(
     """
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
     with terms:
-        terms.warm(questions.values())
+        if config.steps * config.prompts_per_step * config.group_size >= WARM_FROM:
+            terms.warm(questions.values())
         levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
         rewards = Rewards(questions, terms, chat.read, levels, thresholds)
         trainer = make_trainer(config, inputs, model, chat, prompts, question_ids, rewards, chooser)
