@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from airflow.sdk import DAG, get_parsing_context
-from jinja2 import pass_context
 
 from operators import leaderboard_task, parent, planned, retries, roles, sharded, teacher
 from operators.events import ASSETS, REPORT
-from operators.params import VERSION, Form, layers_of
+from operators.form_placement import FormPlacement
+from operators.params import VERSION, Form, layers_macro, layers_of
 from operators.placement import cpu, placed
 from operators.roles import ENDPOINTS, Asked, Fetched, Made, Model
 from operators.stage import operator_of
@@ -60,6 +60,7 @@ class ProfileDag:
         self._models: dict[str, Model] = {}
         self._fetched: dict[str, Fetched] = {}
         self._own_params = {"version": VERSION} | dict(params or {})
+        self._placement = FormPlacement()
         self._shards: dict[str, int] = {}
         self._facts: list[dict[str, Any]] = []
         self._defaults: dict[str, Any] = {}
@@ -70,7 +71,7 @@ class ProfileDag:
             schedule=_schedule(profile),
             catchup=False,
             max_active_runs=RUNS_AT_ONCE,
-            user_defined_macros=MACROS | end | {"layers": _layers(self._form), "form": self._form},
+            user_defined_macros=MACROS | end | self._macros(),
             default_args=retries.default_args(),
             doc_md=_page(profile, page),
             dag_display_name=profile.name,
@@ -118,7 +119,7 @@ class ProfileDag:
         asked = [one for values in sources.values() for one in values if isinstance(one, Asked)]
         asked += [model for model in map(self.model, ask) if isinstance(model, Asked)]
         choice = self.profile.placement(name, recipe, entry.name)
-        where = placed(entry.image, loads_model=entry.model and not asked, trains=entry.ranks, choice=choice)
+        where = self._place(name, choice, entry.image, loads_model=entry.model and not asked, trains=entry.ranks)
         where["variables"] = where.get("variables", {}) | roles.endpoints(asked, self._asked("reward") if "reward" in ask else None)
         layer, overrides = layers_of(recipe)
         target = Template(f"{{{{ artifact('{name}') }}}}")
@@ -210,6 +211,15 @@ class ProfileDag:
     def _role(self, role: str) -> Any:
         return self.profile.profile.models.get(role)
 
+    def _place(self, name: str, choice: TaskPlacement, image: str, **facts: bool) -> dict[str, Any]:
+        """Where a task runs: as the profile says; on a cluster the form can change it."""
+        if os.environ.get("STILLHOUSE_RUNNER") == "process":
+            return placed(image, choice=choice, **facts)
+        return self._placement.add(name, lambda chosen: placed(image, choice=chosen, **facts), choice)
+
+    def _macros(self) -> dict[str, Any]:
+        return {"layers": layers_macro(self._form), "form": self._form, "placing": self._placement.macro()}
+
     def _tasks(self, name: str, where: dict[str, Any], choice: TaskPlacement, entry: StageEntry, **options: Any) -> tuple[Any, Any]:
         """The first and the last task of a stage: one and the same unless it is sharded."""
         where = {key: value for key, value in where.items() if value or key != "variables"}
@@ -269,20 +279,9 @@ class ProfileDag:
         for leaf in leaves:
             leaf >> recorded
         recorded >> parent.close_run(self._opened)
-        params = self._own_params | self._form.params() | planned.shard_params(self._shards)
+        params = self._own_params | self._form.params() | planned.shard_params(self._shards) | self._placement.params()
         self.dag.params.update(params)
         self._defaults |= {name: copy.deepcopy(param.value) for name, param in params.items()}
-
-
-def _layers(form: Form) -> Any:
-    @pass_context
-    def layers(context: Any, recipe: str) -> tuple[str, str]:
-        """The layers of ``--config``, dollar signs escaped as in JSON: Kubernetes expands ``$(NAME)`` in a command."""
-        layer, overrides = form.layers(recipe, context["params"])
-        escaped = layer if layer.startswith("@") else layer.replace("$", "\\u0024")
-        return escaped, overrides.replace("$", "\\u0024")
-
-    return layers
 
 
 def _schedule(profile: ProfileFolder) -> Any:

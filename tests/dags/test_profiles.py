@@ -133,6 +133,26 @@ def test_hub_model_is_fetched_once_before_the_tasks_that_take_gpus_for_it(dags):
     assert [task.task_id for task in dag.tasks if task.task_id.startswith("fetch-")] == ["fetch-student"]
 
 
+def test_form_of_a_cluster_has_the_placement_of_every_task_and_refuses_other_keys(load, monkeypatch):
+    monkeypatch.delenv("STILLHOUSE_RUNNER")
+    own_profile(load.path, "mine", placement={"sft-1": {"gpus": 8, "nodes": 2}, "verified": {"cores": 4, "memory": "9Gi"}})
+    dag = load("retrain")[0]["mine"]
+    shown = {name.removeprefix("placement__"): dag.params[name] for name in dag.params if name.startswith("placement__")}
+    assert {
+        "sft_1__gpus": 8,
+        "sft_1__nodes": 2,
+        "verified__cores": 4,
+        "verified__memory": "9Gi",
+        "rl_1__gpus": None,
+    }.items() <= shown.items()
+    assert not {"rl_1__nodes", "verified__gpus"} & shown.keys()
+    placing = dag.user_defined_macros["placing"]
+    params = {name: dag.params[name] for name in dag.params} | {"placement__verified__cores": 16}
+    assert json.loads(placing({"params": params}, "verified")) == {"resources": {"cpu": "16", "memory": "9Gi"}, "nodes": 1}
+    with pytest.raises(AirflowFailException, match="placement__verified__gpus: no such field"):
+        opened(dag, placement__verified__gpus=1)
+
+
 def test_hub_model_that_this_dag_serves_is_fetched_before_its_replicas_start(load, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_RUNNER", "pod")
     model = {"serve": "hf://ORG/MODEL@main"}

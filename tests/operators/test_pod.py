@@ -1,4 +1,5 @@
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -60,6 +61,30 @@ def test_pod_runs_the_stage_with_its_placement(make):
     assert (task.pool, task.pool_slots) == ("gpu", 2)
     assert spec.node_selector == {"accelerator": "h100", "pool": "train"}
     assert [each.key for each in spec.tolerations] == ["nvidia.com/gpu"]
+
+
+def placing(nodes=1, **resources):
+    named = {"nvidia.com/gpu": resources.pop("gpus")} if "gpus" in resources else {}
+    return json.dumps({"resources": named | resources, "nodes": nodes})
+
+
+@pytest.mark.parametrize(("before", "after", "start"), [(1, "4", "torchrun"), (4, "1", "stillhouse"), (2, "8", "torchrun")])
+def test_pod_of_a_training_takes_the_gpus_of_the_form(make, context, before, after, start):
+    task = make(stage="sft", placing=placing(gpus=after, cpu="16", memory="200Gi"), **gpu(before))
+    task.render_template_fields(context)
+    container = task.build_pod_request_obj(context).spec.containers[0]
+    assert container.command == make(stage="sft", **gpu(int(after))).cmds
+    assert container.command[0] == start
+    assert container.resources.limits == {"nvidia.com/gpu": after, "cpu": "16", "memory": "200Gi"}
+
+
+def test_pod_without_a_gpu_takes_the_cores_of_the_form_and_as_many_threads(make, context):
+    task = make(placing=placing(cpu="12", memory="48Gi"), **cpu(2))
+    task.render_template_fields(context)
+    container = task.build_pod_request_obj(context).spec.containers[0]
+    assert container.resources.limits == {"cpu": "12", "memory": "48Gi"}
+    assert [each.value for each in container.env if each.name == "OMP_NUM_THREADS"] == ["12"]
+    assert container.command == make(**cpu(2)).cmds
 
 
 @pytest.mark.parametrize(("share", "reserved"), [("1", "2"), ("0.25", "500m")])

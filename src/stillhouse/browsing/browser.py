@@ -151,6 +151,7 @@ def listening(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
+        listener.listen()  # now: a browser that is quicker than the server waits for it
     except OSError as error:
         listener.close()
         msg = f"--port {port}: {error.strerror}; choose another one, or leave it out for a free one"

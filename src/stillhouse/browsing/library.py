@@ -9,11 +9,12 @@ from stillhouse.artifacts.manifest import Manifest
 from stillhouse.browsing.parts import RowTable, manifest_at, table_of
 from stillhouse.errors import MissingInput
 from stillhouse.vocabulary.rows import Keyed
+from stillhouse.vocabulary.stage_names import MARKS
 
 BY_QUESTION, BY_RESPONSE = ("question_id",), Keyed.KEY
 KEYS = {
     "questions": BY_QUESTION, "graded": BY_QUESTION, "responses": BY_RESPONSE, "verified": BY_RESPONSE, "screened": BY_RESPONSE,
-    "selected": BY_QUESTION, "marks": BY_RESPONSE,
+    "selected": BY_QUESTION, MARKS: BY_RESPONSE,
 }  # fmt: skip
 """The kinds of rows that can be looked at, with the columns by which they are joined."""
 DROPPED = "dropped"

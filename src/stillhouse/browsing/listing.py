@@ -10,6 +10,7 @@ import polars as pl
 from stillhouse.browsing.library import BY_RESPONSE, DROPPED, Library
 from stillhouse.browsing.lookups import Share, located, shares, with_texts
 from stillhouse.browsing.parts import ROW, RowTable, collected
+from stillhouse.vocabulary.stage_names import MARKS
 from stillhouse.vocabulary.text import shortened
 
 PAGE_ROWS = 50
@@ -20,8 +21,10 @@ SECONDS = 2.0
 EXCERPT_CHARS = 240
 OWNERS = {"category": "questions", "level": "graded", "kind": "verified"}
 """Column that is filtered by -> the kind of rows that has it, if the listed rows have not."""
-TEXTS = {"questions": "messages", "selected": "messages", "marks": "text", "responses": "text", DROPPED: "detail"}
+TEXTS = {"questions": "messages", "selected": "messages", MARKS: "text", "responses": "text", DROPPED: "detail"}
 """Kind of rows -> its column of text."""
+WORDS = {"kind": "verdict"}
+"""Filters whose column is called otherwise."""
 SHORT = {"questions": ("category",), "graded": ("level",), "verified": ("kind", "verify_score", "passed")}
 
 
@@ -69,7 +72,7 @@ def list_page(library: Library, filters: RowFilters, at: int, seconds: float = S
     table, deadline = library.listed, time.monotonic() + seconds
     columns = set(table.columns())
     notes = [
-        f"the rows have no {name}, so this filter is left out; name the artifact that has it too"
+        f"the rows have no {WORDS.get(name, name)}, so this filter is left out; name the artifact that has it too"
         for name in filters.given
         if not _owner(library, columns, name)
     ]

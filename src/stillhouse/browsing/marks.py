@@ -17,8 +17,11 @@ from stillhouse.browsing.row_view import RowView
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
 from stillhouse.vocabulary.ids import content_id
 from stillhouse.vocabulary.rows import Mark, ResponseKey, response_key
+from stillhouse.vocabulary.stage_names import MARKS
 
-STAGE, SCHEMA_VERSION = "marks", 1
+SCHEMA_VERSION = 1
+REVIEWED = ("verified", "report")
+"""Stages whose rows are verdicts."""
 
 
 class Marking:
@@ -27,11 +30,15 @@ class Marking:
     def __init__(self, output: str, reviewed: str, marked_by: str) -> None:
         """Reads the marks of an earlier try. Raises StaleOutput if something is published at ``output``."""
         self.output, self._marked_by = store.absolute(output), marked_by
-        if len(naming.version_of(self.output).split("/")) != 2 or self.output.rsplit("/", 3)[-3] != STAGE:
-            msg = f"--output {output}: marks are an artifact of their own; write ROOT/{STAGE}/NAME/VERSION"
+        if len(naming.version_of(self.output).split("/")) != 2 or self.output.rsplit("/", 3)[-3] != MARKS:
+            msg = f"--output {output}: marks are an artifact of their own; write ROOT/{MARKS}/NAME/VERSION"
             raise BadConfig(msg)
         reviewed = store.absolute(reviewed)
-        self._link = Link(uri=reviewed, fingerprint=manifests.load(reviewed).fingerprint)
+        manifest = manifests.load(reviewed)
+        if manifest.stage not in REVIEWED:
+            msg = f"{reviewed} is a {manifest.stage} artifact, whose rows have no verdict; give one of {', '.join(REVIEWED)}"
+            raise BadConfig(msg)
+        self._link = Link(uri=reviewed, fingerprint=manifest.fingerprint)
         if manifests.find(self.output) is not None:
             msg = f"{self.output} is published already, and is never changed; choose another version in --output"
             raise BadConfig(msg)
@@ -68,8 +75,8 @@ class Marking:
             tables.write(rows, marks, Mark)
             publisher = Publisher(self.output, secrets.token_hex(4), {}, None)
             manifest = Manifest(
-                stage=STAGE, version=self.output.rsplit("/", 1)[1],
-                fingerprint=manifests.fingerprint(STAGE, SCHEMA_VERSION, config, {"reviewed": [self._link.fingerprint]}),
+                stage=MARKS, version=self.output.rsplit("/", 1)[1],
+                fingerprint=manifests.fingerprint(MARKS, SCHEMA_VERSION, config, {"reviewed": [self._link.fingerprint]}),
                 config=config, inputs={"reviewed": [self._link]}, files=publisher.upload_all(rows), metrics=_counts(marks),
                 provenance=manifests.provenance(started, None),
             )  # fmt: skip

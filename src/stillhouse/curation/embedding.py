@@ -153,4 +153,3 @@ def _inside(
         if best:
             dropped.add(row)
         yield best
-

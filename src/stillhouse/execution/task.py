@@ -207,7 +207,8 @@ def _tracked(task: Task) -> AbstractContextManager[tracking.Run | None]:
     """The run of this execution; rank 0 has it, the other ranks None."""
     if processes.rank():
         return nullcontext()
-    return tracking.run(task.work.stage, task.target, task.work.config, task.links, task.work.fingerprint)
+    settings = task.config.in_full() | task.work.config
+    return tracking.run(task.work.stage, task.target, settings, task.links, task.work.fingerprint)
 
 
 def _fetch_all(task: Task, publisher: Publisher, scratch: Path) -> tuple[Path | None, fetched_files.Fetched]:

@@ -25,6 +25,8 @@ GROUP_SHARE = 0.78
 
 Counts = Mapping[str, Mapping[str, float]]
 """Series -> bin -> count."""
+FEW_POINTS = 60
+"""Up to so many points of a curve are drawn, each with its value."""
 
 
 def ladder(scores: Sequence[Score]) -> Markup:
@@ -165,7 +167,7 @@ def lines(points: Mapping[str, Mapping[float, float]], x: str, y: str) -> Markup
 
 
 def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> Markup:
-    """One line per series through many points, both axes linear; values that are no numbers are left out."""
+    """One line per series, both axes linear; values that are no numbers are left out, and points are drawn where there are few."""
     finite = {label: [point for point in points if math.isfinite(point[1])] for label, points in series.items()}
     across, up = ([point[axis] for points in finite.values() for point in points] or [0.0] for axis in (0, 1))
     reach = max(up) - min(up) or abs(max(up)) or 1.0
@@ -173,10 +175,13 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) 
     x_scale = Scale(min(across), max(across), left + 12, WIDTH - RIGHT - 12)
     y_scale = Scale(min(up) - 0.03 * reach, max(up) + 0.03 * reach, bottom, TOP)
     marks = [*_upright_axis(y_scale, left, "{:.4g}".format, y), *_value_axis(x_scale, bottom, bottom, "{:,g}".format, x)]
-    marks += [
-        svg.path([(x_scale(x_value), y_scale(y_value)) for x_value, y_value in points], index)
-        for index, points in enumerate(finite.values())
-    ]
+    for index, (label, points) in enumerate(finite.items()):
+        marks.append(svg.path([(x_scale(x_value), y_scale(y_value)) for x_value, y_value in points], index))
+        marks += [
+            svg.dot(x_scale(x_value), y_scale(y_value), index, f"{label}, {x} {x_value:g}: {number(y_value)}", 3)
+            for x_value, y_value in points
+            if len(points) <= FEW_POINTS
+        ]
     return svg.figure(bottom + AXIS, f"{y} by {x}", marks, list(series))
 
 

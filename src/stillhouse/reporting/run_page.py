@@ -1,48 +1,26 @@
 """The page of a whole run: five sentences, then where the rows went, how training went, the scores, and samples that teach."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from markupsafe import Markup
-
-from stillhouse.execution import metric_history
-from stillhouse.execution.metric_history import Curve
 from stillhouse.registry.gate import DecisionRecord
-from stillhouse.reporting import charts, flows, headline
+from stillhouse.reporting import charts, flows, headline, training_curves
 from stillhouse.reporting.page import beside
 from stillhouse.reporting.rendering import write_page
 from stillhouse.reporting.samples import with_formulas
 from stillhouse.reporting.summary import Hop, Summary
 from stillhouse.reporting.teaching import Case
 from stillhouse.reporting.texts import model_text
+from stillhouse.reporting.training_curves import Curves
 
-CURVES = {
-    "train/loss": "loss", "train/reward": "reward", "train/kl": "KL to the reference", "train/entropy": "entropy",
-    "train/completions/mean_length": "tokens of a rollout",
-}  # fmt: skip
-SFT_CURVES, RL_CURVES = ("train/loss",), tuple(name for name in CURVES if name != "train/loss")
 SAMPLE_BYTES = 3 * 2**20
 """HTML of all samples: with KaTeX and the charts a page stays below 5 MB, whatever a model writes."""
-
-Curves = Mapping[str, Mapping[str, Curve]]
-"""Checkpoint -> metric -> curve."""
-
-
-def training_curves(summary: Summary) -> Curves:
-    """The curves of the run's trainings, as far as the MLflow server still has them."""
-    found = {
-        hop.label: metric_history.curves(hop.manifest.provenance.mlflow_run_id, names)
-        for stage, names in (("sft", SFT_CURVES), ("rl", RL_CURVES))
-        for hop in summary.of_stage(stage)
-        if hop.manifest.provenance.mlflow_run_id
-    }
-    return {label: by_metric for label, by_metric in found.items() if by_metric}
 
 
 def write_run(
     path: Path, summary: Summary, record: DecisionRecord, cases: Sequence[Case] = (), curves: Curves | None = None
 ) -> None:  # fmt: skip
-    """Write the page. ``cases``: see ``teaching.cases``; ``curves``: see ``training_curves``."""
+    """Write the page. ``cases``: see ``teaching.cases``; ``curves``: see ``training_curves.curves``."""
     shown = _within_size(cases)
     settings = {
         name: outcome.settings for outcomes in list(summary.outcomes.values())[-1:] for name, outcome in outcomes.benchmarks.items()
@@ -54,7 +32,7 @@ def write_run(
         question_flow=flows.questions(summary), response_flow=flows.responses(summary),
         score_chart=charts.ladder(summary.scores) if summary.scores else "",
         difficulty_chart=charts.pass_rates(summary.pass_rates) if summary.pass_rates else "",
-        spreads=_spreads(summary.of_stage("graded")), curve_charts=_curve_charts(curves or {}),
+        spreads=_spreads(summary.of_stage("graded")), curve_charts=training_curves.drawn(curves or {}),
         published_scores=beside(summary.scores, settings),
         time_chart=charts.ranked([(hop.label, hop.seconds) for hop in summary.hops], "seconds"), cases=shown,
     )  # fmt: skip
@@ -69,14 +47,6 @@ def _within_size(cases: Sequence[Case]) -> list[Case]:
             break
         shown.append(case)
     return shown
-
-
-def _curve_charts(curves: Curves) -> list[tuple[str, Markup]]:
-    """One chart per metric with a line for every checkpoint that logged it."""
-    by_metric = {
-        title: {label: of_label[name] for label, of_label in curves.items() if name in of_label} for name, title in CURVES.items()
-    }
-    return [(title, charts.curves(series, "step", title)) for title, series in by_metric.items() if series]
 
 
 def _spreads(graded: Sequence[Hop]) -> dict[str, tuple[float, float | None]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import Trainer
 
 from stillhouse.execution import processes
@@ -24,8 +25,10 @@ def save(trainer: Trainer, path: Path) -> None:
     tensors: dict[str, torch.Tensor] = {}
     for name, parameter in _trained(trainer):
         with zero.gathered(parameter):
+            value = parameter.detach()
+            value = value.full_tensor() if isinstance(value, DTensor) else value
             if processes.rank() == 0:
-                tensors[name] = parameter.detach().to("cpu", copy=True).contiguous()
+                tensors[name] = value.to("cpu", copy=True).contiguous()
     if processes.rank() == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, path)
@@ -36,6 +39,10 @@ def restore(trainer: Trainer, path: Path) -> None:
     with safe_open(path, "pt") if processes.rank() == 0 else nullcontext() as file:
         for name, parameter in _trained(trainer):
             with zero.gathered(parameter, written=True), torch.no_grad():
+                if isinstance(parameter, DTensor):
+                    whole = torch.empty(parameter.shape, dtype=parameter.dtype) if file is None else file.get_tensor(name)
+                    parameter.copy_(distribute_tensor(whole.to(parameter.device), parameter.device_mesh, parameter.placements))
+                    continue
                 if file is not None:
                     parameter.copy_(file.get_tensor(name))
                 if processes.count() > 1 and zero.stage() != 3:

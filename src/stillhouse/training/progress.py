@@ -1,5 +1,6 @@
 """Report a trainer's progress and metrics to the stage, and measure what the trainer does not: padding, time, memory and MFU."""
 
+import sys
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from stillhouse.training import card_peaks, metrics_file
 from stillhouse.training.loop import Batch
 from stillhouse.training.machine import zero
 from stillhouse.training.machine.pass_settings import recompute_arguments
+from stillhouse.training.start_times import StartTimes
 from stillhouse.vocabulary.text import duration
 
 PARTS = {"rollout": ("rollout",), "sync": ("sync", "probe"), "verify": ("verify",)}
@@ -39,6 +41,8 @@ class MeasuredMixin(Trainer):
     """Of this process's forward and backward passes since the last log."""
     training_flops: card_peaks.TrainingFlops | None = None
     """None if FLOPs are not counted."""
+    start_times: StartTimes | None = None
+    """Told of the first step, and then reported."""
 
     def training_step(
         self, model: PreTrainedModel, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None
@@ -104,6 +108,8 @@ class ReportProgress(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Before the first step."""
+        if self._trainer.start_times:
+            self._trainer.start_times.ended("move")
         # SFT counts tokens in the first, GRPO in the second; both include an earlier try's.
         self._tokens = max(self._trainer._total_train_tokens, state.num_input_tokens_seen)
         self._since = time.monotonic()
@@ -128,13 +134,23 @@ class ReportProgress(TrainerCallback):
         """Whenever the trainer logs: every step, and a summary without a loss at the end."""
         metrics = dict(logs or {})
         if "loss" in metrics:
-            metrics |= self._measured(metrics)
+            metrics |= self._measured(metrics) | self._start()
             state.log_history[-1] |= metrics
         self._inputs.log(numbers(metrics), state.global_step)
         if "loss" in metrics:
             if processes.rank() == 0:
                 metrics_file.append(self._inputs.output, state.global_step, numbers(metrics))
             self._inputs.progress(state.global_step, state.max_steps, self._line(metrics, state))
+
+    def _start(self) -> dict[str, float]:
+        """Where the time up to the first step went; empty afterwards."""
+        start, self._trainer.start_times = self._trainer.start_times, None
+        if start is None:
+            return {}
+        start.ended("first_step")
+        if processes.rank() == 0:
+            print(f"  {start.in_words()}", file=sys.stderr, flush=True)
+        return start.metrics()
 
     def _measured(self, metrics: Mapping[str, Any]) -> dict[str, float]:
         """Time, speed and memory of the step; all ranks."""

@@ -149,25 +149,26 @@ def _room(settings: Validation, longest: int, most: int, context: int) -> int:
     return n
 
 
-def measure(measured: ValidationSet, load: LoadEngine, replica: int, n_replicas: int, *, is_counted: bool) -> dict[str, float]:
+def measure(measured: ValidationSet, load: LoadEngine, share: slice, *, is_counted: bool) -> dict[str, float]:
     """pass@1 with its interval, mean tokens, and the share of responses that ended; all ranks.
 
-    Each of ``n_replicas`` engines asks its share of the questions. ``is_counted``: whether this rank speaks for its replica.
+    ``share``: the questions that this rank's engine answers. ``is_counted``: whether this rank speaks for its engine.
     Without ``pass_at_1`` if the verifier failed on all responses.
     """
-    own = measured.questions[replica::n_replicas]
+    own = measured.questions[share]
     with VerifierPool(
         measured.verify_timeout_s, processes.share_of_cores(), with_libraries({}, measured.libraries)
     ) as pool, load(measured.sampling) as engine:  # fmt: skip
+        pool.begin_warming(question.category for question in own)
         evaluation = evaluate(
             engine, verify_by(measured.benchmark, pool), measured.sampling, MODEL, own, measured.samples, 1, lambda *_: None
         )
     responses, verdicts = evaluation.responses, evaluation.verified
-    share = _Share(
+    counted = _Share(
         evaluation.outcomes(1), sum(row.completion_tokens for row in responses),
         sum(row.finish_reason == "stop" for row in responses), len(responses), sum(row.passed is None for row in verdicts),
     )  # fmt: skip
-    return _over_replicas(measured, [share for share in processes.gathered(share if is_counted else None) if share])
+    return _over_replicas(measured, [share for share in processes.gathered(counted if is_counted else None) if share])
 
 
 def _over_replicas(measured: ValidationSet, shares: Sequence[_Share]) -> dict[str, float]:

@@ -42,7 +42,6 @@ class ValidationWatch(TrainerCallback):
         self._measured_at = 0
         self.best_file: Path | None = None
         """The weights of the best step, where rank 0 has them; None if none are kept."""
-        self._last: dict[str, float] = {}
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """After every optimizer step: measure if it is due, and stop if there was no better one for too long."""

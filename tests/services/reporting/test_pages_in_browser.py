@@ -34,7 +34,7 @@ def test_run_page_runs_and_loads_nothing_that_a_model_wrote(tmp_path, tab):
 
 def test_run_page_shows_formulas_and_code(tmp_path, tab):
     text = "So $\\frac{1}{2}$ and \\[x^2\\].\n```python\nprint('$x$')\n```\nBroken: $\\frac{$"
-    report = write_rows(tmp_path / "last", [(False, True)], text, answer=text)
+    report = write_rows(tmp_path / "last", [(False, True)], text, answer=text, think="hm")
     write_run(tmp_path / "run.html", Summary(), FIRST, cases({"last": report}))
     tab.goto(f"file://{tmp_path}/run.html")
     tab.locator("details.sample summary").first.click()

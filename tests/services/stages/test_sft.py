@@ -533,4 +533,4 @@ def test_sft_every_leading_newline_of_a_response_is_learnt(tmp_path):
     given = inputs(tmp_path, selected=selected(tmp_path, examples), checkpoint=base)
     outputs = sft.run(changed(init=FromCheckpoint(), max_steps=1, batch_size=3), given)
     assert (outputs.metrics["n_examples"], outputs.dropped) == (3, {})
-    assert outputs.artifacts == ["learnt-tokens.html"]
+    assert outputs.artifacts == ["learnt-tokens.html", "training.html"]

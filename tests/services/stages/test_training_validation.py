@@ -339,7 +339,8 @@ def test_rl_validation_by_a_server_asks_by_tokens_with_a_seed_of_each_question(c
 
     monkeypatch.setattr(rollout_server, "ask", answer)
     sampling = Sampling(max_tokens=24, system_prompt="none", suffix="none")
-    policy = rl_validation.ServedPolicy(SimpleNamespace(model="m"), chat, sampling, [chat.end_id])
+    servers = SimpleNamespace(model="m", of_any=lambda number, ask: ask(f"server {number % 2}"))
+    policy = rl_validation.ServedPolicy(servers, chat, sampling, [chat.end_id])
     with VerifierPool(0.9) as pool:
         evaluation = evaluate(policy, partial(verdicts, pool), sampling, "m", testing.questions(3), 1, 1, lambda *_: None)
     asked = testing.questions(3)

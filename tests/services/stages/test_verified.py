@@ -220,7 +220,8 @@ def test_verified_measures_itself_on_the_marks_of_people(tmp_path):
     marks = [
         Mark(
             ASKED[index].question_id, "toy", "question", 1, 0, "math", ASKED[index].messages, ASKED[index].reference_answer, None,
-            None, f"<think>t</think><answer>{answer}</answer>", "correct" if passed else "wrong", passed, right, "exact", "ann", "now",
+            None, f"<think>t</think><answer>{answer}</answer>", "correct" if passed else "wrong", passed,
+            right, "exact", "ann", "",
         )
         for index, answer, passed, right in answers
     ]  # fmt: skip

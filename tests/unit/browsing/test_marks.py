@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from stillhouse.artifacts import integrity, tables
@@ -70,7 +72,20 @@ def test_marks_published_are_never_changed(tmp_path, reviewed):
         Marking(f"{tmp_path}/marks/first/1", reviewed, "ann")
 
 
-def test_mark_on_a_row_without_a_verdict_is_refused(tmp_path, reviewed):
-    questions = publish_view(tmp_path / "other")["questions"]
-    with pytest.raises(BadRows, match="is not in this view"):
-        Marking(f"{tmp_path}/marks/first/1", reviewed, "ann").mark(*views(questions, 0), right=True)
+def test_marks_need_an_artifact_of_verdicts(tmp_path):
+    questions = publish_view(tmp_path)["questions"]
+    with pytest.raises(BadConfig, match="is a questions artifact, whose rows have no verdict; give one of verified, report"):
+        Marking(f"{tmp_path}/marks/first/1", questions, "ann")
+
+
+def test_mark_on_a_response_that_the_verifier_failed_on_is_refused(tmp_path, reviewed):
+    (view,) = views(reviewed, 1)
+    failed = replace(view, verdict={**view.verdict, "passed": None, "kind": "timeout"})
+    with pytest.raises(BadRows, match=r"row 1: the verifier failed on it \(timeout\), so there is no verdict to mark"):
+        Marking(f"{tmp_path}/marks/first/1", reviewed, "ann").mark(failed, right=True)
+
+
+def test_mark_on_a_row_whose_question_is_gone_is_refused(tmp_path, reviewed):
+    (view,) = views(reviewed, 1)
+    with pytest.raises(BadRows, match="its response or its question is not in this view"):
+        Marking(f"{tmp_path}/marks/first/1", reviewed, "ann").mark(replace(view, question={}), right=True)

@@ -36,10 +36,13 @@ def test_internals_were_read_in_the_installed_version(library):
         (Trainer, "_get_dataloader", Trainer.get_train_dataloader),
         (Trainer, "_get_train_sampler", Trainer.get_train_dataloader),
         (Trainer, "_prepare_inputs", Trainer.training_step),
-        (GRPOTrainer, "_prepare_inputs", Trainer.training_step),
         (GRPOTrainer, "_generate_single_turn", GRPOTrainer._generate),
         (GRPOTrainer, "_calculate_rewards", GRPOTrainer._generate_and_score_completions),
         (GRPOTrainer, "_generate_and_score_completions", GRPOTrainer._prepare_inputs),
+        (GRPOTrainer, "_compute_loss", GRPOTrainer.compute_loss),
+        (GRPOTrainer, "_prepare_inputs", Trainer.training_step),
+        (GRPOTrainer, "_tokenize_prompts", GRPOTrainer._generate),
+        (GRPOTrainer, "_get_per_token_logps_and_entropies", GRPOTrainer._compute_loss),
     ],
 )
 def test_overridden_method_is_called_by_its_library(owner, name, caller):
@@ -56,6 +59,17 @@ def test_attributes_of_grpo_are_those_it_reads():
     assert "self._last_loaded_step = -1" in source(GRPOTrainer.__init__)
     assert "self.state.global_step != self._last_loaded_step" in source(GRPOTrainer._generate_single_turn)
     assert "self._metrics = {" in source(GRPOTrainer.__init__)
+    assert "self._buffered_inputs[self._step % self.args.steps_per_generation]" in source(GRPOTrainer._prepare_inputs)
+    assert "router_aux_loss_coef * aux_loss / normalizer" in source(GRPOTrainer._compute_loss)
+
+
+def test_rollout_function_of_grpo_may_say_which_tokens_are_the_models_own():
+    generate, scored = source(GRPOTrainer._generate), source(GRPOTrainer._generate_and_score_completions)
+    assert "output = self.rollout_func(prompts, self)" in generate
+    assert 'tool_mask = extra_fields.pop("env_mask", None)' in generate
+    assert "loss_mask = completion_mask if tool_mask is None else completion_mask * tool_mask" in scored
+    assert 'completion_mask * inputs["tool_mask"]' in source(GRPOTrainer._compute_loss)
+    assert "inp[key] = values[i]" in scored, "extra fields reach the reward"
 
 
 def test_count_of_tokens_is_sfts_own():

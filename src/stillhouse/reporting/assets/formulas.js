@@ -9,6 +9,7 @@ for (const element of document.querySelectorAll(".prose")) {
     ],
     throwOnError: true,
     errorCallback: () => {},
+    strict: "ignore",
     trust: false,
     maxExpand: 200,
     maxSize: 20,

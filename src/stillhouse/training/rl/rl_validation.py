@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from typing import Any
 
 from transformers import PreTrainedModel
-from trl.generation.vllm_client import VLLMClient
 
 from stillhouse.errors import BadConfig
 from stillhouse.execution import processes
@@ -20,11 +20,12 @@ from stillhouse.training import in_training, validation_set
 from stillhouse.training.rl import rollout_server
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
+from stillhouse.training.rl.rollout_servers import RolloutServers
 from stillhouse.training.validation_watch import ValidationWatch
 from stillhouse.vocabulary.rows import FinishReason, Question
 
 AT_ONCE = 64
-"""Requests to a vLLM server at a time."""
+"""Requests to the vLLM servers at a time."""
 
 
 def questions(config: RlConfig, inputs: RlInputs, trained: Collection[str]) -> list[Question]:
@@ -56,20 +57,23 @@ def watch(
         return None
     model: PreTrainedModel = trainer.accelerator.unwrap_model(trainer.model)
     measured = validation_set.made(config, asked, chat, model, config.max_tokens)
-    replica, n_replicas, is_counted = _replica(trainer)
-    measure = partial(
-        validation_set.measure, measured, partial(_engine, trainer, chat), replica, n_replicas, is_counted=is_counted
-    )  # fmt: skip
+    share, is_counted = _share(trainer)
+    measure = partial(validation_set.measure, measured, partial(_engine, trainer, chat), share, is_counted=is_counted)
     return ValidationWatch(config.validation, trainer, inputs, measure)
 
 
-def _replica(trainer: OnPolicyGrpoTrainer) -> tuple[int, int, bool]:
-    """Which engine this rank belongs to, how many there are, and whether this rank speaks for its engine.
+def _share(trainer: OnPolicyGrpoTrainer) -> tuple[slice, bool]:
+    """Which of the questions this rank has its engine answer, and whether this rank speaks for that engine.
 
-    The ranks of a colocated vLLM that share a replica make the same requests; a server is asked by all ranks.
+    The ranks of a colocated vLLM that share a replica make the same requests; the servers are asked by rank 0 alone.
     """
-    per_replica = trainer.args.vllm_tensor_parallel_size if trainer.use_vllm and trainer.args.vllm_mode == "colocate" else 1
-    return processes.rank() // per_replica, processes.count() // per_replica, processes.rank() % per_replica == 0
+    if not trainer.use_vllm:
+        return in_training.share()
+    if trainer.args.vllm_mode == "server":
+        return slice(None if processes.rank() == 0 else 0), processes.rank() == 0
+    per_replica = trainer.args.vllm_tensor_parallel_size
+    replicas = slice(processes.rank() // per_replica, None, processes.count() // per_replica)
+    return replicas, processes.rank() % per_replica == 0
 
 
 def _engine(trainer: OnPolicyGrpoTrainer, chat: ChatFormat, sampling: Sampling) -> AbstractContextManager[Engine]:
@@ -94,9 +98,10 @@ def _colocated(trainer: OnPolicyGrpoTrainer, chat: ChatFormat, sampling: Samplin
 
 @contextmanager
 def _served(trainer: OnPolicyGrpoTrainer, chat: ChatFormat, sampling: Sampling) -> Iterator[Engine]:
-    """The vLLM server."""
+    """The vLLM servers, whose client rank 0 has; the other ranks ask for nothing."""
     trainer.vllm_generation.sync_weights()
-    yield ServedPolicy(trainer.vllm_generation.vllm_client, chat, sampling, _stops(trainer, chat))
+    servers: Any = getattr(trainer.vllm_generation, "vllm_client", None)
+    yield ServedPolicy(servers, chat, sampling, _stops(trainer, chat))
 
 
 def _stops(trainer: OnPolicyGrpoTrainer, chat: ChatFormat) -> list[int]:
@@ -104,26 +109,28 @@ def _stops(trainer: OnPolicyGrpoTrainer, chat: ChatFormat) -> list[int]:
 
 
 class ServedPolicy:
-    """A vLLM server with the trained weights, as an ``Engine``: requests by token ids, each with its own seed."""
+    """The vLLM servers with the trained weights, as an ``Engine``: requests by token ids, each with its own seed."""
 
-    def __init__(self, client: VLLMClient, chat: ChatFormat, sampling: Sampling, stops: Sequence[int]) -> None:
+    def __init__(self, servers: RolloutServers, chat: ChatFormat, sampling: Sampling, stops: Sequence[int]) -> None:
         """``stops``: tokens that end a response."""
-        self._client, self._chat, self._sampling, self._stops = client, chat, sampling, list(stops)
+        self._servers, self._chat, self._sampling, self._stops = servers, chat, sampling, list(stops)
 
     def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
         """See Engine."""
+        asked = list(requests)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            asked = list(requests)
-            yield from zip(asked, pool.map(self._completion, asked), strict=True)
+            yield from zip(asked, pool.map(self._completion, range(len(asked)), asked), strict=True)
 
-    def _completion(self, request: Request) -> Completion:
+    def _completion(self, number: int, request: Request) -> Completion:
         ids = self._chat.ids(self._chat.prompt(request.messages))
         body = {
-            "model": self._client.model, "prompt": ids, "max_tokens": self._sampling.max_tokens, "seed": request.seed,
+            "model": self._servers.model, "prompt": ids, "max_tokens": self._sampling.max_tokens, "seed": request.seed,
             "temperature": self._sampling.temperature, "top_p": self._sampling.top_p, "stop_token_ids": self._stops,
             "return_token_ids": True,
         }  # fmt: skip
-        reply = rollout_server.ask(self._client, "v1/completions", body, "answer questions", "answered questions")
+        reply = self._servers.of_any(
+            number, lambda client: rollout_server.ask(client, "v1/completions", body, "answer questions", "answered questions")
+        )
         choice = json.loads(reply)["choices"][0]
         tokens = [token for token in choice["token_ids"] if token not in self._stops]
         reason: FinishReason = "stop" if choice["finish_reason"] == "stop" else "length"

@@ -20,6 +20,7 @@ from stillhouse.training.sft import sft_validation
 from stillhouse.training.sft.config import SftConfig, SftInputs
 from stillhouse.training.sft.sft_trainer import dataset, make_trainer, sequence_metrics
 from stillhouse.training.sft.stop_check import require_stops
+from stillhouse.training.start_times import StartTimes
 from stillhouse.vocabulary.rows import Question
 
 TOKENS_PAGE = "learnt-tokens.html"
@@ -41,12 +42,14 @@ class TokenisedExamples:
 
 def run(config: SftConfig, inputs: SftInputs) -> Outputs:
     """Train, and write the checkpoint."""
+    start = StartTimes()
     _require_settings(config)
     with zero.deepspeed_environment():
         counts = _example_counts(config, inputs)
         asked = sft_validation.questions(config, inputs, counts)
         examples = corpus.examples(counts, config.split)
         texts = ("\n".join(turn["content"] for turn in example.messages) for example in examples)
+        start.ended("init")
         model, tokenizer = models.load(
             config.init, inputs.checkpoint, texts, config.seed, config.trusted_code, config.weights, lora.quantization(config.lora),
             packed=config.packing,
@@ -57,11 +60,13 @@ def run(config: SftConfig, inputs: SftInputs) -> Outputs:
             return Outputs(metrics=metrics)
         optimizer_choice.require_router(model, config)
         chat = models.prepare_chat(model, tokenizer, config)
+        start.ended("load")
         if config.lora:
             lora.require_trained_end(model, chat)
         examples_of_split = _tokenised(config, inputs, counts, model, chat)
         _write_tokens(inputs, model, chat, examples_of_split.learnt)
-        metrics |= _train(config, inputs, model, chat, examples_of_split, asked)
+        start.ended("data")
+        metrics |= _train(config, inputs, model, chat, examples_of_split, asked, start)
         return Outputs(metrics=metrics, dropped=examples_of_split.dropped, artifacts=[TOKENS_PAGE])
 
 
@@ -79,10 +84,12 @@ def _train(
     chat: ChatFormat,
     examples: TokenisedExamples,
     asked: Sequence[Question],
+    start: StartTimes,
 ) -> dict[str, float]:
     """Train on the examples and write the checkpoint; returns the metrics. ``asked``: questions for validation."""
     learnt, held = examples.learnt, examples.held_out
     trainer = make_trainer(config, inputs, model, chat.tokenizer, learnt)
+    trainer.start_times = start
     rows = dataset(config, held) if held is not None else None
     measured = loop.train(trainer, inputs, watch=sft_validation.watch(config, inputs, trainer, chat, asked, rows))
     stops = {} if config.max_length_rate is None else require_stops(trainer, chat, learnt, config.max_length_rate)
