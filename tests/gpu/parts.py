@@ -190,10 +190,10 @@ def resume(work: Path, size: Size) -> list[Row]:
         inputs = ["--input", f"selected={store}/selected/check/1", "--input", f"checkpoint={store}/sft/initial/1"]
         return [sys.executable, "-m", "stillhouse", "sft", "--config", f"@{work / 'sft.yaml'}", *inputs, "--output", output]
 
-    saving = os.environ | {"STILLHOUSE_SAVE_STEPS": "2"}
+    saving = os.environ | {"STILLHOUSE_SAVE_STEPS": "1"}  # a save waits for the upload of the one before
     killed = subprocess.Popen(command(f"{store}/sft/killed/1"), env=saving, stderr=subprocess.DEVNULL)
     listing = work / "store" / "sft" / "killed" / "1"
-    while killed.poll() is None and not list(listing.rglob("whole.json")):
+    while killed.poll() is None and not list(listing.rglob("whole*.json")):
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.wait()

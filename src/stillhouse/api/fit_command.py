@@ -35,7 +35,7 @@ def fit(
 
     try:
         shape = shape_of(published_configs.read(model))
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         msg = f"model {model}: its config.json does not say {error}; fit knows decoder-only transformers"
         raise BadConfig(msg) from error
     share = environment.number("STILLHOUSE_ROLLOUT_MEMORY", ROLLOUT_SHARE) if rollouts else 0.0

@@ -65,6 +65,9 @@ def _path(model: str) -> Path:
     reference = parse(model) if is_reference(model) else None
     if isinstance(reference, HubModel):
         return Path(hub_models.answered(reference, lambda: _downloaded(reference)))
+    if model.startswith(("s3:", "models:")):
+        msg = f"model {model}: only directories and hf:// are read here; run `stillhouse fetch {model}` and give the directory"
+        raise BadConfig(msg)
     if path.is_dir():
         msg = f"model {model}: the directory has no {FILE}; give a model in the Hugging Face format"
         raise MissingInput(msg)

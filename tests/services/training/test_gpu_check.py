@@ -38,6 +38,7 @@ def test_gpu_check_part_with_processes_of_its_own_passes(tmp_path, name):
     assert rows[-1].what == "time"
 
 
+@pytest.mark.timeout(300)
 def test_gpu_check_part_that_fails_or_takes_too_long_is_a_row(tmp_path):
     (row,) = check.run("imports", 0.01, tmp_path, tiny=True)
     assert (row.what, row.passed) == ("within its limit", False)

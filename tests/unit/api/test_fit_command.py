@@ -60,6 +60,18 @@ def test_fit_of_a_file_that_is_no_config_is_refused(tmp_path, text):
         printed(str(tmp_path))
 
 
+@pytest.mark.parametrize("model", ["s3://bucket/model", "models:/mine@champion"])
+def test_fit_of_a_reference_that_is_not_here_says_how_to_bring_it(model):
+    with pytest.raises(BadConfig, match=f"only directories and hf:// are read here; run `stillhouse fetch {model}`"):
+        printed(model)
+
+
+def test_fit_of_sizes_of_0_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"num_attention_heads": 0}))
+    with pytest.raises(BadConfig, match="does not say hidden_size, num_hidden_layers and num_attention_heads above 0"):
+        printed(str(tmp_path))
+
+
 def test_fit_of_an_architecture_without_those_sizes_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 8, "vocab_size": 10}))
     with pytest.raises(BadConfig, match="does not say 'num_hidden_layers'; fit knows decoder-only transformers"):

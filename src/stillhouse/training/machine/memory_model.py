@@ -118,8 +118,11 @@ class Memory:
 
 
 def shape_of(config: Mapping[str, Any]) -> ModelShape:
-    """The shape of a model from its ``config.json``. Raises KeyError if a size is missing."""
+    """The shape of a model from its ``config.json``. Raises KeyError for a size that is missing, ValueError for one below 1."""
     hidden, layers, heads = (int(config[name]) for name in ("hidden_size", "num_hidden_layers", "num_attention_heads"))
+    if min(hidden, layers, heads) < 1:
+        msg = "hidden_size, num_hidden_layers and num_attention_heads above 0"
+        raise ValueError(msg)
     key_heads, head = int(config.get("num_key_value_heads") or heads), int(config.get("head_dim") or hidden // heads)
     experts = int(config.get("num_experts") or config.get("num_local_experts") or 0)
     width = int((experts and config.get("moe_intermediate_size")) or config["intermediate_size"])

@@ -9,6 +9,7 @@ from stillhouse.training.machine.memory_model import Placement, memory, shape_of
 from tests.services.training.machine.allocated import peak_bytes
 
 CLOSE = 0.15
+pytestmark = pytest.mark.timeout(300)
 
 
 def made(kind, **config):

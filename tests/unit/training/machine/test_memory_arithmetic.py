@@ -87,7 +87,8 @@ def test_fastest_needs_more_sharding_the_larger_the_model_and_the_longer_the_seq
     small, large = fastest(SHAPES["Qwen2.5-0.5B"], base, CARD), fastest(SHAPES["Qwen2.5-32B"], base, CARD)
     assert small.sharding == "none"
     assert small.checkpointing == "off"
-    assert large.sharding == "zero-3"
+    assert large.sharding == "zero-3-offload"
+    assert fastest(SHAPES["Qwen2.5-32B"], replace(base, gpus=16), CARD).sharding == "zero-3"
     longer = fastest(SHAPES["Qwen2.5-1.5B"], replace(base, length=32_768), CARD)
     assert slowdown(longer) > 1
     assert longer.checkpointing != "off"
