@@ -14,6 +14,7 @@ from stillhouse.training.rl import policy_training
 from stillhouse.verification.verdict import Verdict
 from stillhouse.vocabulary.rows import Question, Selected
 
+pytestmark = pytest.mark.timeout(300)
 SETTINGS = {
     "steps": 4, "group_size": 4, "prompts_per_step": 2, "max_tokens": 24, "learning_rate": 1e-4, "temperature": 1.5,
     "system_prompt": "none", "suffix": "none",

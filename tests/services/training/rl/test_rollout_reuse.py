@@ -10,6 +10,9 @@ from tests.oracles.losses import grpo
 from tests.services.training.rl import one_step
 
 
+pytestmark = pytest.mark.timeout(300)
+
+
 def test_second_step_on_the_same_rollouts_has_a_ratio_and_is_clipped(tmp_path, checkpoint):
     steps = []
     settings = {"steps": 4, "steps_per_batch": 2, "learning_rate": 3e-2, "prompts_per_step": 1}
