@@ -9,7 +9,6 @@ from stillhouse.training.rl.rollout_reuse import RolloutReuseMixin
 from tests.oracles.losses import grpo
 from tests.services.training.rl import one_step
 
-
 pytestmark = pytest.mark.timeout(300)
 
 
