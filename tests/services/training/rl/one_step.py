@@ -1,7 +1,7 @@
 """One step of the rl stage whose gradient is kept, and the same rollouts, one by one and without padding, for the oracles."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
@@ -97,6 +97,9 @@ class HashScorer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        pass
+
+    def warm(self, questions: Iterable[Question]) -> None:
         pass
 
     def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict]:

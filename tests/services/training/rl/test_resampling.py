@@ -31,6 +31,9 @@ class Scorer:
     def __exit__(self, *_):
         pass
 
+    def warm(self, questions):
+        pass
+
     def score(self, questions, responses):
         return [Verdict("correct", self.reward(*pair), "hash") for pair in zip(questions, responses, strict=True)]
 
