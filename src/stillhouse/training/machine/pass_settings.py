@@ -110,10 +110,10 @@ def _possible() -> list[Recompute]:
 def apply(trainer: Trainer, setting: PassSetting) -> None:
     """Have a trainer that does not train now use the setting from its next start on."""
     args = trainer.args
+    if hasattr(args, "steps_per_generation"):  # GRPO's, in passes: its rollouts serve as many steps as before
+        args.steps_per_generation = args.steps_per_generation // args.gradient_accumulation_steps * setting.passes
     args.per_device_train_batch_size, args.gradient_accumulation_steps = setting.rows, setting.passes
     trainer._train_batch_size = args.train_batch_size
-    if hasattr(args, "steps_per_generation"):  # GRPO's: its rollouts serve one step
-        args.steps_per_generation = setting.passes
     for name, value in _arguments(setting.recompute).items():
         setattr(args, name, value)
     trainer.pass_setting = setting

@@ -1,10 +1,12 @@
 """Several optimizer steps on one batch of rollouts, a share of it each, also where a checkpoint falls between them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from trl import GRPOTrainer
+from trl.trainer.utils import split_tensor_dict
 
 from stillhouse.errors import BadConfig
 from stillhouse.execution import processes
@@ -44,4 +46,10 @@ class RolloutReuseMixin(GRPOTrainer):
             raise BadConfig(msg)
         if files:
             own = Path(checkpoint or "") / FILE.format(rank=processes.rank())
-            self._buffered_inputs = torch.load(own, map_location=self.accelerator.device, weights_only=True)
+            passes = torch.load(own, map_location=self.accelerator.device, weights_only=True)
+            self._buffered_inputs = split_tensor_dict(_joined(passes), self.args.steps_per_generation)
+
+
+def _joined(passes: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The rollouts of all passes together: this try may cut them into passes of another size."""
+    return {name: torch.cat([rows[name] for rows in passes]) if value.ndim else value for name, value in passes[0].items()}

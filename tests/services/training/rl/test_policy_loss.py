@@ -14,6 +14,7 @@ from tests.oracles.losses import ORACLES
 from tests.services.training.rl import one_step
 from tests.services.training.rl.one_step import distance
 
+pytestmark = pytest.mark.timeout(300)
 KL, ENTROPY = 0.1, 0.5
 TOLERANCE = 1e-6
 """TRL's output head computes in float32, whatever the weights are."""
@@ -120,7 +121,6 @@ def test_logs_of_a_step_do_not_depend_on_the_size_of_a_pass(tmp_path, checkpoint
     assert whole["train/clip_ratio/high_mean"] > 0
 
 
-@pytest.mark.timeout(300)
 def test_gradient_of_two_processes_is_that_of_all_rollouts_together(tmp_path, checkpoint):
     driver = Path(__file__).with_name("rank_gradients.py")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", driver, checkpoint, tmp_path]

@@ -1,6 +1,9 @@
 """Steps on rollouts of an earlier policy: the ratio moves, and its bounds act."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 from pydantic import ValidationError
 
 from stillhouse.errors import BadConfig
@@ -8,6 +11,8 @@ from stillhouse.stages import rl
 from stillhouse.training.rl.rollout_reuse import RolloutReuseMixin
 from tests.oracles.losses import grpo
 from tests.services.training.rl import one_step
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_second_step_on_the_same_rollouts_has_a_ratio_and_is_clipped(tmp_path, checkpoint):
@@ -42,3 +47,16 @@ def test_rollouts_of_another_number_of_processes_are_refused(tmp_path, monkeypat
     monkeypatch.setattr("trl.GRPOTrainer._load_optimizer_and_scheduler", lambda *_: None)
     with pytest.raises(BadConfig, match="checkpoint-3 .* rollouts of 2 processes, this one has 1; run it as before"):
         RolloutReuseMixin._load_optimizer_and_scheduler(object.__new__(RolloutReuseMixin), str(tmp_path / "checkpoint-3"))
+
+
+def test_rollouts_of_a_checkpoint_are_cut_into_passes_of_another_size(tmp_path, monkeypatch):
+    rollouts = {"completion_ids": torch.arange(12).view(6, 2), "num_items_in_batch": torch.tensor(12)}
+    passes = [{"completion_ids": rows, "num_items_in_batch": torch.tensor(12)} for rows in rollouts["completion_ids"].split(1)]
+    torch.save(passes, tmp_path / "rollouts-0.pt")
+    monkeypatch.setattr("trl.GRPOTrainer._load_optimizer_and_scheduler", lambda *_: None)
+    trainer = object.__new__(RolloutReuseMixin)
+    trainer.accelerator, trainer.args = SimpleNamespace(device="cpu"), SimpleNamespace(steps_per_generation=2)
+    trainer._load_optimizer_and_scheduler(str(tmp_path))
+    assert [rows["completion_ids"].tolist() for rows in trainer._buffered_inputs] == [
+        [[0, 1], [2, 3], [4, 5]], [[6, 7], [8, 9], [10, 11]],
+    ]  # fmt: skip
