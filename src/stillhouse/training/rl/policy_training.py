@@ -13,7 +13,7 @@ from stillhouse.execution.tracking import TABLE
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import loop, lora, models, optimizer, optimizer_choice, progress
 from stillhouse.training.config import FromCheckpoint
-from stillhouse.training.machine import fsdp, zero
+from stillhouse.training.machine import fsdp, sequence_parallel, zero
 from stillhouse.training.rl import early_refusals, on_policy, rollout_prompts
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
@@ -72,6 +72,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
 
 def _require_settings(config: RlConfig, inputs: RlInputs) -> None:
     """Raise BadConfig for what cannot work, before anything is read."""
+    sequence_parallel.refuse("rl")
     lora.require_support(config.lora)
     optimizer_choice.require_support(config, config.lora)
     for field in ("keep_optimizer", "carry_optimizer"):
