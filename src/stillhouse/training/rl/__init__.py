@@ -12,7 +12,8 @@ One step, in order:
 
 What differs from the papers:
 
-- Every batch of rollouts serves one step, so the clipped ratio of GRPO is always 1 and never clips.
+- Every batch of rollouts serves one step, so the clipped ratio of GRPO is always 1 and never clips. With ``rollouts_ahead`` it was
+  written by weights one update older.
 - A rollout whose verification failed (timeout, error) has no reward: its group's mean and deviation, and the loss, are taken
   without it.
 - With vLLM, the loss weighs each token by the truncated ratio of the trainer's probability to the engine's, since the two round
