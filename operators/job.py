@@ -1,5 +1,6 @@
 """A stage on several nodes at once: one indexed Job, whose pods meet by torchrun."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from operators.links import LINKS
 from operators.placement import GPU, pending_s
 from operators.retries import Outage
 from operators.templates import as_template
+from stillhouse.execution.command import relaunched
 
 GONE = 404
 
@@ -28,16 +30,18 @@ class StageJob(KubernetesJobOperator):
     task's log follows rank 0 while it runs, says what the cluster refuses or delays, and gets the other ranks' logs at the end.
     """
 
-    template_fields: Sequence[str] = (*KubernetesJobOperator.template_fields, "target")
+    template_fields: Sequence[str] = (*KubernetesJobOperator.template_fields, "target", "placing")
     ui_color = "#e8f1e4"
     operator_extra_links = LINKS
 
     def __init__(
         self, *, stage: str, recipe: Text, target: Text, nodes: int, overrides: Text = "{}", inputs: Inputs = NO_INPUTS,
         parent_run: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
-        resources_needed: Mapping[str, str] = NO_RESOURCES, pod: Mapping[str, Any] = NO_RESOURCES, **kwargs: Any,
+        resources_needed: Mapping[str, str] = NO_RESOURCES, pod: Mapping[str, Any] = NO_RESOURCES,
+        placing: Text = "", **kwargs: Any,
     ) -> None:  # fmt: skip
         self.stage, self.target, self.patch = stage, as_template(target), podspec.patch(pod)
+        self.placing = as_template(placing)
         processes = int(resources_needed.get(GPU, 1))
         threads = int(resources_needed.get("cpu", 1)) // processes
         options = podspec.options(stage, resources_needed, as_template(parent_run), threads, kwargs.get("image", ""))
@@ -60,12 +64,22 @@ class StageJob(KubernetesJobOperator):
 
         A new pod in its place, as an index of its own, could not join: the other ranks' processes end with the lost one.
         """
+        if self.placing:
+            self._place(**json.loads(self.placing))
         job = super().build_job_request_obj(context)
         disrupted = k8s.V1PodFailurePolicyOnPodConditionsPattern(type="DisruptionTarget", status="True")
         rule = k8s.V1PodFailurePolicyRule(action="FailJob", on_pod_conditions=[disrupted])
         job.spec.template = pod_overrides.applied_to_template(job.spec.template, self.stage, self.patch)
         job.spec.pod_failure_policy = k8s.V1PodFailurePolicy(rules=[rule])
         return job
+
+    def _place(self, resources: dict[str, str], nodes: int) -> None:
+        """Take other nodes and resources than the profile's."""
+        processes = int(resources[GPU])
+        self.completions = self.parallelism = nodes
+        self.container_resources = podspec.requirements(resources)
+        self.env_vars = podspec.with_threads(self.env_vars, max(1, int(float(resources["cpu"])) // processes))
+        self.cmds = relaunched(self.cmds, processes, ranks.rendezvous(nodes))
 
     def execute(self, context: Any) -> None:
         """Start the Job, or carry on with one that an earlier try left running, and defer until it ends."""

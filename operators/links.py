@@ -4,7 +4,6 @@ Airflow asks for the addresses in the process that ran the task, once the task h
 """
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
@@ -21,7 +20,7 @@ class RunLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Empty if nothing is tracked. Raises Outage if MLflow does not answer: Airflow logs it and goes on."""
-        return _run_page(operator.target, _published(operator.target)) if operator.target and mlflow_rest.server() else ""
+        return _run_page(operator, _published(operator.target)) if operator.target and mlflow_rest.server() else ""
 
 
 class PageLink(BaseOperatorLink):
@@ -33,8 +32,7 @@ class PageLink(BaseOperatorLink):
         """Empty if the stage makes no page or failed."""
         artifact = _published(operator.target) if operator.target and mlflow_rest.server() else None
         pages = sorted(name for name in artifact.files if name.endswith(".html") and "/" not in name) if artifact else []
-        run = _run_page(operator.target, artifact) if pages else ""
-        return f"{run}/artifacts/{quote(pages[0])}" if run else ""
+        return _run_page(operator, artifact, pages[0]) if pages else ""
 
 
 LINKS = (RunLink(), PageLink())
@@ -46,17 +44,16 @@ def _published(target: str) -> "Manifest | None":
     return manifest.find(target)
 
 
-def _run_page(target: str, artifact: "Manifest | None") -> str:
+def _run_page(operator: Any, artifact: "Manifest | None", page: str = "") -> str:
     run_id = artifact.provenance.mlflow_run_id if artifact else None
-    run = mlflow_rest.call(f"runs/get?run_id={run_id}")["run"] if run_id else _last_try(target)
-    return f"{mlflow_rest.pages()}/#/experiments/{run['info']['experiment_id']}/runs/{run['info']['run_id']}" if run else ""
+    found = mlflow_rest.call(f"runs/get?run_id={run_id}")["run"] if run_id else _last_try(operator.dag_id, operator.target)
+    return mlflow_rest.page(found, page) if found else ""
 
 
-def _last_try(target: str) -> dict[str, Any] | None:
+def _last_try(profile: str, target: str) -> dict[str, Any] | None:
     """The newest run that worked on the artifact."""
     quotation = '"' if "'" in target else "'"
     query = {"filter": f"tags.uri = {quotation}{target}{quotation}", "order_by": ["attributes.start_time DESC"], "max_results": 1}
-    runs: list[dict[str, Any]] = mlflow_rest.call("runs/search", query | {"experiment_ids": [mlflow_rest.experiment()]}).get(
-        "runs", []
-    )
+    experiments = [mlflow_rest.experiment(profile)]
+    runs: list[dict[str, Any]] = mlflow_rest.call("runs/search", query | {"experiment_ids": experiments}).get("runs", [])
     return runs[0] if runs else None

@@ -6,18 +6,23 @@ address by which browsers reach it, if that differs.
 
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from operators.retries import Outage, passes
 
-EXPERIMENT = "stillhouse"
 TIMEOUT_S = 30
+VIEW = "workflowType=machine_learning"
+"""Has MLflow's pages show what trained models need, whatever view the browser had last."""
+KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
+NOTE_TAG, OURS_TAG = "mlflow.note.content", "stillhouse.description"
+"""The description, as Markdown, and the one that we wrote last: where they differ, a person wrote it."""
 
 
 def server() -> str:
@@ -30,13 +35,48 @@ def pages() -> str:
     return os.environ.get("STILLHOUSE_MLFLOW_URL", "").rstrip("/") or server()
 
 
-def experiment() -> str:
-    """The id of the experiment ``MLFLOW_EXPERIMENT_NAME``; created if it does not exist."""
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    created = call("experiments/create", {"name": name}, unless="RESOURCE_ALREADY_EXISTS")
+def page(run: dict[str, Any], artifact: str = "") -> str:
+    """The page of a run, or of one of its artifacts, in MLflow's view of trained models."""
+    info, below = run["info"], f"/artifacts/{quote(artifact)}" if artifact else ""
+    return f"{pages()}/#/experiments/{info['experiment_id']}/runs/{info['run_id']}{below}?{VIEW}"
+
+
+def experiment(name: str, description: str = "") -> str:
+    """The id of a profile's experiment, which has the profile's name; created if it does not exist.
+
+    Its kind makes MLflow open it in the view of trained models. ``description`` is Markdown; one that a person wrote stays.
+    """
+    tags = {KIND_TAG: KIND, NOTE_TAG: description, OURS_TAG: description}
+    created = call("experiments/create", {"name": name, "tags": _pairs(tags)}, unless="RESOURCE_ALREADY_EXISTS")
     if created:
         return str(created["experiment_id"])
-    return str(call(f"experiments/get-by-name?{urlencode({'experiment_name': name})}")["experiment"]["experiment_id"])
+    found = call(f"experiments/get-by-name?{urlencode({'experiment_name': name})}")["experiment"]
+    if description:
+        _describe(found, tags)
+    return str(found["experiment_id"])
+
+
+def _describe(found: dict[str, Any], tags: dict[str, str]) -> None:
+    """Set the kind and the description of an experiment where they differ, unless a person changed them."""
+    now = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
+    if now.get(NOTE_TAG, "") != now.get(OURS_TAG, ""):
+        tags = {KIND_TAG: tags[KIND_TAG]}
+    if now.get(KIND_TAG, KIND) != KIND:
+        tags.pop(KIND_TAG)
+    for key, value in tags.items():
+        if now.get(key) != value:
+            call("experiments/set-experiment-tag", {"experiment_id": found["experiment_id"], "key": key, "value": value})
+
+
+def _pairs(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in values.items() if value]
+
+
+def log(run_id: str, params: dict[str, str] | None = None, metrics: dict[str, float] | None = None) -> None:
+    """Add params and metrics to a run."""
+    at = int(time.time() * 1000)
+    numbers = [{"key": name, "value": value, "timestamp": at, "step": 0} for name, value in (metrics or {}).items()]
+    call("runs/log-batch", {"run_id": run_id, "params": _pairs(params or {}), "metrics": numbers})
 
 
 def call(path: str, body: dict[str, Any] | None = None, unless: str | None = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from airflow.sdk import Param
+from jinja2 import pass_context
 
 from operators.templates import Template
 from stillhouse import stages
@@ -119,6 +120,19 @@ def params_of(recipe: str, section: Section) -> dict[str, Param]:
 def layers_of(recipe: str) -> tuple[Template, Template]:
     """The templates that render the two layers of a recipe's ``--config``."""
     return Template(f"{{{{ layers({recipe!r})[0] }}}}"), Template(f"{{{{ layers({recipe!r})[1] }}}}")
+
+
+def layers_macro(form: Form) -> Any:
+    """The macro ``layers`` of a form."""
+
+    @pass_context
+    def layers(context: Any, recipe: str) -> tuple[str, str]:
+        """The layers of ``--config``, dollar signs escaped as in JSON: Kubernetes expands ``$(NAME)`` in a command."""
+        layer, overrides = form.layers(recipe, context["params"])
+        escaped = layer if layer.startswith("@") else layer.replace("$", "\\u0024")
+        return escaped, overrides.replace("$", "\\u0024")
+
+    return layers
 
 
 def key(section: str, name: str) -> str:

@@ -7,11 +7,13 @@ from typing import Any
 from airflow.sdk import get_current_context, setup, task, teardown
 from airflow.sdk.exceptions import AirflowFailException
 
-from operators import mlflow_rest
+from operators import airflow_pages, mlflow_rest
 from operators.retries import Outage
 from operators.templates import Template
 
 OPEN, CLOSE = "open_run", "close_run"
+LAST = (CLOSE, "leaderboard")
+"""The tasks whose failure fails no run."""
 TRIES = 4
 """Tries to open the run before the stages start without it: about two minutes."""
 RUN_ID = Template(f"{{{{ ti.xcom_pull(task_ids='{OPEN}') or '' }}}}")
@@ -32,7 +34,7 @@ def close_run(opened: Any) -> Any:
 
 
 def _open() -> str:
-    """Check what the form holds, and open the run, named after the DAG run; empty if ``MLFLOW_TRACKING_URI`` is not set.
+    """Check what the form holds, and open the run, named after profile and version; empty if ``MLFLOW_TRACKING_URI`` is not set.
 
     If MLflow is still away at the last of ``TRIES``, the stages run without a parent: tracking stops no work.
     """
@@ -61,15 +63,33 @@ def _refuse_wrong_conf(context: Any) -> None:
 
 
 def _create(context: Any) -> str:
-    dag_run = context["dag_run"]
-    tags = {"mlflow.source.name": dag_run.dag_id, "airflow.run_id": dag_run.run_id, "profile": dag_run.dag_id}
+    """The new run, with what Airflow knows of it: what people compare runs by."""
+    dag_run, dag = context["dag_run"], context.get("dag")
+    facts = (getattr(dag, "user_defined_macros", None) or {}).get("run_params")
+    params = facts(context) if facts else {"profile": dag_run.dag_id}
+    tags = {name: params[name] for name in ("pipeline", "paper", "version") if params.get(name)}
+    tags |= {"mlflow.source.name": dag_run.dag_id, "airflow.run_id": dag_run.run_id, "profile": dag_run.dag_id}
     body = {
-        "experiment_id": mlflow_rest.experiment(),
-        "run_name": f"{dag_run.dag_id} {dag_run.run_id}",
+        "experiment_id": mlflow_rest.experiment(dag_run.dag_id, experiment_page(dag)),
+        "run_name": f"{dag_run.dag_id} {params.get('version', dag_run.run_id)}",
         "start_time": now_ms(),
         "tags": [{"key": key, "value": value} for key, value in tags.items()],
     }
-    return str(mlflow_rest.call("runs/create", body)["run"]["info"]["run_id"])
+    run_id = str(mlflow_rest.call("runs/create", body)["run"]["info"]["run_id"])
+    mlflow_rest.log(run_id, params)
+    return run_id
+
+
+def experiment_page(dag: Any, run: dict[str, Any] | None = None) -> str:
+    """The experiment's description: what the profile is, and links to its DAG and to the newest run's page."""
+    if dag is None:
+        return ""
+    links = [f"[DAG in Airflow]({page})"] if (page := airflow_pages.of(dag.dag_id)) else []
+    if run:
+        names = {"newest run's page": "run.html", "leaderboard": "leaderboard.html"}
+        links += [f"[{name}]({mlflow_rest.page(run, file)})" for name, file in names.items()]
+    title = getattr(dag, "description", None) or ""
+    return "\n\n".join(filter(None, [title, " · ".join(links), "A run is one run of the DAG; below it are its stages."]))
 
 
 def _close(parent_run: str) -> None:
@@ -79,20 +99,20 @@ def _close(parent_run: str) -> None:
     context: Any = get_current_context()
     dag_run, ti = context["dag_run"], context["ti"]
     states = ti.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id])[dag_run.run_id]
-    failed = [name for name, state in states.items() if name != CLOSE and state not in {"success", "skipped"}]
+    failed = [name for name, state in states.items() if name not in LAST and state not in {"success", "skipped"}]
     _log_what_it_took(parent_run, ti.xcom_pull(task_ids="plan"))
     mlflow_rest.call("runs/update", {"run_id": parent_run, "status": "FAILED" if failed else "FINISHED", "end_time": now_ms()})
+    run = mlflow_rest.call(f"runs/get?run_id={parent_run}")["run"]
+    mlflow_rest.experiment(dag_run.dag_id, experiment_page(context.get("dag"), run))
 
 
-def _log_what_it_took(parent_run: str, plan: dict[str, Any] | None) -> None:
+def _log_what_it_took(parent_run: str, plan: Any) -> None:
     """Beside the plan's metrics, the hours that the stages took which this run made itself."""
-    if not plan:
-        return
+    if not isinstance(plan, dict):
+        return  # a DAG without a plan, or one whose task of that name lists evaluations
     from stillhouse.api import forecast  # here: parsing a DAG file needs no store
 
-    metrics = forecast.took(plan["uris"], plan["reused"]) | {"plan/hours": plan["hours"]}
-    logged = [{"key": name, "value": value, "timestamp": now_ms(), "step": 0} for name, value in metrics.items()]
-    mlflow_rest.call("runs/log-batch", {"run_id": parent_run, "metrics": logged})
+    mlflow_rest.log(parent_run, metrics=forecast.took(plan["uris"], plan["reused"]) | {"plan/hours": plan["hours"]})
 
 
 def now_ms() -> int:

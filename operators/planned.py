@@ -13,8 +13,8 @@ PLAN, APPROVE = "plan", "approve"
 PLACEMENT = "placement"
 """The section of the form about where tasks run: nothing that it sets changes a result."""
 MOST_SHARDS = 4096
-NOTE = "mlflow.note.content"
-"""The tag that MLflow shows as a run's description, as Markdown."""
+ONLY_RECORDED = ("role", "served_gpus")
+"""Facts of a task that the end of the run takes, and not the plan."""
 
 
 def plan(facts: Sequence[Mapping[str, Any]]) -> Any:
@@ -83,14 +83,14 @@ def _plan(facts: list[dict[str, Any]]) -> dict[str, Any]:
     dag, params = context["dag"], context["params"]
     form = dag.user_defined_macros["form"]
     configs = {recipe: form.sections[recipe].values | form.overrides(recipe, params) for recipe in form.sections}
-    tasks = [estimates.PlannedTask(**fact, config=configs[fact["recipe"]]) for fact in facts]
+    planned = [{name: value for name, value in fact.items() if name not in ONLY_RECORDED} for fact in facts]
+    tasks = [estimates.PlannedTask(**fact, config=configs[fact["recipe"]]) for fact in planned]
     made = forecast.plan(dag.dag_id, tasks, store=uris.root(), version=uris.version(context))
     print(made.as_text())
     run_id = context["ti"].xcom_pull(task_ids=parent.OPEN)
     if run_id:
-        mlflow_rest.call("runs/set-tag", {"run_id": run_id, "key": NOTE, "value": made.as_markdown()})
-        metrics = [{"key": name, "value": value, "timestamp": parent.now_ms(), "step": 0} for name, value in made.totals().items()]
-        mlflow_rest.call("runs/log-batch", {"run_id": run_id, "metrics": metrics})
+        mlflow_rest.call("runs/set-tag", {"run_id": run_id, "key": mlflow_rest.NOTE_TAG, "value": made.as_markdown()})
+        mlflow_rest.log(run_id, metrics=made.totals())
     return {
         "gpu_hours": made.gpu_hours, "hours": made.hours, "page": made.as_markdown(), "uris": made.uris(),
         "reused": [one.uri for one in made.tasks if one.reused],

@@ -1,5 +1,6 @@
 """A stage as a Kubernetes pod: the cluster."""
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from operators.pod_outcome import RESUMES, PodOutcome
 from operators.pod_trigger import StagePodTrigger
 from operators.retries import Outage
 from operators.templates import as_template
+from stillhouse import stages
+from stillhouse.execution.command import relaunched
 
 
 class StagePod(KubernetesPodOperator):
@@ -34,7 +37,7 @@ class StagePod(KubernetesPodOperator):
 
     MAX_REDEFER_ATTEMPTS = sys.maxsize
     """The API server may be away any number of times while the pod runs."""
-    template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "target")
+    template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "target", "placing")
     ui_color = "#e8f1e4"
     operator_extra_links = LINKS
 
@@ -43,9 +46,10 @@ class StagePod(KubernetesPodOperator):
         inputs: Inputs = NO_INPUTS, parent_run: Text = "",
         shard: Text = "", step: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
         resources_needed: Mapping[str, str] = NO_RESOURCES,
-        pod: Mapping[str, Any] = NO_RESOURCES, **kwargs: Any,
+        pod: Mapping[str, Any] = NO_RESOURCES, placing: Text = "", **kwargs: Any,
     ) -> None:  # fmt: skip
         self.stage, self.target, self.patch = stage, as_template(target), podspec.patch(pod)
+        self.placing = as_template(placing)
         run = as_template(parent_run)
         options = podspec.options(stage, resources_needed, run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
         options["env_vars"] |= {name: as_template(value) for name, value in variables.items()}
@@ -59,8 +63,18 @@ class StagePod(KubernetesPodOperator):
         )  # fmt: skip
 
     def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> k8s.V1Pod:
-        """The provider's pod, with what this cluster and the profile add to it."""
+        """The provider's pod, where the trigger form puts it, with what this cluster and the profile add to it."""
+        if self.placing:
+            self._place(json.loads(self.placing)["resources"])
         return pod_overrides.applied(super().build_pod_request_obj(context, dry_run=dry_run), self.stage, self.patch)
+
+    def _place(self, resources: dict[str, str]) -> None:
+        """Take other resources than the profile's."""
+        self.container_resources = podspec.requirements(resources)
+        if GPU not in resources:
+            self.env_vars = podspec.with_threads(self.env_vars, int(float(resources["cpu"])))
+        elif stages.entry_of(self.stage).ranks:
+            self.cmds = relaunched(self.cmds, int(resources[GPU]))
 
     def defer(self, *, trigger: BaseTrigger, method_name: str, **options: Any) -> None:
         """Defer to our trigger in place of the provider's."""

@@ -13,7 +13,7 @@ The cluster decides what is not set.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubernetes.client import models as k8s
@@ -21,8 +21,9 @@ from kubernetes.client import models as k8s
 from operators.placement import GPU, pending_s
 
 PASSED_ON = (
-    "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS",
+    "MLFLOW_TRACKING_URI", "STILLHOUSE_MLFLOW_URL", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS",
     "STILLHOUSE_REWARD_ENDPOINT", "STILLHOUSE_BENCHMARKS", "STILLHOUSE_MICRO_BATCH", "STILLHOUSE_SAVE_STEPS",
+    "STILLHOUSE_SAVE_MINUTES", "STILLHOUSE_GRACE_S",
     "STILLHOUSE_SHARDING", "STILLHOUSE_GRADIENT_CHECKPOINTING", "STILLHOUSE_ATTENTION", "STILLHOUSE_LIGER", "STILLHOUSE_PROBE",
     "STILLHOUSE_PAGED_OPTIMIZER", "STILLHOUSE_SEQUENCE_PARALLEL",
     "STILLHOUSE_PACK_ROLLOUTS", "STILLHOUSE_ROLLOUT_TIMEOUT_S", "STILLHOUSE_ROLLOUT_SLEEP",
@@ -42,6 +43,7 @@ FABRIC = (
 """Beginnings of variables that reach pods too: how GPUs and nodes talk (NCCL, libfabric, UCX, gloo), and torch's allocator."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
 USER = 10001
+THREADS = "OMP_NUM_THREADS"
 SELECTOR = {"app.kubernetes.io/part-of": "stillhouse", "app.kubernetes.io/component": "stage"}
 """The labels of every pod and job of a stage: network policies and the reaper select by them."""
 OWNER = {
@@ -59,7 +61,8 @@ ALONE = {
 INDEX = "batch.kubernetes.io/job-completion-index"
 """The label with a pod's number in its Job."""
 GRACE_S = 120
-"""From SIGTERM to SIGKILL: the time a preempted stage has to finish its part, close its MLflow run and remove its scratch."""
+"""From SIGTERM to SIGKILL, unless ``STILLHOUSE_GRACE_S`` says otherwise: a preempted stage finishes its part or saves and uploads a
+checkpoint, closes its MLflow run and removes its scratch."""
 STARTUP_S = 1800
 """How long images may take to be pulled: those with CUDA have several gigabytes."""
 LOGGED_EVERY_S = 10
@@ -82,11 +85,11 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "labels": labels(stage),
         "annotations": OWNER | ALONE,
         "env_vars": environment(parent_run, slots, image),
-        "container_resources": k8s.V1ResourceRequirements(requests=_reserved(resources), limits=dict(resources)),
+        "container_resources": requirements(resources),
         "volumes": volumes,
         "volume_mounts": mounts,
         "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")] if GPU in resources else [],
-        "termination_grace_period": GRACE_S,
+        "termination_grace_period": int(os.environ.get("STILLHOUSE_GRACE_S") or GRACE_S),
         "schedule_timeout_seconds": pending_s(),
         "startup_timeout_seconds": STARTUP_S,
         "logging_interval": LOGGED_EVERY_S,
@@ -94,6 +97,16 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "log_pod_spec_on_failure": False,
         "log_events_on_failure": True,
     }
+
+
+def requirements(resources: Mapping[str, str]) -> k8s.V1ResourceRequirements:
+    """What the stage's container reserves, and what it may use."""
+    return k8s.V1ResourceRequirements(requests=_reserved(resources), limits=dict(resources))
+
+
+def with_threads(env_vars: Sequence[k8s.V1EnvVar], threads: int) -> list[k8s.V1EnvVar]:
+    """The variables with another number of threads."""
+    return [*(one for one in env_vars if one.name != THREADS), k8s.V1EnvVar(name=THREADS, value=str(threads))]
 
 
 def patch(pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,7 +153,10 @@ def rights() -> dict[str, Any]:
 def environment(parent_run: str, slots: int, image: str) -> dict[str, str]:
     """The stage's environment, without credentials; its manifest names the image."""
     passed = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(FABRIC)}
-    own = {"MLFLOW_RUN_ID": parent_run, "OMP_NUM_THREADS": str(slots), "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image}
+    own = {
+        "MLFLOW_RUN_ID": parent_run, "MLFLOW_EXPERIMENT_NAME": "{{ ti.dag_id }}", THREADS: str(slots),
+        "PYTHONUNBUFFERED": "1", "STILLHOUSE_IMAGE": image, "DO_NOT_TRACK": "1",
+    }  # fmt: skip
     cache = MODELS if os.environ.get("STILLHOUSE_MODEL_CACHE") else f"{SCRATCH}/models"
     # The image is read-only: what libraries cache goes to the scratch volume too.
     return passed | own | {"STILLHOUSE_SCRATCH": SCRATCH, "TMPDIR": SCRATCH, "HOME": SCRATCH, "HF_HOME": cache}

@@ -41,9 +41,9 @@ class StageProcess(BaseOperator):
         shard: Text = "", step: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
         resources_needed: Mapping[str, str] = NO_RESOURCES,
         image: str = "", nodes: int = 1, node_selector: Mapping[str, str] = NO_RESOURCES, processes: int = 1,
-        pod: Mapping[str, Any] = NO_RESOURCES, **kwargs: Any,
+        pod: Mapping[str, Any] = NO_RESOURCES, placing: Text = "", **kwargs: Any,
     ) -> None:  # fmt: skip
-        # StagePod alone uses image, nodes, pod and resources other than GPUs: a laptop is one node with one environment.
+        # StagePod alone uses image, nodes, pod, placing and resources other than GPUs: a laptop is one node with one environment.
         super().__init__(do_xcom_push=False, post_execute=events.announce, **kwargs)
         program = os.environ.get("STILLHOUSE_PROGRAM", "stillhouse")
         self._processes = int(resources_needed.get(GPU, processes))
@@ -101,6 +101,7 @@ class StageProcess(BaseOperator):
         }
         added = {
             "MLFLOW_RUN_ID": self.parent_run or "",
+            "MLFLOW_EXPERIMENT_NAME": self.dag_id,
             "OMP_NUM_THREADS": str(max(1, self.pool_slots // self._processes)),
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",

@@ -8,19 +8,20 @@
 A stage is passed the stages it reads: they are its inputs and its upstream tasks.
 """
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from airflow.sdk import DAG, get_parsing_context
-from jinja2 import pass_context
 
-from operators import parent, planned, retries, roles, sharded, teacher
+from operators import leaderboard_task, parent, planned, retries, roles, sharded, teacher
 from operators.events import ASSETS, REPORT
-from operators.params import VERSION, Form, layers_of
+from operators.form_placement import FormPlacement
+from operators.params import VERSION, Form, layers_macro, layers_of
 from operators.placement import cpu, placed
-from operators.roles import ENDPOINTS, Asked, Made, Model
+from operators.roles import ENDPOINTS, Asked, Fetched, Made, Model
 from operators.stage import operator_of
 from operators.templates import Template
 from operators.uris import MACROS
@@ -37,6 +38,7 @@ OTHER_RESPONSES = ("responses-summary", "responses-control")
 """Recipes of responses that are no teacher's: those of the answer study."""
 JUDGES = ("judge", "reward", "labeller", "summariser")
 """Roles behind endpoints that do not answer questions."""
+HUB = "hf://"
 RUNS_AT_ONCE = 16
 """Runs of one DAG side by side, at most; pools bound what they take."""
 
@@ -56,16 +58,20 @@ class ProfileDag:
         self.profile = profile
         self._form = Form(data=dict(profile.profile.benchmarks))
         self._models: dict[str, Model] = {}
+        self._fetched: dict[str, Fetched] = {}
         self._own_params = {"version": VERSION} | dict(params or {})
+        self._placement = FormPlacement()
         self._shards: dict[str, int] = {}
         self._facts: list[dict[str, Any]] = []
+        self._defaults: dict[str, Any] = {}
         facts = profile.profile
+        end = leaderboard_task.macros(profile, self._facts, self._form, self._defaults)
         self.dag = DAG(
             profile.name,
             schedule=_schedule(profile),
             catchup=False,
             max_active_runs=RUNS_AT_ONCE,
-            user_defined_macros=MACROS | {"layers": _layers(self._form), "form": self._form},
+            user_defined_macros=MACROS | end | self._macros(),
             default_args=retries.default_args(),
             doc_md=_page(profile, page),
             dag_display_name=profile.name,
@@ -100,19 +106,20 @@ class ProfileDag:
 
     def stage(
         self, name: str, *, recipe: str = "", outlets: Sequence[Any] = (), priority: int = 1, reuse: bool = False,
-        ask: Sequence[str] = (), **inputs: Any,
+        ask: Sequence[str] = (), measures: str = "", **inputs: Any,
     ) -> Made:  # fmt: skip
         """The task that makes the artifact ``name`` by the profile's ``recipe`` from ``inputs``.
 
         An input is one of, or a list of: a stage's result, a model, a URI; None is left out. ``reuse``: take over rows of the
         version published last, for example a response to the same question. ``ask``: roles behind endpoints that the stage asks.
+        ``measures``: of a report, the role of its checkpoint.
         """
         recipe = recipe or name
         entry, sources = self._entry_of(recipe), {key: roles.present(value) for key, value in inputs.items()}
         asked = [one for values in sources.values() for one in values if isinstance(one, Asked)]
         asked += [model for model in map(self.model, ask) if isinstance(model, Asked)]
         choice = self.profile.placement(name, recipe, entry.name)
-        where = placed(entry.image, loads_model=entry.model and not asked, trains=entry.ranks, choice=choice)
+        where = self._place(name, choice, entry.image, loads_model=entry.model and not asked, trains=entry.ranks)
         where["variables"] = where.get("variables", {}) | roles.endpoints(asked, self._asked("reward") if "reward" in ask else None)
         layer, overrides = layers_of(recipe)
         target = Template(f"{{{{ artifact('{name}') }}}}")
@@ -123,6 +130,7 @@ class ProfileDag:
         )  # fmt: skip
         self._facts.append({
             "name": name, "stage": entry.name, "recipe": recipe, "gpus": roles.gpus(where), "asks": bool(asked),
+            "role": measures, "served_gpus": sum(model.gpus for model in asked),
             "inputs": {key: [one.name for one in values if isinstance(one, Made)] for key, values in sources.items()},
         })  # fmt: skip
         roles.connect(sources, asked, first, made)
@@ -156,7 +164,9 @@ class ProfileDag:
         for name, checkpoint in checkpoints.items():
             for recipe in self.matching("report"):
                 benchmark = recipe.removeprefix("report")
-                made.append(self.stage(f"report-{name}{benchmark}", recipe=recipe, checkpoint=checkpoint, outlets=[REPORT]))
+                made.append(
+                    self.stage(f"report-{name}{benchmark}", recipe=recipe, checkpoint=checkpoint, outlets=[REPORT], measures=name)
+                )
         return made
 
     def mapped_reports(self, evaluations: Any) -> None:
@@ -201,6 +211,15 @@ class ProfileDag:
     def _role(self, role: str) -> Any:
         return self.profile.profile.models.get(role)
 
+    def _place(self, name: str, choice: TaskPlacement, image: str, **facts: bool) -> dict[str, Any]:
+        """Where a task runs: as the profile says; on a cluster the form can change it."""
+        if os.environ.get("STILLHOUSE_RUNNER") == "process":
+            return placed(image, choice=choice, **facts)
+        return self._placement.add(name, lambda chosen: placed(image, choice=chosen, **facts), choice)
+
+    def _macros(self) -> dict[str, Any]:
+        return {"layers": layers_macro(self._form), "form": self._form, "placing": self._placement.macro()}
+
     def _tasks(self, name: str, where: dict[str, Any], choice: TaskPlacement, entry: StageEntry, **options: Any) -> tuple[Any, Any]:
         """The first and the last task of a stage: one and the same unless it is sharded."""
         where = {key: value for key, value in where.items() if value or key != "variables"}
@@ -218,10 +237,22 @@ class ProfileDag:
             served = teacher.serve(
                 model.served_as, model=model.serve, gpus=model.gpus, replicas=model.replicas, arguments=model.arguments
             )
-            return Asked(served.endpoints, served.ready, served.stop)
+            if model.serve.startswith(HUB) and not teacher.served_elsewhere():
+                self._fetch(role, model.serve).task >> served.start
+            return Asked(served.endpoints, served.ready, served.stop, model.gpus * model.replicas)
         if isinstance(model, ReachedModel):
             return Asked(f"{model.name}={model.endpoint}" if model.endpoint else os.environ.get(ENDPOINTS, ""))
-        return model
+        return self._fetch(role, model) if model is not None and model.startswith(HUB) else model
+
+    def _fetch(self, role: str, reference: str) -> Fetched:
+        """The one task that brings a hub model into the shared cache, before pods that use it take their GPUs."""
+        if reference not in self._fetched:
+            where = cpu(1)
+            # Any output of the run: what a branch stands for is agreed on for all of its version.
+            words = ["fetch", reference, "--for", Template("{{ artifact('questions') }}")]
+            task = operator_of(where)(task_id=f"fetch-{role}", stage="fetch", words=words, **where)
+            self._fetched[reference] = Fetched(reference, task)
+        return self._fetched[reference]
 
     def _asked(self, role: str) -> Asked | None:
         model = self.model(role)
@@ -244,22 +275,13 @@ class ProfileDag:
             first = planned.approval(first, self.profile.profile.bound_gpu_hours)
         for root in roots:
             first >> root
-        closed = parent.close_run(self._opened)
+        recorded = leaderboard_task.task(self._opened)
         for leaf in leaves:
-            leaf >> closed
-        params = self._own_params | self._form.params() | planned.shard_params(self._shards)
+            leaf >> recorded
+        recorded >> parent.close_run(self._opened)
+        params = self._own_params | self._form.params() | planned.shard_params(self._shards) | self._placement.params()
         self.dag.params.update(params)
-
-
-def _layers(form: Form) -> Any:
-    @pass_context
-    def layers(context: Any, recipe: str) -> tuple[str, str]:
-        """The layers of ``--config``, dollar signs escaped as in JSON: Kubernetes expands ``$(NAME)`` in a command."""
-        layer, overrides = form.layers(recipe, context["params"])
-        escaped = layer if layer.startswith("@") else layer.replace("$", "\\u0024")
-        return escaped, overrides.replace("$", "\\u0024")
-
-    return layers
+        self._defaults |= {name: copy.deepcopy(param.value) for name, param in params.items()}
 
 
 def _schedule(profile: ProfileFolder) -> Any:

@@ -22,6 +22,8 @@ ASK_EVERY_S = 20
 class Served(NamedTuple):
     """A teacher's tasks and address, for a DAG."""
 
+    start: Any
+    """The task that creates the deployment."""
     ready: Any
     """The task that ends once every replica answers: stages come after it."""
     stop: Any
@@ -45,12 +47,12 @@ def serve(name: str, model: str, *, gpus: int = 1, replicas: int = 1, arguments:
     ready = wait(_ready)(word, name)
     stop = task(task_id=stop_id)(_stop)(word).as_teardown(setups=start)
     start >> ready >> stop
-    return Served(ready, stop, Template(f"{{{{ ti.xcom_pull(task_ids='{ready_id}') or '' }}}}"))
+    return Served(start, ready, stop, Template(f"{{{{ ti.xcom_pull(task_ids='{ready_id}') or '' }}}}"))
 
 
 def _start(word: str, settings: dict[str, Any], stop_id: str) -> None:
     """Create the deployment and its service; a second try finds them."""
-    if _served_elsewhere():
+    if served_elsewhere():
         return
     from operators import serving
 
@@ -60,7 +62,7 @@ def _start(word: str, settings: dict[str, Any], stop_id: str) -> None:
 
 def _ready(word: str, name: str) -> PokeReturnValue:
     """Whether every replica answers and, if so, where."""
-    if _served_elsewhere():
+    if served_elsewhere():
         return PokeReturnValue(is_done=True, xcom_value=os.environ.get("STILLHOUSE_ENDPOINTS", ""))
     from operators import serving
 
@@ -70,12 +72,13 @@ def _ready(word: str, name: str) -> PokeReturnValue:
 
 def _stop(word: str) -> None:
     """Delete both, if they exist."""
-    if _served_elsewhere():
+    if served_elsewhere():
         return
     from operators import serving
 
     serving.delete(serving.in_run(word, get_current_context()["ti"]))
 
 
-def _served_elsewhere() -> bool:
+def served_elsewhere() -> bool:
+    """Whether stages are processes, so that no teacher is created here."""
     return os.environ.get("STILLHOUSE_RUNNER") == "process"

@@ -11,8 +11,12 @@ from typer.core import TyperGroup
 
 from stillhouse import stages
 from stillhouse.api import data_commands
+from stillhouse.api.fit_command import fit
 from stillhouse.api.inspect_command import inspect_model
+from stillhouse.api.leaderboard_command import leaderboard
 from stillhouse.api.profile_commands import plan, profile_app
+from stillhouse.api.view_commands import review, view
+from stillhouse.api.watch_command import watch
 from stillhouse.errors import TRY_AGAIN, Preempted, RankLost, StillhouseError
 from stillhouse.execution import exits, processes
 from stillhouse.execution.console import MaskedStream, PlainConsole
@@ -23,8 +27,8 @@ INTERRUPTED, TERMINATED = 130, 143
 GO_ON = "finished parts are kept: run the same command again to go on"
 FORM_NAMES = "am-1.4m, am-40m, conversations; for trainers messages, alpaca, sharegpt, prompts, verl"
 COMMANDS = {
-    *stages.DATA_PATH, "export", "fetch", "import", "inspect", "lineage", "plan", "presets", "profile", "prune", "publish",
-    "rollback", "show", "sniff", "summary", "sync", "verify-artifact",
+    *stages.DATA_PATH, "export", "fetch", "fit", "import", "inspect", "leaderboard", "lineage", "plan", "presets", "profile",
+    "prune", "publish", "review", "rollback", "show", "sniff", "summary", "sync", "verify-artifact", "view", "watch",
 }  # fmt: skip
 
 
@@ -45,6 +49,9 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(profile_app, name="profile")
 app.command()(plan)
+app.command()(fit)
+app.command()(watch)
+app.command()(leaderboard)
 _out = PlainConsole(highlight=False, soft_wrap=True, markup=False)
 
 ConfigOption = Annotated[
@@ -220,7 +227,7 @@ def prune(
     ] = None,
     pinned: Annotated[list[str], typer.Option("--pin", help="pin an artifact first; repeat as needed", metavar="URI")] = [],
     unpinned: Annotated[list[str], typer.Option("--unpin", help="take a pin away first; repeat as needed", metavar="URI")] = [],
-    delete: Annotated[bool, typer.Option("--delete", help="remove them; without it, only say what would go")] = False,
+    delete: Annotated[bool, typer.Option("--delete/--dry-run", help="remove them, or only say what would go")] = False,
 ) -> None:
     """Remove versions that nothing reaches: no registered model, no pin, not one of the last runs."""
     from stillhouse.registry.retention import prune as prune_store
@@ -245,12 +252,16 @@ def sync() -> None:
 app.command("import")(data_commands.import_rows)
 app.command("sniff")(data_commands.sniff)
 app.command("presets")(data_commands.presets)
+app.command()(view)
+app.command()(review)
 
 
 def main() -> None:
     """Run the command line. An error is one line on standard error and exit code 1, or 75 if another try may succeed."""
     # Stages report their own progress; the libraries' bars would fill the task logs.
     os.environ.setdefault("TQDM_DISABLE", "1")
+    # Libraries report their use to their makers, unless this says no (MLflow, vLLM, huggingface_hub).
+    os.environ.setdefault("DO_NOT_TRACK", "1")
     # No secret leaves this process, not even in a library's log or a traceback.
     sys.stdout = cast("TextIO", MaskedStream(sys.stdout, plain=False))
     sys.stderr = cast("TextIO", MaskedStream(sys.stderr, plain=True))

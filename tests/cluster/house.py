@@ -55,14 +55,14 @@ class Runs:
             airflow.make_pool(pool, 2)
 
     def trigger(self, dag: str, run_id: str, **conf: Any) -> None:
-        self.until(lambda: self.api._send("GET", f"/api/v2/dags/{dag}").is_success, 120)
-        self.api._call("POST", f"/api/v2/dags/{dag}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf})
+        self.until(lambda: self.api.send("GET", f"/api/v2/dags/{dag}").is_success, 120)
+        self.api.call("POST", f"/api/v2/dags/{dag}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf})
 
     def state(self, dag: str, run_id: str) -> str:
-        return str(self.api._call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}")["state"])
+        return str(self.api.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}")["state"])
 
     def tasks(self, dag: str, run_id: str) -> dict[str, str]:
-        instances = self.api._call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
+        instances = self.api.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
         return {instance["task_id"]: instance["state"] for instance in instances}
 
     def ended(self, dag: str, run_id: str, seconds: float) -> str:
@@ -71,11 +71,11 @@ class Runs:
         return self.state(dag, run_id)
 
     def mark_failed(self, dag: str, run_id: str, task: str, index: int) -> None:
-        self.api._call("PATCH", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}/{index}", {"new_state": "failed"})
+        self.api.call("PATCH", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}/{index}", {"new_state": "failed"})
 
     def clear(self, dag: str, run_id: str, task: str) -> None:
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task], "only_failed": False, "reset_dag_runs": True}
-        self.api._call("POST", f"/api/v2/dags/{dag}/clearTaskInstances", body)
+        self.api.call("POST", f"/api/v2/dags/{dag}/clearTaskInstances", body)
 
     def kill(self, name: str) -> None:
         """SIGKILL to a service and all that it started, its workers among them."""

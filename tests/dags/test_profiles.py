@@ -62,7 +62,7 @@ def test_profile_tasks_wait_for_what_they_read_and_read_what_their_stage_takes(d
     dag = dags[name]
     names = {task.task_id for task in dag.tasks}
     for task in stage_tasks(dag):
-        if task.task_id in {"export", "report"}:
+        if task.task_id in {"export", "leaderboard", "report"} or task.task_id.startswith("fetch-"):
             continue
         read = inputs_of(task)
         assert read.keys() <= input_names(stages.load(stage_of(task)).Inputs).keys(), task.task_id
@@ -122,6 +122,45 @@ def test_deepdistill_learns_from_the_hubs_model_and_anneals_the_checkpoint(dags)
     assert inputs_of(dag.get_task("sft-1"))["checkpoint"] == ["hf://Qwen/Qwen2.5-32B"]
     assert inputs_of(dag.get_task("sft-anneal"))["checkpoint"] == ["sft-1"]
     assert {"report-sft-aime-2024", "report-anneal-gpqa-diamond"} <= {task.task_id for task in dag.tasks}
+
+
+def test_hub_model_is_fetched_once_before_the_tasks_that_take_gpus_for_it(dags):
+    dag = dags["deepdistill-32b"]
+    fetch = dag.get_task("fetch-student")
+    assert fetch.cmds[1:] == ["fetch", "hf://Qwen/Qwen2.5-32B", "--for", "{{ artifact('questions') }}"]
+    assert fetch.upstream_task_ids == {"approve"}
+    assert fetch.downstream_task_ids == {"sft-1"}
+    assert [task.task_id for task in dag.tasks if task.task_id.startswith("fetch-")] == ["fetch-student"]
+
+
+def test_form_of_a_cluster_has_the_placement_of_every_task_and_refuses_other_keys(load, monkeypatch):
+    monkeypatch.delenv("STILLHOUSE_RUNNER")
+    own_profile(load.path, "mine", placement={"sft-1": {"gpus": 8, "nodes": 2}, "verified": {"cores": 4, "memory": "9Gi"}})
+    dag = load("retrain")[0]["mine"]
+    shown = {name.removeprefix("placement__"): dag.params[name] for name in dag.params if name.startswith("placement__")}
+    assert {
+        "sft_1__gpus": 8,
+        "sft_1__nodes": 2,
+        "verified__cores": 4,
+        "verified__memory": "9Gi",
+        "rl_1__gpus": None,
+    }.items() <= shown.items()
+    assert not {"rl_1__nodes", "verified__gpus"} & shown.keys()
+    placing = dag.user_defined_macros["placing"]
+    params = {name: dag.params[name] for name in dag.params} | {"placement__verified__cores": 16}
+    assert json.loads(placing({"params": params}, "verified")) == {"resources": {"cpu": "16", "memory": "9Gi"}, "nodes": 1}
+    with pytest.raises(AirflowFailException, match="placement__verified__gpus: no such field"):
+        opened(dag, placement__verified__gpus=1)
+
+
+def test_hub_model_that_this_dag_serves_is_fetched_before_its_replicas_start(load, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_RUNNER", "pod")
+    model = {"serve": "hf://ORG/MODEL@main"}
+    own_profile(load.path, "mine", models={"student": {"recipe": "sft-base"}, "judge": model, "large": model})
+    dag = load("retrain")[0]["mine"]
+    fetched = [task for task in dag.tasks if task.task_id.startswith("fetch-")]
+    assert [task.cmds[2] for task in fetched] == ["hf://ORG/MODEL@main"], "once for both roles"
+    assert all(name.startswith("start-") for name in fetched[0].downstream_task_ids)
 
 
 def test_deepdistill_teachers_are_up_before_the_responses_and_down_after(dags):

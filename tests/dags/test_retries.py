@@ -3,7 +3,7 @@ import pytest
 from operators.retries import RetryByKind, waits
 
 
-@pytest.mark.parametrize("dag_id", ["laptop", "evaluate", "laptop-study", "deepdistill-32b", "rollback"])
+@pytest.mark.parametrize("dag_id", ["laptop", "evaluate", "laptop-study", "deepdistill-32b", "rollback", "prune"])
 def test_every_task_is_retried_by_the_kind_of_its_failure(dags, dag_id):
     patience = waits(600)
     for task in dags[dag_id].tasks:

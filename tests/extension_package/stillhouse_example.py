@@ -1,6 +1,9 @@
 """One extension of each kind. ``docs/extending.md`` shows them; the tests install this package and run each."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
@@ -9,6 +12,12 @@ from stillhouse.verification.verdict import Verdict, VerificationRequest
 from stillhouse.verification.verifier import Verifier
 from stillhouse.vocabulary.ids import question_id
 from stillhouse.vocabulary.rows import Message, Question
+
+if TYPE_CHECKING:  # a loss runs where torch is; the other extensions may not
+    from torch import Tensor
+
+    from stillhouse.training.rl.losses.config import LossSettings
+    from stillhouse.training.rl.losses.terms import RolloutTokens
 
 
 # verifier
@@ -45,6 +54,12 @@ def tiny_squares() -> Iterator[Question]:
 def brevity(question: Question, response: str) -> float:
     """1 for an empty response, falling to 0 at a thousand characters."""
     return max(0.0, 1 - len(response) / 1000)
+
+
+# loss
+def imitation(tokens: RolloutTokens, settings: LossSettings) -> Tensor:
+    """Learn only from rollouts that were better than their group."""
+    return -tokens.advantages.clamp(min=0) * tokens.logprobs
 
 
 # engine

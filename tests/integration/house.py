@@ -27,7 +27,6 @@ def house(directory):
             "AIRFLOW__CORE__LOAD_EXAMPLES": False, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{directory}/airflow.db",
             "STILLHOUSE_RUNNER": "process", "STILLHOUSE_STORE": (directory / "store").as_uri(),
             "STILLHOUSE_PROGRAM": os.environ.get("STILLHOUSE_PROGRAM") or STAGES / "stillhouse", "MLFLOW_TRACKING_URI": uri,
-            "MLFLOW_EXPERIMENT_NAME": "stillhouse",
             "HF_HUB_OFFLINE": 1, "PYTHONPATH": ROOT,
         }  # fmt: skip
         for name, value in settings.items():

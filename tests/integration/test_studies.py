@@ -41,15 +41,16 @@ def test_answer_study_tasks_link_to_their_runs_and_pages(home, study):
     with contextlib.closing(sqlite3.connect(directory / "airflow.db")) as database:
         kept = database.execute("SELECT task_id, key, value FROM xcom WHERE dag_id = 'toy-study' AND key GLOB '_link_*'")
         links = {(task, key): json.loads(value) for task, key, value in kept}
-    stages = study["tasks"].keys() - {"open_run", "plan", "close_run"}
-    assert all(links[task, "_link_RunLink"].startswith(f"{uri}/#/experiments/1/runs/") for task in stages)
-    pages = {task: links[task, "_link_PageLink"].rpartition("/artifacts/")[2] for task in stages}
+    stages = study["tasks"].keys() - {"open_run", "plan", "leaderboard", "close_run"}
+    experiment = call(uri, "experiments/get-by-name?experiment_name=toy-study")["experiment"]["experiment_id"]
+    assert all(links[task, "_link_RunLink"].startswith(f"{uri}/#/experiments/{experiment}/runs/") for task in stages)
+    pages = {task: links[task, "_link_PageLink"].rpartition("/artifacts/")[2].partition("?")[0] for task in stages}
     assert (pages["report-answer"], pages["comparison-study"], pages["sft-answer"]) == (
         "report.html",
         "comparison.html",
         "learnt-tokens.html",
     )
-    run_id = links["comparison-study", "_link_RunLink"].rpartition("/")[2]
+    run_id = links["comparison-study", "_link_RunLink"].rpartition("/")[2].partition("?")[0]
     tags = call(uri, f"runs/get?run_id={run_id}")["run"]["data"]["tags"]
     assert {"key": "stage", "value": "comparison"} in tags
 
@@ -66,6 +67,8 @@ def test_evaluate_maps_reports_of_a_checkpoint_over_benchmarks(home, study):
         output = directory / "store" / "report" / f"sft-toy-study-answer-{VERSION}-toy-{benchmark}" / "e1"
         assert list(json.loads((output / "outcomes.json").read_bytes())["benchmarks"]) == [benchmark]
         assert (output / "report.html").stat().st_size > 10_000
-    runs = call(uri, "runs/search", {"experiment_ids": ["0", "1"], "filter": "tags.stage = 'report'", "max_results": 50})["runs"]
+    experiment = call(uri, "experiments/get-by-name?experiment_name=evaluate")["experiment"]["experiment_id"]
+    query = {"experiment_ids": [experiment], "filter": "tags.stage = 'report'", "max_results": 50}
+    runs = call(uri, "runs/search", query)["runs"]
     names = {metric["key"] for run in runs for metric in run["data"].get("metrics", [])}
     assert any(name.startswith("word-problems/") and name.endswith("/round_1/pass_at_1") for name in names)

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -88,6 +89,18 @@ def test_job_runs_the_stage_under_torchrun_that_meets_at_pod_zero(make, context)
     ]  # fmt: skip
     [name] = [each.value_from.field_ref.field_path for each in container.env if each.name == "JOB_NAME"]
     assert name == "metadata.labels['batch.kubernetes.io/job-name']"
+
+
+def test_job_takes_the_nodes_and_gpus_of_the_form(make, valid, context):
+    chosen = {"resources": {"nvidia.com/gpu": "2", "cpu": "16", "memory": "100Gi"}, "nodes": 3}
+    task = make(placing=json.dumps(chosen))
+    task.render_template_fields(context)
+    spec = valid(task.build_job_request_obj(context))["spec"]
+    [container] = spec["template"]["spec"]["containers"]
+    assert (spec["completions"], spec["parallelism"]) == (3, 3)
+    assert container["command"] == make(**gpu(2, nodes=3)).cmds
+    assert container["resources"]["limits"] == chosen["resources"]
+    assert [each["value"] for each in container["env"] if each["name"] == "OMP_NUM_THREADS"] == ["8"]
 
 
 def test_job_that_succeeds_is_gone_and_its_ranks_logs_are_the_tasks(make, cluster, context, end, capsys):

@@ -15,6 +15,7 @@ from operators.links import PageLink, RunLink
 from stillhouse.artifacts import manifest
 
 ROOT = Path(__file__).parents[2]
+VIEW = "?workflowType=machine_learning"
 
 
 @pytest.fixture
@@ -65,32 +66,34 @@ def published(tmp_path, names):
 
 
 def links(target):
-    task = SimpleNamespace(target=target)
+    task = SimpleNamespace(target=target, dag_id="toy")
     return [link.get_link(task, ti_key=None) for link in (RunLink(), PageLink())]
 
 
 def test_links_of_a_report_lead_to_its_run_and_its_page(tmp_path, mlflow):
     url, _ = mlflow
     run = f"{url}/#/experiments/7/runs/r1"
-    assert links(published(tmp_path, ["outcomes.json", "report.html", "deep/other.html"])) == [run, f"{run}/artifacts/report.html"]
+    found = links(published(tmp_path, ["outcomes.json", "report.html", "deep/other.html"]))
+    assert found == [f"{run}{VIEW}", f"{run}/artifacts/report.html{VIEW}"]
 
 
 def test_links_of_a_stage_without_a_page_lead_to_its_run_alone(tmp_path, mlflow):
     url, _ = mlflow
-    assert links(published(tmp_path, ["model.safetensors"])) == [f"{url}/#/experiments/7/runs/r1", ""]
+    assert links(published(tmp_path, ["model.safetensors"])) == [f"{url}/#/experiments/7/runs/r1{VIEW}", ""]
 
 
 def test_links_of_a_stage_that_failed_lead_to_its_last_try(tmp_path, mlflow):
     url, asked = mlflow
     target = (tmp_path / "report" / "toy" / "v2").as_uri()
-    assert links(target) == [f"{url}/#/experiments/7/runs/failed", ""]
+    assert links(target) == [f"{url}/#/experiments/7/runs/failed{VIEW}", ""]
     assert asked[-1]["filter"] == f"tags.uri = '{target}'"
     assert asked[-1]["order_by"] == ["attributes.start_time DESC"]
+    assert asked[-2]["name"] == "toy"  # the experiment of the profile
 
 
 def test_links_lead_where_browsers_reach_mlflow(tmp_path, mlflow, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_MLFLOW_URL", "https://mlflow.example.org/")
-    assert links(published(tmp_path, ["report.html"]))[0] == "https://mlflow.example.org/#/experiments/7/runs/r1"
+    assert links(published(tmp_path, ["report.html"]))[0] == f"https://mlflow.example.org/#/experiments/7/runs/r1{VIEW}"
 
 
 def test_links_where_nothing_is_tracked_are_none(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -62,6 +63,30 @@ def test_pod_runs_the_stage_with_its_placement(make):
     assert [each.key for each in spec.tolerations] == ["nvidia.com/gpu"]
 
 
+def placing(nodes=1, **resources):
+    named = {"nvidia.com/gpu": resources.pop("gpus")} if "gpus" in resources else {}
+    return json.dumps({"resources": named | resources, "nodes": nodes})
+
+
+@pytest.mark.parametrize(("before", "after", "start"), [(1, "4", "torchrun"), (4, "1", "stillhouse"), (2, "8", "torchrun")])
+def test_pod_of_a_training_takes_the_gpus_of_the_form(make, context, before, after, start):
+    task = make(stage="sft", placing=placing(gpus=after, cpu="16", memory="200Gi"), **gpu(before))
+    task.render_template_fields(context)
+    container = task.build_pod_request_obj(context).spec.containers[0]
+    assert container.command == make(stage="sft", **gpu(int(after))).cmds
+    assert container.command[0] == start
+    assert container.resources.limits == {"nvidia.com/gpu": after, "cpu": "16", "memory": "200Gi"}
+
+
+def test_pod_without_a_gpu_takes_the_cores_of_the_form_and_as_many_threads(make, context):
+    task = make(placing=placing(cpu="12", memory="48Gi"), **cpu(2))
+    task.render_template_fields(context)
+    container = task.build_pod_request_obj(context).spec.containers[0]
+    assert container.resources.limits == {"cpu": "12", "memory": "48Gi"}
+    assert [each.value for each in container.env if each.name == "OMP_NUM_THREADS"] == ["12"]
+    assert container.command == make(**cpu(2)).cmds
+
+
 @pytest.mark.parametrize(("share", "reserved"), [("1", "2"), ("0.25", "500m")])
 def test_pod_reserves_its_share_of_the_cores_and_may_use_them_all(make, monkeypatch, share, reserved):
     monkeypatch.setenv("STILLHOUSE_CPU_SHARE", share)
@@ -88,6 +113,8 @@ def test_pod_environment_reaches_mlflow_and_the_parent_run(make):
     variables = {each.name: each.value for each in make(**cpu(3)).build_pod_request_obj().spec.containers[0].env}
     assert variables["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     assert variables["MLFLOW_RUN_ID"] == "r1"
+    assert variables["MLFLOW_EXPERIMENT_NAME"] == "{{ ti.dag_id }}"
+    assert variables["DO_NOT_TRACK"] == "1"
     assert variables["OMP_NUM_THREADS"] == "3"
     assert variables["STILLHOUSE_IMAGE"] == "registry.example/stillhouse/worker:1.2"
 
@@ -119,6 +146,13 @@ def test_pod_mounts_scratch_the_model_cache_and_on_gpus_shared_memory(make, plac
     assert [each.name for each in spec.volumes] == [each.name for each in spec.containers[0].volume_mounts]
     assert spec.termination_grace_period_seconds == 120
     assert {each.name: each.value for each in spec.containers[0].env}["HF_HOME"] == "/models"
+
+
+def test_pod_has_the_grace_that_the_environment_gives_and_tells_the_stage(make, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_GRACE_S", "900")
+    spec = make(**gpu(1)).build_pod_request_obj().spec
+    assert spec.termination_grace_period_seconds == 900
+    assert {each.name: each.value for each in spec.containers[0].env}["STILLHOUSE_GRACE_S"] == "900"
 
 
 def test_pod_takes_what_the_process_takes(make):

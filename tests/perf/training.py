@@ -112,13 +112,15 @@ def stage_rl(directory: Path, scale: Scale) -> Cost:
     return _of_stage(lambda given: rl.run(scale.rl, given), inputs)
 
 
-def trl_sft(directory: Path, scale: Scale) -> Cost:
-    """TRL alone: the same examples, tokenised as TRL wants them."""
+def trl_sft(directory: Path, scale: Scale, attention: str | None = None) -> Cost:
+    """TRL alone: the same examples, tokenised as TRL wants them, with an attention backend set by hand."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
     config = scale.sft
     model, tokenizer = _model(directory)
+    if attention:
+        model.set_attn_implementation(attention)
     arguments = SFTConfig(
         learning_rate=config.learning_rate, lr_scheduler_type="cosine", warmup_steps=config.warmup_ratio,
         max_steps=config.max_steps, max_length=config.max_length, packing=config.packing, weight_decay=config.weight_decay,

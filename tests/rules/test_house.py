@@ -19,7 +19,7 @@ SHARED_NAMES = {"__init__", "config"}
 """Module names that every package may have."""
 CONTRACT_NAMES = {"Config", "Inputs"}
 """Class names that the stage contract gives to every stage."""
-CONFIG_MODULES = 50
+CONFIG_MODULES = 64
 """Modules of stillhouse that all configs together may load: Airflow imports them for each DAG file it parses."""
 READ_THE_ENVIRONMENT = {
     "execution/processes.py", "vocabulary/environment.py",

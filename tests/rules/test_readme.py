@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from stillhouse.__main__ import COMMANDS
 from stillhouse.stages import DATA_PATH
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-TOOLS = {
-    "export", "import", "lineage", "plan", "presets", "profile", "prune", "rollback", "show", "sniff", "summary", "sync",
-    "verify-artifact",
-}  # fmt: skip
+TOOLS = COMMANDS - {*DATA_PATH}
 
 
 def code(text: str) -> str:

@@ -17,6 +17,7 @@ from stillhouse.artifacts import claiming, naming, reuse, store
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.manifest import LATEST, MANIFEST, Manifest
 from stillhouse.errors import DamagedArtifact, MissingInput
+from stillhouse.vocabulary.stage_names import MARKS
 
 PINS = ".pinned"
 READERS = 16
@@ -77,6 +78,8 @@ def plan(root: str, last: int, registered: Mapping[str, str]) -> PrunePlan:
             continue
         kept[uri] = why
         pending += [(needed, f"needed by {uri}") for needed in _needs(uri, versions[uri])]
+    # Not with what they judge: a mark holds all that a verifier needs.
+    kept |= {uri: "made by people" for uri, manifest in versions.items() if manifest.stage == MARKS and uri not in kept}
     return PrunePlan(kept, {uri: manifest for uri, manifest in versions.items() if uri not in kept}, versions, unreadable)
 
 

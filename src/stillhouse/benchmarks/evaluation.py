@@ -5,15 +5,27 @@ A chain is one sample of one question through all rounds.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from stillhouse.benchmarks import multiple_choice
+from stillhouse.benchmarks.definitions import definition
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Engine, response
 from stillhouse.sampling.rounds import ask_all
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.scoring import verdicts
 from stillhouse.vocabulary.rows import Message, Question, Response, ResponseKey, Verified
 from stillhouse.vocabulary.seeds import row_seed
 
 Verify = Callable[[Mapping[str, Question], Sequence[Response]], list[Verified]]
 """Questions by id, and responses -> the verdict on each response, in order."""
+
+
+def verify_by(benchmark: str | None, pool: VerifierPool) -> Verify:
+    """Judge a benchmark's multiple choice by the letter an answer names; all else, and other questions, as ``verified`` does."""
+    if benchmark is not None and definition(benchmark).multiple_choice:
+        return multiple_choice.verdicts
+    return partial(verdicts, pool)
 
 
 @dataclass

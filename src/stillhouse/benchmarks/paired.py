@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from stillhouse.artifacts.records import VersionedRecord
 from stillhouse.benchmarks.intervals import Interval, paired_difference
 from stillhouse.benchmarks.outcomes import Outcomes, RoundOutcome
+from stillhouse.vocabulary import metric_names
 
 COMPARISON = "comparison.json"
 
@@ -38,9 +39,11 @@ class ComparisonRecord(VersionedRecord):
     """By label of the other reports; empty for one that shares no protocol with the first."""
 
     def metrics(self) -> dict[str, float]:
-        """``LABEL/BENCHMARK/round_N/{mean,low,high}`` -> value, for MLflow."""
+        """``ROLE/BENCHMARK/round_N/{mean,low,high}`` -> value, for MLflow: the roles are what tells the labels apart."""
+        labels = [self.against, *self.differences]
+        roles = dict(zip(labels, metric_names.roles(labels), strict=True))
         return {
-            f"{label}/{difference.name}/{end}": value
+            f"{roles[label]}/{difference.name}/{end}": value
             for label, differences in self.differences.items()
             for difference in differences
             for end, value in (

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
 from stillhouse.curation.config import PACKAGED, SemanticDuplicates
+from stillhouse.curation.kept_vectors import BLOCK, KeptVectors, kept_vectors
 from stillhouse.curation.stated_numbers import QuantityTable, agreement, contradict
 from stillhouse.curation.vector_file import Vectors
 from stillhouse.errors import EngineFailed
@@ -17,12 +17,8 @@ from stillhouse.models import resolving
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer  # of the extra `embed`, which few images have
 
-BLOCK = 1024
-"""Questions compared with all kept ones at a time."""
 NEIGHBOURS = 32
 """Kept rows that a row is compared with where its numbers decide too."""
-TRAINING_PER_CELL = 40
-"""Embeddings that each cell of an inverted file is trained on; faiss warns below 39."""
 
 
 def load(model: str) -> "SentenceTransformer":
@@ -103,7 +99,7 @@ def _within(
     is_same: Alike | None,
 ) -> Iterator[tuple[int, int, float]]:  # fmt: skip
     """The duplicates among some rows: each block is compared with the rows kept before it, then within itself."""
-    index = _index(embeddings, rows, config) if len(rows) > BLOCK else None
+    index = kept_vectors(embeddings, rows, config) if len(rows) > BLOCK else None
     kept: list[int] = []
     for start in range(0, len(rows), BLOCK):
         numbers = rows[start : start + BLOCK]
@@ -121,11 +117,11 @@ def _within(
                 fresh.append(row)
         kept.extend(numbers[fresh].tolist())
         if index is not None:
-            index.add(block[fresh])
+            index.add(block[fresh], start + np.asarray(fresh, np.int64))
 
 
 def _nearest(
-    index: Any, block: npt.NDArray[np.float32], numbers: npt.NDArray[np.int64], kept: Sequence[int], least: float,
+    index: KeptVectors, block: npt.NDArray[np.float32], numbers: npt.NDArray[np.int64], kept: Sequence[int], least: float,
     is_same: Alike | None,
 ) -> dict[int, tuple[int, float]]:  # fmt: skip
     """Place in the block -> the most similar kept row that it is the same as, and the similarity."""
@@ -157,16 +153,3 @@ def _inside(
         if best:
             dropped.add(row)
         yield best
-
-
-def _index(embeddings: Vectors, rows: npt.NDArray[np.int64], config: SemanticDuplicates) -> Any:
-    """An empty faiss index by inner product: exact, or with inverted lists if there are many rows."""
-    width = embeddings.shape[1]
-    if len(rows) <= config.exact_up_to:
-        return faiss.IndexFlatIP(width)
-    cells = max(min(int(4 * len(rows) ** 0.5), len(rows) // TRAINING_PER_CELL), 1)
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, cells, faiss.METRIC_INNER_PRODUCT)
-    # Evenly spaced rows, so that the training set does not depend on chance.
-    index.train(np.ascontiguousarray(embeddings[rows[:: max(len(rows) // (cells * TRAINING_PER_CELL), 1)]]))
-    index.nprobe = min(config.probes, cells)
-    return index

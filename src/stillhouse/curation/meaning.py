@@ -16,6 +16,7 @@ from stillhouse.curation import embedding, second_opinion
 from stillhouse.curation.config import QuestionsConfig
 from stillhouse.curation.contamination import BenchmarkIndex, Match
 from stillhouse.curation.duplicates import REASONS, STAY, Decisions
+from stillhouse.curation.kept_vectors import BLOCK
 from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.curation.second_opinion import Pair
 from stillhouse.curation.stated_numbers import Quantities, QuantityTable, quantities
@@ -144,6 +145,6 @@ def _staying(spool: QuestionSpool, decisions: Decisions) -> Iterator[tuple[list[
     """The questions that stay so far with their rows, a batch at a time."""
     for start, table in spool.tables():
         staying = np.flatnonzero(decisions.reasons[start : start + table.num_rows] == STAY)
-        for batch in np.array_split(staying, max(len(staying) // embedding.BLOCK, 1)):
+        for batch in np.array_split(staying, max(len(staying) // BLOCK, 1)):
             if len(batch):
                 yield (batch + start).tolist(), [Question(**values) for values in table.take(batch).to_pylist()]

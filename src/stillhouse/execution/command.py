@@ -45,6 +45,14 @@ def command(
     return [*start, stage, *layers, *flags, "--output", output, *share]
 
 
+def relaunched(argv: Sequence[str], processes: int, rendezvous: Rendezvous | None = None) -> list[str]:
+    """The command line of a stage that trains over ranks, with another number of processes or nodes."""
+    at = argv.index("--config") - 1
+    program = argv[0] if at == 1 else str(Path(argv[0]).with_name("stillhouse"))
+    start = _torchrun(program, processes, rendezvous) if processes > 1 or rendezvous is not None else [program]
+    return [*start, *argv[at:]]
+
+
 def _torchrun(program: str, processes: int, rendezvous: Rendezvous | None) -> list[str]:
     """No restarts: a lost process ends them all, and the next try resumes from its checkpoint."""
     where = ["--standalone"]

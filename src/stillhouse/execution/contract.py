@@ -7,6 +7,8 @@ A stage that decides some things over all rows has two more functions, which its
 summarises one share of the input, and ``combine(config, inputs)`` decides over all summaries. ``needs_steps(config)`` tells whether
 the config needs them, ``STEP_INPUTS`` which inputs each step reads (``map``, ``combine``, ``apply``), and ``BY_FILE`` the inputs of
 ``map`` that are divided by their files, not by their keys. ``combine_reads(config)`` names further files that ``combine`` reads.
+
+A stage that publishes large files early has ``early_files(names)``: of those that earlier attempts left, the ones this node reads.
 """
 
 import dataclasses
@@ -75,6 +77,8 @@ class StageInputs:
     """The only directory a stage writes to; the files it leaves in ``output`` below are published."""
     finished: Path | None = None
     """Parts and checkpoints that earlier attempts at the same fingerprint published, checked; not to be written to."""
+    left: tuple[str, ...] = ()
+    """Names of all files that earlier attempts published, those too that were not fetched to ``finished``."""
     resume: bool = False
     """Fail instead of starting over if no earlier attempt left anything to resume from."""
     shard: Shard = field(default_factory=Shard)

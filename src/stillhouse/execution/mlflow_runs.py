@@ -19,7 +19,11 @@ REQUEST_S = 20
 """Seconds to connect and seconds to answer, unless ``MLFLOW_HTTP_REQUEST_TIMEOUT`` says otherwise."""
 BATCH_METRICS = 1000
 """Most metrics that MLflow takes in one request."""
+NOTE_TAG, PLAN_HEADING = "mlflow.note.content", "\n\n## Plan\n\n"
+"""The description of a run, as Markdown: what it came to, and below the heading what was planned."""
 EXECUTION_TAG, OUTPUT_TAG, OWNER_TAG = "stillhouse.execution_id", "stillhouse.output", "stillhouse.owner"
+KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
+"""The tag by which MLflow's pages open an experiment in the view of trained models, and not in that of agents."""
 _DENIED = {"CUSTOMER_UNAUTHORIZED", "ENDPOINT_NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED"}
 _REFUSED = {"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "NOT_FOUND", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"}
 _STORE_REFUSED = {"AccessDenied", "InvalidAccessKeyId", "NoSuchBucket", "SignatureDoesNotMatch", "403", "404"}
@@ -94,7 +98,7 @@ class Server:
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
             try:
-                return str(self.client.create_experiment(name))
+                return str(self.client.create_experiment(name, tags={KIND_TAG: KIND}))
             except RestException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -107,6 +111,7 @@ def client() -> "MlflowClient":
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REQUEST_S))
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # the URL may hold a password
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before mlflow is imported
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -226,6 +231,37 @@ def _send_text(client: "MlflowClient", run_id: str, record: Record, _: Path) -> 
     client.log_text(run_id, record["text"], record["name"])
 
 
+def _send_outputs(client: "MlflowClient", run_id: str, record: Record, _: Path) -> None:
+    """Name the run's checkpoints as logged models; one that an earlier run made is linked, not made again."""
+    from mlflow.entities import LoggedModelOutput
+
+    experiment = client.get_run(run_id).info.experiment_id
+    outputs = [LoggedModelOutput(_logged_model(client, experiment, run_id, model), step=0) for model in record["models"]]
+    client.log_outputs(run_id, outputs)
+
+
+def _logged_model(client: "MlflowClient", experiment: str, run_id: str, model: Mapping[str, str]) -> str:
+    """The id of the model with this fingerprint in the experiment."""
+    from mlflow.entities import LoggedModelStatus
+
+    same = client.search_logged_models([experiment], f"tags.fingerprint = {_quoted(model['fingerprint'])}", max_results=1)
+    if same:
+        return str(same[0].model_id)
+    tags = {"fingerprint": model["fingerprint"], "uri": model["uri"]}
+    made = client.create_logged_model(experiment, name=model["name"], source_run_id=run_id, tags=tags, model_type="checkpoint")
+    client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+    return str(made.model_id)
+
+
+def _send_note(client: "MlflowClient", run_id: str, record: Record, _: Path) -> None:
+    """Put what the run came to before its plan, which was the description so far; sent twice, it stands there once."""
+    before = client.get_run(run_id).data.tags.get(NOTE_TAG, "")
+    if before.startswith(record["text"]):
+        return
+    plan = before.partition(PLAN_HEADING)[2] or before
+    client.set_tag(run_id, NOTE_TAG, record["text"] + (PLAN_HEADING + plan if plan else ""))
+
+
 def _send_end(client: "MlflowClient", run_id: str, record: Record, _: Path) -> None:
     """Close the run. ``if_running``: not if another process has already closed it."""
     if not record.get("if_running") or client.get_run(run_id).info.status == "RUNNING":
@@ -244,5 +280,5 @@ def _close_others(client: "MlflowClient", run_id: str, record: Record, _: Path) 
 
 _SENDERS: Mapping[str, Any] = {
     "params": _send_params, "inputs": _send_inputs, "tags": _send_tags, "artifact": _send_artifact, "text": _send_text,
-    "end": _send_end, "close_others": _close_others,
+    "end": _send_end, "close_others": _close_others, "outputs": _send_outputs, "note": _send_note,
 }  # fmt: skip

@@ -113,9 +113,15 @@ def _quota_of(level: Path) -> float:
     return math.inf if quota in ("max", "-1") else int(quota) / int(period)
 
 
+def ranks_of_node() -> range:
+    """The ranks of this node, the first of which fetches for all."""
+    first = rank() - int(os.environ.get("LOCAL_RANK", "0"))
+    return range(first, first + int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
 def share_of_cores() -> int:
     """The number of this node's cores that this process may use."""
-    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, usable_cores() // len(ranks_of_node()))
 
 
 def from_first(make: Callable[[], T]) -> T:
@@ -125,7 +131,7 @@ def from_first(make: Callable[[], T]) -> T:
 
 def from_leader(make: Callable[[], T]) -> T:
     """The value of ``make`` on this node's first rank, which alone calls it: nodes share no disk. Errors likewise; all ranks."""
-    return _from(rank() - local_rank(), make)
+    return _from(ranks_of_node().start, make)
 
 
 def gathered(value: T) -> list[T]:
@@ -163,13 +169,8 @@ def together() -> Iterator[None]:
         _raise(failures, own)
 
 
-def any_of(flag: bool, device: Any) -> bool:
-    """Whether the flag is set on any rank, by the trainer's own connections: cheap enough for every step; all ranks."""
-    return combined([float(flag)], device, "max")[0] > 0
-
-
 def combined(numbers: Sequence[float], device: Any, how: Literal["sum", "max"]) -> list[float]:
-    """Each number's sum or maximum over the ranks, by the trainer's own connections; all ranks."""
+    """Each number's sum or maximum over the ranks, by the trainer's own connections: cheap enough for every step; all ranks."""
     if count() == 1:
         return list(numbers)
     import torch
@@ -257,7 +258,7 @@ def _error(failure: _Failure) -> StillhouseError:
 
 def _put(key: str, value: object) -> None:
     with peers():
-        _store().set(key, pickle.dumps(value))
+        shared_store().set(key, pickle.dumps(value))
     _position.own_keys.append(key)
 
 
@@ -265,7 +266,7 @@ def _remove(keys: list[str]) -> None:
     """Delete keys that all ranks have read: the store keeps keys forever, and a run of weeks would fill rank 0's memory."""
     with peers():
         for key in keys:
-            _store().delete_key(key)
+            shared_store().delete_key(key)
             _position.own_keys.remove(key)
 
 
@@ -283,16 +284,17 @@ def _get(key: str) -> Any:
 
 def _is_there(key: str) -> bool:
     with peers():
-        return bool(_store().check([key]))
+        return bool(shared_store().check([key]))
 
 
 def _read(key: str) -> Any:
     with peers():
-        return pickle.loads(_store().get(key))
+        return pickle.loads(shared_store().get(key))
 
 
 @cache
-def _store() -> Any:
+def shared_store() -> Any:
+    """The key-value store of all ranks of this start."""
     from torch import distributed
 
     store, _, _ = next(iter(distributed.rendezvous("env://")))

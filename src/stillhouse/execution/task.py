@@ -1,7 +1,7 @@
 """One thing to make: a whole output, one of its shards, or a step that its shards share. Claim -> fetch -> run -> publish."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from stillhouse.artifacts.manifest import Link, Manifest, ModelLink
 from stillhouse.artifacts.publishing import Publisher
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import LeaseLost
-from stillhouse.execution import fetched_files, processes, tracking
+from stillhouse.execution import failure_tables, fetched_files, processes, tracking
 from stillhouse.execution.contract import ModelSource, Outputs, Stage, Step
 from stillhouse.execution.input_links import arguments, recorded
 from stillhouse.vocabulary.masking import one_line
@@ -157,7 +157,7 @@ def _run(task: Task, publisher: Publisher) -> Manifest:
             output_directory = scratch / "output"
             output_directory.mkdir()
             inputs = task.stage.Inputs(
-                scratch=scratch, finished=finished, resume=task.resume, shard=task.shard,
+                scratch=scratch, finished=finished, left=tuple(publisher.left), resume=task.resume, shard=task.shard,
                 uris={name: [link.uri for link in uris] for name, uris in task.links.items()},
                 fingerprints={name: [link.fingerprint for link in uris] for name, uris in task.links.items()},
                 publish_part=lambda path: publisher.publish_part(output_directory, path),
@@ -182,7 +182,9 @@ def _publish(
     )  # fmt: skip
     publisher.publish(manifest)
     if run:
-        run.finish(manifest, [output / name for name in outputs.artifacts])
+        is_kept = isinstance(run, tracking.Tracked)
+        tables = failure_tables.written(output, outputs.metrics, output.parent) if is_kept else []
+        run.finish(manifest, [*(output / name for name in outputs.artifacts), *tables])
     return manifest
 
 
@@ -205,14 +207,17 @@ def _tracked(task: Task) -> AbstractContextManager[tracking.Run | None]:
     """The run of this execution; rank 0 has it, the other ranks None."""
     if processes.rank():
         return nullcontext()
-    return tracking.run(task.work.stage, task.target, task.work.config, task.links, task.work.fingerprint)
+    settings = task.config.in_full() | task.work.config
+    return tracking.run(task.work.stage, task.target, settings, task.links, task.work.fingerprint)
 
 
 def _fetch_all(task: Task, publisher: Publisher, scratch: Path) -> tuple[Path | None, fetched_files.Fetched]:
     """The parts that an earlier attempt left, and the files that the task reads."""
     finished = None
     if publisher.left:
-        finished, sound = integrity.fetch_parts(publisher.uri, publisher.left, scratch / "finished")
+        choose: Callable[[Sequence[str]], Sequence[str]] = getattr(task.stage, "early_files", list)
+        wanted = {name: publisher.left[name] for name in choose([*publisher.left])}
+        finished, sound = integrity.fetch_parts(publisher.uri, wanted, scratch / "finished")
         publisher.reusable.update(sound)
     steps = fetched_files.StepFiles()
     if task.combines:

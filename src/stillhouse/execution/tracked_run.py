@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from stillhouse.execution import progress_bar
 from stillhouse.execution.run_spool import Record, RunSpool
+from stillhouse.vocabulary import metric_names
 from stillhouse.vocabulary.masking import masked, one_line
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 PROGRESS_EVERY_S = 2.0
 TABLE = ".table.json"
 """The suffix of an artifact that MLflow shows as a table: {"columns": [...], "data": [[...], ...]}."""
-_NOT_IN_NAMES = re.compile(r"[^\w./ :-]")
-"""What MLflow refuses in a metric's name: models may be called anything."""
 
 
 class Run(Protocol):
@@ -114,13 +112,21 @@ class Tracked(Untracked):
         counts = {"n_rows": float(manifest.rows)} | {f"dropped/{reason}": float(n) for reason, n in manifest.dropped.items()}
         numbers = {name: value for name, value in manifest.metrics.items() if name not in self._curves}
         self._metrics(counts | numbers, 0, milliseconds(manifest))
-        for path in artifacts:
-            with self._counted():
-                self._spool.append({"kind": "artifact", "file": self._spool.keep_file(path)})
+        self.keep(artifacts)
         tables = [{"path": path.name, "type": "table"} for path in artifacts if path.name.endswith(TABLE)]
         if tables:
             self.record({"kind": "tags", "values": {"mlflow.loggedArtifacts": json.dumps(tables)}})
-        self.record({"kind": "text", "name": "manifest.json", "text": masked(manifest.model_dump_json(indent=1))})
+        self.text("manifest.json", manifest.model_dump_json(indent=1))
+
+    def keep(self, files: Sequence[Path]) -> None:
+        """Copies of files, as artifacts of the run."""
+        for path in files:
+            with self._counted():
+                self._spool.append({"kind": "artifact", "file": self._spool.keep_file(path)})
+
+    def text(self, name: str, text: str) -> None:
+        """A text as an artifact of the run, without secrets."""
+        self.record({"kind": "text", "name": name, "text": masked(text)})
 
     def record(self, record: Record) -> None:
         """Add a record to the spool. If the disk refuses it, the record is lost, not the stage."""
@@ -128,7 +134,7 @@ class Tracked(Untracked):
             self._spool.append(record)
 
     def _metrics(self, metrics: Mapping[str, float], step: int, at: int) -> None:
-        finite = {masked(_NOT_IN_NAMES.sub("_", name)): float(value) for name, value in metrics.items() if math.isfinite(value)}
+        finite = {masked(metric_names.plain(name)): float(value) for name, value in metrics.items() if math.isfinite(value)}
         if finite:
             self.record({"kind": "metrics", "at": at, "step": step, "values": finite})
 

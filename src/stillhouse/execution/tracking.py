@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from stillhouse.artifacts.manifest import ModelLink
 from stillhouse.errors import Preempted
-from stillhouse.execution import mlflow_runs, run_spool, run_status
+from stillhouse.execution import last_lines, mlflow_runs, run_spool, run_status
 from stillhouse.execution.delivery import Delivery, deliver_abandoned
 from stillhouse.execution.mlflow_models import register, require_server, set_alias, set_version_tag, tags_of
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused, refusal
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from stillhouse.artifacts.manifest import Link, Manifest
 
 __all__ = [
-    "TABLE", "Run", "Tracked", "Untracked", "finish_published", "register", "require_server", "run", "set_alias", "set_version_tag",
-    "sync",
-    "tags_of",
+    "TABLE", "Run", "Tracked", "Untracked", "amended", "finish_published", "register", "require_server", "run", "set_alias",
+    "set_version_tag", "sync", "tags_of",
 ]  # fmt: skip
 
 EXPERIMENT = "stillhouse"
@@ -63,8 +62,16 @@ def run(stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Seq
             yield Untracked()
             return
         _describe(tracked, config, links)
-        with _system_metrics(tracked):
+        with last_lines.kept(tracked), _system_metrics(tracked):
             yield tracked
+
+
+@contextmanager
+def amended(run_id: str) -> Iterator[Run]:
+    """A run that something else opened and will close, such as that of a whole DAG run, to add to while the block runs."""
+    header = _header("", {}) | {"run_id": run_id, "ended": True}
+    with _sent(header, "", environment.number("STILLHOUSE_TRACKING_PATIENCE_S", PATIENCE_S), ends=False) as tracked:
+        yield tracked or Untracked()
 
 
 def finish_published(uri: str, manifest: "Manifest", fetch: Callable[[Sequence[str]], Sequence[Path]]) -> None:
@@ -103,8 +110,13 @@ def sync() -> tuple[int, int]:
 
 
 @contextmanager
-def _sent(header: Record, output: str, patience_s: float, ended_at: int | None = None) -> Iterator[Tracked | None]:
-    """A run whose spool is sent while the block runs and after; None if the disk refuses the spool. Raises TrackingRefused."""
+def _sent(
+    header: Record, output: str, patience_s: float, ended_at: int | None = None, *, ends: bool = True
+) -> Iterator[Tracked | None]:
+    """A run whose spool is sent while the block runs and after, and which then ends, unless another process ends it.
+
+    None if the disk refuses the spool. Raises TrackingRefused.
+    """
     server, address = mlflow_runs.Server(), mlflow_runs.address()
     try:
         own = RunSpool(run_spool.directory() / f"{header['execution']}.jsonl", header)
@@ -124,13 +136,15 @@ def _sent(header: Record, output: str, patience_s: float, ended_at: int | None =
     try:
         yield tracked
     except BaseException as error:
-        status, values = _end_of(error)
-        tracked.record({"kind": "tags", "values": values})
-        tracked.record({"kind": "end", "status": status, "at": now_ms()})
+        if ends:
+            status, values = _end_of(error)
+            tracked.record({"kind": "tags", "values": values})
+            tracked.record({"kind": "end", "status": status, "at": now_ms()})
         _close(own, delivery, min(patience_s, FAILED_PATIENCE_S))
         raise
     else:
-        tracked.record({"kind": "end", "status": "FINISHED", "at": ended_at or now_ms()})
+        if ends:
+            tracked.record({"kind": "end", "status": "FINISHED", "at": ended_at or now_ms()})
         _close(own, delivery, patience_s)
     finally:
         stop_others()

@@ -1,5 +1,6 @@
 """The charts of our pages: points with intervals, bars, lines and histograms, as inline SVG."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from markupsafe import Markup
@@ -24,6 +25,8 @@ GROUP_SHARE = 0.78
 
 Counts = Mapping[str, Mapping[str, float]]
 """Series -> bin -> count."""
+FEW_POINTS = 60
+"""Up to so many points of a curve are drawn, each with its value."""
 
 
 def ladder(scores: Sequence[Score]) -> Markup:
@@ -161,6 +164,25 @@ def lines(points: Mapping[str, Mapping[float, float]], x: str, y: str) -> Markup
             for x_value, y_value in shown
         ]
     return svg.figure(bottom + AXIS, f"{y} by {x}", marks, list(points))
+
+
+def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> Markup:
+    """One line per series, both axes linear; values that are no numbers are left out, and points are drawn where there are few."""
+    finite = {label: [point for point in points if math.isfinite(point[1])] for label, points in series.items()}
+    across, up = ([point[axis] for points in finite.values() for point in points] or [0.0] for axis in (0, 1))
+    reach = max(up) - min(up) or abs(max(up)) or 1.0
+    left, bottom = 66.0, TOP + PLOT_HEIGHT
+    x_scale = Scale(min(across), max(across), left + 12, WIDTH - RIGHT - 12)
+    y_scale = Scale(min(up) - 0.03 * reach, max(up) + 0.03 * reach, bottom, TOP)
+    marks = [*_upright_axis(y_scale, left, "{:.4g}".format, y), *_value_axis(x_scale, bottom, bottom, "{:,g}".format, x)]
+    for index, (label, points) in enumerate(finite.items()):
+        marks.append(svg.path([(x_scale(x_value), y_scale(y_value)) for x_value, y_value in points], index))
+        marks += [
+            svg.dot(x_scale(x_value), y_scale(y_value), index, f"{label}, {x} {x_value:g}: {number(y_value)}", 3)
+            for x_value, y_value in points
+            if len(points) <= FEW_POINTS
+        ]
+    return svg.figure(bottom + AXIS, f"{y} by {x}", marks, list(series))
 
 
 def funnel(steps: Sequence[tuple[str, float]]) -> Markup:

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: one evaluation, one comparison, and one whole run. They open offline and on a phone."""
+"""Self-contained HTML pages of one evaluation and of one comparison. They open offline and on a phone."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,9 @@ from stillhouse.benchmarks.outcomes import EvaluationProtocol, Outcomes, Score, 
 from stillhouse.benchmarks.published_results import PublishedScore, published_scores, published_steps
 from stillhouse.benchmarks.scores import Measured
 from stillhouse.benchmarks.trajectories import TRAJECTORIES
-from stillhouse.registry.gate import DecisionRecord
 from stillhouse.reporting import charts
 from stillhouse.reporting.rendering import write_page
-from stillhouse.reporting.samples import Sample, chains_shown, of_comparison, of_evaluation
-from stillhouse.reporting.summary import Summary
+from stillhouse.reporting.samples import Sample, chains_shown, of_comparison, of_evaluation, with_formulas
 
 
 def write_report(path: Path, model: str, measured: Sequence[Measured]) -> None:
@@ -23,9 +21,11 @@ def write_report(path: Path, model: str, measured: Sequence[Measured]) -> None:
     outcomes = {result.name: result.outcome for result in measured}
     settings = {name: outcome.settings for name, outcome in outcomes.items()}
     rows = list(scores(model, Outcomes(benchmarks=outcomes)))
+    samples = _samples(measured)
     stepped = {name: outcome.steps for name, outcome in outcomes.items() if outcome.steps}
     write_page(
-        path, "report.html.j2", title=f"Evaluation of {model}", scores=rows, outcomes=outcomes, chart=charts.ladder(rows),
+        path, "report.html.j2", scripts=["filters.js"], formulas=with_formulas(samples),
+        title=f"Evaluation of {model}", scores=rows, outcomes=outcomes, chart=charts.ladder(rows),
         several=[
             (name, number, result.pass_at_k)
             for name, outcome in outcomes.items()
@@ -38,7 +38,7 @@ def write_report(path: Path, model: str, measured: Sequence[Measured]) -> None:
         trajectories=("all", *TRAJECTORIES),
         published_steps={name: published_steps(name, _comparable(protocol)) for name, protocol in settings.items()},
         published_scores=beside(rows, settings),
-        samples=_samples(measured),
+        samples=samples,
         about="The first chain of each question; chains that end wrong come first.",
     )  # fmt: skip
 
@@ -51,11 +51,13 @@ def write_comparison(path: Path, compared: ComparedReports, reports: Mapping[str
         name: {label: reports[label] for label, outcomes in compared.outcomes.items() if name in outcomes.benchmarks}
         for name in settings
     }
+    samples = of_comparison(measuring)
     write_page(
-        path, "comparison.html.j2", title=f"Comparison with {against}", scores=rows, against=against,
+        path, "comparison.html.j2", scripts=["filters.js"], formulas=with_formulas(samples),
+        title=f"Comparison with {against}", scores=rows, against=against,
         compared=compared.record.differences, chart=charts.ladder(rows),
         difference_chart=charts.paired(compared.record.differences),
-        published_scores=beside(rows, settings), published=compared.published, samples=of_comparison(measuring),
+        published_scores=beside(rows, settings), published=compared.published, samples=samples,
         about="How each checkpoint ended the first chain of a question; questions that tell the checkpoints apart come first.",
     )  # fmt: skip
 
@@ -74,17 +76,6 @@ def beside(
 def _comparable(protocol: EvaluationProtocol) -> dict[str, Any]:
     """The settings that a paper's protocol is compared with."""
     return {"samples": protocol.samples, **protocol.sampling}
-
-
-def write_run(path: Path, summary: Summary, record: DecisionRecord) -> None:
-    """The page of a run: decision, scores of every checkpoint, difficulty, rows and drops by stage."""
-    write_page(
-        path, "run.html.j2", title=f"Run of {record.model} version {record.model_version}", summary=summary,
-        decision=record.decision,
-        score_chart=charts.ladder(summary.scores) if summary.scores else "",
-        difficulty_chart=charts.pass_rates(summary.pass_rates) if summary.pass_rates else "",
-        time_chart=charts.ranked([(hop.label, hop.seconds) for hop in summary.hops], "seconds"),
-    )  # fmt: skip
 
 
 def _samples(measured: Sequence[Measured]) -> list[Sample]:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from stillhouse.artifacts import tables
 from stillhouse.benchmarks.evaluation import Evaluation
+from stillhouse.reporting.texts import has_formula
 from stillhouse.vocabulary.rows import Question, Response, Verified
 from stillhouse.vocabulary.text import excerpt
 
@@ -37,8 +38,18 @@ class Sample:
     tokens: int
     finish_reason: str
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its texts that may hold formulas."""
+        return tuple(text for text in (self.question, self.reference, self.think, self.answer, self.text) if text)
+
 
 KeyedRow = TypeVar("KeyedRow", Response, Verified)
+
+
+def with_formulas(samples: Iterable[Sample]) -> bool:
+    """Whether one of the samples holds a formula."""
+    return any(has_formula(text) for sample in samples for text in sample.texts)
 
 
 def chains_shown(rows_per_chain: int) -> int:
@@ -56,7 +67,7 @@ def of_evaluation(name: str, evaluation: Evaluation, n_chains: int) -> list[Samp
     chains = sorted(by_question.items())
     ended = {right: [chain for _, chain in chains if bool(chain[-1][1].passed) is right] for right in (False, True)}
     shown = [*ended[False][:n_chains], *ended[True][:n_chains]]
-    return [_sample(name, "", questions[row[0].question_id], *row) for chain in shown for row in chain]
+    return [sample_of(name, "", questions[row[0].question_id], *row) for chain in shown for row in chain]
 
 
 def of_comparison(measuring: Mapping[str, Mapping[str, Path]]) -> list[Sample]:
@@ -85,7 +96,7 @@ def of_reports(name: str, reports: Mapping[str, Path], n_chains: int) -> list[Sa
         for label, report in reports.items()
     }
     return [
-        _sample(name, label, questions[question], responses[label][question], verdicts[label][question])
+        sample_of(name, label, questions[question], responses[label][question], verdicts[label][question])
         for question in shown
         for label in reports
     ]
@@ -96,7 +107,8 @@ def _last_rounds(rows: Iterable[KeyedRow]) -> dict[str, KeyedRow]:
     return {row.question_id: row for row in rows if row.sample_index == 0}
 
 
-def _sample(name: str, label: str, question: Question, response: Response, verdict: Verified) -> Sample:
+def sample_of(name: str, label: str, question: Question, response: Response, verdict: Verified) -> Sample:
+    """The sample of one response; ``name``: its benchmark, ``label``: its checkpoint."""
     return Sample(
         benchmark=name, label=label, number=response.round, question=excerpt(question.messages[-1]["content"], TEXT_CHARS),
         reference=question.reference_answer, think=_cut_if_any(response.think), answer=_cut_if_any(response.answer),

@@ -13,7 +13,7 @@ from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import records
 from stillhouse.artifacts.manifest import Manifest
 from stillhouse.artifacts.store import artifact_name
-from stillhouse.benchmarks.outcomes import Score, read_outcomes, scores
+from stillhouse.benchmarks.outcomes import Outcomes, Score, read_outcomes, scores
 from stillhouse.benchmarks.paired import ComparisonRecord
 from stillhouse.grading.difficulty import DifficultyRecord, added
 from stillhouse.vocabulary.stage_names import STAGE_NAMES
@@ -29,6 +29,7 @@ class Hop:
     """Rows passed on; None for artifacts without rows, such as checkpoints."""
     dropped: dict[str, int]
     seconds: float
+    manifest: Manifest
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class Summary:
     levels: Mapping[str, int] = field(default_factory=dict)
     """Difficulty level -> questions."""
     scores: list[Score] = field(default_factory=list)
+    outcomes: Mapping[str, Outcomes] = field(default_factory=dict)
+    """What the report on each checkpoint measured, in the order of training."""
+
+    def of_stage(self, stage: str) -> list[Hop]:
+        """The executions of one stage."""
+        return [hop for hop in self.hops if hop.manifest.stage == stage]
 
 
 def collect(uris: Sequence[str]) -> Summary:
@@ -62,11 +69,13 @@ def collect(uris: Sequence[str]) -> Summary:
     reports = [(uri, manifest) for uri, manifest in path if manifest.stage == "report"]
     # Reports are made side by side and end in any order; sort them as their checkpoints were made.
     reports.sort(key=lambda item: _trained_at(lineage, item[1]))
+    outcomes = {artifact_name(uri): read_outcomes(uri) for uri, _ in reports}
     return Summary(
         hops=[_hop(uri, manifest) for uri, manifest in path],
         pass_rates=pass_rates,
         levels=levels,
-        scores=[score for uri, _ in reports for score in scores(artifact_name(uri), read_outcomes(uri))],
+        scores=[score for label, measured in outcomes.items() for score in scores(label, measured)],
+        outcomes=outcomes,
     )
 
 
@@ -83,7 +92,7 @@ def _trained_at(lineage: Mapping[str, Manifest], report: Manifest) -> datetime:
 
 
 def _hop(uri: str, manifest: Manifest) -> Hop:
-    return Hop(f"{manifest.stage} {artifact_name(uri)}", uri, _rows(manifest), manifest.dropped, manifest.seconds)
+    return Hop(f"{manifest.stage} {artifact_name(uri)}", uri, _rows(manifest), manifest.dropped, manifest.seconds, manifest)
 
 
 def _rows(manifest: Manifest) -> int | None:

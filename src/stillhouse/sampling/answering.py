@@ -16,6 +16,7 @@ from stillhouse.sampling.plan import SamplingPlan
 from stillhouse.sampling.published_parts import EarlierResponses, PublishedParts
 from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.rows import ResponseKey
+from stillhouse.vocabulary.text import duration
 
 LOG_EVERY_S = 10.0
 
@@ -142,7 +143,7 @@ class Meter:
             self._inputs.progress(done, total, "responses")
             return
         rate, left_s = self.tokens / max(self.seconds, 1e-9), (total - done) * self.seconds / self.rows
-        self._inputs.progress(done, total, f"responses · {rate:,.0f} tokens/s · {_duration(left_s)} left")
+        self._inputs.progress(done, total, f"responses · {rate:,.0f} tokens/s · {duration(left_s)} left")
         if time.monotonic() - self._logged >= LOG_EVERY_S:
             self._logged = time.monotonic()
             self._inputs.log({"tokens_per_s": rate, "left_s": left_s, "failed": failed}, done)
@@ -158,11 +159,6 @@ class Meter:
         if n_correct:
             costs |= {f"{name}_per_correct": value / n_correct for name, value in spent.items()}
         return costs | {"tokens_per_s": self.tokens / max(self.seconds, 1e-9)}
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
 
 def _gpus(engine: str) -> int:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from stillhouse.errors import EngineFailed
 from stillhouse.models import chat_templates
+from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.models.loadable import gguf_arguments, is_trusted
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
@@ -29,24 +30,15 @@ _POSITION_FACTOR = 0xD1B54A32D192ED03
 """Separates the numbers of one position from those of the next; odd, and unrelated to GOLDEN_GAMMA."""
 
 
-class TransformersEngine:
-    """A causal language model and its tokenizer, on a GPU if there is one."""
+class InMemoryEngine:
+    """A causal language model that is loaded already, such as one in training, as an ``Engine``."""
 
-    def __init__(self, model: str, sampling: Sampling) -> None:
-        """Raises EngineFailed if the model cannot be loaded."""
-        try:
-            trusted, gguf = is_trusted(Path(model), sampling.trusted_code), gguf_arguments(Path(model))
-            self._tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=trusted, **gguf)
-            dtype = "auto" if torch.cuda.is_available() else torch.float32
-            self._model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=trusted, **gguf)
-        except (OSError, ValueError, SafetensorError) as error:
-            msg = f"model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
-            raise EngineFailed(msg) from error
-        self._chat = chat_templates.of_teacher(self._tokenizer, model, sampling.chat_template_kwargs)
-        self._stops = chat_templates.stop_ids(self._chat, self._model.generation_config)
-        self._model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-        self._sampling = sampling
-        default_rows = max(8, min(256, BATCH_TOKENS // self._model.config.vocab_size))
+    def __init__(self, model: PreTrainedModel, chat: ChatFormat, sampling: Sampling) -> None:
+        """``chat``: how the model reads a conversation."""
+        self._model, self._chat, self._sampling = model, chat, sampling
+        self._tokenizer = chat.tokenizer
+        self._stops = chat_templates.stop_ids(chat, model.generation_config)
+        default_rows = max(8, min(256, BATCH_TOKENS // model.config.get_text_config().vocab_size))
         self._batch_rows = environment.whole("STILLHOUSE_BATCH_ROWS", default_rows)
 
     def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
@@ -60,13 +52,15 @@ class TransformersEngine:
                 yield from zip(batch, self._generate(batch, [prompts[id(request)] for request in batch]), strict=True)
 
     def _generate(self, batch: Sequence[Request], prompts: list[str]) -> list[Completion]:
-        encoded = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(self._model.device)
+        encoded = self._tokenizer(
+            prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
+        ).to(self._model.device)  # fmt: skip
         length = encoded["input_ids"].shape[1]
         settings = GenerationConfig(
             max_new_tokens=self._sampling.max_tokens, do_sample=False,
             pad_token_id=self._tokenizer.pad_token_id, eos_token_id=self._stops,
         )  # fmt: skip
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference_mode: buffers of a model in training may be made here
             tokens = self._model.generate(
                 input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"], generation_config=settings,
                 logits_processor=[SeededSampler([request.seed for request in batch], length, self._sampling)],
@@ -80,6 +74,29 @@ class TransformersEngine:
         return Completion(
             self._chat.read(content), "length" if end is None else "stop", prompt_tokens, len(content) + (end is not None)
         )
+
+
+class TransformersEngine(InMemoryEngine):
+    """A causal language model and its tokenizer, on a GPU if there is one."""
+
+    def __init__(self, model: str, sampling: Sampling) -> None:
+        """Raises EngineFailed if the model cannot be loaded."""
+        try:
+            trusted, gguf = is_trusted(Path(model), sampling.trusted_code), gguf_arguments(Path(model))
+            tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=trusted, **gguf)
+            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=_dtype(), trust_remote_code=trusted, **gguf)
+        except (OSError, ValueError, SafetensorError) as error:
+            msg = f"model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
+            raise EngineFailed(msg) from error
+        loaded.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+        super().__init__(loaded, chat_templates.of_teacher(tokenizer, model, sampling.chat_template_kwargs), sampling)
+
+
+def _dtype() -> torch.dtype | str:
+    """Of weights for inference: bf16 on a GPU, whatever the checkpoint was published in; its own where a GPU has no bf16."""
+    if not torch.cuda.is_available():
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else "auto"
 
 
 class SeededSampler:

@@ -8,6 +8,7 @@ from typing import Any
 
 from stillhouse.errors import EngineFailed
 from stillhouse.models import chat_templates
+from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.models.loadable import is_trusted, weights_path
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
@@ -40,14 +41,12 @@ def load_llm(model: str, trusted_code: Sequence[str] = ()) -> Any:
         raise EngineFailed(msg) from error
 
 
-class VllmEngine:
-    """One ``vllm.LLM``. Its hardware comes from the environment: ``STILLHOUSE_TENSOR_PARALLEL`` GPUs (default 1)."""
+class RunningVllm:
+    """A ``vllm.LLM`` that runs already, as an ``Engine``."""
 
-    def __init__(self, model: str, sampling: Sampling) -> None:
-        """Raises EngineFailed if vllm is not installed, or cannot load the model."""
-        self.llm = load_llm(model, sampling.trusted_code)
-        self._chat = chat_templates.of_teacher(self.llm.get_tokenizer(), model, sampling.chat_template_kwargs)
-        self._sampling = sampling
+    def __init__(self, llm: Any, chat: ChatFormat, sampling: Sampling, stops: Sequence[int]) -> None:
+        """``stops``: tokens that end a response, besides those of the model's generation config as vLLM loaded it."""
+        self.llm, self._chat, self._sampling, self._stops = llm, chat, sampling, list(stops)
 
     def sample(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
         """See Engine. Every request has its own seed, so a row does not depend on its batch.
@@ -101,7 +100,7 @@ class VllmEngine:
         settings = self._sampling
         return SamplingParams(
             temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=request.seed,
-            stop_token_ids=[self._chat.end_id],  # vLLM adds those of the model's generation config
+            stop_token_ids=self._stops,
         )  # fmt: skip
 
     def _completion(self, output: Any) -> Completion:
@@ -112,6 +111,16 @@ class VllmEngine:
             return Completion(text, generated.finish_reason, prompt_tokens, completion_tokens)
         detail = f"vllm ended it with finish_reason {generated.finish_reason!r}"
         return Completion(text, "error", prompt_tokens, completion_tokens, "aborted", detail)
+
+
+class VllmEngine(RunningVllm):
+    """One ``vllm.LLM``. Its hardware comes from the environment: ``STILLHOUSE_TENSOR_PARALLEL`` GPUs (default 1)."""
+
+    def __init__(self, model: str, sampling: Sampling) -> None:
+        """Raises EngineFailed if vllm is not installed, or cannot load the model."""
+        llm = load_llm(model, sampling.trusted_code)
+        chat = chat_templates.of_teacher(llm.get_tokenizer(), model, sampling.chat_template_kwargs)
+        super().__init__(llm, chat, sampling, [chat.end_id])
 
 
 def hardware() -> dict[str, Any]:

@@ -135,7 +135,7 @@ def _add_reference(rows: Sequence[Object], columns: dict[str, str], mapping: dic
     options = options or next((", ".join(names) for names in CHOICE_COLUMNS if all(name in rows[0] for name in names)), None)
     responses = _first(rows, RESPONSES, lambda value: isinstance(value, list) and bool(value) and isinstance(value[0], str | dict))
     values = _values(rows, reference) if reference else []
-    if reference in SINGLE_RESPONSES and not options and _way(values) is None and all(map(_is_long, values)):
+    if reference and reference.lower() in SINGLE_RESPONSES and not options and _way(values) is None and all(map(_is_long, values)):
         reference = None  # a response, not a reference
     if reference is None:
         mapping["category"] = "other"
@@ -151,7 +151,7 @@ def _add_reference(rows: Sequence[Object], columns: dict[str, str], mapping: dic
         verdicts = [name for name, value in rows[0].items() if _is_verdicts(value, rows[0][responses])]
         columns |= {"verdicts": f"{verdicts[0]}{MAYBE}"} if verdicts else {}
     elif "messages" not in columns:
-        single = [name for name in SINGLE_RESPONSES if name not in {used, reference}]
+        single = [name for name in _spelt(rows, SINGLE_RESPONSES) if name not in {used, reference}]
         response = _first(rows, single, lambda value: isinstance(value, str) and bool(value))
         columns |= {"original_response": response} if response and response not in columns.values() else {}
 
@@ -193,8 +193,8 @@ def _named(rows: Sequence[Object], wanted: Mapping[str, Sequence[str]], fits: Ca
 
 
 def _first(rows: Sequence[Object], names: Sequence[str], fits: Callable[[Any], bool]) -> str | None:
-    """The first of these columns whose values fit in most of the rows that have one."""
-    for name in names:
+    """The first of these columns, in upper or lower case, whose values fit in most of the rows that have one."""
+    for name in _spelt(rows, names):
         values = _values(rows, name)
         if values and sum(map(fits, values)) >= USUAL * len(values) and len(values) >= len(rows) / 2:
             return name

@@ -1,7 +1,9 @@
 """report + checkpoint -> registry: register the model, and promote it if it is proven to be no worse than the champion."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stillhouse.artifacts.store import artifact_name
 from stillhouse.execution import tracking
 from stillhouse.execution.contract import Outputs
 from stillhouse.models.references import is_artifact
@@ -22,8 +24,10 @@ def run(config: RegistryConfig, inputs: RegistryInputs) -> Outputs:
     """Compare with the champion, register, set the aliases, and write down why."""
     from stillhouse.registry import model_card
     from stillhouse.registry.gate import DecisionRecord, decide_rank
-    from stillhouse.reporting.page import write_run
+    from stillhouse.reporting.run_page import write_run
     from stillhouse.reporting.summary import collect
+    from stillhouse.reporting.teaching import cases
+    from stillhouse.reporting.training_curves import curves
 
     tracking.require_server("registry")
     report_uri, checkpoint_uri = inputs.uris["report"][0], inputs.uris["checkpoint"][0]
@@ -36,9 +40,17 @@ def run(config: RegistryConfig, inputs: RegistryInputs) -> Outputs:
     set_aliases(config.model_name, version, decision.rank)
     record = DecisionRecord(model=config.model_name, model_version=version, decision=decision)
     made_of = [uri for uri in (report_uri, checkpoint_uri, *inputs.uris.get("others", ())) if is_artifact(uri)]
-    write_run(inputs.output / HTML, collect(made_of), record)
+    summary = collect(made_of)
+    write_run(inputs.output / HTML, summary, record, cases(_reports(inputs, list(summary.outcomes))), curves(summary))
     metrics = {"promoted": float(decision.rank == CHAMPION), "version": float(version)}
     return Outputs(metrics=metrics, artifacts=[HTML, model_card.CARD, record.write(inputs.output)])
+
+
+def _reports(inputs: RegistryInputs, order: list[str]) -> dict[str, Path]:
+    """The reports' directories by checkpoint, as their checkpoints were made."""
+    uris = [*inputs.uris.get("others", ()), *inputs.uris["report"]]
+    directories = dict(zip(map(artifact_name, uris), (*inputs.others, inputs.report), strict=True))
+    return {label: directories[label] for label in order if label in directories}
 
 
 def _register(config: RegistryConfig, inputs: RegistryInputs, fingerprint: str, decision: "GateDecision", card: str) -> str:

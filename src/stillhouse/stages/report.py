@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from stillhouse.artifacts import tables
 from stillhouse.benchmarks.config import ReportConfig, ReportInputs
-from stillhouse.benchmarks.definitions import bare_name, definition
+from stillhouse.benchmarks.definitions import bare_name
 from stillhouse.execution.contract import Outputs
 from stillhouse.models.references import name_of
 from stillhouse.vocabulary.rows import Question, Response, Verified
 
 if TYPE_CHECKING:
-    from stillhouse.benchmarks.evaluation import Verify
     from stillhouse.benchmarks.scores import Measured
-    from stillhouse.verification.pool import VerifierPool
 
 SCHEMA_VERSION = 5
 HTML = "report.html"
@@ -42,7 +40,7 @@ def run(config: ReportConfig, inputs: ReportInputs) -> Outputs:
 def _measured(config: ReportConfig, inputs: ReportInputs) -> "Sequence[Measured]":
     """The model on every benchmark, one after the other."""
     from stillhouse.benchmarks.datasets import questions
-    from stillhouse.benchmarks.evaluation import evaluate
+    from stillhouse.benchmarks.evaluation import evaluate, verify_by
     from stillhouse.benchmarks.protocol import protocol
     from stillhouse.benchmarks.scores import measure
     from stillhouse.sampling.engine import load
@@ -61,20 +59,12 @@ def _measured(config: ReportConfig, inputs: ReportInputs) -> "Sequence[Measured]
     with VerifierPool(config.verify_timeout_s, verifiers=with_libraries({}, config.libraries)) as pool:
         for name, of_benchmark in by_benchmark.items():
             evaluation = evaluate(
-                engine, _verify(name, pool), config, name_of(config.model), of_benchmark, config.samples, config.rounds,
+                engine, verify_by(name, pool), config, name_of(config.model), of_benchmark, config.samples, config.rounds,
                 partial(_progress, inputs, done, total),
             )  # fmt: skip
             measured.append(measure(bare_name(name), protocols[name], evaluation))
             done += len(evaluation.responses)
     return measured
-
-
-def _verify(benchmark: str, pool: "VerifierPool") -> "Verify":
-    """Judge multiple choice by the letter an answer names, all else as ``verified`` does."""
-    from stillhouse.benchmarks import multiple_choice
-    from stillhouse.verification.scoring import verdicts
-
-    return multiple_choice.verdicts if definition(benchmark).multiple_choice else partial(verdicts, pool)
 
 
 def _progress(inputs: ReportInputs, before: int, total: int, done: int, _: int) -> None:

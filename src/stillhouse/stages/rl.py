@@ -1,5 +1,8 @@
 """selected + questions + checkpoint (+ graded) -> rl: GRPO on one difficulty stage's questions, rewarded by the verifier."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from stillhouse.execution.contract import Outputs
 from stillhouse.training.rl.config import RlConfig, RlInputs
 
@@ -11,6 +14,17 @@ Inputs = RlInputs
 
 def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     """Train, and write the checkpoint, sample rollouts, and how often each question was asked and solved."""
+    from stillhouse.reporting.training_page import write_training
+    from stillhouse.training import metrics_file
     from stillhouse.training.rl import policy_training
 
-    return policy_training.run(config, inputs)
+    outputs = policy_training.run(config, inputs)
+    lines = list(metrics_file.read(inputs.output))  # rank 0 has them
+    return replace(outputs, artifacts=[*outputs.artifacts, write_training(inputs.output, lines)]) if lines else outputs
+
+
+def early_files(names: Sequence[str]) -> Sequence[str]:
+    """Of the files that an earlier try left, those that this node resumes from."""
+    from stillhouse.training.checkpoint_files import needed
+
+    return needed(names)

@@ -22,7 +22,7 @@ Config, Inputs = VerifiedConfig, VerifiedInputs
 
 def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     """Verify part by part. Raises BadRows if no response answers a question that is there, TooManyErrors above a ceiling."""
-    from stillhouse.verification import self_test, stated_thresholds
+    from stillhouse.verification import agreement, self_test, stated_thresholds
     from stillhouse.verification.counting import cost, counts, refuse_failures
     from stillhouse.verification.judges import Judges
     from stillhouse.verification.pool import VerifierPool
@@ -45,6 +45,7 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
         done = _publish(
             inputs, of_shard, lambda batch: verdicts(pool, questions, batch, config.pass_thresholds, judges, known)
         )  # fmt: skip
+        agreement_metrics = agreement.of_run(config, inputs, pool, judges)
     unknown = let_go.reasons(inputs.shard)
     drops.flush()
     if not done:
@@ -52,7 +53,7 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
     inputs.progress(done, done, "responses")
     metrics = counts(questions, tables.read(inputs.output, Verified), previous)
     refuse_failures(metrics, config.max_failure_rate)
-    metrics |= self_test_metrics | cost(inputs.uris.get("responses", ()), metrics["n_correct"])
+    metrics |= self_test_metrics | agreement_metrics | cost(inputs.uris.get("responses", ()), metrics["n_correct"])
     return Outputs(metrics=metrics, dropped=unknown)
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from stillhouse.benchmarks.definitions import pinned
 from stillhouse.models import template_texts
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
@@ -61,7 +62,8 @@ class ChatSettings(StageConfig):
     response_format: Literal["think_answer", "own"] = Field("think_answer", json_schema_extra=OMIT_DEFAULT)
     """think_answer: responses as stored, in the papers' tags; own: thinking and answer as the model's template has them."""
     weights: Literal["fp32", "bf16"] = Field("fp32", json_schema_extra=OMIT_DEFAULT)
-    """Precision of the trained weights without ZeRO; under ZeRO they are bf16 with fp32 masters, whatever this says."""
+    """Precision of the published weights, whatever the sharding, and of the trained ones without ZeRO; under ZeRO on a GPU these
+    are bf16 with fp32 masters."""
 
 
 class AdamMoments(StageConfig):
@@ -133,3 +135,37 @@ class Lora(Adapters):
 
     quantize: Literal["nf4"] | None = Field(None, json_schema_extra=OMIT_DEFAULT)
     """nf4: hold the base in 4 bits while the adapters learn (QLoRA, Dettmers et al. 2023); needs a GPU and bitsandbytes."""
+
+
+class Validation(StageConfig):
+    """Measure pass@1 on a small fixed set while the model trains, as ``report`` does. The papers give no such measurement."""
+
+    every: int = Field(100, ge=1)
+    """Steps from one measurement to the next; the last step is measured too."""
+    benchmark: Annotated[str, AfterValidator(pinned)] | None = None
+    """A benchmark by name, as in `report`; null takes the questions of the input `validation_questions`."""
+    questions: int | None = Field(64, ge=1)
+    """Most questions that are asked; null asks all."""
+    choice: Literal["first", "seeded"] = "first"
+    """Which ones: the first of the set, or a random choice that follows the seed."""
+    samples: int = Field(1, ge=1)
+    """Responses to each question."""
+    temperature: float = Field(0.6, ge=0)
+    """Sampling temperature, as in `report`; 0 is greedy."""
+    top_p: float = Field(0.95, gt=0, le=1)
+    """Nucleus sampling, as in `report`."""
+    max_tokens: int | None = Field(None, ge=1)
+    """Longest response; null takes max_tokens of `rl`, and in `sft` what max_length leaves to the longest prompt."""
+    by: Literal["pass_at_1", "loss"] = "pass_at_1"
+    """The measure that says which checkpoint is the best one; the loss on held-out rows is measured in `sft` alone."""
+    keep: Literal["best", "last"] = "best"
+    """Which checkpoint is published; of equals, best is the last."""
+    patience: int | None = Field(None, ge=1)
+    """End the training after so many measurements in a row without a better one; null never does."""
+
+
+class SftValidation(Validation):
+    """The same, and the loss on rows that are held out."""
+
+    rows: float = Field(0.0, ge=0, lt=1)
+    """Share of the split's questions whose examples are held out of the training; the input `validation_rows` takes others."""

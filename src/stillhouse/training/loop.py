@@ -10,9 +10,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from stillhouse.errors import EngineFailed
 from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
-from stillhouse.training import checkpoints, lora, models
+from stillhouse.training import checkpoints, lora, metrics_file, models
 from stillhouse.training.config import Adapters
-from stillhouse.training.machine import zero
+from stillhouse.training.machine import out_of_memory, zero
+from stillhouse.training.validation_watch import ValidationWatch
 from stillhouse.vocabulary.text import shortened
 
 N_TOKENS = "num_tokens"
@@ -29,8 +30,12 @@ def train(
     inputs: StageInputs,
     remember: Callable[[], dict[str, Any]] = dict,
     recall: Callable[[dict[str, Any]], None] = lambda _: None,
-) -> None:
-    """Train to the end. ``remember`` returns what to keep with each checkpoint; ``recall`` gets it back on a resume.
+    watch: ValidationWatch | None = None,
+) -> dict[str, float]:
+    """Train to the end; returns the metrics of the validation.
+
+    ``remember`` returns what to keep with each checkpoint; ``recall`` gets it back on a resume. ``watch`` measures in between, and
+    leaves the trainer with the weights to publish.
 
     Raises Preempted after SIGTERM: a checkpoint is published first, and the same command resumes from it.
     """
@@ -38,14 +43,25 @@ def train(
     if checkpoint:
         trainer._total_train_tokens = checkpoint[1].get(N_TOKENS, 0)
         recall(checkpoint[1])
+        if watch:
+            watch.recall(checkpoint[1], checkpoint[0].parent)
+        if processes.rank() == 0:
+            metrics_file.copy(checkpoint[0], inputs.output)
 
-    def with_tokens() -> dict[str, Any]:
-        return remember() | {N_TOKENS: trainer._total_train_tokens}
+    def remembered() -> dict[str, Any]:
+        return remember() | {N_TOKENS: trainer._total_train_tokens} | (watch.remember() if watch else {})
 
-    with checkpoints.preemption() as stopping, processes.peers():
-        trainer.add_callback(checkpoints.PublishCheckpoints(inputs, with_tokens, stopping))
-        trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
+    with checkpoints.preemption() as preempted, processes.peers():
+        best = (lambda: watch.best_file) if watch else (lambda: None)
+        publisher = checkpoints.PublishCheckpoints(inputs, remembered, preempted, best)
+        if watch:
+            trainer.add_callback(watch)
+        trainer.add_callback(publisher)
+        with publisher:
+            out_of_memory.train(trainer, checkpoint[0] if checkpoint else None)
+            metrics = watch.finish() if watch and not preempted.asked else {}
     checkpoints.clear(inputs)
+    return metrics
 
 
 def save(
@@ -54,18 +70,21 @@ def save(
     directory: Path,
     adapters: Adapters | None = None,
     base: Path | None = None,
-) -> None:
+    dtype: str = "fp32",
+) -> dict[str, float]:
     """Write the whole trained weights as a checkpoint, or what ``adapters`` publish; all ranks call, rank 0 writes.
 
-    ``base``: the checkpoint that the adapters were trained on.
+    ``base``: the checkpoint that the adapters were trained on. ``dtype``: of whole weights as published, whatever the sharding.
+    Returns its bits, as a metric for the manifest.
     """
-    weights = zero.weights(trainer)
-    if processes.rank() != 0:
-        return
     if adapters:
-        lora.save(trainer.model, tokenizer, directory, adapters, base)
-    else:
-        models.save(trainer.model, tokenizer, directory, weights)
+        if processes.rank() == 0:
+            lora.save(trainer.model, tokenizer, directory, adapters, base)
+        return {}
+    weights = zero.masters(trainer)
+    if processes.rank() == 0:
+        models.save(trainer.model, tokenizer, directory, weights, dtype)
+    return {"published_weight_bits": 8.0 * models.DTYPES[dtype].itemsize}
 
 
 class FiniteLossMixin(Trainer):

@@ -1,5 +1,6 @@
 """Load a model's first weights from a checkpoint, at random, or from a GGUF file in an installed package; save trained ones."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
@@ -29,10 +30,12 @@ from stillhouse.execution import processes
 from stillhouse.models import chat_templates, loadable
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training.config import ChatSettings, FromPackage, FromScratch, Init
-from stillhouse.training.machine import attention, zero
+from stillhouse.training.machine import attention, liger, zero
 from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""Precisions of published weights, by the words of the config."""
 ROLES = ("system", "user", "assistant")
 PAD, END = "<|pad|>", "<|end|>"
 CHAT_TEMPLATE = (
@@ -51,14 +54,18 @@ def load(
     trusted_code: Sequence[str] = (),
     weights: str = "fp32",
     quantization: BitsAndBytesConfig | None = None,
+    *,
+    packed: bool = False,
 ) -> Model:
     """The model and its tokenizer. ``texts`` train a tokenizer if the model starts from scratch.
+
+    ``packed``: whether it is to learn from packs, which need another attention backend than single examples.
 
     Weights are fp32, or bf16 if ``weights`` says so. Under ZeRO on a GPU they are bf16 from the start: DeepSpeed would round them
     anyway, and keeps fp32 masters, a share on each process. ``quantization`` is how a checkpoint's weights are held instead.
 
-    Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend cannot be used;
-    EngineFailed if the weights cannot be loaded.
+    Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend or kernels cannot be
+    used; EngineFailed if the weights cannot be loaded.
     """
     if (checkpoint is not None) != (init.kind == "checkpoint"):
         got = "got a checkpoint" if checkpoint else "got none"
@@ -75,7 +82,8 @@ def load(
     if dtype is torch.bfloat16:
         masters = "fp32 masters, shared over the processes" if zero.stage() else "without fp32 masters, as the config asks"
         _say([f"weights are in bf16, {masters}"])
-    attention.choose(model)
+    attention.choose(model, packed=packed)
+    liger.apply(model)
     return model, tokenizer
 
 
@@ -186,11 +194,19 @@ def save(
     tokenizer: PreTrainedTokenizerBase,
     directory: Path,
     weights: Mapping[str, torch.Tensor] | None = None,
+    dtype: str = "fp32",
 ) -> None:
     """Write a checkpoint in the Hugging Face format: safetensors, config, tokenizer with its chat template.
 
-    ``weights``: all weights by name, if the model itself holds only a share of them.
+    ``weights``: all weights by name, if the model itself does not hold them all, or only rounded. ``dtype``: theirs in the files.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    target = DTYPES[dtype]
+    if weights is not None or model.dtype is not target:
+        state = model.state_dict() if weights is None else weights
+        weights = {name: value.to(target) if value.is_floating_point() else value for name, value in state.items()}
     model.save_pretrained(directory, state_dict=weights)
+    config = directory / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8")) | {"dtype": str(target).removeprefix("torch.")}
+    config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     tokenizer.save_pretrained(directory)

@@ -102,8 +102,9 @@ class VerifiedConfig(StageConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedInputs(StageInputs):
-    """Responses, the questions with their references, and an earlier output whose verdicts are reused."""
+    """Responses, the questions with their references, an earlier output whose verdicts are reused, and marks that people made."""
 
     questions: Path
     responses: tuple[Path, ...]
     previous: Path | None = None
+    marks: tuple[Path, ...] = ()

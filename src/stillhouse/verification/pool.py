@@ -25,12 +25,14 @@ from stillhouse.errors import EngineFailed
 from stillhouse.execution import processes
 from stillhouse.verification.verdict import Verdict, VerificationRequest
 from stillhouse.verification.verifier import LoadedVerifiers
+from stillhouse.verification.worker_state import is_runnable, processor_time_s
 from stillhouse.vocabulary.categories import Category
 
 LOOK_AGAIN_S = 0.2
 """Seconds between two looks at a worker that is past its wall time and may be sleeping."""
 READY_TIMEOUT_S = 120
 """Seconds after which a worker that is still importing counts as broken."""
+NOT_READY_HINT = "is the machine out of memory or of cores?"
 IN_FLIGHT_PER_WORKER = 64
 """Requests read ahead: enough to keep workers busy behind a slow one, few enough to stream."""
 
@@ -55,6 +57,8 @@ class _Worker:
     due: float = 0.0
     used_s: float = 0.0
     warm: set[Category] = field(default_factory=set)
+    warming: list[Category] = field(default_factory=list)
+    """What it loads before its first job, in order."""
     received: bytearray = field(default_factory=bytearray)
 
     @property
@@ -66,7 +70,7 @@ class _Worker:
     @property
     def loading(self) -> bool:
         """Whether it is still loading the verifier of its job."""
-        return self.job is not None and self.job.request.category not in self.warm
+        return bool(self.warming) or (self.job is not None and self.job.request.category not in self.warm)
 
 
 class VerifierPool:
@@ -103,11 +107,31 @@ class VerifierPool:
         """The pinned name of the extension that scores the category; empty if there is none."""
         return self._extensions.get(category, "")
 
+    def begin_warming(self, categories: Iterable[Category]) -> None:
+        """Start all workers, and have them load the verifiers of these categories while this process does something else."""
+        missing = [category for category in dict.fromkeys(categories) if category in self._verifiers]
+        for worker in [self._start() for _ in range(self._limit - len(self._workers) if missing else 0)]:
+            worker.warming = list(missing)
+            for category in missing:
+                self._write(worker, {"warm": category})
+
+    def finish_warming(self) -> None:
+        """Wait until the workers have loaded what they were asked to. Raises EngineFailed if they cannot."""
+        until = time.monotonic() + READY_TIMEOUT_S
+        while warming := [worker for worker in self._workers if worker.warming]:
+            ready = self._selector.select(max(0.0, until - time.monotonic()))
+            if not ready:
+                msg = f"{len(warming)} verification workers were not ready after {READY_TIMEOUT_S} s; {NOT_READY_HINT}"
+                raise EngineFailed(msg)
+            for key, _ in ready:
+                self._receive(key.data)
+
     def verify(self, requests: Iterable[VerificationRequest]) -> Iterator[Verdict]:
         """One verdict for every request, in order, reading a bounded number of requests ahead.
 
         Raises BadRows for a category without a verifier, EngineFailed if workers do not start.
         """
+        self.finish_warming()
         source, window, waiting = iter(requests), deque[_VerificationJob](), deque[_VerificationJob]()
         ahead = self._limit * IN_FLIGHT_PER_WORKER
         try:
@@ -169,6 +193,9 @@ class VerifierPool:
             verifier = self._verifiers.of(job.request.category)
             worker.due, message = time.monotonic() + self._deadline_s(job), asdict(verifier.trimmed(job.request))
             worker.used_s = processor_time_s(worker.process.pid)
+        self._write(worker, message)
+
+    def _write(self, worker: _Worker, message: Mapping[str, Any]) -> None:
         assert worker.process.stdin is not None
         try:
             worker.process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -191,7 +218,7 @@ class VerifierPool:
         for worker in [worker for worker in self._workers if worker.job is not None and worker.due < now]:
             assert worker.job is not None
             if worker.loading:
-                msg = f"a verification worker was not ready after {READY_TIMEOUT_S} s; is the machine out of memory or of cores?"
+                msg = f"a verification worker was not ready after {READY_TIMEOUT_S} s; {NOT_READY_HINT}"
                 raise EngineFailed(msg)
             if self._works(worker):
                 worker.due = now + LOOK_AGAIN_S
@@ -214,11 +241,19 @@ class VerifierPool:
         worker.received += data
         if not worker.received.endswith(b"\n"):
             return
-        message: dict[str, Any] = json.loads(worker.received)
+        lines = worker.received.splitlines()
         worker.received.clear()
+        for line in lines:  # several only while it warms: a job is sent once the one before is answered
+            self._take(worker, json.loads(line))
+
+    def _take(self, worker: _Worker, message: dict[str, Any]) -> None:
+        """Take in one reply of a worker."""
         if "failed" in message:
             msg = f"the verifier cannot be loaded: {message['failed']}; install stillhouse[worker]"
             raise EngineFailed(msg)
+        if worker.warming:
+            worker.warm.add(worker.warming.pop(0))
+            return
         job = worker.job
         assert job is not None
         if "ready" in message:
@@ -255,27 +290,6 @@ class VerifierPool:
             if pipe is not None:
                 _close(pipe)
         return code
-
-
-def processor_time_s(pid: int) -> float:
-    """Seconds of processor time a process has used, without its children; 0 if it is gone."""
-    fields = _stat(pid)
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
-
-
-def is_runnable(pid: int) -> bool:
-    """Whether a process runs, waits for a core or a disk, or has just ended and is about to be noticed; not if it sleeps."""
-    fields = _stat(pid)
-    return not fields or fields[0] not in ("S", "T", "t")
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; empty if the process is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return text[text.rindex(")") + 2 :].split()
 
 
 def _close(pipe: Any) -> None:

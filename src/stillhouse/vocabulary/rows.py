@@ -226,6 +226,36 @@ class Dropped:
     n: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Mark(Keyed):
+    """What a person said of the verdict on one response, with all that a verifier needs to judge the response again."""
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        **_RESPONSE_KEY, category=_TEXT, messages=_MESSAGES, reference_answer=_MAYBE_TEXT, test_cases=_MAYBE_TEXT,
+        constraints=_MAYBE_TEXT, text=_TEXT, kind=_TEXT, passed=pa.bool_(), right=pa.bool_(), method=_TEXT, marked_by=_TEXT,
+        marked_at=_TEXT,
+    )  # fmt: skip
+    category: Category
+    messages: list[Message]
+    reference_answer: str | None
+    test_cases: str | None
+    constraints: str | None
+    text: str
+    kind: VerdictKind
+    passed: bool
+    right: bool
+    """Whether the verdict is right."""
+    method: str
+    marked_by: str
+    marked_at: str
+    """When, in UTC (ISO 8601)."""
+
+    @property
+    def should_pass(self) -> bool:
+        """Whether the response answers the question, as the person sees it."""
+        return self.passed == self.right
+
+
 UNKNOWN_QUESTION = "unknown_question"
 """Why a stage lets a row go: its question is not among the questions, as curation dropped it."""
 

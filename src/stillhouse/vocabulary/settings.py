@@ -26,8 +26,14 @@ class StageConfig(BaseModel):
     @model_serializer(mode="wrap")
     def _without_marked_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = dump(self)
-        for name, field in type(self).model_fields.items():
-            marked = isinstance(field.json_schema_extra, dict) and "omit_default" in field.json_schema_extra
-            if marked and getattr(self, name) == field.get_default(call_default_factory=True):
-                values.pop(name, None)
-        return values
+        return {name: value for name, value in values.items() if not self.is_left_out(name)}
+
+    def in_full(self) -> dict[str, Any]:
+        """The dump with the fields that it leaves out, for people to read."""
+        return {name: getattr(self, name) for name in type(self).model_fields} | self.model_dump(mode="json")
+
+    def is_left_out(self, name: str) -> bool:
+        """Whether a dump leaves out this field: it is marked, and has its default."""
+        field = type(self).model_fields[name]
+        marked = isinstance(field.json_schema_extra, dict) and "omit_default" in field.json_schema_extra
+        return marked and bool(getattr(self, name) == field.get_default(call_default_factory=True))

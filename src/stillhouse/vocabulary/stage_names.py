@@ -7,3 +7,5 @@ StageName = Literal[
 ]
 STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
 """In the order of the path: a stage reads only what stages before it made."""
+MARKS = "marks"
+"""What people made, and no stage makes again: their marks on verdicts."""

@@ -10,12 +10,14 @@ import pytest
 
 import stillhouse as sh
 from stillhouse import testing
+from stillhouse.training.rl.config import RlConfig
+from stillhouse.training.rl.losses.terms import RolloutTokens, policy_loss
 from stillhouse.training.rl.rollout_scorers import make_scorer
 from stillhouse.vocabulary.rows import Question, Response
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "tests" / "extension_package"
-KINDS = ("verifier", "source", "benchmark", "reward", "engine")
+KINDS = ("verifier", "source", "benchmark", "reward", "loss", "engine")
 LONGEST_EXAMPLE = 20
 
 
@@ -76,6 +78,15 @@ def test_extension_reward_scores_rollouts(installed):
     with make_scorer(f"brevity@{installed}", 1.0) as scorer:
         scores = [verdict.verify_score for verdict in scorer.score([question, question], ["", "x" * 250])]
     assert scores == [1.0, 0.75]
+
+
+def test_extension_loss_reads_tokens(installed):
+    import torch
+
+    settings = RlConfig(policy_loss="imitation")
+    assert settings.policy_loss == f"imitation@{installed}"
+    tokens = RolloutTokens(torch.full((2, 1), -2.0), torch.zeros(2, 1), torch.tensor([[1.0], [-1.0]]), torch.ones(2, 1))
+    assert policy_loss(settings)(tokens, settings).tolist() == [[2.0], [0.0]]
 
 
 def example(kind):

@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_progress_on_a_terminal_is_a_bar_drawn_over_the_last_one(monkeypatch):
     run.progress(6, 24, "responses · 9 tokens/s")
     run.progress(24, 24, "responses")
     first, last = screen.getvalue().split("\r")[1:]
-    assert first == f"  {'█' * 6}{'░' * 18} 6 of 24 responses · 9 tokens/s (25%)\x1b[K"
+    assert first == f"  {'█' * 6}{'░' * 18} 6 of 24 responses (25%) · 9 tokens/s\x1b[K"
     assert last == f"  {'█' * 24} 24 of 24 responses (100%)\x1b[K\n"
 
 
@@ -120,6 +121,26 @@ def test_run_many_at_once_may_name_the_same_new_datasets(mlflow):
     assert len({run.info.experiment_id for run in made}) == 1
 
 
+def test_run_keeps_what_it_said_last_and_the_error_that_ended_it(mlflow, tmp_path):
+    with pytest.raises(NothingToDo), tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f") as run:
+        fail_after_saying_so()
+    path = mlflow.download_artifacts(run.id, "log.txt", str(tmp_path))
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    assert lines[-2:] == ["reading rows", "NothingToDo: no rows to train on"]
+
+
+def fail_after_saying_so() -> None:
+    print("reading rows", file=sys.stderr)
+    raise NothingToDo("no rows to train on")
+
+
+def test_experiment_of_a_run_opens_in_the_view_of_trained_models(mlflow):
+    with tracking.run("sft", "file:///root/sft/toy/1", {}, {}, "f"):
+        pass
+    experiment = mlflow.get_experiment_by_name(os.environ["MLFLOW_EXPERIMENT_NAME"])
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
 def fail_after_two_steps(run) -> None:
     run.log({"loss": 0.5}, 3)
     run.log({"loss": 0.25}, 4)
@@ -140,7 +161,11 @@ def test_execute_tracked_run_holds_the_result_and_the_manifest_its_run(mlflow, t
     manifest = execute(toy_stage, toy_stage.Config(), {"questions": [questions]}, f"{tmp_path}/toy_stage/toy/1").manifest
     made = mlflow.get_run(manifest.provenance.mlflow_run_id)
     assert made.data.metrics.items() >= {"n_rows": 3, "dropped/toy": 1, "n_made": 3}.items()
-    assert [each.path for each in mlflow.list_artifacts(made.info.run_id)] == ["manifest.json"]
+    shown = {each.path for each in mlflow.list_artifacts(made.info.run_id)}
+    assert shown - {"log.txt"} == {"manifest.json", "dropped.table.json"}
+    assert json.loads(made.data.tags["mlflow.loggedArtifacts"]) == [{"path": "dropped.table.json", "type": "table"}]
+    table = mlflow.load_table(made.info.experiment_id, "dropped.table.json", [made.info.run_id])
+    assert list(table["reason"]) == ["toy"]
     assert len(runs_of(mlflow)) == 2
     assert toy_stage.runs[-1].run_id == made.info.run_id
 
@@ -229,7 +254,8 @@ def test_run_server_in_trouble_neither_slows_nor_stops_the_block(spooled, monkey
     assert spent < 20  # waiting for one request a step would take 1000
     text = next(spooled.glob("*.jsonl")).read_text()
     assert text.count('"loss"') == 1000
-    assert text.splitlines()[-1].startswith('{"n":1001,"kind":"end","status":"FINISHED"')
+    last = json.loads(text.splitlines()[-1])
+    assert (last["kind"], last["status"]) == ("end", "FINISHED")
 
 
 def test_run_server_away_the_block_error_is_what_is_raised(spooled):
@@ -375,7 +401,7 @@ def test_finish_published_shows_pages_and_tables_of_a_model_and_not_its_json(mlf
     mlflow.update_run(made.provenance.mlflow_run_id, status="RUNNING")
     testing.publish_files(dict.fromkeys(names, b"{}"), "rl", uri)
     shown = {each.path for each in mlflow.list_artifacts(made.provenance.mlflow_run_id)}
-    assert shown == {"manifest.json", "rollouts.table.json", "page.html"}
+    assert shown - {"log.txt"} == {"manifest.json", "rollouts.table.json", "page.html"}
     assert mlflow.get_run(made.provenance.mlflow_run_id).info.status == "FINISHED"
 
 

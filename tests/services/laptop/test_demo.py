@@ -7,10 +7,10 @@ from rich.console import Console
 
 from laptop import demo as demo_module
 from laptop import supervision
-from laptop.airflow import Task
-from laptop.demo import demo
-from laptop.progress import Line, Progress, log_of
+from laptop.demo import demo, log_of
 from stillhouse.errors import ServiceFailed
+from stillhouse.watching import following
+from stillhouse.watching.airflow_rest import TaskState, error_in
 
 ORDER = [f"stage-{number}" for number in range(1, 9)]
 RUN = dict.fromkeys(ORDER, "waiting")
@@ -27,6 +27,9 @@ class Scripted:
 
     def order(self) -> list[str]:
         return ORDER
+
+    def page(self, run_id: str) -> str:
+        return f"http://airflow/dags/toy/runs/{run_id}"
 
     def unfinished(self) -> list[str]:
         return self.open
@@ -46,8 +49,8 @@ class Scripted:
         self.states = RUN | changed
         return state
 
-    def tasks(self, run_id: str) -> list[Task]:
-        return [Task(name, state, 61.0, 1) for name, state in self.states.items()]
+    def tasks(self, run_id: str) -> list[TaskState]:
+        return [TaskState(name, state, 61.0, 1) for name, state in self.states.items()]
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def play(machine, monkeypatch):
     """Run the demo against a script; returns whether it succeeded and what it printed. ``play.calls``: of the services."""
     calls: list[str] = []
     before: dict[str, int | None] = {"mlflow": None}
-    monkeypatch.setattr(demo_module, "ASK_EVERY_S", 0)
+    monkeypatch.setattr(following, "ASK_EVERY_S", 0)
     monkeypatch.setattr(demo_module.services, "running", lambda laptop: before)
     monkeypatch.setattr(demo_module.services, "start", lambda laptop, say, without: calls.append("start") or [])
     monkeypatch.setattr(demo_module.services, "start_one", lambda laptop, name: calls.append(name))
@@ -79,7 +82,7 @@ def fail(machine, monkeypatch, name: str, error: str) -> None:
     """Write the log that Airflow leaves of a failed task, under whatever id the run gets."""
     log = machine.home / "the.log"
     log.write_text(json.dumps({"event": "Task failed", "error_detail": [{"exc_value": error}]}))
-    real = log_of(machine, "toy", "r", Task(name, "failed", 0, 1))
+    real = log_of(machine, "toy", "r", TaskState(name, "failed", 0, 1))
     monkeypatch.setattr(demo_module, "log_of", lambda laptop, dag, run_id, task: log if task.name == name else real)
 
 
@@ -151,7 +154,7 @@ def test_demo_failure_without_a_failed_stage_points_to_the_scheduler(play, machi
 
 def test_demo_of_the_answer_study_ends_in_its_comparison(play):
     _, said = play(Scripted(("success", {})), profile="toy-study")
-    assert "/dags/toy-study/runs/demo-toy-study-" in said
+    assert "/runs/demo-toy-study-" in said
     assert "comparison-study toy-study v1 table" in said
 
 
@@ -219,41 +222,31 @@ def test_demo_live_ends_with_every_stage_on_a_terminal_that_is_too_low_for_them(
     assert "stages not reached" not in said
 
 
-def table(states: list[str], rows: int) -> list[str]:
-    console = Console(file=io.StringIO(), width=100)
-    lines = [Line(Task(f"s{index}", state, 30, 1), Progress(3, 12)) for index, state in enumerate(states)]
-    console.print(demo_module._table(lines, rows))
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+def test_demo_says_at_once_what_it_will_run(play):
+    _, said = play(Scripted(("success", {})))
+    first = said.splitlines()[0]
+    assert first.startswith("toy: ")
+    assert first.endswith("; version v1")
 
 
-def test_table_that_fits_has_a_row_a_stage_with_its_count():
-    lines = table(["success", "running", "waiting"], 3)
-    assert len(lines) == 4
-    assert "3 of 12" in lines[2]
-    assert lines[2].endswith("0:30")
+def test_demo_that_succeeded_points_at_the_runs_own_pages(play, machine):
+    _, said = play(Scripted(("success", {})))
+    assert "Airflow  http://airflow/dags/toy/runs/demo-toy-" in said
+    assert f"MLflow   {machine.mlflow_url}" in said
+    assert "`make up` starts both servers again" in said
 
 
-def test_table_too_high_folds_the_first_done_stages_into_one_row():
-    lines = table(["success"] * 4 + ["running", "waiting"], 4)
-    assert len(lines) == 5
-    assert lines[1].split() == ["3", "stages", "done", "1:30"]
-    assert lines[2].startswith("s3")
+def test_log_of_names_the_last_try(machine):
+    log = log_of(machine, "retrain", "demo-1", TaskState("sft-1", "failed", 1.0, 2))
+    assert log == machine.airflow_home / "logs" / "dag_id=retrain" / "run_id=demo-1" / "task_id=sft-1" / "attempt=2.log"
 
 
-def test_table_too_high_with_nothing_done_keeps_every_stage():
-    assert len(table(["running", "waiting", "waiting"], 2)) == 4
+@pytest.mark.parametrize("odd", ["not json", "42", '["a"]', "null", '{"event": "cut o', ""])
+def test_error_in_a_log_steps_over_lines_of_another_form(tmp_path, odd):
+    log = tmp_path / "log"
+    log.write_text(f'{{"event": "started"}}\n{odd}')
+    assert error_in(demo_module._entries(log)) == "started"
 
 
-def test_plain_progress_is_said_now_and_then(monkeypatch):
-    console = Console(file=io.StringIO(), width=100)
-    clock = iter([0.0, 10.0, 15.0, 20.0])
-    monkeypatch.setattr(demo_module.time, "monotonic", lambda: next(clock))
-    with demo_module._plain(console) as update:
-        for done in (0, 4, 5, 6):
-            update([Line(Task("sft-1", "running", 1, 1), Progress(done, 12))])
-    said = console.file.getvalue().splitlines()
-    assert [line.split() for line in said] == [
-        ["sft-1", "running"],
-        ["sft-1", "5", "of", "12", "(42%)"],
-        ["1", "stage", "not", "reached"],
-    ]
+def test_error_in_a_log_that_is_not_there_says_so(tmp_path):
+    assert error_in(demo_module._entries(tmp_path / "gone")) == "no log was written"

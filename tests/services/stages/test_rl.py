@@ -11,6 +11,7 @@ from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, EngineFailed, NothingToDo
 from stillhouse.stages import rl
+from stillhouse.training import metrics_file
 from stillhouse.training.config import Adapters, FromCheckpoint
 from stillhouse.training.rl import rollout_engine
 from stillhouse.training.rl.config import Plateau
@@ -94,7 +95,7 @@ def ended_and_resumed(tmp_path, checkpoint, config, how):
     return rl.run(config, resumed), resumed, steps
 
 
-@pytest.mark.parametrize(("how", "first"), [(lambda: 1 / 0, 2), (lambda: os.kill(os.getpid(), signal.SIGTERM), 3)])
+@pytest.mark.parametrize(("how", "first"), [(lambda: 1 / 0, 2), (lambda: os.kill(os.getpid(), signal.SIGTERM), 4)])
 def test_rl_ended_in_the_middle_goes_on_to_the_same_rollouts_and_weights(tmp_path, checkpoint, monkeypatch, how, first):
     import torch
 
@@ -122,7 +123,7 @@ def test_rl_outcomes_and_rollouts_say_what_was_tried(tmp_path, checkpoint):
     assert {"question", "text", "reward", "kind"} <= set(table["columns"])
     assert len(table["data"]) == 2
     assert {len(row) for row in table["data"]} == {len(table["columns"])}
-    assert outputs.artifacts == ["rollouts.table.json"]
+    assert outputs.artifacts == ["rollouts.table.json", "training.html"]
 
 
 def test_rl_stage_after_a_stage_leaves_out_what_was_always_solved(tmp_path, checkpoint):
@@ -210,11 +211,16 @@ def test_rl_logs_all_that_says_how_training_goes(tmp_path, checkpoint):
         "loss", "learning_rate", "grad_norm", "tokens_per_s", "padding_share", "reward", "reward/math", "reward/math/level_2",
         "completions/mean_length", "completions/clipped_ratio", "entropy", "kl", "frac_reward_zero_std", "verifier_failures",
         "reward_constant_steps", "sampler/difference_mean", "sampler/difference_max", "sampler/moved", "seconds/rollout",
-        "seconds/verify", "step_time",
+        "seconds/verify", "step_time", "seconds/step", "time/rollout", "time/sync", "time/verify", "time/update", "time/waiting",
     }  # fmt: skip
     found = {name: value for step, numbers in logged for name, value in numbers.items() if step == 2}
     assert found["train/sampler/difference_max"] < 1e-4 < found["train/sampler/moved"]
     assert 0 <= found["train/padding_share"] < 1
+    parts = [value for name, value in found.items() if name.startswith("train/time/")]
+    assert sum(parts) == pytest.approx(1)
+    assert min(parts) >= 0
+    (line,) = [line for line in metrics_file.read(given.output) if line["step"] == 2]
+    assert line["train/reward"] == found["train/reward"]
 
 
 @pytest.fixture
@@ -387,10 +393,10 @@ def test_rl_weights_that_are_not_finite_stop_the_run_before_they_write_rollouts(
 
 
 def test_rl_loss_that_is_not_finite_stops_and_names_the_batch(tmp_path, checkpoint, monkeypatch):
-    from trl import GRPOTrainer
+    from stillhouse.training.rl.policy_loss import PolicyLossMixin
 
-    original = GRPOTrainer._compute_loss
-    monkeypatch.setattr(GRPOTrainer, "_compute_loss", lambda *given: original(*given) * float("nan"))
+    original = PolicyLossMixin._compute_loss
+    monkeypatch.setattr(PolicyLossMixin, "_compute_loss", lambda *given: original(*given) * float("nan"))
     with pytest.raises(EngineFailed, match="the loss is nan in step 1, on a batch that begins 'What is"):
         rl.run(CONFIG, inputs(tmp_path, checkpoint, testing.questions(4)))
 

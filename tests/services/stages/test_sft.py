@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 from functools import cache
 
 import pytest
@@ -12,7 +13,7 @@ from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo
 from stillhouse.models import chat_templates, resolving
 from stillhouse.models.references import parse
 from stillhouse.stages import sft
-from stillhouse.training import models
+from stillhouse.training import checkpoint_upload, metrics_file, models
 from stillhouse.training.config import FromCheckpoint, FromScratch, Lora, Muon
 from stillhouse.training.data import corpus
 from stillhouse.vocabulary.rows import Dropped, Selected
@@ -51,7 +52,7 @@ def test_sft_trains_reports_and_writes_a_checkpoint(tmp_path):
     seen = []
     given = inputs(tmp_path, selected=selected(tmp_path), progress=lambda *step: seen.append(step))
     outputs = sft.run(CONFIG, given)
-    assert seen == [(1, 3, "steps"), (2, 3, "steps"), (3, 3, "steps")]
+    assert [step[:2] for step in seen] == [(1, 3), (2, 3), (3, 3)]
     assert (outputs.metrics["n_examples"], outputs.metrics["n_steps"]) == (6, 3)
     assert outputs.metrics["n_parameters"] == sum(each.numel() for each in weights(given.output).values())
     assert outputs.dropped == {}
@@ -82,6 +83,23 @@ def test_sft_logs_all_that_says_how_training_goes(tmp_path):
         "train/loss", "train/learning_rate", "train/grad_norm", "train/tokens_per_s", "train/padding_share", "train/entropy"
     }  # fmt: skip
     assert 0 < found["train/padding_share"] < 0.5
+
+
+def test_sft_shows_and_keeps_every_step_without_a_server(tmp_path):
+    lines = []
+    given = inputs(tmp_path, selected=selected(tmp_path), progress=lambda *step: lines.append(step[2]))
+    sft.run(CONFIG, given)
+    kept = list(metrics_file.read(given.output))
+    assert [line["step"] for line in kept] == [1, 2, 3]
+    assert kept[2].keys() >= {
+        "time", "train/loss", "train/learning_rate", "train/grad_norm", "train/tokens_per_s", "train/num_tokens",
+        "train/seconds/step", "train/time/update", "train/time/waiting",
+    }  # fmt: skip
+    assert kept[2]["train/time/update"] + kept[2]["train/time/waiting"] == pytest.approx(1)
+    assert lines[1].startswith(f"steps · loss {kept[1]['train/loss']:.4g} · lr ")
+    assert " tokens/s · " in lines[1]
+    assert lines[1].endswith(" left")
+    assert not lines[2].endswith(" left")
 
 
 def test_sft_twice_gives_the_same_weights_and_another_seed_others(tmp_path):
@@ -245,7 +263,7 @@ def interrupted(tmp_path, examples, how, **changes):
 
 @pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize(
-    ("how", "kept"), [(lambda: 1 / 0, "checkpoint-2"), (lambda: os.kill(os.getpid(), signal.SIGTERM), "checkpoint-3")]
+    ("how", "kept"), [(lambda: 1 / 0, "checkpoint-2"), (lambda: os.kill(os.getpid(), signal.SIGTERM), "checkpoint-4")]
 )
 def test_sft_ended_in_the_middle_goes_on_to_the_same_weights(tmp_path, monkeypatch, how, kept, packing):
     """A crash loses the steps since the last checkpoint, SIGTERM none; the curve is the same to the bit."""
@@ -265,6 +283,50 @@ def test_sft_ended_in_the_middle_goes_on_to_the_same_weights(tmp_path, monkeypat
     counts = {name for name in outputs[1].metrics if name.startswith("n_")} | {"train/loss", "train/num_tokens"}
     assert {name: outputs[0].metrics[name] for name in counts} == {name: outputs[1].metrics[name] for name in counts}
     assert not (resumed.output / "resume").exists()
+    losses = [[(line["step"], line["train/loss"]) for line in metrics_file.read(each.output)] for each in (resumed, whole)]
+    assert [step for step, _ in losses[0]] == list(range(1, 12))
+    assert losses[0] == losses[1]
+
+
+def test_sft_saves_by_the_clock_too_and_a_preemption_knows_what_it_needs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STILLHOUSE_SAVE_MINUTES", "1e-9")
+    monkeypatch.setenv("STILLHOUSE_GRACE_S", "600")
+    listed, logged = [], {}
+
+    def publish(path):
+        if path.name == "whole.json":
+            listed.append((path.parent.name, json.loads(path.read_bytes())["files"]))
+
+    given = inputs(tmp_path, selected=selected(tmp_path), publish_part=publish, log=lambda numbers, step: logged.update(numbers))
+    sft.run(CONFIG, given)
+    assert [name for name, _ in listed][:2] == ["checkpoint-1", "checkpoint-2"]
+    sizes = sum(listed[0][1].values())
+    assert logged["train/checkpoint_bytes"] == sizes
+    assert f"to write {sizes / 1e9:.2f} GB, " in capsys.readouterr().err
+    assert 0 < logged["train/grace_s"] < 600
+
+
+def test_sft_goes_on_while_a_checkpoint_is_uploaded_and_the_next_one_waits(tmp_path, monkeypatch):
+    """The upload of step 2 ends once step 3 is done: it would wait for ever if the training waited for it."""
+    monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "2")
+    monkeypatch.setattr(checkpoint_upload, "SENDERS", 1)
+    passed, events = threading.Event(), []
+
+    def publish(path):
+        if not events:
+            assert passed.wait(50)
+        events.append(path.parent.name)
+
+    def progress(done, *_):
+        if done == 3:
+            passed.set()
+
+    given = inputs(tmp_path, selected=selected(tmp_path), publish_part=publish, progress=progress)
+    sft.run(changed(max_steps=5), given)
+    first_of_next = events.index("checkpoint-4")
+    assert set(events[:first_of_next]) == {"checkpoint-2"}
+    assert set(events[first_of_next:]) >= {"checkpoint-4"}
+    assert "checkpoint-2" not in events[first_of_next:]
 
 
 def test_sft_checkpoint_that_was_not_whole_is_not_used_and_is_named(tmp_path, monkeypatch, capsys):
@@ -277,7 +339,7 @@ def test_sft_checkpoint_that_was_not_whole_is_not_used_and_is_named(tmp_path, mo
         sft.run(changed(max_steps=4), inputs(tmp_path, "insisting", resume=True, **again))
     steps = []
     sft.run(changed(max_steps=4), inputs(tmp_path, "again", progress=lambda *s: steps.append(s), **again))
-    assert steps[0] == (1, 4, "steps")
+    assert steps[0][:2] == (1, 4)
     assert "checkpoint-2 of an earlier try is incomplete (optimizer.pt) and is not used" in capsys.readouterr().err
 
 
@@ -471,4 +533,4 @@ def test_sft_every_leading_newline_of_a_response_is_learnt(tmp_path):
     given = inputs(tmp_path, selected=selected(tmp_path, examples), checkpoint=base)
     outputs = sft.run(changed(init=FromCheckpoint(), max_steps=1, batch_size=3), given)
     assert (outputs.metrics["n_examples"], outputs.dropped) == (3, {})
-    assert outputs.artifacts == ["learnt-tokens.html"]
+    assert outputs.artifacts == ["learnt-tokens.html", "training.html"]

@@ -8,7 +8,7 @@ from stillhouse.errors import BadConfig, BadRows, NothingToDo, TooManyErrors
 from stillhouse.execution.execute import execute
 from stillhouse.stages import verified
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.rows import Question, Response, Verified
+from stillhouse.vocabulary.rows import Mark, Question, Response, Verified
 from stillhouse.vocabulary.shards import Shard
 
 ASKED = testing.questions(6)
@@ -211,3 +211,29 @@ def test_verified_verifier_of_the_user_s_own_needs_no_judge_and_its_version_deci
     assert (first.metrics["n_reused"], run(tmp_path, config, previous=tmp_path / "earlier")[0].metrics["n_reused"]) == (0, 2)
     module.write_text(f"{OWN_RULE}\n# another version\n")
     assert run(tmp_path, config, previous=tmp_path / "earlier")[0].metrics["n_reused"] == 0
+
+
+def test_verified_measures_itself_on_the_marks_of_people(tmp_path):
+    """The verifier passes 7, 8 and fails 99: a person agrees on 7 and 99, not on 8, and calls a wrongly failed answer right."""
+    write(tmp_path, [testing.response(ASKED[0])])
+    answers = [(0, "7", True, True), (1, "8", True, False), (2, "99", False, True), (3, "not a number", False, False)]
+    marks = [
+        Mark(
+            ASKED[index].question_id, "toy", "question", 1, 0, "math", ASKED[index].messages, ASKED[index].reference_answer, None,
+            None, f"<think>t</think><answer>{answer}</answer>", "correct" if passed else "wrong", passed,
+            right, "exact", "ann", "",
+        )
+        for index, answer, passed, right in answers
+    ]  # fmt: skip
+    tables.write(tmp_path / "marks", marks, Mark)
+    outputs, _ = run(tmp_path, marks=(tmp_path / "marks",))
+    names = ("n_marks", "n_marks_pass", "n_marks_should_pass", "n_marks_pass_rightly", "n_marks_failed")
+    assert [outputs.metrics[name] for name in names] == [4, 2, 2, 1, 0]
+    assert (outputs.metrics["marks/precision"], outputs.metrics["marks/recall"]) == (0.5, 0.5)
+    assert outputs.metrics["marks/recall_low"] < 0.5 < outputs.metrics["marks/recall_high"]
+
+
+def test_verified_without_marks_has_no_metrics_of_them(tmp_path):
+    write(tmp_path, [testing.response(ASKED[0])])
+    outputs, _ = run(tmp_path)
+    assert [name for name in outputs.metrics if "marks" in name] == []

@@ -252,3 +252,22 @@ def test_pool_whose_process_is_killed_leaves_no_worker_and_no_program():
     for handle in handles:
         os.close(handle)
     assert (kind, all(ended), len(ended) > 1) == ("correct", True, True)
+
+
+def test_pool_that_was_warmed_starts_no_process_and_loads_nothing_at_its_first_answer(pids):
+    with VerifierPool(0.9, workers=2) as pool:
+        pool.begin_warming(["math", "math", "science"])
+        assert len(pids) == 2
+        pool.finish_warming()
+        assert [worker.warm for worker in pool._workers] == [{"math"}, {"math"}]
+        assert not any(worker.loading for worker in pool._workers)
+        assert kinds(pool, [INTEGRAL, INTEGRAL, "\\boxed{8}"]) == ["correct", "correct", "wrong"]
+        pool.begin_warming(["math"])
+    assert len(pids) == 2
+
+
+def test_pool_that_is_asked_while_it_warms_waits_for_it(pids):
+    with VerifierPool(0.9, workers=2) as pool:
+        pool.begin_warming(["math"])
+        assert kinds(pool, [INTEGRAL]) == ["correct"]
+        assert all(not worker.warming for worker in pool._workers)

@@ -139,3 +139,10 @@ def test_prune_root_without_artifacts_is_refused(root):
 def test_pin_of_no_artifact_is_refused(root):
     with pytest.raises(MissingInput, match="nothing is published there"):
         pruning.pin(f"{root}/toy_stage/toy/typo")
+
+
+def test_prune_marks_that_people_made_always_stay(root):
+    testing.publish_files({"marks.json": b"[]"}, "marks", f"{root}/marks/first/1")
+    make(root, "1", "a", "q1")
+    assert pruning.plan(root, 0, {}).kept == {f"{root}/marks/first/1": "made by people"}
+    assert removed(root, last=0) == {"toy_stage/toy/1", "questions/toy/q1"}

@@ -85,3 +85,15 @@ def test_sniff_recipe_keeps_texts_of_several_lines_readable(tmp_path):
     write_recipe(found, tmp_path / "r.yaml")
     assert yaml.safe_load((tmp_path / "r.yaml").read_text().partition("sources:")[2])[0] == found.source
     assert "prompt: |-" in (tmp_path / "r.yaml").read_text()
+
+
+def test_sniff_reads_names_of_columns_in_upper_case_too(tmp_path):
+    path = tmp_path / "additions.csv"
+    rows = [
+        "Problem,Solution,Answer,Difficulty",
+        "What is 2 + 3?,<think>2 and 3</think> 5,5,easy",
+        "What is 4 + 4?,twice 4 is 8,8,easy",
+    ]
+    path.write_text("\n".join(rows))
+    first = sniff(str(path)).questions[0]
+    assert (first.reference_answer, first.original_response, first.difficulty_label) == ("5", "<think>2 and 3</think> 5", "easy")

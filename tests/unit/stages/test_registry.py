@@ -76,7 +76,7 @@ def test_registry_first_model_becomes_champion_with_tags_and_pages(tmp_path, mod
     assert manifest.metrics == {"promoted": 1, "version": 1}
     decision = json.loads((output / "decision.json").read_bytes())
     assert (decision["decision"]["rank"], decision["model"], decision["model_version"]) == ("champion", "toy", "1")
-    assert "Promoted to champion" in (output / "report.html").read_text(encoding="utf-8")
+    assert "was promoted to champion: there was no champion" in (output / "report.html").read_text(encoding="utf-8")
 
 
 def test_registry_moves_the_aliases_as_far_as_the_gate_lets_a_model(tmp_path, models):
@@ -148,7 +148,9 @@ def test_registry_page_has_the_scores_of_the_other_reports(tmp_path, models):
         "others": [earlier],
     }
     fingerprints = {"checkpoint": [manifests.load(trained).fingerprint]}
-    inputs = registry.Inputs(scratch=scratch, report=scratch, checkpoint=scratch, uris=uris, fingerprints=fingerprints)
+    inputs = registry.Inputs(
+        scratch=scratch, report=scratch, checkpoint=scratch, others=(scratch,), uris=uris, fingerprints=fingerprints
+    )
     registry.run(CONFIG, inputs)
     page = (scratch / "output" / "report.html").read_text(encoding="utf-8")
     assert "0.125" in page

@@ -19,6 +19,7 @@ class Llm:
     deaf = False
     model = None
     """The trainer's model, whose weights are there from the start."""
+    tokenizer = None
 
     def __init__(self, **_):
         self.own = copy.deepcopy(Llm.model).eval()
@@ -26,7 +27,8 @@ class Llm:
         self.awake = {"weights", "kv_cache"}
         runner = SimpleNamespace(model=SimpleNamespace(load_weights=self._load_weights))
         worker = SimpleNamespace(model_runner=runner)
-        self.llm_engine = SimpleNamespace(model_executor=SimpleNamespace(driver_worker=worker))
+        self.model_executor = SimpleNamespace(driver_worker=worker)
+        self._queue = []
 
     def _load_weights(self, weights):
         """Where TRL writes weights on a GPU."""
@@ -57,10 +59,41 @@ class Llm:
         assert self.awake == {"weights", "kv_cache"}
         return [self._output(request["prompt_token_ids"], sampling_params) for request in prompts]
 
+    @property
+    def llm_engine(self):
+        return self
+
+    def enqueue(self, prompts, parameters, use_tqdm):
+        first = len(self._queue)
+        self._queue += zip(prompts, parameters, strict=True)
+        return [f"{first + number}-0f" for number in range(len(prompts))]
+
+    def step(self):
+        """All that waits is answered at once, greedily."""
+        outputs = []
+        for number, (prompt, parameters) in enumerate(self._queue):
+            assert parameters.temperature == 0
+            output = self._output(prompt["prompt_token_ids"], parameters, parameters.stop_token_ids)
+            (written,) = output.outputs
+            ended = written.token_ids[-1] in parameters.stop_token_ids
+            written.finish_reason = "stop" if ended else "length"
+            written.text = Llm.tokenizer.decode(written.token_ids[: -1 if ended else None])
+            output.request_id, output.finished = str(number), True
+            outputs.append(output)
+        self._queue = []
+        return outputs
+
+    def abort_request(self, names):
+        assert names == []
+
     @torch.no_grad()
-    def _output(self, prompt, parameters):
+    def _output(self, prompt, parameters, stops=None):
         written = self.own.generate(
-            input_ids=torch.tensor([prompt]), max_new_tokens=parameters.max_tokens, do_sample=parameters.temperature > 0, top_k=0
+            input_ids=torch.tensor([prompt]),
+            max_new_tokens=parameters.max_tokens,
+            do_sample=parameters.temperature > 0,
+            top_k=0,
+            **({} if stops is None else {"eos_token_id": stops}),
         )[0].tolist()
         scores = self.own(input_ids=torch.tensor([written])).logits[0].log_softmax(-1)
         logprobs = [

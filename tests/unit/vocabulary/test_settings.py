@@ -23,6 +23,10 @@ def test_dump_marked_field_with_a_value_is_there():
     assert Cask.model_validate(dumped) == Cask(label="A", extras={"b": "c"})
 
 
+def test_in_full_has_the_fields_that_a_dump_leaves_out():
+    assert Cask().in_full() == {"wood": "oak", "label": None, "extras": {}}
+
+
 def test_dump_of_some_fields_keeps_to_them():
     assert Cask(label="A").model_dump(include={"label"}) == {"label": "A"}
     assert Cask().model_dump(include={"label"}) == {}

@@ -31,26 +31,29 @@ from stillhouse.training.data.tokens import IGNORED, TokenisedExample, examples_
 from stillhouse.training.sft.config import SftConfig
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Dropped, Selected
+from stillhouse.vocabulary.seeds import draw
 
 FEW = 20_000
 """Up to so many examples are tokenised in this process, since worker processes take seconds to start."""
 TOKENS, EXAMPLES, SPANS = "tokens-{:05d}.int32", "examples.npy", "spans.npy"
+HELD_OUT = "held-out.npy"
+"""The index of the examples that are not trained on, as ``EXAMPLES`` is of the others."""
 _EXAMPLE = [("part", "i8"), ("start", "i8"), ("length", "i8"), ("first_span", "i8"), ("n_spans", "i8")]
 
 
 class Corpus:
     """Examples by number, memory-mapped."""
 
-    def __init__(self, directory: Path) -> None:
-        """``directory``: what ``assemble`` wrote."""
-        self._directory = directory
-        self._examples, self._spans = (np.load(directory / name, mmap_mode="r") for name in (EXAMPLES, SPANS))
+    def __init__(self, directory: Path, index: str = EXAMPLES) -> None:
+        """``directory``: what ``assemble`` wrote. ``index``: EXAMPLES or HELD_OUT."""
+        self._directory, self._index = directory, index
+        self._examples, self._spans = (np.load(directory / name, mmap_mode="r") for name in (index, SPANS))
         numbers = np.unique(self._examples["part"]).tolist()
         self._tokens = {number: np.memmap(directory / TOKENS.format(number), np.int32, "r") for number in numbers}
 
-    def __reduce__(self) -> tuple[type["Corpus"], tuple[Path]]:
+    def __reduce__(self) -> tuple[type["Corpus"], tuple[Path, str]]:
         """Pickle the directory only: the datasets library pickles transforms to hash them, and would read all tokens for that."""
-        return Corpus, (self._directory,)
+        return Corpus, (self._directory, self._index)
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -81,9 +84,9 @@ class Corpus:
         return row | {"seq_lengths": [len(example["labels"]) for example in examples]}
 
 
-def opened(directory: Path) -> Corpus:
+def opened(directory: Path, index: str = EXAMPLES) -> Corpus:
     """The corpus, once all ranks have opened it, since the first rank to leave removes its files; all ranks call."""
-    corpus = Corpus(directory)
+    corpus = Corpus(directory, index)
     processes.gathered(None)
     return corpus
 
@@ -99,6 +102,8 @@ class TokenisedPart:
     spans: npt.NDArray[np.int32]
     """Begin and end of every learnt range within its example, shape (ranges of all examples, 2)."""
     dropped: Sequence[Dropped] = ()
+    held_out: Sequence[bool] = ()
+    """Which examples are held out; empty for none."""
 
 
 def n_examples(selected: Path, split: str) -> dict[Path, int]:
@@ -116,18 +121,28 @@ def examples(paths: Iterable[Path], split: str) -> Iterator[Selected]:
     return (row for path in paths for row in tables.read(path, Selected) if row.split == split)
 
 
+def trained_questions(config: SftConfig, paths: Iterable[Path]) -> set[str]:
+    """The questions whose examples are trained on."""
+    rows = (pq.read_table(path, columns=["question_id", "split"]) for path in paths)
+    ids = {key for table in rows for key in table.filter(pc.field("split") == config.split).column("question_id").to_pylist()}
+    return {question_id for question_id in ids if not _is_held_out(question_id, config)}
+
+
 def make(
-    config: SftConfig, inputs: StageInputs, counts: dict[Path, int], chat: ChatFormat, limit: int
+    config: SftConfig, inputs: StageInputs, counts: dict[Path, int], chat: ChatFormat, limit: int, name: str = "corpus"
 ) -> tuple[Path, dict[str, int], str]:
     """Tokenise the parts in ``counts``; returns the corpus directory, drops by reason, and the first drop in a phrase.
+
+    ``name``: of the directory, where there are several corpora.
 
     Rows that cannot be learnt with the chat template, and those of more than ``limit`` tokens, go to ``dropped/``. Only the node's
     first rank calls this.
     """
-    directory = inputs.scratch / "corpus"
+    directory = inputs.scratch / name
     directory.mkdir()
     tokenise = partial(_tokenise_part, config=config, limit=limit, directory=directory)
-    n_done, total, parts, drops = 0, sum(counts.values()), list[TokenisedPart](), Parts(inputs.dropped, Dropped)
+    n_done, total, parts = 0, sum(counts.values()), list[TokenisedPart]()
+    drops = Parts(inputs.dropped, Dropped, "part" if name == "corpus" else f"part-{name}")
     reasons, first = Counter[str](), ""
     with _mapped(tokenise, chat, directory, counts) as results:
         for (path, n), part in zip(counts.items(), results, strict=True):
@@ -186,7 +201,7 @@ def _in_worker(
 def _tokenise_part(job: tuple[int, Path], *, config: SftConfig, limit: int, directory: Path, chat: ChatFormat) -> TokenisedPart:
     """Tokenise one part: its number and its path."""
     number, path = job
-    drops: list[Dropped] = []
+    drops, held_out = list[Dropped](), list[bool]()
 
     def fitting() -> Iterator[TokenisedExample]:
         for row in examples([path], config.split):
@@ -195,9 +210,16 @@ def _tokenise_part(job: tuple[int, Path], *, config: SftConfig, limit: int, dire
             except Unlearnable as error:
                 drops.append(rows.dropped(row, error.reason, str(error)))
             else:
+                held_out.extend([_is_held_out(row.question_id, config)] * len(learnable))
                 yield from learnable
 
-    return replace(write_part(directory, number, fitting()), dropped=drops)
+    return replace(write_part(directory, number, fitting()), dropped=drops, held_out=held_out)
+
+
+def _is_held_out(question_id: str, config: SftConfig) -> bool:
+    """Whether the question's rows are for validation alone."""
+    share = config.validation.rows if config.validation else 0.0
+    return share > 0 and draw(config.seed, "validation rows", question_id) < share
 
 
 def _learnable(row: Selected, config: SftConfig, chat: ChatFormat, limit: int) -> list[TokenisedExample]:
@@ -230,5 +252,7 @@ def assemble(directory: Path, parts: Sequence[TokenisedPart]) -> None:
     index["length"] = np.concatenate([part.lengths for part in parts])
     index["n_spans"] = np.concatenate([part.n_spans for part in parts])
     index["first_span"] = np.cumsum(index["n_spans"]) - index["n_spans"]
-    np.save(directory / EXAMPLES, index)
+    held_out = np.concatenate([part.held_out or np.zeros(len(part.lengths), bool) for part in parts]).astype(bool)
+    np.save(directory / EXAMPLES, index[~held_out])
+    np.save(directory / HELD_OUT, index[held_out])
     np.save(directory / SPANS, np.concatenate([part.spans for part in parts]))

@@ -10,6 +10,7 @@ from transformers import Trainer
 
 from stillhouse.errors import BadConfig
 from stillhouse.execution import processes
+from stillhouse.training.machine.pass_settings import recompute_arguments
 from stillhouse.vocabulary import environment
 
 NAMES = ("fsdp2", "fsdp2-offload")
@@ -29,7 +30,7 @@ def arguments() -> dict[str, Any]:
     settings = {
         "version": 2, "reshard_after_forward": True, "state_dict_type": "SHARDED_STATE_DICT",
         "cpu_offload": environment.text("STILLHOUSE_SHARDING") == "fsdp2-offload",
-        "activation_checkpointing": environment.switch("STILLHOUSE_GRADIENT_CHECKPOINTING", default=torch.cuda.is_available()),
+        "activation_checkpointing": recompute_arguments()["gradient_checkpointing"],
     }  # fmt: skip
     return {"fsdp": True, "fsdp_config": settings, "gradient_checkpointing": False}
 

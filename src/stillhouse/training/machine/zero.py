@@ -8,7 +8,7 @@ unset, every process holds the whole model.
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,41 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
     if fsdp.is_chosen():
         return fsdp.weights(trainer)
     return trainer.accelerator.get_state_dict(trainer.model_wrapped) if stage() == 3 else None
+
+
+def masters(trainer: Trainer) -> dict[str, torch.Tensor] | None:
+    """Under ZeRO the whole weights in fp32 by name, on rank 0: those that the optimizer steps, not their roundings to bf16.
+
+    None if the model itself has them: without ZeRO, or with adapters, whose base is not stepped. All ranks call.
+    """
+    if not stage() or hasattr(trainer.model, "peft_config"):
+        return weights(trainer)
+    from deepspeed.utils import safe_get_full_fp32_param  # not installed in every environment that trains
+
+    model, whole = trainer.accelerator.unwrap_model(trainer.model), dict[str, torch.Tensor]()
+    for name, parameter in model.named_parameters():
+        master = safe_get_full_fp32_param(parameter)  # one at a time: all ranks gather it
+        with gathered(parameter):
+            if processes.rank() == 0:
+                whole[name] = _of_model(parameter.detach(), master).cpu()
+    return whole
+
+
+def _of_model(parameter: torch.Tensor, master: torch.Tensor | None) -> torch.Tensor:
+    """A master, if the model has its rounding; else what the model has, in fp32: the weights of an earlier, better step."""
+    if master is not None and torch.equal(master.view(parameter.shape).to(parameter), parameter):
+        return master.detach().view(parameter.shape).float()
+    return parameter.float()
+
+
+def gathered(parameter: torch.nn.Parameter, *, written: bool = False) -> AbstractContextManager[Any]:
+    """While the block runs, a parameter is whole; with ``written`` all ranks then take over rank 0's values."""
+    if stage() != 3:
+        return nullcontext()
+    from deepspeed import zero as deepspeed_zero  # not installed in every environment that trains
+
+    context: AbstractContextManager[Any] = deepspeed_zero.GatheredParameters([parameter], modifier_rank=0 if written else None)
+    return context
 
 
 def require_whole_weights(field: str) -> None:

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from stillhouse.execution import extensions
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import PinnedCode
-from stillhouse.training.config import Adapters, ChatSettings, UpdateSettings
+from stillhouse.training.config import Adapters, ChatSettings, UpdateSettings, Validation
+from stillhouse.training.rl.losses.config import LossSettings
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
@@ -30,7 +31,25 @@ class Plateau(StageConfig):
     """Smallest gain from one window to the next that is worth going on."""
 
 
-class RlConfig(UpdateSettings, ChatSettings):
+class DynamicSampling(StageConfig):
+    """Ask other questions in place of those whose rollouts all have the same reward (DAPO, arXiv:2503.14476 §3.2)."""
+
+    attempts: int = Field(10, ge=1)
+    """Most times that a step asks again; groups that are still without variance then stay. The paper gives no bound."""
+
+
+class ActiveSampling(StageConfig):
+    """Ask most often the questions whose rollouts will probably differ in reward; the papers have no rule for it."""
+
+    exploration: float = Field(0.1, ge=0, le=1)
+    """Weight of a question that is always or never solved, beside 1 for one that is solved half the time; 1 ignores pass rates."""
+    prior_rollouts: float = Field(1, gt=0)
+    """How many rollouts a question's pass rate before this stage counts for (0.5 where it has none)."""
+    memory: float = Field(0.5, ge=0, le=1)
+    """What a question's earlier outcomes still weigh each time it is asked again, since the model changes."""
+
+
+class RlConfig(LossSettings, UpdateSettings, ChatSettings):
     """How to train. The defaults are the paper's (Difficulty-Aware Staged RL §4.1), except the number of steps."""
 
     split: str = "rl_1"
@@ -39,8 +58,14 @@ class RlConfig(UpdateSettings, ChatSettings):
     """Most optimizer steps (paper: stage 1 plateaus at step 1600)."""
     plateau: Plateau | None = None
     """End the stage earlier, once the reward has stopped rising."""
+    validation: Validation | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Measure the model while it trains, publish the best checkpoint, and stop when it gets no better; null measures nothing."""
     mix: dict[Category, Annotated[float, Field(gt=0)]] | None = None
     """Weight of each category within every step, such as {math: 2.1, code: 1} (§3.3); null asks questions in shuffled order."""
+    dynamic_sampling: DynamicSampling | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Ask again, with other questions, where all rollouts of a question have the same reward; null asks once."""
+    active_sampling: ActiveSampling | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Choose questions by their pass rates so far, and by `graded` and the stage before; null asks each as often as the others."""
     drop_solved: bool = False
     """Leave out questions that the checkpoint's own rl stage solved every time (AM-Thinking-v1 §5.4)."""
     carry_optimizer: bool = False
@@ -55,10 +80,8 @@ class RlConfig(UpdateSettings, ChatSettings):
     """Rollouts per question: GRPO's group."""
     prompts_per_step: int = Field(128, ge=1)
     """Questions per step; the paper says a batch of 128 without saying of what."""
-    kl_coefficient: float = Field(0.001, ge=0)
-    """Weight of the KL term towards the initial policy."""
-    entropy_coefficient: float = Field(0.001, ge=0)
-    """Weight of the entropy bonus; the paper's stage 2 sets 0."""
+    steps_per_batch: int = Field(1, ge=1, json_schema_extra=OMIT_DEFAULT)
+    """Steps for which rollouts are written at once; 1 is strictly on-policy (the paper), above it clipping acts (DAPO: 16)."""
     mask_truncated: bool = False
     """Leave rollouts cut at max_tokens out of the loss; the paper's stage 2 does."""
     temperature: float = Field(1.0, gt=0)
@@ -91,12 +114,33 @@ class RlConfig(UpdateSettings, ChatSettings):
     def _pin_reward(cls, reward: str) -> str:
         return extensions.pinned("rewards", reward, REWARDS)
 
+    @model_validator(mode="after")
+    def _require_whole_batches(self) -> Self:
+        if self.steps % self.steps_per_batch:
+            msg = f"steps {self.steps} is not a multiple of steps_per_batch {self.steps_per_batch}; change one of the two"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_a_punishment_without_effect(self) -> Self:
+        if self.mask_truncated and self.overlong_share:
+            msg = (
+                f"mask_truncated leaves out of the loss the rollouts that overlong_share {self.overlong_share:g} punishes most; "
+                "set overlong_share: 0, or mask_truncated: false"
+            )
+            raise ValueError(msg)
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
 class RlInputs(StageInputs):
-    """Selected examples, their questions with references, the initial policy, and grades, to log the reward by level."""
+    """Selected examples, their questions with references, the initial policy, and what is optional.
+
+    That is grades, to log the reward by level, and questions for `validation`.
+    """
 
     selected: Path
     questions: Path
     checkpoint: ModelDirectory
     graded: Path | None = None
+    validation_questions: Path | None = None

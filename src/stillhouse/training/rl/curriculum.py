@@ -44,6 +44,18 @@ def levels_of(questions: Mapping[str, Question], graded: Path | None) -> dict[st
     return {row.question_id: row.level for row in grades if row.level is not None and row.question_id in questions}
 
 
+def pass_rates(questions: Mapping[str, Question], graded: Path | None, checkpoint: Path) -> dict[str, float]:
+    """The pass rate of each question that has one: by the checkpoint's own rl stage, or else the mean of the graded models'."""
+    grades = tables.read(graded, Graded) if graded else ()
+    rates = {
+        row.question_id: sum(grade["pass_rate"] for grade in row.models) / len(row.models)
+        for row in grades if row.question_id in questions and row.models
+    }  # fmt: skip
+    path = checkpoint / OUTCOMES
+    outcomes: dict[str, list[int]] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return rates | {key: n_passed / n for key, (n, n_passed) in outcomes.items() if n and key in questions}
+
+
 def unsolved(questions: Mapping[str, Question], checkpoint: Path) -> dict[str, Question]:
     """The questions without those that the checkpoint's own rl stage solved every time.
 
@@ -77,7 +89,14 @@ def order(
     seed: int,
     asked_before: Mapping[str, int] | None = None,
 ) -> list[str]:
-    """Question ids in the order they are asked: ``per_step`` per step, ``steps * per_step`` in all.
+    """Question ids in the order they are asked: ``per_step`` per step, ``steps * per_step`` in all; see ``endless``."""
+    return list(islice(endless(by_category, weights, seed, asked_before or {}), steps * per_step))
+
+
+def endless(
+    by_category: Mapping[str, Sequence[str]], weights: Mapping[Category, float] | None, seed: int, asked_before: Mapping[str, int]
+) -> Iterator[str]:
+    """Question ids in the order they are asked, without end.
 
     With ``weights`` (Staged RL §3.3: math 2.1 to code 1) every step holds the categories in that proportion, to within one question
     of each (to within two if there are more than two categories); categories without a weight are left out. Without weights,
@@ -86,23 +105,31 @@ def order(
     No question is asked again before all of its category were asked as often, counting the stages before: ``asked_before`` says how
     often they asked each question. So a stage on the same questions continues where the stage before stopped.
     """
-    before = asked_before or {}
     if weights is None:
         question_ids = [question_id for ids in by_category.values() for question_id in ids]
-        return list(islice(_cycled(question_ids, before, f"{seed}/all"), steps * per_step))
-    present = {category: weight for category, weight in weights.items() if by_category.get(category)}
+        return _cycled(question_ids, asked_before, f"{seed}/all")
+    present = present_weights(by_category, weights)
+    queues = {category: _cycled(by_category[category], asked_before, f"{seed}/{category}") for category in present}
+    return (next(queues[category]) for category in in_proportion(present))
+
+
+def present_weights(by_category: Mapping[str, Sequence[str]], weights: Mapping[Category, float]) -> dict[str, float]:
+    """The weights of the categories that have questions. Raises NothingToDo if none has."""
+    present: dict[str, float] = {category: weight for category, weight in weights.items() if by_category.get(category)}
     if not present:
         msg = f"rl: mix names {', '.join(weights)}, and the split has none of them; it has {', '.join(by_category)}"
         raise NothingToDo(msg)
-    queues = {category: _cycled(by_category[category], before, f"{seed}/{category}") for category in present}
-    total, n_asked = sum(present.values()), dict.fromkeys(present, 0)
-    ordered: list[str] = []
-    for position in range(1, steps * per_step + 1):
-        # The category furthest behind its share comes next: over all steps, none is ever more than one question off.
-        behind = max(present, key=lambda category: present[category] / total * position - n_asked[category])
+    return present
+
+
+def in_proportion(weights: Mapping[str, float]) -> Iterator[str]:
+    """Categories in turn, without end: always the one furthest behind its share, so that none is ever more than one off."""
+    total, n_asked = sum(weights.values()), dict.fromkeys(weights, 0)
+    for position in count(1):
+        lag = {category: weight / total * position - n_asked[category] for category, weight in weights.items()}
+        behind = max(lag, key=lag.__getitem__)
         n_asked[behind] += 1
-        ordered.append(next(queues[behind]))
-    return ordered
+        yield behind
 
 
 def _cycled(ids: Sequence[str], before: Mapping[str, int], seed: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -13,13 +14,14 @@ from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import checkpoints, optimizer_choice
 from stillhouse.training.data.batches import passes
 from stillhouse.training.lora import peft_config
-from stillhouse.training.machine import liger
+from stillhouse.training.machine import dry_step
 from stillhouse.training.progress import attach, machine_arguments
 from stillhouse.training.rl import rollout_engine, rollouts_ahead
 from stillhouse.training.rl.config import RlConfig
 from stillhouse.training.rl.logprob_check import LogprobCheck, pairs
-from stillhouse.training.rl.losses import DEFAULT_LOSS, LOSSES
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
+from stillhouse.training.rl.question_choice import QuestionChooser
+from stillhouse.training.rl.resampling import Asking
 from stillhouse.training.rl.reward_watch import StopAtPlateau, StopWithoutLearning, WarnOfConstantReward
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt
@@ -33,19 +35,23 @@ def make_trainer(
     prompts: Mapping[str, RolloutPrompt],
     question_ids: Sequence[str],
     rewards: Rewards,
+    chooser: QuestionChooser | None = None,
 ) -> OnPolicyGrpoTrainer:
-    """A strictly on-policy trainer: every batch of rollouts serves one step and is thrown away.
+    """A trainer whose batches of rollouts serve ``steps_per_batch`` steps, a share each, and are then thrown away.
 
-    ``question_ids``: those of every step, one step after the other. ``STILLHOUSE_MICRO_BATCH`` bounds the rollouts in one
-    forward pass; gradients add up to the whole batch.
+    ``question_ids``: those of every step, one step after the other, unless a ``chooser`` says what is asked.
+    ``STILLHOUSE_MICRO_BATCH`` bounds the rollouts in one forward pass; gradients add up to the whole batch.
     """
-    dataset = Dataset.from_list([{"question_id": key, "prompt": prompts[key].messages} for key in question_ids])
+    rows = {key: {"question_id": key, "prompt": prompt.messages} for key, prompt in prompts.items()}
+    dataset = Dataset.from_list([rows[key] for key in question_ids])
+    attempts = config.dynamic_sampling.attempts if config.dynamic_sampling else 0
+    asking = Asking(chooser, rows, rewards.outcomes, attempts) if chooser else None
     check = LogprobCheck(pairs(prompts, chat.tokenizer))
     longest = max(len(prompt.ids) for prompt in prompts.values()) + config.max_tokens
     arguments = _arguments(config, inputs, longest, chat_templates.stop_ids(chat, model.generation_config))
     with rollout_engine.vllm_for_this_machine(config.engine):
         trainer = OnPolicyGrpoTrainer(
-            logprob_check=check, model=model, args=arguments, train_dataset=dataset,
+            settings=config, asking=asking, logprob_check=check, model=model, args=arguments, train_dataset=dataset,
             processing_class=_without_parser(chat.tokenizer),
             reward_funcs=[rewards], peft_config=peft_config(config.lora) if config.lora else None,
         )  # fmt: skip
@@ -57,6 +63,7 @@ def make_trainer(
     if config.plateau is not None:
         trainer.add_callback(StopAtPlateau(config.plateau, inputs))
     attach(trainer, inputs)
+    dry_step.choose(trainer, longest)
     return trainer
 
 
@@ -74,13 +81,23 @@ def _arguments(config: RlConfig, inputs: StageInputs, longest: int, stops: Seque
     micro_batch, accumulation = passes(config.prompts_per_step, "prompts_per_step", config.group_size)
     arguments = GRPOConfig(
         learning_rate=config.learning_rate, lr_scheduler_type="constant", max_steps=config.steps,
-        per_device_train_batch_size=micro_batch, gradient_accumulation_steps=accumulation, steps_per_generation=accumulation,
+        per_device_train_batch_size=micro_batch, gradient_accumulation_steps=accumulation,
+        steps_per_generation=accumulation * config.steps_per_batch,
         num_iterations=1, num_generations=config.group_size, max_completion_length=config.max_tokens,
-        temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient, entropy_coef=config.entropy_coefficient,
-        use_bias_correction_kl=False,  # DeepSeekMath's estimator, equation 4; TRL would weigh it by the policy's ratio
+        temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient,
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,
-        **LOSSES[DEFAULT_LOSS].arguments, **rollout_engine.arguments(config.engine, longest, stops), **liger.arguments(),
+        **rollout_engine.arguments(config.engine, longest, stops), **_engine_correction(config),
         **optimizer_choice.arguments(config), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
     return arguments
+
+
+def _engine_correction(config: RlConfig) -> dict[str, Any]:
+    """Trainer arguments about the weights that make up for vLLM's other rounding."""
+    if config.engine != "vllm" or config.engine_correction == "none":
+        return {"vllm_importance_sampling_correction": False}
+    return {
+        "vllm_importance_sampling_correction": True, "vllm_importance_sampling_mode": config.engine_correction,
+        "vllm_importance_sampling_clip_min": None, "vllm_importance_sampling_clip_max": config.engine_correction_clip,
+    }  # fmt: skip

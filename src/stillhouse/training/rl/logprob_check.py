@@ -19,6 +19,7 @@ from trl.models.utils import unwrap_model_for_generation
 
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.execution import processes
+from stillhouse.training.machine import generation
 from stillhouse.training.rl import rollout_server
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt
 from stillhouse.vocabulary import environment
@@ -137,7 +138,8 @@ def _by_transformers(trainer: GRPOTrainer, pairs: Sequence[Pair]) -> list[float]
         max_new_tokens=n_tokens, do_sample=False, pad_token_id=pad, output_logits=True, return_dict_in_generate=True,
         disable_compile=True,
     )  # fmt: skip
-    with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model, torch.no_grad():
+    unwrapped = unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator)
+    with unwrapped as model, generation.suited(model), torch.no_grad():
         output = model.generate(
             input_ids=ids, attention_mask=mask, generation_config=config,
             prefix_allowed_tokens_fn=lambda row, written: [forced[row][len(written) - longest]],

@@ -12,18 +12,25 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from trl import GRPOTrainer
 
 from stillhouse.execution import processes
 from stillhouse.training.checkpoints import FullDiskMixin
 from stillhouse.training.loop import FiniteLossMixin
+from stillhouse.training.machine import generation
 from stillhouse.training.progress import MeasuredMixin
 from stillhouse.training.rl.logprob_check import LogprobCheck
+from stillhouse.training.rl.losses.advantages import overlong_penalties
+from stillhouse.training.rl.policy_loss import PolicyLossMixin
+from stillhouse.training.rl.question_choice import QuestionChooser
+from stillhouse.training.rl.resampling import PromptRow, ResamplingMixin
 from stillhouse.training.rl.rewards import Rewards
+from stillhouse.training.rl.rollout_reuse import RolloutReuseMixin
 from stillhouse.training.rl.unpadded_update import UnpaddedUpdateMixin
 
 
-class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, UnpaddedUpdateMixin, GRPOTrainer):
+class OnPolicyGrpoTrainer(
+    MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyLossMixin, UnpaddedUpdateMixin, RolloutReuseMixin, ResamplingMixin
+):
     """Syncs and checks the rollout engine before a step's rollouts, and masks rollouts without a reward."""
 
     _checked_step = -1
@@ -31,8 +38,8 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, Unpadde
     """TRL's: the step whose weights vLLM has."""
     _seconds: dict[str, float]
     """Seconds of the current step by part, on this rank."""
-    _unverified: torch.Tensor
-    """Which of this rank's rollouts have no reward: bool, shape (rollouts,)."""
+    _own_rewards: torch.Tensor
+    """The rewards of this rank's rollouts: float, shape (rollouts,), NaN for a rollout without one."""
 
     def __init__(self, *, logprob_check: LogprobCheck, **arguments: Any) -> None:
         """``logprob_check``: compares trainer and rollout engine. ``arguments``: GRPOTrainer's."""
@@ -44,19 +51,19 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, Unpadde
         if self._checked_step != self.state.global_step:
             self._sync_and_check()
             self._checked_step = self.state.global_step
-        with self._timed("rollout"):
+        with self._timed("rollout"), generation.suited(self.accelerator.unwrap_model(self.model)):
             return super()._generate_single_turn(*args, **kwargs)
 
     def _calculate_rewards(self, inputs: Sequence[Mapping[str, Any]], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Rewards of all ranks, shape (rollouts, 1), NaN for none; remembers which of this rank's have none."""
+        """Rewards of all ranks, shape (rollouts, reward functions), NaN for none; remembers those of this rank."""
         with self._timed("verify"):
             rewards: torch.Tensor = super()._calculate_rewards(inputs, *args, **kwargs)
         start = self.accelerator.process_index * len(inputs)
-        self._unverified = rewards[start : start + len(inputs)].isnan().all(dim=1)
+        self._own_rewards = self._total_rewards(rewards[start : start + len(inputs)])
         return rewards
 
-    def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """The step's batch. TRL gives a rollout without a reward no advantage; here it leaves KL term and entropy bonus too."""
+    def _generate_and_score_completions(self, inputs: list[PromptRow]) -> dict[str, torch.Tensor]:
+        """The step's batch, with the config's advantages; a rollout without a reward is in no term of the loss."""
         self._seconds = {}
         batch: dict[str, torch.Tensor] = super()._generate_and_score_completions(inputs)
         slowest = processes.combined(list(self._seconds.values()), self.accelerator.device, "max")
@@ -66,8 +73,19 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, Unpadde
         self._log_with_step(
             dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": 0.0 if self.packs_rollouts else n_padding / n_tokens}
         )
-        batch["completion_mask"] = batch["completion_mask"] * (~self._unverified).unsqueeze(1)
+        rewards = self._own_rewards - self._overlong_penalties(batch["completion_mask"].sum(1))
+        batch["completion_mask"] = batch["completion_mask"] * (~rewards.isnan()).unsqueeze(1)
+        batch["advantages"] = self._advantages(batch, rewards)
         return batch
+
+    def _overlong_penalties(self, lengths: torch.Tensor) -> torch.Tensor:
+        """What this rank's rollouts lose of their rewards for their length: float, shape (rollouts,)."""
+        settings = self.settings
+        penalties = overlong_penalties(lengths, self.max_completion_length, settings.overlong_share, settings.overlong_penalty)
+        if settings.overlong_share:
+            total, n = processes.combined([float(penalties.sum()), len(penalties)], self.accelerator.device, "sum")
+            self._log_with_step({"overlong_penalty": total / n})
+        return penalties
 
     def _sync_and_check(self) -> None:
         """Copy the weights to vLLM and compare. TRL would sync afterwards, but sees that it was done for this step."""
@@ -83,7 +101,7 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, Unpadde
         """Note the seconds that the block takes on this rank."""
         begin = time.perf_counter()
         yield
-        self._seconds[f"seconds/{part}"] = time.perf_counter() - begin
+        self._seconds[f"seconds/{part}"] = self._seconds.get(f"seconds/{part}", 0.0) + time.perf_counter() - begin
 
     def _log_with_step(self, metrics: Mapping[str, float]) -> None:
         """Add metrics to those that TRL logs for the step."""
@@ -91,14 +109,22 @@ class OnPolicyGrpoTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, Unpadde
             self._metrics["train" if self.model.training else "eval"][name].append(value)
 
 
-def memory(rewards: Rewards, check: LogprobCheck) -> tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], None]]:
-    """What a checkpoint keeps of both, as ``remember`` and ``recall`` for ``loop.train``."""
+def memory(
+    rewards: Rewards, check: LogprobCheck, chooser: QuestionChooser | None = None
+) -> tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], None]]:
+    """What a checkpoint keeps of them, as ``remember`` and ``recall`` for ``loop.train``."""
+
+    def remember() -> dict[str, Any]:
+        kept = {"rewards": rewards.remember(), "probe": check.remember()}
+        return kept | ({"questions": chooser.remember()} if chooser else {})
 
     def recall(remembered: dict[str, Any]) -> None:
         rewards.recall(remembered["rewards"])
         check.recall(remembered["probe"])
+        if chooser:
+            chooser.recall(remembered["questions"])
 
-    return lambda: {"rewards": rewards.remember(), "probe": check.remember()}, recall
+    return remember, recall
 
 
 def table(rollouts: Sequence[Mapping[str, Any]]) -> str:

@@ -14,14 +14,16 @@ from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import loop, lora, models, optimizer, optimizer_choice, progress
 from stillhouse.training.config import FromCheckpoint
 from stillhouse.training.machine import fsdp, sequence_parallel, zero
-from stillhouse.training.rl import early_refusals, on_policy, rollout_prompts, rollouts_ahead
+from stillhouse.training.rl import early_refusals, on_policy, rl_validation, rollout_prompts, rollouts_ahead
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
 from stillhouse.training.rl.grpo_trainer import make_trainer
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
+from stillhouse.training.rl.question_choice import QuestionChooser
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt
 from stillhouse.training.rl.rollout_scorers import make_scorer
+from stillhouse.training.start_times import StartTimes
 from stillhouse.vocabulary.rows import Question
 
 ROLLOUTS = f"rollouts{TABLE}"
@@ -42,31 +44,39 @@ class QuestionPool:
 
 def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     """Train, and write the checkpoint, sample rollouts, and how often each question was asked and solved."""
+    start = StartTimes()
     _require_settings(config, inputs)
     pool = _question_pool(config, inputs)
     early_refusals.require_rewards(config, pool.questions)
+    asked = rl_validation.questions(config, inputs, pool.questions)
     with zero.deepspeed_environment():
         early_refusals.require_sizes(config)
+        start.ended("init")
         model, tokenizer = models.load(FromCheckpoint(), inputs.checkpoint, (), config.seed, config.trusted_code, config.weights)
         optimizer_choice.require_router(model, config)
         chat = models.prepare_chat(model, tokenizer, config)
+        start.ended("load")
         if config.lora:
             lora.require_trained_end(model, chat)
         prompts, dropped = rollout_prompts.prompts(config, inputs, pool.questions, model, chat)
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
-        trainer, rewards = _train(config, inputs, model, chat, prompts, question_ids)
-        loop.save(trainer, tokenizer, inputs.output, config.lora, inputs.checkpoint)
+        chooser = rollout_prompts.question_chooser(config, inputs, prompts, pool.times_asked)
+        start.ended("data")
+        trainer, rewards, measured = _train(config, inputs, model, chat, prompts, question_ids, chooser, asked, start)
+        published = loop.save(trainer, tokenizer, inputs.output, config.lora, inputs.checkpoint, config.weights)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
     n_steps = trainer.state.global_step
-    _write_records(inputs, rewards, Counter(pool.times_asked) + Counter(question_ids[: n_steps * config.prompts_per_step]))
+    n_written = -(-n_steps // config.steps_per_batch) * config.steps_per_batch
+    times_asked = chooser.times_asked if chooser else Counter(question_ids[: n_written * config.prompts_per_step])
+    _write_records(inputs, rewards, Counter(pool.times_asked) + times_asked)
     sizes = {
         "n_questions": len(prompts), "n_asked_before": pool.n_asked_before, "n_solved_before": pool.n_solved_before,
         "n_steps": n_steps,
     }  # fmt: skip
     carried = {"n_steps_carried": optimizer.steps(inputs.checkpoint)} if config.carry_optimizer else {}
     kinds = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
-    metrics = sizes | carried | kinds | progress.final_numbers(trainer)
+    metrics = sizes | published | carried | kinds | progress.final_numbers(trainer) | measured
     return Outputs(metrics=metrics, dropped=dropped, artifacts=[ROLLOUTS])
 
 
@@ -104,19 +114,29 @@ def _train(
     chat: ChatFormat,
     prompts: Mapping[str, RolloutPrompt],
     question_ids: Sequence[str],
-) -> tuple[OnPolicyGrpoTrainer, Rewards]:
-    """Train to the end: the trainer with its weights, and the rewards with their counts."""
+    chooser: QuestionChooser | None,
+    asked: Sequence[Question],
+    start: StartTimes,
+) -> tuple[OnPolicyGrpoTrainer, Rewards, dict[str, float]]:
+    """Train to the end: the trainer with the weights to publish, the rewards with their counts, and what validation measured.
+
+    ``asked``: questions for validation.
+    """
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
     with make_scorer(config.reward, config.verify_timeout_s, config.libraries, config.response_format) as scorer:
+        scorer.warm(questions.values())
         levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
         rewards = Rewards(questions, scorer, chat.read, levels, thresholds)
-        trainer = make_trainer(config, inputs, model, chat, prompts, question_ids, rewards)
+        trainer = make_trainer(config, inputs, model, chat, prompts, question_ids, rewards, chooser)
+        trainer.start_times = start
         if config.carry_optimizer:
             trainer.add_callback(optimizer.CarriedOptimizer(trainer, inputs.checkpoint))
         with on_policy.unverified_warnings_silenced():
-            memory = on_policy.memory(rewards, trainer.logprob_check)
-            loop.train(trainer, inputs, *rollouts_ahead.remembered(trainer, *memory))
-    return trainer, rewards
+            memory = on_policy.memory(rewards, trainer.logprob_check, chooser)
+            remember, recall = rollouts_ahead.remembered(trainer, *memory)
+            watch = rl_validation.watch(config, inputs, trainer, chat, asked)
+            measured = loop.train(trainer, inputs, remember, recall, watch)
+    return trainer, rewards, measured
 
 
 def _write_records(inputs: RlInputs, rewards: Rewards, times_asked: Mapping[str, int]) -> None:

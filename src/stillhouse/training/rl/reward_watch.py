@@ -22,8 +22,11 @@ LEAST_DEAD_STEPS = 3
 
 
 def step_rewards(state: TrainerState) -> list[float]:
-    """The mean reward of every step so far, restarts included, without steps in which nothing could be verified."""
-    return [entry["reward"] for entry in state.log_history if entry.get("reward") is not None]
+    """The mean reward of every step so far, restarts included, without steps in which nothing could be verified.
+
+    With questions that are asked again, of all rollouts that the step wrote: those it learns from are chosen by their rewards.
+    """
+    return [entry.get("reward_asked", entry["reward"]) for entry in state.log_history if entry.get("reward") is not None]
 
 
 class StopAtPlateau(TrainerCallback):

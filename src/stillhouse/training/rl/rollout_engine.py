@@ -41,18 +41,16 @@ def arguments(engine: RolloutEngine, longest: int, stops: Sequence[int] = ()) ->
         return {}
     servers = rollout_servers.addresses()
     _require_vllm(servers)
-    # Corrects the engines' different rounding token by token: over 16k tokens its product would leave few rollouts in the loss.
-    corrected: dict[str, Any] = {"use_vllm": True, "vllm_importance_sampling_mode": "token_truncate"}
     # vLLM itself knows only the eos of the checkpoint as it was loaded.
-    corrected["generation_kwargs"] = {"stop_token_ids": list(stops)}
+    common: dict[str, Any] = {"use_vllm": True, "generation_kwargs": {"stop_token_ids": list(stops)}}
     if servers:
         port = environment.whole("STILLHOUSE_ROLLOUT_PORT", WEIGHTS_PORT)
-        return corrected | {"vllm_mode": "server", "vllm_server_base_url": ",".join(servers), "vllm_group_port": port}
+        return common | {"vllm_mode": "server", "vllm_server_base_url": ",".join(servers), "vllm_group_port": port}
     n_processes, per_replica = processes.count(), environment.whole("STILLHOUSE_ROLLOUT_TENSOR_PARALLEL", 1)
     if n_processes % per_replica:
         msg = f"STILLHOUSE_ROLLOUT_TENSOR_PARALLEL={per_replica}: does not divide the training's {n_processes} processes"
         raise BadConfig(msg)
-    return corrected | {
+    return common | {
         "vllm_mode": "colocate", "vllm_tensor_parallel_size": per_replica, "vllm_max_model_length": longest,
         "vllm_gpu_memory_utilization": environment.number("STILLHOUSE_ROLLOUT_MEMORY", MEMORY),
         "vllm_enable_sleep_mode": _sleeps(),

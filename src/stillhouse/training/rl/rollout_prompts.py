@@ -11,6 +11,7 @@ from stillhouse.errors import EngineFailed, NothingToDo
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training.rl import curriculum
 from stillhouse.training.rl.config import RlConfig, RlInputs
+from stillhouse.training.rl.question_choice import ByPassRate, InOrder, QuestionChooser
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.prompts import question_prompt
 from stillhouse.vocabulary.rows import Dropped, Message, Question
@@ -60,7 +61,26 @@ def prompts(
 
 def question_order(config: RlConfig, prompts: Mapping[str, RolloutPrompt], asked_before: Mapping[str, int]) -> list[str]:
     """The question ids of every step, one step after the other."""
+    by_category = _by_category(prompts)
+    return curriculum.order(by_category, config.mix, config.prompts_per_step, config.steps, config.seed, asked_before)
+
+
+def question_chooser(
+    config: RlConfig, inputs: RlInputs, prompts: Mapping[str, RolloutPrompt], asked_before: Mapping[str, int]
+) -> QuestionChooser | None:
+    """What chooses the questions as the steps go on; None if their order is known beforehand."""
+    by_category = _by_category(prompts)
+    if config.active_sampling is not None:
+        questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
+        rates = curriculum.pass_rates(questions, inputs.graded, inputs.checkpoint)
+        return ByPassRate(by_category, config.mix, config.active_sampling, config.group_size, config.seed, rates)
+    if config.dynamic_sampling is not None:
+        return InOrder(lambda: curriculum.endless(by_category, config.mix, config.seed, asked_before))
+    return None
+
+
+def _by_category(prompts: Mapping[str, RolloutPrompt]) -> dict[str, list[str]]:
     by_category: dict[str, list[str]] = {}
     for question_id, prompt in prompts.items():
         by_category.setdefault(prompt.question.category, []).append(question_id)
-    return curriculum.order(by_category, config.mix, config.prompts_per_step, config.steps, config.seed, asked_before)
+    return by_category

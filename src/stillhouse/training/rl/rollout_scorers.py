@@ -5,7 +5,7 @@ the group ``stillhouse.rewards``.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Protocol, cast
 
@@ -43,6 +43,9 @@ class RolloutScorer(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Release what it holds."""
 
+    def warm(self, questions: Iterable[Question]) -> None:
+        """Get ready to score answers to these questions, in the background: the first step need not wait for it."""
+
     def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict]:
         """One verdict per response, on its category's scale."""
 
@@ -67,6 +70,10 @@ class VerifierScorer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._pool.__exit__(kind, error, traceback)
 
+    def warm(self, questions: Iterable[Question]) -> None:
+        """See RolloutScorer: the worker processes load the verifiers of the questions' categories."""
+        self._pool.begin_warming(question.category for question in questions)
+
     def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict]:
         """See RolloutScorer."""
         pairs = zip(responses, questions, strict=True)
@@ -85,6 +92,9 @@ class FunctionScorer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         pass
+
+    def warm(self, questions: Iterable[Question]) -> None:
+        """See RolloutScorer: the function is loaded."""
 
     def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict]:
         """See RolloutScorer."""

@@ -150,6 +150,19 @@ class RolloutServers:
                 self._lose(client, error)
         return answers
 
+    def of_any(self, number: int, ask: Callable[[RolloutClient], T]) -> T:
+        """The answer of one server: requests by number go round; another one stands in for one that fails, which is lost.
+
+        Raises EngineLost if none is left.
+        """
+        while True:
+            present = self._present()
+            client = present[number % len(present)]
+            try:
+                return ask(client)
+            except StillhouseError as error:
+                self._lose(client, error)
+
     def generate(self, prompts: Sequence[Sequence[int]], n: int = 1, **arguments: Any) -> dict[str, Any]:
         """Rollouts, ``n`` to each prompt, in the order of the prompts. Raises EngineLost if no server is left."""
         if self.ahead:

@@ -71,8 +71,17 @@ class RolloutsAhead:
 
 
 def require_support(config: RlConfig) -> None:
-    """Raise BadConfig if nothing could write rollouts during an update."""
-    if config.rollouts_ahead and (config.engine != "vllm" or not rollout_servers.addresses()):
+    """Raise BadConfig if nothing could write rollouts during an update, or nobody knows yet what is asked next."""
+    if not config.rollouts_ahead:
+        return
+    fields = {
+        "dynamic_sampling": config.dynamic_sampling is not None, "active_sampling": config.active_sampling is not None,
+        "steps_per_batch": config.steps_per_batch > 1, "engine_correction: none": config.engine_correction == "none",
+    }  # fmt: skip
+    if other := next((field for field, is_set in fields.items() if is_set), None):
+        msg = f"rollouts_ahead={config.rollouts_ahead}: not with {other}; leave out one of the two"
+        raise BadConfig(msg)
+    if config.engine != "vllm" or not rollout_servers.addresses():
         msg = (
             f"rollouts_ahead={config.rollouts_ahead}: only servers write rollouts during an update; set engine to vllm, and "
             "STILLHOUSE_ROLLOUT_SERVER"

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import PinnedCode
-from stillhouse.training.config import ChatSettings, FromCheckpoint, Init, Lora, UpdateSettings
+from stillhouse.training.config import ChatSettings, FromCheckpoint, Init, Lora, SftValidation, UpdateSettings
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT
@@ -42,6 +42,8 @@ class SftConfig(UpdateSettings, ChatSettings):
     max_length_rate: float | None = Field(None, ge=0, lt=1, json_schema_extra=OMIT_DEFAULT)
     """Share of training questions whose response may run on after training, past twice the length that was learnt; more is an
     error. null asks for no response."""
+    validation: SftValidation | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Measure the model while it trains, publish the best checkpoint, and stop when it gets no better; null measures nothing."""
     lora: Lora | None = None
     """Train low-rank adapters instead of all weights."""
     weight_decay: float = Field(0.0, ge=0)
@@ -60,7 +62,9 @@ class SftConfig(UpdateSettings, ChatSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class SftInputs(StageInputs):
-    """Training examples, and the checkpoint to start from."""
+    """Training examples, the checkpoint to start from, and what `validation` measures: questions, or held-out examples."""
 
     selected: Path | None = None
     checkpoint: ModelDirectory | None = None
+    validation_questions: Path | None = None
+    validation_rows: Path | None = None

@@ -1,5 +1,8 @@
 """The sft stage's work: load a model, tokenise the examples of one split, train, and write the checkpoint."""
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -13,9 +16,12 @@ from stillhouse.training.data import corpus, inspection, shown_tokens
 from stillhouse.training.data.batches import passes
 from stillhouse.training.data.corpus import Corpus
 from stillhouse.training.machine import sequence_parallel, zero
+from stillhouse.training.sft import sft_validation
 from stillhouse.training.sft.config import SftConfig, SftInputs
-from stillhouse.training.sft.sft_trainer import make_trainer, sequence_metrics
+from stillhouse.training.sft.sft_trainer import dataset, make_trainer, sequence_metrics
 from stillhouse.training.sft.stop_check import require_stops
+from stillhouse.training.start_times import StartTimes
+from stillhouse.vocabulary.rows import Question
 
 TOKENS_PAGE = "learnt-tokens.html"
 """Beside the weights: the tokens of the first examples, and which of them were learnt."""
@@ -23,27 +29,45 @@ N_SHOWN = 3
 """Examples on that page."""
 
 
+@dataclass(frozen=True)
+class TokenisedExamples:
+    """The examples of the split."""
+
+    learnt: Corpus
+    held_out: Corpus | None
+    """Those that are not trained on."""
+    dropped: dict[str, int]
+    """Rows by reason."""
+
+
 def run(config: SftConfig, inputs: SftInputs) -> Outputs:
     """Train, and write the checkpoint."""
+    start = StartTimes()
     _require_settings(config)
     with zero.deepspeed_environment():
         counts = _example_counts(config, inputs)
+        asked = sft_validation.questions(config, inputs, counts)
         examples = corpus.examples(counts, config.split)
         texts = ("\n".join(turn["content"] for turn in example.messages) for example in examples)
+        start.ended("init")
         model, tokenizer = models.load(
-            config.init, inputs.checkpoint, texts, config.seed, config.trusted_code, config.weights, lora.quantization(config.lora)
+            config.init, inputs.checkpoint, texts, config.seed, config.trusted_code, config.weights, lora.quantization(config.lora),
+            packed=config.packing,
         )  # fmt: skip
         metrics: dict[str, float] = {"n_parameters": zero.n_parameters(model)}
         if config.max_steps == 0:
-            models.save(model, tokenizer, inputs.output)
+            models.save(model, tokenizer, inputs.output, dtype=config.weights)
             return Outputs(metrics=metrics)
         optimizer_choice.require_router(model, config)
         chat = models.prepare_chat(model, tokenizer, config)
+        start.ended("load")
         if config.lora:
             lora.require_trained_end(model, chat)
-        learnt, dropped = _tokenised(config, inputs, counts, model, chat)
-        _write_tokens(inputs, model, chat, learnt)
-        return Outputs(metrics=metrics | _train(config, inputs, model, chat, learnt), dropped=dropped, artifacts=[TOKENS_PAGE])
+        examples_of_split = _tokenised(config, inputs, counts, model, chat)
+        _write_tokens(inputs, model, chat, examples_of_split.learnt)
+        start.ended("data")
+        metrics |= _train(config, inputs, model, chat, examples_of_split, asked, start)
+        return Outputs(metrics=metrics, dropped=examples_of_split.dropped, artifacts=[TOKENS_PAGE])
 
 
 def _require_settings(config: SftConfig) -> None:
@@ -54,14 +78,26 @@ def _require_settings(config: SftConfig) -> None:
     optimizer_choice.require_support(config, config.lora)
 
 
-def _train(config: SftConfig, inputs: SftInputs, model: PreTrainedModel, chat: ChatFormat, learnt: Corpus) -> dict[str, float]:
-    """Train on the corpus and write the checkpoint; returns the metrics."""
+def _train(
+    config: SftConfig,
+    inputs: SftInputs,
+    model: PreTrainedModel,
+    chat: ChatFormat,
+    examples: TokenisedExamples,
+    asked: Sequence[Question],
+    start: StartTimes,
+) -> dict[str, float]:
+    """Train on the examples and write the checkpoint; returns the metrics. ``asked``: questions for validation."""
+    learnt, held = examples.learnt, examples.held_out
     trainer = make_trainer(config, inputs, model, chat.tokenizer, learnt)
-    loop.train(trainer, inputs)
+    trainer.start_times = start
+    rows = dataset(config, held) if held is not None else None
+    measured = loop.train(trainer, inputs, watch=sft_validation.watch(config, inputs, trainer, chat, asked, rows))
     stops = {} if config.max_length_rate is None else require_stops(trainer, chat, learnt, config.max_length_rate)
-    loop.save(trainer, chat.tokenizer, inputs.output, config.lora, inputs.checkpoint)
+    published = loop.save(trainer, chat.tokenizer, inputs.output, config.lora, inputs.checkpoint, config.weights)
     counts = {"n_examples": len(learnt), "n_steps": trainer.state.global_step}
-    return counts | stops | progress.final_numbers(trainer) | sequence_metrics(trainer, config, learnt)
+    counts |= {"n_examples_held_out": len(held)} if held is not None else {}
+    return counts | published | stops | progress.final_numbers(trainer) | measured | sequence_metrics(trainer, config, learnt)
 
 
 def _write_tokens(inputs: SftInputs, model: PreTrainedModel, chat: ChatFormat, learnt: Corpus) -> None:
@@ -95,8 +131,8 @@ def _example_counts(config: SftConfig, inputs: SftInputs) -> dict[Path, int]:
 
 def _tokenised(
     config: SftConfig, inputs: SftInputs, counts: dict[Path, int], model: PreTrainedModel, chat: ChatFormat
-) -> tuple[Corpus, dict[str, int]]:
-    """The corpus, made once per node, and drops by reason; rows over ``max_length`` or the model's context go to ``dropped/``.
+) -> TokenisedExamples:
+    """The examples, tokenised once per node; rows over ``max_length`` or the model's context go to ``dropped/``.
 
     Raises NothingToDo if no row can be learnt.
     """
@@ -108,4 +144,9 @@ def _tokenised(
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
         msg = f"sft: none of the {n} examples can be learnt ({reasons}); the first: {first}"
         raise NothingToDo(f"sft: all {n} examples are longer than {bound}" if set(dropped) == {"too_long"} else msg)
-    return corpus.opened(directory), dropped
+    learnt = corpus.opened(directory)
+    if not len(learnt):
+        msg = f"sft: all examples of split {config.split!r} are held out for validation; lower validation.rows"
+        raise NothingToDo(msg)
+    held_out, more = sft_validation.held_out_examples(config, inputs, directory, chat, limit)
+    return TokenisedExamples(learnt, held_out, dict(Counter(dropped) + Counter(more)))

@@ -13,16 +13,14 @@ from stillhouse.training import checkpoints, optimizer_choice
 from stillhouse.training.checkpoints import FullDiskMixin
 from stillhouse.training.data.batches import WholeBatchesMixin, passes
 from stillhouse.training.data.corpus import Corpus
-from stillhouse.training.data.packing import Document, RequireIsolation, packs
+from stillhouse.training.data.isolation import RequireIsolation, chosen
+from stillhouse.training.data.packing import packs
 from stillhouse.training.loop import FiniteLossMixin
 from stillhouse.training.lora import peft_config
-from stillhouse.training.machine import liger, sequence_parallel
+from stillhouse.training.machine import dry_step, sequence_parallel
 from stillhouse.training.machine.sequence_parallel import SharedSequencesMixin
 from stillhouse.training.progress import MeasuredMixin, attach, machine_arguments
 from stillhouse.training.sft.config import SftConfig
-
-N_CHECKED = 3
-"""Documents that are checked for leaks between packed ones."""
 
 
 class CorpusSftTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, WholeBatchesMixin, SFTTrainer, SharedSequencesMixin):
@@ -39,8 +37,9 @@ def make_trainer(
 ) -> CorpusSftTrainer:
     """A trainer on the examples.
 
-    ``STILLHOUSE_MICRO_BATCH`` bounds the sequences in one forward pass; gradients add up to the config's batch size. Training
-    raises EngineFailed if documents of a pack see each other.
+    On a GPU a dry step chooses the sequences in one forward pass, and ``STILLHOUSE_MICRO_BATCH`` bounds them; gradients add up to
+    the config's batch size. Raises EngineFailed if nothing fits the GPU. Training raises EngineFailed if documents of a pack see
+    each other, or the attention backend is wrong.
     """
     trainer = CorpusSftTrainer(
         rows_per_step=config.batch_size, model=model, args=_arguments(config, inputs, model), train_dataset=dataset(config, corpus),
@@ -49,8 +48,10 @@ def make_trainer(
     sequence_parallel.meet()
     optimizer_choice.install(trainer, config)
     if config.packing:
-        trainer.add_callback(RequireIsolation(trainer, shortest(corpus, N_CHECKED)))
+        trainer.add_callback(RequireIsolation(trainer, chosen(corpus)))
     attach(trainer, inputs)
+    longest = min(config.max_length, int(corpus.lengths.sum())) if config.packing else int(corpus.lengths.max())
+    dry_step.choose(trainer, longest, packed=config.packing)
     return trainer
 
 
@@ -62,8 +63,7 @@ def _arguments(config: SftConfig, inputs: StageInputs, model: PreTrainedModel) -
         gradient_accumulation_steps=accumulation, max_length=None, padding_free=config.packing,
         weight_decay=config.weight_decay, logging_steps=1, seed=config.seed, **optimizer_choice.arguments(config),
         dataset_kwargs={"skip_prepare_dataset": True}, remove_unused_columns=False,
-        **sequence_parallel.arguments(model, config.max_length), **liger.arguments(), **checkpoints.arguments(inputs),
-        **machine_arguments(),
+        **sequence_parallel.arguments(model, config.max_length), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
     return arguments
@@ -84,11 +84,6 @@ def _fetching(n: int, row_of: Callable[[int], dict[str, Any]]) -> Dataset:
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     return Dataset.from_dict({"number": range(n)}).with_transform(fetch)
-
-
-def shortest(corpus: Corpus, n: int) -> list[Document]:
-    """The ``n`` shortest examples."""
-    return [corpus[number] for number in corpus.lengths.argsort(kind="stable")[:n].tolist()]
 
 
 def sequence_metrics(trainer: CorpusSftTrainer, config: SftConfig, corpus: Corpus) -> dict[str, float]:

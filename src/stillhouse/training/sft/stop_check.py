@@ -9,6 +9,7 @@ from trl.models.utils import unwrap_model_for_generation
 from stillhouse.errors import EngineFailed
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training.data.corpus import Corpus
+from stillhouse.training.machine import generation
 
 N_ASKED = 16
 """Training questions that are asked: those of the shortest examples."""
@@ -45,7 +46,8 @@ def _ended(trainer: Trainer, chat: ChatFormat, prompts: Sequence[Sequence[int]],
     settings = GenerationConfig(max_new_tokens=room, do_sample=False, pad_token_id=pad, eos_token_id=stops, disable_compile=True)
     was_training = trainer.model.training
     trainer.model.eval()
-    with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model, torch.no_grad():
+    unwrapped = unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator)
+    with unwrapped as model, generation.suited(model), torch.no_grad():
         written = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)[:, longest:]
     trainer.model.train(was_training)
     ended = torch.isin(written, torch.tensor(stops, device=device)).any(dim=1)

@@ -29,6 +29,7 @@ RL = {
     "system_prompt": "none", "suffix": "none", "split": "rl_1",
 }  # fmt: skip
 KEPT = RL | {"keep_optimizer": True, "steps": 3}
+RESAMPLED = RL | {"dynamic_sampling": {"attempts": 2}, "active_sampling": {}}
 CARRIED = KEPT | {"carry_optimizer": True, "steps": 1}
 WAYS = ("plain", "zero-2", "zero-3")
 TOLERANCE = 1e-5
@@ -177,6 +178,7 @@ def trained(house):
         "carried zero-2": plan(house, "carried-zero-2", "rl", CARRIED, sharding="zero-2", after="rl/kept-plain"),
         "zero-3": plan(house, "zero-3", sharding="zero-3"),
         "packed": plan(house, "packed", config=PACKED, sharding="zero-3"),
+        "resampled": plan(house, "resampled", "rl", RESAMPLED, sharding="zero-3"),
         "kept zero-3": plan(house, "kept-zero-3", "rl", KEPT, sharding="zero-3"),
         "carried zero-3": plan(house, "carried-zero-3", "rl", CARRIED, sharding="zero-3", after="rl/kept-plain"),
         "killed": plan(house, "killed", "rl", KEPT, sharding="zero-3", end={"step": 3, "how": "killed"}),
@@ -194,6 +196,16 @@ def test_sharding_two_processes_give_the_losses_and_weights_of_one(trained, alon
     assert len(found) == 6  # two steps an epoch: four examples, then two
     assert found == pytest.approx(losses, abs=TOLERANCE)
     assert far(weights(trained[name]), weights(expected)) < TOLERANCE
+
+
+def test_resampling_two_processes_ask_the_same_number_of_times_and_count_all(trained):
+    output = local(trained["resampled"]["output"])
+    metrics = json.loads((output / "manifest.json").read_text())["metrics"]
+    asked = json.loads((output / "asked.json").read_text())
+    n_rollouts = sum(value for name, value in metrics.items() if name.startswith("n_rollouts_"))
+    assert n_rollouts == sum(asked.values()) * RESAMPLED["group_size"]
+    assert said(trained["resampled"])["steps"] == [1, 2]
+    assert 0 <= metrics["train/refilled_share"] <= 1
 
 
 def test_sharding_packed_documents_are_isolated_under_zero_3_too(house, trained):

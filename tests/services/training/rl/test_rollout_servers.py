@@ -9,6 +9,7 @@ from stillhouse.errors import BadConfig, EngineFailed, EngineLost
 from stillhouse.stages import rl
 from stillhouse.training import models
 from stillhouse.training.config import FromCheckpoint
+from stillhouse.training.rl import rollouts_ahead
 from stillhouse.training.rl.rollout_servers import RolloutServers
 from stillhouse.vocabulary.rows import Question, Selected
 from tests.services.training.rl.rollout_server_fake import FakeRolloutServer, broken_off, garbled, refused
@@ -205,6 +206,21 @@ def test_rl_rollouts_ahead_that_was_ended_goes_on_to_the_same_weights(tmp_path, 
 def test_rl_rollouts_ahead_without_servers_is_refused(tmp_path, checkpoint):
     with pytest.raises(BadConfig, match="rollouts_ahead=1: only servers write rollouts during an update; set engine to vllm"):
         rl.run(RL.model_copy(update={"rollouts_ahead": 1, "engine": "transformers"}), rl_inputs(tmp_path, checkpoint))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"steps_per_batch": 2}, "steps_per_batch"),
+        ({"dynamic_sampling": {}}, "dynamic_sampling"),
+        ({"active_sampling": {}}, "active_sampling"),
+        ({"engine_correction": "none"}, "engine_correction: none"),
+    ],
+)
+def test_rl_rollouts_ahead_need_questions_that_are_known_and_a_correction(changes, said):
+    config = rl.Config.model_validate(RL.model_dump() | changes | {"rollouts_ahead": 1})
+    with pytest.raises(BadConfig, match=f"rollouts_ahead=1: not with {said}; leave out one of the two"):
+        rollouts_ahead.require_support(config)
 
 
 def test_rl_goes_on_when_a_server_dies_and_takes_it_back_with_the_trained_weights(tmp_path, checkpoint, serving, capsys):

@@ -30,7 +30,7 @@ def test_arguments_transformers_need_nothing(monkeypatch):
 def test_arguments_vllm_shares_the_trainers_gpus_as_the_environment_says(installed, monkeypatch):
     assert rollout_engine.arguments("vllm", 100, [7, 2]) == {
         "use_vllm": True, "vllm_mode": "colocate", "vllm_tensor_parallel_size": 1, "vllm_max_model_length": 100,
-        "vllm_gpu_memory_utilization": 0.3, "vllm_enable_sleep_mode": False, "vllm_importance_sampling_mode": "token_truncate",
+        "vllm_gpu_memory_utilization": 0.3, "vllm_enable_sleep_mode": False,
         "generation_kwargs": {"stop_token_ids": [7, 2]},
     }  # fmt: skip
     monkeypatch.setenv("STILLHOUSE_ROLLOUT_MEMORY", "0.5")
@@ -51,7 +51,7 @@ def test_arguments_server_is_given_by_its_address(installed, gpu, monkeypatch):
     made = rollout_engine.arguments("vllm", 100, [7])
     assert made == {
         "use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": "http://vllm:8000", "vllm_group_port": 51216,
-        "vllm_importance_sampling_mode": "token_truncate", "generation_kwargs": {"stop_token_ids": [7]},
+        "generation_kwargs": {"stop_token_ids": [7]},
     }  # fmt: skip
 
 

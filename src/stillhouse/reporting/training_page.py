@@ -1,0 +1,55 @@
+"""The page of one training: its curves, what validation measured, and the numbers of the last step."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from stillhouse.reporting import charts
+from stillhouse.reporting.rendering import write_page
+
+PAGE = "training.html"
+MOST_POINTS = 400
+"""Points of a curve: of more steps, every second, third … is drawn, and the last."""
+CURVES = {
+    "Validation: pass@1": {"pass@1": "validation/pass_at_1", "low": "validation/low", "high": "validation/high"},
+    "Loss": {"training": "train/loss", "held-out rows": "validation/loss"},
+    "Reward": {"reward": "train/reward"},
+    "Tokens of a rollout": {"mean": "train/completions/mean_length"},
+    "Tokens per second": {"tokens/s": "train/tokens_per_s"},
+    "Shares of a step's time": {
+        part: f"train/time/{part}" for part in ("update", "rollout", "sync", "verify", "waiting")
+    },
+}  # fmt: skip
+"""Title -> series -> metric."""
+
+
+def write_training(output: Path, lines: Sequence[Mapping[str, Any]]) -> str:
+    """Write the page; ``lines``: those of ``metrics.jsonl``. Returns its name."""
+    curves = {title: _points(lines, series) for title, series in CURVES.items()}
+    steps = [line for line in lines if "train/loss" in line]
+    measured = [line for line in lines if any(name.startswith("validation/") for name in line)]
+    last = {name: value for name, value in sorted(steps[-1].items()) if isinstance(value, float)} if steps else {}
+    write_page(
+        output / PAGE, "training.html.j2", title="Training", n_steps=len(steps), last=last, measured=measured,
+        columns=sorted({name for line in measured for name in line if name.startswith("validation/")}),
+        curves={title: _drawn(title, points) for title, points in curves.items() if points}, number=charts.number,
+    )  # fmt: skip
+    return PAGE
+
+
+def _points(lines: Sequence[Mapping[str, Any]], series: Mapping[str, str]) -> dict[str, dict[float, float]]:
+    """The points of each series that has any, thinned."""
+    points = {}
+    for name, metric in series.items():
+        own = {float(line["step"]): float(line[metric]) for line in lines if line.get(metric) is not None}
+        every = -(-len(own) // MOST_POINTS)
+        kept = list(own.items())[:: max(every, 1)]
+        if own:
+            points[name] = dict(kept) | dict(list(own.items())[-1:])
+    return points
+
+
+def _drawn(title: str, points: Mapping[str, Mapping[float, float]]) -> Markup:
+    return charts.curves({name: list(values.items()) for name, values in points.items()}, "step", title)

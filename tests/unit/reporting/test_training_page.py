@@ -1,0 +1,31 @@
+from stillhouse.reporting import training_page
+
+
+def lines(n):
+    rewards = {2: None}
+    steps = [
+        {"step": step, "time": "t", "train/loss": 1 / step, "train/reward": rewards.get(step, 0.0)} for step in range(1, n + 1)
+    ]
+    return [*steps, {"step": n, "time": "t", "validation/pass_at_1": 0.5, "validation/low": 0.25, "validation/high": 0.75}]
+
+
+def test_training_page_draws_the_curves_that_there_are(tmp_path):
+    assert training_page.write_training(tmp_path, lines(5)) == "training.html"
+    page = (tmp_path / "training.html").read_text()
+    assert "5 steps." in page
+    assert [title for title in training_page.CURVES if f"<h2>{title}</h2>" in page] == ["Validation: pass@1", "Loss", "Reward"]
+    assert "training, step 4: 0.25" in page
+    assert "pass@1, step 5: 0.5" in page
+    assert '<td>train/loss</td><td class="n">0.2</td>' in page
+    assert "reward, step 2" not in page, "nothing could be verified in it"
+
+
+def test_training_page_of_many_steps_keeps_the_last_one(tmp_path):
+    points = training_page._points(lines(5001), {"training": "train/loss"})["training"]
+    assert len(points) <= training_page.MOST_POINTS + 1
+    assert points[5001.0] == 1 / 5001
+
+
+def test_training_page_of_one_step_of_one_value_is_drawn(tmp_path):
+    training_page.write_training(tmp_path, [{"step": 1, "time": "t", "train/loss": 0.0}])
+    assert "training, step 1: 0" in (tmp_path / "training.html").read_text()
