@@ -32,6 +32,8 @@ class StageJob(KubernetesJobOperator):
 
     template_fields: Sequence[str] = (*KubernetesJobOperator.template_fields, "target", "placing")
     ui_color = "#e8f1e4"
+    cmds: list[str]
+    env_vars: list[k8s.V1EnvVar]
     operator_extra_links = LINKS
 
     def __init__(

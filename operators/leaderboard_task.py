@@ -43,7 +43,7 @@ def macros(profile: ProfileFolder, tasks: Sequence[Mapping[str, Any]], form: For
     @pass_context
     def run_facts(context: Any) -> str:
         dag_run = context["dag_run"]
-        listed = {one["name"]: _task(one, uris.artifact(context, one["name"])) for one in tasks}
+        listed = {one["name"]: _task(one, context) for one in tasks}
         run = known | {
             "run": uris.version(context), "dag_run": dag_run.run_id, "airflow": airflow_pages.of(dag_run.dag_id, dag_run.run_id),
             "started": _iso(getattr(dag_run, "start_date", None)), "models": roles.references(facts.models),
@@ -71,8 +71,13 @@ def _changes(context: Any, defaults: Mapping[str, Any]) -> dict[str, str]:
     return {f"form/{name}": masked(json.dumps(value))[:PARAM_CHARS] for name, value in changed.items()}
 
 
-def _task(fact: Mapping[str, Any], uri: str) -> dict[str, Any]:
-    return {"uri": uri, "role": fact.get("role", ""), "gpus": fact["gpus"] + fact["served_gpus"]}
+def _task(fact: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """The artifact of a task, and the GPUs that it had: those of the profile, unless the form changed them."""
+    placing = context.get("placing")
+    changed = placing(context, fact["name"]) if placing else ""
+    where = json.loads(changed) if changed else {}
+    gpus = roles.gpus({"resources_needed": where["resources"], "nodes": where["nodes"]}) if where else fact["gpus"]
+    return {"uri": uris.artifact(context, fact["name"]), "role": fact.get("role", ""), "gpus": gpus + fact["served_gpus"]}
 
 
 def _mapped(context: Any) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class StagePod(KubernetesPodOperator):
     """The API server may be away any number of times while the pod runs."""
     template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "target", "placing")
     ui_color = "#e8f1e4"
+    cmds: list[str]
+    env_vars: list[k8s.V1EnvVar]
     operator_extra_links = LINKS
 
     def __init__(

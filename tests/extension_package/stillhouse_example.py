@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.sources.config import ExtensionSource
+from stillhouse.training.rl.reward_terms.rollout import Rollout
 from stillhouse.verification.verdict import Verdict, VerificationRequest
 from stillhouse.verification.verifier import Verifier
 from stillhouse.vocabulary.ids import question_id
@@ -51,9 +53,39 @@ def tiny_squares() -> Iterator[Question]:
 
 
 # reward
-def brevity(question: Question, response: str) -> float:
-    """1 for an empty response, falling to 0 at a thousand characters."""
-    return max(0.0, 1 - len(response) / 1000)
+def brevity(rollout: Rollout) -> float | None:
+    """1 for a right response of no length, falling to 0 at a thousand tokens; None if the verifier failed."""
+    if rollout.verdict is None or rollout.verdict.verify_score is None:
+        return None
+    return rollout.verdict.verify_score * max(0.0, 1 - len(rollout.ids) / 1000)
+
+
+# environment
+class HigherOrLower:
+    """The model guesses the reference answer, a whole number; ``won`` says whether it did."""
+
+    instructions = "Answer with a whole number in <answer> tags. You are told whether the number is higher or lower."
+
+    def __init__(self, question: Question) -> None:
+        self.number, self.won = int(question.reference_answer or 0), False
+
+    def reply(self, turn: str) -> str | None:
+        """What is said to a guess; None ends the rollout."""
+        guess = re.search(r"<answer>\s*(-?\d+)\s*</answer>", turn)
+        if guess is None:
+            return "That is no whole number in <answer> tags."
+        self.won = int(guess[1]) == self.number
+        return None if self.won else "higher" if int(guess[1]) < self.number else "lower"
+
+
+# tool
+def leap_year(year: int) -> bool:
+    """Say whether a year has 366 days.
+
+    Args:
+        year: The year, such as 2024.
+    """
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
 # loss

@@ -52,6 +52,29 @@ def test_retrain_stage_runs_are_nested_below_the_dag_runs(home, nights):
     assert {run["info"]["status"] for run in found} == {"FINISHED"}
 
 
+def test_retrain_parent_runs_say_what_differs_and_what_it_did(home, nights):
+    directory, uri = home
+    found = [run for run in runs(uri) if any(tag["key"] == "airflow.run_id" for tag in run["data"]["tags"])]
+    by_version = {values(run, "params")["version"]: run for run in found}
+    first, second = (by_version[version] for version in NIGHTS)
+    assert values(first, "params")["form/questions__max_questions"] == str(FEWER)
+    assert not [name for name in values(second, "params") if name.startswith("form/")]
+    assert values(first, "params")["pin/student"] == values(second, "params")["pin/student"]
+    for run in (first, second):
+        metrics = values(run, "metrics")
+        for role in ("base", "sft", "anneal", "rl"):
+            low, mean, high = (metrics[f"pass_at_1/arithmetic-toy/round_1/{role}/{end}"] for end in ("low", "mean", "high"))
+            assert low <= mean <= high
+        assert metrics["rows/questions"] == made(home, "questions/toy", values(run, "params")["version"]).rows
+        assert values(run, "tags")["decision"] in {"champion", "challenger", "candidate"}
+    assert values(first, "metrics")["reused/share"] == 0 < values(second, "metrics")["reused/share"] < 1
+    assert "Leaderboard of toy" in (directory / "store" / "leaderboard" / "toy.html").read_text(encoding="utf-8")
+
+
+def values(run: dict, kind: str) -> dict:
+    return {one["key"]: one["value"] for one in run["data"].get(kind, [])}
+
+
 def test_retrain_again_skips_every_stage(home, nights):
     again = run_dag("toy", version=NIGHTS[1])
     assert again["state"] == "success"

@@ -47,6 +47,14 @@ def test_facts_name_every_artifact_with_its_role_and_gpus(profile, monkeypatch):
     assert run["models"]["large"] == "task:sft-large"
 
 
+def test_facts_have_the_gpus_that_the_form_chose(profile, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_STORE", "s3://b")
+    chosen = json.dumps({"resources": {"nvidia.com/gpu": "8", "cpu": "64"}, "nodes": 2})
+    form = {"placing": lambda _, name: chosen if name == "responses-large" else ""}
+    tasks = json.loads(macros(profile)["run_facts"](context() | form))["tasks"]
+    assert (tasks["responses-large"]["gpus"], tasks["report-sft"]["gpus"]) == (8 * 2 + 4, 2)
+
+
 def test_facts_of_an_evaluation_are_its_planned_reports(profile, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_STORE", "s3://b")
     planned = [

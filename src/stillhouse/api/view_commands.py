@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stillhouse.errors import BadConfig
 from stillhouse.execution.console import PlainConsole
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def review(
     from stillhouse.verification.agreement import told
 
     named = [_artifact(uri) for uri in uris]
-    marking = Marking(output, named[0], marked_by or getpass.getuser())
+    marking = Marking(output, named[0], marked_by or _login())
     _serve(Browser(named, marking), port)
     manifest = marking.publish()
     _out.print(f"marks: {manifest.rows:,} verdicts marked at {marking.output} · {manifest.fingerprint}")
@@ -49,6 +50,15 @@ def _serve(browser: "Browser", port: int) -> None:
     _out.print(f"http://{HOST}:{listener.getsockname()[1]}/{browser.token}/")
     _out.print("keep this address to yourself: whoever has it can read these rows; Ctrl-C ends it")
     serve(browser, listener)
+
+
+def _login() -> str:
+    """The name of the user. Raises BadConfig where the system knows none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        msg = "the system knows no name for this user; say whose marks they are: --by NAME"
+        raise BadConfig(msg) from error
 
 
 def _artifact(uri: str) -> str:

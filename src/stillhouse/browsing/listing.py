@@ -23,6 +23,8 @@ OWNERS = {"category": "questions", "level": "graded", "kind": "verified"}
 """Column that is filtered by -> the kind of rows that has it, if the listed rows have not."""
 TEXTS = {"questions": "messages", "selected": "messages", MARKS: "text", "responses": "text", DROPPED: "detail"}
 """Kind of rows -> its column of text."""
+WORDS = {"kind": "verdict"}
+"""Filters whose column is called otherwise."""
 SHORT = {"questions": ("category",), "graded": ("level",), "verified": ("kind", "verify_score", "passed")}
 
 
@@ -70,7 +72,7 @@ def list_page(library: Library, filters: RowFilters, at: int, seconds: float = S
     table, deadline = library.listed, time.monotonic() + seconds
     columns = set(table.columns())
     notes = [
-        f"the rows have no {name}, so this filter is left out; name the artifact that has it too"
+        f"the rows have no {WORDS.get(name, name)}, so this filter is left out; name the artifact that has it too"
         for name in filters.given
         if not _owner(library, columns, name)
     ]

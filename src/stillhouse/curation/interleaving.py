@@ -16,14 +16,14 @@ def interleave(streams: Sequence[tuple[float, Iterator[T]]], seed: int) -> Itera
     while len(live) > 1:
         # What rng.choices does, a third of its time: every shard draws for the rows of all.
         ends = list(accumulate(weight for weight, _ in live))
-        items = [items for _, items in live]
+        streams_left = [stream for _, stream in live]
         total, last, draw = ends[-1] + 0.0, len(live) - 1, rng.random
         while True:
             number = bisect(ends, draw() * total, 0, last)
             try:
-                yield next(items[number])
+                yield next(streams_left[number])
             except StopIteration:
                 del live[number]
                 break
-    for _, items in live:
-        yield from items
+    for _, stream in live:
+        yield from stream

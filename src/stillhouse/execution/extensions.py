@@ -1,4 +1,4 @@
-"""Verifiers, sources, benchmarks, rewards, losses and engines of the user's own, by the name a config gives them.
+"""Verifiers, sources, benchmarks, rewards, losses, engines, environments and tools of the user's own, by the name a config gives.
 
 A name is one of three things: a built-in name, the name of an entry point that an installed distribution declares in the group
 ``stillhouse.KIND``, or ``module:attribute`` of a module on Python's path. A config field that takes such a name runs ``pinned``
@@ -18,7 +18,7 @@ from typing import Literal
 
 from stillhouse.errors import BadConfig, nearest
 
-Kind = Literal["verifiers", "sources", "benchmarks", "rewards", "losses", "engines"]
+Kind = Literal["verifiers", "sources", "benchmarks", "rewards", "losses", "engines", "environments", "tools"]
 
 NO_BUILT_IN: Mapping[str, object] = MappingProxyType({})
 DIGEST_CHARS = 16

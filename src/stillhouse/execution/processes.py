@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from stillhouse import errors
 from stillhouse.errors import RankLost, StillhouseError
@@ -205,10 +205,9 @@ def _from(source: int, make: Callable[[], T]) -> T:
         return make()
     key = f"{_position.next_call()}/{source}"
     if rank() != source:
-        received: T | _Failure = _get(key)
-        if isinstance(received, _Failure):
+        if isinstance(received := _get(key), _Failure):
             raise _error(received)
-        return received
+        return cast("T", received)
     try:
         value = make()
     except StillhouseError as error:

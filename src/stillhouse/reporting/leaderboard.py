@@ -23,6 +23,8 @@ from stillhouse.reporting.store_runs import StoreRuns
 from stillhouse.reporting.svg import SERIES_COLORS
 
 DIRECTORY = "leaderboard"
+MLFLOW = "mlflow"
+"""In place of a store's root: the page is shown by MLflow, which knows the runs' pages."""
 SHORT_ID = 8
 """Digits of a protocol's id that a page shows."""
 
@@ -79,12 +81,16 @@ def write_all(root: str, found: StoreRuns, output: str = "") -> list[Written]:
 
 
 def write(path: Path, profile: str, records: Sequence[RunRecord], links_from: str = "", problems: Sequence[str] = ()) -> None:
-    """The page of one profile. ``links_from``: the store's root, if the page will lie in its ``leaderboard/``."""
+    """The page of one profile.
+
+    ``links_from``: the store's root if the page will lie in its ``leaderboard/``, MLFLOW if it is shown there; else links are in
+    full.
+    """
     listed = sections(records)
     champion = next((record for record in reversed(records) if record.is_champion), None)
     write_page(
-        path, "leaderboard.html.j2", scripts=["leaderboard.js"],
-        title=f"Leaderboard of {profile}", records=list(reversed(records)), sections=listed,
+        path, "leaderboard.html.j2", scripts=["leaderboard.js"] if listed else [], title=f"Leaderboard of {profile}",
+        records=list(reversed(records)), sections=listed,
         champion=champion, page_of=lambda record: page_link(record, links_from), web=_web, short=SHORT_ID,
         problems=[*problems, *(problem for record in records for problem in record.problems)],
         total=_total(records),
@@ -107,7 +113,10 @@ def sections(records: Sequence[RunRecord]) -> list[Section]:
 
 
 def page_link(record: RunRecord, root: str) -> str:
-    """Where the run's page lies, from a leaderboard in the same store; else in full."""
+    """Where the run's page lies, from a leaderboard in the same store or in MLflow; else in full."""
+    if root == MLFLOW:
+        page, _, view = record.mlflow.partition("?")
+        return _web(f"{page}/artifacts/run.html?{view}") if page else ""
     if root and record.page.startswith(f"{root}/"):
         return f"../{record.page.removeprefix(f'{root}/')}"
     return record.page if record.page.startswith(("https://", "http://", "file://")) else ""

@@ -1,7 +1,7 @@
 """A run's record -> what MLflow compares: params, metrics, tags, inputs and outputs of the DAG run's own run, above its stages'."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stillhouse.artifacts import integrity, store
@@ -10,6 +10,7 @@ from stillhouse.benchmarks.intervals import Interval
 from stillhouse.errors import StillhouseError
 from stillhouse.execution import tracking
 from stillhouse.execution.tracked_run import say
+from stillhouse.reporting import leaderboard
 from stillhouse.reporting.run_facts import RunArtifacts, pages_of
 from stillhouse.reporting.run_record import BASE, RunRecord
 from stillhouse.vocabulary import metric_names
@@ -21,21 +22,24 @@ DIGEST_CHARS = 36
 TRAINED = ("sft", "rl")
 
 
-def log(run_id: str, record: RunRecord, artifacts: RunArtifacts, leaderboard: bytes) -> None:
-    """Add the record to the run ``run_id``, which goes on: its orchestrator ends it. Raises TrackingRefused."""
+def log(run_id: str, record: RunRecord, artifacts: RunArtifacts, known: Sequence[RunRecord]) -> None:
+    """Add the record to the run ``run_id``, which goes on: its orchestrator ends it. ``known``: all runs of the profile.
+
+    Raises TrackingRefused.
+    """
     with scratch_directory() as scratch, tracking.amended(run_id) as run:
         if not isinstance(run, tracking.Tracked):
             return
         run.record({"kind": "params", "values": params(record)})
         run.log(metrics(record))
         run.record({"kind": "tags", "values": tags(record)})
-        run.record({"kind": "note", "text": description(record)})
+        run.record({"kind": "note", "text": description(record, known)})
         if datasets := _inputs(artifacts):
             run.record({"kind": "inputs", "datasets": datasets})
         if models := _outputs(artifacts):
             run.record({"kind": "outputs", "models": models})
         run.text(RunRecord.FILE, record.model_dump_json(indent=1))
-        (scratch / LEADERBOARD).write_bytes(leaderboard)
+        leaderboard.write(scratch / LEADERBOARD, record.profile, known, leaderboard.MLFLOW)
         run.keep([scratch / LEADERBOARD, *_page(artifacts, scratch)])
 
 
@@ -79,9 +83,9 @@ def tags(record: RunRecord) -> dict[str, str]:
     return values
 
 
-def description(record: RunRecord) -> str:
-    """The run in a few sentences, as Markdown."""
-    lines = [_what_was_made(record)]
+def description(record: RunRecord, known: Sequence[RunRecord] = ()) -> str:
+    """The run in a few sentences, as Markdown, with links to the runs that made what it reused."""
+    lines = [_what_was_made(record, {other.run: other.mlflow for other in known if other.mlflow})]
     if record.decision is not None:
         lines.append(f"{record.model} version {record.model_version}: **{record.decision.rank}**, {record.decision.why}.")
     best = [score for score in record.scores if score.role == record.final]
@@ -96,12 +100,13 @@ def description(record: RunRecord) -> str:
     return masked("\n\n".join(filter(None, lines)))
 
 
-def _what_was_made(record: RunRecord) -> str:
+def _what_was_made(record: RunRecord, pages: Mapping[str, str]) -> str:
     n_made, n_reused = len(record.made), len(record.reused)
-    origins = sorted({origin.rpartition("/")[2] for origin in record.reused.values()})
+    versions = sorted({origin.rpartition("/")[2] for origin in record.reused.values()})
+    origins = ", ".join(f"[{version}]({pages[version]})" if version in pages else version for version in versions)
     if record.is_all_reused:
-        return f"**Nothing new**: all {n_reused} artifacts were already there, in version {', '.join(origins)}."
-    reused = f", {n_reused} were already there (version {', '.join(origins)})" if n_reused else ""
+        return f"**Nothing new**: all {n_reused} artifacts were already there, in version {origins}."
+    reused = f", {n_reused} were already there (version {origins})" if n_reused else ""
     return f"{n_made} artifacts were made{reused}, in {record.cost.task_hours:.2f} hours of tasks."
 
 

@@ -22,10 +22,11 @@ def record_run(root: str, run: DagRun) -> Written:
     is_known = store.store_of(root).holds(record_uri(root, run.profile, run.run))
     if not (headline_of_run.is_all_reused and is_known):
         run_facts.record(run, artifacts, mlflow=run_status.page(parent) if parent else "").publish(root)
-    [written] = leaderboard.write_all(root, store_runs.runs(root, run.profile))
+    found = store_runs.runs(root, run.profile)
+    [written] = leaderboard.write_all(root, found)
     if parent and environment.text("MLFLOW_TRACKING_URI"):
         try:
-            mlflow_headline.log(parent, headline_of_run, artifacts, store.store_of(written.uri).read(written.uri) or b"")
+            mlflow_headline.log(parent, headline_of_run, artifacts, found.by_profile[run.profile])
         except TrackingFailed as error:
             say(f"tracking: {one_line(error)}")
     return written

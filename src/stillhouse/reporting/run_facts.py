@@ -207,7 +207,8 @@ def _pins(models: Mapping[str, str], artifacts: RunArtifacts) -> dict[str, str]:
     for role, reference in models.items():
         task = artifacts.by_task.get(reference.removeprefix(TASK)) if reference.startswith(TASK) else None
         if task is not None:
-            pins[role] = f"{naming.version_of(store.absolute(task.task.uri))} {task.manifest.fingerprint}"
+            held = task.manifest.same_as or naming.version_of(store.absolute(task.task.uri))
+            pins[role] = f"{held} {task.manifest.fingerprint}"
         elif reference in used:
             pins[role] = masked(f"{used[reference].uri} {used[reference].fingerprint}")
         elif (linked := _artifact_fingerprint(reference, artifacts)) is not None:

@@ -1,12 +1,17 @@
 """Samples that teach: questions that the last checkpoint gained, lost, or changed its mind on, and doubtful verdicts."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 
-from stillhouse.artifacts import tables
+from stillhouse.artifacts import integrity, tables
+from stillhouse.artifacts import manifest as manifests
+from stillhouse.errors import DamagedArtifact, MissingInput
+from stillhouse.registry.config import Version
 from stillhouse.reporting.samples import Sample, sample_of
+from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.rows import FAILED, Question, Response, ResponseKey, Verified, response_key
 
 CASES_SHOWN = 20
@@ -32,7 +37,10 @@ class _Pick:
 
 
 def cases(reports: Mapping[str, Path]) -> list[Case]:
-    """At most ``CASES_SHOWN`` cases, each kind in its turn; ``reports``: directories by checkpoint, in the order of training."""
+    """At most ``CASES_SHOWN`` cases, each kind in its turn.
+
+    ``reports``: directories by checkpoint. What the last one gained or lost is told against the first.
+    """
     if not reports:
         return []
     names = sorted(path.parent.name for path in list(reports.values())[-1].glob("*/verified"))
@@ -43,6 +51,21 @@ def cases(reports: Mapping[str, Path]) -> list[Case]:
             by_kind.setdefault(kind, []).append(picks)
     queues = [_in_turn(queues) for queues in by_kind.values()]
     return _read(list(islice(_in_turn(queues), CASES_SHOWN)), reports)
+
+
+def champion_first(champion: Version | None, reports: Mapping[str, Path], scratch: Path) -> dict[str, Path]:
+    """The reports with the champion's before them, fetched to ``scratch``; without it if its rows are gone."""
+    if champion is None:
+        return dict(reports)
+    version, tags = champion
+    try:
+        manifest = manifests.load(tags["report"])
+        rows = [name for name in manifest.files if name.endswith(".parquet")]
+        directory = integrity.fetch(tags["report"], scratch, rows, f"report of champion version {version}")
+    except (DamagedArtifact, MissingInput) as error:
+        print(f"  samples are compared with the first checkpoint: {one_line(error)}", file=sys.stderr, flush=True)
+        return dict(reports)
+    return {f"champion version {version}": directory, **reports}
 
 
 def _in_turn(queues: list[Iterator[_Pick]]) -> Iterator[_Pick]:

@@ -13,12 +13,13 @@ from stillhouse.training.metrics_file import METRICS
 
 TITLES = {
     "train/loss": "loss", "train/reward": "reward", "train/kl": "KL to the reference", "train/entropy": "entropy",
+    "validation/pass_at_1": "pass@1 of validation", "validation/loss": "loss on held-out rows",
     "train/completions/mean_length": "tokens of a rollout", "train/grad_norm": "norm of the gradient",
 }  # fmt: skip
 """Metric -> what its chart is called."""
 OF_STAGE = {
-    "sft": ("train/loss", "train/grad_norm"),
-    "rl": ("train/reward", "train/kl", "train/entropy", "train/completions/mean_length"),
+    "sft": ("train/loss", "validation/pass_at_1", "validation/loss", "train/grad_norm"),
+    "rl": ("train/reward", "validation/pass_at_1", "train/kl", "train/entropy", "train/completions/mean_length"),
 }  # fmt: skip
 """The metrics that tell how a training of the stage went."""
 POINTS = 240

@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from stillhouse.reporting import charts
 from stillhouse.reporting.rendering import write_page
+from stillhouse.reporting.training_curves import Curve, thinned
 
 PAGE = "training.html"
-MOST_POINTS = 400
-"""Points of a curve: of more steps, every second, third … is drawn, and the last."""
 CURVES = {
     "Validation: pass@1": {"pass@1": "validation/pass_at_1", "low": "validation/low", "high": "validation/high"},
     "Loss": {"training": "train/loss", "held-out rows": "validation/loss"},
@@ -34,22 +31,15 @@ def write_training(output: Path, lines: Sequence[Mapping[str, Any]]) -> str:
     write_page(
         output / PAGE, "training.html.j2", title="Training", n_steps=len(steps), last=last, measured=measured,
         columns=sorted({name for line in measured for name in line if name.startswith("validation/")}),
-        curves={title: _drawn(title, points) for title, points in curves.items() if points}, number=charts.number,
+        curves={title: charts.curves(points, "step", title) for title, points in curves.items() if points}, number=charts.number,
     )  # fmt: skip
     return PAGE
 
 
-def _points(lines: Sequence[Mapping[str, Any]], series: Mapping[str, str]) -> dict[str, dict[float, float]]:
+def _points(lines: Sequence[Mapping[str, Any]], series: Mapping[str, str]) -> dict[str, Curve]:
     """The points of each series that has any, thinned."""
-    points = {}
-    for name, metric in series.items():
-        own = {float(line["step"]): float(line[metric]) for line in lines if line.get(metric) is not None}
-        every = -(-len(own) // MOST_POINTS)
-        kept = list(own.items())[:: max(every, 1)]
-        if own:
-            points[name] = dict(kept) | dict(list(own.items())[-1:])
-    return points
-
-
-def _drawn(title: str, points: Mapping[str, Mapping[float, float]]) -> Markup:
-    return charts.curves({name: list(values.items()) for name, values in points.items()}, "step", title)
+    points = {
+        name: [(float(line["step"]), float(line[metric])) for line in lines if line.get(metric) is not None]
+        for name, metric in series.items()
+    }
+    return {name: thinned(own) for name, own in points.items() if own}

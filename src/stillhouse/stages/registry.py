@@ -26,7 +26,7 @@ def run(config: RegistryConfig, inputs: RegistryInputs) -> Outputs:
     from stillhouse.registry.gate import DecisionRecord, decide_rank
     from stillhouse.reporting.run_page import write_run
     from stillhouse.reporting.summary import collect
-    from stillhouse.reporting.teaching import cases
+    from stillhouse.reporting.teaching import cases, champion_first
     from stillhouse.reporting.training_curves import curves
 
     tracking.require_server("registry")
@@ -41,7 +41,8 @@ def run(config: RegistryConfig, inputs: RegistryInputs) -> Outputs:
     record = DecisionRecord(model=config.model_name, model_version=version, decision=decision)
     made_of = [uri for uri in (report_uri, checkpoint_uri, *inputs.uris.get("others", ())) if is_artifact(uri)]
     summary = collect(made_of)
-    write_run(inputs.output / HTML, summary, record, cases(_reports(inputs, list(summary.outcomes))), curves(summary))
+    reports = champion_first(champion, _reports(inputs, list(summary.outcomes)), inputs.scratch / "champion")
+    write_run(inputs.output / HTML, summary, record, cases(reports), curves(summary))
     metrics = {"promoted": float(decision.rank == CHAMPION), "version": float(version)}
     return Outputs(metrics=metrics, artifacts=[HTML, model_card.CARD, record.write(inputs.output)])
 

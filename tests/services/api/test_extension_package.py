@@ -11,13 +11,15 @@ import pytest
 import stillhouse as sh
 from stillhouse import testing
 from stillhouse.training.rl.config import RlConfig
+from stillhouse.training.rl.environments import rollout_environment
 from stillhouse.training.rl.losses.terms import RolloutTokens, policy_loss
-from stillhouse.training.rl.rollout_scorers import make_scorer
+from stillhouse.training.rl.reward_terms import weighted_sum
+from stillhouse.training.rl.reward_terms.rollout import Rollout
 from stillhouse.vocabulary.rows import Question, Response
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "tests" / "extension_package"
-KINDS = ("verifier", "source", "benchmark", "reward", "loss", "engine")
+KINDS = ("verifier", "source", "benchmark", "reward", "environment", "tool", "loss", "engine")
 LONGEST_EXAMPLE = 20
 
 
@@ -73,11 +75,33 @@ def test_extension_engine_answers_questions(installed, tmp_path):
     assert set(sh.read(answers).columns) == {column.name for column in Response.SCHEMA}
 
 
-def test_extension_reward_scores_rollouts(installed):
-    question = testing.question()
-    with make_scorer(f"brevity@{installed}", 1.0) as scorer:
-        scores = [verdict.verify_score for verdict in scorer.score([question, question], ["", "x" * 250])]
-    assert scores == [1.0, 0.75]
+def test_extension_reward_scores_rollouts_and_its_version_is_in_the_config(installed):
+    config = RlConfig(rewards=[{"kind": "brevity", "weight": 2}])
+    assert config.model_dump(mode="json")["rewards"][0]["kind"] == f"brevity@{installed}"
+    question, text = testing.question("What is 1 + 1?", "2"), "<think>a</think><answer>2</answer>"
+    with weighted_sum.load(config) as terms:
+        scored = terms.score([Rollout(question, text, [1] * n) for n in (0, 250, 2000)])
+    assert [rollout.reward for rollout in scored] == [2.0, 1.5, 0.0]
+
+
+def test_extension_environment_plays_a_rollout(installed):
+    config = RlConfig(environment={"kind": "higher-or-lower"}).environment
+    assert config.kind == f"higher-or-lower@{installed}"
+    assert "whole number" in rollout_environment.instructions(config)
+    game = rollout_environment.load(config)(testing.question("Which number?", "7"))
+    assert [game.reply(f"<answer>{guess}</answer>") for guess in (5, 9, "x", 7)] == [
+        "higher", "lower", "That is no whole number in <answer> tags.", None,
+    ]  # fmt: skip
+    assert game.won
+
+
+def test_extension_tool_is_called_by_the_model(installed):
+    config = RlConfig(environment={"tools": ["leap-year", "calculator"]}).environment
+    assert config.tools == (f"leap-year@{installed}", "calculator")
+    tools = rollout_environment.load(config)(testing.question())
+    call = '<tool_call>{"name": "leap-year", "arguments": {"year": 1900}}</tool_call>'
+    assert tools.reply(call) == "<tool_response>\nFalse\n</tool_response>"
+    assert "The year, such as 2024." in rollout_environment.instructions(config)
 
 
 def test_extension_loss_reads_tokens(installed):

@@ -80,7 +80,9 @@ def test_run_that_found_everything_made_says_so_and_keeps_the_record_of_the_one_
     data = mlflow.get_run(again).data
     assert (data.tags["reused"], data.metrics["reused/share"], data.metrics["cost/task_hours"]) == ("all", 1.0, 0.0)
     assert "toy-1/v1" in data.tags["reused_from"]
-    assert data.tags["mlflow.note.content"].startswith("**Nothing new**: all 8 artifacts")
+    said = data.tags["mlflow.note.content"]
+    assert said.startswith("**Nothing new**: all 8 artifacts were already there, in version [v1](http://")
+    assert f"/runs/{parent}?" in said
 
 
 def test_recorded_run_whose_page_is_damaged_has_everything_else(mlflow, parent, tmp_path, capsys):

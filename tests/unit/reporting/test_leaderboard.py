@@ -79,6 +79,15 @@ def test_page_links_to_the_runs_page_beside_it_and_to_mlflow_and_airflow(tmp_pat
     assert 'href="http://a/dags/toy/runs/1"' in text
 
 
+def test_page_in_mlflow_links_to_the_runs_page_there(tmp_path):
+    made = record(tmp_path, "v1").model_copy(update={"mlflow": "http://m/#/experiments/1/runs/r1?workflowType=x"})
+    text = page(tmp_path, [made], links_from=leaderboard.MLFLOW)
+    assert 'href="http://m/#/experiments/1/runs/r1/artifacts/run.html?workflowType=x"' in text
+    assert "registry/toy" not in text
+    untracked = page(tmp_path, [made.model_copy(update={"mlflow": "", "airflow": ""})], links_from=leaderboard.MLFLOW)
+    assert "<a " not in untracked
+
+
 def test_page_link_of_a_record_that_is_no_address_is_none(tmp_path):
     hostile = {"mlflow": "javascript:alert(1)", "airflow": "data:text/html,x", "page": "javascript:alert(2)"}
     text = page(tmp_path, [record(tmp_path, "v1").model_copy(update=hostile)], links_from=tmp_path.as_uri())

@@ -9,7 +9,7 @@ from stillhouse.registry.gate import DecisionRecord, Evidence, GateDecision
 from stillhouse.reporting import run_page
 from stillhouse.reporting.run_page import write_run
 from stillhouse.reporting.summary import Summary, collect
-from stillhouse.reporting.teaching import CASES_SHOWN, Case, cases
+from stillhouse.reporting.teaching import CASES_SHOWN, Case, cases, champion_first
 from stillhouse.vocabulary.rows import Question, Response, Verified
 from tests.unit.reporting.published import publish, publish_run
 from tests.unit.reporting.test_page import page
@@ -135,3 +135,18 @@ def test_run_page_shows_why_a_case_is_worth_reading(tmp_path, outcome, word):
     [case] = cases({"last": report})
     write_run(tmp_path / "run.html", Summary(), FIRST, [Case(outcome, case.samples)])
     assert f"{word} toy · What is 0 + 7?" in page(tmp_path / "run.html").text
+
+
+def test_champion_comes_first_where_its_rows_are_still_there(tmp_path, capsys):
+    reports = {"base": tmp_path / "base"}
+    rows = write_rows(tmp_path / "rows", [(True,)])
+    files = {path.relative_to(rows).as_posix(): path.read_bytes() for path in rows.rglob("*.parquet")}
+    uri = f"{tmp_path}/report/champion/1"
+    testing.publish_files({**files, "outcomes.json": b"{}"}, "report", uri)
+    found = champion_first(("3", {"report": uri}), reports, tmp_path / "scratch")
+    assert list(found) == ["champion version 3", "base"]
+    assert (found["champion version 3"] / "toy" / "verified").is_dir()
+    gone = champion_first(("3", {"report": f"{tmp_path}/report/gone/1"}), reports, tmp_path / "scratch2")
+    assert gone == reports
+    assert "samples are compared with the first checkpoint" in capsys.readouterr().err
+    assert champion_first(None, reports, tmp_path) == reports

@@ -27,7 +27,7 @@ def test_model_text_fenced_code_is_highlighted_in_its_language():
 
 
 def test_model_text_code_without_an_end_or_a_known_language_is_plain():
-    assert model_text("```nosuch\na < b") == '<pre class="code">a &lt; b\n</pre>'
+    assert model_text("```nosuch\na < b") == '<pre class="code">a &lt; b</pre>'
 
 
 def test_model_text_controls_are_shown_in_their_escaped_form():
@@ -45,3 +45,17 @@ def test_has_formula_tells_tex_from_prose(text, expected):
 def test_code_styles_know_both_schemes():
     assert ".code .k " in code_styles()
     assert "prefers-color-scheme: dark" in code_styles()
+
+
+def test_model_text_of_any_length_and_shape_stays_small():
+    """Each of these took a minute, or made a page of many megabytes."""
+    assert len(model_text("```python\n" + "x = f(1)\n" * 100_000)) < 1_000_000
+    assert model_text("```python\n```\n" * 5_000).count("<pre") == 5_000
+    assert model_text("``` " + "\t" * 100_000).startswith('<div class="prose">```')
+    assert "characters left out" in model_text("so " * 100_000)
+
+
+def test_model_text_many_blocks_are_all_shown_and_the_first_are_highlighted():
+    shown = model_text("```python\ndef f(): pass\n```\n" * 60)
+    assert shown.count("<pre") == 60
+    assert shown.count('<span class="k">def</span>') == 50

@@ -1,4 +1,6 @@
-from stillhouse.reporting import training_page
+import pytest
+
+from stillhouse.reporting import training_curves, training_page
 
 
 def lines(n):
@@ -20,10 +22,10 @@ def test_training_page_draws_the_curves_that_there_are(tmp_path):
     assert "reward, step 2" not in page, "nothing could be verified in it"
 
 
-def test_training_page_of_many_steps_keeps_the_last_one(tmp_path):
+def test_training_page_of_many_steps_is_thinned(tmp_path):
     points = training_page._points(lines(5001), {"training": "train/loss"})["training"]
-    assert len(points) <= training_page.MOST_POINTS + 1
-    assert points[5001.0] == 1 / 5001
+    assert len(points) <= training_curves.POINTS
+    assert points[-1][0] == pytest.approx(5001, rel=0.01)
 
 
 def test_training_page_of_one_step_of_one_value_is_drawn(tmp_path):

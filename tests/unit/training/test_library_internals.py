@@ -65,6 +65,15 @@ def test_attributes_of_grpo_are_those_it_reads():
     assert "router_aux_loss_coef * aux_loss / normalizer" in source(GRPOTrainer._compute_loss)
 
 
+def test_rollout_function_of_grpo_may_say_which_tokens_are_the_models_own():
+    generate, scored = source(GRPOTrainer._generate), source(GRPOTrainer._generate_and_score_completions)
+    assert "output = self.rollout_func(prompts, self)" in generate
+    assert 'tool_mask = extra_fields.pop("env_mask", None)' in generate
+    assert "loss_mask = completion_mask if tool_mask is None else completion_mask * tool_mask" in scored
+    assert 'completion_mask * inputs["tool_mask"]' in source(GRPOTrainer._compute_loss)
+    assert "inp[key] = values[i]" in scored, "extra fields reach the reward"
+
+
 def test_count_of_tokens_is_sfts_own():
     assert "self._total_train_tokens += " in source(SFTTrainer)
 

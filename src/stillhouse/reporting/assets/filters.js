@@ -10,6 +10,6 @@
     }
     form.elements.shown.value = `${shown} shown`;
   };
-  form.addEventListener("input", apply);
-  form.addEventListener("submit", event => event.preventDefault());
+  form?.addEventListener("input", apply);
+  form?.addEventListener("submit", event => event.preventDefault());
 })();

@@ -7,6 +7,6 @@
       for (const row of board.querySelectorAll("tr[data-role]")) row.hidden = Boolean(chosen("role")) && row.dataset.role !== chosen("role");
     }
   };
-  form?.addEventListener("input", apply); // a page without a run has no filters
-  form?.addEventListener("submit", event => event.preventDefault());
+  form.addEventListener("input", apply);
+  form.addEventListener("submit", event => event.preventDefault());
 })();

@@ -48,7 +48,8 @@ class CudaMeter:
         return float(total * (1 - SPARE) - (total - free - torch.cuda.memory_reserved()))
 
     def start(self) -> None:
-        """Forget the peak so far."""
+        """Forget the peak so far, and give back what earlier trials left to the allocator."""
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 
     def peak(self) -> float:

@@ -1,5 +1,6 @@
 """Settings and inputs of the rl stage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -11,15 +12,13 @@ from stillhouse.execution.contract import ModelDirectory, StageInputs
 from stillhouse.models.references import PinnedCode
 from stillhouse.training.config import Adapters, ChatSettings, UpdateSettings, Validation
 from stillhouse.training.rl.losses.config import LossSettings
+from stillhouse.training.rl.reward_terms.config import Term, VerifierTerm
 from stillhouse.vocabulary.categories import Category
 from stillhouse.vocabulary.packages import Libraries
 from stillhouse.vocabulary.prompts import Suffix, SystemPrompt
 from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 
 RolloutEngine = Literal["transformers", "vllm"]
-
-REWARDS = {"verifier": "stillhouse.training.rl.rollout_scorers:VerifierScorer"}
-"""Built-in rewards, by name."""
 
 
 class Plateau(StageConfig):
@@ -29,6 +28,46 @@ class Plateau(StageConfig):
     """Steps in a window; the mean rewards of the last two windows are compared."""
     least_gain: float = Field(0.005, ge=0)
     """Smallest gain from one window to the next that is worth going on."""
+
+
+TOOLS = "tools"
+"""The built-in environment."""
+BUILT_IN_TOOLS: Mapping[str, object] = dict.fromkeys(("calculator", "python"))
+"""The built-in tools."""
+
+
+class EnvironmentConfig(StageConfig):
+    """What the model talks to in a rollout of several turns; the papers have none."""
+
+    kind: str = TOOLS
+    """``tools``: functions that the model may call; or an environment of your own, by entry point or as module:attribute."""
+    tools: tuple[str, ...] = ()
+    """The tools: calculator, python (in the sandbox), or functions of your own, by entry point or as module:attribute."""
+    announce: bool = True
+    """Have the system prompt say what the environment offers; false for a model that knows it from its training."""
+    max_turns: int = Field(4, ge=1)
+    """Most turns of the model in one rollout."""
+    max_reply_tokens: int = Field(256, ge=1)
+    """Most tokens of one reply; of a longer one the beginning is shown. They count towards ``max_tokens``."""
+    timeout_s: float = Field(10.0, gt=0)
+    """Seconds that a program of the model may compute; a whole reply may take ten times as long. Then the model is told so."""
+
+    @field_validator("kind")
+    @classmethod
+    def _pin_kind(cls, kind: str) -> str:
+        return extensions.pinned("environments", kind, {TOOLS: ""})
+
+    @field_validator("tools")
+    @classmethod
+    def _pin_tools(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(extensions.pinned("tools", tool, BUILT_IN_TOOLS) for tool in tools)
+
+    @model_validator(mode="after")
+    def _has_tools_if_it_calls_them(self) -> Self:
+        if (self.kind == TOOLS) != bool(self.tools):
+            msg = f"kind {TOOLS} needs `tools`, such as [calculator], and no other kind takes them; got kind {self.kind}"
+            raise ValueError(msg)
+        return self
 
 
 class DynamicSampling(StageConfig):
@@ -88,10 +127,12 @@ class RlConfig(LossSettings, UpdateSettings, ChatSettings):
     """Rollout temperature; the paper gives no value."""
     max_tokens: int = Field(16_384, ge=1)
     """Longest rollout, in tokens (paper: 16k, stage 2 24k)."""
-    reward: str = Field("verifier", json_schema_extra=OMIT_DEFAULT | {"enum": list(REWARDS)})
-    """What rewards rollouts: the verifiers, or a function of your own, by entry point or as module:attribute."""
+    rewards: tuple[Term, ...] = Field((VerifierTerm(),), min_length=1, json_schema_extra=OMIT_DEFAULT)
+    """What rewards rollouts: a weighted sum of terms, such as ``[{kind: verifier}, {kind: "my_module:brevity", weight: 0.1}]``."""
+    environment: EnvironmentConfig | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Rollouts of several turns, such as ``{tools: [calculator]}``; null: a rollout is one response."""
     verify_timeout_s: float = Field(0.9, gt=0)
-    """Seconds one verification may take; a rollout whose verification fails gets no gradient."""
+    """Seconds one verification may take; a rollout whose verification fails gets no gradient from the reward ``verifier``."""
     libraries: Libraries = Field("standard", json_schema_extra=OMIT_DEFAULT)
     """What programs of models may import: the standard library, or scientific packages too. Part of the verdict's method."""
     engine: RolloutEngine = "transformers"
@@ -109,10 +150,24 @@ class RlConfig(LossSettings, UpdateSettings, ChatSettings):
     seed: int = Field(0, ge=0)
     """Decides the order of the questions and the rollouts."""
 
-    @field_validator("reward")
+    @field_validator("rewards")
     @classmethod
-    def _pin_reward(cls, reward: str) -> str:
-        return extensions.pinned("rewards", reward, REWARDS)
+    def _distinct(cls, rewards: tuple[Term, ...]) -> tuple[Term, ...]:
+        labels = [term.label for term in rewards]
+        if repeated := sorted({label for label in labels if labels.count(label) > 1}):
+            msg = f"several terms are called {', '.join(repeated)}; give each a name of its own"
+            raise ValueError(msg)
+        return rewards
+
+    @model_validator(mode="after")
+    def _measures_what_it_trains(self) -> Self:
+        if self.environment is not None and self.validation is not None:
+            msg = "validation asks for single responses, and an environment has several turns; leave out one of the two"
+            raise ValueError(msg)
+        if self.environment is not None and (self.dynamic_sampling is not None or self.active_sampling is not None):
+            msg = "dynamic_sampling and active_sampling choose among single responses; leave them out, or the environment"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _require_whole_batches(self) -> Self:

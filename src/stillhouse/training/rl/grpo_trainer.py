@@ -18,6 +18,7 @@ from stillhouse.training.machine import dry_step
 from stillhouse.training.progress import attach, machine_arguments
 from stillhouse.training.rl import rollout_engine, rollouts_ahead
 from stillhouse.training.rl.config import RlConfig
+from stillhouse.training.rl.environments.episodes import rollout_function
 from stillhouse.training.rl.logprob_check import LogprobCheck, pairs
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
 from stillhouse.training.rl.question_choice import QuestionChooser
@@ -54,6 +55,7 @@ def make_trainer(
             settings=config, asking=asking, logprob_check=check, model=model, args=arguments, train_dataset=dataset,
             processing_class=_without_parser(chat.tokenizer),
             reward_funcs=[rewards], peft_config=peft_config(config.lora) if config.lora else None,
+            rollout_func=rollout_function(config, chat, prompts),
         )  # fmt: skip
     rollout_engine.finish(trainer, config.seed)
     rollouts_ahead.attach(trainer, config, [prompts[key].ids for key in question_ids])

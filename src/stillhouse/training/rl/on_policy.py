@@ -38,6 +38,8 @@ class OnPolicyGrpoTrainer(
     """TRL's: the step whose weights vLLM has."""
     _seconds: dict[str, float]
     """Seconds of the current step by part, on this rank."""
+    asked: list[str]
+    """The question of each of this rank's rollouts."""
     _own_rewards: torch.Tensor
     """The rewards of this rank's rollouts: float, shape (rollouts,), NaN for a rollout without one."""
 
@@ -65,12 +67,13 @@ class OnPolicyGrpoTrainer(
     def _generate_and_score_completions(self, inputs: list[PromptRow]) -> dict[str, torch.Tensor]:
         """The step's batch, with the config's advantages; a rollout without a reward is in no term of the loss."""
         self._seconds = {}
+        self.asked = [row["question_id"] for row in inputs]
         batch: dict[str, torch.Tensor] = super()._generate_and_score_completions(inputs)
         slowest = processes.combined(list(self._seconds.values()), self.accelerator.device, "max")
         n_padding, n_tokens = processes.combined(
             padding(batch, self.processing_class.pad_token_id), self.accelerator.device, "sum"
         )  # fmt: skip
-        self._log_with_step(
+        self.log_with_step(
             dict(zip(self._seconds, slowest, strict=True)) | {"padding_share": 0.0 if self.packs_rollouts else n_padding / n_tokens}
         )
         rewards = self._own_rewards - self._overlong_penalties(batch["completion_mask"].sum(1))
@@ -84,7 +87,7 @@ class OnPolicyGrpoTrainer(
         penalties = overlong_penalties(lengths, self.max_completion_length, settings.overlong_share, settings.overlong_penalty)
         if settings.overlong_share:
             total, n = processes.combined([float(penalties.sum()), len(penalties)], self.accelerator.device, "sum")
-            self._log_with_step({"overlong_penalty": total / n})
+            self.log_with_step({"overlong_penalty": total / n})
         return penalties
 
     def _sync_and_check(self) -> None:
@@ -94,7 +97,7 @@ class OnPolicyGrpoTrainer(
                 self.vllm_generation.sync_weights()
             self._last_loaded_step = self.state.global_step
         with self._timed("probe"):
-            self._log_with_step(self.logprob_check.check(self))
+            self.log_with_step(self.logprob_check.check(self))
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
@@ -103,7 +106,7 @@ class OnPolicyGrpoTrainer(
         yield
         self._seconds[f"seconds/{part}"] = self._seconds.get(f"seconds/{part}", 0.0) + time.perf_counter() - begin
 
-    def _log_with_step(self, metrics: Mapping[str, float]) -> None:
+    def log_with_step(self, metrics: Mapping[str, float]) -> None:
         """Add metrics to those that TRL logs for the step."""
         for name, value in metrics.items():
             self._metrics["train" if self.model.training else "eval"][name].append(value)
@@ -149,7 +152,7 @@ def padding(batch: Mapping[str, torch.Tensor], pad: int) -> tuple[int, int]:
 def unverified_warnings_silenced() -> Iterator[None]:
     """Silence TRL's warning about a rollout without a reward while the block trains.
 
-    TRL prints the texts of every batch with one; the metric ``verifier_failures`` counts them.
+    TRL prints the texts of every batch with one; the metric ``without_reward`` counts them.
     """
     logger = logging.getLogger("trl.trainer.grpo_trainer")
     logger.addFilter(_is_not_about_unverified)

@@ -20,9 +20,10 @@ from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, lev
 from stillhouse.training.rl.grpo_trainer import make_trainer
 from stillhouse.training.rl.on_policy import OnPolicyGrpoTrainer
 from stillhouse.training.rl.question_choice import QuestionChooser
+from stillhouse.training.rl.reward_terms import weighted_sum
+from stillhouse.training.rl.reward_terms.weighted_sum import WeightedTerms
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt
-from stillhouse.training.rl.rollout_scorers import make_scorer
 from stillhouse.training.start_times import StartTimes
 from stillhouse.vocabulary.rows import Question
 
@@ -47,7 +48,10 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     start = StartTimes()
     _require_settings(config, inputs)
     pool = _question_pool(config, inputs)
+    early_refusals.require_environment(config)
     early_refusals.require_rewards(config, pool.questions)
+    terms = weighted_sum.load(config)
+    terms.preflight()
     asked = rl_validation.questions(config, inputs, pool.questions)
     with zero.deepspeed_environment():
         early_refusals.require_sizes(config)
@@ -62,7 +66,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
         question_ids = rollout_prompts.question_order(config, prompts, pool.times_asked)
         chooser = rollout_prompts.question_chooser(config, inputs, prompts, pool.times_asked)
         start.ended("data")
-        trainer, rewards, measured = _train(config, inputs, model, chat, prompts, question_ids, chooser, asked, start)
+        trainer, rewards, measured = _train(config, inputs, model, chat, prompts, question_ids, chooser, terms, asked, start)
         published = loop.save(trainer, tokenizer, inputs.output, config.lora, inputs.checkpoint, config.weights)
         if config.keep_optimizer:
             optimizer.save(trainer, inputs.output)
@@ -76,7 +80,8 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     }  # fmt: skip
     carried = {"n_steps_carried": optimizer.steps(inputs.checkpoint)} if config.carry_optimizer else {}
     kinds = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
-    metrics = sizes | published | carried | kinds | progress.final_numbers(trainer) | measured
+    failed = {f"n_rollouts_failed_{name}": float(n) for name, n in sorted(rewards.failed.items()) if n}
+    metrics = sizes | published | carried | kinds | failed | progress.final_numbers(trainer) | measured
     return Outputs(metrics=metrics, dropped=dropped, artifacts=[ROLLOUTS])
 
 
@@ -115,6 +120,7 @@ def _train(
     prompts: Mapping[str, RolloutPrompt],
     question_ids: Sequence[str],
     chooser: QuestionChooser | None,
+    terms: WeightedTerms,
     asked: Sequence[Question],
     start: StartTimes,
 ) -> tuple[OnPolicyGrpoTrainer, Rewards, dict[str, float]]:
@@ -123,10 +129,10 @@ def _train(
     ``asked``: questions for validation.
     """
     questions = {question_id: prompt.question for question_id, prompt in prompts.items()}
-    with make_scorer(config.reward, config.verify_timeout_s, config.libraries, config.response_format) as scorer:
-        scorer.warm(questions.values())
+    with terms:
+        terms.warm(questions.values())
         levels, thresholds = levels_of(questions, inputs.graded), thresholds_of(config.split, inputs.selected)
-        rewards = Rewards(questions, scorer, chat.read, levels, thresholds)
+        rewards = Rewards(questions, terms, chat.read, levels, thresholds)
         trainer = make_trainer(config, inputs, model, chat, prompts, question_ids, rewards, chooser)
         trainer.start_times = start
         if config.carry_optimizer:

@@ -111,8 +111,8 @@ def _has_no_gradient(step: Mapping[str, float]) -> bool:
 
 def _without_gradient(step: Mapping[str, float]) -> str:
     """Why a step's gradient was 0, in words."""
-    if step.get("verifier_failures") == 1:
-        why = "no rollout could be verified: look at verify_timeout_s and at the machine's load"
+    if step.get("without_reward") == 1:
+        why = "no rollout had a reward: look at rewards/NAME/failures, and at the column failures of the sample rollouts"
     elif step.get("frac_reward_zero_std") == 1:
         why = f"all rollouts of a question had the same reward, {step.get('reward', 0):g} in the mean: take other questions"
     else:

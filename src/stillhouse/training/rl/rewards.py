@@ -1,13 +1,17 @@
-"""Verdicts of rollouts -> GRPO's rewards, counts and metrics over all ranks, and sample rollouts."""
+"""Rollouts -> GRPO's rewards, counts and metrics over all ranks, and sample rollouts."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from stillhouse.execution import processes
-from stillhouse.training.rl.rollout_scorers import RolloutScorer
-from stillhouse.verification.verdict import Verdict
-from stillhouse.vocabulary.categories import PASS_THRESHOLDS, SCALES
+from stillhouse.training.rl.environments.episodes import Episode
+from stillhouse.training.rl.reward_terms.config import TOTAL
+from stillhouse.training.rl.reward_terms.failure_ceilings import FailureCeilings
+from stillhouse.training.rl.reward_terms.rollout import Rollout, TermReward
+from stillhouse.training.rl.reward_terms.weighted_sum import ScoredRollout, WeightedTerms
+from stillhouse.vocabulary.categories import PASS_THRESHOLDS
 from stillhouse.vocabulary.rows import Question
 
 KEPT_ROLLOUTS = 200
@@ -15,97 +19,131 @@ KEPT_ROLLOUTS = 200
 
 
 class Rewards:
-    """A reward function for GRPO: the score over its category's scale.
+    """A reward function for GRPO: the weighted sum of the recipe's terms.
 
-    A rollout whose verification itself failed (timeout, error) gets None: GRPO leaves it out of its group's mean and deviation, and
-    ``on_policy`` out of the loss, so that it gives no gradient.
+    A rollout without a reward, because a term failed or has nothing to say of it, gets None: GRPO leaves it out of its group's mean
+    and deviation, and ``on_policy`` out of the loss, so that it gives no gradient.
     """
 
-    __name__ = "verify_score"
+    __name__ = TOTAL
     """TRL names the reward's metrics after the function."""
 
     def __init__(
-        self, questions: Mapping[str, Question], scorer: RolloutScorer, read: Callable[[Sequence[int]], str],
+        self, questions: Mapping[str, Question], terms: WeightedTerms, read: Callable[[Sequence[int]], str],
         levels: Mapping[str, int] | None = None, thresholds: Mapping[str, float] | None = None,
     ) -> None:  # fmt: skip
         """``read``: the text of a rollout's tokens. Mappings are by question id; ``levels``: the difficulty of those that have one.
 
         ``thresholds``: the pass thresholds of the verdicts; the category's own holds for a question without one.
         """
-        self._questions, self._scorer, self._levels, self._thresholds = questions, scorer, levels or {}, thresholds or {}
+        self._questions, self._terms, self._levels, self._thresholds = questions, terms, levels or {}, thresholds or {}
         self._read = read
         self._every, self._calls = 1, 0
+        self._ceilings = FailureCeilings(terms.configs)
         self.kinds: Counter[str] = Counter()
         self.outcomes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         """Question id -> number of verified rollouts, and number of those that passed."""
         self.rollouts: list[dict[str, Any]] = []
         """Sample rollouts, with question, reward and verdict."""
 
+    @property
+    def failed(self) -> Counter[str]:
+        """How many rollouts each term failed on."""
+        return self._ceilings.failed
+
     def __call__(
         self,
         completion_ids: Sequence[Sequence[int]],
         question_id: Sequence[str],
         log_metric: Callable[[str, float], None] | None = None,
+        episode: Sequence[Episode] | None = None,
         **_: object,
     ) -> list[float | None]:
-        """One reward per rollout of this rank, from its tokens. Counts and means are over the rollouts of all ranks."""
-        texts = [self._read(ids) for ids in completion_ids]
-        questions = [self._questions[key] for key in question_id]
-        verdicts = self._scorer.score(questions, texts)
-        by_rank = processes.gathered((list(question_id), verdicts, texts[0]))
-        all_questions = [self._questions[key] for keys, _, _ in by_rank for key in keys]
-        all_verdicts = [verdict for _, rank_verdicts, _ in by_rank for verdict in rank_verdicts]
-        all_rewards = [_scaled(*pair) for pair in zip(all_verdicts, all_questions, strict=True)]
-        self._count(all_questions, all_verdicts)
-        self._keep(by_rank[0][2], all_questions[0], all_verdicts[0], all_rewards[0])
+        """One reward per rollout of this rank, from its tokens. Counts and means are over the rollouts of all ranks.
+
+        Raises TooManyErrors if a term fails too often.
+        """
+        rollouts = self._rollouts(question_id, completion_ids, episode)
+        scored = self._terms.score(rollouts)
+        by_rank = processes.gathered((list(question_id), scored, rollouts[0].transcript))
+        questions = [self._questions[key] for keys, _, _ in by_rank for key in keys]
+        everywhere = [rollout for _, of_rank, _ in by_rank for rollout in of_rank]
+        self._count(questions, everywhere)
+        self._keep(by_rank[0][2], questions[0], everywhere[0])
         if log_metric:  # the same numbers on every rank: TRL averages over ranks, however many rewards each has
-            for name, mean in self._means(all_questions, all_rewards).items():
-                log_metric(f"reward/{name}", mean)
-            log_metric("verifier_failures", all_rewards.count(None) / len(all_rewards))
-        return [_scaled(*pair) for pair in zip(verdicts, questions, strict=True)]
+            for name, mean in (self._means(questions, everywhere) | _by_term(everywhere)).items():
+                log_metric(name, mean)
+        return [rollout.reward for rollout in scored]
+
+    def _rollouts(
+        self, question_id: Sequence[str], completion_ids: Sequence[Sequence[int]], episodes: Sequence[Episode] | None
+    ) -> list[Rollout]:
+        questions = [self._questions[key] for key in question_id]
+        if episodes is None:
+            return [Rollout(question, self._read(ids), ids) for question, ids in zip(questions, completion_ids, strict=True)]
+        return [
+            Rollout(question, episode.turns[-1].text, episode.own_ids, turns=episode.turns, environment=episode.environment)
+            for question, episode in zip(questions, episodes, strict=True)
+        ]
 
     def remember(self) -> dict[str, Any]:
         """The counts, for a checkpoint."""
-        counts = {"kinds": dict(self.kinds), "outcomes": dict(self.outcomes)}
+        counts = {"kinds": dict(self.kinds), "outcomes": dict(self.outcomes), "failed": dict(self.failed)}
         return counts | {"rollouts": self.rollouts, "calls": self._calls, "every": self._every}
 
     def recall(self, remembered: Mapping[str, Any]) -> None:
         """Continue from the counts of an earlier try."""
         self.kinds.update(remembered["kinds"])
         self.outcomes.update(remembered["outcomes"])
+        self.failed.update(remembered["failed"])
         self.rollouts, self._calls, self._every = remembered["rollouts"], remembered["calls"], remembered["every"]
 
-    def _means(self, questions: Sequence[Question], rewards: Sequence[float | None]) -> dict[str, float]:
+    def _means(self, questions: Sequence[Question], rollouts: Sequence[ScoredRollout]) -> dict[str, float]:
         """The mean reward of each category, and of each of its levels."""
         by_name: dict[str, list[float]] = defaultdict(list)
-        for question, reward in zip(questions, rewards, strict=True):
-            if reward is not None:
-                by_name[question.category].append(reward)
+        for question, rollout in zip(questions, rollouts, strict=True):
+            if rollout.reward is not None:
+                by_name[f"reward/{question.category}"].append(rollout.reward)
                 if (level := self._levels.get(question.question_id)) is not None:
-                    by_name[f"{question.category}/level_{level}"].append(reward)
-        return {name: sum(values) / len(values) for name, values in by_name.items()}
+                    by_name[f"reward/{question.category}/level_{level}"].append(rollout.reward)
+        return {name: fmean(values) for name, values in by_name.items()}
 
-    def _count(self, questions: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
-        for question, verdict in zip(questions, verdicts, strict=True):
-            self.kinds[verdict.kind] += 1
-            if verdict.verify_score is not None:
+    def _count(self, questions: Sequence[Question], rollouts: Sequence[ScoredRollout]) -> None:
+        for question, rollout in zip(questions, rollouts, strict=True):
+            self.kinds[rollout.verdict.kind] += 1
+            if rollout.verdict.verify_score is not None:
                 counts = self.outcomes[question.question_id]
                 counts[0] += 1
-                counts[1] += verdict.verify_score > self._threshold(question)
+                counts[1] += rollout.verdict.verify_score > self._threshold(question)
+        self._ceilings.count([rollout.by_term for rollout in rollouts])
 
     def _threshold(self, question: Question) -> float:
         return self._thresholds.get(question.question_id, PASS_THRESHOLDS[question.category])
 
-    def _keep(self, text: str, question: Question, verdict: Verdict, reward: float | None) -> None:
+    def _keep(self, text: str, question: Question, rollout: ScoredRollout) -> None:
         """Keep the first rollout of a call: of every call at first, of fewer and fewer calls as the run goes on."""
         self._calls += 1
         if self._calls % self._every:
             return
         head = {"call": self._calls, "question_id": question.question_id, "question": question.messages[-1]["content"]}
-        self.rollouts.append(head | {"text": text, "reward": reward, "kind": verdict.kind, "detail": verdict.detail})
+        tail = {"text": text, "reward": rollout.reward, "kind": rollout.verdict.kind, "detail": rollout.verdict.detail}
+        terms = {config.label: rollout.by_term.get(config.label) for config in self._terms.configs}
+        columns = {f"rewards/{name}": reward and reward.value for name, reward in terms.items()}
+        why = "; ".join(f"{name}: {reward.failure}: {reward.detail}" for name, reward in terms.items() if reward and reward.failure)
+        self.rollouts.append(head | tail | columns | {"failures": why})
         if len(self.rollouts) == KEPT_ROLLOUTS:
             self.rollouts, self._every = self.rollouts[1::2], self._every * 2
 
 
-def _scaled(verdict: Verdict, question: Question) -> float | None:
-    return None if verdict.verify_score is None else verdict.verify_score / SCALES[question.category]
+def _by_term(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:
+    """Of each term, the mean and the share of its rollouts on which it failed; and the share of rollouts without a reward."""
+    rewards: dict[str, list[TermReward]] = defaultdict(list)
+    for rollout in rollouts:
+        for name, reward in rollout.by_term.items():
+            rewards[name].append(reward)
+    numbers = {"without_reward": fmean(rollout.reward is None for rollout in rollouts)}
+    for name, of_term in rewards.items():
+        numbers[f"rewards/{name}/failures"] = fmean(reward.failure is not None for reward in of_term)
+        if values := [reward.value for reward in of_term if reward.value is not None]:
+            numbers[f"rewards/{name}/mean"] = fmean(values)
+    return numbers

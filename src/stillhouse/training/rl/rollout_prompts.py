@@ -11,6 +11,7 @@ from stillhouse.errors import EngineFailed, NothingToDo
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training.rl import curriculum
 from stillhouse.training.rl.config import RlConfig, RlInputs
+from stillhouse.training.rl.environments import rollout_environment
 from stillhouse.training.rl.question_choice import ByPassRate, InOrder, QuestionChooser
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.prompts import question_prompt
@@ -35,9 +36,11 @@ def prompts(
     NothingToDo if no prompt remains.
     """
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    told = rollout_environment.instructions(config.environment) if config.environment else ""
     fitting, dropped = dict[str, RolloutPrompt](), list[Dropped]()
     for question_id, question in questions.items():
         messages = question_prompt(question.messages, question.category, config.system_prompt, config.suffix, config.suffixes)
+        messages = with_instructions(messages, told)
         try:
             prompt = RolloutPrompt(question, messages, chat.ids(chat.prompt(messages)))
         except EngineFailed as error:
@@ -57,6 +60,15 @@ def prompts(
     if dropped:
         tables.write(inputs.dropped, dropped, Dropped)
     return fitting, dict(sorted(reasons.items()))
+
+
+def with_instructions(messages: list[Message], text: str) -> list[Message]:
+    """The conversation with the text at the end of its system prompt; as it is if the text is empty."""
+    if not text:
+        return messages
+    if messages[0]["role"] != "system":
+        return [{"role": "system", "content": text}, *messages]
+    return [{"role": "system", "content": f"{messages[0]['content']}\n\n{text}"}, *messages[1:]]
 
 
 def question_order(config: RlConfig, prompts: Mapping[str, RolloutPrompt], asked_before: Mapping[str, int]) -> list[str]:

@@ -1,37 +1,19 @@
-"""Rollouts -> verdicts: by the verifiers that made the training data, or by a reward of the user's own.
+"""Rollouts -> verdicts, by the verifiers that made the training data."""
 
-To add a reward, write a function like ``Reward`` and name it in a recipe, as ``reward: module:attribute`` or by an entry point of
-the group ``stillhouse.rewards``.
-"""
-
-import math
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Protocol, cast
+from typing import Protocol
 
-from stillhouse.execution import extensions, processes
+from stillhouse.execution import processes
 from stillhouse.models.chat_formats import ResponseFormat
-from stillhouse.training.rl.config import REWARDS
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.scoring import tried_twice
 from stillhouse.verification.verdict import Verdict, VerificationRequest, make_request
-from stillhouse.verification.verifier import with_libraries
-from stillhouse.vocabulary.categories import SCALES
-from stillhouse.vocabulary.masking import one_line
+from stillhouse.verification.verifier import LoadedVerifiers, with_libraries
+from stillhouse.vocabulary.categories import FACTS
 from stillhouse.vocabulary.packages import Libraries
-from stillhouse.vocabulary.rows import Question, VerdictKind
+from stillhouse.vocabulary.rows import Question
 from stillhouse.vocabulary.transcript import END_ANSWER, parse
-
-
-class Reward(Protocol):
-    """A reward of the user's own: what one response, thinking included, is worth as an answer to a question.
-
-    1 stands for a correct response and 0 for a wrong one; any finite number is allowed. An exception, or a number that is not
-    finite, fails this rollout alone: it gets no gradient and is counted as ``error``.
-    """
-
-    def __call__(self, question: Question, response: str) -> float:
-        """The reward."""
 
 
 class RolloutScorer(Protocol):
@@ -46,8 +28,8 @@ class RolloutScorer(Protocol):
     def warm(self, questions: Iterable[Question]) -> None:
         """Get ready to score answers to these questions, in the background: the first step need not wait for it."""
 
-    def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict]:
-        """One verdict per response, on its category's scale."""
+    def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict | None]:
+        """One verdict per response, on its category's scale; None where no rule scores the question."""
 
 
 class VerifierScorer:
@@ -61,7 +43,7 @@ class VerifierScorer:
         ``response_format``: think_answer needs the answer in its tags.
         """
         self._pool = VerifierPool(timeout_s, processes.share_of_cores(), with_libraries({}, libraries))
-        self._is_tagged = response_format == "think_answer"
+        self._format = response_format
 
     def __enter__(self) -> "VerifierScorer":
         self._pool.__enter__()
@@ -72,57 +54,27 @@ class VerifierScorer:
 
     def warm(self, questions: Iterable[Question]) -> None:
         """See RolloutScorer: the worker processes load the verifiers of the questions' categories."""
-        self._pool.begin_warming(question.category for question in questions)
+        self._pool.begin_warming(question.category for question in questions if has_rule(question))
 
-    def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict]:
+    def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict | None]:
         """See RolloutScorer."""
-        pairs = zip(responses, questions, strict=True)
-        return tried_twice(self._pool, [_request(*pair, is_tagged=self._is_tagged) for pair in pairs])
+        ruled = [index for index, question in enumerate(questions) if has_rule(question)]
+        requests = [request_of_rollout(questions[index], responses[index], self._format) for index in ruled]
+        verdicts = dict(zip(ruled, tried_twice(self._pool, requests), strict=True))
+        return [verdicts.get(index) for index in range(len(questions))]
 
 
-class FunctionScorer:
-    """Scores by a reward of the user's own, one response after the other."""
-
-    def __init__(self, reward: Reward) -> None:
-        """``reward``: called once per response."""
-        self._reward = reward
-
-    def __enter__(self) -> "FunctionScorer":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        pass
-
-    def warm(self, questions: Iterable[Question]) -> None:
-        """See RolloutScorer: the function is loaded."""
-
-    def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict]:
-        """See RolloutScorer."""
-        return [self._verdict(*pair) for pair in zip(questions, responses, strict=True)]
-
-    def _verdict(self, question: Question, response: str) -> Verdict:
-        try:
-            reward = float(self._reward(question, response))
-        except Exception as error:  # noqa: BLE001 # the user's code may raise anything; a failure is counted, it does not end the run
-            return Verdict("error", None, "reward", f"{type(error).__name__}: {one_line(error)}")
-        if not math.isfinite(reward):
-            return Verdict("error", None, "reward", f"the reward is {reward}, not a finite number")
-        kind: VerdictKind = "correct" if reward >= 1 else "partial" if reward > 0 else "wrong"
-        return Verdict(kind, reward * SCALES[question.category], "reward")
+def has_rule(question: Question) -> bool:
+    """Whether a rule scores answers to the question: its category has one, and the question has what the rule needs."""
+    needs = FACTS[question.category].needs
+    return question.category in LoadedVerifiers({}) and (needs is None or bool(getattr(question, needs)))
 
 
-def make_scorer(
-    reward: str, timeout_s: float, libraries: Libraries = "standard", response_format: ResponseFormat = "think_answer"
-) -> RolloutScorer:
-    """The scorer for the config's ``reward``. Raises BadConfig if an extension cannot be loaded."""
-    loaded = extensions.load("rewards", reward, REWARDS)
-    if reward in REWARDS:
-        return cast("type[VerifierScorer]", loaded)(timeout_s, libraries, response_format)
-    return FunctionScorer(cast("Reward", loaded))
+def request_of_rollout(question: Question, text: str, response_format: ResponseFormat) -> VerificationRequest:
+    """The request to score a response, without an answer if its format is wrong.
 
-
-def _request(text: str, question: Question, *, is_tagged: bool) -> VerificationRequest:
+    A reader would accept an answer outside its tags; to the paper the format is wrong: score 0.
+    """
     parsed = parse(text)
-    # A reader would accept an answer outside its tags; to the paper the format is wrong: score 0.
-    formatted = parsed.answer if parsed.think is not None and (END_ANSWER in text or not is_tagged) else None
-    return make_request(question, formatted)
+    is_formatted = parsed.think is not None and (END_ANSWER in text or response_format != "think_answer")
+    return make_request(question, parsed.answer if is_formatted else None)

@@ -76,6 +76,7 @@ def require_support(config: RlConfig) -> None:
         return
     fields = {
         "dynamic_sampling": config.dynamic_sampling is not None, "active_sampling": config.active_sampling is not None,
+        "environment": config.environment is not None, "validation": config.validation is not None,
         "steps_per_batch": config.steps_per_batch > 1, "engine_correction: none": config.engine_correction == "none",
     }  # fmt: skip
     if other := next((field for field, is_set in fields.items() if is_set), None):

@@ -14,7 +14,7 @@ from stillhouse.training import in_training, validation_set
 from stillhouse.training.config import SftValidation
 from stillhouse.training.data import corpus
 from stillhouse.training.data.corpus import HELD_OUT, Corpus
-from stillhouse.training.sft import held_out
+from stillhouse.training.sft import held_out_loss
 from stillhouse.training.sft.config import SftConfig, SftInputs
 from stillhouse.training.validation_set import ValidationSet
 from stillhouse.training.validation_watch import ValidationWatch
@@ -105,5 +105,5 @@ def _measured(
         share, is_counted = in_training.share()
         metrics |= validation_set.measure(asked, load, share, is_counted=is_counted)
     if held is not None:
-        metrics["loss"] = held_out.loss(trainer, held)
+        metrics["loss"] = held_out_loss.loss(trainer, held)
     return metrics

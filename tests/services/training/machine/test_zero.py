@@ -31,6 +31,10 @@ RL = {
 KEPT = RL | {"keep_optimizer": True, "steps": 3}
 RESAMPLED = RL | {"dynamic_sampling": {"attempts": 2}, "active_sampling": {}}
 CARRIED = KEPT | {"carry_optimizer": True, "steps": 1}
+TURNS = RL | {
+    "environment": {"kind": "talking_environment:Talk", "max_turns": 5}, "rewards": [{"kind": "talking_environment:turns"}],
+    "max_tokens": 60,
+}  # fmt: skip
 WAYS = ("plain", "zero-2", "zero-3")
 TOLERANCE = 1e-5
 """Of losses around 5, and of weights: sums are taken in another order."""
@@ -174,10 +178,12 @@ def trained(house):
         "fresh": plan(house, "fresh", "rl", KEPT | {"steps": 1}, after="rl/kept-plain"),
         "odd": plan(house, "odd", config=CONFIG | {"batch_size": 3}),
         "rl odd": plan(house, "odd", "rl", RL | {"prompts_per_step": 3}),
+        "turns": plan(house, "turns", "rl", TURNS),
         "zero-2": plan(house, "zero-2", sharding="zero-2"),
         "carried zero-2": plan(house, "carried-zero-2", "rl", CARRIED, sharding="zero-2", after="rl/kept-plain"),
         "zero-3": plan(house, "zero-3", sharding="zero-3"),
         "packed": plan(house, "packed", config=PACKED, sharding="zero-3"),
+        "turns zero-3": plan(house, "turns-zero-3", "rl", TURNS, sharding="zero-3"),
         "resampled": plan(house, "resampled", "rl", RESAMPLED, sharding="zero-3"),
         "kept zero-3": plan(house, "kept-zero-3", "rl", KEPT, sharding="zero-3"),
         "carried zero-3": plan(house, "carried-zero-3", "rl", CARRIED, sharding="zero-3", after="rl/kept-plain"),
@@ -231,6 +237,15 @@ def test_sharding_rl_counts_the_rollouts_of_all_ranks(trained):
     outcomes = json.loads((local(trained["kept zero-3"]["output"]) / "outcomes.json").read_text())
     assert sum(n for n, _ in outcomes.values()) == 3 * 2 * 8
     assert said(trained["kept zero-3"])["steps"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["turns", "turns zero-3"])
+def test_sharding_ranks_whose_rollouts_have_different_numbers_of_turns_wait_for_each_other(trained, name):
+    made = manifest.load(trained[name]["output"]).metrics
+    assert said(trained[name])["steps"] == [1, 2]
+    assert made["train/environment/turns"] > 1
+    assert made["train/environment/reply_tokens"] > 0
+    assert sum(value for key, value in made.items() if key.startswith("n_rollouts_")) == 2 * 2 * 8
 
 
 def moments(plan):

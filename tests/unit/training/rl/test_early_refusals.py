@@ -13,9 +13,9 @@ def by_id(*asked):
     return {each.question_id: each for each in asked}
 
 
-def test_require_rewards_category_that_no_rule_scores_is_refused_with_its_count():
+def test_require_rewards_category_without_a_reward_is_refused_with_its_count():
     more = testing.question("Why?", "so", category="science"), testing.question("Hi", category="other")
-    with pytest.raises(BadConfig, match="no rule scores the answers to 1 of other, 2 of science in split 'rl_1'; leave them out"):
+    with pytest.raises(BadConfig, match="nothing rewards the answers to 1 of other, 2 of science in split 'rl_1', got"):
         require_rewards(rl.Config(), by_id(MATH, SCIENCE, *more))
 
 
@@ -30,10 +30,17 @@ def test_require_rewards_category_that_the_mix_leaves_out_is_not_asked_for():
     require_rewards(rl.Config(), by_id(MATH))
 
 
-def test_require_rewards_a_reward_of_ones_own_may_score_anything(tmp_path, monkeypatch):
-    (tmp_path / "any_rewards.py").write_text("def one(question, response):\n    return 1\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    require_rewards(rl.Config(reward="any_rewards:one"), by_id(SCIENCE))
+def test_require_rewards_a_term_of_ones_own_may_reward_anything():
+    bare = testing.question("What is 1 + 2?", None)
+    require_rewards(rl.Config(rewards=[{"kind": "endpoint", "name": "any"}]), by_id(SCIENCE, bare))
+
+
+def test_require_rewards_a_judge_rewards_science_if_it_has_a_reference():
+    config = rl.Config(rewards=[{"kind": "verifier"}, {"kind": "judge", "judge": {"model": "toy", "engine": "openai"}}])
+    require_rewards(config, by_id(MATH, SCIENCE))
+    bare = testing.question("Why?", None, category="science")
+    with pytest.raises(BadConfig, match="1 questions of category science have no reference_answer"):
+        require_rewards(config, by_id(MATH, bare))
 
 
 def test_require_sizes_step_that_the_processes_cannot_share_is_refused(monkeypatch):

@@ -55,7 +55,7 @@ def watched(steps, max_steps=100):
     [
         (CUT, "every rollout was cut at max_tokens 24, before it ended with <|im_end|>, and rewards were equal; raise max_tokens"),
         (DEAD, "the gradient was 0, and all rollouts of a question had the same reward, 1 in the mean"),
-        (DEAD | {"verifier_failures": 1.0}, "the gradient was 0, and no rollout could be verified"),
+        (DEAD | {"without_reward": 1.0}, "the gradient was 0, and no rollout had a reward"),
         (
             DEAD | {"frac_reward_zero_std": 0.0},
             "the gradient was 0, and all rollouts were left out of the loss: look at mask",

@@ -2,6 +2,9 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.execution import processes
+from stillhouse.stages import rl
+from stillhouse.training.rl.reward_terms.rollout import TermReward
+from stillhouse.training.rl.reward_terms.weighted_sum import ScoredRollout, VerifierReward, WeightedTerms
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.training.rl.rollout_scorers import VerifierScorer
 from stillhouse.verification.verdict import Verdict
@@ -19,8 +22,13 @@ def read(tokens):
     return "".join(map(chr, tokens))
 
 
-def rewards_of(questions, scorer, levels=None):
-    return Rewards({each.question_id: each for each in questions}, scorer, read, levels)
+def rewards_of(questions, scorer, levels=None, more=()):
+    """By the verifier, and by more terms: their configs and answers."""
+    terms = WeightedTerms(
+        rl.Config(rewards=[{"kind": "verifier"}, *(config for config, _ in more)]).rewards,
+        [VerifierReward(), *(term for _, term in more)], scorer,
+    )  # fmt: skip
+    return Rewards({each.question_id: each for each in questions}, terms, read, levels)
 
 
 def score(rewards, texts):
@@ -84,7 +92,11 @@ def test_rewards_of_what_the_verifier_failed_on_are_none_and_counted():
     assert made == [1, 0, None, None, None, 1]
     assert rewards.kinds == {"correct": 2, "wrong": 1, "timeout": 2, "error": 1}
     assert rewards.outcomes == {ASKED.question_id: [3, 2]}
-    assert logged == {"reward/math": pytest.approx(2 / 3), "verifier_failures": 0.5}
+    assert logged == {
+        "reward/math": pytest.approx(2 / 3), "without_reward": 0.5, "rewards/verifier/failures": 0.5,
+        "rewards/verifier/mean": pytest.approx(2 / 3),
+    }  # fmt: skip
+    assert rewards.failed == {"verifier": 3}
 
 
 def test_rewards_are_logged_by_category_and_by_level():
@@ -97,7 +109,7 @@ def test_rewards_are_logged_by_category_and_by_level():
     rewards(completion_ids=written("") * 5, question_id=[each.question_id for each in asked], log_metric=logged.__setitem__)
     assert logged == {
         "reward/math": pytest.approx(1 / 3), "reward/math/level_1": 1, "reward/math/level_3": 0, "reward/code": 1,
-        "verifier_failures": 0.2,
+        "without_reward": 0.2, "rewards/verifier/failures": 0.2, "rewards/verifier/mean": 0.5,
     }  # fmt: skip
 
 
@@ -106,10 +118,54 @@ def test_rewards_are_counted_and_averaged_over_all_ranks_whatever_each_has(monke
     easy, code = testing.question("1 + 1?", "2"), testing.question("write f", None, category="code")
     rewards = rewards_of([easy, code], Scripted(["correct", "wrong", "wrong"]))
     logged = {}
-    first = ([easy.question_id, code.question_id, code.question_id], [Verdict("correct", 1.0, "toy")] * 3, "the first rank's")
+    scored = ScoredRollout(1.0, {"verifier": TermReward(1.0)}, Verdict("correct", 1.0, "toy"))
+    first = ([easy.question_id, code.question_id, code.question_id], [scored] * 3, "the first rank's")
     monkeypatch.setattr(processes, "gathered", lambda own: [first, own])
     tokens = written("this rank's") * 3
     assert rewards(completion_ids=tokens, question_id=[easy.question_id] * 3, log_metric=logged.__setitem__) == [1, 0, 0]
-    assert logged == {"reward/math": 0.5, "reward/code": 1, "verifier_failures": 0}
+    assert logged == {
+        "reward/math": 0.5, "reward/code": 1, "without_reward": 0, "rewards/verifier/failures": 0,
+        "rewards/verifier/mean": pytest.approx(2 / 3),
+    }  # fmt: skip
     assert rewards.outcomes == {easy.question_id: [4, 2], code.question_id: [2, 2]}
     assert [each["text"] for each in rewards.rollouts] == ["the first rank's"]
+
+
+class Styled:
+    """A term with these answers, in order."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def score(self, rollouts):
+        return [self.answers.pop(0) for _ in rollouts]
+
+
+def test_rewards_each_term_is_shown_apart_in_metrics_and_in_the_table():
+    style = Styled(TermReward(0.5), TermReward.failed("timeout", "no reply"), TermReward(None), TermReward(1.5))
+    more = [({"kind": "endpoint", "name": "style", "weight": 2}, style)]
+    rewards, logged = rewards_of([ASKED], Scripted(["correct", "wrong", "correct", "wrong"]), more=more), {}
+    ids = [ASKED.question_id] * 4
+    assert rewards(completion_ids=written("text") * 4, question_id=ids, log_metric=logged.__setitem__) == [2, None, None, 3]
+    assert logged == {
+        "reward/math": 2.5, "without_reward": 0.5, "rewards/verifier/mean": 0.5, "rewards/verifier/failures": 0,
+        "rewards/style/mean": 1.0, "rewards/style/failures": 0.25,
+    }  # fmt: skip
+    (row,) = rewards.rollouts
+    assert (row["reward"], row["rewards/verifier"], row["rewards/style"], row["failures"]) == (2, 1, 0.5, "")
+
+
+def test_rewards_a_term_s_failure_is_in_the_table_with_its_reason():
+    more = [({"kind": "endpoint", "name": "style"}, Styled(TermReward.failed("timeout", "no reply")))]
+    rewards = rewards_of([ASKED], Scripted(["correct"]), more=more)
+    score(rewards, ["text"])
+    (row,) = rewards.rollouts
+    assert (row["reward"], row["rewards/style"], row["failures"]) == (None, None, "style: timeout: no reply")
+
+
+def test_rewards_remember_failures_over_a_resume():
+    rewards = rewards_of([ASKED], Scripted(["timeout", "correct"]))
+    score(rewards, ["a", "b"])
+    resumed = rewards_of([ASKED], Scripted([]))
+    resumed.recall(rewards.remember())
+    assert (resumed.failed, resumed.kinds) == ({"verifier": 1}, {"timeout": 1, "correct": 1})
