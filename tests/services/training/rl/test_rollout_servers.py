@@ -214,7 +214,7 @@ def test_rl_rollouts_ahead_without_servers_is_refused(tmp_path, checkpoint):
         ({"steps_per_batch": 2}, "steps_per_batch"),
         ({"dynamic_sampling": {}}, "dynamic_sampling"),
         ({"active_sampling": {}}, "active_sampling"),
-        ({"environment": {}}, "environment"),
+        ({"environment": {"tools": ["calculator"]}}, "environment"),
         ({"engine_correction": "none"}, "engine_correction: none"),
     ],
 )
