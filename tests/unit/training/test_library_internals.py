@@ -43,6 +43,8 @@ def test_internals_were_read_in_the_installed_version(library):
         (GRPOTrainer, "_prepare_inputs", Trainer.training_step),
         (GRPOTrainer, "_tokenize_prompts", GRPOTrainer._generate),
         (GRPOTrainer, "_get_per_token_logps_and_entropies", GRPOTrainer._compute_loss),
+        (Trainer, "get_batch_samples", Trainer._run_epoch),
+        (vllm_generation.VLLMGeneration, "_iter_named_params", vllm_generation.VLLMGeneration.sync_weights),
     ],
 )
 def test_overridden_method_is_called_by_its_library(owner, name, caller):
@@ -89,6 +91,19 @@ def test_trainers_keep_the_order_of_their_mixins():
     assert names.index("WholeBatchesMixin") < names.index("SFTTrainer") < names.index("Trainer")
     assert issubclass(OnPolicyGrpoTrainer, GRPOTrainer)
     assert issubclass(CorpusSftTrainer, SFTTrainer)
+
+
+def test_scores_of_grpo_take_the_arguments_that_are_passed_on():
+    names = list(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
+    assert names[:8] == [
+        "self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy", "compute_aux_loss",
+    ]  # fmt: skip
+
+
+def test_loss_of_shared_sequences_stands_in_place_of_transformers_own():
+    names = [kind.__name__ for kind in CorpusSftTrainer.__mro__]
+    assert names.index("SFTTrainer") < names.index("SharedSequencesMixin") < names.index("Trainer")
+    assert '{**inputs, "fused_lm_head": True}' in source(SFTTrainer.compute_loss)
 
 
 def test_arguments_and_model_config_have_what_is_set_and_read(tmp_path):

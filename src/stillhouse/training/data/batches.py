@@ -11,6 +11,7 @@ from transformers import Trainer
 from stillhouse.errors import BadConfig
 from stillhouse.execution import processes
 from stillhouse.training.data.tokens import IGNORED
+from stillhouse.training.machine import sequence_parallel
 from stillhouse.vocabulary import environment
 
 
@@ -28,7 +29,8 @@ def passes(batch: int, field: str = "batch_size", rows_per_unit: int = 1) -> tup
     share = batch // n * rows_per_unit
     most = min(share, environment.whole("STILLHOUSE_MICRO_BATCH", share))
     rows = max((size for size in range(1, most + 1) if share % size == 0), default=1)
-    return rows, share // rows
+    # Processes that share their sequences take each other's rows too, one process's after the other's.
+    return rows, share // rows * sequence_parallel.degree()
 
 
 class WholeBatchesMixin(Trainer):
@@ -72,6 +74,8 @@ class FilledEpochs(Sampler):
         return self._n + -self._n % self._batch
 
     def __iter__(self) -> Iterator[int]:
-        epoch = self._steps_done() * self._batch // len(self)
-        yield from torch.randperm(self._n, generator=torch.Generator().manual_seed(self._seed + epoch)).tolist()
-        yield from [self._n] * (-self._n % self._batch)
+        epoch, done = divmod(self._steps_done() * self._batch, len(self))
+        order = torch.randperm(self._n, generator=torch.Generator().manual_seed(self._seed + epoch)).tolist()
+        order += [self._n] * (-self._n % self._batch)
+        # The trainer skips what was done in the epoch itself, unless processes share their sequences.
+        yield from order[done if sequence_parallel.degree() > 1 else 0 :]

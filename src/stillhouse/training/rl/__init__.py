@@ -14,7 +14,7 @@ One step, in order, with the settings of GRPO (DeepSeekMath §4.1), which are th
 What differs from the papers:
 
 - Every batch of rollouts serves one step, so the clipped ratio of GRPO is always 1 and never clips, unless ``steps_per_batch`` says
-  otherwise (``rollout_reuse``).
+  otherwise (``rollout_reuse``). With ``rollouts_ahead`` it was written by weights one update older.
 - A rollout whose verification failed (timeout, error) has no reward: its group's mean and deviation, and the loss, are taken
   without it.
 - With vLLM, the loss weighs each token by the truncated ratio of the trainer's probability to the engine's, since the two round

@@ -137,6 +137,8 @@ class RlConfig(LossSettings, UpdateSettings, ChatSettings):
     """What programs of models may import: the standard library, or scientific packages too. Part of the verdict's method."""
     engine: RolloutEngine = "transformers"
     """What writes the rollouts: transformers, or vllm, many times as fast, which needs the weights copied to it every step."""
+    rollouts_ahead: Literal[0, 1] = Field(0, json_schema_extra=OMIT_DEFAULT)
+    """1: rollout servers write a step's rollouts during the update before, with weights one update older; the papers do not."""
     system_prompt: SystemPrompt = "think_answer"
     """Name of the system prompt of the rollouts."""
     suffix: Suffix = "boxed"

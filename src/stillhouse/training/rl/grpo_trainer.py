@@ -16,7 +16,7 @@ from stillhouse.training.data.batches import passes
 from stillhouse.training.lora import peft_config
 from stillhouse.training.machine import dry_step
 from stillhouse.training.progress import attach, machine_arguments
-from stillhouse.training.rl import rollout_engine
+from stillhouse.training.rl import rollout_engine, rollouts_ahead
 from stillhouse.training.rl.config import RlConfig
 from stillhouse.training.rl.environments.episodes import rollout_function
 from stillhouse.training.rl.logprob_check import LogprobCheck, pairs
@@ -58,6 +58,7 @@ def make_trainer(
             rollout_func=rollout_function(config, chat, prompts),
         )  # fmt: skip
     rollout_engine.finish(trainer, config.seed)
+    rollouts_ahead.attach(trainer, config, [prompts[key].ids for key in question_ids])
     optimizer_choice.install(trainer, config)
     trainer.add_callback(WarnOfConstantReward(inputs))
     trainer.add_callback(StopWithoutLearning(config.max_tokens, chat.end_token))

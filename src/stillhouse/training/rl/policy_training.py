@@ -13,8 +13,8 @@ from stillhouse.execution.tracking import TABLE
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import loop, lora, models, optimizer, optimizer_choice, progress
 from stillhouse.training.config import FromCheckpoint
-from stillhouse.training.machine import fsdp, zero
-from stillhouse.training.rl import early_refusals, on_policy, rl_validation, rollout_prompts
+from stillhouse.training.machine import fsdp, sequence_parallel, zero
+from stillhouse.training.rl import early_refusals, on_policy, rl_validation, rollout_prompts, rollouts_ahead
 from stillhouse.training.rl.config import RlConfig, RlInputs
 from stillhouse.training.rl.curriculum import ASKED, OUTCOMES, asked_before, levels_of, questions_of, thresholds_of, unsolved
 from stillhouse.training.rl.grpo_trainer import make_trainer
@@ -89,6 +89,8 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
 
 def _require_settings(config: RlConfig, inputs: RlInputs) -> None:
     """Raise BadConfig for what cannot work, before anything is read."""
+    sequence_parallel.refuse("rl")
+    rollouts_ahead.require_support(config)
     lora.require_support(config.lora)
     optimizer_choice.require_support(config, config.lora)
     for field in ("keep_optimizer", "carry_optimizer"):
@@ -139,7 +141,8 @@ def _train(
         if config.carry_optimizer:
             trainer.add_callback(optimizer.CarriedOptimizer(trainer, inputs.checkpoint))
         with on_policy.unverified_warnings_silenced():
-            remember, recall = on_policy.memory(rewards, trainer.logprob_check, chooser)
+            memory = on_policy.memory(rewards, trainer.logprob_check, chooser)
+            remember, recall = rollouts_ahead.remembered(trainer, *memory)
             watch = rl_validation.watch(config, inputs, trainer, chat, asked)
             measured = loop.train(trainer, inputs, remember, recall, watch)
     return trainer, rewards, measured

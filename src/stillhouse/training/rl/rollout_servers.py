@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from requests import PreparedRequest, Response
@@ -22,6 +22,9 @@ from stillhouse.errors import EngineFailed, EngineLost, StillhouseError
 from stillhouse.training.rl import rollout_server, weight_sync
 from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.masking import one_line
+
+if TYPE_CHECKING:
+    from stillhouse.training.rl.rollouts_ahead import RolloutsAhead
 
 T = TypeVar("T")
 
@@ -95,6 +98,9 @@ class RolloutClient(VLLMClient):
 class RolloutServers:
     """Several servers, as TRL sees one: weights go to all of them, a step's questions are divided."""
 
+    ahead: "RolloutsAhead | None" = None
+    """Writes the next step's rollouts during the update, if the config asks for it."""
+
     def __init__(self, base_url: str, **arguments: Any) -> None:
         """``base_url``: the servers' addresses, by commas. ``arguments``: ``VLLMClient``'s. Raises EngineLost if one is not up."""
         self.clients = [RolloutClient(base_url=address, **arguments) for address in base_url.split(",")]
@@ -117,6 +123,8 @@ class RolloutServers:
 
     def update_named_params(self, metadata: Sequence[Any], weights: Iterator[tuple[str, torch.Tensor]]) -> None:
         """Send the weights by NCCL, to the only server: several get theirs through a directory. Raises EngineLost."""
+        if self.ahead:
+            self.ahead.wait()
         with client_errors("its server did not take the weights", EngineLost):
             self.clients[0].update_named_params(metadata, weights)
 
@@ -126,6 +134,8 @@ class RolloutServers:
 
     def readmit(self) -> None:
         """Take back the servers that answer again; called before weights are synced, which they have missed."""
+        if self.ahead:
+            self.ahead.wait()
         for client in [client for client in self._lost if client.is_up()]:
             del self._lost[client]
             _say(f"the vLLM server at {client.base_url} is back and takes its share again")
@@ -155,6 +165,12 @@ class RolloutServers:
 
     def generate(self, prompts: Sequence[Sequence[int]], n: int = 1, **arguments: Any) -> dict[str, Any]:
         """Rollouts, ``n`` to each prompt, in the order of the prompts. Raises EngineLost if no server is left."""
+        if self.ahead:
+            return self.ahead.rollouts(prompts, lambda some: self._written(some, n, arguments))
+        return self._written(prompts, n, arguments)
+
+    def _written(self, prompts: Sequence[Sequence[int]], n: int, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The rollouts, by whichever servers are left."""
         replies: dict[int, dict[str, Any]] = {}
         waiting = list(range(len(prompts)))
         while waiting:
@@ -167,7 +183,7 @@ class RolloutServers:
                     else:
                         replies |= dict(zip(positions, reply, strict=True))
             waiting = [position for position in waiting if position not in replies]
-        return _joined([replies[position] for position in range(len(prompts))])
+        return joined([replies[position] for position in range(len(prompts))])
 
     def _present(self) -> list[RolloutClient]:
         present = [client for client in self.clients if client not in self._lost]
@@ -206,12 +222,12 @@ def _write(
             if reply["logprobs"] is None:
                 msg = "no log-probabilities came back"
                 raise ValueError(msg)
-            return _by_prompt(reply, n)
+            return by_prompt(reply, n)
     except StillhouseError as error:
         return error
 
 
-def _by_prompt(reply: Mapping[str, Any], n: int) -> list[dict[str, Any]]:
+def by_prompt(reply: Mapping[str, Any], n: int) -> list[dict[str, Any]]:
     """A server's reply, taken apart by prompt: one list of prompt tokens, and ``n`` rollouts."""
     return [
         {name: values[number : number + 1] if name == "prompt_ids" else values[number * n : (number + 1) * n]
@@ -220,7 +236,8 @@ def _by_prompt(reply: Mapping[str, Any], n: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _joined(replies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def joined(replies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several replies as one, in their order."""
     return {name: [value for reply in replies for value in reply[name]] for name in replies[0]}
 
 

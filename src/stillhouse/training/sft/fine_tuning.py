@@ -15,7 +15,7 @@ from stillhouse.training import loop, lora, models, optimizer_choice, progress
 from stillhouse.training.data import corpus, inspection, shown_tokens
 from stillhouse.training.data.batches import passes
 from stillhouse.training.data.corpus import Corpus
-from stillhouse.training.machine import zero
+from stillhouse.training.machine import sequence_parallel, zero
 from stillhouse.training.sft import sft_validation
 from stillhouse.training.sft.config import SftConfig, SftInputs
 from stillhouse.training.sft.sft_trainer import dataset, make_trainer, sequence_metrics
@@ -73,6 +73,7 @@ def run(config: SftConfig, inputs: SftInputs) -> Outputs:
 def _require_settings(config: SftConfig) -> None:
     """Raise BadConfig for what would stop the training only once its examples are tokenised."""
     passes(config.batch_size)
+    sequence_parallel.require_support(packing=config.packing)
     lora.require_support(config.lora)
     optimizer_choice.require_support(config, config.lora)
 

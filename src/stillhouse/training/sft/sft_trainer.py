@@ -17,12 +17,13 @@ from stillhouse.training.data.isolation import RequireIsolation, chosen
 from stillhouse.training.data.packing import packs
 from stillhouse.training.loop import FiniteLossMixin
 from stillhouse.training.lora import peft_config
-from stillhouse.training.machine import dry_step
+from stillhouse.training.machine import dry_step, sequence_parallel
+from stillhouse.training.machine.sequence_parallel import SharedSequencesMixin
 from stillhouse.training.progress import MeasuredMixin, attach, machine_arguments
 from stillhouse.training.sft.config import SftConfig
 
 
-class CorpusSftTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, WholeBatchesMixin, SFTTrainer):
+class CorpusSftTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, WholeBatchesMixin, SFTTrainer, SharedSequencesMixin):
     """TRL's trainer on rows that are tokenised already, with the checks and measurements of the sft stage."""
 
     def __init__(self, *, rows_per_step: int, **arguments: Any) -> None:
@@ -41,9 +42,10 @@ def make_trainer(
     each other, or the attention backend is wrong.
     """
     trainer = CorpusSftTrainer(
-        rows_per_step=config.batch_size, model=model, args=_arguments(config, inputs), train_dataset=dataset(config, corpus),
+        rows_per_step=config.batch_size, model=model, args=_arguments(config, inputs, model), train_dataset=dataset(config, corpus),
         processing_class=tokenizer, peft_config=peft_config(config.lora) if config.lora else None,
     )  # fmt: skip
+    sequence_parallel.meet()
     optimizer_choice.install(trainer, config)
     if config.packing:
         trainer.add_callback(RequireIsolation(trainer, chosen(corpus)))
@@ -53,7 +55,7 @@ def make_trainer(
     return trainer
 
 
-def _arguments(config: SftConfig, inputs: StageInputs) -> SFTConfig:
+def _arguments(config: SftConfig, inputs: StageInputs, model: PreTrainedModel) -> SFTConfig:
     micro_batch, accumulation = passes(config.batch_size)
     arguments = SFTConfig(
         learning_rate=config.learning_rate, lr_scheduler_type="cosine", warmup_steps=config.warmup_ratio,
@@ -61,7 +63,7 @@ def _arguments(config: SftConfig, inputs: StageInputs) -> SFTConfig:
         gradient_accumulation_steps=accumulation, max_length=None, padding_free=config.packing,
         weight_decay=config.weight_decay, logging_steps=1, seed=config.seed, **optimizer_choice.arguments(config),
         dataset_kwargs={"skip_prepare_dataset": True}, remove_unused_columns=False,
-        **checkpoints.arguments(inputs), **machine_arguments(),
+        **sequence_parallel.arguments(model, config.max_length), **checkpoints.arguments(inputs), **machine_arguments(),
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # torch.nn.DataParallel would multiply the batch by the GPUs in sight
     return arguments

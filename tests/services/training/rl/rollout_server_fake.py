@@ -13,7 +13,7 @@ class FakeRolloutServer:
 
     def __init__(self, model=None):
         self.model, self.faults, self.asked = model, {}, []
-        self._lock, self.logprobs_mode = threading.Lock(), "processed_logprobs"
+        self.logprobs_mode = "processed_logprobs"
         self.start()
 
     def start(self, port=0):
@@ -32,12 +32,12 @@ class FakeRolloutServer:
 
             def answer(self, body):
                 route = self.path.removeprefix("/").partition("?")[0]
-                server.asked.append(route)
+                rollouts = route == "v1/completions" and "prompt_logprobs" not in body
+                server.asked.append(f"{route}:rollouts" if rollouts else route)
                 if route in server.faults:
                     server.faults[route](self)
                     return
-                with server._lock:
-                    self.reply(200, server.reply(route, body))
+                self.reply(200, server.reply(route, body))
 
             def reply(self, status, content):
                 text = json.dumps(content).encode()
@@ -67,7 +67,8 @@ class FakeRolloutServer:
         if "prompt_logprobs" in body:
             choices = [{"index": index, "prompt_logprobs": self.scores(ids)} for index, ids in enumerate(body["prompt"])]
         else:
-            choices = [self.rollout(ids, body) for ids in body["prompt"] for _ in range(body["n"])]
+            generator = torch.Generator().manual_seed(sum(body["prompt"][0]))  # the same in every run
+            choices = [self.rollout(ids, body, generator) for ids in body["prompt"] for _ in range(body["n"])]
         return {"choices": choices}
 
     @torch.no_grad()
@@ -76,13 +77,20 @@ class FakeRolloutServer:
         return [None, *({str(token): {"logprob": float(logprobs[at, token])}} for at, token in enumerate(ids[1:]))]
 
     @torch.no_grad()
-    def rollout(self, ids, body):
+    def sampled(self, ids, most, generator):
+        """Token by token, without torch's one random state: that is the trainer's, in the same process."""
+        written = list(ids)
+        while len(written) < len(ids) + most and (written == ids or written[-1] != self.model.config.eos_token_id):
+            chances = self.model(input_ids=torch.tensor([written])).logits[0, -1].softmax(-1)
+            written.append(int(torch.multinomial(chances, 1, generator=generator)))
+        return written
+
+    @torch.no_grad()
+    def rollout(self, ids, body, generator):
         if self.model is None:
             written, values = [*ids, 7, 8], [-0.5, -0.25]
         else:
-            written = self.model.generate(
-                input_ids=torch.tensor([ids]), max_new_tokens=body["max_tokens"], do_sample=True, top_k=0
-            )[0].tolist()
+            written = self.sampled(ids, body["max_tokens"], generator)
             values = [next(iter(entry.values()))["logprob"] for entry in self.scores(written)[len(ids) :]]
         tokens = [f"token_id:{token}" for token in written[len(ids) :]]
         return {

@@ -5,10 +5,11 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.artifacts import tables
-from stillhouse.errors import EngineFailed, EngineLost
+from stillhouse.errors import BadConfig, EngineFailed, EngineLost
 from stillhouse.stages import rl
 from stillhouse.training import models
 from stillhouse.training.config import FromCheckpoint
+from stillhouse.training.rl import rollouts_ahead
 from stillhouse.training.rl.rollout_servers import RolloutServers
 from stillhouse.vocabulary.rows import Question, Selected
 from tests.services.training.rl.rollout_server_fake import FakeRolloutServer, broken_off, garbled, refused
@@ -44,7 +45,7 @@ def written(servers, prompts=PROMPTS):
 
 
 def n_requests(fake):
-    return fake.asked.count("v1/completions")
+    return fake.asked.count("v1/completions:rollouts")
 
 
 def test_servers_share_the_prompts_and_answer_in_their_order(servers, fakes):
@@ -119,40 +120,126 @@ def test_server_that_is_not_up_is_named_at_the_start(fakes):
     fakes[1].restart()
 
 
-def test_rl_goes_on_when_a_server_dies_and_takes_it_back_with_the_trained_weights(tmp_path, checkpoint, vllm, monkeypatch, capsys):
+def rl_inputs(tmp_path, checkpoint, name="scratch", **changes):
+    asked = testing.questions(6)
+    tables.write(tmp_path / "questions", asked, Question)
+    tables.write(tmp_path / "selected", [testing.selected(each, "rl_1") for each in asked], Selected)
+    (tmp_path / name).mkdir()
+    return rl.Inputs(
+        scratch=tmp_path / name, selected=tmp_path / "selected", questions=tmp_path / "questions", checkpoint=checkpoint, **changes
+    )
+
+
+RL = rl.Config(
+    steps=4, group_size=4, prompts_per_step=2, max_tokens=16, learning_rate=1e-2, kl_coefficient=0.01, engine="vllm",
+    system_prompt="none", suffix="none",
+)  # fmt: skip
+
+
+@pytest.fixture
+def serving(tmp_path, checkpoint, vllm, monkeypatch):
+    """Two servers that have the checkpoint, and a directory through which they get other weights."""
     model = models.load(FromCheckpoint(), checkpoint, (), 0)[0]
     fakes = [FakeRolloutServer(copy.deepcopy(model).eval()) for _ in range(2)]
     (tmp_path / "weights").mkdir()
     monkeypatch.setenv("STILLHOUSE_ROLLOUT_SERVER", ",".join(fake.url for fake in fakes))
     monkeypatch.setenv("STILLHOUSE_ROLLOUT_WEIGHTS", str(tmp_path / "weights"))
+    yield fakes
+    for fake in fakes:
+        fake.stop()
+
+
+def of_weights(fakes):
+    """How many syncs of weights came before each request for rollouts, by server."""
+    counts = []
+    for fake in fakes:
+        done, own = 0, []
+        for route in fake.asked:
+            done += route == "collective_rpc"
+            own += [done] if route == "v1/completions:rollouts" else []
+        counts.append(own)
+    return counts
+
+
+@pytest.mark.parametrize(("ahead", "expected"), [(0, [1, 2, 3, 4]), (1, [1, 1, 2, 3])])
+def test_rl_rollouts_are_as_old_as_the_config_says(tmp_path, checkpoint, serving, ahead, expected):
+    logged = []
+    given = rl_inputs(tmp_path, checkpoint, log=lambda numbers, step: logged.append(numbers))
+    rl.run(RL.model_copy(update={"rollouts_ahead": ahead}), given)
+    assert of_weights(serving) == [expected, expected]
+    ratios = [numbers["train/sampling/importance_sampling_ratio/mean"] for numbers in logged if "train/loss" in numbers]
+    apart = [abs(ratio - 1) > 1e-4 for ratio in ratios]
+    assert apart == ([False, True, True, True] if ahead else [False] * 4), "the first step's rollouts are of the first weights"
+
+
+def test_rl_rollouts_ahead_that_was_ended_goes_on_to_the_same_weights(tmp_path, checkpoint, serving, monkeypatch):
+    from safetensors.torch import load_file
+
+    monkeypatch.setenv("STILLHOUSE_SAVE_STEPS", "1")
+    config, root, output = RL.model_copy(update={"rollouts_ahead": 1}), tmp_path / "store", tmp_path / "first" / "output"
+
+    def publish(path):
+        target = root / path.relative_to(output)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+
+    def end(done, *_):
+        if done == 3:
+            raise ZeroDivisionError
+
+    first = rl_inputs(
+        tmp_path, checkpoint, "first", publish_part=publish, progress=end,
+        retract_part=lambda path: (root / path.relative_to(output)).unlink(),
+    )  # fmt: skip
+    with pytest.raises(ZeroDivisionError):
+        rl.run(config, first)
+    steps = []
+    resumed = rl_inputs(tmp_path, checkpoint, "resumed", finished=root, progress=lambda done, *_: steps.append(done))
+    rl.run(config, resumed)
+    assert steps in ([3, 4], [4])
+    whole = rl_inputs(tmp_path, checkpoint, "whole")
+    rl.run(config, whole)
+    ours, expected = (load_file(each.output / "model.safetensors") for each in (resumed, whole))
+    assert all(ours[name].equal(value) for name, value in expected.items())
+
+
+def test_rl_rollouts_ahead_without_servers_is_refused(tmp_path, checkpoint):
+    with pytest.raises(BadConfig, match="rollouts_ahead=1: only servers write rollouts during an update; set engine to vllm"):
+        rl.run(RL.model_copy(update={"rollouts_ahead": 1, "engine": "transformers"}), rl_inputs(tmp_path, checkpoint))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"steps_per_batch": 2}, "steps_per_batch"),
+        ({"dynamic_sampling": {}}, "dynamic_sampling"),
+        ({"active_sampling": {}}, "active_sampling"),
+        ({"environment": {"tools": ["calculator"]}}, "environment"),
+        ({"engine_correction": "none"}, "engine_correction: none"),
+    ],
+)
+def test_rl_rollouts_ahead_need_questions_that_are_known_and_a_correction(changes, said):
+    config = rl.Config.model_validate(RL.model_dump() | changes | {"rollouts_ahead": 1})
+    with pytest.raises(BadConfig, match=f"rollouts_ahead=1: not with {said}; leave out one of the two"):
+        rollouts_ahead.require_support(config)
+
+
+def test_rl_goes_on_when_a_server_dies_and_takes_it_back_with_the_trained_weights(tmp_path, checkpoint, serving, capsys):
     logged = []
 
     def progress(done, *_):
         if done == 1:
-            fakes[1].stop()
+            serving[1].stop()
         if done == 2:
-            fakes[1].restart()
+            serving[1].restart()
 
-    asked = testing.questions(6)
-    tables.write(tmp_path / "questions", asked, Question)
-    tables.write(tmp_path / "selected", [testing.selected(each, "rl_1") for each in asked], Selected)
-    (tmp_path / "scratch").mkdir()
-    config = rl.Config(
-        steps=4, group_size=4, prompts_per_step=2, max_tokens=16, learning_rate=1e-2, kl_coefficient=0.01, engine="vllm",
-        system_prompt="none", suffix="none",
-    )  # fmt: skip
-    given = rl.Inputs(
-        scratch=tmp_path / "scratch", selected=tmp_path / "selected", questions=tmp_path / "questions", checkpoint=checkpoint,
-        progress=progress, log=lambda numbers, step: logged.append(numbers),
-    )  # fmt: skip
-    outputs = rl.run(config, given)
-    for fake in fakes:
-        fake.stop()
+    given = rl_inputs(tmp_path, checkpoint, progress=progress, log=lambda numbers, step: logged.append(numbers))
+    outputs = rl.run(RL, given)
     assert outputs.metrics["n_steps"] == 4
     apart = [numbers["train/sampler/difference_max"] for numbers in logged if "train/sampler/difference_max" in numbers]
     assert len(apart) == 4
     assert max(apart) < 1e-5
     said = capsys.readouterr().err
-    assert f"the vLLM server at {fakes[1].url} failed while it took the weights" in said
-    assert f"the vLLM server at {fakes[1].url} is back" in said
-    assert fakes[1].asked.count("collective_rpc") == 3, "in all steps but the second"
+    assert f"the vLLM server at {serving[1].url} failed while it took the weights" in said
+    assert f"the vLLM server at {serving[1].url} is back" in said
+    assert serving[1].asked.count("collective_rpc") == 3, "in all steps but the second"
