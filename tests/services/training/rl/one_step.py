@@ -17,6 +17,7 @@ from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.stages import rl
 from stillhouse.training.rl import policy_training
+from stillhouse.training.rl.reward_terms import weighted_sum
 from stillhouse.verification.verdict import Verdict
 from stillhouse.vocabulary.rows import Question, Selected
 from tests.oracles.losses import Rollout
@@ -99,6 +100,9 @@ class HashScorer:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def warm(self, questions: Any) -> None:
+        pass
+
     def score(self, questions: Sequence[Question], responses: Sequence[str]) -> list[Verdict]:
         scores = [hashlib.sha256(f"{index}{text}".encode()).digest()[0] / 255 for index, text in enumerate(responses)]
         failed = [2 <= index < 2 + self._n_failed for index in range(len(scores))]
@@ -162,7 +166,7 @@ def run(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STILLHOUSE_MICRO_BATCH", str(micro_batch))
         patch.setattr(policy_training, "make_trainer", spied)
-        patch.setattr(policy_training, "make_scorer", lambda *_: HashScorer(step, n_failed))
+        patch.setattr(weighted_sum, "VerifierScorer", lambda *_: HashScorer(step, n_failed))
         patch.setattr(GRPOTrainer, "_generate_and_score_completions", planted)
         patch.setattr(GRPOTrainer, "_calculate_rewards", kept)
         rl.run(rl.Config.model_validate(SETTINGS | settings), _inputs(step, tmp_path, checkpoint, on_log))

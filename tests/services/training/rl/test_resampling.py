@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.stages import rl
-from stillhouse.training.rl import policy_training
+from stillhouse.training.rl.reward_terms import weighted_sum
 from stillhouse.verification.verdict import Verdict
 from stillhouse.vocabulary.rows import Question, Selected
 
@@ -30,6 +30,9 @@ class Scorer:
     def __exit__(self, *_):
         pass
 
+    def warm(self, questions):
+        pass
+
     def score(self, questions, responses):
         return [Verdict("correct", self.reward(*pair), "hash") for pair in zip(questions, responses, strict=True)]
 
@@ -39,7 +42,7 @@ class Scorer:
 
 @pytest.fixture(autouse=True)
 def scorer(monkeypatch):
-    monkeypatch.setattr(policy_training, "make_scorer", lambda *_: Scorer())
+    monkeypatch.setattr(weighted_sum, "VerifierScorer", lambda *_: Scorer())
 
 
 def stage(tmp_path, checkpoint, name="one", **changes):
