@@ -192,6 +192,7 @@ def mean(numbers, name):
     return sum(step[f"train/{name}"] for step in numbers) / len(numbers)
 
 
+@pytest.mark.timeout(300)
 def test_rl_a_small_model_learns_to_call_the_tool(tmp_path, caller, monkeypatch):
     """Without learning the model calls it in about a quarter of its rollouts, from the first step to the last."""
     _, still = trained(tmp_path, caller, with_environment(tmp_path, monkeypatch, learning_rate=1e-12, steps=6))
@@ -227,6 +228,7 @@ def test_rl_replies_are_in_no_loss(tmp_path, caller, monkeypatch):
         assert text == "" or re.fullmatch(r"<\|user\|><tool_response>\n.*<\|end\|><\|assistant\|>", text, re.DOTALL)
 
 
+@pytest.mark.timeout(300)
 def test_rl_vllm_writes_turns_and_its_probabilities_of_replies_are_not_compared(tmp_path, caller, monkeypatch):
     installed = fake_vllm.install(monkeypatch)
     monkeypatch.setattr(installed, "model", models.load(FromCheckpoint(), caller, (), 0)[0])
