@@ -492,7 +492,7 @@ def test_execute_store_that_fails_right_after_the_claim_frees_it(root, questions
 def test_execute_rank_that_cannot_fetch_ends_all_before_any_begins_in_its_words(root, questions, monkeypatch):
     talk = HashStore()
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(processes, "_store", lambda: talk)
+    monkeypatch.setattr(processes, "shared_store", lambda: talk)
     monkeypatch.setattr(processes, "_position", processes._Position())
     talk.set("0/left/1", pickle.dumps(processes._Failure("StoreFailed", "node 1: no room", 1)))
     with pytest.raises(StoreFailed, match="^node 1: no room$"):

@@ -13,7 +13,7 @@ def store(monkeypatch):
     """Rank 0 of two; the other one's words are put there by the test."""
     made = HashStore()
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(processes, "_store", lambda: made)
+    monkeypatch.setattr(processes, "shared_store", lambda: made)
     monkeypatch.setattr(processes, "_position", processes._Position())
     return made
 
