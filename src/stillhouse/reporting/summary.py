@@ -18,6 +18,9 @@ from stillhouse.benchmarks.paired import ComparisonRecord
 from stillhouse.grading.difficulty import DifficultyRecord, added
 from stillhouse.vocabulary.stage_names import STAGE_NAMES
 
+EARLIER_RUNS = ("previous",)
+"""Inputs that were made by earlier runs, whose work is not this run's."""
+
 
 @dataclass(frozen=True)
 class Hop:
@@ -57,7 +60,8 @@ def collect(uris: Sequence[str]) -> Summary:
     """
     lineage: dict[str, Manifest] = {}
     for uri in uris:
-        lineage |= {link: manifest for _, _, link, manifest in manifests.lineage(uri) if manifest is not None}
+        walked = manifests.lineage(uri, without=EARLIER_RUNS)
+        lineage |= {link: manifest for _, _, link, manifest in walked if manifest is not None}
     path = sorted(lineage.items(), key=lambda item: (_path_position(item[1]), item[1].provenance.finished))
     pass_rates: dict[str, Mapping[str, int]] = {}
     levels: dict[str, int] = {}

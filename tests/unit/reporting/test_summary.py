@@ -57,6 +57,14 @@ def test_collect_goes_on_where_an_early_artifact_is_gone(tmp_path):
     assert collect([last, trained]).hops[0].label == "graded toy"
 
 
+def test_collect_leaves_out_what_an_earlier_run_verified(tmp_path):
+    earlier = publish(tmp_path, "responses", "last-night", 1)
+    before = publish(tmp_path, "verified", "last-night", 2, [("responses", earlier)])
+    responses = publish(tmp_path, "responses", "tonight", 3)
+    verified = publish(tmp_path, "verified", "tonight", 4, [("responses", responses), ("previous", before)])
+    assert [hop.label for hop in collect([verified]).hops] == ["responses tonight", "verified tonight"]
+
+
 def test_collect_graded_in_shards_adds_their_counts(tmp_path):
     shards = [
         DifficultyRecord(pass_rates={"small": {"0": 1}}, levels={"1": 2, "none": 1}),
