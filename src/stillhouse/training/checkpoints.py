@@ -184,9 +184,11 @@ class PublishCheckpoints(TrainerCallback):
             control.should_save |= not control.should_training_stop
             control.should_training_stop = True
         control.should_save |= bool(due)
-        self._pace.step(self._upload, self._inputs, state.global_step)
+        self._pace.step()
         if control.should_save:
             self._wait(args.device)
+        self._pace.tell(self._upload, self._inputs, state.global_step)
+        if control.should_save:
             self._pace.writing()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

@@ -23,12 +23,15 @@ class SavePace:
         self._bytes = 0
         self._is_said = False
 
-    def step(self, upload: CheckpointUpload | None, inputs: StageInputs, step: int) -> None:
+    def step(self) -> None:
         """After a step."""
         now = time.monotonic()
         if self._step_at is not None:
             self._step_s = max(self._step_s, now - self._step_at)
         self._step_at = now
+
+    def tell(self, upload: CheckpointUpload | None, inputs: StageInputs, step: int) -> None:
+        """Log and print what a preemption needs, once an upload has ended."""
         if self._is_said or upload is None or upload.seconds is None or upload.error or processes.rank():
             return
         self._is_said = True

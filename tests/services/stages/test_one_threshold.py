@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from stillhouse import testing
 from stillhouse.artifacts import tables
 from stillhouse.execution.execute import execute
-from stillhouse.stages import graded, selected, verified
+from stillhouse.stages import graded, rl, selected, verified
 from stillhouse.training.rl.curriculum import questions_of, thresholds_of
+from stillhouse.training.rl.reward_terms.weighted_sum import VerifierReward, WeightedTerms
 from stillhouse.training.rl.rewards import Rewards
 from stillhouse.verification.verdict import Verdict
 from stillhouse.vocabulary.rows import Graded, Question, Response, Selected, Verified
@@ -49,6 +50,7 @@ def test_verified_with_a_lowered_threshold_is_what_graded_selected_and_rl_go_by(
 
     asked = questions_of("rl_1", paths["selected"], paths["questions"])
     scorer = SimpleNamespace(score=lambda questions, responses: [Verdict("partial", 0.5, "toy") for _ in responses])
-    rewards = Rewards(asked, scorer, lambda ids: "five six", thresholds=thresholds_of("rl_1", paths["selected"]))
+    terms = WeightedTerms(rl.Config().rewards, [VerifierReward()], scorer)
+    rewards = Rewards(asked, terms, lambda ids: "five six", thresholds=thresholds_of("rl_1", paths["selected"]))
     assert rewards(completion_ids=[[1]], question_id=[ASKED.question_id]) == [0.5]
     assert rewards.outcomes == {ASKED.question_id: [1, 1]}

@@ -16,6 +16,7 @@ import torch
 import yaml
 from transformers import PreTrainedModel, Trainer
 from transformers.integrations import HfDeepSpeedConfig
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import processes
@@ -56,7 +57,8 @@ def offloads() -> bool:
 def deepspeed_environment() -> Iterator[None]:
     """Set what DeepSpeed reads from the environment while the block trains: the device, and that a single process is alone.
 
-    The variables get their earlier values back at the end; torchrun's are left as they are.
+    The variables get their earlier values back at the end, and transformers forgets that weights are partitioned; what torchrun
+    has set is left as it is.
     """
     variables = {} if torch.cuda.is_available() else {"DS_ACCELERATOR": "cpu"}
     if settings() is not None:
@@ -69,6 +71,8 @@ def deepspeed_environment() -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+        if settings() is not None:
+            unset_hf_deepspeed_config()
 
 
 def _do_not_compile_shared_memory() -> None:

@@ -12,7 +12,7 @@ import pytest
 from stillhouse import testing
 from stillhouse.artifacts import manifest
 from stillhouse.errors import BadConfig
-from stillhouse.execution import command, tracking
+from stillhouse.execution import command, processes, tracking
 from stillhouse.execution.execute import execute
 from stillhouse.stages import sft
 from stillhouse.training import checkpoints, optimizer
@@ -97,6 +97,7 @@ def test_sharding_checkpoint_that_is_cut_in_another_way_is_refused_and_one_that_
         whole = {"files": {}, "cut": cut, "remembered": {}}
         (tmp_path / str(step) / "resume" / f"checkpoint-{step}" / "whole.json").write_text(json.dumps(whole))
     monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setattr(processes, "gathered", lambda value: [value] * 4)
     assert checkpoints.newest(sft.Inputs(scratch=tmp_path, finished=tmp_path / "2"))
     monkeypatch.setenv("STILLHOUSE_SHARDING", "zero-3")
     with pytest.raises(BadConfig, match="checkpoint-4 .* ZeRO 3 over 2 processes, this one has ZeRO 3 over 4 processes; run it"):
@@ -290,7 +291,7 @@ def left(plan):
 @pytest.fixture(scope="module")
 def resumed(house, trained):
     """Trainings that were ended before their last step, sft by preemption and rl by a kill, and went on in one start."""
-    preempted = plan(house, "preempted", sharding="zero-2", end={"step": 5, "how": "preempted"})
+    preempted = plan(house, "preempted", sharding="zero-2", end={"step": 4, "how": "preempted"})
     code, _ = together([preempted])
     ended = {"preempted": preempted, "killed": trained["killed"]}
     found = {how: left(each) for how, each in ended.items()}
