@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -125,9 +126,17 @@ class AirflowRest:
 
 def _task(instance: Mapping[str, Any]) -> TaskState:
     return TaskState(
-        instance["task_id"], instance["state"] or "waiting", instance["duration"] or 0.0, instance["try_number"],
+        instance["task_id"], instance["state"] or "waiting", _seconds(instance), instance["try_number"],
         instance.get("map_index", -1), instance.get("pool", "cpu"), instance.get("pool_slots", 1),
     )  # fmt: skip
+
+
+def _seconds(instance: Mapping[str, Any]) -> float:
+    """How long it took, or takes so far: Airflow states a duration only once a task has ended."""
+    started = instance.get("start_date")
+    if instance["duration"] is not None or not started or instance.get("end_date"):
+        return float(instance["duration"] or 0.0)
+    return max((datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds(), 0.0)
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -112,3 +112,12 @@ def test_error_in_is_the_raised_exception_on_one_line_not_its_cause():
 
 def test_error_in_without_exception_is_the_last_event():
     assert error_in([{"event": "started"}, "a plain line", {"event": "killed"}, {"level": "info"}]) == "killed"
+
+
+def test_task_that_runs_has_the_seconds_since_its_start(connect):
+    instance = {"task_id": "sft-1", "state": "running", "duration": None, "try_number": 1, "start_date": "2026-01-02T00:00:00Z"}
+    ended = instance | {"duration": 61.0, "end_date": "2026-01-02T00:01:01Z"}
+    airflow, _ = connect(httpx.Response(200, json={"task_instances": [instance, ended]}))
+    running, done = airflow.tasks("r1")
+    assert running.seconds > 24 * 3600
+    assert done.seconds == 61.0
