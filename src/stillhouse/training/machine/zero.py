@@ -24,6 +24,8 @@ from stillhouse.execution.recipes import RECIPES
 from stillhouse.training.machine import fsdp
 from stillhouse.vocabulary import environment
 
+ACCELERATE = "ACCELERATE_"
+"""How the variables begin that accelerate sets for what it starts."""
 AUTO = "auto"
 """A value in a DeepSpeed config that the trainer fills in: batch sizes, precision, clipping."""
 
@@ -64,13 +66,15 @@ def deepspeed_environment() -> Iterator[None]:
     if settings() is not None:
         _do_not_compile_shared_memory()
         variables |= {} if "RANK" in os.environ else _alone()
-    added = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(added)
+    before = dict(os.environ)
+    os.environ.update({name: value for name, value in variables.items() if name not in before})
     try:
         yield
     finally:
-        for name in added:
-            os.environ.pop(name, None)
+        # Also what accelerate adds: it would take the next training in this process for a sharded one.
+        for name in os.environ.keys() - before.keys():
+            if name in variables or name.startswith(ACCELERATE):
+                del os.environ[name]
         if settings() is not None:
             unset_hf_deepspeed_config()
 
