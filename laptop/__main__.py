@@ -108,7 +108,12 @@ def _recording(options: argparse.Namespace, laptop: Laptop) -> bool:
     from laptop.recording import record  # here: it needs the extra dev, and nothing else does
 
     demo_command = [sys.executable, "-m", "laptop", "demo", "--store", options.store, "--profile", options.profile]
-    record([*demo_command, "--version", options.version], CHECKOUT / "docs" / "demo.svg", f"make demo PROFILE={options.profile}")
+    record(
+        [*demo_command, "--version", options.version],
+        CHECKOUT / "docs" / "demo.svg",
+        f"make demo PROFILE={options.profile}",
+        laptop.home,
+    )
     return True
 
 

@@ -36,10 +36,14 @@ Row = list[tuple[Style, str]]
 Frame = list[Row]
 
 
-def record(command: list[str], output: Path, title: str) -> None:
-    """Run the command on a terminal of its own, and write what it showed under this title. Raises ServiceFailed if it fails."""
+def record(command: list[str], output: Path, title: str, home: Path) -> None:
+    """Run the command on a terminal of its own, and write what it showed under this title. Raises ServiceFailed if it fails.
+
+    The path of ``home``, which is this machine's own, is shown as ``.stillhouse``.
+    """
     frames = [frame for frame, _ in groupby(_frames(command))]
-    output.write_text(animation(thinned(frames, FRAMES), title), encoding="utf-8")
+    drawn = animation(thinned(frames, FRAMES), title)
+    output.write_text(drawn.replace(escape(str(home)), ".stillhouse"), encoding="utf-8")
 
 
 def _frames(command: list[str]) -> Iterator[Frame]:

@@ -15,7 +15,7 @@ def program(code: int = 0) -> list[str]:
 
 
 def test_recording_shows_what_the_command_left_on_its_terminal_in_colour(tmp_path):
-    record(program(), tmp_path / "demo.svg", "make <demo>")
+    record(program(), tmp_path / "demo.svg", "make <demo>", tmp_path)
     svg = ET.parse(tmp_path / "demo.svg").getroot()
     assert svg.find(f"{SVG}title").text == "make <demo>"
     last = svg.findall(f"{SVG}g")[-1]
@@ -26,7 +26,7 @@ def test_recording_shows_what_the_command_left_on_its_terminal_in_colour(tmp_pat
 
 def test_recording_of_a_command_that_fails_writes_nothing(tmp_path):
     with pytest.raises(ServiceFailed, match="ended with exit code 3; nothing was recorded"):
-        record(program(3), tmp_path / "demo.svg", "make demo")
+        record(program(3), tmp_path / "demo.svg", "make demo", tmp_path)
     assert not (tmp_path / "demo.svg").exists()
 
 
@@ -42,3 +42,10 @@ def test_thinned_frames_keep_the_first_and_the_last():
     kept = thinned(frames, 10)
     assert len(kept) == 10
     assert (kept[0], kept[-1]) == (frames[0], frames[-1])
+
+
+def test_recording_shows_no_path_of_the_machine(tmp_path):
+    record([sys.executable, "-c", f"print('report {tmp_path}/store/report.html')"], tmp_path / "demo.svg", "make demo", tmp_path)
+    svg = (tmp_path / "demo.svg").read_text()
+    assert "report .stillhouse/store/report.html" in svg
+    assert str(tmp_path) not in svg
