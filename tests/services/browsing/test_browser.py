@@ -70,7 +70,7 @@ def test_view_filters_opens_a_row_and_compares_two_answers(tmp_path, tab):
         assert tab.locator("del").all_inner_texts() == ["large"]
         assert tab.locator("ins").all_inner_texts() == ["small"]
         tab.keyboard.press("c")
-        tab.wait_for_function("document.getElementById('status').textContent === 'copied'")
+        tab.locator("#status", has_text="copied").wait_for()
         assert '"reference_answer": "7"' in tab.evaluate("navigator.clipboard.readText()")
         assert tab.problems == []
 
