@@ -9,8 +9,9 @@ built-in name is dumped as it is.
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType
@@ -134,3 +135,19 @@ def _imported(target: str, subject: str) -> object:
             raise BadConfig(msg)
         value = getattr(value, part)
     return value
+
+
+def require_one_argument(function: Callable[..., object], subject: str, argument: str) -> None:
+    """Raise BadConfig, which begins with ``subject``, unless the function can be called with one argument, ``argument`` in words.
+
+    A built-in without a signature is taken as it is.
+    """
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return
+    try:
+        signature.bind(object())
+    except TypeError as error:
+        msg = f"{subject}: it takes {signature}, and is called with one argument, {argument}: {error}"
+        raise BadConfig(msg) from error

@@ -21,7 +21,12 @@ def is_finished(run_id: str) -> bool:
 def page(run_id: str) -> str:
     """The run's page, at the address by which browsers reach the server; empty if it cannot be asked this way."""
     experiment = _info(run_id).get("experiment_id")
-    return f"{_pages()}/#/experiments/{experiment}/runs/{run_id}?{VIEW}" if experiment else ""
+    return address_of(_pages(), str(experiment), run_id) if experiment else ""
+
+
+def address_of(server: str, experiment: str, run_id: str) -> str:
+    """The page of a run of an experiment, by its id, on a server."""
+    return f"{server}/#/experiments/{experiment}/runs/{run_id}?{VIEW}"
 
 
 def _pages() -> str:

@@ -65,7 +65,7 @@ class TrackedProgress:
             if not parents:
                 return {}
             self._parent = parents[0]["info"]["run_id"]
-            self.page = f"{self._url}/#/experiments/{parents[0]['info']['experiment_id']}/runs/{self._parent}?{run_status.VIEW}"
+            self.page = run_status.address_of(self._url, parents[0]["info"]["experiment_id"], self._parent)
         runs = self._search(f"tags.`mlflow.parentRunId` = '{self._parent}' and attributes.status = 'RUNNING'", CHILDREN)
         newest: dict[str, Any] = {}
         # Newest first; a run that was cut off stays RUNNING and must not hide its artifact's next try.

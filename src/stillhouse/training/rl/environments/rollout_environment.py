@@ -4,7 +4,6 @@ To add an environment, write a class like ``Environment`` and name it in a recip
 by an entry point of the group ``stillhouse.environments``.
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -38,11 +37,7 @@ def load(config: EnvironmentConfig) -> Callable[[Question], Environment]:
     if not callable(factory):
         msg = f"{subject}: {type(factory).__name__} cannot be called; name a class that is constructed with a question"
         raise BadConfig(msg)
-    try:
-        inspect.signature(factory).bind(object())
-    except TypeError as error:
-        msg = f"{subject}: it takes {inspect.signature(factory)}, and is called with one argument, the question: {error}"
-        raise BadConfig(msg) from error
+    extensions.require_one_argument(factory, subject, "the question")
     if isinstance(factory, type) and not callable(getattr(factory, "reply", None)):
         msg = f"{subject}: it has no method `reply(turn)`; see {Environment.__module__}"
         raise BadConfig(msg)

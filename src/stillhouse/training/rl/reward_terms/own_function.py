@@ -56,11 +56,5 @@ def _loaded(kind: str) -> RewardFunction:
     if not callable(function) or inspect.iscoroutinefunction(function):
         msg = f"{subject}: {type(function).__name__} is not a plain function; write `def reward(rollout)` that returns a number"
         raise BadConfig(msg)
-    try:
-        inspect.signature(function).bind(object())
-    except TypeError as error:
-        msg = f"{subject}: it takes {inspect.signature(function)}, and is called with one argument, the rollout: {error}"
-        raise BadConfig(msg) from error
-    except ValueError:
-        pass  # a built-in without a signature
+    extensions.require_one_argument(function, subject, "the rollout")
     return cast("RewardFunction", function)
