@@ -1,9 +1,10 @@
 """A small S3 server in memory, without signatures, that misbehaves on demand.
 
 A fault is a mapping: ``method`` and ``match`` (a regex on the path and query) say which requests it meets, ``times`` how many of
-them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``cut-off`` (the connection ends, nothing
-is done), ``lost`` (it is done, the reply never comes), ``cut`` (half a body), ``flip`` (one bit of the body), ``short`` (half
-the object, as if it lay there so).
+them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``200`` (the status of a success, an error
+as the body), ``skew`` (the clocks differ), ``307`` (to another host), ``html`` (a proxy's page in place of the reply), ``cut-off``
+(the connection ends, nothing is done), ``lost`` (it is done, the reply never comes), ``cut`` (half a body), ``flip`` (one bit of
+the body), ``short`` (half the object, as if it lay there so).
 """
 
 import hashlib
@@ -22,10 +23,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 BUCKET = "stillhouse"
+ELSEWHERE = "http://203.0.113.1"
+"""An address that no host has: nothing may follow a redirect there."""
 PACED_BYTES, SHORTEST_WAIT_S = 2**18, 0.001
 CODES = {
     "500": (500, "InternalError"), "503": (503, "SlowDown"), "403": (403, "AccessDenied"), "404": (404, "NoSuchKey"),
-    "409": (409, "ConditionalRequestConflict"),
+    "409": (409, "ConditionalRequestConflict"), "200": (200, "InternalError"), "skew": (403, "RequestTimeTooSkewed"),
+    "307": (307, "TemporaryRedirect"),
 }  # fmt: skip
 
 
@@ -97,6 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
             if do in CODES:
                 self.refuse(*CODES[do])
                 return
+        if "html" in due:
+            self.send(200, b"<!doctype html><html><h1>Log in to the network</h1></html>", {"Content-Type": "text/html"})
+            return
         if "cut-off" in due:
             self.close_connection = True
             self.connection.shutdown(2)
@@ -177,7 +184,8 @@ class _Handler(BaseHTTPRequestHandler):
         return 206, data[int(first) : end], headers | {"Content-Range": f"bytes {first}-{end - 1}/{len(data)}"}
 
     def refuse(self, status: int, code: str) -> None:
-        self.send(status, _error(code), {})
+        headers = {"Location": f"{ELSEWHERE}{self.path}"} if status == 307 else {}
+        self.send(status, _error(code), headers)
 
     def send(self, status: int, body: bytes, headers: dict[str, str], *, cut: bool = False) -> None:
         self.send_response(status)
