@@ -2,8 +2,8 @@
 
 A version is reached through the inputs and models of a kept one, through the files that a kept one points to, and through the claim
 of a run that reads it. A run may begin to point to a version, or to read it, while it is removed. So its manifest goes first; then
-the store is searched for new pointers and claims, and a version that one names gets its manifest back; only then its files go. The run that points looks for the manifest once it has published
-(``reuse.publish``).
+the store is searched for new pointers and claims, and a version that one names gets its manifest back; only then its files go.
+The run that points looks for the manifest once it has published (``reuse.publish``).
 """
 
 from collections import defaultdict
