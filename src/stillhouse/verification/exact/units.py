@@ -27,7 +27,7 @@ UNITS: dict[str, str] = {
         "V": "V volt volts", "mV": "mV", "kV": "kV", "A": "A amp amps ampere amperes", "mA": "mA", "C": "C coulomb coulombs",
         "Hz": "Hz hertz", "kHz": "kHz", "MHz": "MHz", "GHz": "GHz", "K": "K kelvin kelvins", "T": "T tesla teslas",
         "F": "F farad farads",
-        "Ω": "Ω ohm ohms", "kΩ": "kΩ", "mol": "mol mole moles", "mmol": "mmol", "eV": "eV", "keV": "keV", "MeV": "MeV",
+        "Ω": "Ω Ohm ohm ohms Ohms", "kΩ": "kΩ", "mol": "mol mole moles", "mmol": "mmol", "eV": "eV", "keV": "keV", "MeV": "MeV",
         "GeV": "GeV", "cal": "cal calorie calories", "kcal": "kcal", "erg": "erg ergs", "dyn": "dyn dyne dynes", "kWh": "kWh",
         "mph": "mph", "km/h": "kmph kmh kph", "acre": "acre acres", "ha": "ha hectare hectares",
         "deg": "deg degree degrees ° 度", "rad": "rad radian radians", "°C": "°C celsius ℃ 摄氏度", "°F": "°F fahrenheit",
@@ -233,9 +233,9 @@ def _power(words: str) -> str | None:
 def dimensions(unit: str) -> dict[str, int]:
     """The powers of the symbols in a unit that ``unit_of`` returned: ``m/s^2`` and ``m s^-2`` are the same. *Units* are none."""
     powers: dict[str, int] = {}
-    text = unit.replace("km/h", "km·h")
+    text = unit.replace("mph", "mi/h")
     for position, part in enumerate(text.split("/")):
-        for symbol in part.replace("·", "/").split():
+        for symbol in part.split():
             name, _, power = symbol.partition("^")
             powers[name] = powers.get(name, 0) + int(power or 1) * (-1 if position else 1)
     return {name: power for name, power in sorted(powers.items()) if power and name != "unit"}
