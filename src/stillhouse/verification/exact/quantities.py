@@ -6,7 +6,8 @@ from fractions import Fraction
 from stillhouse.verification.exact.expression_reader import expression
 from stillhouse.verification.exact.expressions import Expression
 from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable
-from stillhouse.verification.exact.units import LONE_LETTERS, MULTIPLIERS, UNITS, number_in_words, unit_of
+from stillhouse.verification.exact.number_words import number_in_words
+from stillhouse.verification.exact.units import LONE_LETTERS, MULTIPLIERS, UNITS, unit_of
 from stillhouse.verification.exact.values import Quantity
 
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
@@ -57,10 +58,10 @@ def _product(listed: Tokens) -> Expression | None:
 
 
 def _in_words(listed: Tokens) -> Expression | None:
-    if len(listed) != 1 or listed[0].kind != "text":
+    if len(listed) != 1 or listed[0].kind not in ("text", "word"):
         return None
     number = number_in_words(listed[0].text)
-    return None if number is None else Expression("number", value=Fraction(number))
+    return None if number is None else Expression("number", value=number)
 
 
 def _without_words(listed: Sequence[Token]) -> tuple[list[Token], int]:

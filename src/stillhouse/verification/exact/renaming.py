@@ -120,9 +120,9 @@ def _constants(gold: Value, answer: Value) -> tuple[Value, Value] | None:
 
 def _is_added(part: Expression, name: str) -> bool:
     """Whether a letter is one of the terms of a sum."""
-    if part.kind == "+":
-        return any(_is_added(argument, name) for argument in part.arguments)
-    return part.kind == "symbol" and part.name == name
+    if part.kind != "+":
+        return False
+    return any(_is_added(argument, name) or (argument.kind, argument.name) == ("symbol", name) for argument in part.arguments)
 
 
 def _side(value: Value) -> Value:

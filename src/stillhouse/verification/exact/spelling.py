@@ -47,6 +47,9 @@ _UNIT_VECTOR = re.compile(
     r"\\(?:hat|widehat|vec|overrightarrow) ?\{? ?\{? ?(?:\\(?:mathbf|text|bf) ?\{? ?)?(?:\\([ij])math|([ijk]))(?![A-Za-z]) ?\}* ?"
 )
 r"""``\hat{\mathbf i}`` and the like, which are written as plain letters too."""
+_FRACTION_OF_UNITS = re.compile(
+    r"(?<=\d) \\frac ?\{ ?(m|cm|km|mi|ft|g|kg|mg|mol|N|J|C|V|L) ?\} ?\{ ?((?:s|h|hr|min|m|cm|kg|L|mol|K)(?:\^ ?\{?[1-4]\}?)?) ?\}$"
+)
 _REPLACED = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"), (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
     (re.compile(r"\\frac ?(\d) ?(\d)"), r"\\frac{\1}{\2}"), (re.compile(r"\\frac ?(\d) ?\{"), r"\\frac{\1}{"),
@@ -68,6 +71,7 @@ _REPLACED = (
     (re.compile(r"<="), r"\\le "), (re.compile(r">="), r"\\ge "),
     (re.compile(r"!="), r"\\neq "), (re.compile(r"~=|≅"), r"\\approx "),
     (re.compile(r"\\\$"), "$"), (re.compile(r"(?<=\d) ?[xX] ?(?=10 ?(?:\^|\*\*))"), r"\\times "),
+    (re.compile(r"\\text ?\{ ?(?:positive )?infinity ?\}", re.IGNORECASE), r"\\infty "), (_FRACTION_OF_UNITS, r" \\text{\1/\2}"),
     (re.compile(r"^(?:minus|negative) (?=[\d\\.])", re.IGNORECASE), "-"),
     (re.compile(r"\\(?:mathbf|boldsymbol|bm|mathrm) (?=\d)"), ""), (_UNIT_VECTOR, lambda match: f" {match[1] or match[2]} "),
     (re.compile(r"\{ ?([^{}]+?) ?\\choose(?![A-Za-z]) ?([^{}]+?) ?\}"), r"\\binom{\1}{\2}"),
@@ -79,13 +83,13 @@ _UNIT_IN_BRACKETS = re.compile(r" ?\( ?(\\text ?\{[^{}]*\}|[\u3400-\u9fff]+) ?\)
 _MATRIX_ROWS = re.compile(r"\\begin|\\\\\s|\\\\$|&")
 
 _SPACED_COMMA = re.compile(r"(?<=\d),\\! ?(?=\d{3})")
-_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|[\w+\-^(),/= ]*", re.ASCII)
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|(?!.*(?:per|\d ?[xX] ?10|minus|negative))[\w+\-^(),/= ]*", re.ASCII)
 
 
 @lru_cache(maxsize=8192)
 def spelled(text: str) -> str:
     """The formula in one spelling: single spaces, one command for what has several, words inside one command."""
-    if _PLAIN.fullmatch(text) and "per" not in text:
+    if _PLAIN.fullmatch(text):
         return numerals.with_whole_numbers(numerals.joined(_SPACES.sub(" ", text).strip()))
     text = _characters(text)
     text = _SPACED_COMMA.sub("{,}", text)
