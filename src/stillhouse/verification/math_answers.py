@@ -168,7 +168,9 @@ def _in_words(gold: Words, candidates: list[Candidate], text: str) -> Decision:
         if plain == gold.text:
             return Decision("correct")
         is_verdict = gold.text in _VERDICTS and not (_VERDICTS - {gold.text}) & set(plain.split())
-        stated = plain.startswith(f"{gold.text} ") and (_STATES.match(plain[len(gold.text) :]) or is_verdict)
+        stated = plain.startswith(f"{gold.text} ") and (
+            _STATES.match(plain[len(gold.text) :]) or (is_verdict and not re.search(r"\d", plain))
+        )
         concluded = re.search(rf"\b(?:on|in|at|by|called|named) {re.escape(gold.text)}$", plain)
         if (stated or concluded) and (is_verdict or not _NEGATION.search(sentence)):
             return Decision("correct")
