@@ -172,7 +172,7 @@ class ReportProgress(TrainerCallback):
         return measured | self._on_gpus(seconds)
 
     def _on_gpus(self, seconds: float) -> dict[str, float]:
-        """GPU-hours of all steps so far, and the peak memory of tensors on the fullest GPU, in GiB: since the start, in this step."""
+        """GPU-hours of all steps so far; the peak memory of tensors on the fullest GPU, in GiB: since the start, in this step."""
         if not torch.cuda.is_available():
             return {}
         peak = torch.cuda.max_memory_allocated() / 2**30
