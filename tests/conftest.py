@@ -17,6 +17,8 @@ import pytest
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "DO_NOT_TRACK": "1"}
 # Here, before any test module: libraries read some of these when they are imported.
 os.environ.update(OFFLINE)
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 START_S = 150
 BUCKET = "stillhouse"
 

@@ -63,6 +63,12 @@ class S3Store(Store):
         key = urlsplit(uri).path.strip("/")  # empty for the files at the root of a bucket
         return sorted(name.removeprefix(f"{key}/") for name in _keys(uri, "/"))
 
+    def folders(self, uri: str) -> list[str]:
+        """See Store. The server skips what lies below them."""
+        return sorted(
+            entry["Prefix"].rstrip("/").rpartition("/")[2] for entry in _listed(uri, "/", "CommonPrefixes", Delimiter="/")
+        )
+
     def stamps(self, uri: str) -> dict[str, tuple[int, str]]:
         """See Store."""
         key = _bucket_and_key(uri)[1]
@@ -131,12 +137,17 @@ def _keys(uri: str, end: str) -> list[str]:
 
 def _entries(uri: str, end: str) -> list[Any]:
     """What S3 says of the objects whose keys begin with the URI's and ``end``, such as ``Size`` and ``ETag``."""
+    return _listed(uri, end, "Contents")
+
+
+def _listed(uri: str, end: str, part: str, **options: str) -> list[Any]:
+    """One part of all pages of a listing of what begins with the URI and ``end``."""
     parsed = urlsplit(uri)
     prefix = f"{parsed.path.strip('/')}{end}".removeprefix("/")
 
     def listed() -> list[Any]:
-        pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=parsed.netloc, Prefix=prefix)
-        return [entry for page in pages for entry in page.get("Contents", ())]
+        pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=parsed.netloc, Prefix=prefix, **options)
+        return [entry for page in pages for entry in page.get(part, ())]
 
     return _call(uri, listed)
 
