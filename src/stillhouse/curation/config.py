@@ -76,6 +76,19 @@ class SecondOpinion(StageConfig):
     """Share of its answers that may be neither ``same`` nor ``different`` before the stage fails; these questions stay."""
 
 
+class Translations(StageConfig):
+    """When a question counts as a translation of a benchmark question of another language."""
+
+    model: Annotated[str, AfterValidator(refuse_malformed)] = Field(MULTILINGUAL, json_schema_extra=MODEL)
+    """The embedding model: a reference to one of sentence-transformers that knows the languages, or the packaged one, which knows
+    16: ar, de, en, es, fr, it, ja, ko, nl, pl, pt, ru, th, tr, zh."""
+    min_similarity: float = Field(0.9, gt=0, le=1)
+    """Cosine similarity above which it does, unless the two texts contradict each other in numbers."""
+    same_numbers_similarity: float = Field(0.65, gt=0, le=1)
+    """Cosine similarity that suffices if the two texts also state the same numbers. Ours, for the packaged model: docs/data.md has
+    recall by language."""
+
+
 class Decontamination(StageConfig):
     """How similar a question must be to a benchmark's question to be dropped, and which questions to keep regardless."""
 
@@ -99,6 +112,9 @@ class Decontamination(StageConfig):
     Null asks for ``min_similarity``. Ours, for the packaged model: docs/data.md has recall and false matches by threshold."""
     min_shared_numbers: float = Field(0.7, gt=0, le=1)
     """Share of the stated numbers that must be in both texts for ``same_numbers_similarity`` to hold."""
+    translations: Translations | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Also compare questions with benchmark questions of other languages, by a model of several languages; null, the default,
+    does not."""
     second_opinion: SecondOpinion | None = None
     """A language model that decides on the nearest neighbours among the benchmark's questions; null asks none."""
     same_template: bool = False

