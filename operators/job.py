@@ -71,6 +71,7 @@ class StageJob(KubernetesJobOperator):
         job = super().build_job_request_obj(context)
         disrupted = k8s.V1PodFailurePolicyOnPodConditionsPattern(type="DisruptionTarget", status="True")
         rule = k8s.V1PodFailurePolicyRule(action="FailJob", on_pod_conditions=[disrupted])
+        job.metadata.annotations = (job.metadata.annotations or {}) | podspec.volcano(job.spec.completions)
         job.spec.template = pod_overrides.applied_to_template(job.spec.template, self.stage, self.patch)
         job.spec.pod_failure_policy = k8s.V1PodFailurePolicy(rules=[rule])
         return job

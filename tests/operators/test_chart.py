@@ -10,14 +10,14 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from operators import placement, podspec, serving
+from operators import placement, podspec, serving_objects
 from stillhouse import stages
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "stillhouse"
 HELM = str(ROOT / ".tools" / "helm") if (ROOT / ".tools" / "helm").exists() else shutil.which("helm")
 PRESETS = sorted(path.stem for path in (CHART / "presets").glob("*.yaml"))
-VERSIONS = ("1.27", "1.35")
+VERSIONS = tuple(f"1.{minor}" for minor in range(27, 38))
 HOOKS = {"house-secrets", "house-restart"}
 """The Jobs that talk to the API server, around an install or upgrade."""
 
@@ -167,7 +167,9 @@ def test_code_under_test_is_tried_in_the_image_and_with_the_labels_of_the_stage_
     assert pod["metadata"]["labels"].items() >= (podspec.SELECTOR | {"stillhouse/stage": "verified"}).items()
 
 
-def test_quota_and_pools_say_the_same(objects):
+def test_quota_and_pools_say_the_same(objects, monkeypatch):
+    for name, value in of_kind(objects, "ConfigMap")["house-environment"]["data"].items():
+        monkeypatch.setenv(name, value)
     quotas = of_kind(objects, "ResourceQuota")
     pools = json.loads(of_kind(objects, "ConfigMap")["house-pools"]["data"]["pools.json"])
     assert str(pools["gpu"]["slots"]) == quotas["house-gpus"]["spec"]["hard"]["requests.nvidia.com/gpu"]
@@ -283,6 +285,26 @@ def test_sizes_and_quotas_follow_what_a_gpu_brings(chart, monkeypatch):
     assert (hard["requests.cpu"], hard["requests.memory"]) == (str(64 + 8 * 12), f"{64 * 4 + 8 * 80}Gi")
 
 
+@pytest.mark.parametrize(("cores", "memory_gi"), [(8, 32), (12, 85)])
+def test_stage_with_a_gpu_fits_the_nodes_that_clouds_sell(chart, monkeypatch, cores, memory_gi):
+    """A tenth of a node is Kubernetes' and its agents'."""
+    for name, value in of_kind(render(chart, "single-gpu-node"), "ConfigMap")["house-environment"]["data"].items():
+        monkeypatch.setenv(name, value)
+    resources = placement.gpu(1)["resources_needed"]
+    assert int(resources["cpu"]) <= 0.9 * cores
+    assert int(resources["memory"].removesuffix("Gi")) <= 0.9 * memory_gi
+
+
+def test_volcano_schedules_where_values_say_so(chart, monkeypatch):
+    objects = render(chart, "cluster", "--set=stages.scheduler=volcano", "--set=stages.queue=research")
+    for name, value in of_kind(objects, "ConfigMap")["house-environment"]["data"].items():
+        monkeypatch.setenv(name, value)
+    options = podspec.options("sft", {"cpu": "1"}, "", 1)
+    assert options["schedulername"] == "volcano"
+    assert options["annotations"]["scheduling.volcano.sh/queue-name"] == "research"
+    assert not [label for label in options["labels"] if "kueue" in label]
+
+
 def test_pods_take_what_the_cluster_adds(chart, monkeypatch):
     values = "stages.pods.all.spec.runtimeClassName=nvidia"
     environment = of_kind(render(chart, "cluster", "--set", values), "ConfigMap")["house-environment"]["data"]
@@ -321,6 +343,7 @@ def test_mlflow_asks_for_a_password(objects):
 def test_disruption_budgets_guard_stages_on_a_cluster_alone(chart):
     budgets = of_kind(render(chart, "cluster"), "PodDisruptionBudget")
     assert budgets["house-stages"]["spec"]["selector"]["matchLabels"] == podspec.SELECTOR
+    assert budgets["house-teachers"]["spec"]["selector"]["matchLabels"] == serving_objects.ROLE
     assert budgets["house-mlflow"]["spec"]["maxUnavailable"] == 1
     assert of_kind(render(chart, "kind"), "PodDisruptionBudget") == {}
 
@@ -399,7 +422,7 @@ def test_monitoring_scrapes_teachers_and_mlflow_alerts_and_has_a_dashboard(chart
     objects = render(chart, "cluster", "--set=monitoring.enabled=true", "--set=monitoring.labels.release=prometheus")
     assert of_kind(objects, "PodMonitor")["house-teachers"]["metadata"]["labels"]["release"] == "prometheus"
     selected = of_kind(objects, "PodMonitor")["house-teachers"]["spec"]["selector"]["matchLabels"]
-    assert selected == serving.ROLE
+    assert selected == serving_objects.ROLE
     [group] = of_kind(objects, "PrometheusRule")["house"]["spec"]["groups"]
     assert {"StillhouseStagePending", "StillhouseVolumeFillsUp"} <= {rule["alert"] for rule in group["rules"]}
     assert "{{ $labels.pod }}" in group["rules"][0]["annotations"]["summary"]
