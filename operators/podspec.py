@@ -43,7 +43,9 @@ FABRIC = (
 )  # fmt: skip
 """Beginnings of variables that reach pods too: how GPUs and nodes talk (NCCL, libfabric, UCX, gloo), and torch's allocator."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
-SIZED: dict[str, tuple[str, dict[str, str]]] = {"scratch": ("scratch", {}), "shared_memory": ("shared-memory", {"medium": "Memory"})}
+SIZED: dict[str, tuple[str, dict[str, str]]] = {
+    "scratch": ("scratch", {}), "shared_memory": ("shared-memory", {"medium": "Memory"}),
+}  # fmt: skip
 """The volumes whose size a profile may set, with the medium of those in memory."""
 USER = 10001
 THREADS = "OMP_NUM_THREADS"

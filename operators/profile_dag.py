@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from airflow.sdk import DAG, get_parsing_context
 
-from operators import leaderboard_task, parent, planned, retries, roles, sharded, teacher
+from operators import leaderboard_task, parent, planned, retries, roles, sharded, teacher, time_limits
 from operators.events import ASSETS, REPORT
 from operators.form_placement import FormPlacement
 from operators.params import VERSION, Form, layers_macro, layers_of
@@ -217,10 +217,12 @@ class ProfileDag:
         """Where a task runs: as the profile says; on a cluster the form can change it."""
         if os.environ.get("STILLHOUSE_RUNNER") == "process":
             return placed(image, choice=choice, **facts)
-        return self._placement.add(name, lambda chosen: placed(image, choice=chosen, **facts), choice)
+        where = self._placement.add(name, lambda chosen: placed(image, choice=chosen, **facts), choice)
+        return where | {"limit": time_limits.template(name)}
 
     def _macros(self) -> dict[str, Any]:
-        return {"layers": layers_macro(self._form), "form": self._form, "placing": self._placement.macro()}
+        own = {"layers": layers_macro(self._form), "form": self._form, "placing": self._placement.macro()}
+        return own | {"time_limit": time_limits.time_limit}
 
     def _tasks(self, name: str, where: dict[str, Any], choice: TaskPlacement, entry: StageEntry, **options: Any) -> tuple[Any, Any]:
         """The first and the last task of a stage: one and the same unless it is sharded."""
