@@ -34,7 +34,7 @@ PASSED_ON = (
     "STILLHOUSE_TENSOR_PARALLEL", "STILLHOUSE_MAX_MODEL_LEN", "STILLHOUSE_CONCURRENCY", "STILLHOUSE_OUTAGE_S",
     "STILLHOUSE_REQUEST_TIMEOUT_S", "STILLHOUSE_BATCH_ROWS", "STILLHOUSE_GPUS", "STILLHOUSE_ISOLATION",
     "STILLHOUSE_SANDBOX_LIBRARIES", "STILLHOUSE_SPOOL", "STILLHOUSE_TRACKING_PATIENCE_S",
-    "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S", "HF_ENDPOINT", "HF_HUB_OFFLINE",
+    "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S", "STILLHOUSE_METRICS_PORT", "HF_ENDPOINT", "HF_HUB_OFFLINE",
 )  # fmt: skip
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
 FABRIC = (
@@ -94,6 +94,7 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
         "container_resources": requirements(resources),
         "volumes": volumes,
         "volume_mounts": mounts,
+        "ports": _ports(),
         "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")] if GPU in resources else [],
         "schedulername": os.environ.get("STILLHOUSE_SCHEDULER") or None,
         "termination_grace_period": int(os.environ.get("STILLHOUSE_GRACE_S") or GRACE_S),
@@ -200,6 +201,12 @@ def _volumes(resources: Mapping[str, str]) -> tuple[list[k8s.V1Volume], list[k8s
         mounted["shared-memory"] = (SHARED_MEMORY, {"empty_dir": k8s.V1EmptyDirVolumeSource(medium="Memory")})
     volumes = [k8s.V1Volume(name=name, **source) for name, (_, source) in mounted.items()]
     return volumes, [k8s.V1VolumeMount(name=name, mount_path=path) for name, (path, _) in mounted.items()]
+
+
+def _ports() -> list[k8s.V1ContainerPort]:
+    """The port at which a stage tells Prometheus how far it is, if monitoring is on: ``STILLHOUSE_METRICS_PORT``."""
+    port = os.environ.get("STILLHOUSE_METRICS_PORT")
+    return [k8s.V1ContainerPort(name="metrics", container_port=int(port))] if port else []
 
 
 def _references(variable: str) -> list[k8s.V1LocalObjectReference]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 
 from operators import placement, podspec, serving_objects
 from stillhouse import stages
+from stillhouse.execution import live_metrics
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "stillhouse"
@@ -431,6 +433,61 @@ def test_monitoring_scrapes_teachers_and_mlflow_alerts_and_has_a_dashboard(chart
     assert 'namespace="factory"' in dashboard["panels"][0]["targets"][0]["expr"]
     command = of_kind(objects, "Deployment")["house-mlflow"]["spec"]["template"]["spec"]["containers"][0]["command"]
     assert "--expose-prometheus=/scratch/metrics" in command
+
+
+def test_prometheus_reaches_what_it_scrapes(chart):
+    objects = render(chart, "cluster", "--set=monitoring.enabled=true")
+    where = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    ports = {"house-stages": 9464, "house-teachers": 8000, "house-mlflow": 5000}
+    for name, port in ports.items():
+        rules = of_kind(objects, "NetworkPolicy")[name]["spec"]["ingress"]
+        assert [each["port"] for rule in rules if where in rule["from"] for each in rule["ports"]] == [port]
+
+
+def test_stages_serve_the_port_that_prometheus_scrapes(chart, monkeypatch):
+    objects = render(chart, "cluster", "--set=monitoring.enabled=true")
+    for name, value in of_kind(objects, "ConfigMap")["house-environment"]["data"].items():
+        monkeypatch.setenv(name, value)
+    [port] = podspec.options("sft", {"cpu": "1"}, "", 1)["ports"]
+    monitor = of_kind(objects, "PodMonitor")["house-stages"]["spec"]
+    assert (monitor["podMetricsEndpoints"][0]["port"], port.container_port) == (port.name, 9464)
+    assert podspec.labels("sft").items() >= monitor["selector"]["matchLabels"].items()
+    assert podspec.environment("", 1, "")["STILLHOUSE_METRICS_PORT"] == "9464"
+
+
+OTHERS = {  # by kube-state-metrics, the kubelet with cAdvisor, and NVIDIA's DCGM exporter
+    "kube_pod_status_phase", "kube_pod_container_resource_requests", "kube_pod_container_status_terminated_reason",
+    "kube_pod_container_status_restarts_total", "kube_cronjob_status_last_successful_time", "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_capacity_bytes", "container_cpu_usage_seconds_total", "container_memory_working_set_bytes",
+    "DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED",
+}  # fmt: skip
+OF_VLLM = {"vllm:generation_tokens_total", "vllm:num_requests_running", "vllm:num_requests_waiting"}
+
+
+def test_dashboard_and_alerts_ask_for_numbers_that_are_there(chart):
+    objects = render(chart, "cluster", "--set=monitoring.enabled=true")
+    dashboard = json.loads(of_kind(objects, "ConfigMap")["house-dashboard"]["data"]["stillhouse.json"])
+    [group] = of_kind(objects, "PrometheusRule")["house"]["spec"]["groups"]
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]] + [
+        rule["expr"] for rule in group["rules"]
+    ]
+    names = {name for text in asked for name in re.findall(r"[A-Za-z][\w:]*_[\w:]+(?=[{ ])", text)} - {"by"}
+    assert names <= {*live_metrics.NAMES, *OTHERS, *OF_VLLM}
+    assert {*live_metrics.NAMES} <= names
+    logged = (ROOT / "src/stillhouse/stages/verified.py").read_text()
+    assert '"verifier_failure_rate"' in logged
+    assert 'name="verifier_failure_rate"' in "".join(asked)
+
+
+def test_numbers_of_vllm_are_those_of_the_pinned_version():
+    python = ROOT / ".venv-vllm" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no .venv-vllm")
+    where = "import importlib.util; print(importlib.util.find_spec('vllm').submodule_search_locations[0])"
+    package = Path(subprocess.run([python, "-c", where], capture_output=True, text=True, check=True).stdout.strip())
+    source = "".join(path.read_text() for path in (package / "v1" / "metrics").glob("*.py"))
+    # prometheus_client adds _total to the name of a counter.
+    assert [name for name in OF_VLLM if f'"{name.removesuffix("_total")}"' not in source] == []
 
 
 def test_mlflow_is_reached_by_its_names_over_tls(chart):

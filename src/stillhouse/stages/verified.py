@@ -61,13 +61,15 @@ def _publish(
     inputs: VerifiedInputs, responses: Iterator[Response], verdicts: Callable[[list[Response]], list[Verified]]
 ) -> int:  # fmt: skip
     """Publish the verdicts part by part. Returns how many there are."""
-    total, done = sum(tables.count(path) for path in inputs.responses), 0
+    total, done, failed = sum(tables.count(path) for path in inputs.responses), 0, 0
     for part, batch in enumerate(iter(lambda: list(islice(responses, PART_RESPONSES)), [])):
         path = inputs.output / f"part-{part:05d}.parquet"
         inputs.progress(done, total, "responses")
-        tables.write_part(path, verdicts(batch), Verified)
+        verified = verdicts(batch)
+        tables.write_part(path, verified, Verified)
         inputs.publish_part(path)
-        done += len(batch)
+        done, failed = done + len(batch), failed + sum(row.kind in rows.FAILED for row in verified)
+        inputs.log({"verifier_failure_rate": failed / done}, done)
     return done
 
 
