@@ -21,7 +21,7 @@ from stillhouse.errors import BadConfig, MissingInput, StaleOutput, StillhouseEr
 from stillhouse.vocabulary import environment
 
 LONGEST_POLL_S = 2.0
-_SHARD = re.compile(r"((shards|maps)/\d+-of-\d+|combined/of-\d+)/.+")
+_SHARD = re.compile(r"((shards|maps)/\d+-of-\d+|(read|combined)/of-\d+)/.+")
 
 
 def check_output(uri: str, stage: str) -> None:
