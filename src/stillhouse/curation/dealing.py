@@ -11,6 +11,7 @@ from heapq import merge
 from itertools import islice, repeat
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -105,7 +106,8 @@ def dealt(directory: Path, number: int) -> Iterator[Row | None]:
 
 def unmapped_columns(directory: Path) -> dict[str, dict[str, int]]:
     """Source -> column that its mapping leaves out -> rows with a value in it, of the sources that were dealt."""
-    return dict(_counts(directory)["unmapped"])
+    unmapped: dict[str, dict[str, int]] = _counts(directory)["unmapped"]
+    return unmapped
 
 
 def _rows(path: Path, row_type: type[Row]) -> Iterator[tuple[int, Row]]:
@@ -122,6 +124,6 @@ def _schema(row_type: type[Row]) -> pa.Schema:
     return row_type.SCHEMA.append(_POSITION)
 
 
-def _counts(directory: Path) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = json.loads((directory / COUNTS).read_text(encoding="utf-8"))
+def _counts(directory: Path) -> dict[str, Any]:
+    counts: dict[str, Any] = json.loads((directory / COUNTS).read_text(encoding="utf-8"))
     return counts
