@@ -117,12 +117,14 @@ def _close(parent_run: str) -> None:
 
 
 def _log_what_it_took(parent_run: str, plan: Any) -> None:
-    """Beside the plan's metrics, the hours that the stages took which this run made itself."""
+    """Print what the stages took which this run made itself, beside what was planned, and log the sums."""
     if not isinstance(plan, dict):
         return  # a DAG without a plan, or one whose task of that name lists evaluations
     from stillhouse.api import forecast  # here: parsing a DAG file needs no store
 
-    mlflow_rest.log(parent_run, metrics=forecast.took(plan["uris"], plan["reused"]) | {"plan/hours": plan["hours"]})
+    taken = forecast.took(plan["expected"])
+    print(taken.as_text())
+    mlflow_rest.log(parent_run, metrics=taken.totals())
 
 
 def now_ms() -> int:
