@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv lock docs demo recording rehearse results up down status chaos bench lint clean libraries helm images helm-lint \
+.PHONY: help venv lock docs demo recording rehearse results up down status chaos bench lint clean libraries loaders helm images helm-lint \
   gpu-check \
   test test-unit test-rules test-control test-services test-integration test-long test-cluster
 
@@ -65,6 +65,13 @@ lock: .venv/.installed ## constraints.txt and constraints-vllm.txt again from py
 libraries: venv ## what code may import in the sandbox (numpy, scipy, …; pytest for tests), and precompiled C++ headers; 600 MB, once
 	@sh images/sandbox/libraries.sh .venv/share/stillhouse/libraries $(UV) pip install --python .venv/bin/python --compile-bytecode
 
+LOADERS := .venv/share/stillhouse/loaders
+loaders: $(LOADERS)/.installed ## packages of LLaMA-Factory, verl and axolotl (4 MB, without their dependencies), whose loaders read our exports in a test
+
+$(LOADERS)/.installed: | .venv/.installed
+	@$(UV) pip install --quiet --python .venv/bin/python --target $(LOADERS) --no-deps llamafactory==0.9.5 verl==0.9.1 axolotl==0.19.0 omegaconf==2.4.0 addict==2.4.0
+	@touch $@
+
 docs: .venv/.installed ## the pages of the documentation, in site/
 	@.venv/bin/mkdocs build --strict
 
@@ -108,7 +115,7 @@ test-rules: venv ## linters, types, the plan of the house, docs
 test-control: venv helm ## operators, DAGs, chart
 	@.venv-airflow/bin/python -m pytest $(PARALLEL) loadfile tests/operators tests/dags
 
-test-services: venv ## real servers on loopback, child processes, small trainings
+test-services: venv loaders ## real servers on loopback, child processes, small trainings
 	@.venv/bin/python -m pytest $(PARALLEL) loadfile tests/services tests/chaos
 
 test-integration: venv $(VLLM) ## whole DAGs under a real Airflow, S3, vLLM

@@ -25,7 +25,7 @@ from stillhouse.vocabulary.text import duration
 LONGEST_POLL_S = 2.0
 STALLED, STALLED_S = "STILLHOUSE_STALLED_S", 21_600.0
 TELL_EVERY_S = 600.0
-_SHARD = re.compile(r"((shards|maps)/\d+-of-\d+|combined/of-\d+)/.+")
+_SHARD = re.compile(r"((shards|maps)/\d+-of-\d+|(read|combined)/of-\d+)/.+")
 
 
 def check_output(uri: str, stage: str) -> None:
