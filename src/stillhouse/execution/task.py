@@ -171,7 +171,7 @@ def _run(task: Task, publisher: Publisher) -> Manifest:
                 publish_part=lambda path: publisher.publish_part(output_directory, path),
                 retract_part=lambda path: publisher.retract(output_directory, path), dealt=fetched.dealt,
                 maps=fetched.maps, decision=fetched.decision, listed=fetched.listed,
-                **arguments(task.stage, fetched.inputs, scratch), **_reporting(run),
+                **arguments(task.stage, fetched.inputs, scratch), **_reporting(run, publisher.lease),
             )  # fmt: skip
             outputs = task.run(task.config, inputs)
         return processes.from_first(lambda: _publish(task, output_directory, publisher, outputs, started, run))
@@ -207,8 +207,18 @@ def _finish_run(uri: str, manifest: Manifest) -> None:
         tracking.finish_published(uri, manifest, lambda names: fetched(list(names)))
 
 
-def _reporting(run: tracking.Run | None) -> dict[str, Any]:
-    return {"progress": run.progress, "log": run.log, "run_id": run.id} if run else {}
+def _reporting(run: tracking.Run | None, lease: Lease | None) -> dict[str, Any]:
+    """What a stage reports to: the tracked run, and the claim for how far it is."""
+    if run is None:
+        return {}
+    show = run.progress
+
+    def progress(done: float, total: float, unit: str) -> None:
+        if lease:
+            lease.reach(f"{done:,.0f} of {total:,.0f}")
+        show(done, total, unit)
+
+    return {"progress": progress, "log": run.log, "run_id": run.id}
 
 
 def _tracked(task: Task) -> AbstractContextManager[tracking.Run | None]:

