@@ -13,7 +13,8 @@ def gpu(monkeypatch, *, bf16: bool) -> None:
 
 @pytest.mark.parametrize(("wanted", "there", "expected"), [
     ("", None, False), ("auto", None, False), ("off", None, False), ("bf16", None, True),
-    ("", True, True), ("auto", True, True), ("off", True, False), ("bf16", True, True), ("auto", False, False), ("off", False, False),
+    ("", True, True), ("auto", True, True), ("off", True, False), ("bf16", True, True),
+    ("auto", False, False), ("off", False, False),
 ])  # fmt: skip
 def test_is_bf16_follows_the_variable_and_the_gpu(monkeypatch, wanted, there, expected):
     monkeypatch.setenv("STILLHOUSE_AUTOCAST", wanted)
