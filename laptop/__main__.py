@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from laptop import own_model, services
+from laptop import login_links, own_model, services
 from laptop.demo import demo, prepare
 from laptop.rehearsal import rehearse
 from laptop.results import results
@@ -29,7 +29,8 @@ def up(laptop: Laptop) -> bool:
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     fresh = services.start(laptop, out.print)
     prepare(laptop, "laptop", since if "dag-processor" in fresh else "")
-    out.print(f"Airflow  {laptop.airflow_url}  user admin, password {laptop.secrets['admin_password']}", soft_wrap=True)
+    link = laptop.airflow_url + login_links.new(laptop.login_links, "/")
+    out.print(f"Airflow  {link}  logs in once; later user admin, password {laptop.secrets['admin_password']}", soft_wrap=True)
     out.print(f"MLflow   {laptop.mlflow_url}", soft_wrap=True)
     if laptop.store == "s3":
         key, secret = laptop.secrets["s3_access_key"], laptop.secrets["s3_secret_key"]

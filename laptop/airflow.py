@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from laptop import login_links
 from laptop.settings import Laptop
 from stillhouse.errors import ServiceFailed
 from stillhouse.watching.airflow_rest import AirflowRest
@@ -20,6 +21,11 @@ class Airflow(AirflowRest):
     def __init__(self, laptop: Laptop, dag: str) -> None:
         hint, password = "`make down` and try again", laptop.secrets["admin_password"]
         super().__init__(laptop.airflow_url, dag, hint, user="admin", password=password)
+        self._links = laptop.login_links
+
+    def link(self, run_id: str) -> str:
+        """The run's page, by a link that logs in once."""
+        return self.url + login_links.new(self._links, self.page(run_id).removeprefix(self.url))
 
     def make_pool(self, name: str, slots: int) -> None:
         """Make the pool, or give it this many slots."""

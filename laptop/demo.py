@@ -48,7 +48,7 @@ def demo(console: Console, laptop: Laptop, profile: str, version: str) -> bool:
                     airflow.give_up(cut_off)
             airflow.trigger(run_id, {"version": version})
             services.start_one(laptop, LATER)
-            console.print(f"run [bold]{run_id}[/bold] · {airflow.page(run_id)}", soft_wrap=True)
+            console.print(f"run [bold]{run_id}[/bold] · {airflow.link(run_id)} (logs in once)", soft_wrap=True)
             tracked = TrackedProgress(laptop.mlflow_url, profile)
             watch = Watch(airflow, tracked, run_id)
             alive = Supervisor(laptop, partial(console.print, markup=False, soft_wrap=True))
@@ -57,7 +57,7 @@ def demo(console: Console, laptop: Laptop, profile: str, version: str) -> bool:
             succeeded = last == "success"
         if succeeded:
             _summary(console, laptop, end, profile, version)
-            pages = {"MLflow": tracked.page or laptop.mlflow_url, "Airflow": airflow.page(run_id)}
+            pages = {"MLflow": tracked.page or laptop.mlflow_url, "Airflow": airflow.page(run_id) if ours else airflow.link(run_id)}
             for server, page in pages.items():
                 console.print(f"{server:8} {page}", soft_wrap=True)
             if ours:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from laptop import processes
+from laptop import login_links, processes
 from laptop.processes import Service
 from laptop.settings import BUCKETS, CHECKOUT, HOST, Laptop, write_private
 from stillhouse.errors import ServiceFailed
@@ -38,7 +38,8 @@ def services(laptop: Laptop) -> list[Service]:
     airflow, binaries = str(AIRFLOW), Path(sys.executable).parent
     artifacts = "s3://mlflow/artifacts" if laptop.store == "s3" else (laptop.home / "mlflow" / "artifacts").as_uri()
     others = [
-        Service("api-server", [airflow, "api-server", "-H", HOST, "-p", str(laptop.ports["AIRFLOW_PORT"]), "--workers", "1"]),
+        Service("api-server", [airflow, "api-server", "-H", HOST, "-p", str(laptop.ports["AIRFLOW_PORT"]), "--workers", "1"],
+                {"AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "laptop" / "plugins")}),
         Service("dag-processor", [airflow, "dag-processor"]),
         Service("scheduler", [airflow, "scheduler", "-s"]),
         Service(
@@ -84,6 +85,7 @@ def stop(laptop: Laptop) -> list[str]:
     """Stop all that run, and all they started. Returns their names."""
     stopped = processes.stop(laptop, [service.name for service in services(laptop)])
     (laptop.home / "ports.json").unlink(missing_ok=True)
+    login_links.forget(laptop.login_links)
     shutil.rmtree(laptop.home / "scratch", ignore_errors=True)
     return stopped
 

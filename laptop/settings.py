@@ -20,6 +20,8 @@ PORTS = {"AIRFLOW_PORT": 8080, "MLFLOW_PORT": 5000, "S3_PORT": 8333}
 STORES = ("file", "s3")
 BUCKETS = ("stillhouse", "mlflow")
 PARALLELISM = 4
+LOGIN_LINKS = "login-links"
+"""The directory below AIRFLOW_HOME that holds them."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ class Laptop:
     def airflow_home(self) -> Path:
         """Airflow's database and logs."""
         return self.home / "airflow"
+
+    @property
+    def login_links(self) -> Path:
+        """The links that log in to Airflow, see ``laptop/login_links.py``."""
+        return self.airflow_home / LOGIN_LINKS
 
     def log(self, service: str) -> Path:
         """The log of one service."""

@@ -70,7 +70,9 @@ ResumeOption = Annotated[
 ShardOption = Annotated[
     str | None, typer.Option("--shard", help="work on one share of the keys; INDEX counts from 0", metavar="INDEX/COUNT")
 ]
-StepOption = Annotated[str | None, typer.Option("--step", help="of a shard: map, combine or apply; default: all", metavar="STEP")]
+StepOption = Annotated[
+    str | None, typer.Option("--step", help="of a shard: read, map, combine or apply; default: all", metavar="STEP")
+]
 VersionOption = Annotated[bool, typer.Option("--version", help="print the version and exit", is_eager=True)]
 
 

@@ -85,6 +85,14 @@ class FileStore(Store):
             names = (path for path in paths if path.is_symlink() or path.is_file())
             return sorted(path.relative_to(root).as_posix() for path in names if not _HALF_WRITTEN.fullmatch(path.name))
 
+    def folders(self, uri: str) -> list[str]:
+        """See Store."""
+        with _translated(uri):
+            try:
+                return sorted(path.name for path in local_path(uri).iterdir() if path.is_dir())
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
     def stamps(self, uri: str) -> dict[str, tuple[int, str]]:
         """See Store. A file that was written just now may be written again without a change of its time."""
         root, stamps = local_path(uri), dict[str, tuple[int, str]]()

@@ -37,6 +37,9 @@ class Store(Protocol):
     def names(self, uri: str) -> list[str]:
         """The files under the directory ``uri``, as sorted relative paths; empty if there is none."""
 
+    def folders(self, uri: str) -> list[str]:
+        """The directories right below the directory ``uri``, sorted, whatever they hold; empty if there is none."""
+
     def stamps(self, uri: str) -> dict[str, tuple[int, str]]:
         """Name -> bytes, and a stamp that changes when the file is written (empty if unsure), of the directory ``uri``'s files."""
 

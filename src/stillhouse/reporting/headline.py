@@ -89,8 +89,12 @@ def _token_facts(summary: Summary) -> Iterator[str]:
         hop.manifest.metrics.get("gpu_seconds_per_response", 0.0) * hop.manifest.metrics.get("n_responses", 0.0)
         for hop in summary.of_stage("responses")
     )
-    if gpu_seconds:
-        yield f"sampling took {gpu_seconds / 3600:,.1f} GPU-hours"
+    gpu_hours = {
+        "sampling": gpu_seconds / 3600,
+        "training": sum(hop.manifest.metrics.get("train/gpu_hours", 0.0) for hop in _trainings(summary)),
+    }
+    if told := [f"{work} took {hours:,.1f} GPU-hours" for work, hours in gpu_hours.items() if hours]:
+        yield " and ".join(told)
 
 
 def _promoted(model: str, version: str, decision: GateDecision) -> str:

@@ -1,6 +1,6 @@
 """questions + responses -> verified: score every sampled response against its reference, tests, constraints or by a model."""
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from stillhouse.errors import NothingToDo
 from stillhouse.execution.contract import Outputs
 from stillhouse.verification.config import VerifiedConfig, VerifiedInputs
 from stillhouse.vocabulary import rows
-from stillhouse.vocabulary.rows import Dropped, Question, Response, ResponseKey, Verified
+from stillhouse.vocabulary.rows import KINDS, Dropped, Question, Response, ResponseKey, Verified
 
 SCHEMA_VERSION = 3
 PART_RESPONSES = 4096
@@ -60,16 +60,19 @@ def run(config: VerifiedConfig, inputs: VerifiedInputs) -> Outputs:
 def _publish(
     inputs: VerifiedInputs, responses: Iterator[Response], verdicts: Callable[[list[Response]], list[Verified]]
 ) -> int:  # fmt: skip
-    """Publish the verdicts part by part. Returns how many there are."""
-    total, done, failed = sum(tables.count(path) for path in inputs.responses), 0, 0
+    """Publish the verdicts part by part, and log their counts by kind as curves. Returns how many there are."""
+    total, done = sum(tables.count(path) for path in inputs.responses), 0
+    kinds: Counter[str] = Counter()
     for part, batch in enumerate(iter(lambda: list(islice(responses, PART_RESPONSES)), [])):
         path = inputs.output / f"part-{part:05d}.parquet"
         inputs.progress(done, total, "responses")
-        verified = verdicts(batch)
-        tables.write_part(path, verified, Verified)
+        judged = verdicts(batch)
+        tables.write_part(path, judged, Verified)
         inputs.publish_part(path)
-        done, failed = done + len(batch), failed + sum(row.kind in rows.FAILED for row in verified)
-        inputs.log({"verifier_failure_rate": failed / done}, done)
+        done += len(batch)
+        kinds.update(row.kind for row in judged)
+        failures = sum(kinds[kind] for kind in rows.FAILED)
+        inputs.log({f"n_{kind}": float(kinds[kind]) for kind in KINDS} | {"verifier_failure_rate": failures / done}, done)
     return done
 
 

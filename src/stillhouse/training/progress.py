@@ -105,6 +105,7 @@ class ReportProgress(TrainerCallback):
         self._logged: deque[float] = deque(maxlen=RECENT + 1)
         """When the last steps were logged."""
         self._memory = 0.0
+        self._gpu_hours = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Before the first step."""
@@ -114,6 +115,7 @@ class ReportProgress(TrainerCallback):
         self._tokens = max(self._trainer._total_train_tokens, state.num_input_tokens_seen)
         self._since = time.monotonic()
         self._logged.append(self._since)
+        self._gpu_hours = max((float(entry.get("gpu_hours", 0.0)) for entry in state.log_history), default=0.0)
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Once a step's batch is there."""
@@ -167,17 +169,18 @@ class ReportProgress(TrainerCallback):
         measured["tokens_per_s"] = (tokens - self._tokens) / seconds
         self._tokens, self._since = tokens, time.monotonic()
         self._logged.append(self._since)
-        return measured | self._gpu_memory()
+        return measured | self._on_gpus(seconds)
 
-    def _gpu_memory(self) -> dict[str, float]:
-        """Peak memory of tensors on the fullest GPU, in GiB: since the start, and in this step."""
+    def _on_gpus(self, seconds: float) -> dict[str, float]:
+        """GPU-hours of all steps so far; the peak memory of tensors on the fullest GPU, in GiB: since the start, in this step."""
         if not torch.cuda.is_available():
             return {}
         peak = torch.cuda.max_memory_allocated() / 2**30
         torch.cuda.reset_peak_memory_stats()
         (peak,) = processes.combined([peak], self._trainer.args.device, "max")
         self._memory = max(self._memory, peak)
-        return {"gpu_memory_gib": self._memory, "gpu_memory_step_gib": peak}
+        self._gpu_hours += processes.count() * seconds / 3600
+        return {"gpu_hours": self._gpu_hours, "gpu_memory_gib": self._memory, "gpu_memory_step_gib": peak}
 
     def _line(self, metrics: Mapping[str, Any], state: TrainerState) -> str:
         """What a step was like, in words, and how long the rest takes at the mean pace of the last steps."""

@@ -31,6 +31,9 @@ class Scripted:
     def page(self, run_id: str) -> str:
         return f"http://airflow/dags/toy/runs/{run_id}"
 
+    def link(self, run_id: str) -> str:
+        return f"http://airflow/login/{run_id}"
+
     def unfinished(self) -> list[str]:
         return self.open
 

@@ -38,6 +38,17 @@ def test_verified_every_response_gets_its_row_in_order(tmp_path):
     assert (outputs.metrics["n_correct"], outputs.metrics["n_wrong"], outputs.metrics["n_timeout"]) == (3, 3, 0)
 
 
+def test_verified_counts_of_every_kind_are_curves_over_the_responses_and_end_in_the_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(verified, "PART_RESPONSES", 2)
+    failed = {"finish_reason": "error", "answer": None}
+    write(tmp_path, [replace(testing.response(each), **(failed if index > 2 else {})) for index, each in enumerate(ASKED)])
+    logged = {}
+    outputs, _ = run(tmp_path, {"max_failure_rate": 1}, log=lambda numbers, step: logged.setdefault(step, numbers))
+    curves = {name: [numbers[name] for numbers in logged.values()] for name in ("n_correct", "n_error", "n_timeout")}
+    assert (list(logged), curves) == ([2, 4, 6], {"n_correct": [2, 3, 3], "n_error": [0, 1, 3], "n_timeout": [0, 0, 0]})
+    assert logged[6].items() <= outputs.metrics.items()
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "passed"),
     [

@@ -105,6 +105,14 @@ def test_names_sibling_with_the_same_beginning_is_not_listed(root):
     assert there.names(f"{root}/nothing") == []
 
 
+def test_folders_are_those_right_below_alone(root):
+    there = store.store_of(root)
+    for name in ("x/b", "x/z/c", "x/a/c/d", "x/a/e", "x2/d"):
+        there.write(f"{root}/{name}", b"")
+    assert there.folders(f"{root}/x") == ["a", "z"]
+    assert there.folders(f"{root}/x/z") == there.folders(f"{root}/x/b") == there.folders(f"{root}/nothing") == []
+
+
 def test_remove_file_is_gone_and_again_is_no_error(root):
     there = store.store_of(root)
     there.write(f"{root}/a", b"")

@@ -16,7 +16,7 @@ from torch.distributed import HashStore
 from stillhouse import testing
 from stillhouse.artifacts import claiming, integrity, store, tables
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts.lease import CLAIM, Work
+from stillhouse.artifacts.lease import CLAIM, Lease, Work
 from stillhouse.artifacts.publishing import Publisher
 from stillhouse.errors import BadConfig, DamagedArtifact, MissingInput, NothingToDo, StaleOutput, StoreFailed
 from stillhouse.execution import processes
@@ -473,6 +473,14 @@ def test_execute_previous_latest_of_an_earlier_release_is_left_out_and_said(root
     given = {"questions": questions, "previous": "latest"}
     assert "previous" not in execute(toy_stage, Config(), given, output_of(root, "2")).manifest.inputs
     assert "previous=latest is left out" in capsys.readouterr().err
+
+
+def test_execute_tells_in_its_claim_how_far_it_is(root, questions, monkeypatch):
+    reached: list[str] = []
+    monkeypatch.setattr(Lease, "reach", lambda self, progress: reached.append(progress))
+    toy_stage.before_the_end.append(lambda: toy_stage.runs[-1].progress(3, 1200, "questions, 7/s"))
+    execute(toy_stage, Config(), {"questions": questions}, output_of(root))
+    assert reached == ["3 of 1,200"]
 
 
 def test_execute_store_that_fails_right_after_the_claim_frees_it(root, questions, monkeypatch):

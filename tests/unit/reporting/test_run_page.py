@@ -62,6 +62,19 @@ def test_run_page_says_in_five_sentences_what_happened(tmp_path):
         assert shown in made.text
 
 
+def test_run_page_says_how_many_gpu_hours_sampling_and_training_took(tmp_path):
+    numbers = {
+        "responses": {"gpu_seconds_per_response": 36.0, "n_responses": 200.0}, "sft": {"train/gpu_hours": 3.0},
+        "rl": {"train/gpu_hours": 4.5},
+    }  # fmt: skip
+    summary = collect([publish(tmp_path, stage, "toy", 1) for stage in numbers])
+    hops = [
+        replace(hop, manifest=hop.manifest.model_copy(update={"metrics": numbers[hop.manifest.stage]})) for hop in summary.hops
+    ]  # fmt: skip
+    write_run(tmp_path / "run.html", Summary(hops=hops), FIRST)
+    assert "sampling took 2.0 GPU-hours and training took 7.5 GPU-hours." in page(tmp_path / "run.html").text
+
+
 def test_run_page_without_reports_or_grades_still_has_its_stages(tmp_path):
     write_run(tmp_path / "run.html", Summary(), FIRST)
     text = page(tmp_path / "run.html").text

@@ -1,5 +1,6 @@
 import pytest
 
+from stillhouse.artifacts.file_store import FileStore
 from stillhouse.errors import MissingInput
 from stillhouse.reporting import run_facts, store_runs
 from tests.unit.reporting import nights
@@ -72,6 +73,24 @@ def test_runs_one_damaged_manifest_ends_nothing(tmp_path, content):
     [run] = store_runs.runs(str(tmp_path)).by_profile["toy"]
     assert [score.role for score in run.scores] == ["sft"]
     assert ["report/toy-base/v1" in problem for problem in run.problems] == [True]
+
+
+def test_runs_with_records_list_no_file_of_an_artifact(tmp_path, monkeypatch):
+    for version in ("v1", "v2"):
+        recorded(tmp_path, version)
+    nights.publish_night(tmp_path, "v3", 1)
+    read = []
+    monkeypatch.setattr(FileStore, "names", lambda self, uri: pytest.fail(f"{uri} is listed"))
+    monkeypatch.setattr(run_facts, "read", lambda run, read_run=run_facts.read: read.append(run.run) or read_run(run))
+    assert [run.run for run in store_runs.runs(str(tmp_path)).by_profile["toy"]] == ["v1", "v2", "v3"]
+    assert read == ["v3"]
+
+
+def test_runs_folder_without_a_record_is_passed_over(tmp_path):
+    recorded(tmp_path, "v1")
+    (tmp_path / "runs/toy/v0").mkdir()
+    found = store_runs.runs(str(tmp_path))
+    assert ([run.run for run in found.by_profile["toy"]], found.problems) == (["v1"], [])
 
 
 def test_runs_of_a_pruned_store_are_still_known(tmp_path):
