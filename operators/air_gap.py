@@ -6,7 +6,6 @@ One line each: its kind, its name, and who needs it. ``--values`` are those of t
 """
 
 import argparse
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import yaml
 
 from stillhouse import stages
 from stillhouse.api import profile_checks
-from stillhouse.benchmarks.definitions import HubDataset, definition
 from stillhouse.errors import BadConfig
 from stillhouse.execution import profiles
 from stillhouse.execution.profiles import ProfileFolder, ServedModel
@@ -23,7 +21,10 @@ from stillhouse.execution.profiles import ProfileFolder, ServedModel
 HUB = "hf://"
 DATA = "hf://datasets/"
 CHART = Path(__file__).parents[1] / "helm" / "stillhouse" / "values.yaml"
-FALLBACK = {"images": {"registry": "REGISTRY", "tag": "TAG"}, "postgres": {"enabled": True, "image": "docker.io/library/postgres"}}
+FALLBACK: dict[str, dict[str, Any]] = {
+    "images": {"registry": "REGISTRY", "tag": "TAG"},
+    "postgres": {"enabled": True, "image": "docker.io/library/postgres"},
+}
 Need = tuple[str, str, str]
 """Its kind, its name, and who needs it."""
 
@@ -83,10 +84,8 @@ def _named(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _benchmark_data(folder: ProfileFolder) -> Iterator[Need]:
-    for name, pin in folder.profile.benchmarks.items():
-        data = definition(name).source
-        if isinstance(data, HubDataset):
-            yield "data set", f"{DATA}{data.name}@{pin or 'PIN'}", f"{folder.name}: benchmark {re.sub('@.*', '', name)}"
+    for name, data in profile_checks.published_data(folder).items():
+        yield "data set", f"{DATA}{data}@{folder.profile.benchmarks[name] or 'PIN'}", f"{folder.name}: benchmark {name}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -107,8 +106,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _values(path: Path | None) -> dict[str, Any]:
     """The chart's values with those of the file over them, as far as images go."""
     default = yaml.safe_load(CHART.read_text()) if CHART.is_file() else FALLBACK
-    own = yaml.safe_load(path.read_text()) if path else None
-    return {part: default[part] | ((own or {}).get(part) or {}) for part in ("images", "postgres")}
+    own = (yaml.safe_load(path.read_text()) if path else None) or {}
+    if not isinstance(own, dict):
+        msg = f"{path}: no values of a chart: a mapping is expected, such as images: {{registry: …}}"
+        raise BadConfig(msg)
+    return {part: default[part] | (own.get(part) or {}) for part in ("images", "postgres")}
 
 
 if __name__ == "__main__":
