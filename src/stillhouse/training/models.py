@@ -68,15 +68,9 @@ def load(
     Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend or kernels cannot be
     used; EngineFailed if the weights cannot be loaded.
     """
-    if (checkpoint is not None) != (init.kind == "checkpoint"):
-        got = "got a checkpoint" if checkpoint else "got none"
-        msg = f"init.kind {init.kind}: {got}; give --input checkpoint=URI exactly when init.kind is checkpoint"
-        raise BadConfig(msg)
+    _refuse_other_inputs(init, checkpoint, quantization)
     wants_bf16 = weights == "bf16" and not zero.stage()  # under ZeRO the machine decides
     dtype = torch.bfloat16 if wants_bf16 or zero.has_bf16_weights() else torch.float32
-    if quantization is not None and not checkpoint:
-        msg = f"lora.quantize: only the weights of a checkpoint are held in 4 bits, got init.kind {init.kind}"
-        raise BadConfig(msg)
     if checkpoint:
         model, tokenizer = _from_checkpoint(checkpoint, trusted_code, dtype, quantization)
     else:
@@ -87,6 +81,16 @@ def load(
     attention.choose(model, packed=packed)
     liger.apply(model)
     return model, tokenizer
+
+
+def _refuse_other_inputs(init: Init, checkpoint: Path | None, quantization: BitsAndBytesConfig | None) -> None:
+    if (checkpoint is not None) != (init.kind == "checkpoint"):
+        got = "got a checkpoint" if checkpoint else "got none"
+        msg = f"init.kind {init.kind}: {got}; give --input checkpoint=URI exactly when init.kind is checkpoint"
+        raise BadConfig(msg)
+    if quantization is not None and not checkpoint:
+        msg = f"lora.quantize: only the weights of a checkpoint are held in 4 bits, got init.kind {init.kind}"
+        raise BadConfig(msg)
 
 
 def prepare_chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: ChatSettings) -> ChatFormat:
