@@ -62,8 +62,7 @@ def load(
     ``packed``: whether it is to learn from packs, which need another attention backend than single examples.
 
     Weights are fp32, or bf16 if ``weights`` says so. Under ZeRO they are bf16 on a GPU from the start, since DeepSpeed would round
-    them anyway and keeps fp32 masters, a share on each process; on a CPU they are fp32.
-    ``quantization`` is how a checkpoint's weights are held instead.
+    them anyway and keeps fp32 masters; on a CPU they are fp32. ``quantization`` is how a checkpoint's weights are held instead.
 
     Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend or kernels cannot be
     used; EngineFailed if the weights cannot be loaded.
