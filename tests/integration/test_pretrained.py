@@ -38,7 +38,7 @@ def is_installed():
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(not is_installed(), reason=f"no {PACKAGE.package}=={PACKAGE.version}: make test-long installs it"),
 ]
 

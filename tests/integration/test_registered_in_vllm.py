@@ -18,7 +18,7 @@ from tests.services.stages.test_architectures import fine_tuned
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not PYTHON.exists(), reason=f"no .venv-vllm on {PLATFORM}: make test builds it on Linux x86_64"),
 ]
 ASKED = [row.messages for row in testing.questions(8)]
