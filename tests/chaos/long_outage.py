@@ -44,10 +44,9 @@ class Outage:
 
     def finish(self) -> tuple[Tally, float]:
         """What came of it, and the seconds from the kill to the writer's end."""
-        self._return.result()
+        seconds = self._return.result()
         tally = Tally(trials=1, faults=1)
-        tally.codes.update([self._writer.wait(LONGEST_S)])
-        seconds = time.monotonic() - self._gone
+        tally.codes.update([self._writer.wait()])
         with self.reachable():
             check(self._output, tally, killed=False)
             tally.touched += self._stage.touched()
@@ -68,6 +67,9 @@ class Outage:
             assert self._writer.poll() is None
             time.sleep(0.05)
 
-    def _serve_again(self) -> None:
+    def _serve_again(self) -> float:
+        """Bring the store back in time, and wait for the writer's end; returns the seconds since the kill."""
         if not self._ended.wait(AWAY_S):
             self._held.enter_context(s3_serving(self._directory, self._ports))
+            self._writer.wait(LONGEST_S)
+        return time.monotonic() - self._gone
