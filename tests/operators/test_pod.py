@@ -57,7 +57,7 @@ def test_pod_runs_the_stage_with_its_placement(make):
         "--config", "@toy/graded", "--input", "selected=s3://b/selected/laptop/1", "--output", "s3://b/graded/toy/1",
     ]  # fmt: skip
     assert container.image == "registry.example/stillhouse/train:1.2"
-    assert container.resources.limits == {"nvidia.com/gpu": "2", "cpu": "16", "memory": "192Gi"}
+    assert container.resources.limits == {"nvidia.com/gpu": "2", "cpu": "12", "memory": "48Gi"}
     assert (task.pool, task.pool_slots) == ("gpu", 2)
     assert spec.node_selector == {"accelerator": "h100", "pool": "train"}
     assert [each.key for each in spec.tolerations] == ["nvidia.com/gpu"]

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from operators import pod_overrides, serving
+from operators import pod_overrides, serving_objects
 from operators.job import StageJob
 from operators.placement import gpu
 from operators.pod import StagePod
@@ -59,7 +59,17 @@ def test_patch_for_all_and_of_the_stage_reach_every_pod_of_a_job(valid, context,
 
 def test_patch_for_all_reaches_a_teacher(valid, overrides):
     overrides({"all": FOR_ALL})
-    deployment, _ = serving.objects("teacher-x-1", {"name": "x", "model": "m", "gpus": 1, "replicas": 1, "arguments": []}, {})
+    settings = {
+        "name": "x",
+        "model": "m",
+        "run": "",
+        "gpus": 1,
+        "nodes": 1,
+        "replicas": 1,
+        "arguments": [],
+        "where": gpu(1, "vllm"),
+    }
+    deployment, _ = serving_objects.objects("teacher-x-1", settings, {})
     check(valid(deployment)["spec"]["template"])
 
 
