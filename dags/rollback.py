@@ -2,7 +2,7 @@
 
 from airflow.sdk import DAG, Param
 
-from operators import retries
+from operators import parent, retries
 from operators.placement import cpu
 from operators.stage import StageOperator
 from operators.templates import Template
@@ -26,7 +26,7 @@ with DAG(
     doc_md=__doc__,
     tags=["stillhouse"],
 ):
-    StageOperator(
+    parent.check() >> StageOperator(
         task_id="rollback", stage="rollback",
         words=["rollback", Template("{{ params.model }}"), Template("--to={{ params.version or '' }}")],
         **cpu(1),

@@ -42,12 +42,11 @@ def reply(model: str, messages: list[Mapping[str, str]], seed: int) -> str:
     if "Answer with one of these words alone:" in prompt:
         words = prompt.rpartition("alone: ")[2].rstrip(".").split(", ")
         return words[int(_draw(model, prompt, 0) * len(words))]
-    if "\nScore:" in prompt:
-        return f"Score: {_score(prompt)}"
-    if "\ncoherence: NUMBER" in prompt:
-        return "\n".join(
-            f"{name}: {2 + round(2 * _draw(name, prompt, 0), 1)}" for name in ("coherence", "correctness", "helpfulness")
-        )
+    if '"coherence"' in prompt:
+        ratings = {name: 2 + round(2 * _draw(name, prompt, 0), 1) for name in ("coherence", "correctness", "helpfulness")}
+        return json.dumps({"reason": "It is clear."} | ratings)
+    if '"score"' in prompt:
+        return json.dumps({"reason": "The numbers are compared.", "score": _score(prompt), "sure": True})
     if "Reasoning:\n" in prompt:
         return "The two numbers are added."
     return _solved(prompt, right=_draw(model, prompt, seed) < _share(model))
@@ -73,7 +72,7 @@ def _solved(prompt: str, *, right: bool) -> str:
 def _score(prompt: str) -> int:
     """A judge's score: the top if the reference is in the student's answer."""
     reference = prompt.partition("Reference answer:\n")[2].partition("\n")[0].strip()
-    answer = prompt.partition("<<<\n")[2].partition("\n>>>")[0]
+    answer = "\n".join(line for line in prompt.splitlines() if line.startswith("| "))
     top = 5 if "from 0 to 5" in prompt else 1
     return top if reference and reference in answer else 0
 

@@ -1,4 +1,4 @@
-"""A task that failed for good -> a line in its log and, if ``STILLHOUSE_ALERT_WEBHOOK`` names a URL, a POST to it.
+"""Alerts: a task that failed for good, or what the reaper deleted, as a line in the log and a POST to ``STILLHOUSE_ALERT_WEBHOOK``.
 
 The body is ``{"text": …}``, which Slack, Mattermost and Teams' workflows take, with the facts as further fields. For
 ``default_args={"on_failure_callback": alerts.failed}``: Airflow calls it after the last retry.
@@ -9,6 +9,7 @@ import logging
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 from stillhouse.vocabulary.masking import one_line
@@ -27,6 +28,15 @@ def failed(context: Any) -> None:
     url = os.environ.get(VARIABLE)
     if url:
         _post(url, message)
+
+
+def reaped(names: Sequence[str]) -> None:
+    """Say what the reaper deleted: pods whose end nobody saw."""
+    text = f"stillhouse: the reaper deleted {len(names)} objects that no living task owned: {', '.join(names)[:ERROR_CHARS]}"
+    _log.warning("%s", text)
+    url = os.environ.get(VARIABLE)
+    if url:
+        _post(url, {"text": text, "dag": "reaper"})
 
 
 def describe(context: Any) -> dict[str, str]:

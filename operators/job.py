@@ -10,7 +10,7 @@ from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from operators import events, pod_outcome, pod_overrides, podspec, ranks
+from operators import events, pod_outcome, pod_overrides, podspec, ranks, time_limits
 from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments
 from operators.job_trigger import PENDING, StageJobTrigger
 from operators.links import LINKS
@@ -30,7 +30,7 @@ class StageJob(KubernetesJobOperator):
     task's log follows rank 0 while it runs, says what the cluster refuses or delays, and gets the other ranks' logs at the end.
     """
 
-    template_fields: Sequence[str] = (*KubernetesJobOperator.template_fields, "target", "placing")
+    template_fields: Sequence[str] = (*KubernetesJobOperator.template_fields, "target", "placing", "limit")
     ui_color = "#e8f1e4"
     cmds: list[str]
     env_vars: list[k8s.V1EnvVar]
@@ -40,24 +40,24 @@ class StageJob(KubernetesJobOperator):
         self, *, stage: str, recipe: Text, target: Text, nodes: int, overrides: Text = "{}", inputs: Inputs = NO_INPUTS,
         parent_run: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
         resources_needed: Mapping[str, str] = NO_RESOURCES, pod: Mapping[str, Any] = NO_RESOURCES,
-        placing: Text = "", **kwargs: Any,
+        placing: Text = "", limit: Text = "", **kwargs: Any,
     ) -> None:  # fmt: skip
         self.stage, self.target, self.patch = stage, as_template(target), podspec.patch(pod)
-        self.placing = as_template(placing)
+        self.placing, self.limit = as_template(placing), as_template(limit)
         processes = int(resources_needed.get(GPU, 1))
         threads = int(resources_needed.get("cpu", 1)) // processes
         options = podspec.options(stage, resources_needed, as_template(parent_run), threads, kwargs.get("image", ""))
         options["labels"] |= ranks.LABEL
         options["env_vars"] |= {name: as_template(value) for name, value in variables.items()}
         options["post_execute"] = events.announce
-        limit = kwargs.get("execution_timeout")
+        timeout = kwargs.get("execution_timeout")
         super().__init__(
             cmds=arguments(
                 stage, recipe, overrides, inputs, target, dollar=DOLLAR, processes=processes, rendezvous=ranks.rendezvous(nodes)
             ),
             completion_mode="Indexed", completions=nodes, parallelism=nodes,
             backoff_limit=0, subdomain=ranks.service(), pod_runtime_info_envs=[_job_name()], wait_until_job_complete=True,
-            active_deadline_seconds=int(limit.total_seconds()) if limit else None, deferrable=True, do_xcom_push=False,
+            active_deadline_seconds=int(timeout.total_seconds()) if timeout else None, deferrable=True, do_xcom_push=False,
             **podspec.rights(), **(options | kwargs),
         )  # fmt: skip
 
@@ -71,6 +71,8 @@ class StageJob(KubernetesJobOperator):
         job = super().build_job_request_obj(context)
         disrupted = k8s.V1PodFailurePolicyOnPodConditionsPattern(type="DisruptionTarget", status="True")
         rule = k8s.V1PodFailurePolicyRule(action="FailJob", on_pod_conditions=[disrupted])
+        job.metadata.annotations = (job.metadata.annotations or {}) | podspec.volcano(job.spec.completions)
+        job.spec.template.spec.active_deadline_seconds = time_limits.seconds(self.limit)
         job.spec.template = pod_overrides.applied_to_template(job.spec.template, self.stage, self.patch)
         job.spec.pod_failure_policy = k8s.V1PodFailurePolicy(rules=[rule])
         return job

@@ -96,7 +96,7 @@ class Form:
 
     def problems(self, conf: Mapping[str, Any], params: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
         """What is wrong with a run: keys of its conf that are none of the form's ``fields``, and recipes that its values break."""
-        wrong = [f"{name}: no such field; {nearest(name, fields, 'fields')}" for name in conf if name not in fields]
+        wrong = unknown_keys(conf, fields)
         for recipe, section in self.sections.items():
             try:
                 resolved = recipes.resolve(section.config, self.layers(recipe, params))
@@ -105,6 +105,11 @@ class Form:
                 continue
             wrong += [f"{recipe}: {gap}" for gap in gaps(resolved.model_dump(mode="json"))]
         return wrong
+
+
+def unknown_keys(conf: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
+    """What is wrong with the keys of a run's conf: each that is no field of the form, which Airflow would pass over."""
+    return [f"{name}: no such field; {nearest(name, fields, 'fields')}" for name in conf if name not in fields]
 
 
 def params_of(recipe: str, section: Section) -> dict[str, Param]:

@@ -8,10 +8,11 @@ from airflow.sdk import get_current_context, setup, task, teardown
 from airflow.sdk.exceptions import AirflowFailException
 
 from operators import airflow_pages, mlflow_rest
+from operators.params import unknown_keys
 from operators.retries import Outage
 from operators.templates import Template
 
-OPEN, CLOSE = "open_run", "close_run"
+OPEN, CLOSE, CHECK = "open_run", "close_run", "check"
 LAST = (CLOSE, "leaderboard")
 """The tasks whose failure fails no run."""
 TRIES = 4
@@ -25,6 +26,11 @@ _log = logging.getLogger(__name__)
 def open_run() -> Any:
     """The set-up task: it hands on the run's id."""
     return setup(task(task_id=OPEN)(_open))()
+
+
+def check() -> Any:
+    """The first task of a DAG that has no run in MLflow: it refuses a conf with unknown keys."""
+    return task(task_id=CHECK)(_check)()
 
 
 def close_run(opened: Any) -> Any:
@@ -51,13 +57,17 @@ def _open() -> str:
         return ""
 
 
+def _check() -> None:
+    """Check what the form holds."""
+    _refuse_wrong_conf(get_current_context())
+
+
 def _refuse_wrong_conf(context: Any) -> None:
     """Raise AirflowFailException, before anything is computed, for unknown keys and for values that no stage would take."""
-    dag = context.get("dag")
+    dag, conf = context["dag"], context["dag_run"].conf or {}
     form = (getattr(dag, "user_defined_macros", None) or {}).get("form")
-    if form is None:
-        return  # a DAG that is no profile's
-    wrong = form.problems(context["dag_run"].conf or {}, context["params"], list(dag.params))
+    fields = list(dag.params)
+    wrong = form.problems(conf, context["params"], fields) if form else unknown_keys(conf, fields)
     if wrong:
         raise AirflowFailException("; ".join(wrong))
 
@@ -107,12 +117,14 @@ def _close(parent_run: str) -> None:
 
 
 def _log_what_it_took(parent_run: str, plan: Any) -> None:
-    """Beside the plan's metrics, the hours that the stages took which this run made itself."""
+    """Print what the stages took which this run made itself, beside what was planned, and log the sums."""
     if not isinstance(plan, dict):
         return  # a DAG without a plan, or one whose task of that name lists evaluations
     from stillhouse.api import forecast  # here: parsing a DAG file needs no store
 
-    mlflow_rest.log(parent_run, metrics=forecast.took(plan["uris"], plan["reused"]) | {"plan/hours": plan["hours"]})
+    taken = forecast.took(plan["expected"])
+    print(taken.as_text())
+    mlflow_rest.log(parent_run, metrics=taken.totals())
 
 
 def now_ms() -> int:

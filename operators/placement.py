@@ -45,12 +45,12 @@ def model(image: str, cores: int = 1, *, trains: bool = False, choice: "TaskPlac
 
 def cpus_per_gpu() -> int:
     """Cores that a GPU brings to its pod: ``STILLHOUSE_CPUS_PER_GPU``."""
-    return int(os.environ.get("STILLHOUSE_CPUS_PER_GPU", "8"))
+    return int(os.environ.get("STILLHOUSE_CPUS_PER_GPU", "6"))
 
 
 def memory_per_gpu_gi() -> int:
     """Memory that a GPU brings to its pod, in Gi: ``STILLHOUSE_MEMORY_PER_GPU_GI``."""
-    return int(os.environ.get("STILLHOUSE_MEMORY_PER_GPU_GI", "96"))
+    return int(os.environ.get("STILLHOUSE_MEMORY_PER_GPU_GI", "24"))
 
 
 def memory_per_cpu_gi() -> int:
@@ -65,7 +65,7 @@ def placed(image: str, *, loads_model: bool, trains: bool, choice: "TaskPlacemen
         name: str(value) for name, value in (("cpu", choice.cores), ("memory", choice.memory)) if value is not None
     }
     pod = dict(choice.pod) | ({"tolerations": list(choice.tolerations)} if choice.tolerations else {})
-    pod |= {"scratch": choice.scratch} if choice.scratch else {}
+    pod |= {name: size for name, size in (("scratch", choice.scratch), ("shared_memory", choice.shared_memory)) if size}
     labels = where.get("node_selector", {}) | choice.node_selector
     further = {"resources_needed": resources} | ({"node_selector": labels} if labels else {}) | ({"pod": pod} if pod else {})
     return where | further | ({"variables": dict(choice.environment)} if choice.environment else {})
@@ -88,5 +88,7 @@ def _nodes(kind: str) -> dict[str, Any]:
 
 
 def _image(name: str) -> str:
-    """``STILLHOUSE_IMAGES`` is the registry and prefix, ``STILLHOUSE_TAG`` the release: set by the chart."""
-    return f"{os.environ.get('STILLHOUSE_IMAGES', 'stillhouse')}/{name}:{os.environ.get('STILLHOUSE_TAG', 'dev')}"
+    """Set by the chart: ``STILLHOUSE_IMAGES`` is the registry, ``STILLHOUSE_TAG`` the release, ``STILLHOUSE_DIGESTS`` pins them."""
+    digest = pairs(os.environ.get("STILLHOUSE_DIGESTS", "")).get(name)
+    pinned = f"@{digest}" if digest else ""
+    return f"{os.environ.get('STILLHOUSE_IMAGES', 'stillhouse')}/{name}:{os.environ.get('STILLHOUSE_TAG', 'dev')}{pinned}"

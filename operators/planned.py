@@ -6,7 +6,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, get_current_context, task
 
-from operators import mlflow_rest, parent, uris
+from operators import mlflow_rest, parent, time_limits, uris
 from operators.params import key
 
 PLAN, APPROVE = "plan", "approve"
@@ -92,6 +92,6 @@ def _plan(facts: list[dict[str, Any]]) -> dict[str, Any]:
         mlflow_rest.call("runs/set-tag", {"run_id": run_id, "key": mlflow_rest.NOTE_TAG, "value": made.as_markdown()})
         mlflow_rest.log(run_id, metrics=made.totals())
     return {
-        "gpu_hours": made.gpu_hours, "hours": made.hours, "page": made.as_markdown(), "uris": made.uris(),
-        "reused": [one.uri for one in made.tasks if one.reused],
+        "gpu_hours": made.gpu_hours, "hours": made.hours, "page": made.as_markdown(), "expected": made.expected(),
+        "limits": time_limits.of_plan(made.tasks, facts),
     }  # fmt: skip

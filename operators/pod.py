@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger
 from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
 
-from operators import events, pod_overrides, podspec
+from operators import events, pod_overrides, podspec, time_limits
 from operators.command_line import DOLLAR, NO_INPUTS, NO_RESOURCES, Inputs, Text, arguments, tool
 from operators.links import LINKS
 from operators.placement import GPU
@@ -37,7 +37,7 @@ class StagePod(KubernetesPodOperator):
 
     MAX_REDEFER_ATTEMPTS = sys.maxsize
     """The API server may be away any number of times while the pod runs."""
-    template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "target", "placing")
+    template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "target", "placing", "limit")
     ui_color = "#e8f1e4"
     cmds: list[str]
     env_vars: list[k8s.V1EnvVar]
@@ -48,10 +48,10 @@ class StagePod(KubernetesPodOperator):
         inputs: Inputs = NO_INPUTS, parent_run: Text = "",
         shard: Text = "", step: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
         resources_needed: Mapping[str, str] = NO_RESOURCES,
-        pod: Mapping[str, Any] = NO_RESOURCES, placing: Text = "", **kwargs: Any,
+        pod: Mapping[str, Any] = NO_RESOURCES, placing: Text = "", limit: Text = "", **kwargs: Any,
     ) -> None:  # fmt: skip
         self.stage, self.target, self.patch = stage, as_template(target), podspec.patch(pod)
-        self.placing = as_template(placing)
+        self.placing, self.limit = as_template(placing), as_template(limit)
         run = as_template(parent_run)
         options = podspec.options(stage, resources_needed, run, kwargs.get("pool_slots", 1), kwargs.get("image", ""))
         options["env_vars"] |= {name: as_template(value) for name, value in variables.items()}
@@ -68,6 +68,7 @@ class StagePod(KubernetesPodOperator):
         """The provider's pod, where the trigger form puts it, with what this cluster and the profile add to it."""
         if self.placing:
             self._place(json.loads(self.placing)["resources"])
+        self.active_deadline_seconds = time_limits.seconds(self.limit)
         return pod_overrides.applied(super().build_pod_request_obj(context, dry_run=dry_run), self.stage, self.patch)
 
     def _place(self, resources: dict[str, str]) -> None:

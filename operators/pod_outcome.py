@@ -15,6 +15,8 @@ from stillhouse.errors import REFUSED, TRY_AGAIN
 
 CONTAINER = "base"
 RESUMES = "finished parts are kept, the next try goes on from them"
+OVERDUE = "DeadlineExceeded"
+LONGER = "the chart's stages.timeLimitFactor gives more, or 0 for no limit"
 ENDED_BY_SIGNAL = (130, 137, 143)
 """Exit codes of SIGINT, SIGKILL and SIGTERM: somebody ended the stage. Other signals are its own crash."""
 
@@ -82,6 +84,8 @@ def refused(pod: Any) -> bool:
 def lost(pod: Any) -> bool:
     """Whether the pod was evicted, preempted or deleted, or its stage was killed or found a service away."""
     ended = _ended(pod)
+    if pod.status.reason == OVERDUE:
+        return False
     if ended is None:
         return _ended_from_outside(pod) or pod.status.phase == "Failed"
     if ended.reason == "OOMKilled":
@@ -99,6 +103,9 @@ def error(pod: Any, text: str) -> AirflowException:
 def explain(pod: Any) -> str | None:
     """Why the pod failed or never started; None for a pod that runs or ended well."""
     ended = _ended(pod)
+    if pod.status.reason == OVERDUE:
+        hours = (pod.spec.active_deadline_seconds or 0) / 3600
+        return f"the pod ran longer than its limit of {hours:.1f} hours, many times the plan's: it may hang; {RESUMES}; {LONGER}"
     if pod.status.reason:
         return f"the pod was ended from outside ({pod.status.reason}): {pod.status.message or 'no reason given'}; {RESUMES}"
     if ended is not None:

@@ -8,6 +8,7 @@ Read from the environment that the chart gives to Airflow:
     STILLHOUSE_PRIORITY_CLASS   of the pods                         STILLHOUSE_QUEUE            a Kueue queue
     STILLHOUSE_SCRATCH_SIZE     the scratch volume's limit          STILLHOUSE_PENDING_S        how long a pod may wait for a node
     STILLHOUSE_CPU_SHARE        the share of its cores that a pod reserves
+    STILLHOUSE_SCHEDULER        another scheduler than the cluster's own, such as volcano
 
 The cluster decides what is not set.
 """
@@ -24,7 +25,8 @@ PASSED_ON = (
     "MLFLOW_TRACKING_URI", "STILLHOUSE_MLFLOW_URL", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "STILLHOUSE_ENDPOINTS",
     "STILLHOUSE_REWARD_ENDPOINT", "STILLHOUSE_REWARDS", "STILLHOUSE_BENCHMARKS", "STILLHOUSE_MICRO_BATCH", "STILLHOUSE_SAVE_STEPS",
     "STILLHOUSE_SAVE_MINUTES", "STILLHOUSE_GRACE_S",
-    "STILLHOUSE_SHARDING", "STILLHOUSE_GRADIENT_CHECKPOINTING", "STILLHOUSE_ATTENTION", "STILLHOUSE_LIGER", "STILLHOUSE_PROBE",
+    "STILLHOUSE_SHARDING", "STILLHOUSE_GRADIENT_CHECKPOINTING", "STILLHOUSE_ATTENTION", "STILLHOUSE_AUTOCAST", "STILLHOUSE_LIGER",
+    "STILLHOUSE_PROBE",
     "STILLHOUSE_PAGED_OPTIMIZER", "STILLHOUSE_SEQUENCE_PARALLEL",
     "STILLHOUSE_PACK_ROLLOUTS", "STILLHOUSE_ROLLOUT_TIMEOUT_S", "STILLHOUSE_ROLLOUT_SLEEP",
     "STILLHOUSE_PROBE_BOUND", "STILLHOUSE_CONSTANT_STEPS",
@@ -33,7 +35,8 @@ PASSED_ON = (
     "STILLHOUSE_TENSOR_PARALLEL", "STILLHOUSE_MAX_MODEL_LEN", "STILLHOUSE_CONCURRENCY", "STILLHOUSE_OUTAGE_S",
     "STILLHOUSE_REQUEST_TIMEOUT_S", "STILLHOUSE_BATCH_ROWS", "STILLHOUSE_GPUS", "STILLHOUSE_ISOLATION",
     "STILLHOUSE_SANDBOX_LIBRARIES", "STILLHOUSE_SPOOL", "STILLHOUSE_TRACKING_PATIENCE_S",
-    "STILLHOUSE_LEASE_S", "STILLHOUSE_STORE_PATIENCE_S", "HF_ENDPOINT", "HF_HUB_OFFLINE",
+    "STILLHOUSE_LEASE_S", "STILLHOUSE_STALLED_S", "STILLHOUSE_STORE_PATIENCE_S", "STILLHOUSE_METRICS_PORT", "HF_ENDPOINT",
+    "HF_HUB_OFFLINE",
 )  # fmt: skip
 """Variables of the Airflow deployment that a stage needs too; credentials come from the pod's secrets instead."""
 FABRIC = (
@@ -42,6 +45,10 @@ FABRIC = (
 )  # fmt: skip
 """Beginnings of variables that reach pods too: how GPUs and nodes talk (NCCL, libfabric, UCX, gloo), and torch's allocator."""
 SCRATCH, MODELS, SHARED_MEMORY = "/scratch", "/models", "/dev/shm"
+SIZED: dict[str, tuple[str, dict[str, str]]] = {
+    "scratch": ("scratch", {}), "shared_memory": ("shared-memory", {"medium": "Memory"}),
+}  # fmt: skip
+"""The volumes whose size a profile may set, with the medium of those in memory."""
 USER = 10001
 THREADS = "OMP_NUM_THREADS"
 SELECTOR = {"app.kubernetes.io/part-of": "stillhouse", "app.kubernetes.io/component": "stage"}
@@ -60,6 +67,7 @@ ALONE = {
 """A stage is not moved by the autoscaler, and takes part in no mesh: a proxy would outlive it."""
 INDEX = "batch.kubernetes.io/job-completion-index"
 """The label with a pod's number in its Job."""
+VOLCANO = "volcano"
 GRACE_S = 120
 """From SIGTERM to SIGKILL, unless ``STILLHOUSE_GRACE_S`` says otherwise: a preempted stage finishes its part or saves and uploads a
 checkpoint, closes its MLflow run and removes its scratch."""
@@ -83,12 +91,14 @@ def options(stage: str, resources: Mapping[str, str], parent_run: str, slots: in
     return {name: value for name, value in deployment.items() if value} | {
         "name": f"stage-{stage}",
         "labels": labels(stage),
-        "annotations": OWNER | ALONE,
+        "annotations": OWNER | ALONE | volcano(),
         "env_vars": environment(parent_run, slots, image),
         "container_resources": requirements(resources),
         "volumes": volumes,
         "volume_mounts": mounts,
+        "ports": _ports(),
         "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")] if GPU in resources else [],
+        "schedulername": os.environ.get("STILLHOUSE_SCHEDULER") or None,
         "termination_grace_period": int(os.environ.get("STILLHOUSE_GRACE_S") or GRACE_S),
         "schedule_timeout_seconds": pending_s(),
         "startup_timeout_seconds": STARTUP_S,
@@ -110,12 +120,15 @@ def with_threads(env_vars: Sequence[k8s.V1EnvVar], threads: int) -> list[k8s.V1E
 
 
 def patch(pod: Mapping[str, Any]) -> dict[str, Any]:
-    """What a profile adds to the pod, as a strategic merge patch: fields of its spec, and ``scratch`` as a size."""
-    spec = {name: value for name, value in pod.items() if name != "scratch"}
-    if "scratch" in pod:
-        sized = {"name": "scratch", "emptyDir": {"sizeLimit": pod["scratch"]}}
+    """What a profile adds to the pod, as a strategic merge patch: fields of its spec, and sizes of volumes by ``SIZED``."""
+    spec = {name: value for name, value in pod.items() if name not in SIZED}
+    for name in SIZED.keys() & pod.keys():
+        volume, medium = SIZED[name]
+        sized = {"name": volume, "emptyDir": medium | {"sizeLimit": pod[name]}}
+        mounts = [{"name": volume, "mountPath": SHARED_MEMORY}] if medium else []
         spec["volumes"] = [*spec.get("volumes", ()), sized]
-    return {"spec": spec} if spec else {}
+        spec["containers"] = [*spec.get("containers", ()), *([{"name": "base", "volumeMounts": mounts}] if mounts else [])]
+    return {"spec": {name: value for name, value in spec.items() if value}} if spec else {}
 
 
 def labels(stage: str) -> dict[str, str]:
@@ -129,8 +142,18 @@ def release() -> dict[str, str]:
     return {"app.kubernetes.io/instance": name} if name else {}
 
 
+def volcano(members: int = 0) -> dict[str, str]:
+    """Volcano's annotations, where it schedules: its queue for pods; ``members`` of a Job or a replica start together or not."""
+    if os.environ.get("STILLHOUSE_SCHEDULER") != VOLCANO:
+        return {}
+    said = {"queue-name": os.environ.get("STILLHOUSE_QUEUE"), "group-min-member": str(members) if members else None}
+    return {f"scheduling.volcano.sh/{name}": value for name, value in said.items() if value}
+
+
 def queue() -> dict[str, str]:
     """The labels by which Kueue admits a pod, a Job or a teacher: ``STILLHOUSE_QUEUE``, ``STILLHOUSE_QUEUE_PRIORITY``."""
+    if os.environ.get("STILLHOUSE_SCHEDULER") == VOLCANO:
+        return {}
     named = {"queue-name": "STILLHOUSE_QUEUE", "priority-class": "STILLHOUSE_QUEUE_PRIORITY"}
     return {f"kueue.x-k8s.io/{label}": os.environ[name] for label, name in named.items() if os.environ.get(name)}
 
@@ -180,6 +203,12 @@ def _volumes(resources: Mapping[str, str]) -> tuple[list[k8s.V1Volume], list[k8s
         mounted["shared-memory"] = (SHARED_MEMORY, {"empty_dir": k8s.V1EmptyDirVolumeSource(medium="Memory")})
     volumes = [k8s.V1Volume(name=name, **source) for name, (_, source) in mounted.items()]
     return volumes, [k8s.V1VolumeMount(name=name, mount_path=path) for name, (path, _) in mounted.items()]
+
+
+def _ports() -> list[k8s.V1ContainerPort]:
+    """The port at which a stage tells Prometheus how far it is, if monitoring is on: ``STILLHOUSE_METRICS_PORT``."""
+    port = os.environ.get("STILLHOUSE_METRICS_PORT")
+    return [k8s.V1ContainerPort(name="metrics", container_port=int(port))] if port else []
 
 
 def _references(variable: str) -> list[k8s.V1LocalObjectReference]:

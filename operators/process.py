@@ -41,9 +41,9 @@ class StageProcess(BaseOperator):
         shard: Text = "", step: Text = "", variables: Mapping[str, Text] = NO_RESOURCES,
         resources_needed: Mapping[str, str] = NO_RESOURCES,
         image: str = "", nodes: int = 1, node_selector: Mapping[str, str] = NO_RESOURCES, processes: int = 1,
-        pod: Mapping[str, Any] = NO_RESOURCES, placing: Text = "", **kwargs: Any,
+        pod: Mapping[str, Any] = NO_RESOURCES, placing: Text = "", limit: Text = "", **kwargs: Any,
     ) -> None:  # fmt: skip
-        # StagePod alone uses image, nodes, pod, placing and resources other than GPUs: a laptop is one node with one environment.
+        # StagePod alone uses image, nodes, pod, placing, limit and other resources than GPUs: a laptop is one node.
         super().__init__(do_xcom_push=False, post_execute=events.announce, **kwargs)
         program = os.environ.get("STILLHOUSE_PROGRAM", "stillhouse")
         self._processes = int(resources_needed.get(GPU, processes))

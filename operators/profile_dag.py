@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from airflow.sdk import DAG, get_parsing_context
 
-from operators import leaderboard_task, parent, planned, retries, roles, sharded, teacher
+from operators import leaderboard_task, parent, planned, retries, roles, sharded, teacher, time_limits
 from operators.events import ASSETS, REPORT
 from operators.form_placement import FormPlacement
 from operators.params import VERSION, Form, layers_macro, layers_of
@@ -39,6 +39,8 @@ OTHER_RESPONSES = ("responses-summary", "responses-control")
 JUDGES = ("judge", "reward", "labeller", "summariser")
 """Roles behind endpoints that do not answer questions."""
 HUB = "hf://"
+A_RUN = Template("{{ artifact('questions') }}")
+"""Any output of the run: what a branch stands for is agreed on for all of its version."""
 RUNS_AT_ONCE = 16
 """Runs of one DAG side by side, at most; pools bound what they take."""
 
@@ -215,10 +217,12 @@ class ProfileDag:
         """Where a task runs: as the profile says; on a cluster the form can change it."""
         if os.environ.get("STILLHOUSE_RUNNER") == "process":
             return placed(image, choice=choice, **facts)
-        return self._placement.add(name, lambda chosen: placed(image, choice=chosen, **facts), choice)
+        where = self._placement.add(name, lambda chosen: placed(image, choice=chosen, **facts), choice)
+        return where | {"limit": time_limits.template(name)}
 
     def _macros(self) -> dict[str, Any]:
-        return {"layers": layers_macro(self._form), "form": self._form, "placing": self._placement.macro()}
+        own = {"layers": layers_macro(self._form), "form": self._form, "placing": self._placement.macro()}
+        return own | {"time_limit": time_limits.time_limit}
 
     def _tasks(self, name: str, where: dict[str, Any], choice: TaskPlacement, entry: StageEntry, **options: Any) -> tuple[Any, Any]:
         """The first and the last task of a stage: one and the same unless it is sharded."""
@@ -234,12 +238,11 @@ class ProfileDag:
         if isinstance(model, TrainedModel):
             return self.stage(model.recipe, outlets=[ASSETS["checkpoint"]] if role == "student" else [], **inputs)
         if isinstance(model, ServedModel):
-            served = teacher.serve(
-                model.served_as, model=model.serve, gpus=model.gpus, replicas=model.replicas, arguments=model.arguments
-            )
+            chosen = self.profile.placement(f"teacher-{role}", "teacher").model_copy(update={"gpus": model.gpus})
+            served = teacher.serve_role(model, placed("vllm", loads_model=True, trains=False, choice=chosen), A_RUN)
             if model.serve.startswith(HUB) and not teacher.served_elsewhere():
                 self._fetch(role, model.serve).task >> served.start
-            return Asked(served.endpoints, served.ready, served.stop, model.gpus * model.replicas)
+            return Asked(served.endpoints, served.ready, served.stop, model.gpus * model.nodes * model.replicas)
         if isinstance(model, ReachedModel):
             return Asked(f"{model.name}={model.endpoint}" if model.endpoint else os.environ.get(ENDPOINTS, ""))
         return self._fetch(role, model) if model is not None and model.startswith(HUB) else model
@@ -248,9 +251,8 @@ class ProfileDag:
         """The one task that brings a hub model into the shared cache, before pods that use it take their GPUs."""
         if reference not in self._fetched:
             where = cpu(1)
-            # Any output of the run: what a branch stands for is agreed on for all of its version.
-            words = ["fetch", reference, "--for", Template("{{ artifact('questions') }}")]
-            task = operator_of(where)(task_id=f"fetch-{role}", stage="fetch", words=words, **where)
+            fetch = ["fetch", reference, "--for", A_RUN]
+            task = operator_of(where)(task_id=f"fetch-{role}", stage="fetch", words=fetch, **where)
             self._fetched[reference] = Fetched(reference, task)
         return self._fetched[reference]
 

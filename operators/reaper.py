@@ -30,12 +30,13 @@ def reap(clients: Mapping[str, Any], namespace: str, states: States, release: st
 def _owned(clients: Mapping[str, Any], namespace: str, selector: str) -> Iterator[tuple[str, Any, Callable[..., Any]]]:
     """Everything of stages and teachers that is not being deleted yet, with the call that deletes it.
 
-    Jobs and deployments delete their pods.
+    Jobs, deployments and stateful sets delete their pods.
     """
     core, batch, apps = clients["core"], clients["batch"], clients["apps"]
     kinds = [
         ("job", batch.list_namespaced_job, batch.delete_namespaced_job),
         ("deployment", apps.list_namespaced_deployment, apps.delete_namespaced_deployment),
+        ("stateful set", apps.list_namespaced_stateful_set, apps.delete_namespaced_stateful_set),
         ("service", core.list_namespaced_service, core.delete_namespaced_service),
         ("pod", core.list_namespaced_pod, core.delete_namespaced_pod),
     ]

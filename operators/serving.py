@@ -1,31 +1,28 @@
-"""The Kubernetes objects of a teacher: created, checked, deleted."""
+"""A teacher on the cluster: made, asked whether it is ready, deleted."""
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
-from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk.exceptions import AirflowFailException
-from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
 
-from operators import placement, pod_overrides, pod_waiting, podspec
+from operators import pod_waiting
+from operators.serving_objects import TEACHER, objects
 
-PORT = 8000
 EXISTS, GONE = 409, 404
-LONGEST_LOAD_S = 2 * 3600
-"""How long a teacher may take to load its model once it has a node."""
 RESTARTS, PULLING = 3, timedelta(minutes=10)
 """A container that crashed this often, or whose image could not be pulled for this long, will not start."""
-ROLE = {"app.kubernetes.io/part-of": "stillhouse", "app.kubernetes.io/component": "teacher"}
+WORD = 30
+"""Letters of the teacher's name in its objects' names: a StatefulSet's may have 52."""
 
 
 def in_run(word: str, ti: Any) -> str:
     """The name of the teacher ``word`` in this run alone: two runs have two."""
-    return f"teacher-{word[:40]}-{hashlib.sha256(f'{ti.dag_id} {ti.run_id}'.encode()).hexdigest()[:8]}"
+    return f"teacher-{word[:WORD].strip('-')}-{hashlib.sha256(f'{ti.dag_id} {ti.run_id} {word}'.encode()).hexdigest()[:8]}"
 
 
 def owned_by(ti: Any, stop_id: str) -> dict[str, str]:
@@ -34,49 +31,59 @@ def owned_by(ti: Any, stop_id: str) -> dict[str, str]:
     return {f"stillhouse/{key}": value for key, value in named.items()}
 
 
-def objects(unique: str, settings: Mapping[str, Any], owner: Mapping[str, str]) -> tuple[k8s.V1Deployment, k8s.V1Service]:
-    """The deployment, with the pods' rights and volumes of any stage, and the service by whose name stages ask it."""
-    labels, selector = ROLE | podspec.release() | podspec.queue() | {"stillhouse/teacher": unique}, {"stillhouse/teacher": unique}
-    meta = k8s.V1ObjectMeta(name=unique, labels=labels, annotations=dict(owner))
-    template = k8s.V1PodTemplateSpec(metadata=k8s.V1ObjectMeta(labels=labels), spec=_pod(settings))
-    template = pod_overrides.applied_to_template(template, "teacher")
-    replicas, matching = settings["replicas"], k8s.V1LabelSelector(match_labels=selector)
-    deployed = k8s.V1DeploymentSpec(
-        replicas=replicas, selector=matching, template=template, progress_deadline_seconds=placement.pending_s() + LONGEST_LOAD_S
-    )
-    reached = k8s.V1ServiceSpec(selector=selector, ports=[k8s.V1ServicePort(name="http", port=PORT, target_port=PORT)])
-    return (
-        k8s.V1Deployment(api_version="apps/v1", kind="Deployment", metadata=meta, spec=deployed),
-        k8s.V1Service(api_version="v1", kind="Service", metadata=meta, spec=reached),
-    )
-
-
 def make(unique: str, settings: Mapping[str, Any], owner: Mapping[str, str]) -> None:
-    """Create both, unless they exist."""
+    """Create the teacher's objects, unless they exist."""
     hook, namespace = _cluster()
-    deployment, service = objects(unique, settings, owner)
-    _unless(EXISTS, hook.core_v1_client.create_namespaced_service, namespace, service)
-    _unless(EXISTS, hook.apps_v1_client.create_namespaced_deployment, namespace, deployment)
+    create = {
+        "Deployment": hook.apps_v1_client.create_namespaced_deployment,
+        "StatefulSet": hook.apps_v1_client.create_namespaced_stateful_set,
+        "Service": hook.core_v1_client.create_namespaced_service,
+    }
+    for body in objects(unique, settings, owner):
+        _unless(EXISTS, create[body.kind], namespace, body)
 
 
 def ready(unique: str) -> bool:
-    """Whether every replica answers its health check, so that vLLM has loaded the model. Prints what replicas wait for.
+    """Whether every node of every replica is healthy, so that vLLM has loaded the model. Prints what they wait for.
 
     Raises AirflowFailException, in the cluster's words, for a teacher that will not start: it would hold its GPUs for nothing.
     """
     hook, namespace = _cluster()
-    deployment = hook.apps_v1_client.read_namespaced_deployment(unique, namespace)
-    if (deployment.status.ready_replicas or 0) >= deployment.spec.replicas:
+    workloads = _workloads(hook, namespace, unique)
+    if not workloads:
+        msg = f"the teacher {unique} is gone: somebody deleted it; clear the task that starts it"
+        raise AirflowFailException(msg)
+    if all((workload.status.ready_replicas or 0) >= workload.spec.replicas for workload in workloads):
         return True
-    pods = hook.core_v1_client.list_namespaced_pod(namespace, label_selector=f"stillhouse/teacher={unique}").items
-    conditions = {entry.reason: f"{entry.reason}: {entry.message}" for entry in deployment.status.conditions or ()}
+    pods = hook.core_v1_client.list_namespaced_pod(namespace, label_selector=f"{TEACHER}={unique}").items
+    conditions = {
+        entry.reason: f"{entry.reason}: {entry.message}"
+        for workload in workloads for entry in getattr(workload.status, "conditions", None) or ()
+    }  # fmt: skip
     failures = [failure for pod in pods if (failure := _cannot_start(pod))] + [conditions.get("ProgressDeadlineExceeded", "")]
     if failure := next(filter(None, failures), None):
         msg = f"the teacher {unique} does not start: {failure}; it was given up, so that its GPUs are free"
         raise AirflowFailException(msg)
     waiting = [f"{pod.metadata.name}: {pod_waiting.explain(pod)}" for pod in pods if pod.status.phase == "Pending"]
-    print(*waiting, *filter(None, [conditions.get("FailedCreate")]), sep="\n", flush=True)
+    refusals = [conditions["FailedCreate"]] if "FailedCreate" in conditions else []
+    if len(pods) < sum(workload.spec.replicas for workload in workloads):
+        refusals += _warnings(hook, namespace, [workload.metadata.name for workload in workloads])
+    print(*waiting, *dict.fromkeys(refusals), sep="\n", flush=True)
     return False
+
+
+def _workloads(hook: Any, namespace: str, unique: str) -> list[Any]:
+    apps, selector = hook.apps_v1_client, f"{TEACHER}={unique}"
+    return [
+        *apps.list_namespaced_deployment(namespace, label_selector=selector).items,
+        *apps.list_namespaced_stateful_set(namespace, label_selector=selector).items,
+    ]
+
+
+def _warnings(hook: Any, namespace: str, names: Sequence[str]) -> list[str]:
+    """What the cluster says about workloads whose pods it does not create, such as a full quota."""
+    told = hook.core_v1_client.list_namespaced_event(namespace, field_selector="type=Warning").items
+    return [f"{event.reason}: {event.message}" for event in told if event.involved_object.name in names]
 
 
 def _cannot_start(pod: Any) -> str | None:
@@ -97,29 +104,17 @@ def _cannot_start(pod: Any) -> str | None:
 
 
 def delete(unique: str) -> None:
-    """Delete both, and the pods with them."""
+    """Delete the teacher's objects, and the pods with them."""
     hook, namespace = _cluster()
-    _unless(GONE, hook.apps_v1_client.delete_namespaced_deployment, unique, namespace, propagation_policy="Foreground")
+    apps, selector = hook.apps_v1_client, f"{TEACHER}={unique}"
+    kinds = [
+        (apps.list_namespaced_deployment, apps.delete_namespaced_deployment),
+        (apps.list_namespaced_stateful_set, apps.delete_namespaced_stateful_set),
+    ]
+    for listed, remove in kinds:
+        for workload in listed(namespace, label_selector=selector).items:
+            _unless(GONE, remove, workload.metadata.name, namespace, propagation_policy="Foreground")
     _unless(GONE, hook.core_v1_client.delete_namespaced_service, unique, namespace)
-
-
-def _pod(settings: Mapping[str, Any]) -> k8s.V1PodSpec:
-    placed = placement.gpu(settings["gpus"], "vllm")
-    options = podspec.options("teacher", placed["resources_needed"], "", placement.cpus_per_gpu(), placed["image"])
-    command = [
-        "python3", "-m", "vllm.entrypoints.openai.api_server",
-        "--model", settings["model"], "--served-model-name", settings["name"],
-        "--port", str(PORT), "--tensor-parallel-size", str(settings["gpus"]), *settings["arguments"],
-    ]  # fmt: skip
-    chosen = options | {"image": placed["image"], "node_selector": placed.get("node_selector")}
-    operator = KubernetesPodOperator(task_id="teacher", cmds=command, do_xcom_push=False, **podspec.rights(), **chosen)
-    spec = operator.build_pod_request_obj(dry_run=True).spec
-    spec.restart_policy = "Always"
-    [container] = spec.containers
-    container.ports = [k8s.V1ContainerPort(container_port=PORT)]
-    container.termination_message_policy = "FallbackToLogsOnError"
-    container.readiness_probe = k8s.V1Probe(http_get=k8s.V1HTTPGetAction(path="/health", port=PORT), period_seconds=10)
-    return spec
 
 
 def _cluster() -> tuple[Any, str]:

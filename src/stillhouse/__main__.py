@@ -70,7 +70,9 @@ ResumeOption = Annotated[
 ShardOption = Annotated[
     str | None, typer.Option("--shard", help="work on one share of the keys; INDEX counts from 0", metavar="INDEX/COUNT")
 ]
-StepOption = Annotated[str | None, typer.Option("--step", help="of a shard: map, combine or apply; default: all", metavar="STEP")]
+StepOption = Annotated[
+    str | None, typer.Option("--step", help="of a shard: read, map, combine or apply; default: all", metavar="STEP")
+]
 VersionOption = Annotated[bool, typer.Option("--version", help="print the version and exit", is_eager=True)]
 
 
@@ -151,13 +153,14 @@ def lineage(uri: Annotated[str, typer.Argument(help="an artifact, or models:/NAM
 def fetch(
     models: Annotated[list[str], typer.Argument(help="hf://ORG/NAME, a directory, models:/NAME@ALIAS …", metavar="MODEL…")],
     output: Annotated[str | None, typer.Option("--for", help="an output of the run that uses them", metavar="URI")] = None,
+    paths: Annotated[bool, typer.Option("--paths", help="print nothing but the directories, for scripts")] = False,
 ) -> None:
     """Bring models into the cache that stages share (HF_HOME). With --for, branches and aliases are pinned for that whole run."""
     from stillhouse.models.resolving import fetched
 
     for model in models:
         link, directory = fetched(model, output)
-        _out.print(f"{model}: {link.uri} · {link.fingerprint} · at {directory}")
+        _out.print(str(directory) if paths else f"{model}: {link.uri} · {link.fingerprint} · at {directory}")
 
 
 @app.command()

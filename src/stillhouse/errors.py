@@ -5,6 +5,7 @@
     ├── MissingInput     an input has no manifest, or a file it should have is gone
     ├── StaleOutput      the output holds a result of another fingerprint
     ├── LeaseLost        another process took over the output while this one was paused or cut off
+    ├── WriterStalled    another process holds the output, and its work does not go on
     ├── DamagedArtifact  a manifest or a file is not what was published
     ├── BadRows          rows do not have the columns, types or keys of the contract
     ├── StoreFailed      the store failed or could not be reached
@@ -51,6 +52,12 @@ class StaleOutput(StillhouseError):
 
 class LeaseLost(StillhouseError):
     """Another process took over the output while this one was paused or could not reach the store."""
+
+    exit_code = TRY_AGAIN
+
+
+class WriterStalled(StillhouseError):
+    """Another process holds the output and renews its claim, but has made no progress for a long time."""
 
     exit_code = TRY_AGAIN
 

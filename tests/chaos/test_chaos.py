@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from mlflow import MlflowClient
 
 from stillhouse.execution import tracking
-from tests.chaos import outages, writers
+from tests.chaos import long_outage, outages, writers
 from tests.chaos.trials import ROWS, Tally
 from tests.conftest import mlflow_serving
 from tests.fakes.s3 import BUCKET, FakeS3, serving
@@ -26,6 +27,13 @@ def tallies() -> Iterator[dict[str, Tally]]:
     yield counted
     for row in outages.total(counted):
         print("  ".join(f"{cell:<16}" for cell in row))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def away(tmp_path_factory) -> Iterator[long_outage.Outage | None]:
+    """A store that is away for ten minutes from now on, beside the first tests; none in the short form."""
+    with ExitStack() as held:
+        yield long_outage.Outage(tmp_path_factory.mktemp("away"), SEED, held) if TRIALS else None
 
 
 @pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.s3)])
@@ -65,6 +73,16 @@ def test_tracking_server_that_hangs_stops_no_work_and_hears_everything_once(tall
     assert len(finished) == N_OUTAGES
     assert {run.data.metrics["n_rows"] for run in finished} == {ROWS}
     assert {run.info.status for run in runs} <= {"FINISHED", "FAILED", "KILLED"}
+
+
+@pytest.mark.timeout(long_outage.AWAY_S + long_outage.LONGEST_S)
+def test_store_that_is_away_for_ten_minutes_costs_ten_minutes_and_no_row(tallies, away):
+    if away is None:
+        pytest.skip("ten minutes: make chaos")
+    tally, seconds = away.finish()
+    tallies["store, 10 min"] = tally
+    print(f"the store was away for {long_outage.AWAY_S:.0f} s; the writer ended {seconds:.0f} s after it had gone")
+    assert (tally.codes, tally.harmed) == ({0: 1}, 0), tally
 
 
 def test_disk_that_fills_up_costs_a_try_and_no_row(tallies, tmp_path):

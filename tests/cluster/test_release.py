@@ -10,8 +10,8 @@ from airflow.sdk.exceptions import AirflowException
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from operators import serving
-from operators.placement import cpu
+from operators import serving, teacher
+from operators.placement import cpu, gpu
 from operators.pod import StagePod
 from tests.cluster.conftest import missing, until
 from tests.cluster.release import CHART, HELM, NAME, chart_with_a_stand_in
@@ -54,7 +54,7 @@ def test_launcher_may_do_what_its_role_says_and_no_more(release, launcher):
         for resource in rule.resources
         for verb in rule.verbs
     }
-    role = client.RbacAuthorizationV1Api().read_namespaced_role("stillhouse-launcher", release.namespace)
+    role = client.RbacAuthorizationV1Api().read_namespaced_role(f"{NAME}-launcher", release.namespace)
     says = {
         (group, resource, verb)
         for rule in role.rules
@@ -101,16 +101,21 @@ def test_stage_beyond_the_quota_is_refused_and_says_so(as_launcher, context, run
         run(task, context)
 
 
-def test_teacher_is_made_and_goes_with_all_it_has(as_launcher, release, context):
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_teacher_is_made_and_goes_with_all_it_has(as_launcher, release, context, nodes):
     admin = config.new_client_from_config()
     apps, core = client.AppsV1Api(admin), client.CoreV1Api(admin)
-    settings = {"name": "qwq-32b", "model": "Qwen/QwQ-32B", "gpus": 1, "replicas": 1, "arguments": []}
+    settings = {
+        "name": "qwq-32b", "model": "hf://Qwen/QwQ-32B", "run": "", "gpus": 1, "nodes": nodes, "replicas": 1, "arguments": [],
+        "where": gpu(1, "vllm"),
+    }  # fmt: skip
     unique = serving.in_run("qwq-32b", context["ti"])
     for _ in range(2):  # a second try finds it there
         serving.make(unique, settings, serving.owned_by(context["ti"], "stop"))
-    assert core.read_namespaced_service(unique, release.namespace).spec.ports[0].port == serving.PORT
+    assert core.read_namespaced_service(unique, release.namespace).spec.ports[0].port == teacher.PORT
     assert not serving.ready(unique)  # the release has no GPU
     serving.delete(unique)
-    assert until(lambda: unique not in [each.metadata.name for each in apps.list_namespaced_deployment(release.namespace).items])
+    listed = (apps.list_namespaced_deployment, apps.list_namespaced_stateful_set)
+    assert until(lambda: not [each for kind in listed for each in kind(release.namespace).items if unique in each.metadata.name])
     assert unique not in [each.metadata.name for each in core.list_namespaced_service(release.namespace).items]
     serving.delete(unique)

@@ -315,3 +315,15 @@ def test_profile_may_be_scheduled_by_time_or_by_what_another_dag_makes(load, mon
     assert "checkpoint" in str(found["following"].schedule)
     monkeypatch.setenv("STILLHOUSE_SCHEDULES", "off")
     assert load("retrain")[0]["nightly-mine"].schedule is None
+
+
+def test_served_model_takes_its_nodes_its_placement_and_the_pin_of_its_run(load, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_RUNNER", "pod")
+    models = {"student": {"recipe": "sft-base"}, "large": {"serve": "hf://ORG/BIG", "gpus": 8, "nodes": 2, "replicas": 3}}
+    own_profile(load.path, "mine", models=models, placement={"teacher-large": {"memory": "1500Gi", "shared_memory": "64Gi"}})
+    dag = load("retrain")[0]["mine"]
+    [start] = [task for task in dag.tasks if task.task_id.startswith("start-")]
+    settings = start.op_args[1]
+    assert (settings["model"], settings["run"]) == ("hf://ORG/BIG", "{{ artifact('questions') }}")
+    assert (settings["nodes"], settings["where"]["resources_needed"]["memory"]) == (2, "1500Gi")
+    assert settings["where"]["pod"] == {"shared_memory": "64Gi"}

@@ -5,6 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowFailException
+
+from operators import parent
 
 FILE = Path(__file__).parents[2] / "dags" / "prune.py"
 
@@ -27,6 +30,14 @@ def dag(monkeypatch):
 )
 def test_prune_removes_by_schedule_or_when_the_form_says_so(dag, run_type, delete, last):
     assert words(dag, run_type, delete=delete) == ["prune", "s3://b/store", "--keep=30", "--runs-older-than=180", last]
+
+
+def test_prune_key_that_no_field_has_is_refused_before_anything_is_removed(dag):
+    [removal] = dag.get_task("check").downstream_list
+    assert removal.task_id == "prune"
+    context = {"dag": dag, "params": {}, "dag_run": SimpleNamespace(conf={"keeps": 100, "delete": True})}
+    with pytest.raises(AirflowFailException, match=r"^keeps: no such field; did you mean keep\?$"):
+        parent._refuse_wrong_conf(context)
 
 
 def test_prune_runs_by_itself_only_where_a_schedule_is_set(dag, monkeypatch):

@@ -1,34 +1,43 @@
 """A small S3 server in memory, without signatures, that misbehaves on demand.
 
 A fault is a mapping: ``method`` and ``match`` (a regex on the path and query) say which requests it meets, ``times`` how many of
-them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``cut-off`` (the connection ends, nothing
-is done), ``lost`` (it is done, the reply never comes), ``cut`` (half a body), ``flip`` (one bit of the body), ``short`` (half
-the object, as if it lay there so).
+them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``200`` (the status of a success, an error
+as the body), ``skew`` (the clocks differ), ``307`` (to another host), ``html`` (a proxy's page in place of the reply), ``cut-off``
+(the connection ends, nothing is done), ``lost`` (it is done, the reply never comes), ``cut`` (half a body), ``flip`` (one bit of
+the body), ``short`` (half the object, as if it lay there so).
 """
 
 import hashlib
 import json
+import math
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 BUCKET = "stillhouse"
+ELSEWHERE = "http://203.0.113.1"
+"""An address that no host has: nothing may follow a redirect there."""
+PACED_BYTES, SHORTEST_WAIT_S = 2**18, 0.001
 CODES = {
     "500": (500, "InternalError"), "503": (503, "SlowDown"), "403": (403, "AccessDenied"), "404": (404, "NoSuchKey"),
-    "409": (409, "ConditionalRequestConflict"),
+    "409": (409, "ConditionalRequestConflict"), "200": (200, "InternalError"), "skew": (403, "RequestTimeTooSkewed"),
+    "307": (307, "TemporaryRedirect"),
 }  # fmt: skip
 
 
 class FakeS3:
     """One server. ``objects`` are the bytes by key, ``uploads`` the open multipart uploads, ``seen`` the requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_per_s: float = math.inf) -> None:
+        self.pace_s, self.sent_until = 1 / bytes_per_s, 0.0
         self.objects: dict[str, bytes] = {}
         self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
         self.faults: list[dict[str, Any]] = []
@@ -65,9 +74,9 @@ class FakeS3:
 
 
 @contextmanager
-def serving() -> Iterator[FakeS3]:
-    """A server while the block runs."""
-    server = FakeS3()
+def serving(bytes_per_s: float = math.inf) -> Iterator[FakeS3]:
+    """A server while the block runs; all its replies together are sent at this rate."""
+    server = FakeS3(bytes_per_s)
     try:
         yield server
     finally:
@@ -92,6 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
             if do in CODES:
                 self.refuse(*CODES[do])
                 return
+        if "html" in due:
+            self.send(200, b"<!doctype html><html><h1>Log in to the network</h1></html>", {"Content-Type": "text/html"})
+            return
         if "cut-off" in due:
             self.close_connection = True
             self.connection.shutdown(2)
@@ -114,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.fake.lock:
             if self.command == "PUT" and "uploadId" in query:
                 self.fake.uploads[query["uploadId"]][1][int(query["partNumber"])] = body
-                return 200, b"", {"ETag": f'"{hashlib.md5(body).hexdigest()}"'}
+                return 200, b"", {"ETag": f'"{_md5(body)}"'}
             if self.command == "PUT":
                 return self.put(key, body)
             if self.command == "POST":
@@ -130,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("If-None-Match") == "*" and key in self.fake.objects:
             return 412, _error("PreconditionFailed"), {}
         self.fake.objects[key] = body
-        return 200, b"", {"ETag": f'"{hashlib.md5(body).hexdigest()}"'}
+        return 200, b"", {"ETag": f'"{_md5(body)}"'}
 
     def multipart(self, key: str, query: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
         if "uploads" in query:
@@ -158,20 +170,22 @@ class _Handler(BaseHTTPRequestHandler):
     def get(self, key: str, due: list[str]) -> tuple[int, bytes, dict[str, str]]:
         if key not in self.fake.objects:
             return 404, _error("NoSuchKey"), {}
-        data = bytearray(self.fake.objects[key])
-        headers = {"ETag": f'"{hashlib.md5(data).hexdigest()}"'}
+        data = self.fake.objects[key]
+        headers = {"ETag": f'"{_md5(data)}"'}
         if "flip" in due and data:
-            data[len(data) // 3] ^= 1
+            third = len(data) // 3
+            data = data[:third] + bytes([data[third] ^ 1]) + data[third + 1 :]
         if "short" in due:
-            del data[len(data) // 2 :]
+            data = data[: len(data) // 2]
         if "Range" not in self.headers:
-            return 200, bytes(data), headers
+            return 200, data, headers
         first, last = self.headers["Range"].removeprefix("bytes=").split("-")
         end = min(int(last) + 1 if last else len(data), len(data))
-        return 206, bytes(data[int(first) : end]), headers | {"Content-Range": f"bytes {first}-{end - 1}/{len(data)}"}
+        return 206, data[int(first) : end], headers | {"Content-Range": f"bytes {first}-{end - 1}/{len(data)}"}
 
     def refuse(self, status: int, code: str) -> None:
-        self.send(status, _error(code), {})
+        headers = {"Location": f"{ELSEWHERE}{self.path}"} if status == 307 else {}
+        self.send(status, _error(code), headers)
 
     def send(self, status: int, body: bytes, headers: dict[str, str], *, cut: bool = False) -> None:
         self.send_response(status)
@@ -180,8 +194,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body[: len(body) // 2] if cut else body)
+            self.write_paced(body[: len(body) // 2] if cut else body)
         self.close_connection = self.close_connection or cut
+
+    def write_paced(self, body: bytes) -> None:
+        for start in range(0, len(body), PACED_BYTES):
+            chunk = memoryview(body)[start : start + PACED_BYTES]
+            with self.fake.lock:
+                now = time.monotonic()
+                self.fake.sent_until = max(now, self.fake.sent_until) + len(chunk) * self.fake.pace_s
+                wait_s = self.fake.sent_until - now
+            if wait_s > SHORTEST_WAIT_S:
+                time.sleep(wait_s)
+            self.wfile.write(chunk)
+
+
+@lru_cache(16)
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
 
 
 def _error(code: str) -> bytes:

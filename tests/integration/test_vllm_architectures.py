@@ -1,4 +1,4 @@
-"""Every architecture after SFT, sampled by a real vLLM (CPU build): it stops where the template ends a turn."""
+"""Every architecture after SFT and RL, sampled by a real vLLM (CPU build): it stops where the template ends a turn."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import pytest
 
 from tests.architectures import ARCHITECTURES
 from tests.integration.test_vllm import ENVIRONMENT, PLATFORM, PYTHON
-from tests.services.stages.test_architectures import ASKED, fine_tuned, sampled
+from tests.services.stages.test_architectures import ASKED, fine_tuned, form_of, reinforced, sampled
 
 SAME = [name for name in ARCHITECTURES if name != "gpt-oss"]
 """vLLM's CPU build loads a tiny gpt-oss, and computes other numbers than transformers."""
@@ -38,7 +38,8 @@ def test_vllm_stops_and_writes_as_transformers_does_whatever_the_architecture(tm
     directories = {}
     for name in SAME:
         (tmp_path / name).mkdir()
-        directories[name] = fine_tuned(tmp_path / name, name, "own" if name == "qwen3" else "think_answer")
+        form, directory = form_of(name), tmp_path / name
+        directories[name], _ = reinforced(directory, fine_tuned(directory, name, form), form)
     command = [str(PYTHON), "-c", SCRIPT, json.dumps({name: str(path) for name, path in directories.items()})]
     variables = os.environ | ENVIRONMENT | {"STILLHOUSE_MAX_MODEL_LEN": "256"}
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=800)

@@ -72,3 +72,11 @@ def test_failed_webhook_that_is_not_there_raises_nothing(monkeypatch, caplog, ur
 def test_describe_without_an_exception_says_so():
     assert alerts.describe(context() | {"exception": None})["error"] == "no reason given"
     assert len(alerts.describe(context(ValueError("x" * 5000)))["error"]) == 1000
+
+
+def test_reaped_names_what_was_deleted_in_the_log_and_to_the_webhook(webhook, caplog):
+    with caplog.at_level(logging.WARNING):
+        alerts.reaped(["pod stage-sft-1", "job stage-rl-2"])
+    text = "stillhouse: the reaper deleted 2 objects that no living task owned: pod stage-sft-1, job stage-rl-2"
+    assert webhook[0] == [{"text": text, "dag": "reaper"}]
+    assert text in caplog.text

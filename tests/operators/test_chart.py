@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,14 +11,15 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from operators import placement, podspec, serving
+from operators import placement, podspec, serving_objects
 from stillhouse import stages
+from stillhouse.execution import live_metrics
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "stillhouse"
 HELM = str(ROOT / ".tools" / "helm") if (ROOT / ".tools" / "helm").exists() else shutil.which("helm")
 PRESETS = sorted(path.stem for path in (CHART / "presets").glob("*.yaml"))
-VERSIONS = ("1.27", "1.35")
+VERSIONS = tuple(f"1.{minor}" for minor in range(27, 38))
 HOOKS = {"house-secrets", "house-restart"}
 """The Jobs that talk to the API server, around an install or upgrade."""
 
@@ -89,6 +91,7 @@ def test_objects_are_valid_by_the_strict_schemas(objects, version):
     [
         ("image.tag=1", "image"),
         ("images.tag=latest", "images"),
+        ("images.digests.wroker=sha256:1", "wroker"),
         ("capacity.gpus=-1", "gpus"),
         ("store.uri=/data", "uri"),
         ("mlflow.enabled=false", "uri"),
@@ -167,7 +170,9 @@ def test_code_under_test_is_tried_in_the_image_and_with_the_labels_of_the_stage_
     assert pod["metadata"]["labels"].items() >= (podspec.SELECTOR | {"stillhouse/stage": "verified"}).items()
 
 
-def test_quota_and_pools_say_the_same(objects):
+def test_quota_and_pools_say_the_same(objects, monkeypatch):
+    for name, value in of_kind(objects, "ConfigMap")["house-environment"]["data"].items():
+        monkeypatch.setenv(name, value)
     quotas = of_kind(objects, "ResourceQuota")
     pools = json.loads(of_kind(objects, "ConfigMap")["house-pools"]["data"]["pools.json"])
     assert str(pools["gpu"]["slots"]) == quotas["house-gpus"]["spec"]["hard"]["requests.nvidia.com/gpu"]
@@ -283,6 +288,37 @@ def test_sizes_and_quotas_follow_what_a_gpu_brings(chart, monkeypatch):
     assert (hard["requests.cpu"], hard["requests.memory"]) == (str(64 + 8 * 12), f"{64 * 4 + 8 * 80}Gi")
 
 
+@pytest.mark.parametrize(("cores", "memory_gi"), [(8, 32), (12, 85)])
+def test_stage_with_a_gpu_fits_the_nodes_that_clouds_sell(chart, monkeypatch, cores, memory_gi):
+    """A tenth of a node is Kubernetes' and its agents'."""
+    for name, value in of_kind(render(chart, "single-gpu-node"), "ConfigMap")["house-environment"]["data"].items():
+        monkeypatch.setenv(name, value)
+    resources = placement.gpu(1)["resources_needed"]
+    assert int(resources["cpu"]) <= 0.9 * cores
+    assert int(resources["memory"].removesuffix("Gi")) <= 0.9 * memory_gi
+
+
+def test_images_are_pinned_by_digest_where_values_say_so(chart, monkeypatch):
+    digest = f"sha256:{'a' * 64}"
+    objects = render(chart, "cluster", f"--set=images.digests.worker={digest}", f"--set=images.digests.services={digest}")
+    for name, value in of_kind(objects, "ConfigMap")["house-environment"]["data"].items():
+        monkeypatch.setenv(name, value)
+    assert placement.cpu(1)["image"].endswith(f"/worker:0.1.0@{digest}")
+    assert placement.cpu(1, "sandbox")["image"].endswith("/sandbox:0.1.0")
+    [mlflow] = pods(objects)["house-mlflow"]["containers"]
+    assert mlflow["image"].endswith(f"/services:0.1.0@{digest}")
+
+
+def test_volcano_schedules_where_values_say_so(chart, monkeypatch):
+    objects = render(chart, "cluster", "--set=stages.scheduler=volcano", "--set=stages.queue=research")
+    for name, value in of_kind(objects, "ConfigMap")["house-environment"]["data"].items():
+        monkeypatch.setenv(name, value)
+    options = podspec.options("sft", {"cpu": "1"}, "", 1)
+    assert options["schedulername"] == "volcano"
+    assert options["annotations"]["scheduling.volcano.sh/queue-name"] == "research"
+    assert not [label for label in options["labels"] if "kueue" in label]
+
+
 def test_pods_take_what_the_cluster_adds(chart, monkeypatch):
     values = "stages.pods.all.spec.runtimeClassName=nvidia"
     environment = of_kind(render(chart, "cluster", "--set", values), "ConfigMap")["house-environment"]["data"]
@@ -321,6 +357,7 @@ def test_mlflow_asks_for_a_password(objects):
 def test_disruption_budgets_guard_stages_on_a_cluster_alone(chart):
     budgets = of_kind(render(chart, "cluster"), "PodDisruptionBudget")
     assert budgets["house-stages"]["spec"]["selector"]["matchLabels"] == podspec.SELECTOR
+    assert budgets["house-teachers"]["spec"]["selector"]["matchLabels"] == serving_objects.ROLE
     assert budgets["house-mlflow"]["spec"]["maxUnavailable"] == 1
     assert of_kind(render(chart, "kind"), "PodDisruptionBudget") == {}
 
@@ -399,7 +436,7 @@ def test_monitoring_scrapes_teachers_and_mlflow_alerts_and_has_a_dashboard(chart
     objects = render(chart, "cluster", "--set=monitoring.enabled=true", "--set=monitoring.labels.release=prometheus")
     assert of_kind(objects, "PodMonitor")["house-teachers"]["metadata"]["labels"]["release"] == "prometheus"
     selected = of_kind(objects, "PodMonitor")["house-teachers"]["spec"]["selector"]["matchLabels"]
-    assert selected == serving.ROLE
+    assert selected == serving_objects.ROLE
     [group] = of_kind(objects, "PrometheusRule")["house"]["spec"]["groups"]
     assert {"StillhouseStagePending", "StillhouseVolumeFillsUp"} <= {rule["alert"] for rule in group["rules"]}
     assert "{{ $labels.pod }}" in group["rules"][0]["annotations"]["summary"]
@@ -408,6 +445,61 @@ def test_monitoring_scrapes_teachers_and_mlflow_alerts_and_has_a_dashboard(chart
     assert 'namespace="factory"' in dashboard["panels"][0]["targets"][0]["expr"]
     command = of_kind(objects, "Deployment")["house-mlflow"]["spec"]["template"]["spec"]["containers"][0]["command"]
     assert "--expose-prometheus=/scratch/metrics" in command
+
+
+def test_prometheus_reaches_what_it_scrapes(chart):
+    objects = render(chart, "cluster", "--set=monitoring.enabled=true")
+    where = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    ports = {"house-stages": 9464, "house-teachers": 8000, "house-mlflow": 5000}
+    for name, port in ports.items():
+        rules = of_kind(objects, "NetworkPolicy")[name]["spec"]["ingress"]
+        assert [each["port"] for rule in rules if where in rule["from"] for each in rule["ports"]] == [port]
+
+
+def test_stages_serve_the_port_that_prometheus_scrapes(chart, monkeypatch):
+    objects = render(chart, "cluster", "--set=monitoring.enabled=true")
+    for name, value in of_kind(objects, "ConfigMap")["house-environment"]["data"].items():
+        monkeypatch.setenv(name, value)
+    [port] = podspec.options("sft", {"cpu": "1"}, "", 1)["ports"]
+    monitor = of_kind(objects, "PodMonitor")["house-stages"]["spec"]
+    assert (monitor["podMetricsEndpoints"][0]["port"], port.container_port) == (port.name, 9464)
+    assert podspec.labels("sft").items() >= monitor["selector"]["matchLabels"].items()
+    assert podspec.environment("", 1, "")["STILLHOUSE_METRICS_PORT"] == "9464"
+
+
+OTHERS = {  # by kube-state-metrics, the kubelet with cAdvisor, and NVIDIA's DCGM exporter
+    "kube_pod_status_phase", "kube_pod_container_resource_requests", "kube_pod_container_status_terminated_reason",
+    "kube_pod_container_status_restarts_total", "kube_cronjob_status_last_successful_time", "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_capacity_bytes", "container_cpu_usage_seconds_total", "container_memory_working_set_bytes",
+    "DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED",
+}  # fmt: skip
+OF_VLLM = {"vllm:generation_tokens_total", "vllm:num_requests_running", "vllm:num_requests_waiting"}
+
+
+def test_dashboard_and_alerts_ask_for_numbers_that_are_there(chart):
+    objects = render(chart, "cluster", "--set=monitoring.enabled=true")
+    dashboard = json.loads(of_kind(objects, "ConfigMap")["house-dashboard"]["data"]["stillhouse.json"])
+    [group] = of_kind(objects, "PrometheusRule")["house"]["spec"]["groups"]
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]] + [
+        rule["expr"] for rule in group["rules"]
+    ]
+    names = {name for text in asked for name in re.findall(r"[A-Za-z][\w:]*_[\w:]+(?=[{ ])", text)} - {"by"}
+    assert names <= {*live_metrics.NAMES, *OTHERS, *OF_VLLM}
+    assert {*live_metrics.NAMES} <= names
+    logged = (ROOT / "src/stillhouse/stages/verified.py").read_text()
+    assert '"verifier_failure_rate"' in logged
+    assert 'name="verifier_failure_rate"' in "".join(asked)
+
+
+def test_numbers_of_vllm_are_those_of_the_pinned_version():
+    python = ROOT / ".venv-vllm" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no .venv-vllm")
+    where = "import importlib.util; print(importlib.util.find_spec('vllm').submodule_search_locations[0])"
+    package = Path(subprocess.run([python, "-c", where], capture_output=True, text=True, check=True).stdout.strip())
+    source = "".join(path.read_text() for path in (package / "v1" / "metrics").glob("*.py"))
+    # prometheus_client adds _total to the name of a counter.
+    assert [name for name in OF_VLLM if f'"{name.removesuffix("_total")}"' not in source] == []
 
 
 def test_mlflow_is_reached_by_its_names_over_tls(chart):

@@ -291,6 +291,16 @@ def test_job_is_awaited_through_an_outage_of_the_api(make, cluster, context, mon
     assert "the API server does not answer" in capsys.readouterr().out
 
 
+def test_job_is_scheduled_whole_by_volcano(make, valid, context, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_SCHEDULER", "volcano")
+    monkeypatch.setenv("STILLHOUSE_QUEUE", "research")
+    job = valid(make().build_job_request_obj(context))
+    assert job["metadata"]["annotations"]["scheduling.volcano.sh/group-min-member"] == str(job["spec"]["completions"])
+    template = job["spec"]["template"]
+    assert template["spec"]["schedulerName"] == "volcano"
+    assert template["metadata"]["annotations"]["scheduling.volcano.sh/queue-name"] == "research"
+
+
 def test_job_that_loses_a_pod_to_the_cluster_ends_at_once(make, valid, context):
     task = make()
     task.render_template_fields(context)

@@ -139,6 +139,13 @@ def test_pod_has_no_rights(make):
     assert container.capabilities.drop == ["ALL"]
 
 
+def test_pod_has_the_shared_memory_that_its_profile_says(make, valid):
+    pod = valid(make(**gpu(1), pod={"shared_memory": "16Gi", "scratch": "1Ti"}).build_pod_request_obj(dry_run=True))
+    sizes = {volume["name"]: volume["emptyDir"] for volume in pod["spec"]["volumes"] if "emptyDir" in volume}
+    assert sizes == {"scratch": {"sizeLimit": "1Ti"}, "shared-memory": {"medium": "Memory", "sizeLimit": "16Gi"}}
+    assert [mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]].count("/dev/shm") == 1
+
+
 @pytest.mark.parametrize(("placed", "mounted"), [(cpu(1), ["/scratch", "/models"]), (gpu(1), ["/scratch", "/models", "/dev/shm"])])
 def test_pod_mounts_scratch_the_model_cache_and_on_gpus_shared_memory(make, placed, mounted):
     spec = make(**placed).build_pod_request_obj().spec

@@ -1,3 +1,5 @@
+import os
+import subprocess
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
@@ -7,11 +9,16 @@ from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from operators import reaper, serving, teacher
-from operators.placement import cpu
+from operators.placement import cpu, gpu
 from operators.pod import StagePod
+from operators.serving_objects import objects
 from tests.operators.kubernetes_fake import PENDING, container
 
-SETTINGS = {"name": "qwq-32b", "model": "Qwen/QwQ-32B", "gpus": 2, "replicas": 3, "arguments": ["--max-model-len", "40960"]}
+SETTINGS = {
+    "name": "qwq-32b", "model": "hf://Qwen/QwQ-32B", "run": "s3://house/questions/toy/1", "gpus": 2, "nodes": 1, "replicas": 3,
+    "arguments": ["--max-model-len", "40960"], "where": gpu(2, "vllm"),
+}  # fmt: skip
+R1 = SETTINGS | {"model": "hf://deepseek-ai/DeepSeek-R1", "gpus": 8, "nodes": 2, "replicas": 2, "where": gpu(8, "vllm")}
 OWNER = {
     "stillhouse/dag-id": "retrain",
     "stillhouse/run-id": "r",
@@ -30,13 +37,15 @@ def running(cluster, context, monkeypatch):
 
 def test_teacher_is_valid_by_the_strict_schemas(valid, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_MODEL_CACHE", "models")
-    deployment, service = map(valid, serving.objects("teacher-qwq-32b-1", SETTINGS, OWNER))
+    deployment, service = map(valid, objects("teacher-qwq-32b-1", SETTINGS, OWNER))
 
     spec = deployment["spec"]["template"]["spec"]
     [container] = spec["containers"]
     assert deployment["spec"]["replicas"] == 3
     assert deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
     assert container["command"][-4:] == ["--tensor-parallel-size", "2", "--max-model-len", "40960"]
+    assert container["command"][4:6] == ["hf://Qwen/QwQ-32B", "s3://house/questions/toy/1"]
+    assert {"name": "VLLM_ENGINE_READY_TIMEOUT_S", "value": "7200"} in container["env"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "2"
     assert {"/dev/shm", "/models", "/scratch"} == {each["mountPath"] for each in container["volumeMounts"]}
     assert (spec["automountServiceAccountToken"], container["securityContext"]["readOnlyRootFilesystem"]) == (False, True)
@@ -65,6 +74,114 @@ def test_teacher_started_or_stopped_twice_is_the_same(cluster, running):
     assert cluster.names("deployments") == []
 
 
+PROGRAMS = {
+    "stillhouse": """#!/bin/sh
+echo "stillhouse $@" >> "$CALLS"
+echo "$CALLS.model of it"
+""",
+    "vllm": """#!/bin/sh
+for word; do echo "$word" >> "$CALLS"; done
+""",
+}
+
+
+def started(tmp_path, container: dict, hostname: str) -> list[str]:
+    """The words that the container's command calls its programs with."""
+    for name, text in PROGRAMS.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    calls = tmp_path / hostname
+    command = [word.replace("$$", "$") for word in container["command"]]  # as Kubernetes does
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOSTNAME": hostname, "CALLS": str(calls)}
+    subprocess.run(command, env=environment, check=True)
+    return calls.read_text().splitlines()
+
+
+def test_teacher_serves_what_the_reference_was_fetched_to(tmp_path, valid):
+    deployment, _ = map(valid, objects("teacher-1", SETTINGS, OWNER))
+    fetched, *words = started(tmp_path, deployment["spec"]["template"]["spec"]["containers"][0], "teacher-1-x")
+    assert fetched == "stillhouse fetch --paths hf://Qwen/QwQ-32B --for s3://house/questions/toy/1"
+    assert words[:4] == ["serve", f"{tmp_path}/teacher-1-x.model of it", "--served-model-name", "qwq-32b"]
+    assert "--nnodes" not in words
+
+
+def test_teacher_of_several_nodes_has_a_leader_that_answers_and_workers(tmp_path, valid, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_RANKS_SERVICE", "house-ranks")
+    first, second, service = map(valid, objects("teacher-1", R1, OWNER))
+
+    assert [one["metadata"]["name"] for one in (first, second)] == ["teacher-1-0", "teacher-1-1"]
+    assert service["spec"]["selector"] == {"stillhouse/teacher": "teacher-1", "apps.kubernetes.io/pod-index": "0"}
+    spec, template = second["spec"], second["spec"]["template"]
+    assert (spec["replicas"], spec["serviceName"], spec["podManagementPolicy"]) == (2, "house-ranks", "Parallel")
+    labels = template["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"].items() <= labels.items()
+    assert first["spec"]["selector"] != spec["selector"]
+    assert labels["stillhouse/ranks"] == "true"
+    [container] = template["spec"]["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "8"
+    leader, worker = (started(tmp_path, container, f"teacher-1-1-{rank}") for rank in (0, 1))
+    meet = ["--nnodes", "2", "--master-addr", "teacher-1-1-0.house-ranks", "--master-port", "29500"]
+    for words in (leader, worker):
+        assert " ".join(["--tensor-parallel-size", "8", "--pipeline-parallel-size", "2", *meet]) in " ".join(words)
+    assert leader[-2:] == ["--node-rank", "0"]
+    assert worker[-3:] == ["--node-rank", "1", "--headless"]
+    assert container["livenessProbe"]["exec"]["command"][-1] == "http://teacher-1-1-0.house-ranks:8000/health"
+    assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] == 7200
+
+
+def test_teacher_of_several_nodes_is_made_awaited_and_deleted(cluster, running):
+    for _ in range(2):
+        teacher._start("qwq-32b", R1, "stop-qwq-32b")
+    sets = [f"{running}-0", f"{running}-1"]
+    assert (cluster.names("statefulsets"), cluster.names("services")) == (sets, [running])
+    for name, healthy in zip(sets, (2, 1), strict=True):
+        cluster.objects["statefulsets", name]["status"] = {"replicas": 2, "readyReplicas": healthy}
+    assert teacher._ready("qwq-32b", "qwq-32b").is_done is False
+    cluster.objects["statefulsets", sets[1]]["status"] = {"replicas": 2, "readyReplicas": 2}
+    assert teacher._ready("qwq-32b", "qwq-32b").is_done is True
+    teacher._stop("qwq-32b")
+    assert cluster.names("statefulsets") == cluster.names("services") == []
+
+
+def test_teacher_of_several_nodes_beyond_the_quota_says_so(cluster, running, capsys):
+    teacher._start("qwq-32b", R1, "stop-qwq-32b")
+    refused = 'create Pod failed: pods "x" is forbidden: exceeded quota: house-gpus'
+    about = {"kind": "StatefulSet", "name": f"{running}-0", "namespace": "house"}
+    event = {"metadata": {"name": "e"}, "type": "Warning", "reason": "FailedCreate", "message": refused, "involvedObject": about}
+    cluster.add("events", event)
+    for name in cluster.names("statefulsets"):
+        cluster.objects["statefulsets", name]["status"] = {"replicas": 0}
+    assert teacher._ready("qwq-32b", "qwq-32b").is_done is False
+    assert f"FailedCreate: {refused}" in capsys.readouterr().out
+
+
+def test_teacher_that_somebody_deleted_is_not_waited_for(cluster, running):
+    with pytest.raises(AirflowFailException, match="is gone: somebody deleted it"):
+        teacher._ready("qwq-32b", "qwq-32b")
+
+
+def test_teacher_of_several_nodes_is_reaped_once_nothing_will_stop_it(cluster, running):
+    teacher._start("qwq-32b", R1, "stop-qwq-32b")
+    hook, namespace = serving._cluster()
+    clients = {"core": hook.core_v1_client, "batch": hook.batch_v1_client, "apps": hook.apps_v1_client}
+    assert reaper.reap(clients, namespace, lambda dag_id, run_id: {"stop-qwq-32b": "running"}) == []
+    gone = reaper.reap(clients, namespace, lambda dag_id, run_id: {"stop-qwq-32b": "failed"})
+    assert gone == [f"stateful set {running}-0", f"stateful set {running}-1", f"service {running}"]
+
+
+@pytest.mark.parametrize("word", ["deepseek-r1-distill-qwen-1-5b-instruct-v2", "a"])
+def test_name_of_a_teacher_leaves_room_for_what_a_stateful_set_adds(context, word):
+    assert len(f"{serving.in_run(word, context['ti'])}-99") <= 52
+    assert serving.in_run(word, context["ti"]) != serving.in_run(f"{word}x", context["ti"])
+
+
+def test_teachers_text_is_data_that_airflow_does_not_render():
+    with DAG("taught"):
+        served = teacher.serve("r1", model="hf://a/b", arguments=["--override-generation-config", '{"a": {{ 7 * 7 }}}'])
+    settings = served.start.operator.op_args[1]
+    assert settings["arguments"][1] == """{{ '{"a": {{ 7 * 7 }}}' }}"""
+
+
 def test_teachers_of_two_runs_have_two_names(context):
     first = serving.in_run("qwq-32b", context["ti"])
     context["ti"].run_id = "another"
@@ -86,7 +203,7 @@ def test_teacher_is_reaped_once_nothing_will_stop_it(cluster, running, states, l
 
 def test_teacher_is_torn_down_after_its_stages_also_when_they_fail():
     with DAG("taught"):
-        served = teacher.serve("QwQ-32B", model="Qwen/QwQ-32B", gpus=2)
+        served = teacher.serve("QwQ-32B", model="hf://Qwen/QwQ-32B", gpus=2)
         stage = StagePod(
             task_id="responses",
             stage="responses",
@@ -169,7 +286,7 @@ def test_teacher_that_waits_for_a_node_says_so(cluster, starting, capsys):
 def test_teacher_is_admitted_by_the_queue(monkeypatch):
     monkeypatch.setenv("STILLHOUSE_QUEUE", "research")
     monkeypatch.setenv("STILLHOUSE_QUEUE_PRIORITY", "night")
-    deployment, _ = serving.objects("teacher-qwq-32b-1", SETTINGS, OWNER)
+    deployment, _ = objects("teacher-qwq-32b-1", SETTINGS, OWNER)
     admitted = {"kueue.x-k8s.io/queue-name": "research", "kueue.x-k8s.io/priority-class": "night"}
     assert deployment.metadata.labels.items() >= admitted.items()
     assert deployment.spec.template.metadata.labels.items() >= admitted.items()

@@ -1,9 +1,10 @@
 """Decontamination of 20,000 questions: docs/s, recall by disguise and false positives, against the 8-gram rule of open-r1.
 
 The benchmark is HumanEval's 164 texts, 136 questions of gsm_symbolic, 40 word problems of our own and 24 short additions. Planted
-is each of them in every disguise, and the 40 in other words. Other questions are 1,000 from gsm_symbolic's templates with other
-names and numbers, 1,000 other additions, the 40 with other numbers, and texts of the benchmark's own words at random, which are not
-embedded. The 8-gram rule, written down here anew: lower case, split at blanks, dropped if any run of 8 words is the benchmark's.
+is each of them in every disguise, the 40 in other words, and 20 of those in three other languages. Other questions are 1,000 from
+gsm_symbolic's templates with other names and numbers, 1,000 other additions, the 40 with other numbers, and texts of the
+benchmark's own words at random, which are not embedded. The 8-gram rule, written down here anew: lower case, split at blanks,
+dropped if any run of 8 words is the benchmark's.
 """
 
 import random
@@ -14,18 +15,20 @@ from itertools import islice
 
 from stillhouse import testing
 from stillhouse.curation import contamination, embedding
-from stillhouse.curation.config import PACKAGED, Decontamination
+from stillhouse.curation.config import PACKAGED, Decontamination, Translations
 from stillhouse.curation.normalised import NormalisedQuestion, normaliser, user_text
+from stillhouse.curation.number_formats import words_with_english_numbers
 from stillhouse.curation.stated_numbers import quantities
-from stillhouse.curation.words import words
+from stillhouse.curation.translations import TranslationIndex
 from stillhouse.sources import arithmetic
 from stillhouse.sources.config import Arithmetic
-from stillhouse.vocabulary.ids import normalise
 from stillhouse.vocabulary.rows import Question
 from tests.perf.measure import table
 from tests.perf.rewordings import PAIRS
+from tests.perf.translations import CHINESE, FRENCH, GERMAN
 
 N_CLEAN = 20_000
+TRANSLATIONS = {"German": GERMAN, "French": FRENCH, "Chinese": CHINESE}
 READ = normaliser(None)
 
 
@@ -39,11 +42,13 @@ def main() -> None:
         "last half": [_half(row, last=True) for row in problems],
     }
     planted |= {"reworded": [testing.question(text) for _, text in PAIRS]}
+    planted |= {name: [testing.question(text) for text in texts] for name, texts in TRANSLATIONS.items()}
     planted |= {"short, verbatim": short, "short, commas": [_with_commas(row) for row in short]}
     clean = {"of one template": _symbolic(1000, seed=2), "other additions": _additions(1000, seed=2)}
     clean |= {"the 40 with other numbers": [_other_numbers(row) for row in problems], "at random": _random(exam)}
     benchmark = [*whole, *short]
     rules = {"8-gram": _eight_grams(benchmark), "words": _words(benchmark), "words and meaning": _words_and_meaning(benchmark)}
+    rules["and translations"] = _with_translations(benchmark, rules["words and meaning"])
     for title, given in (("found of planted questions", planted), ("found of other questions", clean)):
         rows = [(name, *(_found(rule, each, name) for rule in rules.values())) for name, each in given.items()]
         table((title, *rules), rows)
@@ -153,8 +158,20 @@ def _words_and_meaning(exam: Sequence[Question]) -> Rule:
         if benchmark_index.matches(reading):
             return True
         text = user_text(reading.question.messages)
-        similarities, stated = (embedding.embed(model, [text]) @ benchmark.T)[0], quantities(words(normalise(text)))
+        similarities, stated = (embedding.embed(model, [text]) @ benchmark.T)[0], quantities(words_with_english_numbers(text))
         return any(benchmark_index.means_the_same(stated, entry, float(score)) for entry, score in enumerate(similarities))
 
     rule.embeds = True  # type: ignore[attr-defined]
     return rule
+
+
+def _with_translations(exam: Sequence[Question], rule: Rule) -> Rule:
+    translations = TranslationIndex(Translations(), contamination.index({"exam": exam}, Decontamination()))
+
+    def either(reading: NormalisedQuestion) -> bool:
+        text = user_text(reading.question.messages)
+        text_words = words_with_english_numbers(text)
+        return rule(reading) or any(translations.matches([text], [text_words], [quantities(text_words)]))
+
+    either.embeds = True  # type: ignore[attr-defined]
+    return either

@@ -1,15 +1,16 @@
 """CPU, peak memory and bytes fetched of 1, 2, 8 and 16 shards, each a process, as ratios to one; the rows are compared bit for bit.
 
-Four million generated questions are curated (equal and near duplicates), forty million verdicts on them are graded, and questions
-are selected by level within limits. STILLHOUSE_BENCH_ROWS sets another number of questions. Processes run one after the other on
-one core each, so that CPU seconds compare; what a process takes to start and import is left out.
+Four million generated questions are curated (equal and near duplicates); of as many others, forty million verdicts are graded, and
+questions are selected by level within limits. STILLHOUSE_BENCH_ROWS sets another number of questions, STILLHOUSE_BENCH_STAGES names
+some of the stages, as words. Processes run one after the other on one core each, so that CPU seconds compare; what a process takes
+to start and import is left out.
 """
 
-import hashlib
 import os
 import resource
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,11 +29,12 @@ from stillhouse.execution.contract import Outputs, StageInputs
 from stillhouse.execution.execute import execute
 from stillhouse.vocabulary.rows import Question, Verified
 from stillhouse.vocabulary.settings import StageConfig
-from stillhouse.vocabulary.shards import Shard
+from stillhouse.vocabulary.shards import Shard, index_of
 from tests.perf.bench_curation import texts
 from tests.perf.measure import table
 
 N_ROWS = int(os.environ.get("STILLHOUSE_BENCH_ROWS", "4_000_000"))
+STAGES = os.environ.get("STILLHOUSE_BENCH_STAGES", "questions graded selected").split()
 COUNTS = (1, 2, 8, 16)
 MODELS, SAMPLES = ("small", "medium"), 5
 FILES = 80
@@ -57,26 +59,33 @@ class Used(NamedTuple):
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="stillhouse-bench-") as directory:
         root = Path(directory)
-        imported = _in_process(_import, (root / "source").as_uri())
-        _bench(root, "questions", {"imported": imported})
-        questions = _uri(root, "questions", COUNTS[-1])
-        verified = _in_process(_verify, (root / "source").as_uri(), questions)
-        _bench(root, "graded", {"questions": questions, "verified": verified})
-        _bench(root, "selected", {"questions": questions, "graded": _uri(root, "graded", COUNTS[-1])})
+        source = (root / "source").as_uri()
+        if "questions" in STAGES:
+            _bench(root, "questions", {"imported": _in_process(_import, source)})
+        if {"graded", "selected"} & set(STAGES):
+            source = (root / "asked").as_uri()  # a store of its own: equal fingerprints are never made twice
+            questions = _in_process(_ask, source)
+            verified = _in_process(_verify, source, questions)
+            # What is selected from is graded in any case, in the most shards.
+            _bench(root, "graded", {"questions": questions, "verified": verified}, COUNTS if "graded" in STAGES else COUNTS[-1:])
+        if "selected" in STAGES:
+            _bench(root, "selected", {"questions": questions, "graded": _uri(root, "graded", COUNTS[-1])})
 
 
-def _bench(root: Path, stage: str, inputs: dict[str, str]) -> None:
-    """Print what one stage takes in all numbers of shards; the outputs stay for the next stage."""
+def _bench(root: Path, stage: str, inputs: dict[str, str], counts: Sequence[int] = COUNTS) -> None:
+    """Print what one stage takes in these numbers of shards; only the output of the last one stays."""
     rows = []
     first: tuple[float, float, int] | None = None
     expected = None
-    for count in COUNTS:
+    for count in counts:
         used = [_in_process(_shard, stage, inputs, _uri(root, stage, count), index, count) for index in range(count)]
         seconds, fetched = sum(each.seconds for each in used), sum(each.fetched for each in used)
         gib = max(each.gib for each in used)
         first = first or (seconds, gib, fetched)
         digest, n_rows = _in_process(_digest, _uri(root, stage, count))
         expected = expected or digest
+        if count != counts[-1]:
+            shutil.rmtree(root / str(count))
         ratios = [value / base for value, base in zip((seconds, gib, fetched), first, strict=True)]
         rows.append((stage, str(count), n_rows, seconds, ratios[0], gib, ratios[1], fetched / 1e6, ratios[2], digest == expected))
     header = ("stage", "shards", "rows", "CPU s", "× one", "peak GiB", "× one", "MB fetched", "× one", "rows equal")
@@ -142,11 +151,10 @@ def _digest(uri: str) -> tuple[int, int]:
         if Path(name).name.startswith("part-") and "dropped" not in name:
             directory, stored = manifests.location(uri, manifest, name)
             frame = pl.read_parquet(_file(directory, stored))
-            total += sum(
-                int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=16).digest(), "big") for row in frame.iter_rows()
-            )
+            # Of a row's JSON: hashes of nested columns are not equal for equal values.
+            total += int(frame.to_struct().struct.json_encode().hash(seed=1).cast(pl.Int128).sum())
             n_rows += frame.height
-    return total % 2**128, n_rows
+    return total, n_rows
 
 
 def _file(directory: str, stored: str) -> Path:
@@ -187,8 +195,29 @@ def _import(root: str) -> str:
     return _publish("questions", f"{root}/questions/bench/1", write, 1)
 
 
+def _ask(root: str) -> str:
+    """Short questions that all differ, in as many shards as there are at most."""
+    ids = np.array([f"q{number}" for number in range(N_ROWS)])
+    shards = np.fromiter((index_of(key, COUNTS[-1]) for key in ids.tolist()), np.int64, N_ROWS)
+
+    def write(inputs: StageInputs) -> None:
+        own = pl.DataFrame({"question_id": ids[shards == inputs.shard.index]}).with_columns(
+            category=pl.lit("math"), source=pl.lit("generated"), reference_answer=pl.lit("2"),
+            content=pl.lit("What is 1 + 1, asked for the time ") + pl.col("question_id") + "?",
+        )  # fmt: skip
+        asked = own.with_columns(messages=pl.concat_list(pl.struct(pl.lit("user").alias("role"), "content"))).to_arrow()
+        given = {name: asked[name] for name in asked.column_names}
+        columns = [
+            (given[field.name] if field.name in given else pa.nulls(own.height, field.type)).cast(field.type)
+            for field in Question.SCHEMA
+        ]
+        tables.write_table(inputs.output / "part-00000.parquet", pa.Table.from_arrays(columns, schema=Question.SCHEMA))
+
+    return _publish("questions", f"{root}/questions/asked/1", write, COUNTS[-1])
+
+
 def _verify(root: str, questions: str) -> str:
-    """Ten verdicts on every question that was kept, in as many shards as the questions."""
+    """Ten verdicts on every question, in as many shards as the questions."""
     manifest = manifests.load(questions)
 
     def write(inputs: StageInputs) -> None:
@@ -197,11 +226,13 @@ def _verify(root: str, questions: str) -> str:
         for number, name in enumerate(sorted(parts)):
             ids = pl.read_parquet(_file(*manifests.location(questions, manifest, name)), columns=["question_id"])["question_id"]
             n = len(ids) * len(MODELS) * SAMPLES
+            rows = np.repeat(np.arange(len(ids), dtype=np.uint32), len(MODELS) * SAMPLES)
             rate = np.repeat(rng.random(len(ids) * len(MODELS)).round(), SAMPLES) * 0.5 + 0.25
             passed = rng.random(n) < rate
             frame = pl.DataFrame({
-                "question_id": np.repeat(ids.to_numpy(), len(MODELS) * SAMPLES),
-                "model": np.tile(np.repeat(MODELS, SAMPLES), len(ids)), "passed": passed, "verify_score": passed.astype(float),
+                "question_id": ids.gather(rows),
+                "model": pl.Series(MODELS).gather(np.tile(np.repeat(np.arange(len(MODELS)), SAMPLES), len(ids))),
+                "passed": passed, "verify_score": passed.astype(float),
                 "sample_index": np.tile(np.arange(SAMPLES), len(ids) * len(MODELS)),
             }).with_columns(
                 prompt_kind=pl.lit("question"), round=pl.lit(1), kind=pl.lit("correct"), method=pl.lit("math"), detail=pl.lit(""),

@@ -6,6 +6,7 @@ the plan says so.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from stillhouse import stages
 from stillhouse.api import profile_checks
@@ -18,6 +19,11 @@ from stillhouse.execution import profiles
 from stillhouse.execution.pipelines import PIPELINES
 from stillhouse.execution.recipes import resolve_values
 from stillhouse.vocabulary.text import aligned
+
+COMPARED = ("rows", "tokens", "hours", "bytes")
+"""What a plan says of a task and its artifact can answer."""
+TOKENS = ("n_completion_tokens", "train/num_tokens")
+"""Metrics of artifacts that count the tokens which a model wrote or read."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,15 @@ class Plan:
             "plan/reused_tasks": float(len(self.tasks) - len(new)),
         }  # fmt: skip
 
-    def uris(self) -> list[str]:
-        """What the tasks will make."""
-        return [one.uri for one in self.tasks if one.uri]
+    def expected(self) -> list[dict[str, Any]]:
+        """What each task that will really run is expected to make, for ``took``."""
+        return [
+            {
+                "task": one.task, "uri": one.uri, "rows": one.rows or 0, "tokens": one.tokens, "bytes": one.bytes,
+                "hours": one.gpu_hours + one.cpu_hours,
+            }
+            for one in self.tasks if one.uri and not one.reused
+        ]  # fmt: skip
 
     def as_text(self) -> str:
         """A table for terminals and logs."""
@@ -93,11 +105,50 @@ def plan(profile: str, tasks: Sequence[PlannedTask], store: str | None, version:
     return Plan(profile, list(estimates.values()))
 
 
-def took(uris: Sequence[str], reused: Sequence[str]) -> dict[str, float]:
-    """The hours that the artifacts of a run took, without those that were there before or that point to another version's files."""
-    found = [manifests.find(uri) for uri in uris if uri not in reused]
-    made = [manifest for manifest in found if manifest is not None and not any(file.at for file in manifest.files.values())]
-    return {"took/hours": sum(manifest.seconds for manifest in made) / 3600, "took/artifacts": float(len(made))}
+@dataclass(frozen=True)
+class Taken:
+    """What the tasks of a run took, beside what was expected."""
+
+    expected: Sequence[Mapping[str, Any]]
+    """As ``Plan.expected`` has it."""
+    real: Mapping[str, Mapping[str, float]]
+    """By task that made its artifact and quantity; tokens only where the artifact counts them."""
+
+    def totals(self) -> dict[str, float]:
+        """The sums that are kept as metrics of the run: ``took/…`` beside ``plan/…``."""
+        totals = {"took/artifacts": float(len(self.real))}
+        for name in COMPARED:
+            totals[f"plan/{name}"] = float(sum(planned[name] for planned in self.expected))
+            totals[f"took/{name}"] = sum(values.get(name, 0.0) for values in self.real.values())
+        return totals
+
+    def as_text(self) -> str:
+        """A table for terminals and logs."""
+        head = ["task", *(f"{name}: {what}" for name in COMPARED for what in ("planned", "taken")), ""]
+        made = [(planned, self.real[planned["task"]]) for planned in self.expected if planned["task"] in self.real]
+        rows = [[pair[0]["task"], *(_number(name, of.get(name)) for name in COMPARED for of in pair), ""] for pair in made]
+        return aligned([head, *rows])
+
+
+def took(expected: Sequence[Mapping[str, Any]]) -> Taken:
+    """What the artifacts of a run took that it made itself: none that point to another version's files. See ``Plan.expected``."""
+    real: dict[str, dict[str, float]] = {}
+    for planned in expected:
+        manifest = manifests.find(planned["uri"])
+        if manifest is None or any(file.at for file in manifest.files.values()):
+            continue
+        tokens = next((manifest.metrics[name] for name in TOKENS if name in manifest.metrics), None)
+        real[planned["task"]] = {
+            "rows": float(manifest.rows), "hours": manifests.seconds_in_all(planned["uri"], manifest) / 3600,
+            "bytes": float(sum(file.bytes for file in manifest.files.values())),
+        } | ({} if tokens is None else {"tokens": tokens})  # fmt: skip
+    return Taken(expected, real)
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.2f}" if name == "hours" else f"{value:,.0f}"
 
 
 def plan_profile(profile: str, store: str, version: str) -> Plan:

@@ -152,7 +152,7 @@ def _is_packaged(folder: Path) -> bool:
 def _unused_names(profile: ProfileFolder) -> list[str]:
     """Names in ``profile.yaml`` that stand for nothing: a placement of no task, the data of no benchmark."""
     where = profile.path / profile_folders.FILE
-    known = {"default", *stages.DATA_PATH, *profile.recipes}
+    known = {"default", "teacher", *(f"teacher-{role}" for role in profile.profile.models), *stages.DATA_PATH, *profile.recipes}
     wrong = [
         f"{where}: placement.{name}: no such task, recipe or stage; {nearest(name, known, 'names')}"
         for name in profile.profile.placement
@@ -168,6 +168,12 @@ def _unused_names(profile: ProfileFolder) -> list[str]:
         for name in profile.profile.benchmarks
         if not is_published(name)
     ]
+
+
+def published_data(profile: ProfileFolder) -> dict[str, str]:
+    """The hub's data sets behind the benchmarks of the profile."""
+    sources = {name: definition(name).source for name in profile.profile.benchmarks}
+    return {name: source.name for name, source in sources.items() if isinstance(source, HubDataset)}
 
 
 def _whole(name: str) -> str:

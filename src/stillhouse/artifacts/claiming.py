@@ -17,11 +17,15 @@ from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import naming, outages, store
 from stillhouse.artifacts.lease import CLAIM, LEASE_S, VARIABLE, Claim, Lease, Work, first_claim
 from stillhouse.artifacts.manifest import MANIFEST
-from stillhouse.errors import BadConfig, MissingInput, StaleOutput, StillhouseError
+from stillhouse.errors import BadConfig, MissingInput, StaleOutput, StillhouseError, WriterStalled
 from stillhouse.vocabulary import environment
+from stillhouse.vocabulary.masking import printable
+from stillhouse.vocabulary.text import duration
 
 LONGEST_POLL_S = 2.0
-_SHARD = re.compile(r"((shards|maps)/\d+-of-\d+|combined/of-\d+)/.+")
+STALLED, STALLED_S = "STILLHOUSE_STALLED_S", 21_600.0
+TELL_EVERY_S = 600.0
+_SHARD = re.compile(r"((shards|maps)/\d+-of-\d+|(read|combined)/of-\d+)/.+")
 
 
 def check_output(uri: str, stage: str) -> None:
@@ -38,7 +42,8 @@ def check_output(uri: str, stage: str) -> None:
 def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
     """Claim an output, after waiting for another writer's lease. Returns None if that writer has published the same work.
 
-    Raises BadConfig if the output holds files that none of our attempts wrote, StaleOutput if other work was published there.
+    Raises BadConfig if the output holds files that none of our attempts wrote, StaleOutput if other work was published there,
+    WriterStalled if the writer it waits for makes no progress.
     With ``resume``, raises MissingInput if no attempt left anything to resume, StaleOutput if what it left is of other work.
     """
     watched = Watched(uri, work)
@@ -119,30 +124,60 @@ def refuse_foreign(uri: str, names: Sequence[str], claim: Claim | None) -> None:
 
 
 class Watched:
-    """The claim of another writer: whether its lease has run out by this machine's clock."""
+    """The claim of another writer: whether its lease has run out and whether its work goes on, by this machine's clock."""
 
     def __init__(self, uri: str, work: Work) -> None:
         self._uri, self._work = uri, work
         self._seen: Claim | None = None
-        self._since = time.monotonic()
-        self._reported = ""
+        self._reached: tuple[str, str] | None = None
+        self._begun = self._since = self._moved = self._told = time.monotonic()
         self.poll_s = min(LONGEST_POLL_S, environment.number(VARIABLE, LEASE_S) / 10)
+        self._stalled_s = environment.number(STALLED, STALLED_S)
 
     def is_free(self, claim: Claim) -> bool:
-        """Whether the output may be taken over; if not, prints once which writer this one waits for."""
+        """Whether the output may be taken over; if not, prints now and then which writer this one waits for.
+
+        Raises WriterStalled if that writer renews its claim, and has made no progress for ``STILLHOUSE_STALLED_S``.
+        """
         if claim.released or claim.owner.is_gone:
             return True
+        now = time.monotonic()
         if claim != self._seen:
-            self._seen, self._since = claim, time.monotonic()
-        elif time.monotonic() - self._since > claim.lease_s:
-            print(f"  {self._uri}: taking over from {claim.owner}, which no longer renews its claim", file=sys.stderr, flush=True)
+            self._seen, self._since = claim, now
+        elif now - self._since > claim.lease_s:
+            self._tell(f"taking over from {claim.owner}, which no longer renews its claim")
             return True
-        if claim.owner.attempt != self._reported:
-            self._reported = claim.owner.attempt
-            same = claim.work.fingerprint == self._work.fingerprint
-            other = "" if same else f" at other work ({self._work.differences(claim.work)}): this one runs only if that one fails"
-            print(f"  {self._uri}: waiting for {claim.owner}, which is writing there{other}", file=sys.stderr, flush=True)
+        if (reached := (claim.owner.attempt, claim.progress)) != self._reached:
+            if self._reached is None or self._reached[0] != claim.owner.attempt:
+                self._tell(f"waiting for {claim.owner}, which is writing there{self._other_work(claim)}")
+                self._begun = self._told = now
+            self._reached, self._moved = reached, now
+        self._check_progress(claim, now)
         return False
+
+    def _check_progress(self, claim: Claim, now: float) -> None:
+        """Print every ten minutes how far the writer is; raise WriterStalled once it has stood still for too long."""
+        where, still_s = f" at {claim.progress}" if claim.progress else "", now - self._moved
+        if still_s > self._stalled_s:
+            msg = (
+                f"{self._uri}: {claim.owner} holds this output and renews its claim, but has made no progress for "
+                f"{duration(still_s)}{where}; end that process if it hangs, or choose another version, and run this command again"
+            )
+            raise WriterStalled(msg)
+        if now - self._told > TELL_EVERY_S:
+            self._told = now
+            self._tell(
+                f"still waiting for {claim.owner}, for {duration(now - self._begun)}; it is{where or ' writing'}, "
+                f"without progress for {duration(still_s)}"
+            )
+
+    def _other_work(self, claim: Claim) -> str:
+        if claim.work.fingerprint == self._work.fingerprint:
+            return ""
+        return f" at other work ({self._work.differences(claim.work)}): this one runs only if that one fails"
+
+    def _tell(self, text: str) -> None:
+        print(f"  {self._uri}: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def _report_discarded(uri: str, work: Work, before: Claim | None, names: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """Artifacts on disks of this machine."""
 
+import errno
 import os
 import re
 import shutil
@@ -12,8 +13,12 @@ from urllib.parse import unquote, urlsplit
 
 from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.storage import AlreadyThere, Store, numbered
-from stillhouse.errors import DamagedArtifact, StoreFailed
+from stillhouse.errors import DamagedArtifact, StoreFailed, StoreRefused
 
+REFUSALS = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP,
+}  # fmt: skip
+"""Errors that a repeated call would meet again."""
 RECENT_NS = 2_000_000_000
 """Some disks keep times to two seconds."""
 
@@ -27,10 +32,11 @@ class FileStore(Store):
     """Directories of this machine, or of a disk that machines share."""
 
     def read(self, uri: str) -> bytes | None:
-        """See Store."""
+        """See Store. A pipe in a file's place is none: reading it might never end."""
         with _translated(uri):
             try:
-                return local_path(uri).read_bytes()
+                target = local_path(uri)
+                return target.read_bytes() if target.is_file() else None
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
@@ -65,11 +71,14 @@ class FileStore(Store):
                 raise AlreadyThere(uri)
 
     def download(self, uri: str, name: str, target: Path) -> str:
-        """See Store. Nothing is copied: a link. Raises DamagedArtifact for a file that is itself a link out of the directory."""
+        """See Store. Nothing is copied: a link. Raises DamagedArtifact for a link out of the directory, or a pipe."""
         source = local_path(uri)
         real = (source / name).resolve()
         if not real.is_relative_to(source.resolve()):
             msg = f"{uri}: {name} is a link to {real}, outside the artifact; nothing was read: make the artifact again"
+            raise DamagedArtifact(msg)
+        if real.exists() and not real.is_file():
+            msg = f"{uri}: {name} is no file; nothing was read: make the artifact again"
             raise DamagedArtifact(msg)
         with _translated(uri):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -77,13 +86,15 @@ class FileStore(Store):
         return sha256(real)
 
     def names(self, uri: str) -> list[str]:
-        """See Store. Directories that another process removes meanwhile are passed over."""
+        """See Store. Directories that another process removes meanwhile are passed over; a link to one counts as a file."""
         root = local_path(uri)
         walked = os.walk(root, onerror=_raise_unless_gone)
-        paths = (Path(directory, name) for directory, subs, files in walked for name in (*subs, *files))
         with _translated(uri):
-            names = (path for path in paths if path.is_symlink() or path.is_file())
-            return sorted(path.relative_to(root).as_posix() for path in names if not _HALF_WRITTEN.fullmatch(path.name))
+            paths = [
+                Path(directory, name) for directory, subs, files in walked
+                for name in (*files, *(sub for sub in subs if Path(directory, sub).is_symlink()))
+            ]  # fmt: skip
+            return sorted(path.relative_to(root).as_posix() for path in paths if not _HALF_WRITTEN.fullmatch(path.name))
 
     def folders(self, uri: str) -> list[str]:
         """See Store."""
@@ -173,9 +184,13 @@ def _unfinished(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _translated(uri: str) -> Iterator[None]:
-    """Turn an error of the operating system into a StoreFailed that names the URI."""
+    """Turn an error of the operating system into a StoreRefused or a StoreFailed that names the URI."""
     try:
         yield
     except OSError as error:
-        msg = f"{uri}: {error.strerror or error}; check that the path is writable and the disk has room"
+        reason = f"{uri}: {error.strerror or error}"
+        if error.errno in REFUSALS:
+            msg = f"{reason}; choose a directory that this user may write to, and where no file has the name of a directory"
+            raise StoreRefused(msg) from error
+        msg = f"{reason}; check that the path is writable and the disk has room"
         raise StoreFailed(msg) from error

@@ -80,6 +80,8 @@ class Claim(StoredModel):
     lease_s: float
     beat: int = 0
     """Counts renewals: a claim that does not change has no live owner."""
+    progress: str = ""
+    """How far the owner is, as ``36 of 188``; empty until its stage reports it."""
     released: bool = False
     """Whether the owner ended without a result."""
     attempts: list[str]
@@ -126,7 +128,7 @@ class Lease:
         self.claim = claim
         self._uri, self._version = uri, version
         self._lock, self._end = threading.Lock(), threading.Event()
-        self._lost = False
+        self._lost, self._progress = False, ""
         self._renewed = _clock()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
@@ -139,6 +141,10 @@ class Lease:
             self.close()
         else:
             self.release()
+
+    def reach(self, progress: str) -> None:
+        """Say how far the work is: the next renewal tells those who wait."""
+        self._progress = progress
 
     def check(self) -> None:
         """Raise LeaseLost if another process took over the output. Call it before every upload."""
@@ -153,7 +159,7 @@ class Lease:
             if self._lost:
                 raise self._loss()
             begun = _clock()
-            claim = self.claim.model_copy(update={"beat": self.claim.beat + 1, **changes})
+            claim = self.claim.model_copy(update={"beat": self.claim.beat + 1, "progress": self._progress, **changes})
             claim_uri = store.join(self._uri, CLAIM)
             try:
                 self._version = store.store_of(claim_uri).swap(claim_uri, claim.model_dump_json().encode(), self._version)

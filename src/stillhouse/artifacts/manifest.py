@@ -134,6 +134,12 @@ def find(uri: str) -> Manifest | None:
     return None if data is None else _parsed(data, uri)
 
 
+def seconds_in_all(uri: str, manifest: Manifest) -> float:
+    """What all shards of the artifact took together; its own time if one process made it."""
+    shards = [find(store.join(uri, "shards", name)) for name in manifest.shards]
+    return sum(shard.seconds for shard in shards if shard is not None) if shards else manifest.seconds
+
+
 def serialised(manifest: Manifest) -> bytes:
     """The manifest as it is published: JSON with its own digest."""
     document = json.loads(manifest.model_dump_json())

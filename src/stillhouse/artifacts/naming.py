@@ -14,7 +14,7 @@ from stillhouse.errors import DamagedArtifact
 
 _TAGGED = re.compile(r"(?P<stem>.+)\.(?P<attempt>[0-9a-f]{8})-(?P<digest>[0-9a-f]{16})(?P<suffix>\.\w+)?")
 _DRIVE = re.compile(r"[A-Za-z]:")
-_BELOW = re.compile(r"(?P<version>.+)/(?P<below>(?:shards|maps)/\d+-of-\d+|combined/of-\d+)")
+_BELOW = re.compile(r"(?P<version>.+)/(?P<below>(?:shards|maps)/\d+-of-\d+|(?:read|combined)/of-\d+)")
 """The URI of a shard, or of an intermediate step, of a version."""
 
 

@@ -1,13 +1,13 @@
 """Remove the versions of a store that nothing reaches: no registered model, no pin, none of the last runs, and nothing they need.
 
-A version is reached through the inputs of a kept one, and through the files that a kept one points to. A run may begin to point to
-a version while it is removed. So its manifest goes first; then the store is searched for new pointers, and a version that one
-points to gets its manifest back; only then its files go. The run that points looks for the manifest once it has published
-(``reuse.publish``).
+A version is reached through the inputs and models of a kept one, through the files that a kept one points to, and through the claim
+of a run that reads it. A run may begin to point to a version, or to read it, while it is removed. So its manifest goes first; then
+the store is searched for new pointers and claims, and a version that one names gets its manifest back; only then its files go.
+The run that points looks for the manifest once it has published (``reuse.publish``).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,8 +15,9 @@ from urllib.parse import quote
 
 from stillhouse.artifacts import claiming, naming, reuse, store
 from stillhouse.artifacts import manifest as manifests
+from stillhouse.artifacts.lease import is_claim
 from stillhouse.artifacts.manifest import LATEST, MANIFEST, Manifest
-from stillhouse.errors import DamagedArtifact, MissingInput
+from stillhouse.errors import BadConfig, DamagedArtifact, MissingInput
 from stillhouse.vocabulary.stage_names import MARKS
 
 PINS = ".pinned"
@@ -71,6 +72,8 @@ def plan(root: str, last: int, registered: Mapping[str, str]) -> PrunePlan:
     starts |= {uri: "pinned" for uri in _pinned(root, names) if uri in versions}
     starts |= dict.fromkeys(_newest(versions, last), f"of the last {last} runs")
     starts |= {uri: "being written" for uri in versions if claiming.read(uri)[0] is not None}
+    work = _work_going_on(root, names)
+    starts |= {uri: "read by a run that goes on" for uri, manifest in versions.items() if manifest.fingerprint in work}
     pending = list(starts.items())
     while pending:
         uri, why = pending.pop()
@@ -90,9 +93,11 @@ def remove(root: str, removable: Mapping[str, Manifest]) -> list[str]:
     before = set(_versions(root, at.names(root)))
     for uri in removable:
         at.remove(store.join(uri, MANIFEST))
-    left = _versions(root, at.names(root))
+    names = at.names(root)
+    left, work = _versions(root, names), _work_going_on(root, names)
     published_since, _ = _manifests([uri for uri in left if uri not in before])
     wanted = {needed for uri, manifest in published_since.items() for needed in _needs(uri, manifest)}
+    wanted |= {uri for uri, manifest in removable.items() if manifest.fingerprint in work}
     returned: set[str] = set()
     while back := [uri for uri in removable if uri in wanted and uri not in returned]:
         for uri in back:
@@ -109,8 +114,29 @@ def remove(root: str, removable: Mapping[str, Manifest]) -> list[str]:
 def _versions(root: str, names: Iterable[str]) -> list[str]:
     """The URI of every version with a manifest among the names below a root."""
     split = (name.split("/") for name in names)
-    versions = ["/".join(parts[:-1]) for parts in split if len(parts) == _DEPTH and parts[-1] == MANIFEST]
-    return [store.join(root, quote(version) if root.startswith("file://") else version) for version in versions]
+    return [_uri(root, parts[:-1]) for parts in split if len(parts) == _DEPTH and parts[-1] == MANIFEST]
+
+
+def _uri(root: str, segments: Sequence[str]) -> str:
+    """The URI of something below a root."""
+    path = "/".join(segments)
+    return store.join(root, quote(path) if root.startswith("file://") else path)
+
+
+def _work_going_on(root: str, names: Iterable[str]) -> str:
+    """What the claims below a root say of work that has not ended: the fingerprints of all that it reads stand in there."""
+    split = (name.split("/") for name in names)
+    outputs = {_uri(root, parts[:-1]) for parts in split if is_claim(parts[-1])}
+
+    def read(uri: str) -> str:
+        try:
+            claim, _ = claiming.read(uri)
+        except BadConfig:  # a file of somebody else
+            return ""
+        return claim.work.model_dump_json() if claim and not claim.released else ""
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return "\n".join(pool.map(read, outputs))
 
 
 def _manifests(uris: Iterable[str]) -> tuple[dict[str, Manifest], list[str]]:
@@ -130,9 +156,10 @@ def _manifests(uris: Iterable[str]) -> tuple[dict[str, Manifest], list[str]]:
 
 
 def _needs(uri: str, manifest: Manifest) -> list[str]:
-    """The versions that a version was made of, and those whose files it lists."""
+    """The versions that a version was made of, its models among them, and those whose files it lists."""
     holders = {manifests.location(uri, manifest, name)[0] for name in manifest.files} - {uri}
-    return [*holders, *(link.uri for links in manifest.inputs.values() for link in links)]
+    models = (model.uri for model in manifest.models.values() if model.kind == "artifact")
+    return [*holders, *models, *(link.uri for links in manifest.inputs.values() for link in links)]
 
 
 def _pinned(root: str, names: Iterable[str]) -> list[str]:

@@ -9,24 +9,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from stillhouse.artifacts import s3_replies
 from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.outages import patiently
+from stillhouse.artifacts.s3_replies import ABSENT, NOT_AS_EXPECTED, code
 from stillhouse.artifacts.storage import AlreadyThere, Store, numbered
-from stillhouse.errors import BadConfig, StillhouseError, StoreFailed, StoreRefused
+from stillhouse.errors import BadConfig, StillhouseError
 
 T = TypeVar("T")
 
 SINGLE_BYTES = 16 * 2**20
 """Larger files are uploaded in pieces of at least this size."""
 MOST_PIECES, SENDERS, CONNECTIONS = 9000, 4, 32
-REFUSALS = {
-    "AccessDenied", "AccountProblem", "AllAccessDisabled", "AuthorizationHeaderMalformed", "InvalidAccessKeyId",
-    "InvalidBucketName", "InvalidRequest", "MethodNotAllowed", "NoSuchBucket", "PermanentRedirect", "SignatureDoesNotMatch",
-    "401", "403",
-}  # fmt: skip
-"""Error codes that a repeated request would get again."""
-PASSING = {"ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown"}
-ABSENT, NOT_AS_EXPECTED = {"NoSuchKey", "404"}, {"PreconditionFailed", "412"}
 
 
 class S3Store(Store):
@@ -131,7 +125,7 @@ def _get(bucket: str, key: str) -> bytes | None:
     try:
         return bytes(_s3().get_object(Bucket=bucket, Key=key)["Body"].read())
     except ClientError as error:
-        if _code(error) in ABSENT:  # a reply whose body was cut off has the status in place of a code
+        if code(error) in ABSENT:  # a reply whose body was cut off has the status in place of a code
             return None
         raise
 
@@ -168,7 +162,7 @@ def _put(uri: str, data: bytes, condition: Mapping[str, str]) -> None:
         try:
             _s3().put_object(Bucket=bucket, Key=key, Body=data, **condition)
         except ClientError as error:
-            if _code(error) not in NOT_AS_EXPECTED:
+            if code(error) not in NOT_AS_EXPECTED:
                 raise
             if _get(bucket, key) != data:  # else this PUT had succeeded, and only its reply was lost
                 raise AlreadyThere(uri) from error
@@ -207,11 +201,11 @@ def _complete(
     try:
         _s3().complete_multipart_upload(**upload, MultipartUpload={"Parts": pieces}, **condition)
     except ClientError as error:
-        if _code(error) not in NOT_AS_EXPECTED | {"NoSuchUpload"}:
+        if code(error) not in NOT_AS_EXPECTED | {"NoSuchUpload"}:
             raise
         if _holds(upload["Bucket"], upload["Key"], path):
             return
-        if _code(error) in NOT_AS_EXPECTED:
+        if code(error) in NOT_AS_EXPECTED:
             raise AlreadyThere(uri) from error
         raise  # another attempt aborted this upload
 
@@ -223,7 +217,7 @@ def _holds(bucket: str, key: str, path: Path) -> bool:
     try:
         reply = _s3().get_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if _code(error) in ABSENT:
+        if code(error) in ABSENT:
             return False
         raise
     remote = hashlib.sha256()
@@ -262,48 +256,17 @@ def _s3() -> Any:
         request_checksum_calculation="when_required", max_pool_connections=CONNECTIONS,
     )  # fmt: skip
     # A session of its own: the default one keeps the first credentials it saw.
-    return boto3.Session().client("s3", config=settings, region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
+    client = boto3.Session().client("s3", config=settings, region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
+    for operation in ("GetObject", "HeadObject"):
+        client.meta.events.register(f"after-call.s3.{operation}", s3_replies.require_object)
+    return client
 
 
 def _call(uri: str, request: Callable[[], T]) -> T:
     """The request's result, patiently. Raises StoreRefused or StoreFailed, naming the URI and the endpoint."""
     try:
-        return patiently(uri, request, _may_pass)
+        return patiently(uri, request, s3_replies.may_pass)
     except (AlreadyThere, StillhouseError):
         raise
-    except OSError as error:
-        msg = f"{uri}: {error.strerror or error}; check that the scratch directory has room"
-        raise StoreFailed(msg) from error
     except Exception as error:
-        if not type(error).__module__.startswith(("botocore", "boto3", "s3transfer", "urllib3")):
-            raise
-        endpoint = os.environ.get("AWS_ENDPOINT_URL", "AWS")
-        msg = f"{uri}: {error} (endpoint {endpoint}); check AWS_ENDPOINT_URL, the credentials and the bucket"
-        raise (StoreRefused if _is_refusal(error) else StoreFailed)(msg) from error
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the same request may succeed a little later."""
-    from boto3.exceptions import RetriesExceededError
-    from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, SSLError
-    from botocore.exceptions import ConnectionError as NoConnection
-    from botocore.parsers import ResponseParserError
-    from urllib3.exceptions import HTTPError
-
-    if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return _code(error) in PASSING or status in {408, 409, 429} or status >= 500
-    passing = (NoConnection, HTTPClientError, IncompleteReadError, ResponseParserError, RetriesExceededError, HTTPError)
-    return isinstance(error, passing) and not isinstance(error, SSLError)
-
-
-def _is_refusal(error: Exception) -> bool:
-    from botocore.exceptions import ClientError, NoCredentialsError, ParamValidationError, PartialCredentialsError, SSLError
-
-    if isinstance(error, ClientError):
-        return _code(error) in REFUSALS
-    return isinstance(error, NoCredentialsError | PartialCredentialsError | ParamValidationError | SSLError)
-
-
-def _code(error: Any) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+        raise s3_replies.failed(uri, error) from error

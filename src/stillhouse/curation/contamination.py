@@ -7,6 +7,7 @@ DeepDistill §2.2 compares with AIME 2024 by exact and near matches and by embed
   suffice, so that a question with every seventh word changed is found; a short question must be contained in full.
 - ``contained``: the share of the question's own n-grams that the benchmark question contains. It finds one half of it.
 - ``embedding``: cosine similarity, see ``curation.meaning``.
+- ``translation``: the same of a text in another language, see ``curation.translations``.
 - ``second_opinion``: a language model's, see ``curation.second_opinion``.
 
 Two questions made from one template with different numbers do not match (``stated_numbers.contradict``).
@@ -23,6 +24,7 @@ import pyarrow as pa
 
 from stillhouse.curation.config import Decontamination
 from stillhouse.curation.normalised import NormalisedQuestion, user_text
+from stillhouse.curation.number_formats import words_with_english_numbers
 from stillhouse.curation.stated_numbers import Quantities, agreement, contradict, quantities
 from stillhouse.curation.words import words
 from stillhouse.vocabulary.ids import normalise
@@ -78,6 +80,8 @@ class _BenchmarkQuestion:
     fewest: int
     """How many of its n-grams a question has at least that contains it or is contained in it."""
     quantities: Quantities
+    meant: Quantities
+    """The same with the number formats of its language read: compared with translations."""
 
     @property
     def sieve(self) -> int:
@@ -122,13 +126,20 @@ class BenchmarkIndex:
 
     def means_the_same(self, question: Quantities, number: int, similarity: float) -> bool:
         """Whether a cosine similarity to the entry suffices, given the numbers that the two texts state."""
-        config, entry = self.config, self.entries[number].quantities
-        if config.min_similarity is None or (not config.same_template and contradict(question, entry)):
+        config = self.config
+        return config.min_similarity is not None and self.agrees(
+            question, number, similarity, config.min_similarity, config.same_numbers_similarity
+        )
+
+    def agrees(
+        self, question: Quantities, number: int, similarity: float, least: float, same_numbers_least: float | None
+    ) -> bool:  # fmt: skip
+        """Whether a similarity is above ``least``, or above the other bound with the same numbers, and no number contradicts."""
+        entry = self.entries[number].meant
+        if not self.config.same_template and contradict(question, entry):
             return False
-        if similarity > config.min_similarity:
-            return True
-        same_numbers = config.same_numbers_similarity is not None and similarity > config.same_numbers_similarity
-        return same_numbers and agreement(question, entry) >= config.min_shared_numbers
+        same_numbers = same_numbers_least is not None and similarity > same_numbers_least
+        return similarity > least or (same_numbers and agreement(question, entry) >= self.config.min_shared_numbers)
 
     def _overlaps(self, question_words: Sequence[str]) -> Iterator[tuple[int, str, float]]:
         """The entries that share enough n-grams with the words: (number of the entry, method, share of n-grams)."""
@@ -184,7 +195,7 @@ def _entry(benchmark: str, question: Question, config: Decontamination) -> _Benc
         fewest.append(max(math.ceil(SMALLEST_PART * len(grams)), math.ceil(config.min_contained * _grams_of(config)), 1))
     return _BenchmarkQuestion(
         benchmark, question.question_id, text, question_words, grams, needed, min(fewest, default=0),
-        quantities(question_words),
+        quantities(question_words), quantities(words_with_english_numbers(text)),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from stillhouse import sources
 from stillhouse.artifacts import tables
 from stillhouse.benchmarks.datasets import questions as benchmark_questions
 from stillhouse.benchmarks.definitions import bare_name
-from stillhouse.curation import contamination, funnel, meaning, usable
+from stillhouse.curation import contamination, dealing, funnel, meaning, usable
 from stillhouse.curation.config import QuestionsConfig, QuestionsInputs, is_location
 from stillhouse.curation.contamination import BenchmarkIndex
 from stillhouse.curation.downsampling import surplus
@@ -94,6 +94,9 @@ def first_pass(
     rules = Rules(config.tokenizer, config.filters, benchmark_index)
     total = sum(spec.count or 0 for spec in config.sources) + sum(sum(rows.values()) for rows in _listed(inputs))
     read = SourcesRead([RowShare(inputs.shard) for _ in config.sources], {spec.name: Counter() for spec in config.sources})
+    if inputs.dealt is not None:
+        for name, columns in dealing.unmapped_columns(inputs.dealt / f"to-{inputs.shard.index}").items():
+            read.unmapped[name].update(columns)
     take_all(rules, interleave(_streams(config, inputs, read), config.seed), spool, drops, total, inputs.progress)
     return read
 
@@ -165,9 +168,7 @@ def _streams(
     config: QuestionsConfig, inputs: QuestionsInputs, into: SourcesRead
 ) -> list[tuple[float, Iterator[Question | Dropped | None]]]:
     """Weight and rows of each source and each imported artifact; None for a row that another shard reads."""
-    read = [
-        (spec.weight, _read(spec, share, into.unmapped[spec.name])) for spec, share in zip(config.sources, into.shares, strict=True)
-    ]
+    read = [(spec.weight, _read(number, spec, inputs, into)) for number, spec in enumerate(config.sources)]
     artifacts = zip(inputs.imported, _listed(inputs), strict=True)
     if streams := [*read, *((config.imported_weight, _present(path, parts)) for path, parts in artifacts)]:
         return streams
@@ -175,13 +176,11 @@ def _streams(
     raise NothingToDo(msg)
 
 
-def _read(spec: Spec, share: RowShare, unmapped: Counter[str]) -> Iterator[Question | Dropped | None]:
-    """A source's rows. One of which only the first ``count`` are taken is read whole: which rows are good decides where it ends."""
-    if share.shard.count == 1 or spec.count is None:
-        return share.of(sources.read(spec, unmapped))
-    # All shards read the same rows: the first one counts the columns that are left out.
-    rows = sources.read(spec, Counter() if share.shard.index else unmapped)
-    return (row if share.holds(number) else None for number, row in enumerate(rows))
+def _read(number: int, spec: Spec, inputs: QuestionsInputs, into: SourcesRead) -> Iterator[Question | Dropped | None]:
+    """The rows of the source of this number: read here, or dealt to this shard by whoever read it for all."""
+    if inputs.dealt is not None and dealing.is_dealt(spec):
+        return dealing.dealt(inputs.dealt / f"to-{inputs.shard.index}", number)
+    return into.shares[number].of(sources.read(spec, into.unmapped[spec.name]))
 
 
 def _listed(inputs: QuestionsInputs) -> list[Mapping[str, int]]:

@@ -37,6 +37,8 @@ class Decisions:
     contaminated: dict[int, str]
     """The evidence by embeddings that a benchmark asks the question too, by row."""
     max_questions: int | None
+    by_opinion: set[int] = field(default_factory=set)
+    """The semantic duplicates that a language model found."""
     kept: dict[int, QuestionCard] = field(default_factory=dict)
     """The questions kept instead of duplicates, by row."""
 
@@ -57,7 +59,8 @@ class Decisions:
             return name, f"same question as {kept.question_id}, which stays, with another answer: {kept.answer!r}"
         if name == "same_id":
             return name, f"another question, which stays, has this question_id: {kept.text!r}"
-        return name, f"kept instead: {kept.question_id}, similarity {self.similarities[row]:.3f}"
+        by_whom = ", by second opinion" if row in self.by_opinion else ""
+        return name, f"kept instead: {kept.question_id}, similarity {self.similarities[row]:.3f}{by_whom}"
 
     def staying(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The rows in ``order`` that stay so far."""

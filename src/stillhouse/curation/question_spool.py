@@ -129,6 +129,19 @@ class QuestionSpool:
         """What the user says, without boilerplate."""
         return user_text(self.shared.rest(messages) if self.shared else messages)
 
+    def questions(self, rows: npt.NDArray[np.int64]) -> dict[int, Question]:
+        """The questions of these rows, which ascend."""
+        chosen: dict[int, Question] = {}
+        for start, table in self.tables():
+            inside = rows[(rows >= start) & (rows < start + table.num_rows)]
+            values = table.take(pa.array(inside - start)).to_pylist()
+            chosen |= {row: Question(**each) for row, each in zip(inside.tolist(), values, strict=True)}
+        return chosen
+
+    def own_texts(self, rows: npt.NDArray[np.int64]) -> dict[int, str]:
+        """What the user says in the questions of these rows, which ascend, without boilerplate."""
+        return {row: self.own_text(question.messages) for row, question in self.questions(rows).items()}
+
     def _sign_without_boilerplate(self, shared: SharedSentences, rows: npt.NDArray[np.int64]) -> None:
         if self.signatures is None or not len(rows):
             return

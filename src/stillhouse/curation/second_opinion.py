@@ -1,16 +1,19 @@
-"""Ask a language model whether a question is one of the benchmark questions nearest to it (llm-decontaminator, Yang et al. 2023).
+"""Ask a language model whether two questions are the same task (llm-decontaminator, Yang et al. 2023).
 
-The prompt is ours. It is asked only of pairs that no other method matched, and only of the nearest ones: see ``SecondOpinion``.
+The prompt is ours. It is asked only of pairs that no other method decided on, and only of the nearest ones: see ``SecondOpinion``.
 """
 
+import heapq
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 from stillhouse.curation.config import SecondOpinion
 from stillhouse.errors import TooManyErrors
-from stillhouse.sampling.engine import Engine, Request
+from stillhouse.models.references import name_of
+from stillhouse.sampling.engine import Completion, Engine, Request
 from stillhouse.vocabulary.rows import PromptKind, ResponseKey
 from stillhouse.vocabulary.seeds import row_seed
 from stillhouse.vocabulary.transcript import END_THINK
@@ -21,54 +24,103 @@ PROMPT = (
     "part of the other; tasks with other numbers or another question are different.\n\n<first>\n{first}\n</first>\n\n<second>\n"
     "{second}\n</second>\n\nAnswer with one of these words alone: same, different."
 )
-ASKED, SAME, UNDECIDED = (f"n_second_opinion/{name}" for name in ("asked", "same", "undecided"))
-"""Names of the counts in the stage's metrics."""
+BATCH = 1024
+"""Pairs whose texts are held in memory."""
 
 Pair = tuple[int, int]
-"""Numbers of a question and of a benchmark question."""
+"""Numbers of a question and of the question that it may be the same as."""
+Texts = tuple[str, str]
 
 
-def same_tasks(
-    config: SecondOpinion, engine: Engine, pairs: Mapping[Pair, tuple[str, str]], counts: Counter[str]
-) -> list[Pair]:  # fmt: skip
-    """The pairs of texts that the model calls the same task, in order; ``counts`` goes on counting."""
-    requests = {_key(config, pair): _request(config, pair, texts) for pair, texts in pairs.items()}
-    by_key = {_key(config, pair): pair for pair in pairs}
-    same = []
-    for request, completion in engine.sample(requests.values()):
-        counts[ASKED] += 1
-        opinion = parse(completion.text)
-        if opinion is None:
-            counts[UNDECIDED] += 1
-        elif opinion:
-            counts[SAME] += 1
-            same.append(by_key[request.key])
-    return sorted(same)
+class NearestPairs:
+    """The most similar pairs, at most ``most``."""
+
+    def __init__(self, most: int) -> None:
+        self.n_left_out = 0
+        self._most = most
+        self._heap: list[tuple[float, int, int]] = []
+
+    def add(self, row: int, other: int, similarity: float) -> None:
+        """Add a pair; of equally similar ones the first in order stay."""
+        entry = similarity, -row, -other
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, entry)
+        else:
+            heapq.heappushpop(self._heap, entry)
+            self.n_left_out += 1
+
+    def similarities(self) -> dict[Pair, float]:
+        """The pairs in order, each with its similarity."""
+        return dict(sorted(((-row, -other), similarity) for similarity, row, other in self._heap))
 
 
-def refuse_undecided(config: SecondOpinion, counts: Mapping[str, int]) -> None:
-    """Raise TooManyErrors if more answers decided nothing than ``max_undecided`` allows."""
-    n_asked, n_failed = counts.get(ASKED, 0), counts.get(UNDECIDED, 0)
-    if n_failed > config.max_undecided * n_asked:
-        msg = (
-            f"{config.model} said neither same nor different of {n_failed} of {n_asked} pairs, max_undecided is "
-            f"{config.max_undecided:g}; take a model that follows instructions, or raise max_undecided"
-        )
-        raise TooManyErrors(msg)
+@dataclass
+class Opinions:
+    """A model that is asked, and what its answers were."""
+
+    config: SecondOpinion
+    engine: Engine
+    metric: str
+    """The first part of the names of the counts."""
+    counts: Counter[str]
+    _said: dict[Texts, bool | None] = field(default_factory=dict)
+    """What it said of two texts: benchmarks share questions."""
+
+    def same_tasks(
+        self, nearest: NearestPairs, texts_of: Callable[[Sequence[Pair]], Mapping[Pair, Texts]]
+    ) -> Iterator[tuple[Pair, float]]:  # fmt: skip
+        """The pairs that the model calls the same task, in order, with their similarities.
+
+        ``texts_of`` reads the texts of some pairs. Raises TooManyErrors if more answers decide nothing than ``max_undecided`` says.
+        """
+        self.counts[f"{self.metric}/over_max_pairs"] += nearest.n_left_out
+        pairs = list(nearest.similarities().items())
+        for start in range(0, len(pairs), BATCH):
+            batch = pairs[start : start + BATCH]
+            texts = texts_of([pair for pair, _ in batch])
+            self._ask({pair: own for pair, own in texts.items() if own not in self._said})
+            for pair, similarity in batch:
+                if self._said[texts[pair]]:
+                    self.counts[f"{self.metric}/same"] += 1
+                    yield pair, similarity
+        self._refuse_undecided()
+
+    def _ask(self, pairs: Mapping[Pair, Texts]) -> None:
+        once = {texts: pair for pair, texts in pairs.items()}
+        by_key = {self._key(pair): texts for texts, pair in once.items()}
+        for request, completion in self.engine.sample(self._request(key, texts) for key, texts in by_key.items()):
+            self._said[by_key[request.key]] = self._opinion(completion)
+
+    def _opinion(self, completion: Completion) -> bool | None:
+        self.counts[f"{self.metric}/asked"] += 1
+        if completion.finish_reason == "error":
+            self.counts[f"{self.metric}/failed/{completion.failure or 'error'}"] += 1
+        opinion = None if completion.finish_reason == "error" else parse(completion.text)
+        self.counts[f"{self.metric}/undecided"] += opinion is None
+        return opinion
+
+    def _refuse_undecided(self) -> None:
+        n_asked, n_failed = self.counts[f"{self.metric}/asked"], self.counts[f"{self.metric}/undecided"]
+        if n_failed > self.config.max_undecided * n_asked:
+            start = f"{self.metric}/failed/"
+            failures = [f"{name.removeprefix(start)}: {n}" for name, n in sorted(self.counts.items()) if name.startswith(start)]
+            msg = (
+                f"{self.config.model} said neither same nor different of {n_failed} of {n_asked} pairs"
+                f"{' (requests failed: ' + ', '.join(failures) + ')' if failures else ''}, max_undecided is "
+                f"{self.config.max_undecided:g}; take a model that follows instructions, or raise max_undecided"
+            )
+            raise TooManyErrors(msg)
+
+    def _key(self, pair: Pair) -> ResponseKey:
+        # A prompt kind of our own: no row is made of these completions.
+        return f"{pair[0]}", name_of(self.config.model), cast("PromptKind", "second_opinion"), 1, pair[1]
+
+    def _request(self, key: ResponseKey, texts: Texts) -> Request:
+        content = PROMPT.format(first=texts[0], second=texts[1])
+        return Request(key, [{"role": "user", "content": content}], row_seed(self.config.sampling.seed, ("second_opinion", *texts)))
 
 
 def parse(text: str) -> bool | None:
     """Whether the answer after any thinking says ``same``; None if it says neither word, or both."""
     named = set(re.findall(r"\b(same|different)\b", text.rpartition(END_THINK)[2].lower()))
     return named.pop() == "same" if len(named) == 1 else None
-
-
-def _key(config: SecondOpinion, pair: Pair) -> ResponseKey:
-    # A prompt kind of our own: no row is made of these completions.
-    return f"{pair[0]}", config.model, cast("PromptKind", "second_opinion"), 1, pair[1]
-
-
-def _request(config: SecondOpinion, pair: Pair, texts: Sequence[str]) -> Request:
-    key = _key(config, pair)
-    content = PROMPT.format(first=texts[0], second=texts[1])
-    return Request(key, [{"role": "user", "content": content}], row_seed(config.sampling.seed, ("second_opinion", *texts)))

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stillhouse.artifacts import tables
-from stillhouse.curation import curate, question_cards
+from stillhouse.curation import curate, meaning, question_cards
 from stillhouse.curation.config import QuestionsConfig, QuestionsInputs
 from stillhouse.curation.contamination import Match
 from stillhouse.curation.curate import Curated
@@ -117,9 +117,7 @@ def _refuse_bad_sources(config: QuestionsConfig, counted: Sequence[Mapping[str, 
 
 def reads_texts(config: QuestionsConfig) -> bool:
     """Whether the combine step compares texts, not hashes and signatures alone."""
-    by_meaning = bool(config.decontaminate) and (
-        config.decontamination.min_similarity is not None or config.decontamination.second_opinion is not None
-    )
+    by_meaning = bool(config.decontaminate) and meaning.by_meaning(config.decontamination)
     return config.semantic_duplicates is not None or by_meaning or curate.leaves_out_boilerplate(config)
 
 

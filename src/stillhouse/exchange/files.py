@@ -32,6 +32,7 @@ READERS: dict[Format, Callable[[Path, int], Iterator[tuple[int, Object | Bad]]]]
     "jsonl": json_lines, "json": json_values, "csv": csv_rows, "parquet": parquet_rows, "arrow": arrow_rows, "samples": tar_rows,
 }  # fmt: skip
 PEEKED_BYTES = 2**16
+LFS = "a pointer of Git LFS, not the file itself; fetch it with git lfs pull"
 
 
 def format_of_name(name: str) -> Format | None:
@@ -42,6 +43,11 @@ def format_of_name(name: str) -> Format | None:
     return None if path.suffix in COMPRESSIONS and form in {"parquet", "arrow"} else form
 
 
+def is_archive(name: str) -> bool:
+    """Whether a file of this name holds other files: a zip file."""
+    return name.lower().endswith(".zip")
+
+
 def holds_lines(name: str) -> bool:
     """Whether a file of this name holds JSON lines, compressed or not."""
     return format_of_name(name) in {"jsonl", "json"}
@@ -49,10 +55,10 @@ def holds_lines(name: str) -> bool:
 
 def check_name(name: str) -> None:
     """Raise BadConfig for a file name whose suffix does not tell its format."""
-    if format_of_name(name) is None:
+    if format_of_name(name) is None and not is_archive(name):
         msg = (
-            f"{name}: the suffix tells no format; name it .jsonl, .json, .csv or .tsv (plain, .gz or .zst), .parquet, .arrow or "
-            f".tar, or set format to one of {', '.join(get_args(Format))}"
+            f"{name}: the suffix tells no format; name it .jsonl, .json, .csv or .tsv (plain, .gz, .bz2 or .zst), .parquet, "
+            f".arrow, .zip or .tar, or set format to one of {', '.join(get_args(Format))}"
         )
         raise BadConfig(msg)
 
@@ -60,6 +66,9 @@ def check_name(name: str) -> None:
 @contextmanager
 def local(uri: str) -> Iterator[Path]:
     """The file at a path, ``file://`` or ``s3://`` URI on this machine. Raises BadConfig, MissingInput."""
+    if is_archive(uri):
+        msg = f"{uri}: an archive; give one file of rows: unpack it"
+        raise BadConfig(msg)
     check_name(uri)
     absolute = store.absolute(uri)
     if absolute.startswith("file://"):
@@ -104,12 +113,16 @@ def objects(
         # Whatever a library raises on a damaged file is this file's fault, as is a length in it that no memory holds.
         if isinstance(error, StillhouseError) or (isinstance(error, MemoryError) and not isinstance(error, pa.ArrowException)):
             raise
-        what = " ".join(str(error).split()) or type(error).__name__
+        what = LFS if _is_lfs_pointer(path) else " ".join(str(error).split()) or type(error).__name__
         damage = Bad("bad_file", f"{what}: the rest could not be read")
         yield number + 1, damage if is_mine(number + 1) else NOT_MINE
         return
     if not number:
         yield 1, Bad("bad_file_empty", "the file has no row") if is_mine(1) else NOT_MINE
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size < PEEKED_BYTES and path.read_bytes().startswith(b"version https://git-lfs.")
 
 
 def _reader(path: Path, form: Format | None) -> Callable[[Path, int], Iterator[tuple[int, Object | Bad]]]:
@@ -122,17 +135,17 @@ def _reader(path: Path, form: Format | None) -> Callable[[Path, int], Iterator[t
 
 
 def is_spread(path: Path, form: Format) -> bool:
-    """Whether JSON is not one object per line: the file begins an array, or an object that its first line does not end."""
+    """Whether JSON is not one object per line: an array, an object of several lines, or one that is the whole file."""
     try:
         with opened(path) as file:
             start = file.read(PEEKED_BYTES).removeprefix(BYTE_ORDER_MARK).lstrip()
     except OSError:
         return False  # the reader says why
-    line, has_end, _ = start.partition(b"\n")
+    line, _, rest = start.partition(b"\n")
     if form == "jsonl":
         # An array of numbers is a bad line of JSON Lines; an array of objects is another format.
         return line.strip() == b"[" or line.startswith(b"[{")
-    return start.startswith(b"[") or (start.startswith(b"{") and bool(has_end) and not line.rstrip().endswith(b"}"))
+    return start.startswith(b"[") or (start.startswith(b"{") and not (line.rstrip().endswith(b"}") and rest.strip()))
 
 
 def magic_format(start: bytes) -> Format | None:

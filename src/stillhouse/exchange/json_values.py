@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from stillhouse.exchange.bad_rows import Bad, Object, shown
+from stillhouse.exchange.bad_rows import SHOWN_CHARS, Bad, Object, shown
 from stillhouse.exchange.line_files import chunks
 
 WRAPPERS = ("data", "rows", "examples", "train", "questions", "problems", "items", "instances")
@@ -50,7 +50,26 @@ def _wrapped(value: Object) -> list[Any] | None:
     """The rows inside the object that is the whole file; None if it is a row itself."""
     lists = [value[key] for key in WRAPPERS if isinstance(value.get(key), list)]
     has_rows = len(lists) == 1 and bool(lists[0]) and all(isinstance(row, dict) for row in lists[0])
-    return lists[0] if has_rows else None
+    return list(lists[0]) if has_rows else _of_columns(value)
+
+
+def _of_columns(value: Object) -> list[Any] | None:
+    """The rows of a table that was written by columns, as ``to_json`` of pandas does; None if the object is no table.
+
+    A column is a list, or an object by row number; ``{"columns": [...], "data": [[...]]}`` has a list for each row, and objects
+    of the same keys under different names are rows by their id.
+    """
+    names, data = value.get("columns"), value.get("data")
+    if isinstance(names, list) and isinstance(data, list) and all(isinstance(row, list) and len(row) == len(names) for row in data):
+        return [dict(zip(map(str, names), row, strict=True)) for row in data]
+    columns = list(value.values())
+    if columns and all(isinstance(column, dict) and column and all(map(str.isdecimal, column)) for column in columns):
+        columns = [list(column.values()) for column in columns] if len({tuple(column) for column in columns}) == 1 else []
+    if len(columns) > 1 and all(isinstance(row, dict) and len(row) > 1 and row.keys() == columns[0].keys() for row in columns):
+        return columns
+    if not columns or not all(isinstance(column, list) and len(column) == len(columns[0]) > 1 for column in columns):
+        return None
+    return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 class _JsonStream:
@@ -58,11 +77,13 @@ class _JsonStream:
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._pieces, self._max_bytes = _texts(path), max_bytes
-        self._decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refused)
+        self._decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=self._no_number)
         self._text, self._at_end = "", False
+        self._constants: list[str] = []
+        """What the last value holds that is no JSON number: NaN, Infinity."""
 
     def values(self) -> Iterator[Any]:
-        """The values of the file, or of its array; a Bad is the last one."""
+        """The values of the file, or of its array. Behind a Bad there are others only if it can be told where it ends."""
         try:
             self._skip()
             if is_array := self._text.startswith("["):
@@ -74,11 +95,18 @@ class _JsonStream:
                 if not self._text or (is_array and self._text.startswith("]")):
                     return
                 value = self._next()
+                if self._constants and not isinstance(value, Bad):
+                    yield Bad("bad_json", f"{self._constants[0]} is no JSON number; write null", repr(value)[:SHOWN_CHARS])
+                    continue
                 yield value
                 if isinstance(value, Bad):
                     return
         except _Unreadable as error:
             yield error.bad
+
+    def _no_number(self, constant: str) -> float:
+        self._constants.append(constant)
+        return float(constant)
 
     def _skip(self) -> None:
         """Leave out what stands between values, and read on if nothing is left."""
@@ -99,6 +127,7 @@ class _JsonStream:
     def _next(self) -> Any:
         # The buffer doubles before each further try: a value of n characters is scanned at most twice as often as it is long.
         while True:
+            self._constants.clear()
             try:
                 value, end = self._decoder.raw_decode(self._text)
             except (ValueError, RecursionError) as error:
@@ -142,8 +171,3 @@ def _object(pairs: list[tuple[str, Any]]) -> Object:
         msg = f'the key "{twice}" stands twice in one object'
         raise _KeyTwice(msg)
     return value
-
-
-def _refused(constant: str) -> Any:
-    msg = f"{constant} is no JSON number"
-    raise ValueError(msg)

@@ -12,7 +12,7 @@ from stillhouse.errors import BadRows
 from stillhouse.exchange.bad_rows import NOT_MINE, SHOWN_CHARS, Bad, Object, shown
 from stillhouse.exchange.row_share import is_mine
 
-COMPRESSIONS = {".zst": "zstd", ".gz": "gzip"}
+COMPRESSIONS = {".zst": "zstd", ".gz": "gzip", ".bz2": "bz2"}
 MAX_LINE_BYTES = 16 * 2**20
 """Longest line read by default: longer than any code question with its tests, shorter than a file without line breaks."""
 CHUNK_BYTES = 2**16
@@ -20,6 +20,8 @@ CHUNK_BYTES = 2**16
 FREE_BYTES, MAX_EXPANSION = 64 * 2**20, 500
 """What a compressed file may expand to: this many bytes or, if more, this many times its own size; text takes up to 50."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""How a text in UTF-16 begins, as spreadsheets and Windows write it."""
 _TEXT_OR_KEY = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?')
 
 
@@ -61,7 +63,14 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 
 def opened(path: Path) -> BinaryIO:
-    """The file for reading, decompressed as its suffix says."""
+    """The file for reading, decompressed as its suffix says; a text in UTF-16 is read as UTF-8."""
+    with _decompressed(path) as file:
+        is_utf_16 = file.read(2) in UTF_16_MARKS
+    text: BinaryIO = pa.transcoding_input_stream(_decompressed(path), "utf-16", "utf-8") if is_utf_16 else _decompressed(path)
+    return text
+
+
+def _decompressed(path: Path) -> BinaryIO:
     raw = pa.OSFile(str(path))
     compression = COMPRESSIONS.get(path.suffix)
     file: BinaryIO = pa.CompressedInputStream(raw, compression) if compression else raw

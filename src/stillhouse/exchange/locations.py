@@ -6,7 +6,7 @@ The files of a folder or a glob are read in the order of their names.
 import fnmatch
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256 as digest_of
@@ -17,8 +17,9 @@ from stillhouse.artifacts import store
 from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.scratch import scratch_directory
 from stillhouse.errors import BadConfig, MissingInput
+from stillhouse.exchange import archives
 from stillhouse.exchange.config import HUB_PATH, Format
-from stillhouse.exchange.files import PEEKED_BYTES, check_name, format_of_name, magic_format, refuse_no_file
+from stillhouse.exchange.files import PEEKED_BYTES, check_name, format_of_name, is_archive, magic_format, refuse_no_file
 from stillhouse.exchange.sample_files import is_sample_folder
 from stillhouse.vocabulary.masking import one_line
 
@@ -26,6 +27,8 @@ STDIN = "-"
 GLOB = re.compile(r"[*?\[]")
 NOT_ROWS = re.compile(r"(^|/)([._].*|dataset_info\.json|dataset_infos\.json|dataset_dict\.json|state\.json|manifest\.json)$")
 """Files beside rows that hold none."""
+SPLIT = re.compile(r"(^|[^a-z0-9])(?P<split>train|test|validation|valid|val|dev)(?=[^a-z0-9])(?=.*\.\w+$)", re.IGNORECASE)
+"""A split in the name of a file, or of its folder, as ``datasets`` looks for it."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def fetched(location: str, form: Format | None = None) -> Iterator[list[FileOfRo
             files = _from_s3(location, form, scratch)
         else:
             files = _local(location, form)
+        files = [inner for number, file in enumerate(files) for inner in _unpacked(file, scratch / f"unpacked-{number}")]
         if not files:
             msg = f"{location}: no file of rows there; give a file, folder or pattern with .jsonl, .json, .csv, .parquet …"
             raise MissingInput(msg)
@@ -63,6 +67,14 @@ def digest(files: Sequence[FileOfRows]) -> str:
     if len(paths) == 1:
         return sha256(paths[0])
     return digest_of("".join(f"{path.name}\0{sha256(path)}\n" for path in paths).encode()).hexdigest()
+
+
+def _unpacked(file: FileOfRows, target: Path) -> list[FileOfRows]:
+    """The files of rows that an archive holds; any other file as it is."""
+    if file.form or not archives.holds_files(file.path):
+        return [file]
+    archives.unpack(file.path, target)
+    return _folder(target, None)
 
 
 def _plain(location: str) -> str:
@@ -93,15 +105,27 @@ def _root_and_pattern(path: Path) -> tuple[Path, str]:
 
 def _folder(path: Path, form: Format | None) -> list[FileOfRows]:
     names = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    _refuse_several_splits(path.name, names)
     tables = {name for name in names if not NOT_ROWS.search(name) and format_of_name(name) not in {None, "json"}}
     if form == "samples" or (not tables and is_sample_folder(path)):
         return [FileOfRows(path.name, path, "samples")]
     return _of_names(names, form)
 
 
+def _refuse_several_splits(name: str, paths: Iterable[str]) -> None:
+    """Raise BadConfig for a folder whose files are of several splits: its test split is no training data."""
+    splits = {match["split"].lower() for path in paths if not NOT_ROWS.search(path) and (match := SPLIT.search(path))}
+    if len(splits) > 1:
+        msg = (
+            f"{name}: holds several splits ({', '.join(sorted(splits))}); give a pattern, such as {name}/*train*, or the folder of "
+            "one split, or kind: huggingface with dataset and split"
+        )
+        raise BadConfig(msg)
+
+
 def _of_names(paths: dict[str, Path], form: Format | None) -> list[FileOfRows]:
     """The files that hold rows, in the order of their names. If there are others than .json, a .json beside them is no data."""
-    names = sorted(name for name in paths if not NOT_ROWS.search(name) and (form or format_of_name(name)))
+    names = sorted(name for name in paths if not NOT_ROWS.search(name) and (form or format_of_name(name) or is_archive(name)))
     tables = [name for name in names if format_of_name(name) != "json"]
     return [FileOfRows(name, paths[name]) for name in (names if form else tables or names)]
 

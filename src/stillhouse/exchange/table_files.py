@@ -13,6 +13,8 @@ from stillhouse.exchange.bad_rows import Bad, Object
 from stillhouse.exchange.line_files import opened
 
 BATCH_ROWS = 256
+DELIMITERS = (",", ";", "\t", "|")
+PEEKED_CHARS = 2**16
 ARROW_MAGIC = b"ARROW1"
 
 
@@ -38,18 +40,40 @@ def arrow_rows(path: Path, _: int) -> Iterator[tuple[int, Object | Bad]]:
 def csv_rows(path: Path, max_bytes: int) -> Iterator[tuple[int, Object | Bad]]:
     """The rows of a CSV or TSV file with a header, all values as texts; an empty field is null."""
     csv.field_size_limit(max_bytes)
-    delimiter = "\t" if ".tsv" in path.suffixes else ","
     with io.TextIOWrapper(io.BufferedReader(opened(path)), encoding="utf-8-sig", newline="") as text:  # type: ignore[type-var]
-        rows = csv.reader(text, delimiter=delimiter, strict=True)
+        rows = csv.reader(text, delimiter=_delimiter(path), strict=True)
         header = next(rows, [])
         if twice := column_twice(header):
             yield 1, Bad("bad_file", f"two columns are called {twice!r}: rename one")
             return
-        for number, fields in enumerate((fields for fields in rows if fields), start=1):
-            if len(fields) == len(header):
-                yield number, {name: value or None for name, value in zip(header, fields, strict=True)}
-            else:
-                yield number, Bad("bad_value", f"{len(fields)} fields, the header has {len(header)}", ",".join(fields)[:1000])
+        try:
+            for number, fields in enumerate((fields for fields in rows if fields), start=1):
+                if len(fields) == len(header):
+                    yield number, {name: value or None for name, value in zip(header, fields, strict=True)}
+                else:
+                    yield number, Bad("bad_value", f"{len(fields)} fields, the header has {len(header)}", ",".join(fields)[:1000])
+        except csv.Error as error:
+            why = "a quote inside a field is written twice, not after a backslash; write the file anew, or as JSON Lines"
+            yield rows.line_num, Bad("bad_file", f"line {rows.line_num}: {error}: {why}; the rest could not be read")
+
+
+def _delimiter(path: Path) -> str:
+    """What parts the fields: of the signs that part header and first row into equally many fields, the one that makes most."""
+    usual = "\t" if ".tsv" in path.suffixes else ","
+    with io.TextIOWrapper(io.BufferedReader(opened(path)), encoding="utf-8-sig", newline="") as text:  # type: ignore[type-var]
+        start = text.read(PEEKED_CHARS)
+    widths = {sign: _width(start, sign) for sign in (usual, *DELIMITERS)}
+    return max(widths, key=lambda sign: widths[sign])  # the first of equals: the usual one
+
+
+def _width(start: str, delimiter: str) -> int:
+    """The number of fields of the header; 1 if the first row has another."""
+    rows = csv.reader(io.StringIO(start, newline=""), delimiter=delimiter)
+    try:
+        header, first = next(rows, []), next(filter(None, rows), None)
+    except csv.Error:
+        return 1
+    return len(header) if first is None or len(first) == len(header) else 1
 
 
 def column_twice(names: list[str]) -> str | None:

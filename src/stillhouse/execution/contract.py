@@ -7,6 +7,7 @@ A stage that decides some things over all rows has two more functions, which its
 summarises one share of the input, and ``combine(config, inputs)`` decides over all summaries. ``needs_steps(config)`` tells whether
 the config needs them, ``STEP_INPUTS`` which inputs each step reads (``map``, ``combine``, ``apply``), and ``BY_FILE`` the inputs of
 ``map`` that are divided by their files, not by their keys. ``combine_reads(config)`` names further files that ``combine`` reads.
+``deal(config, inputs)`` reads once, before the maps, what they cannot divide; ``needs_reading(config)`` tells whether it is needed.
 
 A stage that publishes large files early has ``early_files(names)``: of those that earlier attempts left, the ones this node reads.
 """
@@ -26,7 +27,7 @@ from stillhouse.vocabulary.shards import Shard
 if TYPE_CHECKING:
     from stillhouse.artifacts.manifest import Link, ModelLink
 
-Step = Literal["map", "combine", "apply"]
+Step = Literal["read", "map", "combine", "apply"]
 """The steps of a sharded stage that decides some things over all rows. Every other stage has ``apply`` alone."""
 STEPS: tuple[Step, ...] = typing.get_args(Step)
 ModelDirectory = Annotated[Path, "model"]
@@ -97,6 +98,8 @@ class StageInputs:
     """Publish one finished file below ``output`` now, so that the next attempt need not make it again."""
     retract_part: Callable[[Path], None] = _unpublished
     """Remove a file that this attempt or an earlier one published; its path is the one below ``output``."""
+    dealt: Path | None = None
+    """What the read step left for the map of this shard, in ``to-INDEX/``; None if there is nothing to be read once."""
     maps: tuple[Path, ...] = ()
     """What the map step of each shard left: for ``combine`` its ``summary/``, for a shard its ``to-INDEX/`` and own ``own/``."""
     decision: Path | None = None
@@ -173,7 +176,7 @@ def parse_shard(text: str) -> Shard:
 
 
 def parse_step(text: str | None) -> Step | None:
-    """Read ``map``, ``combine`` or ``apply``. Raises BadConfig."""
+    """Read ``read``, ``map``, ``combine`` or ``apply``. Raises BadConfig."""
     if text is None:
         return None
     for step in STEPS:

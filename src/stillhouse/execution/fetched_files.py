@@ -24,6 +24,7 @@ class StepFiles:
     maps: Sequence[tuple[str, list[str]]] = ()
     """URI and file names, by shard."""
     decision: tuple[str, list[str]] | None = None
+    dealt: tuple[str, list[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Fetched:
     listed: dict[str, list[dict[str, int]]] = field(default_factory=dict)
     maps: tuple[Path, ...] = ()
     decision: Path | None = None
+    dealt: Path | None = None
 
 
 def addressed_to(shard: Shard) -> str:
@@ -41,13 +43,18 @@ def addressed_to(shard: Shard) -> str:
     return f"to-{shard.index}/"
 
 
-def step_files(output: str, shard: Shard, step: str, further: tuple[str, ...] = ()) -> StepFiles:
+def step_files(
+    output: str, shard: Shard, step: str, further: tuple[str, ...] = (), *, reads_once: bool = False
+) -> StepFiles:  # fmt: skip
     """What a step reads of the steps before it. Raises MissingInput if one of them is not published.
 
-    ``further``: beginnings of the names of files that the combine step reads besides the summaries.
+    ``further``: beginnings of the names of files that the combine step reads besides the summaries. ``reads_once``: whether the
+    step ``read`` dealt something out to the maps.
     """
-    if step == "map":
-        return StepFiles()
+    if step in {"read", "map"}:
+        is_dealt = step == "map" and reads_once
+        read = store.join(output, "read", f"of-{shard.count}")
+        return StepFiles(dealt=_beginning(read, addressed_to(shard)) if is_dealt else None)
     shares = [Shard(index, shard.count) for index in range(shard.count)]
     if step == "combine":
         return StepFiles([_beginning(store.join(output, "maps", share.name), SUMMARY, *further) for share in shares])
@@ -86,8 +93,10 @@ def fetch_all(
         ]
         listed[name] = [_parts(manifest) for _, manifest in loaded]
     maps = tuple(integrity.fetch(uri, scratch / "maps", files, "step") for uri, files in steps.maps)
-    decision = integrity.fetch(steps.decision[0], scratch / "maps", steps.decision[1], "step") if steps.decision else None
-    return Fetched(inputs, listed, maps, decision)
+    dealt, decision = [
+        integrity.fetch(one[0], scratch / "maps", one[1], "step") if one else None for one in (steps.dealt, steps.decision)
+    ]
+    return Fetched(inputs, listed, maps, decision, dealt)
 
 
 def _of_keys(manifest: Manifest, shard: Shard) -> list[str]:

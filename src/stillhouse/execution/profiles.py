@@ -35,7 +35,9 @@ class ServedModel(ProfileSettings):
     name: str | None = None
     """The name by which recipes ask for it; null takes the last part of the model's own name."""
     gpus: int = Field(1, ge=1)
-    """GPUs of a replica."""
+    """GPUs of a replica, on each of its nodes."""
+    nodes: int = Field(1, ge=1)
+    """Nodes of a replica, for a model that the GPUs of one do not hold: each node has a part of the layers."""
     replicas: int = Field(1, ge=1)
     """Replicas behind one address."""
     arguments: tuple[str, ...] = ()
@@ -96,11 +98,13 @@ class TaskPlacement(ProfileSettings):
     nodes: int | None = Field(None, ge=1)
     """Nodes of a training."""
     cores: int | None = Field(None, ge=1)
-    """CPU cores; by default 8 to a GPU, else 1."""
+    """CPU cores; by default as many to a GPU as the deployment says, else 1."""
     memory: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$")
-    """Memory, as Kubernetes writes it: ``96Gi``. By default 96 Gi to a GPU, else 4 Gi to a core."""
+    """Memory, as Kubernetes writes it: ``96Gi``. By default as much to a GPU, or to a core, as the deployment says."""
     scratch: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$")
     """Size of the scratch volume."""
+    shared_memory: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$")
+    """Size of ``/dev/shm``, which counts towards the pod's memory. By default pods with GPUs may fill all of their memory."""
     environment: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], str] = Field(default_factory=dict)
     """Variables of the task: engine arguments such as STILLHOUSE_TENSOR_PARALLEL, sharding such as STILLHOUSE_SHARDING."""
     node_selector: dict[str, str] = Field(default_factory=dict)
@@ -176,7 +180,7 @@ class Profile(ProfileSettings):
     benchmarks: dict[str, str | None] = Field(default_factory=dict)
     """The data of benchmarks that others publish: a commit on the hub, or ``sha256-DIGEST``; the form can set what is null."""
     placement: dict[str, TaskPlacement] = Field(default_factory=dict)
-    """Where tasks run: by task, recipe, stage, or ``default``."""
+    """Where tasks run: by task, recipe, stage, or ``default``; served models by ``teacher-ROLE`` or ``teacher``."""
     assume: Assumptions = Assumptions()
     """What the plan of a first run takes for granted."""
     bound_gpu_hours: float | None = Field(None, ge=0)

@@ -1,32 +1,37 @@
 """The steps that the shards of a stage share: every shard is mapped, one process combines, every shard is made.
 
 Without a step named, a process does what is missing for its shard. Several processes share the maps: each begins with its own, then
-takes those that nobody works on, and waits for the others last.
+takes those that nobody works on, and waits for the others last. What maps cannot divide is read once, by whichever begins first.
 """
 
 from dataclasses import replace
 
 from stillhouse.artifacts import claiming, store
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.errors import MissingInput
+from stillhouse.errors import BadConfig, MissingInput
 from stillhouse.execution import task
 from stillhouse.execution.contract import Step
 from stillhouse.execution.task import Result, Task
 from stillhouse.vocabulary.shards import Shard
 
-DIRECTORIES = ("maps", "combined")
+DIRECTORIES = ("read", "maps", "combined")
 
 
 def make(apply: Task, step: Step | None) -> Result:
-    """Do one step of the shard or, if none is named, all that it needs. Raises MissingInput if a step before it is not done."""
+    """Do one step of the shard or, if none is named, all that it needs.
+
+    Raises MissingInput if a step before it is not done, BadConfig for a step that the stage has not.
+    """
     apply = replace(apply, combines=True)
     count = apply.shard.count
     # What `--resume` asks for is an earlier try at the shard itself.
     steps = replace(apply, resume=False)
     maps = [replace(steps, step="map", shard=Shard((apply.shard.index + ahead) % count, count)) for ahead in range(count)]
     combine = replace(steps, step="combine")
+    if step == "read":
+        return _read(maps[0])
     if step == "map":
-        return _done(maps[0]) or task.make(maps[0])
+        return _map(maps[0])
     combined = _done(combine)
     if combined is None and step == "apply":
         msg = f"{combine.target} is not published: run `--step map` of all shards and `--step combine`, or leave --step out"
@@ -69,9 +74,21 @@ def _map_all(maps: list[Task], *, wait: bool) -> None:
         _map(step)
 
 
-def _map(step: Task) -> None:
-    if _done(step) is None:
-        task.make(step)
+def _map(step: Task) -> Result:
+    """Map one shard, after what all maps read once."""
+    done = _done(step)
+    if done is None and step.reads_once:
+        _read(step)
+    return done or task.make(step)
+
+
+def _read(mapped: Task) -> Result:
+    """Read once for all maps what they cannot divide; while another process does, this one waits."""
+    if not mapped.reads_once:
+        msg = f"--step read: {mapped.work.stage} with this config divides all that it reads; go on with --step map"
+        raise BadConfig(msg)
+    step = replace(mapped, step="read")
+    return _done(step) or task.make(step)
 
 
 def _is_worked_on(step: Task) -> bool:

@@ -54,18 +54,26 @@ class Task:
     @property
     def target(self) -> str:
         """The URI of what is made."""
+        if self.step == "apply":
+            return self.shard.of(self.output)
         if self.step == "map":
             return store.join(self.output, "maps", self.shard.name)
-        return (
-            store.join(self.output, "combined", f"of-{self.shard.count}") if self.step == "combine" else self.shard.of(self.output)
-        )
+        directory = {"read": "read", "combine": "combined"}[self.step]
+        return store.join(self.output, directory, f"of-{self.shard.count}")
+
+    @property
+    def reads_once(self) -> bool:
+        """Whether the maps need what the step ``read`` deals out."""
+        needed: Callable[[Any], bool] | None = getattr(self.stage, "needs_reading", None)
+        return needed is not None and needed(self.config)
 
     @property
     def run(self) -> Callable[[Any, Any], Outputs]:
         """The stage's function."""
         if self.step == "apply":
             return self.stage.run
-        function: Callable[[Any, Any], Outputs] = getattr(self.stage, {"map": "map_shard", "combine": "combine"}[self.step])
+        names = {"read": "deal", "map": "map_shard", "combine": "combine"}
+        function: Callable[[Any, Any], Outputs] = getattr(self.stage, names[self.step])
         return function
 
 
@@ -161,9 +169,9 @@ def _run(task: Task, publisher: Publisher) -> Manifest:
                 uris={name: [link.uri for link in uris] for name, uris in task.links.items()},
                 fingerprints={name: [link.fingerprint for link in uris] for name, uris in task.links.items()},
                 publish_part=lambda path: publisher.publish_part(output_directory, path),
-                retract_part=lambda path: publisher.retract(output_directory, path), maps=fetched.maps,
-                decision=fetched.decision, listed=fetched.listed, **arguments(task.stage, fetched.inputs, scratch),
-                **_reporting(run),
+                retract_part=lambda path: publisher.retract(output_directory, path), dealt=fetched.dealt,
+                maps=fetched.maps, decision=fetched.decision, listed=fetched.listed,
+                **arguments(task.stage, fetched.inputs, scratch), **_reporting(run, publisher.lease),
             )  # fmt: skip
             outputs = task.run(task.config, inputs)
         return processes.from_first(lambda: _publish(task, output_directory, publisher, outputs, started, run))
@@ -199,8 +207,18 @@ def _finish_run(uri: str, manifest: Manifest) -> None:
         tracking.finish_published(uri, manifest, lambda names: fetched(list(names)))
 
 
-def _reporting(run: tracking.Run | None) -> dict[str, Any]:
-    return {"progress": run.progress, "log": run.log, "run_id": run.id} if run else {}
+def _reporting(run: tracking.Run | None, lease: Lease | None) -> dict[str, Any]:
+    """What a stage reports to: the tracked run, and the claim for how far it is."""
+    if run is None:
+        return {}
+    show = run.progress
+
+    def progress(done: float, total: float, unit: str) -> None:
+        if lease:
+            lease.reach(f"{done:,.0f} of {total:,.0f}")
+        show(done, total, unit)
+
+    return {"progress": progress, "log": run.log, "run_id": run.id}
 
 
 def _tracked(task: Task) -> AbstractContextManager[tracking.Run | None]:
@@ -222,6 +240,6 @@ def _fetch_all(task: Task, publisher: Publisher, scratch: Path) -> tuple[Path | 
     steps = fetched_files.StepFiles()
     if task.combines:
         further = getattr(task.stage, "combine_reads", lambda _: ())(task.config)
-        steps = fetched_files.step_files(task.output, task.shard, task.step, further)
+        steps = fetched_files.step_files(task.output, task.shard, task.step, further, reads_once=task.reads_once)
     step = task.step if task.combines else None
     return finished, fetched_files.fetch_all(task.stage, task.links, steps, task.shard, step, scratch, task.models)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from stillhouse.execution import progress_bar
+from stillhouse.execution.live_metrics import LIVE
 from stillhouse.execution.run_spool import Record, RunSpool
 from stillhouse.vocabulary import metric_names
 from stillhouse.vocabulary.masking import masked, one_line
@@ -56,10 +57,12 @@ class Untracked:
         if now - self._shown < PROGRESS_EVERY_S and done < total:
             return
         self._shown = now
+        LIVE.progress(done, total)
         progress_bar.show(done, total, unit)
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Nothing: there is no server."""
+        """Show the numbers to who asks this process for them; no server keeps them."""
+        LIVE.log(metrics)
 
     def claimed(self) -> None:
         """Nothing: there are no earlier runs."""
@@ -92,10 +95,11 @@ class Tracked(Untracked):
         now = time.monotonic()
         if now - self._progress_at >= PROGRESS_EVERY_S or done >= total:
             self._progress_at = now
-            self.log({"progress/done": done, "progress/total": total})
+            self._metrics({"progress/done": done, "progress/total": total}, 0, now_ms())
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Record the numbers. MLflow refuses those that are not finite: they are left out."""
+        super().log(metrics, step)
         if step is not None:
             self._curves |= metrics.keys()
         self._metrics(metrics, step or 0, now_ms())

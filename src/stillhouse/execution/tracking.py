@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from stillhouse.artifacts.manifest import ModelLink
 from stillhouse.errors import Preempted
-from stillhouse.execution import last_lines, mlflow_runs, run_spool, run_status
+from stillhouse.execution import last_lines, live_metrics, mlflow_runs, run_spool, run_status
 from stillhouse.execution.delivery import Delivery, deliver_abandoned
 from stillhouse.execution.mlflow_models import register, require_server, set_alias, set_version_tag, tags_of
 from stillhouse.execution.mlflow_runs import Away, Denied, Refused, refusal
@@ -52,6 +52,14 @@ def run(stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Seq
 
     A stage that was preempted has its run KILLED. Raises TrackingRefused before the block if the server refuses the credentials.
     """
+    with live_metrics.served(stage), _tracked(stage, uri, config, links, fingerprint) as opened:
+        yield opened
+
+
+@contextmanager
+def _tracked(
+    stage: str, uri: str, config: Mapping[str, Any], links: Mapping[str, Sequence["Link"]], fingerprint: str
+) -> Iterator[Run]:
     if not environment.text("MLFLOW_TRACKING_URI"):
         yield Untracked()
         return

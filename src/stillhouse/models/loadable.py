@@ -14,6 +14,9 @@ CONFIG = "config.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json", "tiktoken.model")
 """Any of these holds a tokenizer's vocabulary."""
 
+ROUTER_LOGITS = "output_router_logits"
+"""The setting by which a mixture of experts returns what its loss of balance needs: of use in training alone."""
+
 
 def require(directory: Path, label: str) -> None:
     """Raise MissingInput for a directory that is no model, one line for each way in which it may fail to be one."""

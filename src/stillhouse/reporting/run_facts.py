@@ -29,10 +29,7 @@ class MadeArtifact:
     @cached_property
     def seconds(self) -> float:
         """What all its shards took together; its own time if one process made it."""
-        if not self.manifest.shards:
-            return self.manifest.seconds
-        shards = [manifests.find(store.join(self.task.uri, "shards", name)) for name in self.manifest.shards]
-        return sum(shard.seconds for shard in shards if shard is not None)
+        return manifests.seconds_in_all(self.task.uri, self.manifest)
 
     def origin(self, since: datetime | None) -> str | None:
         """NAME/VERSION that already held the result, if it was not made in this run, which began at ``since``."""

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from stillhouse.errors import EngineFailed
 from stillhouse.models import chat_templates
 from stillhouse.models.chat_formats import ChatFormat
-from stillhouse.models.loadable import gguf_arguments, is_trusted
+from stillhouse.models.loadable import ROUTER_LOGITS, gguf_arguments, is_trusted
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.vocabulary import environment
@@ -88,6 +88,9 @@ class TransformersEngine(InMemoryEngine):
         except (OSError, ValueError, SafetensorError) as error:
             msg = f"model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
             raise EngineFailed(msg) from error
+        text_config = loaded.config.get_text_config()
+        if hasattr(text_config, ROUTER_LOGITS):  # some trainer left it on, and generation with a cache fails with it
+            setattr(text_config, ROUTER_LOGITS, False)
         loaded.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         super().__init__(loaded, chat_templates.of_teacher(tokenizer, model, sampling.chat_template_kwargs), sampling)
 

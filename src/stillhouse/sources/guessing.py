@@ -112,8 +112,8 @@ def _question(rows: Sequence[Object]) -> dict[str, str] | None:
     """The columns of the question itself."""
     if turns := _first(rows, MESSAGES, lambda value: isinstance(value, list) and bool(value) and _is_turn(value[0])):
         return {"messages": turns}
-    by_lower = {name.lower(): name for name in reversed(rows[0])}
-    names = [by_lower[name] for name in PROMPTS if name in by_lower]
+    by_plain = _by_plain_name(rows[0])
+    names = [by_plain[name] for name in PROMPTS if name in by_plain]
     prompt = _first(rows, names, lambda value: isinstance(value, str) and bool(value.strip()))
     if prompt is None:
         return None
@@ -193,7 +193,7 @@ def _named(rows: Sequence[Object], wanted: Mapping[str, Sequence[str]], fits: Ca
 
 
 def _first(rows: Sequence[Object], names: Sequence[str], fits: Callable[[Any], bool]) -> str | None:
-    """The first of these columns, in upper or lower case, whose values fit in most of the rows that have one."""
+    """The first of these columns, however it is spelt, whose values fit in most of the rows that have one."""
     for name in _spelt(rows, names):
         values = _values(rows, name)
         if values and sum(map(fits, values)) >= USUAL * len(values) and len(values) >= len(rows) / 2:
@@ -214,9 +214,14 @@ def _values(rows: Sequence[Object], path: str) -> list[Any]:
 
 
 def _spelt(rows: Sequence[Object], names: Sequence[str]) -> list[str]:
-    """The names as the rows spell them, in upper or lower case."""
-    by_lower = {name.lower(): name for name in reversed(rows[0])}
-    return [by_lower.get(name, name) for name in names]
+    """The names as the rows spell them: ``Final Answer`` for ``final_answer``."""
+    by_plain = _by_plain_name(rows[0])
+    return [by_plain.get(name, name) for name in names]
+
+
+def _by_plain_name(row: Object) -> dict[str, str]:
+    """A row's columns by their names in lower case, with underscores between words; of equal ones the first."""
+    return {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in reversed(row)}
 
 
 def _is_turn(value: Any) -> bool:

@@ -7,7 +7,7 @@ from stillhouse.curation.config import QuestionsConfig, QuestionsInputs
 from stillhouse.execution.contract import Outputs
 
 SCHEMA_VERSION = 3
-STEP_INPUTS: dict[str, tuple[str, ...]] = {"map": ("imported",), "combine": (), "apply": ()}
+STEP_INPUTS: dict[str, tuple[str, ...]] = {"read": (), "map": ("imported",), "combine": (), "apply": ()}
 BY_FILE = ("imported",)
 
 Config = QuestionsConfig
@@ -30,6 +30,20 @@ def run(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
 def needs_steps(config: QuestionsConfig) -> bool:
     """Duplicates are decided over all questions, whatever the config."""
     return True
+
+
+def needs_reading(config: QuestionsConfig) -> bool:
+    """Some sources cannot be divided row by row."""
+    from stillhouse.curation import dealing
+
+    return any(map(dealing.is_dealt, config.sources))
+
+
+def deal(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
+    """Read those sources once for all shards."""
+    from stillhouse.curation import dealing
+
+    return dealing.deal(config, inputs)
 
 
 def map_shard(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:

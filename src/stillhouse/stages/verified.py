@@ -71,7 +71,8 @@ def _publish(
         inputs.publish_part(path)
         done += len(batch)
         kinds.update(row.kind for row in judged)
-        inputs.log({f"n_{kind}": float(kinds[kind]) for kind in KINDS}, done)
+        failures = sum(kinds[kind] for kind in rows.FAILED)
+        inputs.log({f"n_{kind}": float(kinds[kind]) for kind in KINDS} | {"verifier_failure_rate": failures / done}, done)
     return done
 
 

@@ -61,20 +61,16 @@ def load(
 
     ``packed``: whether it is to learn from packs, which need another attention backend than single examples.
 
-    Weights are fp32, or bf16 if ``weights`` says so. Under ZeRO on a GPU they are bf16 from the start: DeepSpeed would round them
-    anyway, and keeps fp32 masters, a share on each process. ``quantization`` is how a checkpoint's weights are held instead.
+    Weights are fp32, or bf16 if ``weights`` says so. Under ZeRO they are bf16 on a GPU from the start, since DeepSpeed would round
+    them anyway and keeps fp32 masters, a share on each process; on a CPU they are fp32.
+    ``quantization`` is how a checkpoint's weights are held instead.
 
     Raises BadConfig if ``init`` and the given inputs contradict each other, or if the chosen attention backend or kernels cannot be
     used; EngineFailed if the weights cannot be loaded.
     """
-    if (checkpoint is not None) != (init.kind == "checkpoint"):
-        got = "got a checkpoint" if checkpoint else "got none"
-        msg = f"init.kind {init.kind}: {got}; give --input checkpoint=URI exactly when init.kind is checkpoint"
-        raise BadConfig(msg)
-    dtype = torch.bfloat16 if weights == "bf16" or zero.has_bf16_weights() else torch.float32
-    if quantization is not None and not checkpoint:
-        msg = f"lora.quantize: only the weights of a checkpoint are held in 4 bits, got init.kind {init.kind}"
-        raise BadConfig(msg)
+    _refuse_other_inputs(init, checkpoint, quantization)
+    wants_bf16 = weights == "bf16" and not zero.stage()  # under ZeRO the machine decides
+    dtype = torch.bfloat16 if wants_bf16 or zero.has_bf16_weights() else torch.float32
     if checkpoint:
         model, tokenizer = _from_checkpoint(checkpoint, trusted_code, dtype, quantization)
     else:
@@ -85,6 +81,16 @@ def load(
     attention.choose(model, packed=packed)
     liger.apply(model)
     return model, tokenizer
+
+
+def _refuse_other_inputs(init: Init, checkpoint: Path | None, quantization: BitsAndBytesConfig | None) -> None:
+    if (checkpoint is not None) != (init.kind == "checkpoint"):
+        got = "got a checkpoint" if checkpoint else "got none"
+        msg = f"init.kind {init.kind}: {got}; give --input checkpoint=URI exactly when init.kind is checkpoint"
+        raise BadConfig(msg)
+    if quantization is not None and not checkpoint:
+        msg = f"lora.quantize: only the weights of a checkpoint are held in 4 bits, got init.kind {init.kind}"
+        raise BadConfig(msg)
 
 
 def prepare_chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: ChatSettings) -> ChatFormat:
@@ -208,5 +214,7 @@ def save(
     model.save_pretrained(directory, state_dict=weights)
     config = directory / "config.json"
     settings = json.loads(config.read_text(encoding="utf-8")) | {"dtype": str(target).removeprefix("torch.")}
+    if loadable.ROUTER_LOGITS in settings:  # the trainer sets it, and generation with a cache fails with it
+        settings[loadable.ROUTER_LOGITS] = False
     config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     tokenizer.save_pretrained(directory)

@@ -1,10 +1,9 @@
 """Checks an answer against its question's constraints by if-verifiable: the score is the share that is met (DeepDistill, Eq. 3).
 
-Constraints are IFEval's and IFBench's, and those of M-IFEval that are IFEval's with a language before them. They are checked
-strictly, in IFEval's sense, on the unchanged answer; or loosely, if ``constraints`` says ``"mode": "loose"``: also without its
-first line, its last line and its asterisks. The detail gives the loose score where it differs. nltk splits words and sentences;
-if its punkt data is not installed (``NLTK_DATA``), nltk's untrained tokenizer does, and the method says so. Nothing is ever
-downloaded.
+Constraints are IFEval's, IFBench's, and M-IFEval's (Spanish, French, Japanese). They are checked strictly, in IFEval's sense, on
+the unchanged answer; or loosely, if ``constraints`` says ``"mode": "loose"``: also without its first line, its last line and its
+asterisks. The detail gives the loose score where it differs. nltk splits words and sentences; if its punkt data is not installed
+(``NLTK_DATA``), nltk's untrained tokenizer does, and the method says so. Nothing is ever downloaded.
 """
 
 import json
@@ -17,16 +16,12 @@ from if_verifiable.common import get_loose_transformations
 from if_verifiable.ifeval import instructions_registry, instructions_util
 
 from stillhouse.verification.instruction_modes import is_loose
+from stillhouse.verification.multilingual_instructions import LANGUAGES, UnknownArgument, language_checker
 from stillhouse.verification.verdict import Verdict, VerificationRequest, unanswered
 from stillhouse.verification.verifier import KnownAnswer, Verifier
 from stillhouse.vocabulary.rows import Question, VerdictKind
 
 METHOD = "if-verifiable"
-_WITHOUT_SPACES = frozenset({"ja", "zh", "th"})
-_BY_WORDS = frozenset({
-    "length_constraints:number_words", "length_constraints:number_sentences", "length_constraints:nth_paragraph_first_word",
-    "keywords:frequency", "detectable_format:constrained_response",
-})  # fmt: skip
 
 
 class UnverifiableConstraints(Exception):
@@ -126,6 +121,11 @@ def constraints(text: str | None) -> list[tuple[str, dict[str, Any]]]:
 
 def _checker(types: dict[str, Any], name: str, values: dict[str, Any], prompt: str) -> Any:
     """The checker of one constraint. A missing argument is refused: if-verifiable would draw it at random."""
+    try:
+        if (of_language := language_checker(name, values)) is not None:
+            return of_language
+    except UnknownArgument as error:
+        raise UnverifiableConstraints(str(error)) from error
     name = _without_language(name)
     types = types if name in types else types | _of_ifbench()
     if name not in types:
@@ -147,12 +147,13 @@ def _checker(types: dict[str, Any], name: str, values: dict[str, Any], prompt: s
 
 
 def _without_language(name: str) -> str:
-    """M-IFEval's ``es:keywords:existence`` as IFEval's id. Raises UnverifiableConstraints where the language's own words decide."""
+    """``en:keywords:existence`` as IFEval's id. Raises UnverifiableConstraints for a language that has no rules."""
     language, _, bare = name.partition(":")
     if len(language) != 2 or ":" not in bare:
         return name
-    if language in _WITHOUT_SPACES and bare in _BY_WORDS:
-        msg = f"constraint {name} counts words or sentences of a language without spaces, which if-verifiable does not"
+    if language != "en":
+        known = ", ".join(sorted({"en", *LANGUAGES}))
+        msg = f"constraint {name}: there are rules of M-IFEval for {known}, and this id is none of them"
         raise UnverifiableConstraints(msg)
     return bare
 

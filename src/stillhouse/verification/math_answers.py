@@ -11,6 +11,7 @@ from stillhouse.verification.exact.answer_rules import EXACT_RULES
 from stillhouse.verification.exact.extraction import Candidate
 from stillhouse.verification.exact.high_precision import Undefined
 from stillhouse.verification.exact.lexing import Unreadable, Unreasonable
+from stillhouse.verification.exact.numerals import is_decimal_comma
 from stillhouse.verification.exact.plain_forms import plain, same_plain
 from stillhouse.verification.exact.spelling import readings
 from stillhouse.verification.exact.values import Listing, Quantity, Value, Words
@@ -19,10 +20,10 @@ from stillhouse.verification.math_references import CALCULUS, Reference, evaluat
 Finding = Literal["correct", "wrong", "malformed", "no_rule", "calculus"]
 
 _NEGATION = re.compile(r"\b(?:not|never|no|neither|nor|isn't|doesn't|cannot|can't|n't)\b|不|没", re.IGNORECASE)
-_LEADING = re.compile(
-    r"^(?:(?:so|therefore|thus|hence|then|and|finally|clearly|consequently|we see that|it follows that|[,\s])+)", re.IGNORECASE
-)
 _STATES = re.compile(r"\s*(?:is|are|has|have|was|were|had|will|can|must|wins|gets|takes|does)\b|\s*[.!]?$", re.IGNORECASE)
+
+_VERDICTS = frozenset({"yes", "no"})
+"""Answers that a whole sentence may follow: *Yes, it is.*"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ def _decided_plainly(reference_text: str, candidate: Candidate) -> bool | None:
 def _by_reading(reference: Reference, candidates: list[Candidate], text: str, rules: AnswerRules) -> Decision:
     if candidates and reference.identity and identity(undelimited(candidates[0].text)) == reference.identity:
         return Decision("correct")
-    if candidates and _same_words(reference, candidates[0]):
+    if candidates and (
+        _same_words(reference, candidates[0]) or is_decimal_comma(undelimited(candidates[0].text), reference.formula)
+    ):
         return Decision("correct")
     if reference.letter and (decision := _by_letter(reference, text)) is not None:
         return decision
@@ -161,11 +164,15 @@ def _in_words(gold: Words, candidates: list[Candidate], text: str) -> Decision:
     """A name or *yes* in a sentence: as what an answer phrase states, or as the subject of the last sentence without a *not*."""
     said = [candidate.text for candidate in candidates if not candidate.prose]
     for sentence in said:
-        plain = phrases.normal(_LEADING.sub("", sentence))
+        plain = phrases.normal(extraction.LEADING.sub("", sentence))
         if plain == gold.text:
             return Decision("correct")
-        stated = plain.startswith(f"{gold.text} ") and _STATES.match(plain[len(gold.text) :])
-        if stated and not _NEGATION.search(sentence):
+        is_verdict = gold.text in _VERDICTS and not (_VERDICTS - {gold.text}) & set(plain.split())
+        stated = plain.startswith(f"{gold.text} ") and (
+            _STATES.match(plain[len(gold.text) :]) or (is_verdict and not re.search(r"\d", plain))
+        )
+        concluded = re.search(rf"\b(?:on|in|at|by|called|named) {re.escape(gold.text)}$", plain)
+        if (stated or concluded) and (is_verdict or not _NEGATION.search(sentence)):
             return Decision("correct")
     if any(isinstance(value, Quantity | Words) for value in _readable(said)):
         return Decision("wrong")

@@ -8,8 +8,8 @@ from stillhouse.verification.exact import extraction, formulas, valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
 from stillhouse.verification.exact.high_precision import Undefined
 from stillhouse.verification.exact.lexing import Unreadable, Unreasonable
+from stillhouse.verification.exact.number_words import NUMBER_WORDS
 from stillhouse.verification.exact.spelling import readings, spelled
-from stillhouse.verification.exact.units import NUMBER_WORDS
 from stillhouse.verification.exact.values import Value
 
 CALCULUS = re.compile(r"\\(?:int|iint|iiint|oint|sum|prod|lim|limsup|liminf|partial|begin|det|bigcup|bigcap)(?![A-Za-z])")

@@ -16,7 +16,7 @@ from stillhouse.vocabulary import ids, rows
 from stillhouse.vocabulary.categories import FACTS, PASS_THRESHOLDS, Category
 from stillhouse.vocabulary.rows import FAILED, Question, Response, ResponseKey, Verified
 
-VERSION = "2"
+VERSION = "3"
 """Part of a verdict's content id: raised when a verifier changes its judgement, so that older verdicts are not reused."""
 
 

@@ -64,6 +64,36 @@ def test_put_that_fails_once_is_made_up_for(fake, questions, tmp_path, do, match
     assert sorted(store.store_of(OUTPUT).names(OUTPUT)) == sorted([*manifests.load(OUTPUT).stored.values(), "manifest.json"])
 
 
+@pytest.mark.parametrize("do", ["200", "html", "307"])
+@pytest.mark.parametrize(
+    ("method", "match"),
+    [
+        ("GET", "list-type"), ("GET", "questions.*manifest.json"), ("GET", "questions.*part-"), ("HEAD", "questions.*part-"),
+        ("PUT", "toy_stage.*claim"), ("PUT", "toy_stage.*part-00001"), ("PUT", "toy_stage.*manifest.json"),
+    ],
+)  # fmt: skip
+def test_reply_that_is_not_the_stores_is_asked_for_again(fake, questions, tmp_path, do, method, match):
+    fake.faults = [{"method": method, "match": match, "do": do, "times": 1}]
+    assert not run(questions)
+    assert rows(OUTPUT, tmp_path) == 4
+
+
+@pytest.mark.parametrize(
+    ("do", "said"),
+    [
+        ("html", "the reply is no object .text/html, no ETag.: something between here and the store answers in its place"),
+        ("307", "TemporaryRedirect"),
+        ("skew", "RequestTimeTooSkewed.*; this machine's clock and the store's differ: set them by NTP"),
+    ],
+)  # fmt: skip
+def test_reply_that_is_never_the_stores_is_an_outage_and_no_damage(fake, questions, monkeypatch, do, said):
+    monkeypatch.setenv("STILLHOUSE_STORE_PATIENCE_S", "0.3")
+    fake.faults = [{"match": "questions/toy/1/manifest.json", "do": do}]
+    with pytest.raises(StoreFailed, match=said) as refused:
+        run(questions)
+    assert "max retries" not in str(refused.value)
+
+
 def test_pointer_that_cannot_be_written_is_written_by_the_next_skip(fake, questions, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_STORE_PATIENCE_S", "0.3")
     fake.faults = [{"method": "PUT", "match": "toy_stage/toy/latest.json", "do": "500"}]

@@ -3,6 +3,7 @@ import pytest
 from stillhouse.api import forecast
 from stillhouse.api.forecast import PlannedTask
 from stillhouse.api.running import load_recipe
+from stillhouse.artifacts import manifest as manifests
 from stillhouse.errors import BadConfig
 from stillhouse.testing import publish, question
 from stillhouse.vocabulary.rows import Question
@@ -65,8 +66,21 @@ def test_parameters_are_read_from_a_models_name(name, count):
     assert forecast.parameters(name) == count
 
 
-def test_took_leaves_out_what_was_there_before(tmp_path):
+def test_took_compares_what_a_run_made_itself_with_what_was_planned(tmp_path):
     uri = f"{tmp_path.as_uri()}/questions/mine/1"
-    publish([question()], Question, uri)
-    assert forecast.took([uri], [])["took/artifacts"] == 1
-    assert forecast.took([uri], [uri]) == {"took/hours": 0.0, "took/artifacts": 0.0}
+    publish([question("What is 1?", "1"), question("What is 2?", "2")], Question, uri)
+    missing = {"task": "graded", "uri": f"{tmp_path.as_uri()}/graded/mine/1", "rows": 3, "tokens": 0, "bytes": 9, "hours": 1}
+    taken = forecast.took([{"task": "questions", "uri": uri, "rows": 3, "tokens": 0, "bytes": 4500, "hours": 0.5}, missing])
+    totals = taken.totals()
+    assert (totals["plan/rows"], totals["took/rows"], totals["took/artifacts"]) == (6, 2, 1)
+    assert totals["plan/hours"] == 1.5 > totals["took/hours"] >= 0
+    assert totals["took/bytes"] == sum(file.bytes for file in manifests.load(uri).files.values())
+    head, line = taken.as_text().splitlines()
+    assert head.split()[:5] == ["task", "rows:", "planned", "rows:", "taken"]
+    assert line.split()[:3] == ["questions", "3", "2"]
+
+
+def test_plan_expects_nothing_of_what_is_already_there(tmp_path):
+    estimates = [forecast.Estimate("questions", 7, uri="a", reused=True), forecast.Estimate("graded", 7, cpu_hours=2.0, uri="b")]
+    [expected] = forecast.Plan("toy", estimates).expected()
+    assert (expected["task"], expected["rows"], expected["hours"]) == ("graded", 7, 2.0)

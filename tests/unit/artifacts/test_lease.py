@@ -1,3 +1,4 @@
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -5,7 +6,7 @@ import pytest
 
 from stillhouse.artifacts import claiming, lease, store
 from stillhouse.artifacts.lease import CLAIM, Claim, Work
-from stillhouse.errors import LeaseLost, StoreFailed
+from stillhouse.errors import LeaseLost, StoreFailed, WriterStalled
 
 WORK = Work(stage="questions", fingerprint="f1", config={"a": 1}, inputs={})
 OTHER = WORK.model_copy(update={"fingerprint": "f2", "config": {"a": 2}})
@@ -60,6 +61,33 @@ def test_lease_that_is_renewed_is_not_taken_over(uri):
     held.release()
     waiter.join()
     taken[0].close()
+
+
+def test_take_owner_that_hangs_while_its_heartbeat_goes_on_is_named_and_not_waited_for_any_longer(uri, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_STALLED_S", "0.5")
+    held = claiming.take(uri, WORK)
+    held.reach("36 of 188")
+    owner = re.escape(str(held.claim.owner))
+    with pytest.raises(WriterStalled, match=rf"{owner} holds this output .* no progress for 1 s at 36 of 188; end that process"):
+        claiming.take(uri, WORK)
+    held.check()
+    held.release()
+    claiming.take(uri, WORK).close()
+
+
+def test_watched_writer_is_waited_for_as_long_as_it_makes_progress_and_its_progress_is_told(uri, monkeypatch, capsys):
+    now = [1000.0]
+    monkeypatch.setattr(claiming.time, "monotonic", lambda: now[0])
+    watched, claim = claiming.Watched(uri, WORK), put(uri, lease_s=1000)
+    for beat in range(100):
+        assert not watched.is_free(claim.model_copy(update={"beat": beat, "progress": f"{beat // 40} of 3"}))
+        now[0] += 500
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 50
+    assert f"still waiting for {claim.owner}, for 17 min; it is at 0 of 3, without progress for 17 min" in said[1]
+    now[0] += 21_600
+    with pytest.raises(WriterStalled, match="no progress for 9 h at 2 of 3"):
+        watched.is_free(claim.model_copy(update={"beat": 100, "progress": "2 of 3"}))
 
 
 def test_lease_that_was_taken_over_is_lost_before_the_next_upload(uri):

@@ -115,6 +115,37 @@ def test_prune_version_that_is_being_written_and_foreign_files_stay(root):
     assert store.store_of(root).names(f"{root}/toy_stage/toy/1") == ["notes.txt"]
 
 
+def test_prune_what_a_run_reads_that_goes_on_stays_until_it_ends(root):
+    old = make(root, "1", "a", "q1")
+    make(root, "2", "b", "q2")
+    reads = {"questions": [manifests.load(f"{root}/questions/toy/q1").fingerprint]}
+    work = Work(stage="toy_stage", fingerprint="f", config={}, inputs=reads)
+    lease = claiming.take(f"{root}/toy_stage/toy/9/shards/0-of-2", work)
+    assert pruning.plan(root, 1, {}).kept[f"{root}/questions/toy/q1"] == "read by a run that goes on"
+    assert removed(root) == {"toy_stage/toy/1"}
+    assert manifests.find(old) is None
+    lease.release()
+    assert removed(root) == {"questions/toy/q1"}
+
+
+def test_prune_run_that_begins_to_read_meanwhile_keeps_its_input(root):
+    make(root, "1", "a", "q1")
+    make(root, "2", "b", "q2")
+    plan = pruning.plan(root, 1, {})
+    reads = {"questions": [plan.removable[f"{root}/questions/toy/q1"].fingerprint]}
+    with claiming.take(f"{root}/toy_stage/toy/9", Work(stage="toy_stage", fingerprint="f", config={}, inputs=reads)):
+        assert pruning.remove(root, plan.removable) == [f"{root}/toy_stage/toy/1"]
+    assert manifests.find(f"{root}/questions/toy/q1") == plan.removable[f"{root}/questions/toy/q1"]
+
+
+def test_prune_model_that_a_kept_version_used_stays(root):
+    model, user = make(root, "1", "a", "q1"), make(root, "2", "b", "q2")
+    used = manifests.ModelLink(uri=model, fingerprint=manifests.load(model).fingerprint, kind="artifact", named=model)
+    manifest = manifests.load(user).model_copy(update={"models": {"judge.model": used}})
+    store.store_of(root).write(f"{user}/manifest.json", manifests.serialised(manifest))
+    assert removed(root) == set()
+
+
 def test_prune_latest_pointer_names_the_newest_that_is_left(root):
     first, second = make(root, "1", "a", "q1"), make(root, "2", "b", "q1")
     assert manifests.latest(second) == second

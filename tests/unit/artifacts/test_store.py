@@ -7,7 +7,7 @@ import pytest
 
 from stillhouse.artifacts import file_store, s3, store
 from stillhouse.artifacts.digests import sha256
-from stillhouse.errors import BadConfig, DamagedArtifact, StoreFailed
+from stillhouse.errors import BadConfig, DamagedArtifact, StoreFailed, StoreRefused
 
 
 @pytest.fixture
@@ -264,8 +264,26 @@ def test_file_write_interrupted_leaves_nothing(tmp_path, monkeypatch):
 
 def test_file_write_below_a_file_is_refused_in_one_line(tmp_path):
     (tmp_path / "a").write_text("")
-    with pytest.raises(StoreFailed, match="check that the path is writable"):
+    with pytest.raises(StoreRefused, match="where no file has the name of a directory"):
         store.FileStore().write((tmp_path / "a" / "b").as_uri(), b"")
+
+
+@pytest.mark.parametrize("number", sorted(file_store.REFUSALS))
+def test_file_error_that_the_next_try_would_meet_again_is_a_refusal(tmp_path, monkeypatch, number):
+    def refuse(self: Path, data: bytes) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(StoreRefused, match=f"{os.strerror(number)}; choose a directory that this user may write to"):
+        store.FileStore().write((tmp_path / "a").as_uri(), b"data")
+
+
+def test_file_pipe_is_listed_and_never_waited_for(tmp_path):
+    there, uri = store.store_of(tmp_path.as_uri()), tmp_path.as_uri()
+    os.mkfifo(tmp_path / "pipe")
+    assert (there.names(uri), there.read(f"{uri}/pipe")) == (["pipe"], None)
+    with pytest.raises(DamagedArtifact, match="pipe is no file"):
+        there.download(uri, "pipe", tmp_path / "scratch" / "pipe")
 
 
 def test_file_upload_source_moved_afterwards_published_file_stands(tmp_path):

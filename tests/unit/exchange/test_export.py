@@ -8,7 +8,7 @@ from stillhouse import testing
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import tables
 from stillhouse.artifacts.digests import sha256
-from stillhouse.errors import BadConfig, BadRows, MissingInput, NothingToDo, StaleOutput, StoreFailed
+from stillhouse.errors import BadConfig, BadRows, MissingInput, NothingToDo, StaleOutput, StoreRefused
 from stillhouse.exchange import files
 from stillhouse.exchange.export import export
 from stillhouse.exchange.importing import import_release
@@ -200,7 +200,7 @@ def test_export_wrong_use_is_refused_and_nothing_is_written(root, tmp_path, uris
 
 def test_export_below_a_file_is_refused(root, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreFailed, match="check that the path is writable"):
+    with pytest.raises(StoreRefused, match="where no file has the name of a directory"):
         export([f"{root}/selected/toy/1"], "am-40m", f"{tmp_path}/file/out.jsonl", ["sft_1"])
 
 

@@ -1,17 +1,20 @@
 """Every format of rows, and what each says of damage; ``test_files`` has JSON Lines and Parquet."""
 
+import bz2
 import csv
 import gzip
 import json
 import os
 import tarfile
+import zipfile
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from stillhouse.errors import BadConfig, MissingInput
+from stillhouse.errors import BadConfig, BadRows, MissingInput
 from stillhouse.exchange import files, locations
 from stillhouse.exchange.bad_rows import Bad, shown
 
@@ -23,6 +26,11 @@ def as_csv(path, delimiter=","):
         writer = csv.DictWriter(file, ["a", "b"], delimiter=delimiter)
         writer.writeheader()
         writer.writerows(ROWS)
+
+
+def as_text(path):
+    as_csv(path)
+    return path.read_text()
 
 
 def as_arrow(path, opened):
@@ -50,8 +58,20 @@ WRITERS = {
     "one-after-the-other.json": lambda path: path.write_text("\n".join(json.dumps(row, indent=1) for row in ROWS)),
     "wrapped.json": lambda path: path.write_text(json.dumps({"version": 1, "data": ROWS}, indent=1)),
     "mark.json": lambda path: path.write_bytes(b"\xef\xbb\xbf" + json.dumps(ROWS).encode()),
+    "one-line-wrapped.json": lambda path: path.write_text(json.dumps({"version": 1, "data": ROWS})),
+    "columns.json": lambda path: path.write_text(json.dumps({name: [row[name] for row in ROWS] for name in "ab"})),
+    "pandas.json": lambda path: pd.DataFrame(ROWS).to_json(path),
+    "pandas-index.json": lambda path: pd.DataFrame(ROWS, ["p1", "p2"]).to_json(path, orient="index"),
+    "pandas-split.json": lambda path: pd.DataFrame(ROWS).to_json(path, orient="split"),
+    "utf-16.json": lambda path: path.write_text(json.dumps(ROWS, ensure_ascii=False), encoding="utf-16"),
+    "utf-16.jsonl": lambda path: path.write_text("".join(json.dumps(row) + "\r\n" for row in ROWS), encoding="utf-16"),
+    "rows.jsonl.bz2": lambda path: path.write_bytes(bz2.compress("".join(json.dumps(row) + "\n" for row in ROWS).encode())),
     "rows.json.gz": lambda path: path.write_bytes(gzip.compress(json.dumps(ROWS).encode())),
     "rows.csv": as_csv,
+    "semicolons.csv": lambda path: as_csv(path, ";"),
+    "tabs.csv": lambda path: as_csv(path, "\t"),
+    "bars.csv": lambda path: as_csv(path, "|"),
+    "utf-16.csv": lambda path: path.write_bytes(as_text(path).encode("utf-16")),
     "rows.tsv": lambda path: as_csv(path, "\t"),
     "file.arrow": lambda path: as_arrow(path, pa.ipc.new_file),
     "stream.arrow": lambda path: as_arrow(path, pa.ipc.new_stream),
@@ -67,6 +87,33 @@ def objects(path, **settings):
 def test_objects_of_every_format_are_the_same_rows(tmp_path, name):
     WRITERS[name](tmp_path / name)
     assert objects(tmp_path / name) == ROWS
+
+
+def test_objects_array_goes_on_after_a_row_with_nan(tmp_path):
+    (tmp_path / "nan.json").write_text('[{"a": NaN}, {"a": 1}, {"a": -Infinity}, {"a": 2}]')
+    rows = objects(tmp_path / "nan.json")
+    assert [row for row in rows if not isinstance(row, Bad)] == [{"a": 1}, {"a": 2}]
+    assert [row.detail.split()[0] for row in rows if isinstance(row, Bad)] == ["NaN", "-Infinity"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"a": [1, 2], "b": [3]}, [{"a": [1, 2], "b": [3]}]),
+        ({"question": "x", "choices": ["p", "q"]}, [{"question": "x", "choices": ["p", "q"]}]),
+        ({"a": {"0": 1, "1": 2}, "b": {"0": 3, "2": 4}}, [{"a": {"0": 1, "1": 2}, "b": {"0": 3, "2": 4}}]),
+    ],
+)
+def test_objects_an_object_that_is_no_table_is_a_row(tmp_path, value, expected):
+    (tmp_path / "one.json").write_text(json.dumps(value))
+    assert objects(tmp_path / "one.json") == expected
+
+
+def test_objects_csv_header_alone_or_text_with_other_delimiters_is_read_by_commas(tmp_path):
+    (tmp_path / "rows.csv").write_text('q,a\n"x; y; z | w",1\n')
+    assert objects(tmp_path / "rows.csv") == [{"q": "x; y; z | w", "a": "1"}]
+    (tmp_path / "one.csv").write_text("q\nx\n")
+    assert objects(tmp_path / "one.csv") == [{"q": "x"}]
 
 
 def test_objects_csv_compressed_is_read_and_an_empty_field_is_null(tmp_path):
@@ -100,7 +147,8 @@ def test_objects_array_of_many_values_is_read_piece_by_piece(tmp_path):
     ("name", "data", "reason", "says"),
     [
         ("cut.json", b'[{"a": 1}, {"a": ', "bad_json", "the rest could not be read"),
-        ("nan.json", b'[{"a": NaN}]', "bad_json", "NaN is no JSON number"),
+        ("nan.json", b'[{"a": NaN}]', "bad_json", "NaN is no JSON number; write null"),
+        ("escaped.csv", b'a,b\n"say \\"hi\\" now",1\n', "bad_file", "line 2: ',' expected after '\"': a quote inside a field"),
         ("twice.json", b'[{"a": 1, "a": 2}]', "bad_key", 'the key "a" stands twice'),
         ("twice.jsonl", b'{"a": 1, "b": {"c": 1, "c": 2}}\n', "bad_key", 'the key "c" stands twice'),
         ("spaced.jsonl", b'{"a" : 1, "a" : 2}\n', "bad_key", 'the key "a" stands twice'),
@@ -112,6 +160,7 @@ def test_objects_array_of_many_values_is_read_piece_by_piece(tmp_path):
         ("twice.csv", b"a,a\n1,2\n", "bad_file", "two columns are called 'a'"),
         ("short.csv", b"a,b\n1\n", "bad_value", "1 fields, the header has 2"),
         ("quote.csv", b'a,b\n"1,2\n', "bad_file", "the rest could not be read"),
+        ("lfs.parquet", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "bad_file", "a pointer of Git LFS"),
         ("no.arrow", b"ARROW1\0\0garbage", "bad_file", "the rest could not be read"),
         ("no.tar", b"garbage", "bad_file", "the rest could not be read"),
         ("no.feather", b"", "bad_file", "the rest could not be read"),
@@ -170,6 +219,53 @@ def test_fetched_folder_and_pattern_are_read_in_the_order_of_names(tmp_path):
     assert read(tmp_path / "data" / "[ab].jsonl") == [1, 2, 3]
     assert read(tmp_path / "data" / "**" / "c.jsonl") == [4]
     assert read(f"file://{tmp_path}/data/*.jsonl") == [1, 2, 3]
+
+
+def as_zip(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("set/README.md", "# no rows")
+        for name, row in zip(("set/1.jsonl", "set/2.jsonl"), ROWS, strict=True):
+            archive.writestr(name, json.dumps(row))
+
+
+def as_tar_of_tables(path):
+    with tarfile.open(path, "w:gz") as tar:
+        for number, row in enumerate(ROWS):
+            source = path.with_name(f"{number}.jsonl")
+            source.write_text(json.dumps(row))
+            tar.add(source, source.name)
+            source.unlink()
+
+
+@pytest.mark.parametrize(("name", "write"), [("rows.zip", as_zip), ("rows.tar.gz", as_tar_of_tables)])
+def test_fetched_archive_of_tables_is_read_like_a_folder(tmp_path, name, write):
+    write(tmp_path / name)
+    for location in (tmp_path / name, tmp_path):
+        with locations.fetched(str(location)) as found:
+            assert [row for file in found for row in objects(file.path)] == ROWS
+
+
+def test_fetched_archive_that_is_damaged_or_a_bomb_is_refused(tmp_path):
+    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04")
+    with pytest.raises(BadRows, match="cut.zip: cannot be unpacked"), locations.fetched(str(tmp_path / "cut.zip")):
+        pass
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rows.jsonl", bytes(70 * 2**20))
+    with pytest.raises(BadRows, match="would expand to 73,400,320 bytes"), locations.fetched(str(tmp_path / "bomb.zip")):
+        pass
+
+
+@pytest.mark.parametrize(
+    "names", [("train-00000-of-00001.parquet", "test-00000-of-00001.parquet"), ("train/a.jsonl", "test/a.jsonl")]
+)
+def test_fetched_folder_of_several_splits_is_refused_by_name(tmp_path, names):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(BadConfig, match=r"holds several splits \(test, train\); give a pattern"), locations.fetched(str(tmp_path)):
+        pass
+    with locations.fetched(f"{tmp_path}/train*" + ("/*" if "/" in names[0] else "")) as found:
+        assert len(found) == 1
 
 
 def test_fetched_digest_of_several_files_depends_on_each(tmp_path):

@@ -16,9 +16,9 @@ from torch.distributed import HashStore
 from stillhouse import testing
 from stillhouse.artifacts import claiming, integrity, store, tables
 from stillhouse.artifacts import manifest as manifests
-from stillhouse.artifacts.lease import CLAIM, Work
+from stillhouse.artifacts.lease import CLAIM, Lease, Work
 from stillhouse.artifacts.publishing import Publisher
-from stillhouse.errors import BadConfig, DamagedArtifact, MissingInput, NothingToDo, StaleOutput, StoreFailed
+from stillhouse.errors import BadConfig, DamagedArtifact, MissingInput, NothingToDo, StaleOutput, StoreFailed, StoreRefused
 from stillhouse.execution import processes
 from stillhouse.execution.contract import Outputs, input_names, parse_shard
 from stillhouse.execution.execute import Result, execute
@@ -464,6 +464,26 @@ def test_execute_metric_that_is_not_finite_is_published_and_read_again(root, que
     assert execute(toy_stage, Config(), {"questions": questions}, output_of(root)).skipped
 
 
+@pytest.mark.parametrize("kind", ["a link to a directory of others", "a link to nothing", "a file", "a link below", "a pipe"])
+def test_execute_output_that_is_a_link_a_file_or_holds_a_pipe_is_refused_and_nothing_is_touched(questions, tmp_path, kind):
+    others, output = tmp_path / "thesis", tmp_path / "toy_stage" / "toy" / "1"
+    others.mkdir()
+    (others / "a.tex").write_text("mine")
+    (output if kind in {"a link below", "a pipe"} else output.parent).mkdir(parents=True)
+    if kind == "a file":
+        output.write_text("mine")
+    elif kind == "a pipe":
+        os.mkfifo(output / "claim.json.1")
+    else:
+        (output / "dropped" if kind == "a link below" else output).symlink_to(tmp_path / "nowhere" if "nothing" in kind else others)
+    before = store.FileStore().names(tmp_path.as_uri())
+    refusals = (BadConfig, StoreRefused, StoreFailed)
+    with pytest.raises(refusals, match="nothing was touched|File exists|Not a directory|cannot be read"):
+        execute(toy_stage, Config(), {"questions": questions}, output.as_uri())
+    assert store.FileStore().names(tmp_path.as_uri()) == before
+    assert [(path.name, path.read_text()) for path in others.iterdir()] == [("a.tex", "mine")]
+
+
 def test_execute_previous_latest_of_an_earlier_release_is_left_out_and_said(root, questions, capsys):
     execute(toy_stage, Config(), {"questions": questions}, output_of(root))
     place = store.join(output_of(root), "manifest.json")
@@ -473,6 +493,14 @@ def test_execute_previous_latest_of_an_earlier_release_is_left_out_and_said(root
     given = {"questions": questions, "previous": "latest"}
     assert "previous" not in execute(toy_stage, Config(), given, output_of(root, "2")).manifest.inputs
     assert "previous=latest is left out" in capsys.readouterr().err
+
+
+def test_execute_tells_in_its_claim_how_far_it_is(root, questions, monkeypatch):
+    reached: list[str] = []
+    monkeypatch.setattr(Lease, "reach", lambda self, progress: reached.append(progress))
+    toy_stage.before_the_end.append(lambda: toy_stage.runs[-1].progress(3, 1200, "questions, 7/s"))
+    execute(toy_stage, Config(), {"questions": questions}, output_of(root))
+    assert reached == ["3 of 1,200"]
 
 
 def test_execute_store_that_fails_right_after_the_claim_frees_it(root, questions, monkeypatch):

@@ -10,6 +10,7 @@ from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Request, load
 from stillhouse.sampling.transformers import SeededSampler, hashed_uniform
 from stillhouse.vocabulary.seeds import row_seed
+from tests.architectures import save
 
 HOT = Sampling(engine="transformers", temperature=1.0, top_p=1.0, max_tokens=24, system_prompt="none", suffix="none")
 
@@ -182,3 +183,15 @@ def test_seeded_sampler_top_p_keeps_the_smallest_set_that_reaches_it():
 
 def test_seeded_sampler_at_temperature_0_is_argmax():
     assert set(sampled([0.1, 0.3, 0.2], HOT.model_copy(update={"temperature": 0.0}), list(range(50))).tolist()) == {1}
+
+
+def test_sample_mixture_of_experts_that_returns_router_logits_answers_prompts_of_different_lengths(tmp_path):
+    """As trainers publish it: transformers weighs those logits by the mask, which generation has for more tokens."""
+    directory = save("gpt-oss", tmp_path / "moe")
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(config | {"output_router_logits": True}))
+    asked = [testing.question("What is 1 + 1?"), testing.question("What is 11 + 12 + 13?")]
+    given = [Request((row.question_id, "moe", "question", 1, 0), row.messages, 1) for row in asked]
+    completions = [completion for _, completion in load(HOT, directory).sample(given)]
+    assert [completion.failure for completion in completions] == ["", ""]
+    assert all(completion.completion_tokens > 0 for completion in completions)

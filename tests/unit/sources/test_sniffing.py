@@ -97,3 +97,11 @@ def test_sniff_reads_names_of_columns_in_upper_case_too(tmp_path):
     path.write_text("\n".join(rows))
     first = sniff(str(path)).questions[0]
     assert (first.reference_answer, first.original_response, first.difficulty_label) == ("5", "<think>2 and 3</think> 5", "easy")
+
+
+@pytest.mark.parametrize("names", [("Problem", "Final Answer"), ("question", " answer"), ("Question-Text", "Correct Answer")])
+def test_sniff_reads_names_of_columns_with_blanks_and_hyphens(tmp_path, names):
+    path = tmp_path / "rows.jsonl"
+    rows = [dict(zip(names, (f"How much is {n} + 1?", str(n + 1)), strict=True)) for n in range(3)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [row.reference_answer for row in sniff(str(path)).questions] == ["1", "2", "3"]

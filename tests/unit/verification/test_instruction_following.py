@@ -144,10 +144,101 @@ def test_instruction_following_ids_of_m_ifeval_name_the_language_first(answer, k
     assert verdict(answer, ("es:punctuation:no_comma", {})).kind == kind
 
 
-def test_instruction_following_word_counts_of_languages_without_spaces_are_refused():
-    found = verdict("x", ("ja:length_constraints:number_words", {"num_words": 3, "relation": "at least"}))
+@pytest.mark.parametrize(
+    ("name", "values", "met", "missed"),
+    [
+        ("es:keywords:existence", {"keywords": ["selección", "ADN"]}, "La Selección del adn.", "La selección."),
+        ("es:keywords:frequency", {"keyword": "éxito", "frequency": 1, "relation": "como máximo"}, "Un éxito.", "Éxito y éxito."),
+        ("es:keywords:letter_frequency", {"letter": "f", "let_frequency": 2, "let_relation": "al menos"}, "Café fino", "Café"),
+        ("es:length_constraints:number_words", {"num_words": 3, "relation": "al menos"}, "1. uno dos tres", "1. uno dos"),
+        ("es:length_constraints:number_sentences", {"num_sentences": 2, "relation": "como máximo"}, "Sí. No.", "Sí. No. Sí."),
+        ("es:detectable_content:postscript", {"postscript_marker": "P.D."}, "Fin.\nP. D. Adiós", "Fin."),
+        ("es:detectable_format:title", {}, "<<Título>>\nHola", "<< >>\nHola"),
+        ("es:detectable_format:number_bullet_lists", {"num_bullets": 2}, "* uno\n* dos", "* uno\n- dos"),
+        ("es:detectable_format:constrained_response", {}, "Quizás.", "Puede ser."),
+        (
+            "es:change_case:capital_word_frequency",
+            {"capital_relation": "como máximo", "capital_frequency": 1},
+            "La ONU",
+            "La ONU y la UE",
+        ),
+        ("es:change_case:spanish_capital", {}, "ESTA ES UNA RESPUESTA EN ESPAÑOL.", "Esta es una respuesta en español."),
+        ("es:punctuation:question_marks", {}, "¿Qué tal?", "Qué tal?"),
+        ("es:punctuation:exclamation_marks", {}, "¡Hola!", "Hola!"),
+        ("es:special_character:enie", {"let_frequency": 2}, "El niño y la niña", "El niño"),
+        ("es:special_character:dieresis", {"let_frequency": 1}, "El pingüino", "El pinguino"),
+        ("es:special_character:tildes", {"num_words": 2, "relation": "al menos"}, "Más café", "Mas café"),
+        ("fr:length_constraints:number_words", {"num_words": 3, "relation": "moins de"}, "un deux", "un deux trois"),
+        ("fr:length_constraints:number_paragraphs", {"num_paragraphs": 2}, "Un.\n***\nDeux.", "Un.\n\nDeux."),
+        (
+            "fr:length_constraints:nth_paragraph_first_word",
+            {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "Le"},
+            "Un.\n\nLe chat.",
+            "Un.\n\nUn chat.",
+        ),
+        ("fr:detectable_content:informal_address", {}, "As-tu faim ?", "Avez-vous faim ?"),
+        ("fr:detectable_content:no_digits", {}, "Deux ans", "2 ans"),
+        ("fr:detectable_content:number_placeholders", {"num_placeholders": 2}, "[nom] [ville]", "[nom]"),
+        (
+            "fr:detectable_format:multiple_sections",
+            {"section_spliter": "SECTION", "num_sections": 2},
+            "SECTION 1\na\nSECTION 2\nb",
+            "SECTION 1\na",
+        ),
+        ("fr:detectable_format:number_highlighted_sections", {"num_highlights": 1}, "Un *mot*.", "Un mot."),
+        ("fr:detectable_format:json_format", {}, '```json\n{"a": 1}\n```', "a: 1"),
+        ("fr:special_character:accents", {"word_to_accentuate": {"ecole": "école"}}, "Une école", "Une ecole"),
+        ("fr:special_character:no_accents", {}, "Un mot", "Un été"),
+        ("fr:special_character:ethel_or_cedilla", {"forbidden_char": "ç"}, "Un francais", "Un Français"),
+        ("fr:startend:quotation", {}, "« Bonjour »", "Bonjour"),
+        (
+            "fr:startend:end_checker",
+            {"end_phrase": "D'autres questions ?"},
+            "Voilà. D'autres questions ?",
+            "D'autres questions ? Non.",
+        ),
+        ("fr:combination:two_responses", {}, "Un\n******\nDeux", "Un\n******\nUn"),
+        ("fr:combination:repeat_prompt", {"prompt_to_repeat": "Dis-le."}, "Dis-le. Voilà.", "Voilà."),
+        ("fr:language:response_language", {"language": "fr"}, "Ceci est une réponse en français.", "This is an answer in English."),
+        ("ja:keywords:forbidden_words", {"forbidden_words": ["健康"]}, "元気です。", "健康です。"),
+        ("ja:keywords:letter_frequency", {"let_relation": "以上", "letter": "し", "let_frequency": 2}, "しシ", "し"),
+        ("ja:length_constraints:number_letters", {"relation": "未満", "num_letters": 3}, "はい", "いいえ"),
+        ("ja:length_constraints:number_sentences", {"relation": "以上", "num_sentences": 2}, "はい。いいえ。", "はい。"),
+        ("ja:detectable_format:number_numbered_lists", {"num_items": 2}, "1. 一\n2. 二", "1. 一"),
+        ("ja:detectable_format:title", {}, "『題』", "題"),
+        ("ja:detectable_format:multiple_sections", {"section_spliter": "章", "num_sections": 2}, "第1章 一\n第２章 二", "第1章 一"),
+        ("ja:letters:furigana", {}, "漢字（かんじ）です", "漢字です"),
+        ("ja:letters:kanji", {"relation": "以上", "kanji_limit": 2}, "漢字", "字"),
+        ("ja:letters:kansuuji", {}, "三つ", "3つ"),
+        ("ja:letters:hiragana_only", {}, "ひらがな。", "カタカナ。"),
+        ("ja:letters:katakana_only", {}, "カタカナ!", "ひらがな"),
+        ("ja:letters:no_hiragana", {}, "漢字", "漢字の"),
+        ("ja:letters:no_katakana", {}, "漢字", "カタカナ"),
+        ("ja:punctuation:no_comma", {}, "はい", "はい、そう"),
+        ("ja:punctuation:no_period", {}, "はい", "はい。"),
+        ("ja:startend:quotation", {}, "「はい」", "はい"),
+        ("ja:startend:sentence_unified_end", {"ending": "です"}, "猫です。犬です。", "猫です。犬だ。"),
+    ],
+)
+def test_instruction_following_constraint_of_m_ifeval_is_met_and_missed(name, values, met, missed):
+    assert [verdict(answer, (name, values)).kind for answer in (met, missed)] == ["correct", "wrong"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "why"),
+    [
+        ("ja:length_constraints:number_words", {"num_words": 3, "relation": "at least"}, "this id is none of them"),
+        ("de:punctuation:no_comma", {}, "this id is none of them"),
+        ("es:keywords:frequency", {"keyword": "a", "frequency": 1, "relation": "at least"}, "relation must be one of al menos"),
+        ("fr:length_constraints:number_words", {"num_words": "many", "relation": "moins de"}, "num_words must be a whole number"),
+        ("fr:keywords:existence", {"keywords": "mot"}, "keywords must be a list of words"),
+        ("es:startend:end_checker", {"end": "x"}, "takes end_phrase; got end"),
+    ],
+)
+def test_instruction_following_value_that_m_ifeval_does_not_take_is_an_error(name, values, why):
+    found = verdict("x", (name, values))
     assert (found.kind, found.verify_score) == ("error", None)
-    assert "without spaces" in found.detail
+    assert why in found.detail
 
 
 def test_instruction_following_unknown_mode_is_an_error():

@@ -5,11 +5,29 @@ from contextlib import contextmanager
 
 from transformers import PreTrainedModel
 
+from stillhouse.models.loadable import ROUTER_LOGITS
 from stillhouse.training.machine import attention, liger
 
 
 @contextmanager
 def suited(model: PreTrainedModel) -> Iterator[None]:
     """While the block generates with transformers, the model's attention and modules suit generation."""
-    with attention.generating(model), liger.unfused(model):
+    with attention.generating(model), liger.unfused(model), _without_router_logits(model):
         yield
+
+
+@contextmanager
+def _without_router_logits(model: PreTrainedModel) -> Iterator[None]:
+    """While the block runs, a mixture of experts returns no router logits.
+
+    transformers weighs them by the attention mask, which covers the cached tokens too, and fails on rows of different lengths.
+    """
+    config = model.config.get_text_config()
+    before = getattr(config, ROUTER_LOGITS, False)
+    if before:
+        setattr(config, ROUTER_LOGITS, False)
+    try:
+        yield
+    finally:
+        if before:
+            setattr(config, ROUTER_LOGITS, before)

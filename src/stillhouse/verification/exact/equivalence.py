@@ -10,13 +10,23 @@ from collections.abc import Callable, Sequence
 from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact import regions
 from stillhouse.verification.exact.answer_rules import EXACT_RULES
-from stillhouse.verification.exact.expressions import Expression
 from stillhouse.verification.exact.high_precision import Undefined
-from stillhouse.verification.exact.numbers import same_expression, same_quantity
+from stillhouse.verification.exact.numbers import same_quantity
 from stillhouse.verification.exact.relations import is_assignment, label, same_relation
+from stillhouse.verification.exact.renaming import same_up_to_names
+from stillhouse.verification.exact.special_equivalence import (
+    Same,
+    base_left_out,
+    bases,
+    congruences,
+    ratio_as_number,
+    ratios,
+    vector_as_sum,
+)  # fmt: skip
 from stillhouse.verification.exact.values import (
     Builder,
     Combination,
+    Congruence,
     Ellipsis,
     Group,
     InBase,
@@ -30,7 +40,11 @@ from stillhouse.verification.exact.values import (
     Words,
 )  # fmt: skip
 
-Same = Callable[[Value, Value], bool]
+SETS_IN_WORDS = {
+    "all real numbers": "R", "all reals": "R", "real numbers": "R", "any real number": "R", "全体实数": "R", "实数集": "R",
+    "no solution": "empty", "no real solution": "empty", "no real solutions": "empty", "empty set": "empty", "无解": "empty",
+    "空集": "empty", "无实数解": "empty",
+}  # fmt: skip
 
 
 def equal(gold: Value, answer: Value, rules: AnswerRules = EXACT_RULES) -> bool:
@@ -42,6 +56,8 @@ def equal(gold: Value, answer: Value, rules: AnswerRules = EXACT_RULES) -> bool:
     def same(one: Value, other: Value) -> bool:
         return equal(one, other, rules)
 
+    if (renamed := same_up_to_names(gold, answer)) is not None:
+        gold, answer = renamed
     if isinstance(gold, Listing) or isinstance(answer, Listing):
         return _same_listing(gold, answer, same, rules) or _same_region(gold, answer)
     if isinstance(gold, Relation) or isinstance(answer, Relation):
@@ -87,7 +103,7 @@ def _letter_of(value: Value) -> str:
 
 def _groups(gold: Group, answer: Group, same: Same, rules: AnswerRules) -> bool:
     if gold.opening == answer.opening == "{" and not rules.ordered:
-        return same_members(gold.items, answer.items, same)
+        return same_members(tuple(dict.fromkeys(gold.items)), tuple(dict.fromkeys(answer.items)), same)
     brackets = (gold.opening, gold.closing), (answer.opening, answer.closing)
     two = len(gold.items) == 2 and "{" not in (gold.opening, answer.opening)
     if two and brackets[0] != brackets[1] and not _same_ends(gold, answer):
@@ -105,51 +121,15 @@ def _same_ends(gold: Group, answer: Group) -> bool:
     )
 
 
+def _one_group(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
+    """A quantity and brackets: a set of one value, or a vector by its components."""
+    return _singleton(gold, answer, same, rules) or vector_as_sum(gold, answer, same, rules)
+
+
 def _singleton(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
     """A set of one value, and the value."""
     group, value = (gold, answer) if isinstance(gold, Group) else (answer, gold)
     return isinstance(group, Group) and group.opening == "{" and len(group.items) == 1 and same(group.items[0], value)
-
-
-def _ratios(gold: Ratio, answer: Ratio, same: Same, rules: AnswerRules) -> bool:
-    if gold.clock and answer.clock:
-        return gold.text == answer.text and (gold.half == answer.half or not gold.half or not answer.half)
-    if len(gold.parts) != len(answer.parts):
-        return False
-    if not all(isinstance(part, Quantity) for part in (*gold.parts, *answer.parts)):
-        return _in_order(gold.parts, answer.parts, same)
-    return all(
-        same_expression(_product(gold.parts[0], answer.parts[place]), _product(gold.parts[place], answer.parts[0]))
-        for place in range(1, len(gold.parts))
-    )
-
-
-def _product(one: Value, other: Value) -> Expression:
-    assert isinstance(one, Quantity)
-    assert isinstance(other, Quantity)
-    return Expression("*", (one.expression, other.expression))
-
-
-def _ratio_as_number(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
-    """``3:4`` and ``3/4``."""
-    ratio, number = (gold, answer) if isinstance(gold, Ratio) else (answer, gold)
-    if not isinstance(ratio, Ratio) or len(ratio.parts) != 2 or (ratio.clock and ratio.half):
-        return False
-    left, right = ratio.parts
-    if not (isinstance(left, Quantity) and isinstance(right, Quantity) and isinstance(number, Quantity)):
-        return False
-    return same_expression(Expression("/", (left.expression, right.expression)), number.expression)
-
-
-def _bases(gold: InBase, answer: InBase, same: Same, rules: AnswerRules) -> bool:
-    return gold == answer
-
-
-def _base_left_out(gold: InBase, answer: Quantity, same: Same, rules: AnswerRules) -> bool:
-    """The digits alone: the question names the base."""
-    shown = answer.expression
-    digits = str(shown.value) if shown.kind == "number" and shown.value.denominator == 1 and shown.ulp is None else ""
-    return not answer.unit and digits == gold.digits
 
 
 def _matrices(gold: Matrix, answer: Matrix, same: Same, rules: AnswerRules) -> bool:
@@ -157,11 +137,20 @@ def _matrices(gold: Matrix, answer: Matrix, same: Same, rules: AnswerRules) -> b
     return shapes[0] == shapes[1] and all(_in_order(*rows, same) for rows in zip(gold.rows, answer.rows, strict=True))
 
 
+def _in_words_too(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
+    r"""``\mathbb{R}`` and *all real numbers*, ``\emptyset`` and *no solution*."""
+    words, named = (gold, answer) if isinstance(gold, Words) else (answer, gold)
+    return isinstance(words, Words) and isinstance(named, NamedSet) and SETS_IN_WORDS.get(words.text) == named.name
+
+
 def _vector(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
-    """A column or a row, and its entries in round or square brackets."""
+    """A column or a row, and its entries in round or square brackets; a matrix, and its rows in brackets."""
     matrix, group = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
     if not isinstance(matrix, Matrix) or not isinstance(group, Group) or group.opening == "{":
         return False
+    inner = [item.items for item in group.items if isinstance(item, Group) and item.opening != "{"]
+    if len(inner) == len(group.items) == len(matrix.rows):
+        return all(_in_order(*rows, same) for rows in zip(inner, matrix.rows, strict=True))
     entries = [entry for row in matrix.rows for entry in row]
     return 1 in (len(matrix.rows), max(map(len, matrix.rows))) and _in_order(group.items, entries, same)
 
@@ -184,9 +173,10 @@ def _always(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
 
 _RULES: dict[tuple[type, type], Callable[..., bool]] = {
     (Quantity, Quantity): _quantities, (Words, Words): _words, (Words, Quantity): _letter, (Quantity, Words): _letter,
-    (Group, Group): _groups, (Group, Quantity): _singleton, (Quantity, Group): _singleton, (Ratio, Ratio): _ratios,
-    (Ratio, Quantity): _ratio_as_number, (Quantity, Ratio): _ratio_as_number, (InBase, InBase): _bases,
-    (InBase, Quantity): _base_left_out, (Matrix, Matrix): _matrices, (Matrix, Group): _vector, (Group, Matrix): _vector,
+    (Group, Group): _groups, (Group, Quantity): _one_group, (Quantity, Group): _one_group, (Ratio, Ratio): ratios,
+    (Ratio, Quantity): ratio_as_number, (Quantity, Ratio): ratio_as_number, (InBase, InBase): bases,
+    (InBase, Quantity): base_left_out, (Congruence, Congruence): congruences, (Words, NamedSet): _in_words_too,
+    (NamedSet, Words): _in_words_too, (Matrix, Matrix): _matrices, (Matrix, Group): _vector, (Group, Matrix): _vector,
     (Combination, Combination): _combinations, (Builder, Builder): _builders, (NamedSet, NamedSet): _always,
     (Ellipsis, Ellipsis): _always,
 }  # fmt: skip

@@ -231,7 +231,7 @@ class _ExpressionReader:
         return Expression("call", (radicand, degree) if degree else (radicand,), "sqrt")
 
     def _call(self, name: str) -> Expression:
-        """A function: its base or power, then its argument."""
+        r"""A function: its base or power, then its argument; ``\sin^{-1}`` is the inverse."""
         base = power = None
         while self.peek() in ("_", "^"):
             if self._take().text == "_":
@@ -244,6 +244,8 @@ class _ExpressionReader:
         result = Expression("call", arguments, name)
         if power is None:
             return result
+        if power.kind == "negate" and power.arguments[0].value == 1 and name in ("sin", "cos", "tan"):
+            return Expression("call", arguments, f"arc{name}")
         if power.kind == "negate":
             msg = f"\\{name} to a negative power"
             raise Unreadable(msg)

@@ -34,12 +34,43 @@ _FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\\$|[^$\n])+?)(?<!\\)\$|\\\(
 _BETWEEN = re.compile(r"\s*(?:,|;|and|or|和|或|、|，|, ?and|, ?or)\s*")
 _SENTENCE_END = re.compile(r"(?<![A-Z])[.!?](?=\s|$)|[。！？]|\n|(?<=\$)\.")
 _BECAUSE = re.compile(
-    r",?\s*\b(?:because|since|which|so that|where|as\s+(?:we|the|it)|by\s+the|and\s+(?:we|so|not)|not|with)\b"
+    r",?\s*\b(?:because|since|which|so that|that is|where|as\s+(?:we|the|it)|by\s+the|and\s+(?:we|so|not)|not|with)\b"
     r"|[,，]\s*(?:因为|所以)|\("
 )
+LEADING = re.compile(
+    r"^(?:(?:so|therefore|thus|hence|then|and|finally|clearly|consequently|we see that|we get|we have|it follows that|[,\s])+)"
+    r"(?=\W|$|(?<=[\s,]))",
+    re.IGNORECASE,
+)
+"""Words with which a conclusion begins."""
+_CHINESE = re.compile(r"(?:^|[\s。；])答\s*[:：]|(?:故选|应选|故填|应填)\s*[:：]?")
+_HEADING = re.compile(r"^\s*(?:final\s+)?answers?\s*:?\s*\n+", re.IGNORECASE | re.MULTILINE)
+_SUBJECT = re.compile(
+    r"(?:^|[\s,;])([^\s,;]+)\s+is\s+(?:therefore\s+|thus\s+)?(?:the|our|my)\s+(?:final\s+|correct\s+|right\s+)?(?:answer|solution|result)\b",
+    re.IGNORECASE,
+)
+"""*42 is the answer*."""
+_DENIED = re.compile(
+    r"(?:\bnot|n't|n’t|\bcannot|\bnever|\bneither|不|没有)(?:\s+(?:be|equal|equal to|the number))?\s*$", re.IGNORECASE
+)
+"""The end of a text before a formula that is denied."""
+_IN_DOUBT = re.compile(
+    r"\b(?:not|cannot|never|neither|nor|either|or|wrong|incorrect|mistaken?|instead|rather|unless)\b|n't\b|n’t\b|不是|不能|错",
+    re.IGNORECASE,
+)
+"""Words that may say of a sentence's last number that it is not the answer."""
+_AFTERTHOUGHT = re.compile(r",?\s*\(?\b(?:and\s+)?not\b.*|\s+(?:instead of|rather than)\b.*", re.IGNORECASE | re.DOTALL)
+_DISPLAY = re.compile(r"\$\$.+?\$\$|\\\[.+?\\\]", re.DOTALL)
+_TAGS = re.compile(r"<(b|i|u|em|strong|p|span|div)>(.*?)</\1>", re.DOTALL)
+_LED_BOX = re.compile(
+    r"\\text(?:bf|rm|it|normal)?\s*\{\s*(?:[A-Za-z ]{1,30}:|(?:the\s+)?(?:final\s+)?answer\s+is)\s*\}\s*(?=\S)", re.IGNORECASE
+)
+_REMARK = re.compile(
+    r"\\text(?:rm|it|normal)?\s*\{\s*\(?(?:rounded|approx(?:\.|imately)?|simplified)[^{}]*\)?\s*\}\s*$", re.IGNORECASE
+)
 _COPULA = re.compile(r"(?:\bis|\bare|\bequals|\bwas|=|≈|:|：|为|是|有|得|共)\s*", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![\w.^/\\(*-])-?[$€£¥]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?![\d/^*_(]|\.\d|:\d)")
-_MARKS = re.compile(r"\*\*|__|`|^#+\s*|^>\s*", re.MULTILINE)
+_NUMBER = re.compile(r"(?<![A-Za-z0-9_.^/\\(*-])-?[$€£¥]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?![\d/^*_(]|\.\d|:\d)")
+_MARKS = re.compile(r"\*\*|__|`|^#+\s*|^>\s*|(?<=\n)[ \t]*[-*•] +", re.MULTILINE)
 _NO_SENTENCE = re.compile(r"[A-Za-z]{3}|[\u3400-\u9fff]")
 
 
@@ -65,18 +96,27 @@ def candidates(text: str) -> list[Candidate]:
     text = text.strip()
     boxes = _boxes(text)
     if boxes:
-        return [Candidate(_last_box(text, boxes), boxed=True)]
-    text = _MARKS.sub("", text)
-    phrases = list(_PHRASE.finditer(text))
+        return _of_box(_last_box(text, boxes))
+    text = _TAGS.sub(r"\2", _MARKS.sub("", text)).replace("i.e.", "that is")
+    text = _DISPLAY.sub(lambda match: match[0].replace("\n", " "), text).strip()
+    phrases = [match for pattern in (_PHRASE, _HEADING, _CHINESE) for match in pattern.finditer(text)]
     if phrases:
-        said = text[phrases[-1].end() :][:LONGEST_CLAUSE]
-        return [*_stated(said), *_in_prose(_first_sentence(said))]
+        said = text[max(phrase.end() for phrase in phrases) :][:LONGEST_CLAUSE]
+        return [] if _DENIED.match(said.strip().partition(" ")[0]) else [*_stated(said), *_in_prose(_first_sentence(said))]
+    if subjects := list(_SUBJECT.finditer(text)):
+        return [Candidate(_bare(subjects[-1][1]))]
     is_whole = (
         len(text) <= TAIL_CHARS and "\n" not in text and (_FORMULA.search(text) is None or _bare(text) != text.removesuffix("."))
     )
-    whole = [Candidate(_bare(text))] if is_whole else []
+    whole = [Candidate(_bare(LEADING.sub("", text)))] if is_whole else []
     last = _last_sentence(text)
     return [*whole, *_ending(last), *_in_prose(last)]
+
+
+def _of_box(content: str) -> list[Candidate]:
+    r"""A box, and what it holds without words such as ``\text{Total: }`` before it or ``\text{ (rounded)}`` after it."""
+    bare = _REMARK.sub("", _LED_BOX.sub("", content, count=1)).strip()
+    return [Candidate(text, boxed=True) for text in dict.fromkeys((content, bare or content))]
 
 
 def _boxes(text: str) -> list[tuple[int, int, str]]:
@@ -167,6 +207,8 @@ def _ending(sentence: str) -> list[Candidate]:
         first = len(formulas) - 1
         while first and _BETWEEN.fullmatch(sentence[formulas[first - 1].end() : formulas[first].start()]):
             first -= 1
+        if _DENIED.search(sentence[: formulas[first].start()]):
+            return []
         return [Candidate(_joined_formulas(sentence[formulas[first].start() :]) or "")]
     copulas = list(_COPULA.finditer(sentence))
     return [Candidate(_bare(sentence[copulas[-1].end() :]))] if copulas else []
@@ -176,6 +218,7 @@ def _in_prose(sentence: str) -> list[Candidate]:
     """The last number of a sentence of words, and all of its numbers as a list."""
     if not _NO_SENTENCE.search(sentence) or "\\" in sentence:
         return []
+    sentence = _AFTERTHOUGHT.sub("", sentence) if _NUMBER.search(_AFTERTHOUGHT.sub("", sentence)) else sentence
     numbers = list(_NUMBER.finditer(sentence))
     if not numbers:
         return []
@@ -185,7 +228,7 @@ def _in_prose(sentence: str) -> list[Candidate]:
     listed = [Candidate(" , ".join(number[0] for number in numbers), prose=True)] if len(numbers) > 1 else []
     if behind.isascii() and behind.lower() not in _CHANGING:
         behind = ""
-    return [*listed, Candidate(f"{last[0]} {behind}".strip(), prose=True)]
+    return listed if _IN_DOUBT.search(sentence) else [*listed, Candidate(f"{last[0]} {behind}".strip(), prose=True)]
 
 
 def closing_brace(text: str, opening: int) -> int | None:

@@ -7,18 +7,17 @@ import re
 from functools import lru_cache
 
 from stillhouse.verification.exact import lexing, phrases
-from stillhouse.verification.exact.expression_reader import expression
-from stillhouse.verification.exact.expressions import Expression, alternatives
+from stillhouse.verification.exact.expressions import alternatives
 from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable, enclosed, outside_brackets, source, split
 from stillhouse.verification.exact.quantities import quantity
 from stillhouse.verification.exact.relations import named_together
+from stillhouse.verification.exact.special_forms import special
 from stillhouse.verification.exact.spelling import spelled
 from stillhouse.verification.exact.values import (
     Builder,
     Combination,
     Ellipsis,
     Group,
-    InBase,
     Listing,
     Matrix,
     NamedSet,
@@ -40,13 +39,6 @@ _RELATIONS = {
     "\\sim": "~", ":=": "=", "\\to": "->", "\\rightarrow": "->", "\\Rightarrow": "->", "\\mapsto": "->",
 }  # fmt: skip
 _SET_OPERATORS = {"\\cup": "cup", "\\bigcup": "cup", "\\cap": "cap", "\\setminus": "setminus", "\\backslash": "setminus"}
-_BASE_WORDS = {
-    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12, "sixteen": 16,
-}  # fmt: skip
-_IN_BASE = re.compile(
-    r"\(?(?:\\text ?\{ ?([0-9A-Z]+) ?\}|([0-9][0-9A-F]*)|\{([0-9A-F]+)\})\)? ?_ ?(?:\{? ?(?:\\text ?\{ ?)?([a-z]+|\d+) ?\}? ?\}?)"
-)
-_CLOCK = re.compile(r"(\d{1,2}) ?: ?([0-5]\d)(?: ?: ?([0-5]\d))? ?((?:\\text ?\{ ?)?[ap]\.? ?m\.?(?: ?\})?)?", re.IGNORECASE)
 _NAMED_SETS = re.compile(r"\\mathbb ?\{? ?([RZNQC]) ?\}?(?:\^?\{?[+*]?\}?)")
 _MATRIX = re.compile(r"\\begin ?\{([a-zA-Z]*matrix|array)\}(?: ?\{[lcr| ]*\})?(.*)\\end ?\{\1\}", re.DOTALL)
 _CASES = re.compile(r"(?:\\\{ ?)?\\begin ?\{(cases|aligned|array|gathered)\}(?: ?\{[lcr| ]*\})?([^&]*)\\end ?\{\1\}\.?", re.DOTALL)
@@ -91,13 +83,9 @@ def _thousands_joined(text: str) -> str:
 
 
 def _before_tokens(text: str) -> Value | None:
-    """What is told by its whole text: a number base, a clock time, a named set, a matrix, a system of equations, words."""
-    if (match := _IN_BASE.fullmatch(text)) and (base := _base(match[4])):
-        return InBase((match[1] or match[2] or match[3]).lstrip("0") or "0", base)
-    if (match := _CLOCK.fullmatch(text)) and int(match[1]) < 25:
-        parts = tuple(Quantity(_number(part)) for part in match.groups()[:3] if part)
-        half = re.sub(r"[^apm]", "", re.sub(r"\\text", "", match[4] or "").lower())
-        return Ratio(parts, re.sub(r"\s|^0(?=\d)", "", text[: match.end(3) if match[3] else match.end(2)]), clock=True, half=half)
+    """What is told by its whole text: a form of its own, a named set, a matrix, a system of equations, words."""
+    if (value := special(text)) is not None:
+        return value
     if text in ("\\emptyset", "\\text{empty set}"):
         return NamedSet("empty")
     if match := _CASES.fullmatch(text):
@@ -112,15 +100,6 @@ def _system(text: str) -> Value:
     rows = [row.strip().rstrip(",;.") for row in re.split(r"\\\\", text)]
     items = tuple(_listing(lexing.tokens(phrases.marked(row))) for row in rows if row)
     return items[0] if len(items) == 1 else Listing(items, "and")
-
-
-def _base(text: str) -> int | None:
-    base = int(text) if text.isdigit() else _BASE_WORDS.get(text, 0)
-    return base if 2 <= base <= 36 else None
-
-
-def _number(text: str) -> Expression:
-    return expression([Token("number", text)])
 
 
 def _listing(listed: Tokens) -> Value:

@@ -128,5 +128,6 @@ _EXACT: Mapping[str, Callable[..., Number]] = {
 }  # fmt: skip
 _COMPLEX: Mapping[str, Callable[[mpc], Any]] = {
     "sin": mp.sin, "cos": mp.cos, "tan": mp.tan, "cot": mp.cot, "sec": mp.sec, "csc": mp.csc, "arcsin": mp.asin, "arccos": mp.acos,
-    "arctan": mp.atan, "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "exp": mp.exp, "Re": mp.re, "Im": mp.im, "arg": mp.arg,
+    "arctan": mp.atan, "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "exp": mp.exp, "cis": mp.expj,
+    "Re": mp.re, "Im": mp.im, "arg": mp.arg,
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """Names that formulas use: of functions, letters, and marks on letters."""
 
 _FUNCTIONS = (
-    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp gcd lcm max min arg det dim ker deg abs Re Im"
+    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp gcd lcm max min arg det dim ker deg abs Re Im cis"
 )
 FUNCTIONS = frozenset(_FUNCTIONS.split())
 """Functions that take the following factors as their argument."""

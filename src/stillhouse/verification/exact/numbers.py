@@ -33,6 +33,7 @@ def same_quantity(gold: Quantity, answer: Quantity, rules: AnswerRules = EXACT_R
         gold = Quantity(gold.product, percent=gold.percent)
     if answer.product is not None and not gold.unit and symbols(gold.expression) - valuation.CONSTANTS:
         answer = Quantity(answer.product, percent=answer.percent)
+    gold, answer = _in_radians(gold, answer), _in_radians(answer, gold)
     factor = _unit_factor(gold.unit, answer.unit, rules)
     if factor is None:
         return False
@@ -43,6 +44,13 @@ def same_quantity(gold: Quantity, answer: Quantity, rules: AnswerRules = EXACT_R
         same_expression(_scaled(gold.expression, of_gold), _scaled(expression, of_answer), rules)
         for of_gold, of_answer in _percents(gold, answer)
     )
+
+
+def _in_radians(part: Quantity, other: Quantity) -> Quantity:
+    r"""Degrees as a number where the other one is a multiple of pi without a unit: ``30^\circ`` is ``\frac\pi6``."""
+    if part.unit != "deg" or other.unit not in ("", "rad") or "pi" not in symbols(other.expression):
+        return part
+    return Quantity(Expression("call", (part.expression,), "degrees"), "rad" if other.unit else "")
 
 
 def _unit_factor(gold: str, answer: str, rules: AnswerRules) -> Fraction | None:

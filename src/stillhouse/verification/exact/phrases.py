@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Sequence
 
 from stillhouse.verification.exact.lexing import WORDS, Token, Tokens
-from stillhouse.verification.exact.units import MULTIPLIERS, NUMBER_WORDS, UNITS, number_in_words
+from stillhouse.verification.exact.number_words import NUMBER_WORDS, number_in_words
+from stillhouse.verification.exact.units import MULTIPLIERS, UNITS
 from stillhouse.verification.exact.values import Words
 
 _QUALIFIER = re.compile(r"(?:for (?:any|all|every|each|some)|where|with|in which)\b|其中", re.IGNORECASE)
@@ -39,7 +40,9 @@ _SHORT = frozenset(
 _PLAIN_WORDS = re.compile(r"(?:\\text ?\{[^{}]*\}|[A-Za-z0-9 ,.'&()\u3400-\u9fff①-⓿-])+")
 _SYNONYMS = {
     "对": "是", "正确": "是", "错": "否", "不是": "否", "错误": "否", "不正确": "否", "inf": "infinity", "dne": "does not exist",
-    "no solutions": "no solution", "none": "none",
+    "no solutions": "no solution", "none": "none", "undefined": "does not exist",
+    "周一": "星期一", "周二": "星期二", "周三": "星期三",
+    "周四": "星期四", "周五": "星期五", "周六": "星期六", "周日": "星期日", "星期天": "星期日",
 }  # fmt: skip
 _DATE = re.compile(
     r"(?:january|february|march|april|may|june|july|august|september|october|november|december|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|"
@@ -129,6 +132,9 @@ def normal(text: str) -> str:
     text = re.sub(r"\\text\w* ?\{([^{}]*)\}", r" \1 ", text)
     text = re.sub(r"[^\w\s]|_", " ", text.lower())
     text = " ".join(word for word in text.split() if word not in ("the", "a", "an"))
+    if _DATE.search(text) and (numbers := re.findall(r"\b\d+(?=(?:st|nd|rd|th)?\b)", text)):
+        # *15 March* and *March 15th* are one day.
+        text = " ".join([*(word for word in text.split() if not word[0].isdigit() and word != "of"), *numbers])
     return _SYNONYMS.get(text, text)
 
 

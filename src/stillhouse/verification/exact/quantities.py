@@ -6,19 +6,21 @@ from fractions import Fraction
 from stillhouse.verification.exact.expression_reader import expression
 from stillhouse.verification.exact.expressions import Expression
 from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable
-from stillhouse.verification.exact.units import LONE_LETTERS, MULTIPLIERS, UNITS, number_in_words, unit_of
+from stillhouse.verification.exact.number_words import number_in_words
+from stillhouse.verification.exact.units import LONE_LETTERS, MULTIPLIERS, UNITS, unit_of
 from stillhouse.verification.exact.values import Quantity
 
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
 _OF_UNITS = frozenset({"^", "{", "}", "/", "\\cdot", "*", "-", "(", ")"})
 _SPELLED = {"\\circ": "°", "\\cdot": " ", "\\mu": "µ", "\\Omega": "Ω", "{": "", "}": "", "(": "", ")": ""}
 _CURRENCIES = frozenset("$¥€£")
+_CURRENCY_UNITS = frozenset({*_CURRENCIES, "₹", "yen"})
 _ANGLES = frozenset({"\\sin", "\\cos", "\\tan", "\\cot", "\\sec", "\\csc"})
 
 
 def quantity(listed: Tokens) -> Quantity:
     """The expression and the unit. Raises Unreadable for words that may change the value, Unreasonable as ``expression``."""
-    rest = [token for token in listed if token.text not in _CURRENCIES]
+    rest, currency = _without_currency(listed)
     if rest and rest[-1].text == "." and len(rest) > 1:
         rest.pop()
     if not rest:
@@ -34,7 +36,17 @@ def quantity(listed: Tokens) -> Quantity:
     value = _in_words(number) or expression(number)
     if factor != 1:
         value = Expression("*", (value, Expression("number", value=Fraction(factor))))
-    return Quantity(value, unit, percent, _product(rest) if lone else None)
+    return Quantity(value, unit or currency, percent, _product(rest) if lone else None)
+
+
+def _without_currency(listed: Tokens) -> tuple[list[Token], str]:
+    r"""The tokens without currency signs and a currency's name before the number, and the currency: ``\$5``, ``USD 5``."""
+    signs = [token.text for token in listed if token.text in _CURRENCIES]
+    rest = [token for token in listed if token.text not in _CURRENCIES]
+    named = UNITS.get(rest[0].text.strip(), "") if len(rest) > 1 and rest[0].kind == "text" else ""
+    if named in _CURRENCY_UNITS:
+        return rest[1:], named
+    return rest, signs[0] if signs else ""
 
 
 def _product(listed: Tokens) -> Expression | None:
@@ -46,10 +58,10 @@ def _product(listed: Tokens) -> Expression | None:
 
 
 def _in_words(listed: Tokens) -> Expression | None:
-    if len(listed) != 1 or listed[0].kind != "text":
+    if len(listed) != 1 or listed[0].kind not in ("text", "word"):
         return None
     number = number_in_words(listed[0].text)
-    return None if number is None else Expression("number", value=Fraction(number))
+    return None if number is None else Expression("number", value=number)
 
 
 def _without_words(listed: Sequence[Token]) -> tuple[list[Token], int]:
@@ -63,7 +75,8 @@ def _without_words(listed: Sequence[Token]) -> tuple[list[Token], int]:
         first, _, others = rest[-1].text.strip().partition(" ")
         if first in _ORDINALS and not others and rest[-2].kind == "number":
             return rest[:-1], factor
-        if rest[-1].kind == "word" and first[0] in MULTIPLIERS:
+        # 千米 is no multiple of 米.
+        if rest[-1].kind == "word" and first[0] in MULTIPLIERS and first not in UNITS:
             first, others = first[0], first[1:]
         if first.lower() not in MULTIPLIERS:
             break

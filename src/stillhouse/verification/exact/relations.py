@@ -7,11 +7,11 @@ from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact import high_precision, valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
 from stillhouse.verification.exact.high_precision import Undefined
-from stillhouse.verification.exact.numbers import same_number, ulp
+from stillhouse.verification.exact.numbers import same_number, same_quantity, ulp
 from stillhouse.verification.exact.values import Combination, Group, Listing, NamedSet, Quantity, Relation, Value, Words
 
 _NAME = re.compile(
-    r"(?:\\text\{[^{}]*\}|(?:\\(?:angle|triangle|overline|vec|hat|bar|mathbf|mathcal)\{?)?(?:\\?[A-Za-z]+)\}?)'*"
+    r"\\frac\{d[a-z]\}\{d[a-z]\}|(?:\\text\{[^{}]*\}|(?:\\(?:angle|triangle|overline|vec|hat|bar|mathbf|mathcal)\{?)?(?:\\?[A-Za-z]+)\}?)'*"
     r"(?:_(?:\{[^{}]*(?:\{[^{}]*\})?[^{}]*\}|\w|\\[a-z]+))?'*(?:\^\{?(?:-1|\\prime|'|\*)\}?)?'*(?:\([^=<>]*\))?(?:\([^=<>]*\))?"
 )
 _TURNED = {"<": "<", "<=": "<=", ">": "<", ">=": "<=", "!=": "!=", "=": "=", "~": "=", "in": "in", "->": "->"}
@@ -74,8 +74,22 @@ def same_relation(gold: Value, answer: Value, same: Same, rules: AnswerRules) ->
         return False
     side = right_side(relation)
     if isinstance(value, Quantity | Group | Words | NamedSet | Combination) or type(value) is type(side):
-        return same(side, answer) if relation is gold else same(gold, side) and _steps_hold(relation, same)
+        sides = [side, *_rounded(relation)]
+        right = any(same(one, answer) if relation is gold else same(gold, one) for one in sides)
+        return right and (relation is gold or _steps_hold(relation, same))
     return False
+
+
+def _rounded(relation: Relation) -> Sequence[Value]:
+    r"""What an equation rounds at its end: ``2\sqrt{3}`` of ``x = 2\sqrt{3} \approx 3.46``."""
+    if relation.operators[-1] != "~" or not all(isinstance(member, Quantity) for member in relation.members[-2:]):
+        return ()
+    exact, last = relation.members[-2:]
+    assert isinstance(exact, Quantity)
+    assert isinstance(last, Quantity)
+    if _has_letters(exact, last):
+        return ()
+    return (exact,) if same_quantity(exact, last, AnswerRules(relative=0.01)) else ()
 
 
 def _steps_hold(relation: Relation, same: Same) -> bool:
@@ -115,6 +129,9 @@ def _may_be_one(one: str, other: str) -> bool:
     if not one or not other:
         return False
     heads = {one.partition("(")[0], other.partition("(")[0]}
+    if "(" not in one + other and len({re.sub(r"_\d$", "", name) for name in (one, other)}) == 1:
+        # x = 1, 2 and x_1 = 1, x_2 = 2
+        return ("_" in one) != ("_" in other)
     return (len(heads) == 1 and ("(" in one) != ("(" in other)) or (heads in ({"y", "f"}, {"y", "g"}) and "(" in one + other)
 
 

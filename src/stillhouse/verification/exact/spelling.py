@@ -4,6 +4,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from stillhouse.verification.exact import numerals
+
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉ₙ", "0123456789n")
 _VULGAR = {character: unicodedata.normalize("NFKC", character).split("\u2044") for character in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
@@ -24,7 +26,7 @@ _DROPPED = re.compile(
     r"\\(?:left|right|[bB]ig+[lrm]?)(?![A-Za-z])\.?|\\(?:displaystyle|textstyle|scriptstyle|large|Large|"
     r"LARGE|huge|Huge|small|normalsize|bf|it|rm|sf|limits|nolimits|bigl|bigr|mathstrut|strut|null)(?![A-Za-z])"
     r"|\\color ?\{[^{}]*\}|\\(?:phantom|hphantom|vphantom|label|tag) ?\{[^{}]*\}|\\!"
-    r"|(?<!\\)\$|\\\$(?=\s*-?[\d.\\])|\\color ?[a-z]+(?=[\d\s\\])"
+    r"|(?<!\\)\$|\\color ?[a-z]+(?=[\d\s\\])|\\(?:checkmark|square|blacksquare|qed)(?![A-Za-z])|[✓✔✅]"
 )
 _SPACES = re.compile(
     r"(?:(?<!\\)\\[,;: >]|(?<!\\)~|\\(?:quad|qquad|enspace|thinspace|hspace\{[^{}]*\})(?![A-Za-z])|\s|\xa0|\u2009|\u202f)+"
@@ -41,6 +43,13 @@ _BRACKETS = {
     "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lbrack": "[", "\\rbrack": "]", "\\langle": "(", "\\rangle": ")", "\\lvert": "|",
     "\\rvert": "|", "\\vert": "|", "\\mid": "|", "\\lVert": "\\|", "\\rVert": "\\|", "\\Vert": "\\|",
 }  # fmt: skip
+_UNIT_VECTOR = re.compile(
+    r"\\(?:hat|widehat|vec|overrightarrow) ?\{? ?\{? ?(?:\\(?:mathbf|text|bf) ?\{? ?)?(?:\\([ij])math|([ijk]))(?![A-Za-z]) ?\}* ?"
+)
+r"""``\hat{\mathbf i}`` and the like, which are written as plain letters too."""
+_FRACTION_OF_UNITS = re.compile(
+    r"(?<=\d) \\frac ?\{ ?(m|cm|km|mi|ft|g|kg|mg|mol|N|J|C|V|L) ?\} ?\{ ?((?:s|h|hr|min|m|cm|kg|L|mol|K)(?:\^ ?\{?[1-4]\}?)?) ?\}$"
+)
 _REPLACED = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"), (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
     (re.compile(r"\\frac ?(\d) ?(\d)"), r"\\frac{\1}{\2}"), (re.compile(r"\\frac ?(\d) ?\{"), r"\\frac{\1}{"),
@@ -61,29 +70,27 @@ _REPLACED = (
     (re.compile(r"\\%|\\(?:text|mathrm) ?\{ ?(?:percent|per cent|pct|%|\\%) ?\}|(?<=[\d}]) ?\bper ?cent\b"), "%"),
     (re.compile(r"<="), r"\\le "), (re.compile(r">="), r"\\ge "),
     (re.compile(r"!="), r"\\neq "), (re.compile(r"~=|≅"), r"\\approx "),
+    (re.compile(r"\\\$"), "$"), (re.compile(r"(?<=\d) ?[xX] ?(?=10 ?(?:\^|\*\*))"), r"\\times "),
+    (re.compile(r"\\text ?\{ ?(?:positive )?infinity ?\}", re.IGNORECASE), r"\\infty "), (_FRACTION_OF_UNITS, r" \\text{\1/\2}"),
+    (re.compile(r"^(?:minus|negative) (?=[\d\\.])", re.IGNORECASE), "-"),
+    (re.compile(r"\\(?:mathbf|boldsymbol|bm|mathrm) (?=\d)"), ""), (_UNIT_VECTOR, lambda match: f" {match[1] or match[2]} "),
+    (re.compile(r"\{ ?([^{}]+?) ?\\choose(?![A-Za-z]) ?([^{}]+?) ?\}"), r"\\binom{\1}{\2}"),
+    (re.compile(r"(?:\\text ?\{ ?C ?\}|(?<![A-Za-z\\])C) ?_ ?\{? ?(\d+) ?\}? ?\^ ?\{? ?(\d+) ?\}?"), r"\\binom{\1}{\2}"),
+    (re.compile(r"\\(max|min|gcd|lcm) ?\\\{([^{}]*)\\\}"), r"\\\1(\2)"),
     (re.compile(r"\*\*"), "^"), (re.compile(r"\\\\(?=[A-Za-z])(?!\\)"), r"\\"),
 )  # fmt: skip
 _UNIT_IN_BRACKETS = re.compile(r" ?\( ?(\\text ?\{[^{}]*\}|[\u3400-\u9fff]+) ?\)$")
 _MATRIX_ROWS = re.compile(r"\\begin|\\\\\s|\\\\$|&")
 
-_THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:(?: |\\, ?|\\! ?|\{,\})\d{3})+)(?![\d])")
 _SPACED_COMMA = re.compile(r"(?<=\d),\\! ?(?=\d{3})")
-_MIXED = re.compile(
-    r"(?<![\d.^_/{])(\d{1,6}) (\d{1,6})/(\d{1,6})(?![\d/.])|(?<![\d.^_/}])(\d{1,6}) ?\\frac ?\{ ?(\d{1,6}) ?\} ?\{ ?(\d{1,6}) ?\}"
-)
-_REPEATING = re.compile(
-    r"(\d*)\.(\d*)(?:\\overline ?\{ ?(\d+) ?\}|\\bar ?\{ ?(\d+) ?\}|\\dot ?\{ ?(\d) ?\}|\\overline ?(\d)|\((\d+)\))"
-)
-
-
-_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|[\w+\-^(),/= ]*", re.ASCII)
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|(?!.*(?:per|\d ?[xX] ?10|minus|negative))[\w+\-^(),/= ]*", re.ASCII)
 
 
 @lru_cache(maxsize=8192)
 def spelled(text: str) -> str:
     """The formula in one spelling: single spaces, one command for what has several, words inside one command."""
-    if _PLAIN.fullmatch(text) and "per" not in text:
-        return _MIXED.sub(_mixed, _THOUSANDS.sub(_joined_digits, _SPACES.sub(" ", text).strip()))
+    if _PLAIN.fullmatch(text):
+        return numerals.with_whole_numbers(numerals.joined(_SPACES.sub(" ", text).strip()))
     text = _characters(text)
     text = _SPACED_COMMA.sub("{,}", text)
     for _ in range(2):
@@ -99,14 +106,7 @@ def spelled(text: str) -> str:
     text = re.sub(r"(?:\\\\ ?)+$", "", text).rstrip()
     text = _UNIT_IN_BRACKETS.sub(r" \1", text)
     text = text.removesuffix("\\").rstrip() if re.search(r"(?<!\\)\\$", text) else text
-    text = _THOUSANDS.sub(_joined_digits, text)
-    text = _MIXED.sub(_mixed, text)
-    return _REPEATING.sub(_repeating, text)
-
-
-def _joined_digits(match: re.Match[str]) -> str:
-    """``1 000 000`` as ``1000000``."""
-    return match[1] + re.sub(r"\D", "", match[2])
+    return numerals.with_periods(numerals.with_whole_numbers(numerals.joined(text)))
 
 
 def _characters(text: str) -> str:
@@ -124,23 +124,6 @@ def _characters(text: str) -> str:
         unicodedata.normalize("NFKC", character) if not character.isascii() and not 0x2460 <= ord(character) < 0x24FF else character
         for character in text
     )
-
-
-def _mixed(match: re.Match[str]) -> str:
-    r"""``1 1/4`` as ``(1+\frac{1}{4})``; an improper fraction makes no mixed number."""
-    whole, top, bottom = (first or second for first, second in zip(match.groups()[:3], match.groups()[3:], strict=True))
-    if not 0 < int(top) < int(bottom) or int(whole) == 0:
-        return match[0]
-    return f"({whole}+\\frac{{{top}}}{{{bottom}}})"
-
-
-def _repeating(match: re.Match[str]) -> str:
-    r"""``0.1\overline{6}`` as a fraction."""
-    whole, before, *repeated = match.groups()
-    period = next(filter(None, repeated))
-    scale = 10 ** len(before) * (10 ** len(period) - 1)
-    top = int(f"{whole or 0}{before}{period}") - int(f"{whole or 0}{before}")
-    return f"\\frac{{{top}}}{{{scale}}}"
 
 
 def readings(text: str) -> tuple[bool, ...]:

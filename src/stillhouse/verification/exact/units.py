@@ -27,7 +27,8 @@ UNITS: dict[str, str] = {
         "V": "V volt volts", "mV": "mV", "kV": "kV", "A": "A amp amps ampere amperes", "mA": "mA", "C": "C coulomb coulombs",
         "Hz": "Hz hertz", "kHz": "kHz", "MHz": "MHz", "GHz": "GHz", "K": "K kelvin kelvins", "T": "T tesla teslas",
         "F": "F farad farads",
-        "Ω": "Ω ohm ohms", "kΩ": "kΩ", "mol": "mol mole moles", "mmol": "mmol", "eV": "eV", "keV": "keV", "MeV": "MeV",
+        "Ω": "Ω Ω Ohm ohm ohms Ohms \\Omega",
+        "kΩ": "kΩ", "mol": "mol mole moles", "mmol": "mmol", "eV": "eV", "keV": "keV", "MeV": "MeV",
         "GeV": "GeV", "cal": "cal calorie calories", "kcal": "kcal", "erg": "erg ergs", "dyn": "dyn dyne dynes", "kWh": "kWh",
         "mph": "mph", "km/h": "kmph kmh kph", "acre": "acre acres", "ha": "ha hectare hectares",
         "deg": "deg degree degrees ° 度", "rad": "rad radian radians", "°C": "°C celsius ℃ 摄氏度", "°F": "°F fahrenheit",
@@ -42,7 +43,7 @@ UNITS: dict[str, str] = {
 DIMENSION_WORDS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3, "平方": 2, "立方": 3}
 """Words before or after a unit of length that raise it to a power."""
 
-LONE_LETTERS = frozenset("mgshLlNJWVAKT")
+LONE_LETTERS = frozenset({*"mgshLlNJWVAKT", "\\Omega"})
 """Units of one letter: letters like any other unless a space or ``\\text`` sets them off from their number."""
 
 COUNTED = frozenset(
@@ -136,49 +137,6 @@ MULTIPLIERS = {
 }  # fmt: skip
 """Words after a number that multiply it."""
 
-_SMALL = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-NUMBER_WORDS = {word: number for number, word in enumerate(_SMALL)} | {word: 10 * (number + 2) for number, word in enumerate(_TENS)}
-
-
-def number_in_words(text: str) -> int | None:
-    """``twenty-one`` is 21, ``two hundred and five`` is 205; None for other texts."""
-    words = [word for word in re.split(r"[\s-]+", text.strip().lower()) if word != "and"]
-    total, group = 0, 0
-    if not words or words[0] not in NUMBER_WORDS:
-        return None
-    for word in words:
-        if word in NUMBER_WORDS:
-            group += NUMBER_WORDS[word]
-        elif word == "hundred":
-            group *= 100
-        elif word in MULTIPLIERS and word != "dozen":
-            total, group = total + group * MULTIPLIERS[word], 0
-        else:
-            return None
-    return total + group
-
 
 def unit_of(words: str) -> str | None:
     """The symbol of a unit written as text, such as ``square feet`` or ``m/s``; empty for counted things; None if it is neither."""
@@ -233,9 +191,9 @@ def _power(words: str) -> str | None:
 def dimensions(unit: str) -> dict[str, int]:
     """The powers of the symbols in a unit that ``unit_of`` returned: ``m/s^2`` and ``m s^-2`` are the same. *Units* are none."""
     powers: dict[str, int] = {}
-    text = unit.replace("km/h", "km·h")
+    text = unit.replace("mph", "mi/h")
     for position, part in enumerate(text.split("/")):
-        for symbol in part.replace("·", "/").split():
+        for symbol in part.split():
             name, _, power = symbol.partition("^")
             powers[name] = powers.get(name, 0) + int(power or 1) * (-1 if position else 1)
     return {name: power for name, power in sorted(powers.items()) if power and name != "unit"}

@@ -63,6 +63,15 @@ class InBase:
 
 
 @dataclass(frozen=True, slots=True)
+class Congruence:
+    """``left`` (its source) leaves ``remainder`` when it is divided by ``modulus``."""
+
+    left: str
+    remainder: Quantity
+    modulus: Quantity
+
+
+@dataclass(frozen=True, slots=True)
 class Ellipsis:
     """The dots of a list or a series that goes on."""
 
@@ -106,5 +115,5 @@ class Listing:
 
 
 Value = Union[  # noqa: UP007 - a type alias of classes that name it
-    Quantity, Words, Group, Relation, Ratio, InBase, Ellipsis, Matrix, Combination, NamedSet, Builder, Listing
+    Quantity, Words, Group, Relation, Ratio, InBase, Congruence, Ellipsis, Matrix, Combination, NamedSet, Builder, Listing
 ]
