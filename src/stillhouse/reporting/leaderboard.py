@@ -100,13 +100,15 @@ def write(path: Path, profile: str, records: Sequence[RunRecord], links_from: st
 def sections(records: Sequence[RunRecord]) -> list[Section]:
     """The scores of all runs, by benchmark, round and protocol; the protocol that was measured last first."""
     by_key: dict[tuple[str, int, str], list[Entry]] = {}
-    for record in records:
+    newest: dict[tuple[str, int, str], int] = {}
+    for place, record in enumerate(records):
         gains = {(gain.role, gain.benchmark, gain.number): gain.difference for gain in record.gains}
         for score in record.scores:
             champion = record.is_champion and score.role == record.final
             entry = Entry(record, score, gains.get((score.role, score.benchmark, score.number)), champion)
-            by_key.setdefault((score.benchmark, score.number, score.protocol), []).append(entry)
-    newest = {key: max(records.index(entry.record) for entry in entries) for key, entries in by_key.items()}
+            key = (score.benchmark, score.number, score.protocol)
+            by_key.setdefault(key, []).append(entry)
+            newest[key] = place
     order = sorted(by_key, key=lambda key: (key[0], key[1], -newest[key], key[2]))
     colours = _colours(records)
     return [_section(key, by_key[key], colours) for key in order]
@@ -151,8 +153,10 @@ def _section(key: tuple[str, int, str], entries: Sequence[Entry], colours: Mappi
 
 def _newest_first(entries: Sequence[Entry]) -> list[Entry]:
     """Runs from the newest, the roles of one run in the order of training."""
-    runs = list(dict.fromkeys(entry.record.run for entry in entries))
-    return [entry for run in reversed(runs) for entry in entries if entry.record.run == run]
+    by_run: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_run.setdefault(entry.record.run, []).append(entry)
+    return [entry for run in reversed(by_run.values()) for entry in run]
 
 
 def _comparable(benchmark: str, number: int, settings: Mapping[str, Any]) -> list[PublishedScore]:
