@@ -51,3 +51,31 @@ securityContext:
   readOnlyRootFilesystem: true
   capabilities: {drop: [ALL]}
 {{- end }}
+
+{{- /* Replicas with these labels go to different nodes where there are several. */ -}}
+{{- define "stillhouse.apart" -}}
+affinity:
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels: {{- toYaml . | nindent 14 }}
+{{- end }}
+
+{{- /* Addresses and ports as rules of a network policy. */ -}}
+{{- define "stillhouse.addresses" -}}
+{{- range . }}
+- to:
+    - ipBlock:
+        cidr: {{ .cidr }}
+        {{- with .except }}
+        except: {{ toJson . }}
+        {{- end }}
+  ports:
+    {{- range .ports }}
+    - {protocol: TCP, port: {{ . | int }}}
+    {{- end }}
+{{- end }}
+{{- end }}
