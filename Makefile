@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv lock docs demo recording rehearse results up down status chaos bench lint clean libraries loaders helm images helm-lint \
+.PHONY: help venv lock docs demo recording screenshots rehearse results up down status chaos bench lint clean libraries loaders helm images helm-lint \
   gpu-check \
   test test-unit test-rules test-control test-services test-integration test-long test-cluster
 
@@ -85,6 +85,9 @@ endif
 
 recording: venv ## docs/demo.svg again: what `make demo` shows on a terminal, in two minutes; VERSION=new-name for a whole run
 	@$(LAPTOP) recording --store $(STORE) --profile $(PROFILE) --version $(VERSION)
+
+screenshots: venv ## docs/screenshots again: pages of the run that `make demo` left, taken in a headless Chromium
+	@.venv/bin/python -m tests.screenshots --store $(or $(STILLHOUSE_HOME),.stillhouse)/file/store --profile $(PROFILE) --version $(VERSION)
 
 rehearse: venv ## a profile's own DAG in miniature, before it meets a GPU; PROFILE=name, also one of your own
 	@$(LAPTOP) rehearse --profile $(PROFILE)

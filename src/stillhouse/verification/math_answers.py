@@ -13,6 +13,7 @@ from stillhouse.verification.exact.high_precision import Undefined
 from stillhouse.verification.exact.lexing import Unreadable, Unreasonable
 from stillhouse.verification.exact.numerals import is_decimal_comma
 from stillhouse.verification.exact.plain_forms import plain, same_plain
+from stillhouse.verification.exact.renaming import called_as
 from stillhouse.verification.exact.spelling import readings
 from stillhouse.verification.exact.values import Listing, Quantity, Value, Words
 from stillhouse.verification.math_references import CALCULUS, Reference, evaluate, identity, numerals, read_reference, undelimited
@@ -152,7 +153,7 @@ def _answers(candidate: Candidate) -> list[Value]:
 
 def _compared(reference: Reference, answers: list[Value], rules: AnswerRules) -> Decision:
     try:
-        right = any(equivalence.equal(gold, answer, rules) for gold in reference.values for answer in answers)
+        right = any(equivalence.equal(gold, called_as(gold, answer), rules) for gold in reference.values for answer in answers)
     except (Unreasonable, RecursionError) as error:
         return Decision("wrong", f"unreasonable: {error}")
     except (Undefined, Unreadable) as error:

@@ -25,14 +25,13 @@ from stillhouse.errors import EngineFailed
 from stillhouse.execution import processes
 from stillhouse.verification.verdict import Verdict, VerificationRequest
 from stillhouse.verification.verifier import LoadedVerifiers
-from stillhouse.verification.worker_state import is_runnable, processor_time_s
+from stillhouse.verification.worker_state import is_runnable, processor_time_s, time_to_start_s
 from stillhouse.vocabulary.categories import Category
 
 LOOK_AGAIN_S = 0.2
 """Seconds between two looks at a worker that is past its wall time and may be sleeping."""
-READY_TIMEOUT_S = 120
-"""Seconds after which a worker that is still importing counts as broken."""
-NOT_READY_HINT = "is the machine out of memory or of cores?"
+START_LOOK_S = 120
+"""Seconds between two looks at a worker that is not ready."""
 IN_FLIGHT_PER_WORKER = 64
 """Requests read ahead: enough to keep workers busy behind a slow one, few enough to stream."""
 
@@ -111,20 +110,17 @@ class VerifierPool:
         """Start all workers, and have them load the verifiers of these categories while this process does something else."""
         missing = [category for category in dict.fromkeys(categories) if category in self._verifiers]
         for worker in [self._start() for _ in range(self._limit - len(self._workers) if missing else 0)]:
-            worker.warming = list(missing)
+            worker.warming, worker.due = list(missing), time.monotonic() + START_LOOK_S
             for category in missing:
                 self._write(worker, {"warm": category})
 
     def finish_warming(self) -> None:
         """Wait until the workers have loaded what they were asked to. Raises EngineFailed if they cannot."""
-        until = time.monotonic() + READY_TIMEOUT_S
         while warming := [worker for worker in self._workers if worker.warming]:
-            ready = self._selector.select(max(0.0, until - time.monotonic()))
-            if not ready:
-                msg = f"{len(warming)} verification workers were not ready after {READY_TIMEOUT_S} s; {NOT_READY_HINT}"
-                raise EngineFailed(msg)
-            for key, _ in ready:
+            for key, _ in self._selector.select(max(0.0, min(worker.due for worker in warming) - time.monotonic())):
                 self._receive(key.data)
+            for worker in [worker for worker in warming if worker.warming and worker.due < time.monotonic()]:
+                self._wait_longer(worker)
 
     def verify(self, requests: Iterable[VerificationRequest]) -> Iterator[Verdict]:
         """One verdict for every request, in order, reading a bounded number of requests ahead.
@@ -188,7 +184,7 @@ class VerifierPool:
         """Send the job; before a worker's first job of a category, have it load the verifier, which counts towards no deadline."""
         worker.job = job
         if worker.loading:
-            worker.due, message = time.monotonic() + READY_TIMEOUT_S, {"warm": job.request.category}
+            worker.due, message = time.monotonic() + START_LOOK_S, {"warm": job.request.category}
         else:
             verifier = self._verifiers.of(job.request.category)
             worker.due, message = time.monotonic() + self._deadline_s(job), asdict(verifier.trimmed(job.request))
@@ -218,13 +214,17 @@ class VerifierPool:
         for worker in [worker for worker in self._workers if worker.job is not None and worker.due < now]:
             assert worker.job is not None
             if worker.loading:
-                msg = f"a verification worker was not ready after {READY_TIMEOUT_S} s; {NOT_READY_HINT}"
-                raise EngineFailed(msg)
+                self._wait_longer(worker)
+                continue
             if self._works(worker):
                 worker.due = now + LOOK_AGAIN_S
                 continue
             worker.job.verdict = self._timeout(worker.job)
             self._end(worker)
+
+    def _wait_longer(self, worker: _Worker) -> None:
+        """Look at a worker that is not ready. Raises EngineFailed if it does nothing, or has used its processor time."""
+        worker.used_s, worker.due = time_to_start_s(worker.process.pid, worker.used_s), time.monotonic() + START_LOOK_S
 
     def _works(self, worker: _Worker) -> bool:
         """Whether a worker past its wall time is running or waiting for a core; the kernel ends it at its processor time."""

@@ -1,7 +1,14 @@
 """What the kernel says of another process: the processor time it has used, and whether it runs."""
 
+import logging
 import os
 from pathlib import Path
+
+from stillhouse.errors import EngineFailed
+
+_LOGGER = logging.getLogger(__name__)
+START_CPU_S = 120
+"""Seconds of processor time after which a worker that is not ready counts as broken, however long they take on a busy machine."""
 
 
 def processor_time_s(pid: int) -> float:
@@ -14,6 +21,40 @@ def is_runnable(pid: int) -> bool:
     """Whether a process runs, waits for a core or a disk, or has just ended and is about to be noticed; not if it sleeps."""
     fields = _stat(pid)
     return not fields or fields[0] not in ("S", "T", "t")
+
+
+def time_to_start_s(pid: int, before_s: float) -> float:
+    """Seconds of processor time a worker that is not ready has used, with everything below it.
+
+    ``before_s``: the same at the last look. Raises EngineFailed if it has used up START_CPU_S, or sleeps since.
+    """
+    used_s = _family_time_s(pid)
+    if used_s > START_CPU_S or (used_s == before_s and not _family_runs(pid)):
+        msg = f"a verification worker is not ready after {used_s:.1f} s of processor time; is the machine out of memory?"
+        raise EngineFailed(msg)
+    _LOGGER.warning("a verification worker is still starting (%.1f s of processor time so far): the machine is busy", used_s)
+    return used_s
+
+
+def _family_time_s(pid: int) -> float:
+    """Seconds of processor time of a process and everything below it, also of children that have ended."""
+    ticks = sum(int(part) for member in _family(pid) for part in _stat(member)[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _family_runs(pid: int) -> bool:
+    """Whether a process or one below it is runnable."""
+    return any(map(is_runnable, _family(pid)))
+
+
+def _family(pid: int) -> list[int]:
+    """A process and those below it."""
+    parents = {int(path.name): int(fields[1]) for path in Path("/proc").glob("[0-9]*") if (fields := _stat(int(path.name)))}
+    family, added = [pid], [pid]
+    while added:
+        added = [child for child, parent in parents.items() if parent in added and child not in family]
+        family += added
+    return family
 
 
 def _stat(pid: int) -> list[str]:

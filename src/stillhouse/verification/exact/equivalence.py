@@ -187,11 +187,14 @@ def _same_listing(gold: Value, answer: Value, same: Same, rules: AnswerRules) ->
         return _two_listings(gold, answer, same, rules)
     listing, other = (gold, answer) if isinstance(gold, Listing) else (answer, gold)
     assert isinstance(listing, Listing)
+    if isinstance(other, Relation) and other.operators == ("in",):
+        other = other.members[1]
     if isinstance(other, Group):
         return _listing_in_brackets(listing, other, same, rules)
     if listing is answer:
-        # The same value several times: 0.5 or 1/2.
-        return all(same(gold, item) for item in listing.items)
+        # The same value in several forms: 0.5 or 1/2. The same form twice is another answer: 7, 7.
+        several_forms = listing.word == "or" and len(set(listing.items)) == len(listing.items)
+        return several_forms and all(same(gold, item) for item in listing.items)
     return False
 
 

@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 
 from stillhouse.verification.exact import lexing, phrases
+from stillhouse.verification.exact.determinants import determinant
 from stillhouse.verification.exact.expressions import alternatives
 from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable, enclosed, outside_brackets, source, split
 from stillhouse.verification.exact.quantities import quantity
@@ -92,7 +93,8 @@ def _before_tokens(text: str) -> Value | None:
         return _system(match[2])
     if (match := _MATRIX.fullmatch(text)) and "\\begin" not in match[2]:
         rows = [row for row in re.split(r"\\\\", match[2]) if row.strip()]
-        return Matrix(tuple(tuple(_listing(lexing.tokens(entry.strip())) for entry in row.split("&")) for row in rows))
+        matrix = Matrix(tuple(tuple(_listing(lexing.tokens(entry.strip())) for entry in row.split("&")) for row in rows))
+        return determinant(matrix) if match[1] == "vmatrix" else matrix
     return phrases.words(text)
 
 

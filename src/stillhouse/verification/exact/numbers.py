@@ -18,9 +18,13 @@ TRIALS = 3
 MANY_TRIALS = 24
 """Trials of formulas with floors and the like, which agree at many values by chance."""
 OF_WHOLE_NUMBERS = frozenset({"gcd", "lcm"})
+LARGEST_DEGREE = 12
+"""Of a root that may hide an absolute value."""
 ROUNDED = frozenset({"floor", "ceil"})
 FEWEST_DIGITS = 6
 """Significant digits from which a rounded number stands for an exact one: 0.333333 for 1/3."""
+FEWEST_OF_REFERENCE = 4
+"""Significant digits from which a reference's decimal stands for an answer with roots or pi: 12.57 for 4 pi."""
 SAME = mpf(10) ** -45
 """Largest relative difference of two values in 60 digits that are the same."""
 ROUNDING = mpf(10) ** -12
@@ -69,9 +73,15 @@ def _percents(gold: Quantity, answer: Quantity) -> list[tuple[int, int]]:
         return [(1, 1)]
     if gold.percent:
         return [(1, 1), (100, 1)]
-    plain = gold.expression
-    below_1 = plain.kind == "number" and abs(plain.value) < 1
-    return [(1, 100)] if below_1 else [(1, 100), (1, 1)]
+    return [(1, 100)] if _is_below_1(gold.expression) else [(1, 100), (1, 1)]
+
+
+def _is_below_1(part: Expression) -> bool:
+    """Whether an expression is a number between -1 and 1, which no percentage is meant by."""
+    if symbols(part) - valuation.CONSTANTS or "infty" in symbols(part):
+        return False
+    number = _value(part, {})
+    return number is not None and abs(high_precision.approximate(number)) < 1
 
 
 def _scaled(expression: Expression, divisor: int) -> Expression:
@@ -113,6 +123,8 @@ def _value(part: Expression, point: valuation.Point) -> Number | None:
 def _same_in_trials(gold: Expression, answer: Expression, names: set[str], rules: AnswerRules) -> bool:
     """Equal at random values of the letters; of both signs if an absolute value is taken, for which signs matter."""
     functions = calls(gold) | calls(answer)
+    if "sqrt" in functions or "^" in functions:
+        functions |= {"abs"} if any(map(_hides_absolute_value, (gold, answer))) else set()
     trials = MANY_TRIALS if functions & (OF_WHOLE_NUMBERS | ROUNDED) else TRIALS
     compared = 0
     for trial in range(3 * trials):
@@ -129,6 +141,41 @@ def _same_in_trials(gold: Expression, answer: Expression, names: set[str], rules
         msg = "at every value of the letters that was tried"
         raise Undefined(msg)
     return True
+
+
+def _hides_absolute_value(part: Expression) -> bool:
+    r"""Whether a square root in an expression falls out whatever its letters stand for: ``\sqrt{x^2}`` is ``|x|``, and not x."""
+    if any(map(_hides_absolute_value, part.arguments)):
+        return True
+    names = symbols(part)
+    if not names or names & valuation.CONSTANTS or (part.kind, part.name) not in (("call", "sqrt"), ("^", "")):
+        return False
+    radicand, degree = part.arguments[0], _root_degree(part)
+    if degree is None or degree % 2 or radicand.kind == "symbol":
+        return False
+    values = [_value(radicand, {name: valuation.at(name, trial) for name in names}) for trial in range(TRIALS)]
+    return all(isinstance(value, Fraction) and _is_power(value, degree) for value in values)
+
+
+def _root_degree(part: Expression) -> int | None:
+    """The degree of a root, also of one that is written as a power of 1/2; None for other powers."""
+    if part.kind == "call" and len(part.arguments) == 1:
+        return 2
+    exponent = part.arguments[1]
+    if symbols(exponent):
+        return None
+    number = _value(exponent, {})
+    if not isinstance(number, Fraction) or not number:
+        return None
+    degree = number if part.kind == "call" else 1 / number
+    return int(degree) if degree.denominator == 1 and 2 <= degree <= LARGEST_DEGREE else None
+
+
+def _is_power(number: Fraction, degree: int) -> bool:
+    """Whether a number is a fraction's power of this degree."""
+    if number < 0:
+        return False
+    return all(round(mp.root(part, degree)) ** degree == part for part in (number.numerator, number.denominator))
 
 
 def _in_trial(name: str, trial: int, functions: set[str]) -> Fraction:
@@ -150,13 +197,13 @@ def same_number(
         return True
     one, other = high_precision.approximate(gold), high_precision.approximate(answer)
     difference, size = abs(one - other), max(abs(one), abs(other))
-    if difference <= SAME * size and not (isinstance(gold, Fraction) and isinstance(answer, Fraction)):
-        return True
-    if _tolerated(rules, difference, abs(one)):
+    same = difference <= SAME * size and not (isinstance(gold, Fraction) and isinstance(answer, Fraction))
+    if same or _tolerated(rules, difference, abs(one)):
         return True
     if gold_ulp is None and answer_ulp is None:
         return False
-    return _same_rounded(difference, size, gold_ulp, answer_ulp)
+    of_reference = gold_ulp is not None and answer_ulp is None and not isinstance(answer, Fraction)
+    return _same_rounded(difference, size, gold_ulp, answer_ulp, FEWEST_OF_REFERENCE if of_reference else FEWEST_DIGITS)
 
 
 def _tolerated(rules: AnswerRules, difference: mpf, size: mpf) -> bool:
@@ -168,8 +215,8 @@ def _tolerated(rules: AnswerRules, difference: mpf, size: mpf) -> bool:
     return any(bound is not None and difference <= bound * (1 + mpf(10) ** -9) for bound in bounds)
 
 
-def _same_rounded(difference: mpf, size: mpf, gold_ulp: Fraction | None, answer_ulp: Fraction | None) -> bool:
-    """Whether the number with fewer digits is the other one rounded, and has enough of them."""
+def _same_rounded(difference: mpf, size: mpf, gold_ulp: Fraction | None, answer_ulp: Fraction | None, fewest: int) -> bool:
+    """Whether the number with fewer digits is the other one rounded, and has the ``fewest`` significant digits."""
     coarser = max(number for number in (gold_ulp, answer_ulp) if number is not None)
     finer = min(number for number in (gold_ulp, answer_ulp) if number is not None)
     is_computed = finer.numerator <= size * ROUNDING * finer.denominator
@@ -178,7 +225,7 @@ def _same_rounded(difference: mpf, size: mpf, gold_ulp: Fraction | None, answer_
     if size == 0 or difference * 2 * coarser.denominator > coarser.numerator * (1 + SAME):
         return False
     leading = floor(mp.log10(size))
-    return bool(leading - mp.log10(mpf(coarser.numerator) / coarser.denominator) + 1 >= FEWEST_DIGITS - mpf(1) / 1000)
+    return bool(leading - mp.log10(mpf(coarser.numerator) / coarser.denominator) + 1 >= fewest - mpf(1) / 1000)
 
 
 def ulp(part: Expression) -> Fraction | None:

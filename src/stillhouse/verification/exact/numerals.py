@@ -38,14 +38,16 @@ def with_periods(text: str) -> str:
     return _GOING_ON.sub(_going_on, _REPEATING.sub(_repeating, text)) if "." in text else text
 
 
-def is_decimal_comma(one: str, other: str) -> bool:
-    """Whether one text is the other with a decimal comma: ``1,5`` and ``1.5``; ``1,234`` is a whole number."""
-    comma, point = (one, other) if "," in one else (other, one)
+def is_decimal_comma(answer: str, reference: str) -> bool:
+    """Whether an answer is the reference but for a decimal comma: ``1,5`` for ``1.5``; ``1,234`` is a whole number.
+
+    A reference with a comma is a list, and a decimal only as ``0,5`` and ``3,14`` are.
+    """
+    comma, point = (answer, reference) if "," in answer else (reference, answer)
     found, expected = _WITH_COMMA.fullmatch(comma.strip()), _WITH_POINT.fullmatch(point.strip())
     if found is None or expected is None or (len(found[3]) == 3 and found[2] != "0"):
         return False
-    whole = expected[3] is None
-    if whole and found[3] != "00":
+    if (comma is reference and found[2] != "0" and len(found[3]) < 2) or (expected[3] is None and found[3] != "00"):
         return False
     return Fraction(f"{found[1]}{found[2]}.{found[3]}") == Fraction(point.strip())
 

@@ -115,7 +115,7 @@ def _latin_words(bare: str, text: str) -> Words | None:
     if "," in bare or re.search(r"\b(?:and|or)\b", bare):
         return None
     if re.fullmatch(r"[A-Z]{2,}", bare):
-        return Words(bare)
+        return Words(_SYNONYMS.get(bare.lower(), bare))
     if WORDS.fullmatch(bare) or len(letters) < 2:
         is_choice = re.fullmatch(r"\(?[A-Z]\)?\.?", bare) and text != bare
         return Words(letters) if is_choice else None

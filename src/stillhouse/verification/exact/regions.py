@@ -2,6 +2,7 @@ r"""Sets of real numbers as unions of intervals: what ``(2,\infty)``, ``x > 2`` 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from mpmath import mpf
 
@@ -35,6 +36,36 @@ class Region:
     variable: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """``slope`` times a letter plus ``start``, or the absolute value of it; ``plain`` if it is the letter alone."""
+
+    variable: str
+    slope: mpf
+    start: mpf
+    absolute: bool
+    plain: bool = False
+
+    def where(self, values: Region) -> Region:
+        """The letter's values for which this lies in a region."""
+        pieces = values.pieces
+        if self.absolute:
+            pieces = _intersection(pieces, (Piece(mpf(0), True, _INFINITE, False),))
+            pieces = _union(pieces, [Piece(-piece.high, piece.high_closed, -piece.low, piece.low_closed) for piece in pieces])
+        if self.plain:
+            return Region(pieces, self.variable)
+        moved = [self._moved(piece) for piece in pieces]
+        return Region(tuple(sorted(moved, key=lambda piece: piece.low)), self.variable)
+
+    def _moved(self, piece: Piece) -> Piece:
+        low, high = ((end - self.start) / self.slope for end in (piece.low, piece.high))
+        if self.slope > 0:
+            return Piece(low, piece.low_closed, high, piece.high_closed)
+        return Piece(high, piece.high_closed, low, piece.low_closed)
+
+
+_PLACES = (Fraction(1), Fraction(-5, 2), Fraction(7))
+"""Where a side is looked at besides 0 to see that it is linear."""
 ALL = Region((Piece(-_INFINITE, False, _INFINITE, False),))
 NOTHING = Region(())
 
@@ -120,7 +151,9 @@ def _relation(value: Relation) -> Region:
     if value.operators == ("in",):
         inside = region(value.members[1])
         return Region(inside.pieces, value.texts[0])
-    places = [position for position, member in enumerate(value.members) if _variable(member)]
+    lines = [_line(member) for member in value.members]
+    places = [place for place, line in enumerate(lines) if line is not None]
+    places = [place for place in places if (line := lines[place]) and line.plain] or places
     if len(places) != 1 or len(value.members) > 3 or not set(value.operators) <= {"<", "<=", ">", ">=", "!="}:
         raise NoRegion
     place = places[0]
@@ -130,16 +163,35 @@ def _relation(value: Relation) -> Region:
             raise NoRegion
         other = value.members[position + 1] if place == position else value.members[position]
         sides.append(_side(operator if place == position else _TURNED[operator], number(other)))
-    return _several(sides, union=False, variable=_variable(value.members[place]))
+    line = lines[place]
+    assert line is not None
+    return line.where(_several(sides, union=False))
 
 
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "!=": "!="}
 
 
-def _variable(value: Value) -> str:
-    if isinstance(value, Quantity) and value.expression.kind == "symbol" and not infinity(value.expression):
-        return "" if value.expression.name in valuation.CONSTANTS else value.expression.name
-    return ""
+def _line(value: Value) -> _Line | None:
+    """A side that is a letter, ``ax + b`` or ``|ax + b|``; None for others."""
+    if not isinstance(value, Quantity) or value.unit or value.percent:
+        return None
+    shown = value.expression
+    absolute = (shown.kind, shown.name) == ("call", "abs")
+    inner = shown.arguments[0] if absolute else shown
+    names = symbols(inner) - valuation.CONSTANTS
+    if len(names) != 1 or "infty" in symbols(inner):
+        return None
+    name = names.pop()
+    if shown.kind == "symbol":
+        return _Line(name, mpf(1), mpf(0), absolute=False, plain=True)
+    try:
+        start, *ends = (high_precision.approximate(valuation.value(inner, {name: place})) for place in (Fraction(0), *_PLACES))
+    except high_precision.Undefined:
+        return None
+    slopes = [(end - start) / float(place) for end, place in zip(ends, _PLACES, strict=True)]
+    if start.imag or not slopes[0].real or any(abs(slope - slopes[0]) > _CLOSE for slope in slopes) or slopes[0].imag:
+        return None
+    return _Line(name, slopes[0].real, start.real, absolute=absolute)
 
 
 def _side(operator: str, bound: mpf) -> Region:

@@ -96,7 +96,8 @@ def _steps_hold(relation: Relation, same: Same) -> bool:
     """Whether the exact numbers of a chain are equal: of ``x = 7 = 5`` the last is no answer. Rounded ones may differ."""
     numbers = [
         member for member in relation.members
-        if isinstance(member, Quantity) and not symbols(member.expression) - valuation.CONSTANTS and ulp(member.expression) is None
+        if isinstance(member, Quantity) and not symbols(member.expression) - valuation.CONSTANTS
+        and member.expression.kind != "apply" and ulp(member.expression) is None
     ]  # fmt: skip
     return all(same(numbers[-1], number) for number in numbers[:-1])
 

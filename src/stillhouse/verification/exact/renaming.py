@@ -22,6 +22,7 @@ _OF_INTEGRATION = frozenset({"C", "C_1", "c_1", "C_0", "c_0", "c", "K"})
 _WHOLE = frozenset({"k", "n", "m", "l", "j", "t", "p", "q", "r", "s", "N", "K"})
 _WHOLE_SETS = frozenset({"Z", "N"})
 _SAME = mpf(10) ** -40
+_OF_ARGUMENT = re.compile(r"([fghFGH])\(([A-Za-z])\)")
 _DEFINED = re.compile(r"([A-Za-z])(?:\(([A-Za-z])\)|_\{?([A-Za-z])\}?)")
 
 
@@ -32,12 +33,29 @@ def same_up_to_names(gold: Value, answer: Value) -> tuple[Value, Value] | None:
     if of_gold:
         return _parameters(gold, answer, of_gold, of_answer)
     if of_answer:
-        return None
+        return _with_whole_number(gold, answer, of_answer)
     if isinstance(gold, Relation) and isinstance(answer, Relation):
         return _definitions(gold, answer)
     if isinstance(gold, Quantity) and isinstance(answer, Quantity):
         return _constants(gold, answer)
     return None
+
+
+def called_as(gold: Value, answer: Value) -> Value:
+    """An answer ``g(x) = …`` as ``f(x) = …`` where that is what the whole reference defines; other answers as they are."""
+    if not isinstance(gold, Relation) or not isinstance(answer, Relation):
+        return answer
+    of_gold, of_answer = _OF_ARGUMENT.fullmatch(gold.texts[0]), _OF_ARGUMENT.fullmatch(answer.texts[0])
+    if of_gold is None or of_answer is None or of_gold[1] in answer.texts[-1] or of_answer[1] in gold.texts[-1]:
+        return answer
+    left = f"{of_gold[1]}({of_answer[2]})"
+    return replace(answer, members=(_called(answer.members[0], of_gold[1]), *answer.members[1:]), texts=(left, *answer.texts[1:]))
+
+
+def _called(value: Value, name: str) -> Value:
+    if isinstance(value, Quantity) and value.expression.kind == "apply":
+        return replace(value, expression=replace(value.expression, name=name))
+    return value
 
 
 def _without_ranges(value: Value) -> tuple[Value, dict[str, str]]:
@@ -69,6 +87,14 @@ def _parameters(gold: Value, answer: Value, of_gold: dict[str, str], of_answer: 
         return None
     renamed = _renamed(answer, other, name)
     return (gold, gold) if numbers == "Z" and _same_progression(gold, renamed, name) else (gold, renamed)
+
+
+def _with_whole_number(gold: Value, answer: Value, of_answer: dict[str, str]) -> tuple[Value, Value] | None:
+    r"""Both without the range of a whole number that only the answer states: ``2k\pi`` and ``2n\pi, n \in \mathbb{Z}``."""
+    ours = _letters(gold)
+    if len(of_answer) != 1 or len(ours) != 1 or not ours <= _WHOLE or _letters(answer) != set(of_answer):
+        return None
+    return gold, _renamed(answer, next(iter(of_answer)), next(iter(ours)))
 
 
 def _same_progression(gold: Value, answer: Value, name: str) -> bool:

@@ -1,5 +1,6 @@
 """Comparisons of ratios, times of day, numbers in bases, congruences, and of vectors that are written as sums."""
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -17,6 +18,8 @@ def ratios(gold: Ratio, answer: Ratio, same: Same, rules: AnswerRules) -> bool:
     """Times of day, or the proportions of parts."""
     if gold.clock and answer.clock:
         return _same_time(gold, answer)
+    if _is_time(gold) or _is_time(answer):
+        return False
     if len(gold.parts) != len(answer.parts):
         return False
     if not all(isinstance(part, Quantity) for part in (*gold.parts, *answer.parts)):
@@ -36,7 +39,7 @@ def _product(one: Value, other: Value) -> Expression:
 def ratio_as_number(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
     """``3:4`` and ``3/4``."""
     ratio, number = (gold, answer) if isinstance(gold, Ratio) else (answer, gold)
-    if not isinstance(ratio, Ratio) or len(ratio.parts) != 2 or (ratio.clock and ratio.half):
+    if not isinstance(ratio, Ratio) or len(ratio.parts) != 2 or _is_time(ratio):
         return False
     left, right = ratio.parts
     if not (isinstance(left, Quantity) and isinstance(right, Quantity) and isinstance(number, Quantity)):
@@ -54,6 +57,11 @@ def base_left_out(gold: InBase, answer: Quantity, same: Same, rules: AnswerRules
     shown = answer.expression
     digits = str(shown.value) if shown.kind == "number" and shown.value.denominator == 1 and shown.ulp is None else ""
     return not answer.unit and digits == gold.digits
+
+
+def _is_time(ratio: Ratio) -> bool:
+    """Whether it can only be a time of day: ``8:05`` is not the proportion 8:5."""
+    return ratio.clock and bool(ratio.half or re.search(r":\s?0\d", ratio.text))
 
 
 def _same_time(gold: Ratio, answer: Ratio) -> bool:

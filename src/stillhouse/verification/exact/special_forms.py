@@ -29,6 +29,7 @@ _PART = re.compile(
     rf"(\d+(?:\.\d+)?) ?(?:\\text ?\{{ ?([A-Za-z]+)\.? ?(?:and|,)? ?\}}|([A-Za-z]+|[\u3400-\u9fff]{{1,2}})|({_MARKS}))"
     r"(?: ?(?:,|\\text ?\{ ?(?:and|,) ?\}|\band\b))? ?"
 )
+_IN_TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
 _SIZES = [
     {"week": 604_800, "d": 86_400, "h": 3600, "min": 60, "s": 1}, {"mi": 63_360, "yd": 36, "ft": 12, "in": 1},
     {"lb": 16, "oz": 1}, {"km": 10**6, "m": 1000, "dm": 100, "cm": 10, "mm": 1}, {"t": 10**6, "kg": 1000, "g": 1},
@@ -49,7 +50,7 @@ def special(text: str) -> Value | None:
         return Ratio(parts, re.sub(r"\s|^0(?=\d)", "", text[: match.end(3) if match[3] else match.end(2)]), clock=True, half=half)
     if "mod" in text and (match := _CONGRUENCE.fullmatch(text)):
         return Congruence((match[1] or "").replace(" ", ""), _quantity(match[2]), _quantity(match[3]))
-    return _in_several_units(text)
+    return _in_several_units(match[1].strip() if (match := _IN_TEXT.fullmatch(text)) else text)
 
 
 def _base(text: str) -> int | None:

@@ -62,7 +62,7 @@ _REPLACED = (
     (re.compile(r"\\(?:ast|star)(?![A-Za-z])"), r"\\cdot "), (re.compile(r"\\div(?![A-Za-z])"), "/"),
     (re.compile(r"\\(?:lbrace|lbrack|rbrace|rbrack|langle|rangle|lvert|rvert|vert|mid|lVert|rVert|Vert)(?![A-Za-z])"),
      lambda match: _BRACKETS[match[0]]),
-    (re.compile(r"\{ ?, ?\}"), "{,}"), (re.compile(r"\\(?:wedge|land)(?![A-Za-z])"), r"\\land"),
+    (re.compile(r"\{ ?: ?\}"), ":"), (re.compile(r"\{ ?, ?\}"), "{,}"), (re.compile(r"\\(?:wedge|land)(?![A-Za-z])"), r"\\land"),
     (re.compile(r"\\vee(?![A-Za-z])"), r"\\lor"), (re.compile(r"\\(?:Leftrightarrow|iff)(?![A-Za-z])"), ","),
     (re.compile(r"\\phi(?![A-Za-z])"), r"\\varphi"), (re.compile(r"\\epsilon(?![A-Za-z])"), r"\\varepsilon"),
     (re.compile(r"\\textcircled ?\{? ?\\?(?:small|tiny|raisebox)?\s*\{? ?([1-9]) ?\}? ?\}?"),
@@ -76,6 +76,10 @@ _REPLACED = (
     (re.compile(r"\\(?:mathbf|boldsymbol|bm|mathrm) (?=\d)"), ""), (_UNIT_VECTOR, lambda match: f" {match[1] or match[2]} "),
     (re.compile(r"\{ ?([^{}]+?) ?\\choose(?![A-Za-z]) ?([^{}]+?) ?\}"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?:\\text ?\{ ?C ?\}|(?<![A-Za-z\\])C) ?_ ?\{? ?(\d+) ?\}? ?\^ ?\{? ?(\d+) ?\}?"), r"\\binom{\1}{\2}"),
+    (re.compile(r"\| ?\\begin ?\{array\}(?: ?\{[lcr| ]*\})?([^|]*)\\end ?\{array\} ?\|"), r"\\begin{vmatrix}\1\\end{vmatrix}"),
+    (re.compile(r"^\^ ?\{? ?(\w+) ?\}? ?C ?_ ?\{? ?(\w+) ?\}?"), r"\\binom{\1}{\2}"),
+    (re.compile(r"\{ ?\} ?_ ?\{? ?(\w+) ?\}? ?(?:\\text ?\{ ?C ?\}|C) ?_ ?\{? ?(\w+) ?\}?"), r"\\binom{\1}{\2}"),
+    (re.compile(r"(?<![A-Za-z\\])C ?\( ?(\w+) ?, ?(\w+) ?\)"), r"\\binom{\1}{\2}"),
     (re.compile(r"\\(max|min|gcd|lcm) ?\\\{([^{}]*)\\\}"), r"\\\1(\2)"),
     (re.compile(r"\*\*"), "^"), (re.compile(r"\\\\(?=[A-Za-z])(?!\\)"), r"\\"),
 )  # fmt: skip
@@ -83,7 +87,7 @@ _UNIT_IN_BRACKETS = re.compile(r" ?\( ?(\\text ?\{[^{}]*\}|[\u3400-\u9fff]+) ?\)
 _MATRIX_ROWS = re.compile(r"\\begin|\\\\\s|\\\\$|&")
 
 _SPACED_COMMA = re.compile(r"(?<=\d),\\! ?(?=\d{3})")
-_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|(?!.*(?:per|\d ?[xX] ?10|minus|negative))[\w+\-^(),/= ]*", re.ASCII)
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|(?!.*(?:per|\d ?[xX] ?10|minus|negative|C ?\())[\w+\-^(),/= ]*", re.ASCII)
 
 
 @lru_cache(maxsize=8192)
