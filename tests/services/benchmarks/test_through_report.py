@@ -215,3 +215,20 @@ def test_hub_that_refuses_the_connection_is_an_error_in_one_line():
     environment |= {"HF_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert f"MissingInput: benchmark {WINDOW}: livecodebench/code_generation_lite" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("mode", "score"), [("strict", 0), ("loose", 1)])
+def test_report_of_ifeval_has_a_strict_and_a_loose_score(tmp_path, monkeypatch, mode, score):
+    row = {"key": 1, "prompt": "Say hello.", "instruction_id_list": ["startend:quotation"], "kwargs": [{}]}
+    data = json.dumps(row).encode()
+    (tmp_path / "ifeval.jsonl").write_bytes(data)
+    monkeypatch.setenv("STILLHOUSE_BENCHMARKS", str(tmp_path))
+    (tmp_path / "scratch").mkdir()
+    text = 'Here it is:\n"hello to you"'
+    monkeypatch.setattr(
+        engines, "load", lambda sampling, model: testing.ScriptedEngine(lambda _: f"<think>so</think><answer>{text}</answer>")
+    )
+    benchmarks = (f"ifeval@1:sha256-{hashlib.sha256(data).hexdigest()}",)
+    config = report.Config(**PLAIN, benchmarks=benchmarks, instruction_mode=mode)
+    metrics = report.run(config, report.Inputs(scratch=tmp_path / "scratch")).metrics
+    assert {value for name, value in metrics.items() if name.endswith("pass_at_1")} == {score}

@@ -120,23 +120,6 @@ def test_report_compares_math_answers_by_its_rules(tmp_path, monkeypatch, rules,
     assert {value for name, value in metrics.items() if name.endswith("pass_at_1")} == {score}
 
 
-@pytest.mark.parametrize(("mode", "score"), [("strict", 0), ("loose", 1)])
-def test_report_of_ifeval_has_a_strict_and_a_loose_score(tmp_path, monkeypatch, mode, score):
-    row = {"key": 1, "prompt": "Say hello.", "instruction_id_list": ["startend:quotation"], "kwargs": [{}]}
-    data = json.dumps(row).encode()
-    (tmp_path / "ifeval.jsonl").write_bytes(data)
-    monkeypatch.setenv("STILLHOUSE_BENCHMARKS", str(tmp_path))
-    (tmp_path / "scratch").mkdir()
-    text = 'Here it is:\n"hello to you"'
-    monkeypatch.setattr(
-        engines, "load", lambda sampling, model: testing.ScriptedEngine(lambda _: f"<think>so</think><answer>{text}</answer>")
-    )
-    benchmarks = (f"ifeval@1:sha256-{hashlib.sha256(data).hexdigest()}",)
-    config = report.Config(**CONFIG.model_dump() | {"benchmarks": benchmarks, "instruction_mode": mode})
-    metrics = report.run(config, report.Inputs(scratch=tmp_path / "scratch")).metrics
-    assert {value for name, value in metrics.items() if name.endswith("pass_at_1")} == {score}
-
-
 def test_report_names_each_benchmark_once():
     with pytest.raises(ValidationError, match="arithmetic is named more than once"):
         report.Config(benchmarks=("arithmetic", "arithmetic@1"))
