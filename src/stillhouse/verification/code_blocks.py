@@ -23,6 +23,7 @@ _MAIN = re.compile(r"\bmain\s*\(")
 _NO_CODE_CHARS = {0xA0: " ", 0x2007: " ", 0x202F: " ", 0x200B: None, 0xFEFF: None}
 """Spaces and invisible characters that chat windows put into code."""
 _MOST_BLOCKS = 100
+_MOST_CLOSINGS = 8
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,20 @@ def _blocks(answer: str) -> list[Block]:
     index = 0
     while index < len(fences):
         opening = fences[index]
-        closing = next((later for later in range(index + 1, len(fences)) if _closes(opening, fences[later])), len(fences))
-        end = fences[closing].start() if closing < len(fences) else len(answer)
-        blocks.append(Block(opening[3].lower(), _unindented(answer[opening.end() + 1 : end], opening[1])))
-        index = closing + 1
+        closings = [later for later in range(index + 1, len(fences)) if _closes(opening, fences[later])] or [len(fences)]
+        texts = [_between(answer, opening, fences[closing : closing + 1]) for closing in closings[:_MOST_CLOSINGS]]
+        # A fence in a string of a program does not close its block: then the program is complete at a later one.
+        in_strings = _TAGS["python"].fullmatch(opening[3].lower()) and ('"""' in texts[0] or "'''" in texts[0])
+        whole = [place for place, text in enumerate(texts) if _names(text) is not None] if in_strings else []
+        place = whole[0] if whole else 0
+        blocks.append(Block(opening[3].lower(), texts[place]))
+        index = closings[place] + 1
     return blocks
+
+
+def _between(answer: str, opening: "re.Match[str]", closing: "list[re.Match[str]]") -> str:
+    end = closing[0].start() if closing else len(answer)
+    return _unindented(answer[opening.end() + 1 : end], opening[1])
 
 
 def _closes(opening: "re.Match[str]", fence: "re.Match[str]") -> bool:

@@ -89,3 +89,16 @@ def test_program_in_cpp_is_the_block_with_a_main():
 def test_program_of_an_answer_without_end_takes_no_time_without_end(answer):
     block = code_blocks.program(answer, "python")
     assert block is None or block.tag == "python"
+
+
+@pytest.mark.parametrize("quotes", ['"""', "'''"])
+def test_program_fence_in_a_string_does_not_end_the_block(quotes):
+    text = f"def f():\n    return {quotes}\n```\ncode\n```\n{quotes}\n"
+    assert code_blocks.program(f"Look:\n```python\n{text}```\nDone.\n```\noutput\n```", "python") == code_blocks.Block(
+        "python", text
+    )
+
+
+def test_program_that_does_not_parse_ends_at_its_own_fence():
+    answer = '```python\nprint("""1)\n```\nThen\n```\n2\n```'
+    assert code_blocks.program(answer, "python") == code_blocks.Block("python", 'print("""1)\n')

@@ -322,3 +322,49 @@ def run_script(script, **more):
 
 def environment():
     return os.environ | {"PYTHONPATH": f"{Path(visible.__file__).parents[3]}{os.pathsep}{Path(__file__).parents[4]}"}
+
+
+@pytest.mark.parametrize(("name", "mode"), [("/dev/stdin", "r"), ("/dev/stdout", "w"), ("/dev/stderr", "w"), ("/dev/fd/0", "r")])
+def test_python_opens_its_own_streams_by_name(sandbox, name, mode):
+    source = f"with open({name!r}, {mode!r}) as stream: print(stream.read() if {mode!r} == 'r' else stream.write('again'))"
+    outcome = sandbox.python(source.encode(), b"input")
+    assert outcome.ending == "finished"
+    assert b"input" in outcome.stdout or b"5" in outcome.stdout
+
+
+def test_python_can_do_nothing_with_a_namespace_or_another_process(sandbox):
+    """Where mounts are not allowed, a program can open the handle of its own namespace, and do nothing with it."""
+    source = b"""
+import ctypes, fcntl, os
+libc = ctypes.CDLL(None)
+for name in ("net", "mnt", "pid", "user", "ipc", "uts", "cgroup"):
+    try: handle = os.open("/proc/self/ns/" + name, os.O_RDONLY)
+    except OSError: continue
+    if libc.setns(handle, 0) != -1: print("entered", name)
+    for request in (0xB701, 0xB702, 0xB703, 0xB704):
+        try: print("asked", name, fcntl.ioctl(handle, request))
+        except OSError: pass
+for other in {1, os.getppid()} - {os.getpid(), 0}:
+    for name in ("ns/net", "ns/user", "fd/0", "root", "cwd", "environ", "maps", "mem"):
+        try: print("opened", other, name, os.open(f"/proc/{other}/{name}", os.O_RDONLY))
+        except OSError: pass
+print("done")
+"""
+    assert sandbox.python(source).stdout == b"done\n"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "multiprocessing.Pool(2)",
+        "multiprocessing.Lock()",
+        "multiprocessing.Queue()",
+        "os.fork()",
+        "multiprocessing.Process().start()",
+    ],
+)
+def test_python_that_wants_processes_of_its_own_is_a_runtime_error(sandbox, use):
+    outcome = sandbox.python(f"import multiprocessing, os\n{use}".encode())
+    assert outcome.ending == "runtime_error"
+    assert "Error" in outcome.errors
+    assert sandbox.python(b"print(1)").stdout == b"1\n"
