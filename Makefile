@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv lock docs demo recording rehearse results up down status chaos bench lint clean libraries loaders helm images helm-lint \
+.PHONY: help venv lock docs demo recording screenshots rehearse results up down status chaos bench lint clean libraries loaders helm images helm-lint \
   gpu-check \
   test test-unit test-rules test-control test-services test-integration test-long test-cluster
 
@@ -86,6 +86,9 @@ endif
 recording: venv ## docs/demo.svg again: what `make demo` shows on a terminal, in two minutes; VERSION=new-name for a whole run
 	@$(LAPTOP) recording --store $(STORE) --profile $(PROFILE) --version $(VERSION)
 
+screenshots: venv ## docs/screenshots again: pages of the run that `make demo` left, taken in a headless Chromium
+	@.venv/bin/python -m tests.screenshots --store $(or $(STILLHOUSE_HOME),.stillhouse)/file/store --profile $(PROFILE) --version $(VERSION)
+
 rehearse: venv ## a profile's own DAG in miniature, before it meets a GPU; PROFILE=name, also one of your own
 	@$(LAPTOP) rehearse --profile $(PROFILE)
 
@@ -141,12 +144,16 @@ helm: # for the tests of the chart, where npm can bring it
 	@install -m 755 .tools/layer/kubectl/kubectl .tools/kubectl && install -m 755 .tools/layer/helm/helm $@
 	@rm -rf .tools/aws-cdk-*.tgz .tools/package .tools/layer
 
-images: ## build every image with podman or docker; REGISTRY=…, TAG=…, ONLY=worker, BUILD='--build-arg …'
+images: ## build every image with podman or docker; REGISTRY=…, TAG=…, ONLY=worker, BUILD='--build-arg …', ATTEST=1, PLATFORMS=linux/amd64,linux/arm64
 	@test -n "$(CONTAINERS)" || { echo "error: neither podman nor docker is on the PATH; install one"; exit 1; }
+	@test -z "$(ATTEST)$(PLATFORMS)" || { test "$(CONTAINERS)" = docker && docker buildx version >/dev/null 2>&1; } || { \
+	  echo "error: ATTEST and PLATFORMS need docker with buildx, got $(CONTAINERS); podman builds without them: make images"; exit 1; }
 	@for image in $(or $(ONLY),worker sandbox services airflow train vllm); do \
 	  echo "building $(REGISTRY)/$$image:$(TAG)"; \
 	  $(CONTAINERS) build --file images/$$image/Dockerfile --tag $(REGISTRY)/$$image:$(TAG) \
-	    --build-arg COMMIT=$(COMMIT) $$(test $$image != sandbox || echo --build-arg WORKER=$(REGISTRY)/worker:$(TAG)) $(BUILD) . || exit 1; \
+	    --build-arg COMMIT=$(COMMIT) $$(test $$image != sandbox || echo --build-arg WORKER=$(REGISTRY)/worker:$(TAG)) \
+	    $(if $(ATTEST),--sbom=true --provenance=mode=max) $(if $(PLATFORMS),--platform $(PLATFORMS)) $(if $(ATTEST)$(PLATFORMS),--push) \
+	    $(BUILD) . || exit 1; \
 	done
 
 test-cluster: venv ## the tests that need a Kubernetes: the one that KUBECONFIG points to, else they skip

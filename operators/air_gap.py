@@ -24,6 +24,7 @@ CHART = Path(__file__).parents[1] / "helm" / "stillhouse" / "values.yaml"
 FALLBACK: dict[str, dict[str, Any]] = {
     "images": {"registry": "REGISTRY", "tag": "TAG"},
     "postgres": {"enabled": True, "image": "docker.io/library/postgres"},
+    "auth": {"oidc": {"enabled": False, "image": "quay.io/oauth2-proxy/oauth2-proxy"}},
 }
 Need = tuple[str, str, str]
 """Its kind, its name, and who needs it."""
@@ -45,6 +46,9 @@ def _release_images(values: Mapping[str, Any]) -> Iterator[Need]:
         yield "image", _image(values, name), "the release"
     if values.get("postgres", {}).get("enabled"):
         yield "image", values["postgres"]["image"], "the release"
+    oidc = values.get("auth", {}).get("oidc", {})
+    if oidc.get("enabled"):
+        yield "image", oidc["image"], "the release"
 
 
 def _stage_images(folder: ProfileFolder, values: Mapping[str, Any]) -> Iterator[Need]:
@@ -110,7 +114,9 @@ def _values(path: Path | None) -> dict[str, Any]:
     if not isinstance(own, dict):
         msg = f"{path}: no values of a chart: a mapping is expected, such as images: {{registry: …}}"
         raise BadConfig(msg)
-    return {part: default[part] | (own.get(part) or {}) for part in ("images", "postgres")}
+    values = {part: default[part] | (own.get(part) or {}) for part in ("images", "postgres")}
+    oidc = default["auth"]["oidc"] | ((own.get("auth") or {}).get("oidc") or {})
+    return values | {"auth": {"oidc": oidc}}
 
 
 if __name__ == "__main__":

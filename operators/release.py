@@ -1,6 +1,6 @@
 """What the chart's hooks do with a release, once: make its secrets, and restart what reads a changed environment.
 
-    python -m operators.release secrets     makes the secrets in STILLHOUSE_SECRETS that are not there yet
+    python -m operators.release secrets     makes the secrets in STILLHOUSE_WANTED that are not there yet
     python -m operators.release restart     gives STILLHOUSE_CHECKSUM to Airflow's workloads: a changed one restarts them
 
 Neither is a template's work: random values would differ at every render, and Airflow's chart does not see our values.
@@ -96,7 +96,7 @@ def main(action: str) -> None:
     config.load_incluster_config()
     namespace = os.environ["STILLHOUSE_NAMESPACE"]
     if action == "secrets":
-        changed = make_secrets(client.CoreV1Api(), namespace, json.loads(os.environ["STILLHOUSE_SECRETS"]))
+        changed = make_secrets(client.CoreV1Api(), namespace, json.loads(os.environ["STILLHOUSE_WANTED"]))
         print("made:", *changed or ["nothing, all secrets are there"])
     else:
         selector = f"tier=airflow,release={os.environ['STILLHOUSE_RELEASE']}"

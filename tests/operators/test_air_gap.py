@@ -40,3 +40,11 @@ def test_wrong_word_is_one_line(words, said):
     done = subprocess.run([sys.executable, "-m", "operators.air_gap", *words], capture_output=True, text=True)
     assert done.returncode == 1
     assert (said in done.stderr, done.stderr.count("\n")) == (True, 1)
+
+
+def test_proxy_before_the_services_is_listed_where_people_log_in_by_oidc(tmp_path):
+    (tmp_path / "values.yaml").write_text("auth: {oidc: {enabled: true}}")
+    command = [sys.executable, "-m", "operators.air_gap", "toy"]
+    with_oidc = subprocess.run([*command, "--values", tmp_path / "values.yaml"], capture_output=True, text=True, check=True).stdout
+    without = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert ("oauth2-proxy:v7" in with_oidc, "oauth2-proxy" in without) == (True, False)

@@ -106,6 +106,7 @@ def test_objects_are_valid_by_the_strict_schemas(objects, version):
         ("stages.pods.sft.tolerations=x", "tolerations"),
         ("stages.fabric.NCLC_DEBUG=INFO", "NCLC_DEBUG"),
         ("identity.stages=x", "identity"),
+        ("pods.nodeSelektor.disk=ssd", "nodeSelektor"),
     ],
 )
 def test_wrong_value_is_refused_by_name(chart, setting, said):
@@ -215,7 +216,7 @@ def test_secrets_are_named_unless_they_are_to_be_made(chart):
     assert "house-secrets" not in pods(render(chart, "cluster"))
     objects = render(chart, "kind")
     assert of_kind(objects, "Secret") == {}
-    wanted = json.loads(variables(pods(objects)["house-secrets"])["STILLHOUSE_SECRETS"])
+    wanted = json.loads(variables(pods(objects)["house-secrets"])["STILLHOUSE_WANTED"])
     assert set(wanted["stillhouse-stage"]) == {
         "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD",
     }  # fmt: skip
@@ -527,3 +528,33 @@ def test_models_to_fetch_are_a_job_that_fills_the_shared_volume(chart):
 
 def test_models_to_fetch_without_any_are_no_job(chart):
     assert [made for made in render(chart, "cluster") if made["metadata"]["name"].endswith("-fetch")] == []
+
+
+def templates(objects: list[dict]) -> dict[str, dict]:
+    """The template of every pod of a workload, those of CronJobs too."""
+    outer = {made["metadata"]["name"]: made["spec"].get("jobTemplate", made)["spec"] for made in objects if "spec" in made}
+    return {name: spec["template"] for name, spec in outer.items() if "template" in spec}
+
+
+def test_values_place_every_pod_of_the_chart(chart, tmp_path):
+    placed = {
+        "nodeSelector": {"pool": "services"}, "tolerations": [{"key": "services", "operator": "Exists"}],
+        "priorityClassName": "services", "runtimeClassName": "gvisor",
+    }  # fmt: skip
+    values = {
+        "pods": placed | {"annotations": {"sidecar.istio.io/inject": "false"}},
+        "models": {"claim": "models", "fetch": ["hf://a/b@main"]},
+        "backup": {"restore": "latest"},
+        "auth": {"oidc": {"enabled": True, "issuer": "https://login.example.org", "clientId": "house", "groups": ["research"]}},
+    }
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    objects = render(chart, "kind", "--values", tmp_path / "values.yaml")
+    own = templates(objects)
+    assert own.keys() == {
+        "house-mlflow", "house-store", "house-postgres", "house-backup", "house-restore-latest", "house-fetch", "house-pools",
+        "house-secrets", "house-restart", "house-mlflow-login", "house-airflow-login",
+    }  # fmt: skip
+    assert [name for name, template in own.items() if not template["spec"].items() >= placed.items()] == []
+    assert [name for name, template in own.items() if "sidecar.istio.io/inject" not in template["metadata"]["annotations"]] == []
+    for made in objects:
+        kubernetes_validate.validate(made, VERSIONS[-1], strict=True)

@@ -99,6 +99,50 @@ def test_images_build_the_wheels_alike():
     assert len({wheels(image) for image in IMAGES if image != "sandbox"}) == 1
 
 
+@pytest.fixture
+def make_images(tmp_path):
+    """`make images` with a builder that prints its words instead: call with the builder's name and make's variables."""
+
+    def made(builder: str, *variables: str, buildx: int = 0) -> subprocess.CompletedProcess[str]:
+        program = tmp_path / builder
+        program.write_text(f'#!/bin/sh\ntest "$1" != buildx || exit {buildx}\necho "$0 $*"\n')
+        program.chmod(0o755)
+        environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        command = ["make", "--no-print-directory", "images", f"CONTAINERS={builder}", "REGISTRY=r.example/s", "TAG=1", *variables]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+
+    return made
+
+
+def built(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [line for line in done.stdout.splitlines() if " build " in line]
+
+
+def test_images_are_attested_and_for_several_platforms_where_docker_has_buildx(make_images):
+    lines = built(make_images("docker", "ATTEST=1", "PLATFORMS=linux/amd64,linux/arm64"))
+    assert [re.search(r"--tag r\.example/s/(\w+):1", line)[1] for line in lines] == [
+        "worker", "sandbox", "services", "airflow", "train", "vllm",
+    ]  # fmt: skip
+    wanted = ["--sbom=true", "--provenance=mode=max", "--platform linux/amd64,linux/arm64", "--push"]
+    assert [line for line in lines if not all(word in line for word in wanted)] == []
+
+
+@pytest.mark.parametrize("builder", ["docker", "podman"])
+def test_images_without_attestation_are_built_by_either(make_images, builder):
+    [line] = built(make_images(builder, "ONLY=worker"))
+    assert not re.search("sbom|provenance|platform|push", line)
+
+
+@pytest.mark.parametrize(("builder", "buildx"), [("podman", 0), ("docker", 1)])
+@pytest.mark.parametrize("variable", ["ATTEST=1", "PLATFORMS=linux/arm64"])
+def test_attestation_without_buildx_is_refused_before_anything_is_built(make_images, builder, buildx, variable):
+    done = make_images(builder, variable, buildx=buildx)
+    assert done.returncode != 0
+    assert f"need docker with buildx, got {builder}" in done.stdout
+    assert " build " not in done.stdout
+
+
 @pytest.fixture(scope="module")
 def podman() -> str:
     program = shutil.which("podman")

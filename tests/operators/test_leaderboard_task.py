@@ -93,6 +93,18 @@ def test_params_are_models_seeds_and_what_the_form_changed(profile):
     assert params["seed/responses-large"] == str(form.sections["responses-large"].values["seed"])
 
 
+def test_params_and_tags_of_a_papers_profile_name_its_paper(monkeypatch):
+    known = {"run_params": macros(profiles.load("deepdistill-32b"))["run_params"]}
+    calls = []
+    monkeypatch.setattr(parent.mlflow_rest, "experiment", lambda name, page: "7")
+    monkeypatch.setattr(parent.mlflow_rest, "log", lambda run, params: calls.append(params))
+    monkeypatch.setattr(parent.mlflow_rest, "call", lambda path, body: calls.append(body) or {"run": {"info": {"run_id": "r"}}})
+    dag = SimpleNamespace(dag_id="deepdistill-32b", user_defined_macros=known, description="", params={})
+    assert parent._create(context() | {"dag": dag}) == "r"
+    created, params = calls
+    assert {tag["key"]: tag["value"] for tag in created["tags"]}["paper"] == params["paper"] == "arXiv 2504.17565"
+
+
 def test_params_hold_no_secret(profile):
     defaults = {"sft_1__note": None}
     params = macros(profile, None, defaults)["run_params"](context(sft_1__note="https://me:hunter2@host/x"))

@@ -138,8 +138,9 @@ def test_experiment_of_an_earlier_release_gets_its_kind_and_keeps_one_that_a_per
 @pytest.mark.parametrize(("try_number", "opened"), [(1, None), (3, None), (4, "")])
 def test_run_that_cannot_be_opened_stops_the_stages_for_a_few_tries_alone(monkeypatch, try_number, opened):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
-    ti, dag_run = SimpleNamespace(try_number=try_number), SimpleNamespace(dag_id="retrain", run_id="manual")
-    monkeypatch.setattr(parent, "get_current_context", lambda: {"ti": ti, "dag_run": dag_run, "params": {}})
+    ti, dag_run = SimpleNamespace(try_number=try_number), SimpleNamespace(dag_id="retrain", run_id="manual", conf={})
+    context = {"ti": ti, "dag_run": dag_run, "dag": SimpleNamespace(dag_id="retrain", params={}), "params": {}}
+    monkeypatch.setattr(parent, "get_current_context", lambda: context)
     if opened is None:
         with pytest.raises(Outage, match="did not answer"):
             parent._open()

@@ -42,6 +42,22 @@ securityContext:
 imagePullSecrets:
   - name: {{ . }}
 {{- end }}
+{{- include "stillhouse.where" . }}
+{{- end }}
+
+{{- /* What values say of every pod of the chart. */ -}}
+{{- define "stillhouse.where" -}}
+{{- range $field := list "nodeSelector" "tolerations" "priorityClassName" "runtimeClassName" }}
+{{- with get $.Values.pods $field }}
+{{ dict $field . | toYaml }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "stillhouse.annotations" -}}
+{{- with .Values.pods.annotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "stillhouse.containerSecurity" -}}
@@ -50,4 +66,32 @@ securityContext:
   privileged: false
   readOnlyRootFilesystem: true
   capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- /* Replicas with these labels go to different nodes where there are several. */ -}}
+{{- define "stillhouse.apart" -}}
+affinity:
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels: {{- toYaml . | nindent 14 }}
+{{- end }}
+
+{{- /* Addresses and ports as rules of a network policy. */ -}}
+{{- define "stillhouse.addresses" -}}
+{{- range . }}
+- to:
+    - ipBlock:
+        cidr: {{ .cidr }}
+        {{- with .except }}
+        except: {{ toJson . }}
+        {{- end }}
+  ports:
+    {{- range .ports }}
+    - {protocol: TCP, port: {{ . | int }}}
+    {{- end }}
+{{- end }}
 {{- end }}

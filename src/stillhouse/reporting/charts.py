@@ -25,8 +25,8 @@ GROUP_SHARE = 0.78
 
 Counts = Mapping[str, Mapping[str, float]]
 """Series -> bin -> count."""
-FEW_POINTS = 60
-"""Up to so many points of a curve are drawn, each with its value."""
+DOT_ROOM = 9.0
+"""Room that a dot of a curve needs: where a curve's points are closer to each other, it is a line alone."""
 
 
 def ladder(scores: Sequence[Score]) -> Markup:
@@ -167,7 +167,7 @@ def lines(points: Mapping[str, Mapping[float, float]], x: str, y: str) -> Markup
 
 
 def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> Markup:
-    """One line per series, both axes linear; values that are no numbers are left out, and points are drawn where there are few."""
+    """One line per series, both axes linear; values that are no numbers are left out, and dots are drawn where they have room."""
     finite = {label: [point for point in points if math.isfinite(point[1])] for label, points in series.items()}
     across, up = ([point[axis] for points in finite.values() for point in points] or [0.0] for axis in (0, 1))
     reach = max(up) - min(up) or abs(max(up)) or 1.0
@@ -176,12 +176,13 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) 
     y_scale = Scale(min(up) - 0.03 * reach, max(up) + 0.03 * reach, bottom, TOP)
     marks = [*_upright_axis(y_scale, left, "{:.4g}".format, y), *_value_axis(x_scale, bottom, bottom, "{:,g}".format, x)]
     for index, (label, points) in enumerate(finite.items()):
-        marks.append(svg.path([(x_scale(x_value), y_scale(y_value)) for x_value, y_value in points], index))
-        marks += [
-            svg.dot(x_scale(x_value), y_scale(y_value), index, f"{label}, {x} {x_value:g}: {number(y_value)}", 3)
-            for x_value, y_value in points
-            if len(points) <= FEW_POINTS
-        ]
+        places = [(x_scale(x_value), y_scale(y_value)) for x_value, y_value in points]
+        marks.append(svg.path(places, index))
+        if places and places[-1][0] - places[0][0] >= DOT_ROOM * (len(places) - 1):
+            marks += [
+                svg.dot(*place, index, f"{label}, {x} {x_value:g}: {number(y_value)}", 3)
+                for place, (x_value, y_value) in zip(places, points, strict=True)
+            ]
     return svg.figure(bottom + AXIS, f"{y} by {x}", marks, list(series))
 
 

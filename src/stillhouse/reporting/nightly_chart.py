@@ -12,8 +12,8 @@ from stillhouse.reporting.svg import WIDTH, Scale
 LEFT = 58.0
 MOST_LABELS = 12
 """Runs named on the axis; of more, only every second, third … one is."""
-SPREAD = 7.0
-"""Between the intervals of two roles of one run, so that they do not lie on each other."""
+SPREAD = 24.0
+"""At most between the intervals of two roles of one run, which take half of the run's room: they do not lie on each other."""
 
 Series = Mapping[str, Mapping[str, Interval]]
 """Role -> run -> its score."""
@@ -24,13 +24,14 @@ def over_runs(runs: Sequence[str], series: Series, colours: Mapping[str, int], c
     measured = [interval for by_run in series.values() for interval in by_run.values()]
     low, high = min(one.low for one in measured), max(one.high for one in measured)
     room = max(0.02, (high - low) * 0.12)
-    slope = 0.5 * svg.text_width(runs)
+    band = (WIDTH - LEFT - RIGHT) / len(runs)
+    widest = svg.text_width(runs)
+    slope = 0.5 * widest if widest + 6 > band * _named_every(runs) else 0.0
     bottom = TOP + 10 + PLOT_HEIGHT
     scale = Scale(max(0.0, low - room), min(1.0, high + room), bottom, TOP + 10)
-    band = (WIDTH - LEFT - RIGHT) / len(runs)
     marks = [*_axes(scale, runs, band, bottom, slope)]
     for index, (role, by_run) in enumerate(series.items()):
-        shift = (index - (len(series) - 1) / 2) * min(SPREAD, band / (len(series) + 1))
+        shift = (index - (len(series) - 1) / 2) * min(SPREAD, 0.5 * band / len(series))
         at = {run: LEFT + (number + 0.5) * band + shift for number, run in enumerate(runs) if run in by_run}
         marks.append(svg.path([(x, scale(by_run[run].mean)) for run, x in at.items()], colours[role]))
         for run, x in at.items():
@@ -50,15 +51,19 @@ def _axes(scale: Scale, runs: Sequence[str], band: float, bottom: float, slope: 
     for tick in scale.ticks:
         yield svg.line(LEFT, scale(tick), WIDTH - RIGHT, scale(tick), "grid")
         yield svg.text(LEFT - 8, scale(tick) + 4, f"{tick:.0%}" if tick * 100 % 1 < 1e-9 else f"{tick:.1%}", "end")
-    every = -(-len(runs) // MOST_LABELS)
-    for number, run in enumerate(runs):
-        if number % every == 0:
-            yield svg.tilted(LEFT + (number + 0.5) * band + 4, bottom + 14, run)
+    for number, run in list(enumerate(runs))[:: _named_every(runs)]:
+        x = LEFT + (number + 0.5) * band
+        yield svg.tilted(x + 4, bottom + 14, run) if slope else svg.text(x, bottom + 18, run)
     middle = (scale.start + scale.end) / 2
     yield Markup('<text x="12" y="{:.1f}" text-anchor="middle" transform="rotate(-90 12 {:.1f})">pass@1</text>').format(
         middle, middle
     )
     yield svg.text((LEFT + WIDTH - RIGHT) / 2, bottom + 38 + slope, "runs, the oldest first", kind="soft")
+
+
+def _named_every(runs: Sequence[str]) -> int:
+    """Every how many runs one is named."""
+    return -(-len(runs) // MOST_LABELS)
 
 
 def _legend(series: Series, colours: Mapping[str, int]) -> Markup:

@@ -21,7 +21,7 @@ class Progress:
     done: float
     total: float
     rate: float = 0.0
-    """Per second, since it was first seen."""
+    """Per second, since its first rows or steps were seen: a stage's start says nothing about the rest."""
 
     @property
     def share(self) -> float:
@@ -79,6 +79,8 @@ class TrackedProgress:
     def _progress(self, run: Mapping[str, Any]) -> Progress:
         metrics = {metric["key"]: metric["value"] for metric in run["data"].get("metrics", ())}
         done, total, now = metrics.get("progress/done", 0.0), metrics.get("progress/total", 0.0), time.monotonic()
+        if not done:
+            return Progress(done, total)
         since, before = self._first.setdefault(run["info"]["run_id"], (now, done))
         return Progress(done, total, (done - before) / (now - since) if done > before else 0.0)
 

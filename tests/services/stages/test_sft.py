@@ -13,7 +13,7 @@ from stillhouse.errors import BadConfig, EngineFailed, MissingInput, NothingToDo
 from stillhouse.models import chat_templates, resolving
 from stillhouse.models.references import parse
 from stillhouse.stages import sft
-from stillhouse.training import checkpoint_upload, metrics_file, models
+from stillhouse.training import card_peaks, checkpoint_upload, metrics_file, models
 from stillhouse.training.config import FromCheckpoint, FromScratch, Lora, Muon
 from stillhouse.training.data import corpus
 from stillhouse.vocabulary.rows import Dropped, Selected
@@ -83,6 +83,17 @@ def test_sft_logs_all_that_says_how_training_goes(tmp_path):
         "train/loss", "train/learning_rate", "train/grad_norm", "train/tokens_per_s", "train/padding_share", "train/entropy"
     }  # fmt: skip
     assert 0 < found["train/padding_share"] < 0.5
+
+
+def test_sft_on_a_card_whose_peak_is_known_logs_mfu_and_tokens_for_the_charts_axis(tmp_path, monkeypatch):
+    monkeypatch.setattr(card_peaks, "peak", lambda: 1e12)
+    logged = []
+    given = inputs(tmp_path, selected=selected(tmp_path), log=lambda numbers, step: logged.append(numbers))
+    sft.run(CONFIG, given)
+    steps = [numbers for numbers in logged if "train/loss" in numbers]
+    assert [0 < numbers["train/mfu"] < 1 for numbers in steps] == [True] * 3
+    tokens = [numbers["train/num_tokens"] for numbers in steps]
+    assert 0 < tokens[0] < tokens[1] < tokens[2]
 
 
 def test_sft_shows_and_keeps_every_step_without_a_server(tmp_path):

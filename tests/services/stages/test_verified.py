@@ -44,6 +44,8 @@ def test_verified_counts_of_every_kind_are_curves_over_the_responses_and_end_in_
     write(tmp_path, [replace(testing.response(each), **(failed if index > 2 else {})) for index, each in enumerate(ASKED)])
     logged = {}
     outputs, _ = run(tmp_path, {"max_failure_rate": 1}, log=lambda numbers, step: logged.setdefault(step, numbers))
+    rates = [numbers.pop("verifier_failure_rate") for numbers in logged.values()]
+    assert rates == [0, 0.25, 0.5]
     curves = {name: [numbers[name] for numbers in logged.values()] for name in ("n_correct", "n_error", "n_timeout")}
     assert (list(logged), curves) == ([2, 4, 6], {"n_correct": [2, 3, 3], "n_error": [0, 1, 3], "n_timeout": [0, 0, 0]})
     assert logged[6].items() <= outputs.metrics.items()

@@ -89,6 +89,15 @@ def test_watch_running_stage_has_its_progress_by_the_artifacts_uri(mlflow):
     assert "'above'" in told["asked"][1]["filter"]
 
 
+def test_watch_rate_is_measured_from_the_first_step_and_not_from_the_start(mlflow):
+    tracked_by, told = mlflow
+    watch = Watch(Scripted(task("sft-anneal", "running")), tracked_by, "r1")
+    for done, has_rate in ((0, False), (1, False), (28, True)):
+        told["runs"] = [tracked("file:///s/sft/laptop-anneal/demo", done, 1000)]
+        [line] = watch.lines()
+        assert (line.progress.done, line.progress.eta_s is not None) == (done, has_rate)
+
+
 def test_watch_newer_try_hides_the_run_of_one_that_was_cut_off(mlflow):
     tracked_by, told = mlflow
     told["runs"] = [tracked("file:///s/sft/laptop-anneal/demo", 9, 10), tracked("file:///s/sft/laptop-anneal/demo", 1, 10)]

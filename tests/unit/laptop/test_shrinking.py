@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from laptop import shrinking, stand_in_data, stand_in_models
+from laptop import shrinking, stand_in_data
 from stillhouse.api import profile_checks
 from stillhouse.execution import profiles, recipes
 
@@ -56,26 +56,6 @@ def test_stand_in_rows_differ_between_sources(tmp_path):
         stand_in_data.questions(tmp_path / name, "math", 30, first)
     rows = [line for name in "ab" for line in (tmp_path / name).read_text().splitlines()]
     assert len(set(rows)) == 60
-
-
-def test_stand_in_models_are_right_as_often_as_their_size_says():
-    def share(model):
-        said = [stand_in_models.reply(model, [{"role": "user", "content": f"What is {a} + 4?"}], seed=a) for a in range(300)]
-        return sum(f"\\boxed{{{a + 4}}}" in text for a, text in enumerate(said)) / 300
-
-    assert share("DeepSeek-R1-Distill-Qwen-1.5B") < share("DeepSeek-R1-Distill-Qwen-7B") < share("DeepSeek-R1") < 1
-
-
-@pytest.mark.parametrize(
-    ("prompt", "reply"),
-    [
-        ("Rate.\nReference answer:\n23\n\nStudent's answer<<<\n23\n>>>\n from 0 to 5 \nScore: NUMBER", "Score: 5"),
-        ("Rate.\nReference answer:\n23\n\nStudent's answer<<<\n24\n>>>\n\nScore: 0 or 1", "Score: 0"),
-        ("Shorten.\n\nReasoning:\n1 and 2", "The two numbers are added."),
-    ],
-)
-def test_stand_in_models_judge_and_summarise(prompt, reply):
-    assert stand_in_models.reply("judge", [{"role": "user", "content": prompt}], 0) == reply
 
 
 def test_miniature_is_written_as_any_profile_is(shrunk):

@@ -31,3 +31,8 @@ def test_stand_in_judge_rates_quality_on_the_scale_that_is_read():
 def test_stand_in_teacher_is_right_as_often_as_its_size_says(model, least, most):
     replies = [stand_in_models.reply(model, [{"role": "user", "content": "What is 11 + 12?"}], seed) for seed in range(300)]
     assert least < sum(BOXED in text for text in replies) / 300 < most
+
+
+def test_stand_in_summariser_shortens():
+    prompt = "Shorten.\n\nReasoning:\n1 and 2"
+    assert stand_in_models.reply("summariser", [{"role": "user", "content": prompt}], 0) == "The two numbers are added."

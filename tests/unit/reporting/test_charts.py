@@ -140,3 +140,12 @@ def test_chart_shows_markup_in_a_name_as_text(chart):
 )
 def test_chart_of_nothing_is_still_well_formed(chart):
     assert drawing(chart).get("role") == "img"
+
+
+def test_curves_draw_dots_only_where_a_curve_has_room_for_them():
+    long = [(float(step), 1.0 / (step + 1)) for step in range(100)]
+    short = [(float(step), 0.5) for step in range(20)]
+    drawn = charts.curves({"long": long, "short": short, "rare": [(0.0, 1.0), (50.0, 0.5), (99.0, 0.25)]}, "step", "loss")
+    assert drawn.count("<circle") == 3, "those of the rare one: 20 points side by side in a fifth of the chart are a line too"
+    assert charts.curves({"short": short}, "step", "loss").count("<circle") == 20
+    assert charts.curves({"one": [(1.0, 2.0)]}, "step", "loss").count("<circle") == 1

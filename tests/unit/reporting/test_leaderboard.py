@@ -126,7 +126,14 @@ def test_page_of_a_year_of_nights_stays_small_and_names_some_runs(tmp_path):
     records = [made.model_copy(update={"run": f"v{night:03}"}) for night in range(365)]
     text = page(tmp_path, records)
     assert len(text) < 2_000_000
-    assert len(re.findall(r"rotate\(-35[^>]*>v\d", text)) <= 12
+    assert len(re.findall(r"(?:rotate|text-anchor)[^<>]*>v\d", text)) in range(2, 13)
+    assert "rotate(-35" not in text, "names that fit side by side are not tilted"
+
+
+def test_page_tilts_names_of_runs_that_do_not_fit_side_by_side(tmp_path):
+    made = record(tmp_path, "v1")
+    records = [made.model_copy(update={"run": f"manual__2026-11-{day:02}T02-00-00"}) for day in range(1, 13)]
+    assert len(re.findall(r"rotate\(-35[^>]*>manual", page(tmp_path, records))) == 12
 
 
 def test_write_all_makes_a_page_for_each_profile_in_the_store(tmp_path):
