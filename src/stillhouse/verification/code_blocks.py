@@ -5,6 +5,7 @@ import builtins
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 
 _TAGS = {
     "python": re.compile(r"(?:c?python|ipython|pypy|py)[\d.]*"),
@@ -24,6 +25,7 @@ _NO_CODE_CHARS = {0xA0: " ", 0x2007: " ", 0x202F: " ", 0x200B: None, 0xFEFF: Non
 """Spaces and invisible characters that chat windows put into code."""
 _MOST_BLOCKS = 100
 _MOST_CLOSINGS = 8
+"""Fences that could close a block, if the first ones lie in a string of its program."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ def _blocks(answer: str) -> list[Block]:
     index = 0
     while index < len(fences):
         opening = fences[index]
-        closings = [later for later in range(index + 1, len(fences)) if _closes(opening, fences[later])] or [len(fences)]
-        texts = [_between(answer, opening, fences[closing : closing + 1]) for closing in closings[:_MOST_CLOSINGS]]
+        later = (place for place in range(index + 1, len(fences)) if _closes(opening, fences[place]))
+        closings = list(islice(later, _MOST_CLOSINGS if len(fences) <= _MOST_BLOCKS else 1)) or [len(fences)]
+        texts = [_between(answer, opening, fences[closing : closing + 1]) for closing in closings]
         # A fence in a string of a program does not close its block: then the program is complete at a later one.
         in_strings = _TAGS["python"].fullmatch(opening[3].lower()) and ('"""' in texts[0] or "'''" in texts[0])
         whole = [place for place, text in enumerate(texts) if _names(text) is not None] if in_strings else []
