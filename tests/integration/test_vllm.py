@@ -3,6 +3,7 @@
 vLLM has an environment of its own, ``.venv-vllm`` (``make test`` builds it on Linux x86-64). The served model is asked from here.
 """
 
+import json
 import os
 import platform
 import subprocess
@@ -15,7 +16,9 @@ from stillhouse import testing
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import tables
 from stillhouse.errors import EngineFailed
+from stillhouse.execution import profiles, recipes
 from stillhouse.execution.execute import execute
+from stillhouse.execution.profiles import ServedModel
 from stillhouse.models import chat_templates
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Request, load
@@ -229,3 +232,31 @@ def test_vllm_server_writes_rollouts_with_the_trained_weights(artifacts, served,
     assert metrics["train/sampler/difference_max"] < 1e-4 < metrics["train/sampler/moved"]
     assert metrics["train/sampling/sampling_logp_difference/max"] < 1e-4, "TRL's own comparison, of the rollouts"
     assert list(tmp_path.iterdir()) == []
+
+
+PARSES = """
+import json, sys
+from vllm.entrypoints.launchers.cli_args import make_arg_parser
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+for words in json.load(sys.stdin):
+    make_arg_parser(FlexibleArgumentParser()).parse_args(words)
+    print(*words)
+"""
+NODES = [
+    "--nnodes", "2", "--node-rank", "1", "--master-addr", "leader", "--master-port", "29500", "--headless",
+    "--pipeline-parallel-size", "2",
+]  # fmt: skip
+
+
+def test_arguments_of_teachers_are_those_of_the_pinned_version():
+    """What packaged profiles say, and what a teacher of several nodes is started with (operators/serving_objects.py)."""
+    folders = [profiles.load(path.parent.name) for path in sorted(recipes.RECIPES.glob("*/profile.yaml"))]
+    served = [model for folder in folders for model in folder.profile.models.values() if isinstance(model, ServedModel)]
+    told = [list(model.arguments) for model in served if model.arguments]
+    assert told
+    lines = json.dumps([*told, NODES])
+    done = subprocess.run(
+        [PYTHON, "-c", PARSES], input=lines, env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=START_S
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == " ".join(NODES)

@@ -91,6 +91,7 @@ def test_objects_are_valid_by_the_strict_schemas(objects, version):
     [
         ("image.tag=1", "image"),
         ("images.tag=latest", "images"),
+        ("images.digests.wroker=sha256:1", "wroker"),
         ("capacity.gpus=-1", "gpus"),
         ("store.uri=/data", "uri"),
         ("mlflow.enabled=false", "uri"),
@@ -295,6 +296,17 @@ def test_stage_with_a_gpu_fits_the_nodes_that_clouds_sell(chart, monkeypatch, co
     resources = placement.gpu(1)["resources_needed"]
     assert int(resources["cpu"]) <= 0.9 * cores
     assert int(resources["memory"].removesuffix("Gi")) <= 0.9 * memory_gi
+
+
+def test_images_are_pinned_by_digest_where_values_say_so(chart, monkeypatch):
+    digest = f"sha256:{'a' * 64}"
+    objects = render(chart, "cluster", f"--set=images.digests.worker={digest}", f"--set=images.digests.services={digest}")
+    for name, value in of_kind(objects, "ConfigMap")["house-environment"]["data"].items():
+        monkeypatch.setenv(name, value)
+    assert placement.cpu(1)["image"].endswith(f"/worker:0.1.0@{digest}")
+    assert placement.cpu(1, "sandbox")["image"].endswith("/sandbox:0.1.0")
+    [mlflow] = pods(objects)["house-mlflow"]["containers"]
+    assert mlflow["image"].endswith(f"/services:0.1.0@{digest}")
 
 
 def test_volcano_schedules_where_values_say_so(chart, monkeypatch):

@@ -47,7 +47,7 @@ def test_placing_of_an_untouched_form_is_the_profiles(form):
 def test_placing_follows_the_form_and_leaves_other_tasks_alone(form):
     changes = {"placement__sft_1__nodes": 4, "placement__sft_1__memory": None, "placement__graded__cores": 32}
     assert placing(form, "sft-1", **changes) == {
-        "resources": {"nvidia.com/gpu": "8", "cpu": "64", "memory": "768Gi"}, "nodes": 4,
+        "resources": {"nvidia.com/gpu": "8", "cpu": "48", "memory": "192Gi"}, "nodes": 4,
     }  # fmt: skip
     assert placing(form, "graded", **changes) == {"resources": {"cpu": "32", "memory": "128Gi"}, "nodes": 1}
     assert placing(form, "report", **changes) is None

@@ -53,6 +53,7 @@ def test_image_is_labelled_with_its_commit(image):
     last = [value for word, value in instructions(image) if word == "LABEL"][-1]
     assert 'org.opencontainers.image.revision="${COMMIT}"' in last
     assert f'org.opencontainers.image.title="stillhouse/{image}"' in last
+    assert 'org.opencontainers.image.licenses="Apache-2.0"' in last
 
 
 @pytest.mark.parametrize("image", [image for image in IMAGES if image != "sandbox"])

@@ -86,7 +86,7 @@ def test_release_of_1_4_million_shape_is_curated_verified_graded_selected_and_tr
     assert export([f"{root}/selected/am/v1"], "am-1.4m", f"{tmp_path}/out/am.jsonl").rows == len(examples)
     model = trained(root, "am")
     assert (model.metrics["n_examples"], model.metrics["n_steps"]) == (len(examples), 2)
-    assert "model.safetensors" in {file.path for file in model.files}
+    assert "model.safetensors" in model.files
 
 
 R1, MEDIUM, SMALLEST = "DeepSeek-R1", "DeepSeek-R1-Distill-Qwen-7B", "DeepSeek-R1-Distill-Qwen-1.5B"
@@ -126,9 +126,9 @@ def test_release_of_40_million_shape_is_curated_verified_graded_selected_and_tra
     assert checked.metrics["n_correct"] == 4 * 4 + 4 * 3 + 0 + 1 + 2 + 3
     execute(screened, screened.Config(max_ngram_count=None), answered, f"{root}/screened/am/v2")
     judged = {"questions": answered["questions"], "verified": [f"{root}/verified/am/v2"]}
-    levels = execute(graded, graded.Config(small=SMALLEST, medium=MEDIUM, strongest=R1), judged, f"{root}/graded/am/v1").manifest
+    levels = execute(graded, graded.Config(small=SMALLEST, medium=MEDIUM, strongest=R1), judged, f"{root}/graded/am/v2").manifest
     assert levels.rows == 4
-    inputs = answered | judged | {"screened": [f"{root}/screened/am/v2"], "graded": [f"{root}/graded/am/v1"]}
+    inputs = answered | judged | {"screened": [f"{root}/screened/am/v2"], "graded": [f"{root}/graded/am/v2"]}
     chosen = execute(selected, selected.Config(anneal_split=None), inputs, f"{root}/selected/am/v1").manifest
     assert chosen.rows
     model = trained(root, "am")

@@ -10,6 +10,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Values.images.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- define "stillhouse.image" -}}
+{{- $values := (index . 0).Values.images }}
+{{- $values.registry }}/{{ index . 1 }}:{{ include "stillhouse.tag" (index . 0) }}{{ with get $values.digests (index . 1) }}@{{ . }}{{ end }}
+{{- end }}
+
 {{- define "stillhouse.priorityClass" -}}
 {{- /* Of the whole cluster, so that its own name tells releases apart. */ -}}
 {{ .Values.stages.priorityClass.name | default (printf "%s-%s-stage" .Release.Namespace .Release.Name) }}

@@ -170,6 +170,12 @@ def _unused_names(profile: ProfileFolder) -> list[str]:
     ]
 
 
+def published_data(profile: ProfileFolder) -> dict[str, str]:
+    """The hub's data sets behind the benchmarks of the profile."""
+    sources = {name: definition(name).source for name in profile.profile.benchmarks}
+    return {name: source.name for name, source in sources.items() if isinstance(source, HubDataset)}
+
+
 def _whole(name: str) -> str:
     """Why a stage cannot be sharded; empty for one that can, and for a name that is no stage's."""
     return stages.REGISTRY[name].whole if name in stages.REGISTRY else ""

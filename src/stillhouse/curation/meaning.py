@@ -53,7 +53,8 @@ class Meaning:
         translations = config.decontamination.translations if benchmark_index.entries else None
         self._translations = TranslationIndex(translations, benchmark_index) if translations else None
         self._on_benchmarks = self._opinions(config.decontamination.second_opinion, "n_second_opinion")
-        self._on_duplicates = self._opinions(self._semantic and self._semantic.second_opinion, "n_second_opinion_duplicates")
+        on_duplicates = self._semantic.second_opinion if self._semantic else None
+        self._on_duplicates = self._opinions(on_duplicates, "n_second_opinion_duplicates")
 
     def _opinions(self, config: SecondOpinion | None, metric: str) -> Opinions | None:
         return Opinions(config, engines.load(config.sampling, config.model), metric, self.counts) if config else None

@@ -131,7 +131,7 @@ class QuestionSpool:
 
     def questions(self, rows: npt.NDArray[np.int64]) -> dict[int, Question]:
         """The questions of these rows, which ascend."""
-        chosen = {}
+        chosen: dict[int, Question] = {}
         for start, table in self.tables():
             inside = rows[(rows >= start) & (rows < start + table.num_rows)]
             values = table.take(pa.array(inside - start)).to_pylist()

@@ -49,9 +49,8 @@ def _row(value: Any) -> Object | Bad:
 def _wrapped(value: Object) -> list[Any] | None:
     """The rows inside the object that is the whole file; None if it is a row itself."""
     lists = [value[key] for key in WRAPPERS if isinstance(value.get(key), list)]
-    if len(lists) == 1 and lists[0] and all(isinstance(row, dict) for row in lists[0]):
-        return lists[0]
-    return _of_columns(value)
+    has_rows = len(lists) == 1 and bool(lists[0]) and all(isinstance(row, dict) for row in lists[0])
+    return list(lists[0]) if has_rows else _of_columns(value)
 
 
 def _of_columns(value: Object) -> list[Any] | None:

@@ -21,7 +21,7 @@ from stillhouse.execution import processes
 from stillhouse.execution.contract import StageInputs
 from stillhouse.training import card_peaks, metrics_file
 from stillhouse.training.loop import Batch
-from stillhouse.training.machine import zero
+from stillhouse.training.machine import autocast, zero
 from stillhouse.training.machine.pass_settings import recompute_arguments
 from stillhouse.training.start_times import StartTimes
 from stillhouse.vocabulary.text import duration
@@ -212,7 +212,7 @@ def machine_arguments() -> dict[str, Any]:
     """Trainer arguments about the machine, not the result: devices, ZeRO, no second tracker, no progress bars in logs."""
     gpu = torch.cuda.is_available()
     return {
-        "use_cpu": not gpu, "bf16": gpu and torch.cuda.is_bf16_supported(), "report_to": "none", "disable_tqdm": True,
+        "use_cpu": not gpu, "bf16": autocast.is_bf16(), "report_to": "none", "disable_tqdm": True,
         "dataloader_pin_memory": gpu, **recompute_arguments(), **zero.arguments(),
     }  # fmt: skip
 

@@ -211,6 +211,7 @@ ENDINGS = {
     "stdout replaced": ("import sys, io\nsys.stdout.write('1')\nsys.stdout = io.StringIO()\nprint(2)", ""),
     "a finalizer": ("import os\nclass A:\n    def __del__(self, write=os.write): write(1, b'1')\na = A()", ""),
     "/dev/stdin": ("print(sum(map(int, open('/dev/stdin').read().split())))", "0 1"),
+    "/proc/self/fd": ("open('/proc/self/fd/1', 'w').write(open('/proc/self/fd/0').read())", "1"),
     "/dev/fd": ("print(open('/dev/fd/0').read())", "1"),
     "/dev/stdout": ("with open('/dev/stdout', 'w') as f:\n    f.write('1')", ""),
     "copied": ("import shutil\nopen('a', 'w').write('1')\nshutil.copy2('a', 'b')\nprint(open('b').read())", ""),

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import processes
-from stillhouse.training.machine import flex
+from stillhouse.training.machine import autocast, flex
 from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.masking import one_line
 
@@ -90,8 +90,9 @@ def absent(backend: str) -> str | None:
         return None
     if find_spec(PACKAGES[backend]) is None:
         return f"the package {PACKAGES[backend]} is not installed"
-    if not torch.cuda.is_bf16_supported():
-        return "it needs bf16, which this GPU does not support"
+    if not autocast.is_bf16():
+        known = torch.cuda.is_bf16_supported()
+        return "it needs bf16, which STILLHOUSE_AUTOCAST turns off" if known else "it needs bf16, which this GPU does not support"
     if backend == "flash_attention_3" and torch.cuda.get_device_capability() != HOPPER:
         return "it is built for Hopper GPUs"
     return None

@@ -21,7 +21,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import processes
 from stillhouse.execution.recipes import RECIPES
-from stillhouse.training.machine import fsdp
+from stillhouse.training.machine import autocast, fsdp
 from stillhouse.vocabulary import environment
 
 ACCELERATE = "ACCELERATE_"
@@ -106,8 +106,8 @@ def arguments() -> dict[str, Any]:
 
 
 def has_bf16_weights() -> bool:
-    """Whether DeepSpeed trains weights in bf16, with fp32 masters in its optimizer: under any ZeRO, on a GPU that knows bf16."""
-    return stage() > 0 and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    """Whether DeepSpeed trains weights in bf16, with fp32 masters in its optimizer: under any ZeRO, on a GPU with bf16 passes."""
+    return stage() > 0 and torch.cuda.is_available() and autocast.is_bf16()
 
 
 @contextmanager

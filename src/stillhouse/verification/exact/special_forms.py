@@ -63,7 +63,7 @@ def _quantity(text: str) -> Quantity:
 
 def _in_several_units(text: str) -> Quantity | None:
     """``2 h 30 min`` in its first unit; None unless every unit is smaller than the one before it and of its kind."""
-    position, parts = 0, []
+    position, parts = 0, list[tuple[Fraction, str]]()
     while match := _PART.match(text, position):
         parts.append((Fraction(match[1]), _unit(match, [unit for _, unit in parts])))
         position = match.end()

@@ -15,7 +15,7 @@ TMP = "/run/tmp"
 INSIDE_ID = 1000
 """uid and gid in a user namespace."""
 STREAMS = "/dev/fd"
-"""Where a program finds its own open files by number; /dev/stdin and its kin are links into it."""
+"""Where a program finds its own open files by number; /dev/stdin and its kin, and /proc/self/fd, are links to it."""
 
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _READ_ONLY, _NO_SETUID = 1, 2
@@ -56,6 +56,8 @@ def change_root(libraries: list[str]) -> int | None:
     Path(_NEW_ROOT + STREAMS).mkdir()
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         Path(_NEW_ROOT + "/dev", name).symlink_to(f"{STREAMS}/{number}")
+    Path(_NEW_ROOT + "/proc/self").mkdir(parents=True)
+    Path(_NEW_ROOT + "/proc/self/fd").symlink_to(STREAMS)
     listed = None if processes is None else _hidden_processes(processes)
     os.chdir(_NEW_ROOT)
     kernel.pivot_root(".", ".")
