@@ -103,12 +103,13 @@ def stop(laptop: Laptop, names: Iterable[str]) -> list[str]:
     """End the services and all that they started: SIGTERM to each, then SIGKILL. Returns the names of those that ran."""
     names = list(names)
     running = [name for name in names if find(laptop, name) is not None]
-    sessions = [session for name in names for session in _sessions(laptop, name)]
     for _ in range(ROUNDS):
-        # Twice, in case an orphan starts a process before it ends.
+        # Twice, in case an orphan starts a process before it ends, or a `make demo` that still watches starts a service again.
+        sessions = [session for name in names for session in _sessions(laptop, name)]
         _end({*(process for session in sessions for process in session.members(laptop.home)), *_marked(laptop)})
     for name in names:
-        _record(laptop, name).unlink(missing_ok=True)
+        if not any(session.members(laptop.home) for session in _sessions(laptop, name)):  # else the next call needs the record
+            _record(laptop, name).unlink(missing_ok=True)
     return running
 
 

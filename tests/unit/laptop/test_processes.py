@@ -85,6 +85,24 @@ def test_stop_ends_the_service_and_its_child(machine, launch):
     assert not record(machine).exists()
 
 
+def test_stop_while_another_process_starts_services_again_ends_those_too_or_keeps_their_record(machine, launch, monkeypatch):
+    """A ``make demo`` that watches its services, and a ``make down`` beside it."""
+    launch("titled")
+    again, end = [], processes._end
+
+    def started_again_afterwards(alive) -> None:
+        end(alive)
+        again.append(launch("titled", pipe=f"again {len(again)}"))
+
+    monkeypatch.setattr(processes, "_end", started_again_afterwards)
+    processes.stop(machine, ["one"])
+    assert [ended(each) for pair in again for each in pair] == [True] * 2 * (len(again) - 1) + [False] * 2
+    monkeypatch.undo()
+    assert processes.stop(machine, ["one"]) == ["one"]
+    assert all(ended(each) for pair in again for each in pair)
+    assert not record(machine).exists()
+
+
 def test_stop_service_that_ignores_sigterm_is_killed(machine, launch, monkeypatch):
     monkeypatch.setattr(processes, "STOP_WITHIN_S", 0.2)
     process, child = launch("stubborn")
