@@ -1,8 +1,14 @@
 """A real browser for tests: the machine's Chromium, driven by playwright. Tests that need it are skipped where one is missing."""
 
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+import uvicorn
+
+from stillhouse.browsing.browser import Browser, listening
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -31,3 +37,18 @@ def tab(chromium):
     page.on("request", lambda request: page.requests.append(request.url))
     yield page
     context.close()
+
+
+@contextmanager
+def served(browser: Browser) -> Iterator[str]:
+    """The address of a view, while a thread serves it."""
+    listener = listening(0)
+    server = uvicorn.Server(uvicorn.Config(browser.app, log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/{browser.token}/"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()

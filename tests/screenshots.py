@@ -11,23 +11,20 @@ import json
 import re
 import sys
 import tempfile
-import threading
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
 from playwright.sync_api import Browser as ChromiumBrowser
 from playwright.sync_api import Page, sync_playwright
 
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.store import artifact_name
-from stillhouse.browsing.browser import Browser, listening
+from stillhouse.browsing.browser import Browser
 from stillhouse.registry.gate import DecisionRecord
 from stillhouse.reporting import leaderboard, run_facts, run_page, store_runs, summary, teaching, training_curves
-from tests.browser import CHROMIUM
+from tests.browser import CHROMIUM, served
 from tests.unit.browsing.views import publish_view
 from tests.unit.reporting.nights import publish_night
 from tests.unit.reporting.published import publish_run
@@ -93,21 +90,6 @@ def write_run_page(path: Path, store: Path, profile: str, version: str) -> None:
     run_page.write_run(path, found, record, teaching.cases(reports), training_curves.curves(found))
 
 
-@contextmanager
-def viewed(uris: list[str]) -> Iterator[str]:
-    """The address of a view, while it is served."""
-    browser, listener = Browser(uris), listening(0)
-    server = uvicorn.Server(uvicorn.Config(browser.app, log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/{browser.token}/"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-
-
 def fixed_pages(directory: Path) -> dict[str, str]:
     """Each page of a small fixed run, without what differs from one call to the next: paths, fingerprints, the address' token."""
     last, trained, others = publish_run(directory / "run")
@@ -118,7 +100,7 @@ def fixed_pages(directory: Path) -> dict[str, str]:
     records = [run_facts.record(run, run_facts.read(run)) for run in nights]
     leaderboard.write(directory / "leaderboard.html", "toy", records)
     uris = publish_view(directory / "view")
-    with viewed([uris["verified"], uris["graded"]]) as address:
+    with served(Browser([uris["verified"], uris["graded"]])) as address:
         read = {
             name: urllib.request.urlopen(address + path).read().decode()
             for name, path in (("view", ""), ("row", "row/0?compare=0&compare=2"))
@@ -185,7 +167,7 @@ def main() -> None:
     if CHROMIUM is None:
         sys.exit("error: no Chromium on this machine: apt-get install chromium")
     rows = [str(store / stage / options.profile / options.version) for stage in ("verified", "graded")]
-    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as driver, viewed(rows) as view:
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as driver, served(Browser(rows)) as view:
         pages = Path(scratch)
         write_run_page(pages / "run.html", store, options.profile, options.version)
         records = store_runs.runs(str(store), options.profile).by_profile[options.profile]

@@ -1,13 +1,10 @@
-import contextlib
 import signal
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 
 import pytest
-import uvicorn
 
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import tables
@@ -18,27 +15,12 @@ from stillhouse.browsing.marks import Marking
 from stillhouse.browsing.row_view import row_view
 from stillhouse.errors import BadConfig
 from stillhouse.vocabulary.rows import Mark
-from tests.browser import chromium, tab
+from tests.browser import chromium, served, tab
 from tests.unit.browsing.views import publish_view
 
 __all__ = ["chromium", "tab"]
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> {} $x^2$"
-
-
-@contextlib.contextmanager
-def served(browser):
-    """The address of a view that is served in a thread."""
-    listener = listening(0)
-    server = uvicorn.Server(uvicorn.Config(browser.app, log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/{browser.token}/"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
 
 
 def answer(url, data=None, **headers):
