@@ -23,20 +23,13 @@ _log = logging.getLogger(__name__)
 
 def failed(context: Any) -> None:
     """Say which task failed and why. A webhook that does not answer is logged, so that it hides no other callback."""
-    message = describe(context)
-    _log.error("%s", message["text"])
-    url = os.environ.get(VARIABLE)
-    if url:
-        _post(url, message)
+    _tell(logging.ERROR, describe(context))
 
 
 def reaped(names: Sequence[str]) -> None:
     """Say what the reaper deleted: pods whose end nobody saw."""
     text = f"stillhouse: the reaper deleted {len(names)} objects that no living task owned: {', '.join(names)[:ERROR_CHARS]}"
-    _log.warning("%s", text)
-    url = os.environ.get(VARIABLE)
-    if url:
-        _post(url, {"text": text, "dag": "reaper"})
+    _tell(logging.WARNING, {"text": text, "dag": "reaper"})
 
 
 def describe(context: Any) -> dict[str, str]:
@@ -48,6 +41,14 @@ def describe(context: Any) -> dict[str, str]:
     facts = {"dag": task.dag_id, "run": run.run_id, "task": task.task_id, "log": log, "error": why}
     text = f"stillhouse: {task.task_id} failed in {task.dag_id} {run.run_id} (try {task.try_number}): {why}"
     return {"text": f"{text} {log}".strip(), **facts}
+
+
+def _tell(level: int, message: dict[str, str]) -> None:
+    """Log the text and, where there is a webhook, post the message."""
+    _log.log(level, "%s", message["text"])
+    url = os.environ.get(VARIABLE)
+    if url:
+        _post(url, message)
 
 
 def _post(url: str, message: dict[str, str]) -> None:

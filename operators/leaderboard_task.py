@@ -82,7 +82,7 @@ def _task(fact: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 def _mapped(context: Any) -> dict[str, Any]:
     """The reports that the task ``plan`` of an evaluation named, each by its checkpoint's number if there are several."""
-    planned = context["ti"].xcom_pull(task_ids="plan")
+    planned = context["ti"].xcom_pull(task_ids=parent.PLAN)
     reports = planned if isinstance(planned, list) else []
     checkpoints = list(dict.fromkeys(report["inputs"]["checkpoint"] for report in reports))
     named = {}

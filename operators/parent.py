@@ -12,7 +12,7 @@ from operators.params import unknown_keys
 from operators.retries import Outage
 from operators.templates import Template
 
-OPEN, CLOSE, CHECK = "open_run", "close_run", "check"
+OPEN, CLOSE, CHECK, PLAN = "open_run", "close_run", "check", "plan"
 LAST = (CLOSE, "leaderboard")
 """The tasks whose failure fails no run."""
 TRIES = 4
@@ -110,7 +110,7 @@ def _close(parent_run: str) -> None:
     dag_run, ti = context["dag_run"], context["ti"]
     states = ti.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id])[dag_run.run_id]
     failed = [name for name, state in states.items() if name not in LAST and state not in {"success", "skipped"}]
-    _log_what_it_took(parent_run, ti.xcom_pull(task_ids="plan"))
+    _log_what_it_took(parent_run, ti.xcom_pull(task_ids=PLAN))
     mlflow_rest.call("runs/update", {"run_id": parent_run, "status": "FAILED" if failed else "FINISHED", "end_time": now_ms()})
     run = mlflow_rest.call(f"runs/get?run_id={parent_run}")["run"]
     mlflow_rest.experiment(dag_run.dag_id, experiment_page(context.get("dag"), run))

@@ -9,7 +9,7 @@ from airflow.sdk import Param, get_current_context, task
 from operators import mlflow_rest, parent, time_limits, uris
 from operators.params import key
 
-PLAN, APPROVE = "plan", "approve"
+APPROVE = "approve"
 PLACEMENT = "placement"
 """The section of the form about where tasks run: nothing that it sets changes a result."""
 MOST_SHARDS = 4096
@@ -19,15 +19,16 @@ ONLY_RECORDED = ("role", "served_gpus")
 
 def plan(facts: Sequence[Mapping[str, Any]]) -> Any:
     """The task that prints and stores what the run's tasks will do. ``facts`` are those of ``estimates.PlannedTask``."""
-    return task(task_id=PLAN)(_plan)(list(facts))
+    return task(task_id=parent.PLAN)(_plan)(list(facts))
 
 
 def approval(planned: Any, bound_gpu_hours: float) -> Any:
     """The task that waits for a person if the plan takes more GPU-hours than the bound."""
     approve = ApproveAboveBound(
         task_id=APPROVE, bound_gpu_hours=bound_gpu_hours, fail_on_reject=True,
-        subject=f"{{{{ dag_run.dag_id }}}}: {{{{ '%.0f' % ti.xcom_pull(task_ids='{PLAN}')['gpu_hours'] }}}} GPU-hours are planned",
-        body=f"{{{{ ti.xcom_pull(task_ids='{PLAN}')['page'] }}}}",
+        subject=f"{{{{ dag_run.dag_id }}}}: "
+        f"{{{{ '%.0f' % ti.xcom_pull(task_ids='{parent.PLAN}')['gpu_hours'] }}}} GPU-hours are planned",
+        body=f"{{{{ ti.xcom_pull(task_ids='{parent.PLAN}')['page'] }}}}",
     )  # fmt: skip
     planned >> approve
     return approve
@@ -51,7 +52,7 @@ class ApproveAboveBound(ApprovalOperator):
 
     def execute(self, context: Any) -> Any:
         """Return at once below the bound."""
-        hours = context["ti"].xcom_pull(task_ids=PLAN)["gpu_hours"]
+        hours = context["ti"].xcom_pull(task_ids=parent.PLAN)["gpu_hours"]
         if hours <= self.bound_gpu_hours:
             self.log.info("%.1f GPU-hours are planned, the bound is %.1f: nobody is asked", hours, self.bound_gpu_hours)
             return None

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import pass_context
 
+from operators import parent
 from operators.templates import Template
 
 FACTOR = 10.0
@@ -33,7 +34,7 @@ def template(name: str) -> Template:
 @pass_context
 def time_limit(context: Any, name: str) -> str:
     """The macro behind it: what the run's plan said."""
-    plan = context["ti"].xcom_pull(task_ids="plan")
+    plan = context["ti"].xcom_pull(task_ids=parent.PLAN)
     return str(plan.get("limits", {}).get(name, "")) if isinstance(plan, dict) else ""
 
 
