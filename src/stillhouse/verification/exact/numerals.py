@@ -69,9 +69,7 @@ def _repeating(match: re.Match[str]) -> str:
     r"""``0.1\overline{6}`` as a fraction."""
     whole, before, *repeated = match.groups()
     period = next(filter(None, repeated))
-    scale = 10 ** len(before) * (10 ** len(period) - 1)
-    top = int(f"{whole or 0}{before}{period}") - int(f"{whole or 0}{before}")
-    return f"\\frac{{{top}}}{{{scale}}}"
+    return _periodic(whole, before, period)
 
 
 def _going_on(match: re.Match[str]) -> str:
@@ -79,6 +77,11 @@ def _going_on(match: re.Match[str]) -> str:
     whole, before, period, rest = match.groups()
     if not period.startswith(rest) or len(match[0].partition(".")[2].rstrip("\\ldots .")) < 2:
         return match[0]
+    return _periodic(whole, before, period)
+
+
+def _periodic(whole: str, before: str, period: str) -> str:
+    """The fraction that a decimal is: its whole part, the digits before its period, and the period."""
     scale = 10 ** len(before) * (10 ** len(period) - 1)
     top = int(f"{whole or 0}{before}{period}") - int(f"{whole or 0}{before}")
     return f"\\frac{{{top}}}{{{scale}}}"
