@@ -2,7 +2,10 @@
 
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
+
+import psutil
 
 from stillhouse.errors import EngineFailed
 
@@ -28,33 +31,27 @@ def time_to_start_s(pid: int, before_s: float) -> float:
 
     ``before_s``: the same at the last look. Raises EngineFailed if it has used up START_CPU_S, or sleeps since.
     """
-    used_s = _family_time_s(pid)
-    if used_s > START_CPU_S or (used_s == before_s and not _family_runs(pid)):
+    family = _family(pid)
+    used_s = _time_s(family)
+    if used_s > START_CPU_S or (used_s == before_s and not any(map(is_runnable, family))):
         msg = f"a verification worker is not ready after {used_s:.1f} s of processor time; is the machine out of memory?"
         raise EngineFailed(msg)
     _LOGGER.warning("a verification worker is still starting (%.1f s of processor time so far): the machine is busy", used_s)
     return used_s
 
 
-def _family_time_s(pid: int) -> float:
-    """Seconds of processor time of a process and everything below it, also of children that have ended."""
-    ticks = sum(int(part) for member in _family(pid) for part in _stat(member)[11:15])
+def _time_s(pids: Iterable[int]) -> float:
+    """Seconds of processor time of these processes, also of their children that have ended."""
+    ticks = sum(int(part) for pid in pids for part in _stat(pid)[11:15])
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _family_runs(pid: int) -> bool:
-    """Whether a process or one below it is runnable."""
-    return any(map(is_runnable, _family(pid)))
 
 
 def _family(pid: int) -> list[int]:
     """A process and those below it."""
-    parents = {int(path.name): int(fields[1]) for path in Path("/proc").glob("[0-9]*") if (fields := _stat(int(path.name)))}
-    family, added = [pid], [pid]
-    while added:
-        added = [child for child, parent in parents.items() if parent in added and child not in family]
-        family += added
-    return family
+    try:
+        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    except psutil.NoSuchProcess:
+        return [pid]
 
 
 def _stat(pid: int) -> list[str]:

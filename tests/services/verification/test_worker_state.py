@@ -9,7 +9,7 @@ from stillhouse.verification import pool as pools
 from stillhouse.verification import worker_state
 from stillhouse.verification.pool import VerifierPool
 from stillhouse.verification.verdict import VerificationRequest
-from stillhouse.verification.worker_state import time_to_start_s
+from stillhouse.verification.worker_state import is_runnable, time_to_start_s
 
 
 @pytest.fixture
@@ -19,6 +19,8 @@ def waiting():
         [sys.executable, "-c", "print(flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )  # fmt: skip
     process.stdout.readline()
+    while is_runnable(process.pid):
+        os.sched_yield()
     yield process
     process.kill()
     process.communicate()
