@@ -55,7 +55,7 @@ class FileStore(Store):
         target = local_path(uri)
         with _translated(uri), _unfinished(target) as unfinished:
             unfinished.write_bytes(data)
-            if not _put(unfinished, target, only_if_absent=only_if_absent) and target.read_bytes() != data:
+            if not _put(unfinished, target, only_if_absent=only_if_absent) and self.read(uri) != data:
                 raise AlreadyThere(uri)
 
     def upload(self, path: Path, uri: str, *, only_if_absent: bool = False) -> None:
@@ -67,7 +67,8 @@ class FileStore(Store):
                 os.link(path.resolve(), unfinished)  # a link's own name would be linked, not its file
             except OSError:
                 shutil.copyfile(path, unfinished)
-            if not _put(unfinished, target, only_if_absent=only_if_absent) and sha256(target) != sha256(path):
+            is_new = _put(unfinished, target, only_if_absent=only_if_absent)
+            if not is_new and not (target.is_file() and sha256(target) == sha256(path)):
                 raise AlreadyThere(uri)
 
     def download(self, uri: str, name: str, target: Path) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from stillhouse.artifacts import naming, store
 from stillhouse.artifacts.code_version import code_commit
@@ -63,8 +63,8 @@ class Provenance(StoredModel):
     commit: str
     image: str
     argv: list[str]
-    started: datetime
-    finished: datetime
+    started: AwareDatetime
+    finished: AwareDatetime
     host: str
     mlflow_run_id: str | None = None
 
@@ -164,6 +164,7 @@ def _parsed(data: bytes, uri: str) -> Manifest:
             "restore the file, or make the artifact again under another version"
         )
         raise DamagedArtifact(msg)
+    naming.check_identity((manifest.stage, manifest.version, manifest.fingerprint, manifest.same_as or "", *manifest.shards), uri)
     naming.check(manifest.files, uri)
     for place in {file.at for file in manifest.files.values()}:
         naming.check((file.stored or name for name, file in manifest.files.items() if file.at == place), uri)

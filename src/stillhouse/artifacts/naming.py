@@ -57,6 +57,13 @@ def check_version(version: str, uri: str) -> None:
         raise DamagedArtifact(msg)
 
 
+def check_identity(texts: Iterable[str], uri: str) -> None:
+    """Raise DamagedArtifact if one of the texts that stand for an artifact, such as its fingerprint, is of more than one line."""
+    if bad := next((text for text in texts if not text.isprintable()), None):
+        msg = f"{uri}: its manifest holds {bad!r}, with a control character; nothing was read: make the artifact again"
+        raise DamagedArtifact(msg)
+
+
 def check(names: Iterable[str], uri: str) -> None:
     """Raise DamagedArtifact if joining one of the names to a directory could leave it, or could overwrite another name's file."""
     files: dict[str, str] = {}

@@ -62,7 +62,7 @@ def plan(root: str, last: int, registered: Mapping[str, str]) -> PrunePlan:
     MissingInput if the root holds no artifact.
     """
     root = store.absolute(root)
-    names = store.store_of(root).names(root)
+    names = _names(root)
     versions, unreadable = _manifests(_versions(root, names))
     if not versions and not unreadable:
         msg = f"{root}: no artifact below it; give the root of a store, which holds {{stage}}/{{name}}/{{version}}"
@@ -72,7 +72,7 @@ def plan(root: str, last: int, registered: Mapping[str, str]) -> PrunePlan:
     starts = {uri: why for uri, why in starts.items() if uri in versions}
     starts |= {uri: "pinned" for uri in _pinned(root, names) if uri in versions}
     starts |= dict.fromkeys(_newest(versions, last), f"of the last {last} runs")
-    starts |= {uri: "being written" for uri in versions if claiming.read(uri)[0] is not None}
+    starts |= {uri: "being written" for uri in versions if _is_claimed(uri)}
     work = _work_going_on(root, names)
     starts |= {uri: "read by a run that goes on" for uri, manifest in versions.items() if manifest.fingerprint in work}
     pending = list(starts.items())
@@ -91,10 +91,10 @@ def remove(root: str, removable: Mapping[str, Manifest]) -> list[str]:
     """Remove these versions, as ``plan`` found them; returns those that were removed. Only files that a manifest lists go."""
     root = store.absolute(root)
     at = store.store_of(root)
-    before = set(_versions(root, at.names(root)))
+    before = set(_versions(root, _names(root)))
     for uri in removable:
         at.remove(store.join(uri, MANIFEST))
-    names = at.names(root)
+    names = _names(root)
     left, work = _versions(root, names), _work_going_on(root, names)
     published_since, _ = _manifests([uri for uri in left if uri not in before])
     wanted = {needed for uri, manifest in published_since.items() for needed in _needs(uri, manifest)}
@@ -110,6 +110,23 @@ def remove(root: str, removable: Mapping[str, Manifest]) -> list[str]:
         _remove_files(uri, removable[uri])
     _repoint(gone, [*left, *returned])
     return gone
+
+
+def _names(root: str) -> list[str]:
+    """The files below a root, but those in bytes that are no UTF-8: no URI spells them, so no stage wrote them."""
+    return [name for name in store.store_of(root).names(root) if not any(map(_is_surrogate, name))]
+
+
+def _is_surrogate(character: str) -> bool:
+    return "\ud800" <= character <= "\udfff"
+
+
+def _is_claimed(uri: str) -> bool:
+    """Whether somebody writes a version, or has left a claim that cannot be read."""
+    try:
+        return claiming.read(uri)[0] is not None
+    except BadConfig:
+        return True
 
 
 def _versions(root: str, names: Iterable[str]) -> list[str]:

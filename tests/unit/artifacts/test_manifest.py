@@ -222,3 +222,26 @@ def test_latest_pointer_that_cannot_be_read_is_told_in_one_line_and_written_agai
 def test_latest_pointer_leads_to_no_other_place(tmp_path):
     (tmp_path / "latest.json").write_text(json.dumps({"uri": "s3://evil/questions/toy/7"}))
     assert manifests.latest(f"{tmp_path.as_uri()}/1") == f"{tmp_path.as_uri()}/7"
+
+
+@pytest.mark.parametrize(
+    "change", [{"stage": "x\x1b[2J"}, {"version": "1\nfile:///etc: sound"}, {"fingerprint": "\u202e"}, {"same_as": "a/\x00"}],
+)  # fmt: skip
+def test_find_manifest_whose_identity_is_more_than_a_line_is_refused(tmp_path, change):
+    uri = f"{tmp_path.as_uri()}/questions/toy/1"
+    testing.publish(testing.questions(2), Question, uri)
+    data = manifests.serialised(manifests.load(uri).model_copy(update=change))
+    (tmp_path / "questions" / "toy" / "1" / "manifest.json").write_bytes(data)
+    with pytest.raises(DamagedArtifact, match="control character"):
+        manifests.find(uri)
+
+
+def test_find_manifest_with_a_time_of_no_zone_is_refused(tmp_path):
+    uri = f"{tmp_path.as_uri()}/questions/toy/1"
+    testing.publish(testing.questions(2), Question, uri)
+    manifest = manifests.load(uri)
+    origin = manifest.provenance.model_copy(update={"finished": datetime(2026, 1, 1)})  # as a stranger may write it
+    data = manifests.serialised(manifest.model_copy(update={"provenance": origin}))
+    (tmp_path / "questions" / "toy" / "1" / "manifest.json").write_bytes(data)
+    with pytest.raises(DamagedArtifact, match="is not a manifest"):
+        manifests.find(uri)

@@ -1,3 +1,6 @@
+import os
+import shutil
+
 import pytest
 
 from stillhouse import testing
@@ -194,3 +197,14 @@ def test_prune_of_a_store_that_was_moved_or_is_reached_by_a_link_keeps_what_kept
     assert manifests.latest(f"{root}/toy_stage/toy/any") == f"{root}/toy_stage/toy/3"
     assert removed(root, last=0, registered={registered: "registered"}) == {"toy_stage/toy/3", "questions/toy/q3"}
     assert manifests.latest(f"{root}/toy_stage/toy/any") == f"{root}/toy_stage/toy/a%20b"
+
+
+@pytest.mark.parametrize("claim", [b"{}", b""])
+def test_prune_leaves_versions_with_unreadable_claims_and_foreign_names_alone(root, claim):
+    versions = [make(root, "1", "a", "q1"), make(root, "2", "b", "q2"), make(root, "3", "c", "q3")]
+    (store.local_path(versions[0]) / "claim.json.1").write_bytes(claim)
+    foreign = os.fsencode(store.local_path(versions[0]).parent) + b"/\xfe"
+    os.mkdir(foreign)  # noqa: PTH102  # bytes
+    shutil.copy(store.local_path(versions[0]) / "manifest.json", foreign + b"/manifest.json")
+    assert removed(root) == {"toy_stage/toy/2", "questions/toy/q2"}
+    assert os.listdir(foreign) == [b"manifest.json"]  # noqa: PTH208  # bytes

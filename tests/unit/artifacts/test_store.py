@@ -346,3 +346,14 @@ def test_file_holds_is_about_that_very_file(tmp_path):
     (tmp_path / "file").write_text("x")
     there = store.store_of(tmp_path.as_uri())
     assert [there.holds(f"{tmp_path.as_uri()}/{name}") for name in ("file", "fil", "file/x", "")] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_file_write_to_a_place_that_is_no_file_is_refused_and_never_waited_for(tmp_path, make):
+    make(tmp_path / "manifest.json")
+    (tmp_path / "x").write_bytes(b"x")
+    uri = f"{tmp_path.as_uri()}/manifest.json"
+    with pytest.raises(store.AlreadyThere):
+        store.store_of(uri).write(uri, b"x", only_if_absent=True)
+    with pytest.raises(store.AlreadyThere):
+        store.store_of(uri).upload(tmp_path / "x", uri, only_if_absent=True)
