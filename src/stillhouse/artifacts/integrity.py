@@ -77,7 +77,9 @@ def problems(uri: str, *, deep: bool = False) -> Iterator[tuple[str, str | None]
             yield artifact, str(error)
             continue
         yield artifact, None
-        pending += [link.uri for links in manifest.inputs.values() for link in links] if deep else []
+        if deep:
+            pending += [link.uri for links in manifest.inputs.values() for link in links]
+            pending += [model.uri for model in manifest.models.values() if model.kind == "artifact"]
 
 
 def _fetch_checked(place: tuple[str, str], name: str, file: File, target: Path) -> str | None:

@@ -280,19 +280,16 @@ def lineage(uri: str, *, without: Collection[str] = ()) -> Iterator[tuple[int, s
     A repeated artifact is yielded again but not walked again. The manifest is None if the artifact is gone from the store. Models
     that are no artifacts are told by ``Manifest.models``. Inputs named in ``without`` are not followed.
     """
-    seen: set[str] = set()
-
-    def walk(depth: int, name: str, artifact: str) -> Iterator[tuple[int, str, str, Manifest | None]]:
+    seen, pending = set[str](), [(0, "", store.absolute(uri))]
+    while pending:  # no recursion: nights that read the night before make a chain of thousands
+        depth, name, artifact = pending.pop()
         manifest = find(artifact)
         yield depth, name, artifact, manifest
         if manifest is None or artifact in seen:
-            return
+            continue
         seen.add(artifact)
-        for input_name, links in manifest.inputs.items():
-            for link in links if input_name not in without else ():
-                yield from walk(depth + 1, input_name, link.uri)
-        for field, model in manifest.models.items():
-            if model.kind == "artifact":
-                yield from walk(depth + 1, field, model.uri)
-
-    yield from walk(0, "", store.absolute(uri))
+        inputs = [
+            (input_name, link.uri) for input_name, links in manifest.inputs.items() if input_name not in without for link in links
+        ]
+        models = [(field, model.uri) for field, model in manifest.models.items() if model.kind == "artifact"]
+        pending += [(depth + 1, *below) for below in reversed([*inputs, *models])]

@@ -4,12 +4,15 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping
+from urllib.parse import quote, unquote
 
 MASK = "***"
 SHORTEST_SECRET = 6
 """Characters. The value of a variable that is shorter is too common a string to be replaced wherever it occurs."""
 
-_SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|WEBHOOK)S?$", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|_PWD|_PAT|WEBHOOK|WEBHOOK_URL)S?$", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"://[^\s:/@,]*:(?P<password>[^\s,]+)@")
+"""The password in a variable that holds a URL, or several by commas, whatever signs of a URL it holds unescaped."""
 _PATTERNS = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
@@ -20,9 +23,16 @@ _PATTERNS = tuple(
         (r"(?P<word>\bbasic\s+)(?=[a-z0-9+/]*[0-9=])[a-z0-9+/]{8,}={0,2}", rf"\g<word>{MASK}"),
         (r"\b(?P<kind>sk|pk|rk)-[a-z0-9_-]{6,}", rf"\g<kind>-{MASK}"),
         (r"\bhf_[a-z0-9]{6,}", f"hf_{MASK}"),
+        (r"\b(?P<kind>glpat-|nvapi-|gsk_|xox[abeprs]-|github_pat_)[a-z0-9_-]{8,}", rf"\g<kind>{MASK}"),
+        (r"(?-i:\bAIza[A-Za-z0-9_-]{20,})", f"AIza{MASK}"),
+        (r"(?-i:\beyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)", f"eyJ{MASK}"),
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", f"{MASK} PRIVATE KEY"),
+        (r"(?P<name>\b(?:(?:x-)?api[-_]?key|password|passwd|client_secret|(?:access|refresh)_token|(?:set-)?cookie)['\"]?\s*[:=]\s*['\"]?)"
+         r"(?=[^\s'\",;&}]*[0-9])[^\s'\",;&}]{6,}", rf"\g<name>{MASK}"),
+        (r"(?P<name>\b(?:credential|signature)=)[^\s&'\",]+", rf"\g<name>{MASK}"),
         (r"\bgh[pousr]_[a-z0-9]{16,}", f"gh_{MASK}"),
         (r"(?-i:\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b)", f"AKIA{MASK}"),
-        (r"(?P<name>\b(?:x-amz-(?:signature|credential|security-token)|aws_secret_access_key)['\"]?\s*[=:]\s*['\"]?)[^\s&'\"]+",
+        (r"(?P<name>\b(?:x-(?:amz|goog)-(?:signature|credential|security-token)|aws_secret_access_key)['\"]?\s*[=:]\s*['\"]?)[^\s&'\"]+",
          rf"\g<name>{MASK}"),
         (r"(?P<name>[?&](?:token|key|api_key|apikey|password|secret|sig|signature|access_token)=)[^\s&'\"]+", rf"\g<name>{MASK}"),
     )
@@ -63,9 +73,16 @@ def _escaped(char: str) -> str:
 
 
 def _secret_values(environment: Mapping[str, str]) -> list[str]:
-    """The values to hide, the longest first: one may be part of another. A variable may list several by commas."""
+    """The values to hide, the longest first: one may be part of another. A variable may list several by commas.
+
+    A password in a variable's URL is one of them; each is hidden in its percent-encoded form too.
+    """
     secrets = {name: value for name, value in environment.items() if _SECRET_NAME.search(name) and not _names_a_file(value)}
     parts = {part.strip() for value in secrets.values() for part in (value, *value.split(","))}
+    urls = (value for value in environment.values() if "://" in value and "@" in value)
+    passwords = {password for value in urls for password in _URL_PASSWORD.findall(value)}
+    parts |= passwords | {unquote(password) for password in passwords}
+    parts |= {quote(part, safe="") for part in parts}
     return sorted((part for part in parts if len(part) >= SHORTEST_SECRET), key=len, reverse=True)
 
 

@@ -245,3 +245,17 @@ def test_find_manifest_with_a_time_of_no_zone_is_refused(tmp_path):
     (tmp_path / "questions" / "toy" / "1" / "manifest.json").write_bytes(data)
     with pytest.raises(DamagedArtifact, match="is not a manifest"):
         manifests.find(uri)
+
+
+def test_lineage_of_a_chain_of_nights_ends(tmp_path):
+    """Questions that read the night before, for three years."""
+    uri = f"{tmp_path.as_uri()}/questions/toy/0"
+    testing.publish(testing.questions(2), Question, uri)
+    first = manifests.load(uri)
+    for night in range(1, 1100):
+        before, uri = uri, f"{tmp_path.as_uri()}/questions/toy/{night}"
+        manifest = first.model_copy(update={"files": {}, "inputs": {"previous": [Link(uri=before, fingerprint="f")]}})
+        place = tmp_path / "questions" / "toy" / str(night)
+        place.mkdir()
+        (place / "manifest.json").write_bytes(manifests.serialised(manifest))
+    assert [depth for depth, *_ in manifests.lineage(uri)] == list(range(1100))

@@ -19,6 +19,14 @@ SECRET = "h0rse-Battery"
         ("AKIAIOSFODNN7EXAMPLE is unknown", "AKIA*** is unknown"),
         (f"https://s3/x?X-Amz-Signature={SECRET}&y=1", "https://s3/x?X-Amz-Signature=***&y=1"),
         (f"https://h/v1?token={SECRET}&n=2", "https://h/v1?token=***&n=2"),
+        (f"https://g/x?X-Goog-Signature={SECRET}&y=1", "https://g/x?X-Goog-Signature=***&y=1"),
+        (f"AWS4-HMAC-SHA256 Credential={SECRET}/2026, Signature={SECRET}", "AWS4-HMAC-SHA256 Credential=***, Signature=***"),
+        (f"{{'x-api-key': '{SECRET}'}}", "{'x-api-key': '***'}"),
+        (f"Set-Cookie: session={SECRET}; Path=/", "Set-Cookie: ***; Path=/"),
+        (f"password={SECRET}&client_secret={SECRET}", "password=***&client_secret=***"),
+        ("glpat-abcdEFGH1234 gsk_abcdEFGH1234 xoxb-1234-abcdEFGH", "glpat-*** gsk_*** xoxb-***"),
+        ("jwt eyJhbGciOiJI.eyJzdWIiOiIx.c2ln is expired", "jwt eyJ*** is expired"),
+        ("-----BEGIN RSA PRIVATE KEY----- MIIE -----END RSA PRIVATE KEY----- is bad", "*** PRIVATE KEY is bad"),
     ],
 )
 def test_masked_secret_in_its_usual_form_is_replaced(text, expected):
@@ -26,10 +34,31 @@ def test_masked_secret_in_its_usual_form_is_replaced(text, expected):
 
 
 @pytest.mark.parametrize(
-    "name", ["STILLHOUSE_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD", "my_secret"]
+    "name",
+    [
+        "STILLHOUSE_API_KEY",
+        "HF_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "MLFLOW_TRACKING_PASSWORD",
+        "my_secret",
+        "SLACK_WEBHOOK_URL",
+        "DB_PWD",
+        "MY_PAT",
+    ],
 )
 def test_masked_value_of_a_secret_variable_is_replaced_wherever_it_stands(name):
     assert masked(f"reply: <{SECRET}> again {SECRET}", {name: SECRET}) == "reply: <***> again ***"
+
+
+@pytest.mark.parametrize("password", ["pa/ss#word", "p@ss:word", "pass?word%40x"])
+def test_masked_password_of_a_variables_url_is_replaced_wherever_it_stands(password):
+    variables = {"MLFLOW_TRACKING_URI": f"http://svc:{password}@host:5000", "ENDPOINTS": "http://a@h,http://u:an0ther-one@h/v1"}
+    shown = masked(f"http://svc:{password}@host:5000: user svc, password {password} or an0ther-one", variables)
+    assert (password in shown, "an0ther-one" in shown) == (False, False)
+
+
+def test_masked_value_of_a_secret_variable_is_replaced_when_a_url_encodes_it():
+    assert masked("GET /?key=a%2Fb%2Bc%3D%3D", {"ACCOUNT_KEY": "a/b+c=="}) == "GET /?key=***"
 
 
 def test_masked_several_keys_in_one_variable_are_all_replaced():
@@ -40,7 +69,8 @@ def test_masked_several_keys_in_one_variable_are_all_replaced():
     "text",
     [
         "user@host wrote to s3://bucket/questions/toy@2/1", "models:/toy@champion", "hf://ORG/NAME@main",
-        "the bearer token is wrong", "basic arithmetic, step 3", "max_tokens: 16384", "ask-me sk-1", "http://127.0.0.1:9/health?x=1",
+        "the bearer token is wrong", "basic arithmetic, step 3", "max_tokens: 16384", "ask-me sk-1",
+        "api_key: Extra inputs are not permitted", "password: missing", "http://127.0.0.1:9/health?x=1",
     ],
 )  # fmt: skip
 def test_masked_text_without_a_secret_is_unchanged(text):
