@@ -33,7 +33,7 @@ class CopiedStream:
         with self._lock:
             *lines, rest = (self._rest + text).split("\n")
             self._lines.extend(map(_as_drawn, lines))
-            self._rest = rest[-MOST_CHARS:]
+            self._rest = rest if len(rest) <= MOST_CHARS else masked(rest)[-MOST_CHARS:]
         return self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
@@ -45,7 +45,7 @@ class CopiedStream:
         """The last lines, without secrets and control characters."""
         with self._lock:
             lines = [*self._lines, *([_as_drawn(self._rest)] if self._rest else [])]
-        return "".join(f"{printable(masked(line))}\n" for line in lines if line)
+        return "".join(f"{printable(line)}\n" for line in lines if line)
 
 
 @contextlib.contextmanager
@@ -65,5 +65,5 @@ def kept(run: "Tracked") -> Iterator[None]:
 
 
 def _as_drawn(line: str) -> str:
-    """The line as a terminal shows it in the end."""
-    return _REDRAWN.sub("", line.rstrip("\r").rpartition("\r")[2])[:MOST_CHARS]
+    """The line as a terminal shows it in the end; masked before it is cut, because half a secret is not recognised."""
+    return masked(_REDRAWN.sub("", line.rstrip("\r").rpartition("\r")[2]))[:MOST_CHARS]

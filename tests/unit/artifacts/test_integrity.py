@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from stillhouse import testing
-from stillhouse.artifacts import integrity, tables
+from stillhouse.artifacts import integrity, store, tables
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.errors import DamagedArtifact, MissingInput
 from stillhouse.vocabulary.rows import Question, Response
@@ -82,6 +82,17 @@ def test_problems_deep_finds_what_lies_below(questions, tmp_path):
     (own, sound), (below, problem) = integrity.problems(uri, deep=True)
     assert (own, sound, below) == (uri, None, questions.as_uri())
     assert "part-00000.parquet is damaged" in str(problem)
+
+
+def test_problems_deep_finds_a_damaged_model_that_was_used(questions, tmp_path):
+    uri = f"{tmp_path.as_uri()}/responses/toy/1"
+    testing.publish([testing.response(row) for row in ASKED], Response, uri)
+    model = manifests.ModelLink(uri=questions.as_uri(), fingerprint="f", kind="artifact", named="judge")
+    data = manifests.serialised(manifests.load(uri).model_copy(update={"models": {"judge": model}}))
+    store.store_of(uri).write(f"{uri}/manifest.json", data)
+    part = next(questions.glob("part-*"))
+    part.write_bytes(flipped(part.read_bytes(), 800))
+    assert "part-00000.parquet is damaged" in str(dict(integrity.problems(uri, deep=True))[questions.as_uri()])
 
 
 def test_problems_of_nothing_is_one(tmp_path):

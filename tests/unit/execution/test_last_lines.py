@@ -79,3 +79,13 @@ def test_copied_stream_is_a_terminal_where_the_other_is_one():
 
     assert CopiedStream(Terminal()).isatty()
     assert not CopiedStream(io.StringIO()).isatty()
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("before", [last_lines.MOST_CHARS - 5, 7])
+def test_secret_at_the_place_where_a_line_is_cut_is_masked_whole(monkeypatch, before, end):
+    monkeypatch.setenv("HF_TOKEN", "S3cretS3cretS3cret")
+    copied = last_lines.CopiedStream(io.StringIO())
+    copied.write("x" * before + "S3cretS3cretS3cret" + "y" * (last_lines.MOST_CHARS - 5) + end)
+    assert "S3" not in copied.text
+    assert "cret" not in copied.text
