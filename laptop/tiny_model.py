@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import stillhouse
 from laptop.settings import CHECKOUT, program
 from stillhouse.errors import ServiceFailed
 from stillhouse.execution.command import command
@@ -47,8 +46,7 @@ def kept(say: Callable[[str], None], directory: Path, environment: Mapping[str, 
 
 def _key() -> str:
     """A digest of what the model follows from."""
-    package = Path(stillhouse.__file__).parent
-    sources = [path for kind in ("*.py", "*.yaml") for path in package.rglob(kind)]
+    sources = [path for kind in ("*.py", "*.yaml") for path in (CHECKOUT / "src").rglob(kind)]
     digest = hashlib.sha256(json.dumps([LAYERS, sys.version]).encode())
     for path in (CHECKOUT / "constraints.txt", *sorted(sources)):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
