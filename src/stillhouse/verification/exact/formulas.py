@@ -176,7 +176,7 @@ def _relation(parts: list[list[Token]], operators: list[str]) -> Value:
     if signs == ("=",) and (pairs := _named_tuple(members, parts[0])) is not None:
         return pairs
     choices = [member.items for member in members if isinstance(member, Listing)]
-    texts = tuple(source(part) for part in parts)
+    texts = tuple(re.sub(r"^\{(\\?[A-Za-z]+)\}", r"\1", source(part)) for part in parts)
     if set(signs) == {"="} and (named := named_together(members, texts)) is not None:
         return named
     if not choices:
