@@ -69,7 +69,7 @@ _REPLACED = (
      lambda match: chr(0x245F + int(match[1]))),
     (re.compile(r"\\%|\\(?:text|mathrm) ?\{ ?(?:percent|per cent|pct|%|\\%) ?\}|(?<=[\d}]) ?\bper ?cent\b"), "%"),
     (re.compile(r"<="), r"\\le "), (re.compile(r">="), r"\\ge "),
-    (re.compile(r"!="), r"\\neq "), (re.compile(r"(?<!=)==(?!=)"), "="), (re.compile(r"~=|≅"), r"\\approx "),
+    (re.compile(r"!="), r"\\neq "), (re.compile(r"(?<=[\w)\]}]) ?==(?!=)"), "="), (re.compile(r"~=|≅"), r"\\approx "),
     (re.compile(r"\\\$"), "$"), (re.compile(r"(?<=\d) ?[xX] ?(?=10 ?(?:\^|\*\*))"), r"\\times "),
     (re.compile(r"\\text ?\{ ?(?:positive )?infinity ?\}", re.IGNORECASE), r"\\infty "), (_FRACTION_OF_UNITS, r" \\text{\1/\2}"),
     (re.compile(r"^(?:minus|negative) (?=[\d\\.])", re.IGNORECASE), "-"),
