@@ -120,7 +120,7 @@ def test_wrong_value_is_refused_by_name(path, wrong):
 
 
 RIGHT = {
-    "images.registry": ["localhost/stillhouse", "registry:5000", "1.dkr.ecr.eu-west-1.amazonaws.com/team/still_house", "a.b-c/d__e"],
+    "images.registry": ["localhost/stillhouse", "registry:5000", "1.dkr.ecr.eu-west-1.amazonaws.com/team/house", "a.b-c/d__e"],
     "images.tag": ["", "0.1.0", "v1_x-2"],
     "store.uri": ["s3://my.bucket-1"],
     "store.endpoint": ["", "http://minio:9000", "https://s3.example.org/path"],
