@@ -333,8 +333,9 @@ def test_mlflow_asks_for_a_password(objects):
 
 def test_disruption_budgets_guard_stages_on_a_cluster_alone(chart):
     budgets = of_kind(render(chart, "cluster"), "PodDisruptionBudget")
-    assert budgets["house-stages"]["spec"]["selector"]["matchLabels"] == podspec.SELECTOR
-    assert budgets["house-teachers"]["spec"]["selector"]["matchLabels"] == serving_objects.ROLE
+    ours = {"app.kubernetes.io/instance": "house"}
+    assert budgets["house-stages"]["spec"]["selector"]["matchLabels"] == podspec.SELECTOR | ours
+    assert budgets["house-teachers"]["spec"]["selector"]["matchLabels"] == serving_objects.ROLE | ours
     assert budgets["house-mlflow"]["spec"]["maxUnavailable"] == 1
     assert of_kind(render(chart, "kind"), "PodDisruptionBudget") == {}
 
@@ -413,7 +414,7 @@ def test_monitoring_scrapes_teachers_and_mlflow_alerts_and_has_a_dashboard(chart
     objects = render(chart, "cluster", "--set=monitoring.enabled=true", "--set=monitoring.labels.release=prometheus")
     assert of_kind(objects, "PodMonitor")["house-teachers"]["metadata"]["labels"]["release"] == "prometheus"
     selected = of_kind(objects, "PodMonitor")["house-teachers"]["spec"]["selector"]["matchLabels"]
-    assert selected == serving_objects.ROLE
+    assert selected == serving_objects.ROLE | {"app.kubernetes.io/instance": "house"}
     [group] = of_kind(objects, "PrometheusRule")["house"]["spec"]["groups"]
     assert {"StillhouseStagePending", "StillhouseVolumeFillsUp"} <= {rule["alert"] for rule in group["rules"]}
     assert "{{ $labels.pod }}" in group["rules"][0]["annotations"]["summary"]
