@@ -23,7 +23,8 @@ _WHOLE = frozenset({"k", "n", "m", "l", "j", "t", "p", "q", "r", "s", "N", "K"})
 _WHOLE_SETS = frozenset({"Z", "N"})
 _SAME = mpf(10) ** -40
 _OF_ARGUMENT = re.compile(r"([fghFGH])\(([A-Za-z])\)")
-_DEFINED = re.compile(r"([A-Za-z])(?:\(([A-Za-z])\)|_\{?([A-Za-z])\}?)")
+_DEFINED = re.compile(r"([A-Za-z])(?:\(([a-z])\)|_\{?([a-z])\}?)")
+"""``f(x)``, ``a_n``; the capital in P(A) is no argument."""
 
 
 def same_up_to_names(gold: Value, answer: Value) -> tuple[Value, Value] | None:
