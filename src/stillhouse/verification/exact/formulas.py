@@ -101,7 +101,7 @@ def _system(text: str) -> Value:
 
 def _listing(listed: Tokens) -> Value:
     """A list, or its only item."""
-    if listed[0].text == "]" and (group := _group(listed)) is not None:
+    if listed and listed[0].text == "]" and (group := _group(listed)) is not None:
         return group
     parts = split(listed, _SEPARATORS)
     words = [lexing.separator(token) for token in outside_brackets(listed) if lexing.separator(token) in _SEPARATORS]

@@ -79,7 +79,8 @@ def _percents(gold: Quantity, answer: Quantity) -> list[tuple[int, int]]:
         return [(1, 1)]
     if gold.percent:
         return [(1, 1), (100, 1)]
-    return [(1, 100)] if _is_below_1(gold.expression) else [(1, 100), (1, 1)]
+    is_formula = bool(symbols(gold.expression) - valuation.CONSTANTS)
+    return [(1, 100)] if is_formula or _is_below_1(gold.expression) else [(1, 100), (1, 1)]
 
 
 def _is_below_1(part: Expression) -> bool:

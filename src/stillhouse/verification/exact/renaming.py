@@ -87,7 +87,14 @@ def _parameters(gold: Value, answer: Value, of_gold: dict[str, str], of_answer: 
     if other != name and name in names:
         return None
     renamed = _renamed(answer, other, name)
-    return (gold, gold) if numbers == "Z" and _same_progression(gold, renamed, name) else (gold, renamed)
+    return (
+        (gold, gold) if numbers == "Z" and _same_name(gold, renamed) and _same_progression(gold, renamed, name) else (gold, renamed)
+    )
+
+
+def _same_name(gold: Value, answer: Value) -> bool:
+    """Whether two equations give a value to the same letter; a bare value is one of any."""
+    return not (isinstance(gold, Relation) and isinstance(answer, Relation)) or gold.texts[0] == answer.texts[0]
 
 
 def _with_whole_number(gold: Value, answer: Value, of_answer: dict[str, str]) -> tuple[Value, Value] | None:

@@ -22,7 +22,7 @@ def ratios(gold: Ratio, answer: Ratio, same: Same, rules: AnswerRules) -> bool:
         return _same_time(gold, answer)
     if _is_time(gold) or _is_time(answer):
         return False
-    if len(gold.parts) != len(answer.parts):
+    if len(gold.parts) != len(answer.parts) or _has_several_units(gold) != _has_several_units(answer):
         return False
     if not all(isinstance(part, Quantity) for part in (*gold.parts, *answer.parts)):
         return all(map(same, gold.parts, answer.parts))
@@ -30,6 +30,11 @@ def ratios(gold: Ratio, answer: Ratio, same: Same, rules: AnswerRules) -> bool:
         same_expression(_product(gold.parts[0], answer.parts[place]), _product(gold.parts[place], answer.parts[0]))
         for place in range(1, len(gold.parts))
     )
+
+
+def _has_several_units(ratio: Ratio) -> bool:
+    """Whether its parts cannot be compared as numbers: ``3 : 5%``."""
+    return len({(part.unit, part.percent) for part in ratio.parts if isinstance(part, Quantity)}) > 1
 
 
 def _product(one: Value, other: Value) -> Expression:
@@ -41,7 +46,7 @@ def _product(one: Value, other: Value) -> Expression:
 def ratio_as_number(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
     """``3:4`` and ``3/4``."""
     ratio, number = (gold, answer) if isinstance(gold, Ratio) else (answer, gold)
-    if not isinstance(ratio, Ratio) or len(ratio.parts) != 2 or _is_time(ratio):
+    if not isinstance(ratio, Ratio) or len(ratio.parts) != 2 or _is_time(ratio) or _has_several_units(ratio):
         return False
     left, right = ratio.parts
     if not (isinstance(left, Quantity) and isinstance(right, Quantity) and isinstance(number, Quantity)):

@@ -140,4 +140,4 @@ def _characters(text: str) -> str:
 
 def readings(text: str) -> tuple[bool, ...]:
     """The values of ``thousands`` with which ``read`` may read a text in different ways."""
-    return (True, False) if re.search(r"\d,\d{3}", text) else (True,)
+    return (True, False) if re.search(r"\d,[1-9]\d\d", text) and not re.search(r"\d,0\d\d", text) else (True,)
