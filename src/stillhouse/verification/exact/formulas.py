@@ -145,14 +145,15 @@ def _item(listed: Tokens) -> Value:
     if not listed:
         msg = "an empty place in a formula"
         raise Unreadable(msg)
-    operators = [token.text for token in outside_brackets(listed) if token.text in _RELATIONS and token.kind != "text"]
+    marks = [lexing.separator(token) for token in outside_brackets(listed)]
+    operators = [mark for mark in marks if mark in _RELATIONS]
     if operators:
         parts = split(listed, frozenset(_RELATIONS))
         return _relation(parts, operators)
-    combined = [token.text for token in outside_brackets(listed) if token.text in _SET_OPERATORS]
-    if combined:
+    set_operators = [mark for mark in marks if mark in _SET_OPERATORS]
+    if set_operators:
         parts = split(listed, frozenset(_SET_OPERATORS))
-        return Combination(tuple(_simple(part) for part in parts), tuple(_SET_OPERATORS[operator] for operator in combined))
+        return Combination(tuple(_simple(part) for part in parts), tuple(_SET_OPERATORS[operator] for operator in set_operators))
     return _simple(listed)
 
 
