@@ -21,7 +21,7 @@ from tests.perf.measure import measured, table
 
 RESPONSES = int(os.environ.get("STILLHOUSE_BENCH_RESPONSES", 40_000))
 SAMPLES, WORDS, VOCABULARY = 4, int(os.environ.get("STILLHOUSE_BENCH_WORDS", 400)), 20_000
-SCORED, LONGEST = 200, 4000
+SCORED, LONGEST = 50, 4000
 """Texts whose perplexity is measured, and the words of the longest."""
 N, MAX_COUNT, MAX_PERIOD = 20, 20, 4
 FULL = 40_000_000
