@@ -77,7 +77,7 @@ def opened(path: Path) -> BinaryIO:
 
 def _decompressed(path: Path) -> BinaryIO:
     if path.suffix == XZ:
-        return lzma.open(path)
+        return lzma.LZMAFile(path)  # type: ignore[return-value]
     raw = pa.OSFile(str(path))
     compression = COMPRESSIONS.get(path.suffix)
     file: BinaryIO = pa.CompressedInputStream(raw, compression) if compression else raw

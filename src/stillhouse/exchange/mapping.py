@@ -237,8 +237,9 @@ def used_columns(mapping: Mapping) -> set[str]:
 def _joined(text: str | None) -> str | None:
     """The answers of a JSON list of texts, which a column of texts may hold: ``["24"]`` is 24."""
     answers = loaded(text) if text is not None and text.startswith('["') else None
-    is_list = isinstance(answers, list) and all(isinstance(answer, str) for answer in answers)
-    return ", ".join(answers) if is_list else text
+    if isinstance(answers, list) and all(isinstance(answer, str) for answer in answers):
+        return ", ".join(answers)
+    return text
 
 
 def _not_null(arguments: Any) -> dict[str, Any]:

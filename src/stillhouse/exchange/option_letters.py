@@ -6,6 +6,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
+from stillhouse.exchange.column_paths import loaded
 from stillhouse.exchange.record import Unfit
 
 LETTERS = string.ascii_uppercase
@@ -29,8 +30,9 @@ def prompt(text: str, options: Sequence[str]) -> str:
 def options(path: str, value: Any) -> list[str]:
     """The options as texts, without letters of their own. Raises Unfit.
 
-    They come as a list of texts or of objects, as ARC's ``text`` beside ``label``, or as an object by letter.
+    They come as a list of texts or of objects, as ARC's ``text`` beside ``label``, as an object by letter, or as the JSON of these.
     """
+    value = loaded(value)
     if isinstance(value, dict):
         value = value["text"] if isinstance(value.get("text"), list) else list(value.values())
     if not isinstance(value, list) or not 2 <= len(value) <= len(LETTERS):
@@ -43,6 +45,7 @@ def options(path: str, value: Any) -> list[str]:
 
 def labels(value: Any) -> list[str]:
     """What the options are called by the reference, such as ARC's ``label``; empty if nothing says it."""
+    value = loaded(value)
     if isinstance(value, dict):
         named = value.get("label") if isinstance(value.get("text"), list) else list(value)
         return [str(label) for label in named] if isinstance(named, list) else []

@@ -53,13 +53,18 @@ def unwrapped(rows: Sequence[Object]) -> tuple[str, list[Object]] | None:
     ``{"row_idx": 0, "row": {…}}``, as the hub's server writes rows, ``{"item": {…}}``, ``{"data": {"item": {…}}}``.
     """
     for path in _objects_inside(rows[0]):
-        try:
-            inner = [lifted(row, path) for row in rows]
-        except Unfit:
-            continue
-        if like_a_preset(inner) or guess(inner):
+        inner = [lifted_row for row in rows if (lifted_row := _lifted(row, path))]
+        if len(inner) >= USUAL * len(rows) and (like_a_preset(inner) or guess(inner)):
             return path, inner
     return None
+
+
+def _lifted(row: Object, path: str) -> Object | None:
+    """The row with the columns of the object at the path; None if there is none, which the source says of the row."""
+    try:
+        return lifted(row, path)
+    except Unfit:
+        return None
 
 
 def _objects_inside(row: Object) -> Iterator[str]:
@@ -163,6 +168,8 @@ def _add_reference(rows: Sequence[Object], columns: dict[str, str], mapping: dic
     names = [name for name in _spelt(rows, REFERENCES) if name != used]
     reference = _first(rows, names, lambda value: value is not None and not isinstance(value, dict))
     options = _first(rows, CHOICES, _are_options) or _choice_columns(rows[0])
+    if reference and options and reference.startswith(f"{options}."):
+        options = None  # several forms of the answer
     responses = _first(rows, RESPONSES, lambda value: isinstance(value, list) and bool(value) and isinstance(value[0], str | dict))
     values = _values(rows, reference) if reference else []
     if reference and reference.lower() in SINGLE_RESPONSES and not options and _way(values) is None and all(map(_is_long, values)):
@@ -257,7 +264,8 @@ def _by_plain_name(row: Object) -> dict[str, str]:
 
 
 def _are_options(value: Any) -> bool:
-    """Whether the value holds several options; the answers of SQuAD, each with its place in a text, are none."""
+    """Whether the value holds several options, or is their JSON; SQuAD's answers, each with its place in a text, are none."""
+    value = loaded(value)
     if isinstance(value, dict):
         return "answer_start" not in value and len(value["text"] if isinstance(value.get("text"), list) else value) > 1
     return isinstance(value, list) and len(value) > 1

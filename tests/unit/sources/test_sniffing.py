@@ -177,6 +177,7 @@ LABELLED = [{"label": label, "text": text} for label, text in zip("ABCD", OPTION
     {"question": SUM, "choices": {"text": OPTIONS, "label": ["1", "2", "3", "4"]}, "answerKey": "1"},
     {"question": SUM, "choices": {"label": ["1", "2", "3", "4"], "text": OPTIONS}, "answerKey": "1"},
     {"id": "1", "question": {"stem": SUM, "choices": LABELLED}, "answerKey": "A"},
+    {"question": SUM, "choices": json.dumps(OPTIONS), "answer": "A"},
     {"question": SUM, "options": ["A) 6", "B) seven", "C) eight", "D) nine"], "correct": "A"},
     {"question": SUM, "options": ["A)6", "B)seven", "C)eight", "D)nine"], "correct": "A)6"},
     {"question": SUM, "options": ["(a) 6", "(b) seven", "(c) eight", "(d) nine"], "answer": "a"},
@@ -196,7 +197,8 @@ def test_sniff_of_options_in_any_form_shows_them_and_finds_the_letter(tmp_path, 
 @pytest.mark.parametrize("row", [
     {"question": SUM, "answer": {"value": "6", "aliases": ["six"]}},
     {"question": SUM, "answers": {"text": ["6"], "answer_start": [0]}},
-    {"question": SUM, "answers": ["6"]}, {"item": {"question": SUM, "solution": {"answer": "6"}}},
+    {"question": SUM, "answers": ["6", "6.0"]}, {"question": SUM, "answers": ["6"]},
+    {"item": {"question": SUM, "solution": {"answer": "6"}}},
     {"prompt": [{"role": "user", "content": SUM}], "reward_model": {"ground_truth": '["6"]', "style": "rule"}},
 ])  # fmt: skip
 def test_sniff_finds_an_answer_inside_an_object_or_a_list(tmp_path, row):
@@ -226,3 +228,10 @@ def test_sniff_of_empty_questions_reads_the_others(tmp_path):
     rows = [{"question": "" if number % 2 else SUM, "answer": "6"} for number in range(6)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert sniff(str(tmp_path / "rows.jsonl")).source["columns"]["prompt"] == "question"
+
+
+def test_sniff_of_rows_inside_an_object_reads_on_where_one_is_null(tmp_path):
+    rows = [{"item": None if number == 3 else {"question": SUM, "answer": "6"}} for number in range(10)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = sniff(str(tmp_path / "rows.jsonl"))
+    assert (found.source["inside"], len(found.questions), found.dropped) == ("item", 9, {"bad_type": 1})
