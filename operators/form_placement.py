@@ -71,10 +71,8 @@ def _fields(where: Mapping[str, Any]) -> list[str]:
 
 
 def _param(name: str, what: str, choice: TaskPlacement) -> Param:
-    schema: dict[str, Any] = {"type": ["null", "integer"], "minimum": 1}
-    if what == "memory":
-        [text, _] = TaskPlacement.model_json_schema()["properties"]["memory"]["anyOf"]
-        schema = {"type": ["null", "string"], "pattern": text["pattern"]}
+    [value, _] = TaskPlacement.model_json_schema()["properties"][what]["anyOf"]
+    schema: dict[str, Any] = {**value, "type": ["null", value["type"]]}
     return Param(
         getattr(choice, what), section=PLACEMENT, title=f"{name}: {what}",
         description=f"{HELP[what]} Empty: as the deployment decides. No result depends on it.", **schema,

@@ -18,6 +18,7 @@ from stillhouse import stages
 from stillhouse.api.profile_checks import BENCHMARK_FIELDS, gaps, is_published
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import recipes
+from stillhouse.execution.profiles import PIN
 from stillhouse.vocabulary.settings import StageConfig
 
 SCALARS = ("integer", "number", "string", "boolean")
@@ -152,7 +153,7 @@ def _bare(benchmark: str) -> str:
 
 def _data_param(benchmark: str, pin: str | None) -> Param:
     return Param(
-        pin, type=["null", "string"], pattern=r"^([0-9a-f]{40}|sha256-[0-9a-f]{12,64})$", section=DATA, title=benchmark,
+        pin, type=["null", "string"], pattern=PIN, section=DATA, title=benchmark,
         description=f"Which data of {benchmark}: a commit of its data set on the Hugging Face hub, or sha256-DIGEST of "
         f"{benchmark}.jsonl below STILLHOUSE_BENCHMARKS.",
     )  # fmt: skip
