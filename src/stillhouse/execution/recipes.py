@@ -144,7 +144,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # as PyYAML calls it
         """The mapping of a node. Raises ConstructorError for a key that stands twice: YAML would take the last one in silence."""
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        if twice := next((key for key, _ in node.value if keys.count(key.value) > 1), None):
+        if twice := next((key for key, _ in reversed(node.value) if keys.count(key.value) > 1), None):
             raise yaml.constructor.ConstructorError(None, None, f"{twice.value!r} stands twice; leave one", twice.start_mark)
         return super().construct_mapping(node, deep=deep)
 
