@@ -43,12 +43,11 @@ def publish(uri: str, target: str, *, form: str = "conversations", report: str |
             card = model_card.render(where.repo.rpartition("/")[2], store.absolute(uri), report)
             model_files.gathered(integrity.fetch(uri, scratch), card, folder)
         else:
-            folder.mkdir()
-            export([uri], form, str(folder / f"{store.artifact_name(store.absolute(uri))}.jsonl.zst"))
+            export([uri], form, f"{folder}/")
         message = f"{manifest.stage} {manifest.fingerprint}"
         commit = hub_models.answered(where, lambda: _push(where, kind, folder, message, private=private))
         url = f"{hub_models.endpoint()}/{'datasets/' if kind == 'dataset' else ''}{where.repo}"
-        return Published(kind, url, commit, sum(1 for _ in folder.iterdir()))
+        return Published(kind, url, commit, sum(path.is_file() for path in folder.rglob("*")))
 
 
 def _target(target: str) -> HubModel:
