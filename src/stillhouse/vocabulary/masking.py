@@ -22,7 +22,7 @@ _PATTERNS = tuple(
         (r"(?P<word>\bbearer\s+)(?!token\b|auth)[a-z0-9._~+/=-]{6,}", rf"\g<word>{MASK}"),
         (r"(?P<word>\bbasic\s+)(?=[a-z0-9+/]*[0-9=])[a-z0-9+/]{8,}={0,2}", rf"\g<word>{MASK}"),
         (r"\b(?P<kind>sk|pk|rk)-[a-z0-9_-]{6,}", rf"\g<kind>-{MASK}"),
-        (r"\bhf_[a-z0-9]{6,}", f"hf_{MASK}"),
+        (r"(?-i:\bhf_[A-Za-z0-9]{6,})", f"hf_{MASK}"),  # not HF_ENDPOINT
         (r"\b(?P<kind>glpat-|nvapi-|gsk_|xox[abeprs]-|github_pat_)[a-z0-9_-]{8,}", rf"\g<kind>{MASK}"),
         (r"(?-i:\bAIza[A-Za-z0-9_-]{20,})", f"AIza{MASK}"),
         (r"(?-i:\beyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)", f"eyJ{MASK}"),

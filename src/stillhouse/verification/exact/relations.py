@@ -7,7 +7,7 @@ from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact import high_precision, valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
 from stillhouse.verification.exact.high_precision import Undefined
-from stillhouse.verification.exact.numbers import same_number, same_quantity, ulp
+from stillhouse.verification.exact.numbers import same_number, same_quantity, signs_matter, ulp
 from stillhouse.verification.exact.values import Combination, Group, Listing, NamedSet, Quantity, Relation, Value, Words
 
 _NAME = re.compile(
@@ -120,12 +120,12 @@ def _two_relations(gold: Relation, answer: Relation, same: Same, rules: AnswerRu
     if len(gold.members) == len(answer.members) > 2:
         # Of a chain such as x = a = b, every step is compared.
         return all(map(same, gold.members, answer.members))
-    if label(gold) and (label(gold) == label(answer) or _may_be_one(label(gold), label(answer))):
+    if label(gold) and (label(gold) == label(answer) or may_be_one_name(label(gold), label(answer))):
         return same(right_side(gold), right_side(answer)) and _steps_hold(answer, same)
     return _same_equation(gold, answer)
 
 
-def _may_be_one(one: str, other: str) -> bool:
+def may_be_one_name(one: str, other: str) -> bool:
     """Whether two names can be one: ``P`` and ``P(A)``, ``y`` and ``f(x)``."""
     if not one or not other:
         return False
@@ -191,9 +191,10 @@ def _same_equation(gold: Relation, answer: Relation, *, directed: bool = False) 
     if not names:
         # Any two numbers are proportional.
         return False
+    signed = signs_matter(one, other)
     ratios = []
     for trial in range(3 * TRIALS):
-        point = {name: valuation.at(name, trial) for name in names}
+        point = {name: valuation.at(name, trial, signed=signed) for name in names}
         try:
             ratios.append(high_precision.divided(valuation.value(other, point), valuation.value(one, point)))
         except Undefined:

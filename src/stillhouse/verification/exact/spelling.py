@@ -18,7 +18,7 @@ _CHARACTERS = {
     "φ": "\\varphi ", "ω": "\\omega ", "Δ": "\\Delta ", "Ω": "\\Omega ", "ℝ": "\\mathbb{R}", "ℕ": "\\mathbb{N}", "ℤ": "\\mathbb{Z}",
     "、": ",", "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "【": "[", "】": "]", "。": ".", "∶": ":", "∨": "\\lor ",
     "⟨": "(",
-    "⟩": ")", "ħ": "\\hbar ", "\u200b": "", "\ufeff": "", "'": "'", "′": "'",
+    "⟩": ")", "ħ": "\\hbar ", "\u200b": "", "\ufeff": "", "'": "'", "′": "'", "‰": "\\cdot 10^{-3} ",
 }  # fmt: skip
 _CHARACTER = re.compile("|".join(map(re.escape, _CHARACTERS)))
 
@@ -47,8 +47,12 @@ _UNIT_VECTOR = re.compile(
     r"\\(?:hat|widehat|vec|overrightarrow) ?\{? ?\{? ?(?:\\(?:mathbf|text|bf) ?\{? ?)?(?:\\([ij])math|([ijk]))(?![A-Za-z]) ?\}* ?"
 )
 r"""``\hat{\mathbf i}`` and the like, which are written as plain letters too."""
-_FRACTION_OF_UNITS = re.compile(
-    r"(?<=\d) \\frac ?\{ ?(m|cm|km|mi|ft|g|kg|mg|mol|N|J|C|V|L) ?\} ?\{ ?((?:s|h|hr|min|m|cm|kg|L|mol|K)(?:\^ ?\{?[1-4]\}?)?) ?\}$"
+_UPPER, _LOWER = (
+    r"(m|cm|km|mi|ft|g|kg|mg|mol|N|J|C|V|L|miles)", r"((?:s|h|hr|min|m|cm|kg|L|mol|K|hour)(?: ?\^ ?\{?[1-4]\}?)?)",
+)  # fmt: skip
+_FRACTION_OF_UNITS = re.compile(rf"(?<=\d) \\frac ?\{{ ?{_UPPER} ?\}} ?\{{ ?{_LOWER} ?\}}$")
+_FRACTION_OF_TEXTS = re.compile(
+    rf"(?<=[\d}}]) ?\\frac ?\{{ ?\\text ?\{{ ?{_UPPER} ?\}} ?\}} ?\{{ ?\\text ?\{{ ?{_LOWER} ?\}} ?(\^ ?\{{?[1-4]\}}?)? ?\}}$"
 )
 _REPLACED = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"), (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
@@ -69,14 +73,18 @@ _REPLACED = (
      lambda match: chr(0x245F + int(match[1]))),
     (re.compile(r"\\%|\\(?:text|mathrm) ?\{ ?(?:percent|per cent|pct|%|\\%) ?\}|(?<=[\d}]) ?\bper ?cent\b"), "%"),
     (re.compile(r"<="), r"\\le "), (re.compile(r">="), r"\\ge "),
-    (re.compile(r"!="), r"\\neq "), (re.compile(r"~=|≅"), r"\\approx "),
+    (re.compile(r"!="), r"\\neq "), (re.compile(r"(?<=[\w)\]}]) ?==(?!=)"), "="), (re.compile(r"~=|≅"), r"\\approx "),
     (re.compile(r"\\\$"), "$"), (re.compile(r"(?<=\d) ?[xX] ?(?=10 ?(?:\^|\*\*))"), r"\\times "),
     (re.compile(r"\\text ?\{ ?(?:positive )?infinity ?\}", re.IGNORECASE), r"\\infty "), (_FRACTION_OF_UNITS, r" \\text{\1/\2}"),
+    (_FRACTION_OF_TEXTS, lambda match: f" \\text{{{match[1]}/{match[2]}{match[3] or ''}}}"),
     (re.compile(r"^(?:minus|negative) (?=[\d\\.])", re.IGNORECASE), "-"),
+    (re.compile(r"^负 ?(?=[\d\\.])"), "-"),
     (re.compile(r"\\(?:mathbf|boldsymbol|bm|mathrm) (?=\d)"), ""), (_UNIT_VECTOR, lambda match: f" {match[1] or match[2]} "),
     (re.compile(r"\{ ?([^{}]+?) ?\\choose(?![A-Za-z]) ?([^{}]+?) ?\}"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?:\\text ?\{ ?C ?\}|(?<![A-Za-z\\])C) ?_ ?\{? ?(\d+) ?\}? ?\^ ?\{? ?(\d+) ?\}?"), r"\\binom{\1}{\2}"),
     (re.compile(r"\| ?\\begin ?\{array\}(?: ?\{[lcr| ]*\})?([^|]*)\\end ?\{array\} ?\|"), r"\\begin{vmatrix}\1\\end{vmatrix}"),
+    (re.compile(r"\\\{ ?\\begin ?\{(array|aligned)\}(?: ?\{[lcr| ]*\})?(.*?)\\end ?\{\1\}(?! ?\\\})", re.DOTALL),
+     r"\\begin{cases}\2\\end{cases}"),
     (re.compile(r"^\^ ?\{? ?(\w+) ?\}? ?C ?_ ?\{? ?(\w+) ?\}?"), r"\\binom{\1}{\2}"),
     (re.compile(r"\{ ?\} ?_ ?\{? ?(\w+) ?\}? ?(?:\\text ?\{ ?C ?\}|C) ?_ ?\{? ?(\w+) ?\}?"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?<![A-Za-z\\])C ?\( ?(\w+) ?, ?(\w+) ?\)"), r"\\binom{\1}{\2}"),
@@ -87,7 +95,7 @@ _UNIT_IN_BRACKETS = re.compile(r" ?\( ?(\\text ?\{[^{}]*\}|[\u3400-\u9fff]+) ?\)
 _MATRIX_ROWS = re.compile(r"\\begin|\\\\\s|\\\\$|&")
 
 _SPACED_COMMA = re.compile(r"(?<=\d),\\! ?(?=\d{3})")
-_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|(?!.*(?:per|\d ?[xX] ?10|minus|negative|C ?\())[\w+\-^(),/= ]*", re.ASCII)
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|(?!.*(?:per|==|\d ?[xX] ?10|minus|negative|C ?\())[\w+\-^(),/= ]*", re.ASCII)
 
 
 @lru_cache(maxsize=8192)
@@ -132,4 +140,4 @@ def _characters(text: str) -> str:
 
 def readings(text: str) -> tuple[bool, ...]:
     """The values of ``thousands`` with which ``read`` may read a text in different ways."""
-    return (True, False) if re.search(r"\d,\d{3}", text) else (True,)
+    return (True, False) if re.search(r"\d,[1-9]\d\d", text) and not re.search(r"\d,0\d\d", text) else (True,)
