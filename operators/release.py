@@ -1,7 +1,7 @@
 """What the chart's hooks do with a release, once: make its secrets, and restart what reads a changed environment.
 
     python -m operators.release secrets     makes the secrets in STILLHOUSE_WANTED that are not there yet
-    python -m operators.release restart     gives STILLHOUSE_CHECKSUM to Airflow's workloads: a changed one restarts them
+    python -m operators.release restart     records STILLHOUSE_CHECKSUM on Airflow's workloads: a changed one restarts them
 
 Neither is a template's work: random values would differ at every render, and Airflow's chart does not see our values.
 """
@@ -42,8 +42,10 @@ def make_secrets(core: client.CoreV1Api, namespace: str, wanted: Mapping[str, Ma
 
 
 def restart(apps: client.AppsV1Api, namespace: str, selector: str, checksum: str) -> list[str]:
-    """Annotate the pods of the workloads with the checksum: those whose annotation changes are rolled. Returns their names."""
-    body = {"spec": {"template": {"metadata": {"annotations": {CHECKSUM: checksum}}}}}
+    """Roll the pods of the workloads whose recorded checksum is another one. Returns their names.
+
+    Each workload keeps the checksum in its own annotations. A new one has none yet: its pods started with this environment.
+    """
     kinds = [
         (apps.list_namespaced_deployment, apps.patch_namespaced_deployment),
         (apps.list_namespaced_stateful_set, apps.patch_namespaced_stateful_set),
@@ -51,11 +53,19 @@ def restart(apps: client.AppsV1Api, namespace: str, selector: str, checksum: str
     restarted = []
     for listed, patch in kinds:
         for workload in listed(namespace, label_selector=selector).items:
-            annotations = workload.spec.template.metadata.annotations or {}
-            if annotations.get(CHECKSUM) != checksum:
-                patch(workload.metadata.name, namespace, body)
-                restarted.append(workload.metadata.name)
+            meta = workload.metadata
+            recorded = (meta.annotations or {}).get(CHECKSUM)
+            if recorded != checksum:
+                patch(meta.name, namespace, _annotated(checksum, is_new=recorded is None))
+            if recorded not in {None, checksum}:
+                restarted.append(meta.name)
     return restarted
+
+
+def _annotated(checksum: str, *, is_new: bool) -> dict[str, Any]:
+    """The patch that records the checksum; an annotation of the pods' template has them rolled."""
+    noted = {"metadata": {"annotations": {CHECKSUM: checksum}}}
+    return noted if is_new else noted | {"spec": {"template": noted}}
 
 
 def _read(core: client.CoreV1Api, namespace: str, name: str) -> dict[str, str] | None:

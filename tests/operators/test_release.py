@@ -45,27 +45,32 @@ def test_secrets_that_are_there_are_kept_also_in_what_refers_to_them(cluster, ap
     assert release.make_secrets(CoreV1Api(api), "house", WANTED) == []
 
 
-def workload(checksum: str | None) -> dict:
-    annotations = {release.CHECKSUM: checksum} if checksum else {}
+def workload(name: str, recorded: str | None, release_name: str = "house") -> dict:
+    noted = {"annotations": {release.CHECKSUM: recorded}} if recorded else {}
     return {
-        "metadata": {"name": "house-scheduler", "labels": {"tier": "airflow", "release": "house"}},
-        "spec": {
-            "selector": {"matchLabels": {"a": "b"}},
-            "template": {"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "x"}]}},
-        },
+        "metadata": {"name": name, "labels": {"tier": "airflow", "release": release_name}, **noted},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {}, "spec": {"containers": [{"name": "x"}]}}},
     }
 
 
-@pytest.mark.parametrize(("before", "restarted"), [(None, ["house-scheduler"]), ("old", ["house-scheduler"]), ("new", [])])
-def test_restart_reaches_the_workloads_whose_environment_changed(cluster, api, before, restarted):
-    cluster.add("deployments", workload(before))
-    other = workload(before)
-    other["metadata"] = {"name": "foreign", "labels": {"tier": "airflow", "release": "other"}}
-    cluster.add("deployments", other)
-    assert release.restart(AppsV1Api(api), "house", "tier=airflow,release=house", "new") == restarted
-    told = {name: body["spec"]["template"]["metadata"]["annotations"] for (_, name), body in cluster.objects.items()}
-    assert told["house-scheduler"] == {release.CHECKSUM: "new"}
-    assert told["foreign"] == ({release.CHECKSUM: before} if before else {})
+@pytest.mark.parametrize("kind", ["deployments", "statefulsets"])
+@pytest.mark.parametrize(("recorded", "rolled"), [(None, False), ("old", True), ("new", False)])
+def test_restart_reaches_the_workloads_whose_environment_changed(cluster, api, kind, recorded, rolled):
+    cluster.add(kind, workload("house-scheduler", recorded))
+    cluster.add(kind, workload("foreign", recorded, "other"))
+    restarted = release.restart(AppsV1Api(api), "house", "tier=airflow,release=house", "new")
+    assert restarted == (["house-scheduler"] if rolled else [])
+    told = cluster.objects[kind, "house-scheduler"]
+    assert told["metadata"]["annotations"] == {release.CHECKSUM: "new"}
+    assert told["spec"]["template"]["metadata"] == ({"annotations": {release.CHECKSUM: "new"}} if rolled else {})
+    assert cluster.objects[kind, "foreign"]["metadata"].get("annotations") == ({release.CHECKSUM: recorded} if recorded else None)
+
+
+def test_first_upgrade_without_a_change_restarts_nothing(cluster, api):
+    cluster.add("deployments", workload("house-scheduler", None))
+    for _ in ("install", "upgrade"):
+        assert release.restart(AppsV1Api(api), "house", "tier=airflow,release=house", "same") == []
+    assert release.restart(AppsV1Api(api), "house", "tier=airflow,release=house", "other") == ["house-scheduler"]
 
 
 def test_reaper_leaves_what_another_release_in_the_namespace_made(cluster, api):

@@ -95,7 +95,7 @@ def _respelt(text: str) -> str:
     if "\\left" not in text and "\\begin" not in text and "\\{" not in text and text.count("(") == text.count(")"):
         text = re.sub(r"(?<![a-zA-Z])\(", r"\\left(", text)
         text = re.sub(r"\)", r"\\right)", text) if text.count("\\left(") == text.count(")") else text.replace("\\left(", "(")
-    text = text.replace(",", "") if re.fullmatch(r"-?\d{1,3}(,\d{3})+", text) else text
+    text = text.replace(",", "") if re.fullmatch(r"-?[1-9]\d{0,2}(,\d{3})+", text) else text
     return re.sub(r"(?<=[\w}]) ?([+=]) ?(?=[\w\\])", r" \1 ", text)
 
 

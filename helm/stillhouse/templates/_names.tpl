@@ -42,22 +42,6 @@ securityContext:
 imagePullSecrets:
   - name: {{ . }}
 {{- end }}
-{{- include "stillhouse.where" . }}
-{{- end }}
-
-{{- /* What values say of every pod of the chart. */ -}}
-{{- define "stillhouse.where" -}}
-{{- range $field := list "nodeSelector" "tolerations" "priorityClassName" "runtimeClassName" }}
-{{- with get $.Values.pods $field }}
-{{ dict $field . | toYaml }}
-{{- end }}
-{{- end }}
-{{- end }}
-
-{{- define "stillhouse.annotations" -}}
-{{- with .Values.pods.annotations }}
-annotations: {{- toYaml . | nindent 2 }}
-{{- end }}
 {{- end }}
 
 {{- define "stillhouse.containerSecurity" -}}

@@ -1,13 +1,14 @@
 """Guess how the rows of a file map to questions, from the names of their columns and what stands in them."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from stillhouse.exchange import am_1_4m, am_40m, answer_extraction, conversations, templates
 from stillhouse.exchange.bad_rows import Object
+from stillhouse.exchange.column_paths import MAYBE, at, lifted, loaded
 from stillhouse.exchange.config import Mapping as ColumnMapping
-from stillhouse.exchange.mapping import MAYBE, RowMapper, at, used_columns
+from stillhouse.exchange.mapping import RowMapper, used_columns
 from stillhouse.exchange.presets import presets
 from stillhouse.exchange.record import RELEASE_CATEGORIES, Unfit
 from stillhouse.vocabulary.categories import CATEGORIES
@@ -37,8 +38,34 @@ CONTEXTS = ("Body", "body", "context", "passage", "input")
 _CAN_BE_MISSING = re.compile(r"\b(\w+) (?:\| default|is (?:not )?defined)")
 USUAL = 0.8
 """Share of the rows that have to look alike for a guess."""
+DEEPEST = 3
+"""Objects in one another that are looked into for a row's columns."""
 MIN_COLUMNS = 3
 """Columns that a row must share with a public data set to be mapped as it is."""
+
+
+def unwrapped(rows: Sequence[Object]) -> tuple[str, list[Object]] | None:
+    """The path to the object that holds each row's columns, and the rows without it; None if the columns are the row's own.
+
+    ``{"row_idx": 0, "row": {…}}``, as the hub's server writes rows, ``{"item": {…}}``, ``{"data": {"item": {…}}}``.
+    """
+    for path in _objects_inside(rows[0]):
+        try:
+            inner = [lifted(row, path) for row in rows]
+        except Unfit:
+            continue
+        if like_a_preset(inner) or guess(inner):
+            return path, inner
+    return None
+
+
+def _objects_inside(row: Object) -> Iterator[str]:
+    """The paths to objects in the row, the outermost first, down to ``DEEPEST`` levels."""
+    level = {name: value for name, value in row.items() if "." not in name}
+    for _ in range(DEEPEST):
+        level = {path: value for path, text in level.items() if isinstance(value := loaded(text), dict) and value}
+        yield from level
+        level = {f"{path}.{name}": value for path, inner in level.items() for name, value in inner.items() if "." not in name}
 
 
 def release(rows: Sequence[Object]) -> str | None:

@@ -135,9 +135,13 @@ def plain(word: str) -> str:
     return re.sub(r"[^\w'’-]", "", word).lower().strip("'’")
 
 
+_SPACED_MARKERS = frozenset({"P.S.", "P.P.S", "P.D.", "P.P.D"})
+
+
 def postscript(answer: str, values: Values) -> bool:
-    """The marker at the beginning of a line or later, with or without spaces after its dots."""
-    marker = r"\.\s?".join(map(re.escape, str(values["postscript_marker"]).split(".")))
+    """The marker, wherever it stands; as in the published checker only some may have spaces after their dots."""
+    text = str(values["postscript_marker"])
+    marker = r"\.\s?".join(map(re.escape, text.split("."))) if text in _SPACED_MARKERS else re.escape(text)
     return re.search(marker, answer, re.IGNORECASE) is not None
 
 

@@ -7,12 +7,12 @@ reference is an error that says so.
 
 from dataclasses import replace
 
-from stillhouse.verification import calculus
+from stillhouse.verification import calculus, calculus_statements
 from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact.answer_rules import BadAnswerRules, answer_rules
 from stillhouse.verification.exact.extraction import LONGEST_BOX
-from stillhouse.verification.math_answers import Decision, decide
-from stillhouse.verification.math_references import Reference, read_reference, unboxed
+from stillhouse.verification.math_answers import Decision, decide, same_value
+from stillhouse.verification.math_references import Reference, identity, read_reference, unboxed
 from stillhouse.verification.perturbation import perturbed
 from stillhouse.verification.verdict import DETAIL_CHARS, NO_RULE, Verdict, VerificationRequest, unanswered
 from stillhouse.verification.verifier import KnownAnswer, Verifier
@@ -50,7 +50,8 @@ class MathVerifier(Verifier):
             return verdict or Verdict("error", None, EXACT, "no decision")
         reference = read_reference(str(request.reference))
         try:
-            calculus.prepare(reference.formula)
+            for side in calculus_statements.sides(reference.formula):
+                calculus.prepare(side)
         except calculus.UnreadReference as error:
             return Verdict("error", None, NO_RULE, f"no rule reads the reference: {error}")
         return _by_calculus(reference, decision)
@@ -102,7 +103,7 @@ def _verdict(reference: str, answer: str, rules: AnswerRules) -> tuple[Verdict |
 def _by_calculus(reference: Reference, decision: Decision) -> Verdict:
     """math-verify's verdict; whatever it raises on the answer, the answer is what it cannot read or evaluate."""
     try:
-        right = calculus.equal(reference.formula, decision.formula)
+        right = _all_equal(reference.formula, decision.formula)
     except MemoryError:
         return Verdict("wrong", 0.0, calculus.METHOD, "unreasonable: out of memory")
     except Exception as error:  # noqa: BLE001 - the reference was read before: it is this answer that raises
@@ -111,6 +112,20 @@ def _by_calculus(reference: Reference, decision: Decision) -> Verdict:
     if right:
         return Verdict("correct", 1.0, calculus.METHOD)
     return Verdict("wrong", 0.0, calculus.METHOD, _difference(decision.formula, reference.text))
+
+
+def _all_equal(reference: str, answer: str) -> bool:
+    """Whether every side of the answer is equal to the reference's: as a text, by the exact rules, or by math-verify."""
+    sides = calculus_statements.pairs(reference, answer)
+    return sides is not None and all(_equal_sides(*pair) for pair in sides)
+
+
+def _equal_sides(gold: str, answer: str) -> bool:
+    if identity(gold) == identity(answer):
+        return True
+    if (exact := same_value(gold, answer)) is not None:
+        return exact
+    return calculus.equal(gold, answer)
 
 
 def _tail(answer: str) -> str:

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from stillhouse.verification import choices
+from stillhouse.verification import calculus_statements, choices
 from stillhouse.verification.config import AnswerRules
-from stillhouse.verification.exact import equivalence, extraction, formulas, phrases
+from stillhouse.verification.exact import equivalence, extraction, formulas, phrases, relations
 from stillhouse.verification.exact.answer_rules import EXACT_RULES
 from stillhouse.verification.exact.extraction import Candidate
 from stillhouse.verification.exact.high_precision import Undefined
@@ -16,7 +16,7 @@ from stillhouse.verification.exact.plain_forms import plain, same_plain
 from stillhouse.verification.exact.renaming import called_as
 from stillhouse.verification.exact.spelling import readings
 from stillhouse.verification.exact.values import Listing, Quantity, Value, Words
-from stillhouse.verification.math_references import CALCULUS, Reference, evaluate, identity, numerals, read_reference, undelimited
+from stillhouse.verification.math_references import Reference, evaluate, identity, numerals, read_reference, undelimited
 
 Finding = Literal["correct", "wrong", "malformed", "no_rule", "calculus"]
 
@@ -110,7 +110,7 @@ def _first_that_reads(reference: Reference, candidates: list[Candidate], text: s
             return Decision("wrong", f"unreasonable: {error}")
         except (Unreadable, Undefined) as error:
             why = why or str(error)
-            if CALCULUS.search(candidate.text) and not candidate.prose:
+            if calculus_statements.is_one(candidate.text) and not candidate.prose:
                 return Decision("calculus", formula=undelimited(candidate.text))
             continue
         if (decision := _of_candidate(reference, candidate, answers, rules)) is not None:
@@ -159,6 +159,17 @@ def _compared(reference: Reference, answers: list[Value], rules: AnswerRules) ->
     except (Undefined, Unreadable) as error:
         return Decision("wrong", f"no value: {error}")
     return Decision("correct" if right else "wrong")
+
+
+def same_value(gold: str, answer: str) -> bool | None:
+    """Whether two formulas are equal by the exact rules; names of what is computed may differ. None if one is not read by them."""
+    if relations.may_be_one_name(gold, answer):
+        return True
+    try:
+        values = [formulas.read(undelimited(text)) for text in (gold, answer)]
+        return equivalence.equal(*values)
+    except (Unreadable, Unreasonable, Undefined, RecursionError):
+        return None
 
 
 def _in_words(gold: Words, candidates: list[Candidate], text: str) -> Decision:

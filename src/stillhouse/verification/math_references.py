@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from stillhouse.verification import calculus_statements
 from stillhouse.verification.exact import extraction, formulas, valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
 from stillhouse.verification.exact.high_precision import Undefined
@@ -11,9 +12,6 @@ from stillhouse.verification.exact.lexing import Unreadable, Unreasonable
 from stillhouse.verification.exact.number_words import NUMBER_WORDS
 from stillhouse.verification.exact.spelling import readings, spelled
 from stillhouse.verification.exact.values import Value
-
-CALCULUS = re.compile(r"\\(?:int|iint|iiint|oint|sum|prod|lim|limsup|liminf|partial|begin|det|bigcup|bigcap)(?![A-Za-z])")
-"""What the exact rules leave to math-verify."""
 
 _DELIMITERS = re.compile(r"\\[()\[\]](?!\d)|\$")
 _STATES = re.compile(
@@ -67,7 +65,7 @@ def read_reference(text: str) -> Reference:
         ):
             return Reference(text, key, _readings(choice[2])[0], choice[1])
     values, why = _readings(bare)
-    return Reference(text, key, values, why=why, calculus=not values and bool(CALCULUS.search(bare)))
+    return Reference(text, key, values, why=why, calculus=not values and calculus_statements.is_one(bare))
 
 
 def unboxed(text: str) -> str:

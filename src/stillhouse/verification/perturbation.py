@@ -8,6 +8,7 @@ MOST = 8
 
 _NUMERAL = re.compile(r"\d+(?:\.\d+)?")
 _CALLS_FOR_BRACES = re.compile(r"\\(?:[dt]?frac|sqrt|binom)$|\}$")
+_ZEROTH_POWER = re.compile(r" ?\}? ?\^ ?(?:0(?![\d.])|\{ ?0 ?\})")
 _SIGNS = {"\\leq": "<", "\\le ": "<", "\\geq": ">", "\\ge ": ">", "<": "\\ge ", ">": "\\le ", "\\neq": "="}
 
 
@@ -22,6 +23,9 @@ def perturbed(reference: str) -> list[str]:
 
 def _changed(reference: str) -> Iterator[str]:
     for match in _NUMERAL.finditer(reference):
+        if _ZEROTH_POWER.match(reference, match.end()):
+            # 10^0 is 54^0.
+            continue
         yield reference[: match.start()] + _other(reference[: match.start()], match[0]) + reference[match.end() :]
     for sign, other in _SIGNS.items():
         if (position := reference.find(sign)) >= 0:
@@ -33,6 +37,9 @@ def _changed(reference: str) -> Iterator[str]:
 
 def _other(before: str, numeral: str) -> str:
     r"""Another numeral in its place: every digit changes, and ``\frac12`` stays a fraction."""
+    if numeral.isdigit() and re.search(r"(?<![A-Za-z\\])i ?\^ ?\{? ?$", before):
+        # i^4 is i^8.
+        return str(int(numeral) + 1)
     one_digit = len(numeral) == 2 and re.search(r"\\[dt]?frac ?$", before)
     changed = "".join(str((int(digit) + 3) % 9 + 1) if digit.isdigit() else digit for digit in numeral)
     return changed if one_digit or changed != numeral else f"3{numeral}"

@@ -1,16 +1,22 @@
 import io
 import json
 import sys
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
+from stillhouse import sources
+from stillhouse.artifacts.digests import sha256 as digest_of
 from stillhouse.errors import BadConfig, BadRows, MissingInput
 from stillhouse.execution.recipes import resolve
 from stillhouse.reporting.sniffed import write_recipe
+from stillhouse.sources.config import Spec
 from stillhouse.sources.sniffing import sniff
 from stillhouse.stages import questions
+from stillhouse.vocabulary.rows import Dropped
 from tests.unit.sources.shapes import SHAPES
 from tests.unit.sources.test_presets import CHOICES, FIRST, write
 
@@ -105,3 +111,57 @@ def test_sniff_reads_names_of_columns_with_blanks_and_hyphens(tmp_path, names):
     rows = [dict(zip(names, (f"How much is {n} + 1?", str(n + 1)), strict=True)) for n in range(3)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert [row.reference_answer for row in sniff(str(path)).questions] == ["1", "2", "3"]
+
+
+def in_server_rows(rows):
+    return [{"row_idx": number, "row": row, "truncated_cells": []} for number, row in enumerate(rows)]
+
+
+WRAPPED = {
+    "item": lambda rows: [{"item": row} for row in rows],
+    "row": in_server_rows,
+    "data": lambda rows: [{"id": number, "data": row} for number, row in enumerate(rows)],
+    "data.item": lambda rows: [{"data": {"item": row}, "ok": True} for row in rows],
+    "payload": lambda rows: [{"payload": json.dumps(row)} for row in rows],
+}
+"""Rows inside an object of each row, by the path that leads there."""
+
+
+@pytest.mark.parametrize("path", sorted(WRAPPED))
+@pytest.mark.parametrize("name", ["gsm8k", "svamp", "mmlu", "mbpp", "gpqa", "ifeval"])
+def test_sniff_of_rows_inside_an_object_reads_them_like_the_others(tmp_path, name, path):
+    bare = sniff(str(write(tmp_path, name)))
+    file = tmp_path / "wrapped.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in WRAPPED[path](SHAPES[name])))
+    found = sniff(str(file))
+    assert found.source["inside"] == path
+    assert [question.messages for question in found.questions] == [question.messages for question in bare.questions]
+    assert [question.reference_answer for question in found.questions] == [row.reference_answer for row in bare.questions]
+    assert set(bare.unmapped) <= set(found.unmapped) <= {*bare.unmapped, "row_idx", "id", "ok"}
+
+
+def test_sniff_of_the_answer_of_the_hubs_server_reads_its_rows(tmp_path):
+    file = tmp_path / "rows.json"
+    answer = {"features": [{"name": "question"}], "rows": in_server_rows(SHAPES["gsm8k"]), "num_rows_total": 3, "partial": False}
+    file.write_text(json.dumps(answer))
+    assert [row.reference_answer for row in sniff(str(file)).questions] == ["2000", "3000", "4000"]
+
+
+def test_rows_whose_inner_object_is_missing_are_dropped_by_name(tmp_path):
+    rows = [*WRAPPED["item"](SHAPES["gsm8k"]), {"item": None}, {"item": "text"}, {"other": 1}]
+    source = {
+        "kind": "file",
+        "name": "x",
+        "path": str(tmp_path / "rows.jsonl"),
+        "license": "mit",
+        "category": "math",
+        "inside": "item",
+    }
+    source |= {"columns": {"prompt": "question", "reference_answer": "answer"}, "extract": "hash_answer", "max_bad_rate": 1}
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = TypeAdapter(Spec).validate_python(source | {"sha256": digest_of(tmp_path / "rows.jsonl")})
+    read = list(sources.read(spec, Counter()))
+    assert [(row.reason, row.detail) for row in read if isinstance(row, Dropped)] == [
+        ("bad_type", "item: null, not an object with columns"), ("bad_type", "item: str, not an object with columns"),
+        ("bad_column", "item: missing; the row has other"),
+    ]  # fmt: skip

@@ -6,12 +6,9 @@ unknown functions. Two numbers side by side are no product. ``i`` and ``e`` are 
 
 from fractions import Fraction
 
-from stillhouse.verification.exact.expressions import Expression
-from stillhouse.verification.exact.lexing import CLOSING, Token, Tokens, Unreadable, Unreasonable, source
+from stillhouse.verification.exact.expressions import Expression, number
+from stillhouse.verification.exact.lexing import CLOSING, Token, Tokens, Unreadable, source
 from stillhouse.verification.exact.notation import ACCENTS, APPLIED, FUNCTIONS, ROMAN, SYMBOLS
-
-LARGEST_EXPONENT = 5_000
-"""Most digits that an exponent such as ``e-19`` may add to a number."""
 
 _PRODUCT = frozenset({"*", "\\cdot", "\\times"})
 _ENDS = frozenset({"", "+", "-", "\\pm", "\\mp", ",", ";", "|", "\\rfloor", "\\rceil", *CLOSING})
@@ -25,19 +22,6 @@ def expression(listed: Tokens) -> Expression:
         msg = f"{reader.peek()!r} after a formula"
         raise Unreadable(msg)
     return result
-
-
-def number(text: str) -> Expression:
-    """A number as it is written; an exponent or a decimal point gives it a last place."""
-    digits, _, exponent = text.lower().partition("e")
-    power = int(exponent or 0)
-    if abs(power) > LARGEST_EXPONENT:
-        msg = f"10 to the power {power}"
-        raise Unreasonable(msg)
-    scale = Fraction(10) ** power
-    places = len(digits.partition(".")[2])
-    is_decimal = "." in digits or bool(exponent)
-    return Expression("number", value=Fraction(digits) * scale, ulp=scale / 10**places if is_decimal else None)
 
 
 class _ExpressionReader:
@@ -113,8 +97,9 @@ class _ExpressionReader:
         while (mark := self.peek()) in ("!", "^", "%", "'"):
             self._take()
             if mark == "!":
-                base = Expression("call", (base,), "factorial")
+                base = Expression("call", (base,), self._factorial())
             elif mark == "%":
+                self._only_once("%")
                 base = Expression("/", (base, Expression("number", value=Fraction(100))))
             elif mark == "'":
                 base = Expression("call", (base,), "prime")
@@ -123,6 +108,19 @@ class _ExpressionReader:
             else:
                 base = Expression("^", (base, self._exponent()))
         return base
+
+    def _factorial(self) -> str:
+        """The function of a factorial's marks: one or two."""
+        if self.peek() != "!":
+            return "factorial"
+        self._take()
+        self._only_once("!")
+        return "double_factorial"
+
+    def _only_once(self, mark: str) -> None:
+        if self.peek() == mark:
+            msg = f"{mark!r} after {mark!r}"
+            raise Unreadable(msg)
 
     def _exponent(self) -> Expression:
         if self.peek() == "{":

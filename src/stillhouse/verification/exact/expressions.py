@@ -4,6 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from stillhouse.verification.exact.lexing import Unreasonable
+
+LARGEST_EXPONENT = 5_000
+"""Most digits that an exponent such as ``e-19`` may add to a number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expression:
@@ -17,6 +22,19 @@ class Expression:
     name: str = ""
     value: Fraction = Fraction(0)
     ulp: Fraction | None = None
+
+
+def number(text: str) -> Expression:
+    """A number as it is written; an exponent or a decimal point gives it a last place."""
+    digits, _, exponent = text.lower().partition("e")
+    power = int(exponent or 0)
+    if abs(power) > LARGEST_EXPONENT:
+        msg = f"10 to the power {power}"
+        raise Unreasonable(msg)
+    scale = Fraction(10) ** power
+    places = len(digits.partition(".")[2])
+    is_decimal = "." in digits or bool(exponent)
+    return Expression("number", value=Fraction(digits) * scale, ulp=scale / 10**places if is_decimal else None)
 
 
 def symbols(*parts: Expression) -> set[str]:

@@ -60,7 +60,8 @@ _IN_DOUBT = re.compile(
 )
 """Words that may say of a sentence's last number that it is not the answer."""
 _AFTERTHOUGHT = re.compile(r",?\s*\(?\b(?:and\s+)?not\b.*|\s+(?:instead of|rather than)\b.*", re.IGNORECASE | re.DOTALL)
-_DISPLAY = re.compile(r"\$\$.+?\$\$|\\\[.+?\\\]", re.DOTALL)
+_DISPLAY = re.compile(r"\$\$.+?\$\$|\\\[.+?\\\]|(?<!\\)\$[^$]*?\\begin ?\{[^$]+?(?<!\\)\$", re.DOTALL)
+"""Formulas that may have line breaks: displays, and those with a matrix."""
 _TAGS = re.compile(r"<(b|i|u|em|strong|p|span|div)>(.*?)</\1>", re.DOTALL)
 _LED_BOX = re.compile(
     r"\\text(?:bf|rm|it|normal)?\s*\{\s*(?:[A-Za-z ]{1,30}:|(?:the\s+)?(?:final\s+)?answer\s+is)\s*\}\s*(?=\S)", re.IGNORECASE

@@ -4,12 +4,15 @@ A text that is read is read to its end: what these rules do not know makes the w
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from stillhouse.verification.exact import lexing, phrases
 from stillhouse.verification.exact.determinants import determinant
 from stillhouse.verification.exact.expressions import alternatives
 from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable, enclosed, outside_brackets, source, split
+from stillhouse.verification.exact.matrices import as_tuple, combined, has_matrix
+from stillhouse.verification.exact.piecewise import is_piecewise, piecewise
 from stillhouse.verification.exact.quantities import quantity
 from stillhouse.verification.exact.relations import named_together
 from stillhouse.verification.exact.special_forms import special
@@ -37,7 +40,8 @@ _AND = frozenset({"and", "\\land", "和", "与", "且", "以及", "et", "und", "
 _SEPARATORS = frozenset({",", ";"}) | _OR | _AND
 _RELATIONS = {
     "=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\neq": "!=", "\\approx": "~", "\\in": "in", "\\equiv": "=",
-    "\\sim": "~", ":=": "=", "\\to": "->", "\\rightarrow": "->", "\\Rightarrow": "->", "\\mapsto": "->",
+    "\\sim": "~", "\\simeq": "~", "\\cong": "~", ":=": "=",
+    "\\to": "->", "\\rightarrow": "->", "\\Rightarrow": "->", "\\mapsto": "->",
 }  # fmt: skip
 _SET_OPERATORS = {"\\cup": "cup", "\\bigcup": "cup", "\\cap": "cap", "\\setminus": "setminus", "\\backslash": "setminus"}
 _NAMED_SETS = re.compile(r"\\mathbb ?\{? ?([RZNQC]) ?\}?(?:\^?\{?[+*]?\}?)")
@@ -111,7 +115,7 @@ def _listing(listed: Tokens) -> Value:
     parts = split(listed, _SEPARATORS)
     words = [lexing.separator(token) for token in outside_brackets(listed) if lexing.separator(token) in _SEPARATORS]
     kept = [part for part in parts if part]
-    if not kept or not parts[0]:
+    if not kept or not parts[0] or _has_empty_place(parts, words):
         msg = "an empty place in a list"
         raise Unreadable(msg)
     if len(kept) == 1:
@@ -122,6 +126,12 @@ def _listing(listed: Tokens) -> Value:
         item = _item(part)
         items += item.items if isinstance(item, Listing) else [item]
     return _distributed(Listing(tuple(items), word))
+
+
+def _has_empty_place(parts: Sequence[Tokens], separators: Sequence[str]) -> bool:
+    """Whether nothing stands between two commas; a comma before *and*, or at the end, is no place."""
+    between = zip(parts[1:], separators, separators[1:], strict=False)
+    return any(not part and {before, after} <= {",", ";"} for part, before, after in between)
 
 
 def _distributed(listing: Listing) -> Listing:
@@ -166,7 +176,7 @@ def _relation(parts: list[list[Token]], operators: list[str]) -> Value:
     if signs == ("=",) and (pairs := _named_tuple(members, parts[0])) is not None:
         return pairs
     choices = [member.items for member in members if isinstance(member, Listing)]
-    texts = tuple(source(part) for part in parts)
+    texts = tuple(re.sub(r"^\{(\\?[A-Za-z]+)\}", r"\1", source(part)) for part in parts)
     if set(signs) == {"="} and (named := named_together(members, texts)) is not None:
         return named
     if not choices:
@@ -180,12 +190,14 @@ def _relation(parts: list[list[Token]], operators: list[str]) -> Value:
 
 def _named_tuple(members: list[Value], names: list[Token]) -> Value | None:
     """``(x, y) = (1, 2)`` as a tuple of ``x = 1`` and ``y = 2``; None for other relations."""
-    left, right = members
+    left, right = map(as_tuple, members)
     if not isinstance(left, Group) or not isinstance(right, Group) or len(left.items) != len(right.items):
         return None
-    texts = [source(part) for part in split(names[1:-1], frozenset({",", ";"}))]
     if not all(isinstance(item, Quantity) and item.expression.kind == "symbol" for item in left.items):
         return None
+    texts = [item.expression.name for item in left.items if isinstance(item, Quantity)]
+    if members[0] is left:
+        texts = [source(part) for part in split(names[1:-1], frozenset({",", ";"}))]
     pairs = zip(left.items, right.items, texts, strict=True)
     return Group("(", ")", tuple(Relation((name, value), ("=",), (text, "")) for name, value, text in pairs))
 
@@ -204,18 +216,26 @@ def _simple(listed: Tokens) -> Value:
     if not listed:
         msg = "an empty place in a formula"
         raise Unreadable(msg)
-    if len(listed) == 1 and listed[0].text in ("\\ldots",):
-        return Ellipsis()
-    if match := _NAMED_SETS.fullmatch(source(listed)):
-        return NamedSet(match[1])
-    if source(listed) == "\\emptyset":
-        return NamedSet("empty")
+    if (named := _named(source(listed))) is not None:
+        return named
+    if has_matrix(listed):
+        return piecewise(listed, _listing) if is_piecewise(listed) else combined(listed)
     if (group := _group(listed)) is not None:
         return group
     ratio = split(listed, frozenset({":", "to"}))
     if len(ratio) > 1 and all(ratio):
         return Ratio(tuple(_simple(part) for part in ratio), source(listed))
     return _quantity(listed)
+
+
+def _named(text: str) -> Value | None:
+    """Dots, and sets that have a name."""
+    if text == "\\ldots":
+        return Ellipsis()
+    if text == "\\emptyset":
+        return NamedSet("empty")
+    match = _NAMED_SETS.fullmatch(text)
+    return NamedSet(match[1]) if match else None
 
 
 def _quantity(listed: Tokens) -> Value:

@@ -91,6 +91,11 @@ def _factorial(number: Number) -> Number:
     return mpc(mp.gamma(_small(number) + 1))
 
 
+def _double_factorial(number: Number) -> Number:
+    """The product of every second whole number down to 1 or 2."""
+    return bounded(Fraction(math.prod(range(_whole(number), 0, -2))))
+
+
 def _binomial(top: Number, bottom: Number) -> Number:
     if isinstance(top, Fraction) and top.denominator == 1:
         return bounded(Fraction(math.comb(_whole(top), _whole(bottom))))
@@ -121,7 +126,8 @@ def _extreme(function: Callable[..., Any]) -> Callable[..., Number]:
 
 
 _EXACT: Mapping[str, Callable[..., Number]] = {
-    "sqrt": _square_root, "ln": _logarithm, "log": _logarithm, "factorial": _factorial, "binom": _binomial, "abs": _absolute,
+    "sqrt": _square_root, "ln": _logarithm, "log": _logarithm, "factorial": _factorial,
+    "double_factorial": _double_factorial, "binom": _binomial, "abs": _absolute,
     "floor": _floor, "ceil": _ceil, "gcd": _of_integers(math.gcd), "lcm": _of_integers(math.lcm), "max": _extreme(max),
     "min": _extreme(min), "lg": lambda number: _logarithm(number, Fraction(10)),
     "degrees": lambda number: multiplied(number, mpc(mp.pi / 180)),

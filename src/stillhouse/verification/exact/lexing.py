@@ -84,17 +84,24 @@ def _words_as_commands(text: str) -> str:
 def _check_depth(listed: Tokens) -> None:
     depth = 0
     for token in listed:
-        depth += (token.text in OPENING) - (token.text in CLOSING) if token.kind == "mark" else 0
+        depth += turn(token)
         if depth > DEEPEST:
             msg = f"brackets {depth} deep"
             raise Unreasonable(msg)
+
+
+def turn(token: Token) -> int:
+    """1 for what opens brackets or a matrix, -1 for what closes them."""
+    if token.kind == "mark":
+        return (token.text in OPENING) - (token.text in CLOSING)
+    return (token.text == "\\begin") - (token.text == "\\end")
 
 
 def outside_brackets(listed: Tokens) -> list[Token]:
     """The tokens that stand in no brackets, and the closing ones."""
     depth, result = 0, []
     for token in listed:
-        depth += (token.text in OPENING) - (token.text in CLOSING) if token.kind == "mark" else 0
+        depth += turn(token)
         if depth == 0:
             result.append(token)
     return result
@@ -105,8 +112,7 @@ def split(listed: Tokens, separators: frozenset[str]) -> list[list[Token]]:
     parts: list[list[Token]] = [[]]
     depth = 0
     for token in listed:
-        if token.kind == "mark":
-            depth += (token.text in OPENING) - (token.text in CLOSING)
+        depth += turn(token)
         if depth == 0 and separator(token) in separators:
             parts.append([])
         else:
@@ -125,8 +131,7 @@ def enclosed(listed: Tokens) -> bool:
         return False
     depth = 0
     for position, token in enumerate(listed):
-        if token.kind == "mark":
-            depth += (token.text in OPENING) - (token.text in CLOSING)
+        depth += turn(token)
         if depth == 0:
             return position == len(listed) - 1
     return False

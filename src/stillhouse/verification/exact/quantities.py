@@ -2,6 +2,7 @@ r"""Tokens -> an expression with its unit: ``5 \text{ cm}``, ``3 million``, ``45
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 from stillhouse.verification.exact.expression_reader import expression
 from stillhouse.verification.exact.expressions import Expression
@@ -29,6 +30,9 @@ def quantity(listed: Tokens) -> Quantity:
     percent = rest[-1].text == "%" and len(rest) > 1
     if percent:
         rest.pop()
+    if percent and rest[-1].text == "%":
+        msg = "a percent sign twice"
+        raise Unreadable(msg)
     rest, factor = _without_words(rest)
     number, unit, lone = _without_unit(rest)
     number, further = _without_words(number)
@@ -42,6 +46,10 @@ def quantity(listed: Tokens) -> Quantity:
 def _without_currency(listed: Tokens) -> tuple[list[Token], str]:
     r"""The tokens without currency signs and a currency's name before the number, and the currency: ``\$5``, ``USD 5``."""
     signs = [token.text for token in listed if token.text in _CURRENCIES]
+    before_numbers = [one for one, next_one in pairwise(listed) if one.text in _CURRENCIES and next_one.kind == "number"]
+    if len(signs) > max(1, len(before_numbers)):
+        msg = "a currency's sign twice"
+        raise Unreadable(msg)
     rest = [token for token in listed if token.text not in _CURRENCIES]
     named = UNITS.get(rest[0].text.strip(), "") if len(rest) > 1 and rest[0].kind == "text" else ""
     if named in _CURRENCY_UNITS:

@@ -120,12 +120,12 @@ def _two_relations(gold: Relation, answer: Relation, same: Same, rules: AnswerRu
     if len(gold.members) == len(answer.members) > 2:
         # Of a chain such as x = a = b, every step is compared.
         return all(map(same, gold.members, answer.members))
-    if label(gold) and (label(gold) == label(answer) or _may_be_one(label(gold), label(answer))):
+    if label(gold) and (label(gold) == label(answer) or may_be_one_name(label(gold), label(answer))):
         return same(right_side(gold), right_side(answer)) and _steps_hold(answer, same)
     return _same_equation(gold, answer)
 
 
-def _may_be_one(one: str, other: str) -> bool:
+def may_be_one_name(one: str, other: str) -> bool:
     """Whether two names can be one: ``P`` and ``P(A)``, ``y`` and ``f(x)``."""
     if not one or not other:
         return False

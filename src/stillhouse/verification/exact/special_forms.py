@@ -5,8 +5,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from stillhouse.verification.exact import lexing, phrases
-from stillhouse.verification.exact.expression_reader import number
-from stillhouse.verification.exact.expressions import Expression
+from stillhouse.verification.exact.expressions import Expression, number
 from stillhouse.verification.exact.quantities import quantity
 from stillhouse.verification.exact.units import UNITS
 from stillhouse.verification.exact.values import Congruence, InBase, Quantity, Ratio, Value

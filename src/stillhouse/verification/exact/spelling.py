@@ -18,7 +18,7 @@ _CHARACTERS = {
     "φ": "\\varphi ", "ω": "\\omega ", "Δ": "\\Delta ", "Ω": "\\Omega ", "ℝ": "\\mathbb{R}", "ℕ": "\\mathbb{N}", "ℤ": "\\mathbb{Z}",
     "、": ",", "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "【": "[", "】": "]", "。": ".", "∶": ":", "∨": "\\lor ",
     "⟨": "(",
-    "⟩": ")", "ħ": "\\hbar ", "\u200b": "", "\ufeff": "", "'": "'", "′": "'",
+    "⟩": ")", "ħ": "\\hbar ", "\u200b": "", "\ufeff": "", "'": "'", "′": "'", "‰": "\\cdot 10^{-3} ",
 }  # fmt: skip
 _CHARACTER = re.compile("|".join(map(re.escape, _CHARACTERS)))
 
@@ -69,7 +69,7 @@ _REPLACED = (
      lambda match: chr(0x245F + int(match[1]))),
     (re.compile(r"\\%|\\(?:text|mathrm) ?\{ ?(?:percent|per cent|pct|%|\\%) ?\}|(?<=[\d}]) ?\bper ?cent\b"), "%"),
     (re.compile(r"<="), r"\\le "), (re.compile(r">="), r"\\ge "),
-    (re.compile(r"!="), r"\\neq "), (re.compile(r"~=|≅"), r"\\approx "),
+    (re.compile(r"!="), r"\\neq "), (re.compile(r"(?<=[\w)\]}]) ?==(?!=)"), "="), (re.compile(r"~=|≅"), r"\\approx "),
     (re.compile(r"\\\$"), "$"), (re.compile(r"(?<=\d) ?[xX] ?(?=10 ?(?:\^|\*\*))"), r"\\times "),
     (re.compile(r"\\text ?\{ ?(?:positive )?infinity ?\}", re.IGNORECASE), r"\\infty "), (_FRACTION_OF_UNITS, r" \\text{\1/\2}"),
     (re.compile(r"^(?:minus|negative) (?=[\d\\.])", re.IGNORECASE), "-"),
@@ -77,6 +77,8 @@ _REPLACED = (
     (re.compile(r"\{ ?([^{}]+?) ?\\choose(?![A-Za-z]) ?([^{}]+?) ?\}"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?:\\text ?\{ ?C ?\}|(?<![A-Za-z\\])C) ?_ ?\{? ?(\d+) ?\}? ?\^ ?\{? ?(\d+) ?\}?"), r"\\binom{\1}{\2}"),
     (re.compile(r"\| ?\\begin ?\{array\}(?: ?\{[lcr| ]*\})?([^|]*)\\end ?\{array\} ?\|"), r"\\begin{vmatrix}\1\\end{vmatrix}"),
+    (re.compile(r"\\\{ ?\\begin ?\{(array|aligned)\}(?: ?\{[lcr| ]*\})?(.*?)\\end ?\{\1\}(?! ?\\\})", re.DOTALL),
+     r"\\begin{cases}\2\\end{cases}"),
     (re.compile(r"^\^ ?\{? ?(\w+) ?\}? ?C ?_ ?\{? ?(\w+) ?\}?"), r"\\binom{\1}{\2}"),
     (re.compile(r"\{ ?\} ?_ ?\{? ?(\w+) ?\}? ?(?:\\text ?\{ ?C ?\}|C) ?_ ?\{? ?(\w+) ?\}?"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?<![A-Za-z\\])C ?\( ?(\w+) ?, ?(\w+) ?\)"), r"\\binom{\1}{\2}"),
@@ -87,7 +89,7 @@ _UNIT_IN_BRACKETS = re.compile(r" ?\( ?(\\text ?\{[^{}]*\}|[\u3400-\u9fff]+) ?\)
 _MATRIX_ROWS = re.compile(r"\\begin|\\\\\s|\\\\$|&")
 
 _SPACED_COMMA = re.compile(r"(?<=\d),\\! ?(?=\d{3})")
-_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|(?!.*(?:per|\d ?[xX] ?10|minus|negative|C ?\())[\w+\-^(),/= ]*", re.ASCII)
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|(?!.*(?:per|==|\d ?[xX] ?10|minus|negative|C ?\())[\w+\-^(),/= ]*", re.ASCII)
 
 
 @lru_cache(maxsize=8192)

@@ -148,7 +148,11 @@ def unit_of(words: str) -> str | None:
     if "\u3400" <= words[0] <= "\u9fff":
         return _chinese(words)
     parts = words.split()
-    if any(part.lower() in MEANINGFUL or not re.fullmatch(r"[^\W\d_][\w'-]*", part) for part in parts) or len(parts) > 3:
+    if (
+        any(part.lower() in MEANINGFUL or not re.fullmatch(r"[^\W\d_][\w'-]*", part) for part in parts)
+        or len(parts) > 3
+        or len(set(parts)) < len(parts)
+    ):
         return None
     last = parts[-1].lower()
     return "" if last in COUNTED or (len(last) > 2 and last.endswith("s") and last.isascii()) else None
@@ -160,7 +164,7 @@ def _chinese(words: str) -> str | None:
         if words.startswith(prefix) and words[2:] in UNITS:
             return f"{UNITS[words[2:]]}^{power}"
     changes = any(character in MULTIPLIERS or character in "或和与多余几不到零一二三四五六七八九十半" for character in words[1:])
-    return "" if words[0] in COUNTED and not changes else None
+    return "" if words[0] in COUNTED and not changes and words[0] not in words[1:] else None
 
 
 def _compound(words: str) -> str | None:
@@ -183,7 +187,8 @@ def _power(words: str) -> str | None:
         if match is None or symbol is None:
             return None
         symbols.append(f"{symbol}^{match[2]}" if match[2] and match[2] != "1" else symbol)
-    if not symbols:
+    if not symbols or len(set(symbols)) < len(symbols):
+        # A unit that is written twice is no unit: cm cm.
         return None
     return " ".join([*symbols[:-1], symbols[-1] if power == 1 else f"{symbols[-1]}^{power}"])
 
