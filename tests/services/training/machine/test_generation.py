@@ -1,10 +1,10 @@
 """Generation by a model in training, under autocast as training passes are."""
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
@@ -32,14 +32,18 @@ class Casts(TorchDispatchMode):
 
 @pytest.fixture(scope="module")
 def trained():
-    """A tiny model as a trainer with bf16 autocast prepares it, and its accelerator."""
+    """A tiny model whose passes are each under bf16 autocast, as accelerate prepares it, and what stands for its accelerator.
+
+    A real one would set the precision of every test of the process.
+    """
     torch.manual_seed(0)
     config = LlamaConfig(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, vocab_size=64, eos_token_id=None,
         pad_token_id=0,
     )  # fmt: skip
-    accelerator = Accelerator(mixed_precision="bf16", cpu=True)
-    return accelerator.prepare(LlamaForCausalLM(config)), accelerator
+    model, accelerator = LlamaForCausalLM(config), SimpleNamespace(autocast=lambda: torch.autocast("cpu", torch.bfloat16))
+    model.forward = torch.autocast("cpu", torch.bfloat16)(model.forward)
+    return model, accelerator
 
 
 def written(model, context):
