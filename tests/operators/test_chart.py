@@ -352,6 +352,13 @@ def test_notes_tell_the_next_command(chart):
     assert "helm -n default test house" in done.stdout, done.stderr
 
 
+@pytest.mark.parametrize(("options", "told"), [((), False), (("--set=images.tag=v9",), True)])
+def test_notes_say_that_airflow_was_left_at_another_tag(chart, options, told):
+    done = helm("install", "house", chart, "--dry-run=client", *options)
+    assert done.returncode == 0, done.stderr
+    assert ("Airflow's image has the tag 0.1.0, those of stages v9" in done.stdout) is told
+
+
 def test_seaweedfs_is_an_s3_server_alone_whose_parts_share_a_key_made_at_its_start(chart):
     objects = render(chart, "kind")
     [container] = pods(objects)["house-store"]["containers"]
