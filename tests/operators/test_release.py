@@ -5,6 +5,7 @@ import pytest
 from kubernetes.client import ApiClient, AppsV1Api, Configuration, CoreV1Api
 
 from operators import reaper, release
+from stillhouse.errors import BadConfig
 
 WANTED = {
     "airflow": {"connection": "postgresql://house:{postgres/PASSWORD}@db/airflow", "fernet-key": "{random:32:base64}"},
@@ -28,7 +29,7 @@ def as_stored(cluster, name: str) -> None:
 
 
 def test_secrets_are_made_at_random_and_may_refer_to_each_other(cluster, api):
-    assert release.make_secrets(CoreV1Api(api), "house", WANTED) == ["airflow", "postgres"]
+    assert release.make_secrets(CoreV1Api(api), "house", WANTED, "house") == ["airflow", "postgres"]
     password = values(cluster, "postgres")["PASSWORD"]
     assert len(password) == 24
     assert values(cluster, "airflow")["connection"] == f"postgresql://house:{password}@db/airflow"
@@ -36,13 +37,43 @@ def test_secrets_are_made_at_random_and_may_refer_to_each_other(cluster, api):
 
 
 def test_secrets_that_are_there_are_kept_also_in_what_refers_to_them(cluster, api):
-    release.make_secrets(CoreV1Api(api), "house", {"postgres": WANTED["postgres"]})
+    release.make_secrets(CoreV1Api(api), "house", {"postgres": WANTED["postgres"]}, "house")
     as_stored(cluster, "postgres")
     password = values(cluster, "postgres")["PASSWORD"]
-    assert release.make_secrets(CoreV1Api(api), "house", WANTED) == ["airflow"]
+    assert release.make_secrets(CoreV1Api(api), "house", WANTED, "house") == ["airflow"]
     assert password in values(cluster, "airflow")["connection"]
     as_stored(cluster, "airflow")
-    assert release.make_secrets(CoreV1Api(api), "house", WANTED) == []
+    assert release.make_secrets(CoreV1Api(api), "house", WANTED, "house") == []
+
+
+OTHERS = WANTED | {"airflow": WANTED["airflow"] | {"connection": "postgresql://house:{postgres/PASSWORD}@other/airflow"}}
+"""As a release named ``other`` wants them."""
+
+
+def test_secrets_of_a_release_that_is_gone_are_taken_over_with_the_new_ones_addresses(cluster, api):
+    release.make_secrets(CoreV1Api(api), "house", WANTED, "house")
+    for name in ("airflow", "postgres"):
+        as_stored(cluster, name)
+    password, key = values(cluster, "postgres")["PASSWORD"], values(cluster, "airflow")["fernet-key"]
+    assert release.make_secrets(CoreV1Api(api), "house", OTHERS, "other") == ["airflow", "postgres"]
+    assert values(cluster, "postgres")["PASSWORD"] == password
+    told = values(cluster, "airflow")
+    assert told == {"connection": f"postgresql://house:{password}@other/airflow", "fernet-key": key}
+    owners = {cluster.objects["secrets", name]["metadata"]["labels"][release.OWNER] for name in ("airflow", "postgres")}
+    assert owners == {"other"}
+
+
+def test_secrets_of_a_release_that_lives_are_refused_by_name(cluster, api):
+    release.make_secrets(CoreV1Api(api), "house", WANTED, "house")
+    cluster.add("services", {"metadata": {"name": "db", "labels": {release.OWNER: "house"}}, "spec": {}})
+    with pytest.raises(BadConfig, match="^the secret airflow is of the release house, which is in this namespace too"):
+        release.make_secrets(CoreV1Api(api), "house", OTHERS, "other")
+
+
+def test_secret_of_the_users_own_is_nobodys_release(cluster, api):
+    cluster.add("secrets", {"metadata": {"name": "postgres"}, "data": {"USER": "bWU=", "PASSWORD": "bXk="}})
+    assert release.make_secrets(CoreV1Api(api), "house", WANTED, "house") == ["airflow"]
+    assert values(cluster, "airflow")["connection"] == "postgresql://house:my@db/airflow"
 
 
 def workload(name: str, recorded: str | None, release_name: str = "house") -> dict:

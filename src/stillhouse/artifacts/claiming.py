@@ -32,7 +32,10 @@ _SHARD = re.compile(r"((shards|maps)/\d+-of-\d+|(read|combined)/of-\d+)/.+")
 
 
 def check_output(uri: str, stage: str) -> None:
-    """Raise BadConfig unless the URI is ``{root}/{stage}/{name}/{version}`` of this stage, in no artifact and under no name of the store's own."""
+    """Raise BadConfig unless the URI is ``{root}/{stage}/{name}/{version}`` of this stage.
+
+    It also refuses names that the store uses itself, and a place inside an artifact.
+    """
     scheme, _, path = uri.partition("://")
     segments = path.split("/")
     names = [unquote(segment) if scheme == "file" else segment for segment in segments[-3:]]

@@ -29,9 +29,7 @@ def absolute(uri: str) -> str:
         raise BadConfig(msg)
     if "://" not in uri:
         if short := _ONE_SLASH.match(uri):
-            msg = (
-                f"{uri}: {short[0]} is not followed by two slashes; write {short['scheme'].lower()}://, or ./{uri} for a directory"
-            )
+            msg = f"{uri}: {short[0]} lost its two slashes; write {short['scheme'].lower()}://, or ./{uri} for a directory"
             raise BadConfig(msg)
         return Path(os.path.abspath(os.path.expanduser(uri))).as_uri()  # noqa: PTH100, PTH111  # ~nobody is a name like others
     scheme = uri.partition("://")[0]

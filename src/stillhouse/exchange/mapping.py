@@ -103,7 +103,7 @@ class RowMapper:
         """The messages, with the options if there are any, and the reference."""
         columns, mapping = self.mapping.columns, self.mapping
         if columns.choices is None:
-            text = self._text(row, "reference_answer", numbers=True)
+            text = _joined(self._text(row, "reference_answer", numbers=True))
             return messages, text if text is None or mapping.extract is None else answer_extraction.extracted(mapping.extract, text)
         options = self._options(row, columns.choices)
         if columns.reference_answer in columns.choices.split(", "):
@@ -113,7 +113,8 @@ class RowMapper:
             value = answer_extraction.extracted(mapping.extract, str(value))
         *earlier, last = messages
         asked: Message = {"role": last["role"], "content": option_letters.prompt(last["content"], options)}
-        return [*earlier, asked], None if value is None else option_letters.letter(value, options, mapping.first_choice)
+        labels = [] if ", " in columns.choices else option_letters.labels(self._at(row, columns.choices))
+        return [*earlier, asked], None if value is None else option_letters.letter(value, options, mapping.first_choice, labels)
 
     def _options(self, row: Object, paths: str) -> list[str]:
         if paths in self._texts or ", " not in paths:
@@ -231,6 +232,14 @@ def used_columns(mapping: Mapping) -> set[str]:
             parts = path.split(", ") if name == "choices" else [path]
             used |= set(parts) | {part.removesuffix(MAYBE).split(".")[0] for part in parts}
     return used
+
+
+def _joined(text: str | None) -> str | None:
+    """The answers of a JSON list of texts, which a column of texts may hold: ``["24"]`` is 24."""
+    answers = loaded(text) if text is not None and text.startswith('["') else None
+    if isinstance(answers, list) and all(isinstance(answer, str) for answer in answers):
+        return ", ".join(answers)
+    return text
 
 
 def _not_null(arguments: Any) -> dict[str, Any]:

@@ -36,8 +36,10 @@ class MathVerifier(Verifier):
 
     def fast_path(self, request: VerificationRequest) -> Verdict | None:
         """See Verifier: the verdict unless math-verify is to decide."""
-        verdict, _ = _decided(request)
-        return verdict
+        try:
+            return _decided(request)[0]
+        except Exception as error:  # noqa: BLE001 - the edge where a row's failure becomes a counted value
+            return Verdict("error", None, EXACT, f"{type(error).__name__}: {error}")
 
     def trimmed(self, request: VerificationRequest) -> VerificationRequest:
         """See Verifier: the end of the answer, the reference and its rules, nothing else."""

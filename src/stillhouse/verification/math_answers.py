@@ -166,8 +166,7 @@ def same_value(gold: str, answer: str) -> bool | None:
     if relations.may_be_one_name(gold, answer):
         return True
     try:
-        values = [formulas.read(undelimited(text)) for text in (gold, answer)]
-        return equivalence.equal(*values)
+        return equivalence.equal(formulas.read(undelimited(gold)), formulas.read(undelimited(answer)))
     except (Unreadable, Unreasonable, Undefined, RecursionError):
         return None
 

@@ -165,3 +165,73 @@ def test_rows_whose_inner_object_is_missing_are_dropped_by_name(tmp_path):
         ("bad_type", "item: null, not an object with columns"), ("bad_type", "item: str, not an object with columns"),
         ("bad_column", "item: missing; the row has other"),
     ]  # fmt: skip
+
+
+SUM = "How much is 3 + 3?"
+OPTIONS = ["6", "seven", "eight", "nine"]
+LABELLED = [{"label": label, "text": text} for label, text in zip("ABCD", OPTIONS, strict=True)]
+
+
+@pytest.mark.parametrize("row", [
+    {"question": SUM, "choices": {"text": OPTIONS, "label": ["A", "B", "C", "D"]}, "answerKey": "A"},
+    {"question": SUM, "choices": {"text": OPTIONS, "label": ["1", "2", "3", "4"]}, "answerKey": "1"},
+    {"question": SUM, "choices": {"label": ["1", "2", "3", "4"], "text": OPTIONS}, "answerKey": "1"},
+    {"id": "1", "question": {"stem": SUM, "choices": LABELLED}, "answerKey": "A"},
+    {"question": SUM, "choices": json.dumps(OPTIONS), "answer": "A"},
+    {"question": SUM, "options": ["A) 6", "B) seven", "C) eight", "D) nine"], "correct": "A"},
+    {"question": SUM, "options": ["A)6", "B)seven", "C)eight", "D)nine"], "correct": "A)6"},
+    {"question": SUM, "options": ["(a) 6", "(b) seven", "(c) eight", "(d) nine"], "answer": "a"},
+    {"question": SUM, "options": dict(zip("ABCD", OPTIONS, strict=True)), "answer_idx": "A", "answer": "6"},
+    {"ctx": SUM, "endings": OPTIONS, "label": "0"},
+    {"sentence": SUM, "option1": "6", "option2": "seven", "option3": "eight", "option4": "nine", "answer": "1"},
+    {"goal": SUM, "sol1": "6", "sol2": "seven", "sol3": "eight", "sol4": "nine", "label": 0},
+])  # fmt: skip
+def test_sniff_of_options_in_any_form_shows_them_and_finds_the_letter(tmp_path, row):
+    (tmp_path / "rows.jsonl").write_text((json.dumps(row) + "\n") * 3)
+    found = sniff(str(tmp_path / "rows.jsonl"))
+    assert (found.questions[0].messages[-1]["content"], found.questions[0].reference_answer) == (
+        f"{SUM}\nA) 6\nB) seven\nC) eight\nD) nine\n\nExactly one choice is right. Answer with its letter.", "A"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [
+    {"question": SUM, "answer": {"value": "6", "aliases": ["six"]}},
+    {"question": SUM, "answers": {"text": ["6"], "answer_start": [0]}},
+    {"question": SUM, "answers": ["6", "6.0"]}, {"question": SUM, "answers": ["6"]},
+    {"item": {"question": SUM, "solution": {"answer": "6"}}},
+    {"prompt": [{"role": "user", "content": SUM}], "reward_model": {"ground_truth": '["6"]', "style": "rule"}},
+])  # fmt: skip
+def test_sniff_finds_an_answer_inside_an_object_or_a_list(tmp_path, row):
+    (tmp_path / "rows.jsonl").write_text((json.dumps(row) + "\n") * 3)
+    first = sniff(str(tmp_path / "rows.jsonl")).questions[0]
+    assert (first.messages[-1]["content"], first.reference_answer) == (SUM, "6")
+
+
+@pytest.mark.parametrize("row", [
+    {"messages": json.dumps([{"role": "user", "content": SUM}, {"role": "assistant", "content": "6"}])},
+    {"chosen": [{"role": "user", "content": SUM}, {"role": "assistant", "content": "6"}], "rejected": []},
+    {"prompt": SUM, "chosen": "6", "rejected": "7"},
+])  # fmt: skip
+def test_sniff_finds_the_response(tmp_path, row):
+    (tmp_path / "rows.jsonl").write_text((json.dumps(row) + "\n") * 3)
+    first = sniff(str(tmp_path / "rows.jsonl")).questions[0]
+    assert (first.messages[-1]["content"], first.original_response) == (SUM, "6")
+
+
+def test_sniff_of_letters_of_options_in_the_question_is_science(tmp_path):
+    row = {"question": f"{SUM}\nA. 6\nB. 1", "answer": "A"}
+    (tmp_path / "rows.jsonl").write_text((json.dumps(row) + "\n") * 3)
+    assert sniff(str(tmp_path / "rows.jsonl")).source["category"] == "science"
+
+
+def test_sniff_of_empty_questions_reads_the_others(tmp_path):
+    rows = [{"question": "" if number % 2 else SUM, "answer": "6"} for number in range(6)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert sniff(str(tmp_path / "rows.jsonl")).source["columns"]["prompt"] == "question"
+
+
+def test_sniff_of_rows_inside_an_object_reads_on_where_one_is_null(tmp_path):
+    rows = [{"item": None if number == 3 else {"question": SUM, "answer": "6"}} for number in range(10)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = sniff(str(tmp_path / "rows.jsonl"))
+    assert (found.source["inside"], len(found.questions), found.dropped) == ("item", 9, {"bad_type": 1})

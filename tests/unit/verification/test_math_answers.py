@@ -1,4 +1,5 @@
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,23 @@ def test_rows_cover_right_and_wrong_answers_of_many_kinds():
 def test_fast_path_hostile_text_is_refused_without_a_worker(answer):
     verdict = MathVerifier().fast_path(VerificationRequest("math", answer, "7"))
     assert (verdict.kind, verdict.verify_score) in (("wrong", 0.0), ("malformed", 0.0))
+
+
+PIECES = (
+    "1 2 3 x n k i e A ( ) [ ] { } \\{ \\} + - / ^ _ = < , ; : | ! % \\frac{1}{2} \\sqrt \\pm \\pi \\infty \\le \\neq \\cup \\in "
+    "\\mathbb{R} \\emptyset \\text{cm} \\text{or} \\text{\\approx} "
+    "\\begin{pmatrix} \\end{pmatrix} \\begin{cases} \\end{cases} & \\\\ \\sin "
+    "\\log_2 \\lfloor \\rfloor \\pmod ^\\circ 1,000 12:30 3:4 million $ 五 个 ① \\ldots \\cdot ^T f(x) a_n "
+    "\\left( \\right) 101_2 ½ yes"
+)
+
+
+@pytest.mark.parametrize("reference", ["5", "x+1", "(1,2)", "\\{1,2\\}", "x>2", "3:4", "\\pm3", "x \\equiv 3 \\pmod 7"])
+def test_fast_path_pieces_of_formulas_in_any_order_have_a_verdict(reference):
+    draw = random.Random(0)
+    texts = ["".join(draw.choices([*PIECES.split(), " "], k=draw.randint(1, 9))) for _ in range(60)]
+    verdicts = [MathVerifier().fast_path(VerificationRequest("math", f"\\boxed{{{text}}}", reference)) for text in texts]
+    assert [verdict for verdict in verdicts if verdict is not None and verdict.verify_score is None] == []
 
 
 def test_fast_path_power_tower_is_wrong_and_said_to_be_unreasonable():

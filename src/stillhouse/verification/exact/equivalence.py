@@ -16,12 +16,15 @@ from stillhouse.verification.exact.relations import is_assignment, label, same_r
 from stillhouse.verification.exact.renaming import same_up_to_names
 from stillhouse.verification.exact.special_equivalence import (
     Same,
+    base_in_words,
     base_left_out,
+    base_ten,
     bases,
     congruences,
     ratio_as_number,
     ratios,
     vector_as_sum,
+    without_dots,
 )  # fmt: skip
 from stillhouse.verification.exact.values import (
     Builder,
@@ -75,9 +78,14 @@ def _same_region(gold: Value, answer: Value) -> bool:
     if isinstance(gold, Quantity) or isinstance(answer, Quantity):
         return False
     try:
-        return regions.same(regions.region(gold), regions.region(answer))
+        return regions.same(regions.region(_named(gold)), regions.region(_named(answer)))
     except (regions.NoRegion, Undefined):
         return False
+
+
+def _named(value: Value) -> Value:
+    """A set that is named in words."""
+    return NamedSet(SETS_IN_WORDS[value.text]) if isinstance(value, Words) and value.text in SETS_IN_WORDS else value
 
 
 def _quantities(gold: Quantity, answer: Quantity, same: Same, rules: AnswerRules) -> bool:
@@ -103,7 +111,8 @@ def _letter_of(value: Value) -> str:
 
 def _groups(gold: Group, answer: Group, same: Same, rules: AnswerRules) -> bool:
     if gold.opening == answer.opening == "{" and not rules.ordered:
-        return same_members(tuple(dict.fromkeys(gold.items)), tuple(dict.fromkeys(answer.items)), same)
+        one, other = without_dots(gold.items), without_dots(answer.items)
+        return same_members(tuple(dict.fromkeys(one)), tuple(dict.fromkeys(other)), same)
     brackets = (gold.opening, gold.closing), (answer.opening, answer.closing)
     two = len(gold.items) == 2 and "{" not in (gold.opening, answer.opening)
     if two and brackets[0] != brackets[1] and not _same_ends(gold, answer):
@@ -175,7 +184,8 @@ _RULES: dict[tuple[type, type], Callable[..., bool]] = {
     (Quantity, Quantity): _quantities, (Words, Words): _words, (Words, Quantity): _letter, (Quantity, Words): _letter,
     (Group, Group): _groups, (Group, Quantity): _one_group, (Quantity, Group): _one_group, (Ratio, Ratio): ratios,
     (Ratio, Quantity): ratio_as_number, (Quantity, Ratio): ratio_as_number, (InBase, InBase): bases,
-    (InBase, Quantity): base_left_out, (Congruence, Congruence): congruences, (Words, NamedSet): _in_words_too,
+    (InBase, Quantity): base_left_out, (InBase, Words): base_in_words, (Quantity, InBase): base_ten,
+    (Words, InBase): base_in_words, (Congruence, Congruence): congruences, (Words, NamedSet): _in_words_too,
     (NamedSet, Words): _in_words_too, (Matrix, Matrix): _matrices, (Matrix, Group): _vector, (Group, Matrix): _vector,
     (Combination, Combination): _combinations, (Builder, Builder): _builders, (NamedSet, NamedSet): _always,
     (Ellipsis, Ellipsis): _always,
@@ -212,7 +222,7 @@ def _listing_in_brackets(listing: Listing, group: Group, same: Same, rules: Answ
 def _two_listings(gold: Listing, answer: Listing, same: Same, rules: AnswerRules) -> bool:
     series = any(isinstance(item, Ellipsis) for item in (*gold.items, *answer.items))
     if series or rules.ordered:
-        return _in_order(gold.items, answer.items, same)
+        return _in_order(without_dots(gold.items), without_dots(answer.items), same)
     if _named_apart(gold) and not any(isinstance(item, Relation) for item in answer.items):
         return _in_order(gold.items, answer.items, same)
     return same_members(_together(gold), _together(answer), same)

@@ -19,6 +19,7 @@ LONGEST_JOIN = 80
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?:\{|(?=[0-9A-Za-z\\]))")
 _JOINED = re.compile(
     r"[\s$,;.]*(?:\\text\{)?\s*(?:and|or|和|或|、|，|\\quad|\\qquad|&|\\\]|\\\[|\\\)|\\\()?\s*\}?[\s$,;]*(?:\\\(|\\\[)?[\s$]*"
+    r"(?:[A-Za-z](?:_\d)?\s*=\s*)?"
 )
 _AFTER_BOX = re.compile(
     r"\s*(?:\$\$?|\\\)|\\\])?\s*(\\?%|percent\b|million\b|billion\b|trillion\b|thousand\b|hundred\b|dozen\b|\\(?:times|cdot)\s*10\^(?:\{-?\d+\}|\d))"
@@ -66,11 +67,15 @@ _TAGS = re.compile(r"<(b|i|u|em|strong|p|span|div)>(.*?)</\1>", re.DOTALL)
 _LED_BOX = re.compile(
     r"\\text(?:bf|rm|it|normal)?\s*\{\s*(?:[A-Za-z ]{1,30}:|(?:the\s+)?(?:final\s+)?answer\s+is)\s*\}\s*(?=\S)", re.IGNORECASE
 )
+_LETTERED = re.compile(r"^(?:\([A-E]\)|[A-E][.)])\s+(?=\S)")
+"""The letter of a choice before its content."""
 _REMARK = re.compile(
     r"\\text(?:rm|it|normal)?\s*\{\s*\(?(?:rounded|approx(?:\.|imately)?|simplified)[^{}]*\)?\s*\}\s*$", re.IGNORECASE
 )
-_COPULA = re.compile(r"(?:\bis|\bare|\bequals|\bwas|=|≈|:|：|为|是|有|得|共)\s*", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![A-Za-z0-9_.^/\\(*-])-?[$€£¥]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?![\d/^*_(]|\.\d|:\d)")
+_COPULA = re.compile(r"(?:\bis|\bare|\bequals|\bwas|=|≈|(?<!\d):|:(?!\d)|：|为|是|有|得|共)\s*", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"(?<![A-Za-z0-9_.^/\\(*:-])(?:\d{1,2}:[0-5]\d(?![\d:])|-?[$€£¥]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?![\d/^*_(]|\.\d|:\d))"
+)
 _MARKS = re.compile(r"\*\*|__|`|^#+\s*|^>\s*|(?<=\n)[ \t]*[-*•] +", re.MULTILINE)
 _NO_SENTENCE = re.compile(r"[A-Za-z]{3}|[\u3400-\u9fff]")
 
@@ -117,7 +122,8 @@ def candidates(text: str) -> list[Candidate]:
 def _of_box(content: str) -> list[Candidate]:
     r"""A box, and what it holds without words such as ``\text{Total: }`` before it or ``\text{ (rounded)}`` after it."""
     bare = _REMARK.sub("", _LED_BOX.sub("", content, count=1)).strip()
-    return [Candidate(text, boxed=True) for text in dict.fromkeys((content, bare or content))]
+    chosen = _LETTERED.sub("", bare)
+    return [Candidate(text, boxed=True) for text in dict.fromkeys((content, bare or content, chosen))]
 
 
 def _boxes(text: str) -> list[tuple[int, int, str]]:
@@ -139,11 +145,13 @@ def _last_box(text: str, boxes: list[tuple[int, int, str]]) -> str:
     """The content of the last box and of those that *and*, *or* or a comma joins to it, with a percent sign or unit after it."""
     boxes = boxes[-MOST_BOXES:]
     contents = [boxes[-1][2]]
+    if not contents[0].strip():
+        return ""
     for earlier, later in zip(boxes[-2::-1], boxes[:0:-1], strict=False):
         between = text[earlier[1] : later[0]]
         if len(between) > LONGEST_JOIN or not _JOINED.fullmatch(between) or "\n\n" in between:
             break
-        if earlier[2].strip() not in (content.strip() for content in contents):
+        if earlier[2].strip() not in ("", *(content.strip() for content in contents)):
             contents.insert(0, earlier[2])
     if len(contents) > 1:
         return " , ".join(contents)
@@ -212,7 +220,9 @@ def _ending(sentence: str) -> list[Candidate]:
             return []
         return [Candidate(_joined_formulas(sentence[formulas[first].start() :]) or "")]
     copulas = list(_COPULA.finditer(sentence))
-    return [Candidate(_bare(sentence[copulas[-1].end() :]))] if copulas else []
+    if not copulas or _DENIED.search(sentence[: copulas[-1].start()]):
+        return []
+    return [Candidate(_bare(sentence[copulas[-1].end() :]))]
 
 
 def _in_prose(sentence: str) -> list[Candidate]:

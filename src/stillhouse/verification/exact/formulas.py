@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from stillhouse.verification.exact import lexing, phrases
+from stillhouse.verification.exact import lexing, numerals, phrases
 from stillhouse.verification.exact.determinants import determinant
 from stillhouse.verification.exact.expressions import alternatives
 from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable, enclosed, outside_brackets, source, split
@@ -47,7 +47,6 @@ _SET_OPERATORS = {"\\cup": "cup", "\\bigcup": "cup", "\\cap": "cap", "\\setminus
 _NAMED_SETS = re.compile(r"\\mathbb ?\{? ?([RZNQC]) ?\}?(?:\^?\{?[+*]?\}?)")
 _MATRIX = re.compile(r"\\begin ?\{([a-zA-Z]*matrix|array)\}(?: ?\{[lcr| ]*\})?(.*)\\end ?\{\1\}", re.DOTALL)
 _CASES = re.compile(r"(?:\\\{ ?)?\\begin ?\{(cases|aligned|array|gathered)\}(?: ?\{[lcr| ]*\})?([^&]*)\\end ?\{\1\}\.?", re.DOTALL)
-_THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:,\d{3})+)(?![\d])(?!,\d)")
 
 
 @lru_cache(maxsize=8192)
@@ -71,20 +70,12 @@ def _read(one: str, *, thousands: bool) -> Value:
     if (whole := _before_tokens(one)) is not None:
         return whole
     if thousands:
-        one = _thousands_joined(one)
+        one = numerals.with_thousands_joined(one)
     listed = lexing.tokens(phrases.marked(one.replace("{,}", "")))
     if not listed:
         msg = "an empty formula"
         raise Unreadable(msg)
     return _listing(listed)
-
-
-def _thousands_joined(text: str) -> str:
-    depth, positions = 0, []
-    for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        positions.append(depth)
-    return _THOUSANDS.sub(lambda match: match[0] if positions[match.start()] else match[0].replace(",", ""), text)
 
 
 def _before_tokens(text: str) -> Value | None:
@@ -110,7 +101,7 @@ def _system(text: str) -> Value:
 
 def _listing(listed: Tokens) -> Value:
     """A list, or its only item."""
-    if listed[0].text == "]" and (group := _group(listed)) is not None:
+    if listed and listed[0].text == "]" and (group := _group(listed)) is not None:
         return group
     parts = split(listed, _SEPARATORS)
     words = [lexing.separator(token) for token in outside_brackets(listed) if lexing.separator(token) in _SEPARATORS]
@@ -154,14 +145,15 @@ def _item(listed: Tokens) -> Value:
     if not listed:
         msg = "an empty place in a formula"
         raise Unreadable(msg)
-    operators = [token.text for token in outside_brackets(listed) if token.text in _RELATIONS and token.kind != "text"]
+    marks = [lexing.separator(token) for token in outside_brackets(listed)]
+    operators = [mark for mark in marks if mark in _RELATIONS]
     if operators:
         parts = split(listed, frozenset(_RELATIONS))
         return _relation(parts, operators)
-    combined = [token.text for token in outside_brackets(listed) if token.text in _SET_OPERATORS]
-    if combined:
+    set_operators = [mark for mark in marks if mark in _SET_OPERATORS]
+    if set_operators:
         parts = split(listed, frozenset(_SET_OPERATORS))
-        return Combination(tuple(_simple(part) for part in parts), tuple(_SET_OPERATORS[operator] for operator in combined))
+        return Combination(tuple(_simple(part) for part in parts), tuple(_SET_OPERATORS[operator] for operator in set_operators))
     return _simple(listed)
 
 
@@ -270,7 +262,18 @@ def _grouped(opening: str, closing: str, inside: Tokens) -> Value | None:
     if not all(parts):
         msg = "an empty place in brackets"
         raise Unreadable(msg)
-    return Group(opening, closing, tuple(_item(part) for part in parts))
+    return _both_signs(Group(opening, closing, tuple(_item(part) for part in parts)))
+
+
+def _both_signs(group: Group) -> Value:
+    r"""``(1, \pm 2)`` as two points; other groups as they are."""
+    places = [place for place, item in enumerate(group.items) if isinstance(item, Listing) and len(item.items) == 2]
+    if len(places) != 1 or group.opening != "(":
+        return group
+    signed = group.items[places[0]]
+    assert isinstance(signed, Listing)
+    before, after = group.items[: places[0]], group.items[places[0] + 1 :]
+    return Listing(tuple(Group("(", group.closing, (*before, item, *after)) for item in signed.items), "or")
 
 
 def _set(inside: Tokens) -> Value:

@@ -62,6 +62,12 @@ def _unit_factor(gold: str, answer: str, rules: AnswerRules) -> Fraction | None:
     one, other = units.dimensions(gold), units.dimensions(answer)
     if one == other:
         return Fraction(1)
+    if one.pop("unit", None) and other.pop("unit", None):
+        # Units against square units.
+        return None
+    other.pop("unit", None)
+    if one == other:
+        return Fraction(1)
     if not one or not other:
         return None if rules.units == "required" and one else Fraction(1)
     return converted(gold, answer) if rules.units == "convert" else None
@@ -73,7 +79,8 @@ def _percents(gold: Quantity, answer: Quantity) -> list[tuple[int, int]]:
         return [(1, 1)]
     if gold.percent:
         return [(1, 1), (100, 1)]
-    return [(1, 100)] if _is_below_1(gold.expression) else [(1, 100), (1, 1)]
+    is_formula = bool(symbols(gold.expression) - valuation.CONSTANTS)
+    return [(1, 100)] if is_formula or _is_below_1(gold.expression) else [(1, 100), (1, 1)]
 
 
 def _is_below_1(part: Expression) -> bool:
@@ -123,8 +130,7 @@ def _value(part: Expression, point: valuation.Point) -> Number | None:
 def _same_in_trials(gold: Expression, answer: Expression, names: set[str], rules: AnswerRules) -> bool:
     """Equal at random values of the letters; of both signs if an absolute value is taken, for which signs matter."""
     functions = calls(gold) | calls(answer)
-    if "sqrt" in functions or "^" in functions:
-        functions |= {"abs"} if any(map(_hides_absolute_value, (gold, answer))) else set()
+    functions |= {"abs"} if signs_matter(gold, answer) else set()
     trials = MANY_TRIALS if functions & (OF_WHOLE_NUMBERS | ROUNDED) else TRIALS
     compared = 0
     for trial in range(3 * trials):
@@ -141,6 +147,12 @@ def _same_in_trials(gold: Expression, answer: Expression, names: set[str], rules
         msg = "at every value of the letters that was tried"
         raise Undefined(msg)
     return True
+
+
+def signs_matter(*parts: Expression) -> bool:
+    """Whether an absolute value is taken in an expression, so that it has to be tried at values of both signs."""
+    functions = set().union(*map(calls, parts))
+    return "abs" in functions or (bool(functions & {"sqrt", "^"}) and any(map(_hides_absolute_value, parts)))
 
 
 def _hides_absolute_value(part: Expression) -> bool:

@@ -4,6 +4,7 @@ import re
 from fractions import Fraction
 
 _THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:(?: |\\, ?|\\! ?|\{,\})\d{3})+)(?![\d])")
+_WITH_COMMAS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:,\d{3})+)(?![\d])(?!,\d)")
 _MIXED = re.compile(
     r"(?<![\d.^_/{])(\d{1,6}) (\d{1,6})/(\d{1,6})(?![\d/.])|(?<![\d.^_/}])(\d{1,6}) ?\\frac ?\{ ?(\d{1,6}) ?\} ?\{ ?(\d{1,6}) ?\}"
 )
@@ -16,6 +17,8 @@ _GROUPED = re.compile(
     re.ASCII,
 )
 """Thousands as the Swiss, Germans and programmers mark them."""
+_GERMAN = re.compile(r"(?<![\w.,'^{])([1-9]\d{0,2}(?:\.\d{3})+),(\d{2})(?![\w.,])", re.ASCII)
+"""Thousands with points and a decimal comma: 12.500,00."""
 _GOING_ON = re.compile(r"(?<![\d.])(\d*)\.(\d*?)(\d+?)\3{1,}(\d*) ?\\ldots(?![A-Za-z])")
 _WITH_COMMA = re.compile(r"(-?)(\d+),(\d+)", re.ASCII)
 _WITH_POINT = re.compile(r"(-?)(\d*)\.(\d+)|(-?)(\d+)", re.ASCII)
@@ -25,6 +28,7 @@ def joined(text: str) -> str:
     """``1 000 000``, ``1'000'000`` and ``1.000.000`` as ``1000000``."""
     if not re.search(r"\d\D{1,4}\d\d", text):
         return text
+    text = _GERMAN.sub(lambda match: f"{match[1].replace('.', '')}.{match[2]}", text)
     return _GROUPED.sub(lambda match: re.sub(r"\D", "", match[0]), _THOUSANDS.sub(_joined_digits, text))
 
 
@@ -36,6 +40,15 @@ def with_whole_numbers(text: str) -> str:
 def with_periods(text: str) -> str:
     r"""``0.1\overline{6}`` and ``0.1666\ldots`` as a fraction."""
     return _GOING_ON.sub(_going_on, _REPEATING.sub(_repeating, text)) if "." in text else text
+
+
+def with_thousands_joined(text: str) -> str:
+    """``1,234`` outside brackets as ``1234``."""
+    depth, positions = 0, []
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        positions.append(depth)
+    return _WITH_COMMAS.sub(lambda match: match[0] if positions[match.start()] else match[0].replace(",", ""), text)
 
 
 def is_decimal_comma(answer: str, reference: str) -> bool:

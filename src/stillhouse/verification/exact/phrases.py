@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from stillhouse.verification.exact.lexing import WORDS, Token, Tokens
 from stillhouse.verification.exact.number_words import NUMBER_WORDS, number_in_words
-from stillhouse.verification.exact.units import MULTIPLIERS, UNITS
+from stillhouse.verification.exact.units import COUNTED, MULTIPLIERS, UNITS
 from stillhouse.verification.exact.values import Words
 
 _QUALIFIER = re.compile(r"(?:for (?:any|all|every|each|some)|where|with|in which)\b|其中", re.IGNORECASE)
@@ -15,6 +15,8 @@ _SHORT = frozenset(
     [
         "yes",
         "no",
+        "odd",
+        "red",
         "true",
         "false",
         "none",
@@ -59,6 +61,7 @@ def marked(text: str) -> str:
 
 _INSIDE = re.compile(r"\\text ?\{([^{}]*)\}")
 _JOINING = re.compile(r"(\b(?:and|or|to)\b|[或和与且,;])")
+_FORMULA = re.compile(r"[A-Za-z0-9+\-*/^=(). ]+")
 _LED_BY_NUMBER = re.compile(r"\s*(\(?-?\d[\d.,/:]*\)?)\s*(.*)", re.DOTALL)
 
 
@@ -75,6 +78,8 @@ def _piece(piece: str) -> str:
         return piece.strip()
     if choice := re.fullmatch(r"\s*\(?([A-Z])\)?[.:]?\s*", piece):
         return choice[1] if "(" in piece else f"\\text{{{choice[1]}}}"
+    if _FORMULA.fullmatch(piece) and re.search(r"[-+*/^=]", piece.strip(" -")) and not re.search(r"[A-Za-z]{3}", piece):
+        return piece
     if led := _LED_BY_NUMBER.fullmatch(piece):
         return f"{led[1]} \\text{{{led[2]}}}" if led[2] else led[1]
     return f"\\text{{{piece}}}"
@@ -104,7 +109,8 @@ def words(text: str) -> Words | None:
     if re.search(r"\d", bare):
         return Words(normal(bare)) if _DATE.search(bare) and not re.search(r"\d{5}", bare) else None
     if re.search("[\u3400-\u9fff]", bare):
-        is_word = not re.search("[A-Za-z或和与]", bare)
+        counted = re.fullmatch("[零〇一二两三四五六七八九十百千万]+(.+)", bare)
+        is_word = not re.search("[A-Za-z或和与]", bare) and not (counted and (counted[1] in UNITS or counted[1] in COUNTED))
         return Words(normal(bare)) if is_word else None
     return _latin_words(bare, text)
 
@@ -121,7 +127,8 @@ def _latin_words(bare: str, text: str) -> Words | None:
         return Words(letters) if is_choice else None
     if "(" in bare and not re.search(r"[A-Za-z]{3}", bare):
         return None
-    is_word = "\\text" in text or re.search(r"[A-Za-z]{4}", bare) or bare.lower() in _SHORT
+    is_name = re.fullmatch(r"[A-Z][a-z]{2}", bare) and re.search(r"[aeiouy]", bare.lower())
+    is_word = is_name or "\\text" in text or re.search(r"[A-Za-z]{4}", bare) or bare.lower() in _SHORT
     return Words(normal(bare)) if is_word else None
 
 

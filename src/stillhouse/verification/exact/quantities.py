@@ -1,5 +1,6 @@
 r"""Tokens -> an expression with its unit: ``5 \text{ cm}``, ``3 million``, ``45^\circ``, ``62.5\%``, ``\text{twenty}``, ``5元``."""
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -8,7 +9,7 @@ from stillhouse.verification.exact.expression_reader import expression
 from stillhouse.verification.exact.expressions import Expression
 from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable
 from stillhouse.verification.exact.number_words import number_in_words
-from stillhouse.verification.exact.units import LONE_LETTERS, MULTIPLIERS, UNITS, unit_of
+from stillhouse.verification.exact.units import COUNTED, LONE_LETTERS, MULTIPLIERS, UNITS, unit_of
 from stillhouse.verification.exact.values import Quantity
 
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
@@ -16,7 +17,7 @@ _OF_UNITS = frozenset({"^", "{", "}", "/", "\\cdot", "*", "-", "(", ")"})
 _SPELLED = {"\\circ": "°", "\\cdot": " ", "\\mu": "µ", "\\Omega": "Ω", "{": "", "}": "", "(": "", ")": ""}
 _CURRENCIES = frozenset("$¥€£")
 _CURRENCY_UNITS = frozenset({*_CURRENCIES, "₹", "yen"})
-_ANGLES = frozenset({"\\sin", "\\cos", "\\tan", "\\cot", "\\sec", "\\csc"})
+_ANGLES = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "cis"})
 
 
 def quantity(listed: Tokens) -> Quantity:
@@ -37,6 +38,8 @@ def quantity(listed: Tokens) -> Quantity:
     number, unit, lone = _without_unit(rest)
     number, further = _without_words(number)
     factor *= further
+    if len(number) == 1 and number[0].kind == "word" and (counted := _counted(number[0].text)) is not None:
+        return counted
     value = _in_words(number) or expression(number)
     if factor != 1:
         value = Expression("*", (value, Expression("number", value=Fraction(factor))))
@@ -63,6 +66,14 @@ def _product(listed: Tokens) -> Expression | None:
         return expression(listed)
     except Unreadable:
         return None
+
+
+def _counted(text: str) -> Quantity | None:
+    """A Chinese number with what it counts: 五个."""
+    match = re.fullmatch(r"([零〇一二两三四五六七八九十百千万]+)(.+)", text)
+    unit = unit_of(match[2]) if match and (match[2] in UNITS or match[2] in COUNTED) else None
+    number = number_in_words(match[1]) if match and unit is not None else None
+    return None if number is None else Quantity(Expression("number", value=number), unit or "")
 
 
 def _in_words(listed: Tokens) -> Expression | None:
@@ -104,7 +115,7 @@ def _without_unit(listed: list[Token]) -> tuple[list[Token], str, bool]:
             continue
         if not _may_start(listed, start) or not all(_may_be_of_unit(token) for token in suffix):
             continue
-        if suffix[0].text == "^" and any(token.text in _ANGLES for token in listed):
+        if suffix[0].text == "^" and any(token.text.strip(" \\") in _ANGLES for token in listed):
             continue
         symbol = _symbol(suffix)
         if symbol is None:

@@ -7,7 +7,7 @@ from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact import high_precision, valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
 from stillhouse.verification.exact.high_precision import Undefined
-from stillhouse.verification.exact.numbers import same_number, same_quantity, ulp
+from stillhouse.verification.exact.numbers import same_number, same_quantity, signs_matter, ulp
 from stillhouse.verification.exact.values import Combination, Group, Listing, NamedSet, Quantity, Relation, Value, Words
 
 _NAME = re.compile(
@@ -191,9 +191,10 @@ def _same_equation(gold: Relation, answer: Relation, *, directed: bool = False) 
     if not names:
         # Any two numbers are proportional.
         return False
+    signed = signs_matter(one, other)
     ratios = []
     for trial in range(3 * TRIALS):
-        point = {name: valuation.at(name, trial) for name in names}
+        point = {name: valuation.at(name, trial, signed=signed) for name in names}
         try:
             ratios.append(high_precision.divided(valuation.value(other, point), valuation.value(one, point)))
         except Undefined:

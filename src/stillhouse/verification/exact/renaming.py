@@ -23,7 +23,8 @@ _WHOLE = frozenset({"k", "n", "m", "l", "j", "t", "p", "q", "r", "s", "N", "K"})
 _WHOLE_SETS = frozenset({"Z", "N"})
 _SAME = mpf(10) ** -40
 _OF_ARGUMENT = re.compile(r"([fghFGH])\(([A-Za-z])\)")
-_DEFINED = re.compile(r"([A-Za-z])(?:\(([A-Za-z])\)|_\{?([A-Za-z])\}?)")
+_DEFINED = re.compile(r"([A-Za-z])(?:\(([a-z])\)|_\{?([a-z])\}?)")
+"""``f(x)``, ``a_n``; the capital in P(A) is no argument."""
 
 
 def same_up_to_names(gold: Value, answer: Value) -> tuple[Value, Value] | None:
@@ -86,7 +87,14 @@ def _parameters(gold: Value, answer: Value, of_gold: dict[str, str], of_answer: 
     if other != name and name in names:
         return None
     renamed = _renamed(answer, other, name)
-    return (gold, gold) if numbers == "Z" and _same_progression(gold, renamed, name) else (gold, renamed)
+    return (
+        (gold, gold) if numbers == "Z" and _same_name(gold, renamed) and _same_progression(gold, renamed, name) else (gold, renamed)
+    )
+
+
+def _same_name(gold: Value, answer: Value) -> bool:
+    """Whether two equations give a value to the same letter; a bare value is one of any."""
+    return not (isinstance(gold, Relation) and isinstance(answer, Relation)) or gold.texts[0] == answer.texts[0]
 
 
 def _with_whole_number(gold: Value, answer: Value, of_answer: dict[str, str]) -> tuple[Value, Value] | None:

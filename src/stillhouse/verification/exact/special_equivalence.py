@@ -1,16 +1,18 @@
 """Comparisons of ratios, times of day, numbers in bases, congruences, and of vectors that are written as sums."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from stillhouse.verification.config import AnswerRules
 from stillhouse.verification.exact import valuation
 from stillhouse.verification.exact.expressions import Expression, symbols
 from stillhouse.verification.exact.numbers import same_expression
-from stillhouse.verification.exact.values import Congruence, Group, InBase, Quantity, Ratio, Value
+from stillhouse.verification.exact.values import Congruence, Ellipsis, Group, InBase, Quantity, Ratio, Value, Words
 
 Same = Callable[[Value, Value], bool]
+LONGEST_PROGRESSION = 500
+"""Members of a list with dots that are compared one by one."""
 _AXES = ("i", "j", "k")
 
 
@@ -20,7 +22,7 @@ def ratios(gold: Ratio, answer: Ratio, same: Same, rules: AnswerRules) -> bool:
         return _same_time(gold, answer)
     if _is_time(gold) or _is_time(answer):
         return False
-    if len(gold.parts) != len(answer.parts):
+    if len(gold.parts) != len(answer.parts) or _has_several_units(gold) != _has_several_units(answer):
         return False
     if not all(isinstance(part, Quantity) for part in (*gold.parts, *answer.parts)):
         return all(map(same, gold.parts, answer.parts))
@@ -28,6 +30,11 @@ def ratios(gold: Ratio, answer: Ratio, same: Same, rules: AnswerRules) -> bool:
         same_expression(_product(gold.parts[0], answer.parts[place]), _product(gold.parts[place], answer.parts[0]))
         for place in range(1, len(gold.parts))
     )
+
+
+def _has_several_units(ratio: Ratio) -> bool:
+    """Whether its parts cannot be compared as numbers: ``3 : 5%``."""
+    return len({(part.unit, part.percent) for part in ratio.parts if isinstance(part, Quantity)}) > 1
 
 
 def _product(one: Value, other: Value) -> Expression:
@@ -39,7 +46,7 @@ def _product(one: Value, other: Value) -> Expression:
 def ratio_as_number(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
     """``3:4`` and ``3/4``."""
     ratio, number = (gold, answer) if isinstance(gold, Ratio) else (answer, gold)
-    if not isinstance(ratio, Ratio) or len(ratio.parts) != 2 or _is_time(ratio):
+    if not isinstance(ratio, Ratio) or len(ratio.parts) != 2 or _is_time(ratio) or _has_several_units(ratio):
         return False
     left, right = ratio.parts
     if not (isinstance(left, Quantity) and isinstance(right, Quantity) and isinstance(number, Quantity)):
@@ -54,9 +61,27 @@ def bases(gold: InBase, answer: InBase, same: Same, rules: AnswerRules) -> bool:
 
 def base_left_out(gold: InBase, answer: Quantity, same: Same, rules: AnswerRules) -> bool:
     """The digits alone: the question names the base."""
-    shown = answer.expression
-    digits = str(shown.value) if shown.kind == "number" and shown.value.denominator == 1 and shown.ulp is None else ""
-    return not answer.unit and digits == gold.digits
+    return not answer.unit and _digits(answer.expression) == gold.digits
+
+
+def base_ten(gold: Quantity, answer: InBase, same: Same, rules: AnswerRules) -> bool:
+    """A number, and the same digits in base ten."""
+    return answer.base == 10 and base_left_out(answer, gold, same, rules)
+
+
+def base_in_words(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:
+    """Digits that are letters, with and without their base: ``FF``."""
+    number, words = (gold, answer) if isinstance(gold, InBase) else (answer, gold)
+    return isinstance(number, InBase) and isinstance(words, Words) and words.text.upper() == number.digits
+
+
+def _digits(shown: Expression) -> str:
+    """The digits and letters of an expression that is written as a number is: ``2A``."""
+    if shown.kind == "number":
+        return str(shown.value) if shown.value.denominator == 1 and shown.ulp is None else "."
+    if shown.kind == "symbol":
+        return shown.name
+    return "".join(map(_digits, shown.arguments)) if shown.kind == "*" else "."
 
 
 def _is_time(ratio: Ratio) -> bool:
@@ -96,6 +121,23 @@ def _whole(part: Quantity) -> Fraction | None:
         return None
     number = valuation.value(part.expression, {})
     return number if isinstance(number, Fraction) and number.denominator == 1 else None
+
+
+def without_dots(items: Sequence[Value]) -> Sequence[Value]:
+    """The members of ``1, 2, ..., 10``, if whole numbers with equal steps stand before the dots; all other lists as they are."""
+    places = [place for place, item in enumerate(items) if isinstance(item, Ellipsis)]
+    numbers = [_whole(item) if isinstance(item, Quantity) else None for item in items]
+    if len(places) != 1 or not 2 <= places[0] < len(items) - 1 or numbers.count(None) > 1:
+        return items
+    first, *_ = known = [int(number) for number in numbers if number is not None]
+    step, last = known[1] - known[0], known[-1]
+    if not step or not 0 < (last - first) // step <= LONGEST_PROGRESSION:
+        return items
+    members = list(range(first, last + (1 if step > 0 else -1), step))
+    after = len(known) - places[0]
+    if known[: places[0]] != members[: places[0]] or known[places[0] :] != members[-after:]:
+        return items
+    return tuple(Quantity(Expression("number", value=Fraction(member))) for member in members)
 
 
 def vector_as_sum(gold: Value, answer: Value, same: Same, rules: AnswerRules) -> bool:

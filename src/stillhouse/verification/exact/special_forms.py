@@ -14,12 +14,15 @@ _BASE_WORDS = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12, "sixteen": 16,
 }  # fmt: skip
 _IN_BASE = re.compile(
-    r"\(?(?:\\text ?\{ ?([0-9A-Za-z]+) ?\}|([0-9][0-9A-Fa-f]*|[A-Fa-f][0-9A-Fa-f]*[0-9][0-9A-Fa-f]*)|\{([0-9A-Fa-f]+)\})\)? ?_ ?"
+    r"\(?(?:\\text ?\{ ?([0-9A-Za-z]+) ?\}|([0-9][0-9A-Fa-f]*|[A-Fa-f][0-9A-Fa-f]*[0-9][0-9A-Fa-f]*"
+    r"|[A-F]{2,8}(?=\)? ?_ ?\{? ?\(?16))|\{([0-9A-Fa-f]+)\})\)? ?_ ?"
     r"(?:\{? ?\(?(?:\\text ?\{ ?)?([a-z]+|\d+) ?\}? ?\)?\}?)"
 )
 _PREFIXED = re.compile(r"0([xob])([0-9A-Fa-f]+)", re.IGNORECASE)
 _PREFIXES = {"x": 16, "o": 8, "b": 2}
-_CLOCK = re.compile(r"(\d{1,2}) ?: ?([0-5]\d)(?: ?: ?([0-5]\d))? ?((?:\\text ?\{ ?)?[ap]\.? ?m\.?(?: ?\})?)?", re.IGNORECASE)
+_CLOCK = re.compile(
+    r"(\d{1,2}) ?: ?([0-5]\d)(?: ?: ?([0-5]\d))? ?((?:\\text ?\{ ?)?(?:[ap]\.? ?m\.?|noon|midnight)(?: ?\})?)?", re.IGNORECASE
+)
 _CONGRUENCE = re.compile(
     r"(?:([^=<>]*?) ?(?:\\equiv|=) ?)?([^=<>()]+?) ?\(? ?(?:\\[pb]?mod|\\text ?\{ ?mod ?\}|\bmod\b) ?\{? ?([^{}()]+?) ?\}? ?\)?"
 )
@@ -45,7 +48,8 @@ def special(text: str) -> Value | None:
         return InBase(match[2].upper().lstrip("0") or "0", _PREFIXES[match[1].lower()])
     if (match := _CLOCK.fullmatch(text)) and int(match[1]) < 25:
         parts = tuple(Quantity(number(part)) for part in match.groups()[:3] if part)
-        half = re.sub(r"[^apm]", "", re.sub(r"\\text", "", match[4] or "").lower())
+        said = re.sub(r"\\text", "", match[4] or "").lower()
+        half = "pm" if "noon" in said else "am" if "midnight" in said else re.sub(r"[^apm]", "", said)
         return Ratio(parts, re.sub(r"\s|^0(?=\d)", "", text[: match.end(3) if match[3] else match.end(2)]), clock=True, half=half)
     if "mod" in text and (match := _CONGRUENCE.fullmatch(text)):
         return Congruence((match[1] or "").replace(" ", ""), _quantity(match[2]), _quantity(match[3]))
@@ -84,4 +88,4 @@ def _unit(match: re.Match[str], earlier: list[str]) -> str:
         names = ("deg", "arcmin", "arcsec") if not marks or "deg" in earlier else ("", "ft", "in")
         return names[marks]
     word = match[2] or match[3]
-    return "min" if word == "m" and "h" in earlier else UNITS.get(word, UNITS.get(word.lower(), word))
+    return "min" if word in ("m", "分") and "h" in earlier else UNITS.get(word, UNITS.get(word.lower(), word))

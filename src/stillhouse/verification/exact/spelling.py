@@ -47,8 +47,12 @@ _UNIT_VECTOR = re.compile(
     r"\\(?:hat|widehat|vec|overrightarrow) ?\{? ?\{? ?(?:\\(?:mathbf|text|bf) ?\{? ?)?(?:\\([ij])math|([ijk]))(?![A-Za-z]) ?\}* ?"
 )
 r"""``\hat{\mathbf i}`` and the like, which are written as plain letters too."""
-_FRACTION_OF_UNITS = re.compile(
-    r"(?<=\d) \\frac ?\{ ?(m|cm|km|mi|ft|g|kg|mg|mol|N|J|C|V|L) ?\} ?\{ ?((?:s|h|hr|min|m|cm|kg|L|mol|K)(?:\^ ?\{?[1-4]\}?)?) ?\}$"
+_UPPER, _LOWER = (
+    r"(m|cm|km|mi|ft|g|kg|mg|mol|N|J|C|V|L|miles)", r"((?:s|h|hr|min|m|cm|kg|L|mol|K|hour)(?: ?\^ ?\{?[1-4]\}?)?)",
+)  # fmt: skip
+_FRACTION_OF_UNITS = re.compile(rf"(?<=\d) \\frac ?\{{ ?{_UPPER} ?\}} ?\{{ ?{_LOWER} ?\}}$")
+_FRACTION_OF_TEXTS = re.compile(
+    rf"(?<=[\d}}]) ?\\frac ?\{{ ?\\text ?\{{ ?{_UPPER} ?\}} ?\}} ?\{{ ?\\text ?\{{ ?{_LOWER} ?\}} ?(\^ ?\{{?[1-4]\}}?)? ?\}}$"
 )
 _REPLACED = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"), (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
@@ -72,7 +76,9 @@ _REPLACED = (
     (re.compile(r"!="), r"\\neq "), (re.compile(r"(?<=[\w)\]}]) ?==(?!=)"), "="), (re.compile(r"~=|≅"), r"\\approx "),
     (re.compile(r"\\\$"), "$"), (re.compile(r"(?<=\d) ?[xX] ?(?=10 ?(?:\^|\*\*))"), r"\\times "),
     (re.compile(r"\\text ?\{ ?(?:positive )?infinity ?\}", re.IGNORECASE), r"\\infty "), (_FRACTION_OF_UNITS, r" \\text{\1/\2}"),
+    (_FRACTION_OF_TEXTS, lambda match: f" \\text{{{match[1]}/{match[2]}{match[3] or ''}}}"),
     (re.compile(r"^(?:minus|negative) (?=[\d\\.])", re.IGNORECASE), "-"),
+    (re.compile(r"^负 ?(?=[\d\\.])"), "-"),
     (re.compile(r"\\(?:mathbf|boldsymbol|bm|mathrm) (?=\d)"), ""), (_UNIT_VECTOR, lambda match: f" {match[1] or match[2]} "),
     (re.compile(r"\{ ?([^{}]+?) ?\\choose(?![A-Za-z]) ?([^{}]+?) ?\}"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?:\\text ?\{ ?C ?\}|(?<![A-Za-z\\])C) ?_ ?\{? ?(\d+) ?\}? ?\^ ?\{? ?(\d+) ?\}?"), r"\\binom{\1}{\2}"),
@@ -134,4 +140,4 @@ def _characters(text: str) -> str:
 
 def readings(text: str) -> tuple[bool, ...]:
     """The values of ``thousands`` with which ``read`` may read a text in different ways."""
-    return (True, False) if re.search(r"\d,\d{3}", text) else (True,)
+    return (True, False) if re.search(r"\d,[1-9]\d\d", text) and not re.search(r"\d,0\d\d", text) else (True,)

@@ -194,11 +194,11 @@ def _power(words: str) -> str | None:
 
 
 def dimensions(unit: str) -> dict[str, int]:
-    """The powers of the symbols in a unit that ``unit_of`` returned: ``m/s^2`` and ``m s^-2`` are the same. *Units* are none."""
+    """The powers of the symbols in a unit that ``unit_of`` returned: ``m/s^2`` and ``m s^-2`` are the same."""
     powers: dict[str, int] = {}
     text = unit.replace("mph", "mi/h")
     for position, part in enumerate(text.split("/")):
         for symbol in part.split():
             name, _, power = symbol.partition("^")
             powers[name] = powers.get(name, 0) + int(power or 1) * (-1 if position else 1)
-    return {name: power for name, power in sorted(powers.items()) if power and name != "unit"}
+    return {name: power for name, power in sorted(powers.items()) if power}

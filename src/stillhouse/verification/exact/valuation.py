@@ -56,6 +56,9 @@ def _value(part: Expression, point: Point) -> Number:
         return part.value
     if part.kind == "symbol":
         return _symbol(part.name, point)
+    if part.kind == "plus_minus":
+        msg = "a value of both signs"
+        raise Undefined(msg)
     arguments = [_value(argument, point) for argument in part.arguments]
     if part.kind in ("call", "apply"):
         result = called(part.name, arguments) if part.kind == "call" else None
