@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow.providers.standard.exceptions import HITLRejectException
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from operators import mlflow_rest, parent, time_limits, uris
 from operators.params import key
@@ -25,7 +27,7 @@ def plan(facts: Sequence[Mapping[str, Any]]) -> Any:
 def approval(planned: Any, bound_gpu_hours: float) -> Any:
     """The task that waits for a person if the plan takes more GPU-hours than the bound."""
     approve = ApproveAboveBound(
-        task_id=APPROVE, bound_gpu_hours=bound_gpu_hours, fail_on_reject=True,
+        task_id=APPROVE, bound_gpu_hours=bound_gpu_hours,
         subject=f"{{{{ dag_run.dag_id }}}}: "
         f"{{{{ '%.0f' % ti.xcom_pull(task_ids='{parent.PLAN}')['gpu_hours'] }}}} GPU-hours are planned",
         body=f"{{{{ ti.xcom_pull(task_ids='{parent.PLAN}')['page'] }}}}",
@@ -36,14 +38,30 @@ def approval(planned: Any, bound_gpu_hours: float) -> Any:
 
 def promotion(report: Any) -> Any:
     """The task that waits for a person before a model is registered and may become champion."""
-    return ApprovalOperator(
-        task_id="approve-promotion", fail_on_reject=True,
+    return Approval(
+        task_id="approve-promotion",
         subject="{{ dag_run.dag_id }}: register the model, and promote it if it passes?",
         body=f"Its report: {report.target}. Approving lets the gate decide; rejecting ends the run without registering.",
     )  # fmt: skip
 
 
-class ApproveAboveBound(ApprovalOperator):
+class Approval(ApprovalOperator):
+    """Ask a person, once: a rejection ends the run, and is not asked about again as a failed task would be."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(fail_on_reject=True, **kwargs)
+
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
+        """What the person said. Raises AirflowFailException, which is never tried again, for a rejection."""
+        try:
+            return super().execute_complete(context, event)
+        except HITLRejectException as rejection:
+            person = (event.get("responded_by_user") or {}).get("name", "somebody")
+            msg = f"{person} rejected: {self.subject}; the run ends here, start another one if that changes"
+            raise AirflowFailException(msg) from rejection
+
+
+class ApproveAboveBound(Approval):
     """Ask a person only if the plan takes more than the bound."""
 
     def __init__(self, *, bound_gpu_hours: float, **kwargs: Any) -> None:

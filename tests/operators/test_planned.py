@@ -1,8 +1,11 @@
+from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException
 
 from operators import planned
 
@@ -12,7 +15,7 @@ def approve(monkeypatch, hours: float, bound: float):
     asked = []
     monkeypatch.setattr(ApprovalOperator, "execute", lambda self, context: asked.append(self.subject))
     with DAG("d"):
-        operator = planned.ApproveAboveBound(task_id="approve", subject="s", bound_gpu_hours=bound, fail_on_reject=True)
+        operator = planned.ApproveAboveBound(task_id="approve", subject="s", bound_gpu_hours=bound)
     operator.execute({"ti": SimpleNamespace(xcom_pull=lambda task_ids: {"gpu_hours": hours})})
     return bool(asked)
 
@@ -42,3 +45,16 @@ def test_shares_are_as_many_as_the_form_says(monkeypatch, count, shares):
 def test_shard_params_are_bounded():
     param = planned.shard_params({"responses": 16})["placement__responses__shards"]
     assert (param.value, param.schema["minimum"], param.schema["section"]) == (16, 1, "placement")
+
+
+@pytest.mark.parametrize("operator", [planned.Approval, partial(planned.ApproveAboveBound, bound_gpu_hours=1)])
+def test_rejection_is_final_and_names_who_rejected_what(operator):
+    with DAG("d"):
+        approve = operator(task_id="approve", subject="register the model?")
+    event = {
+        "chosen_options": ["Reject"], "params_input": {}, "responded_at": datetime(2026, 1, 2, tzinfo=UTC),
+        "responded_by_user": {"id": "1", "name": "Ada"},
+    }  # fmt: skip
+    with pytest.raises(AirflowFailException, match=r"^Ada rejected: register the model\?; the run ends here"):
+        approve.execute_complete({}, event)
+    assert approve.execute_complete({}, event | {"chosen_options": ["Approve"]})["chosen_options"] == ["Approve"]

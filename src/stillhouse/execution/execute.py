@@ -81,7 +81,8 @@ def _make_shard(made: Task, step: Step | None) -> Result:
         needed: Callable[[Any], bool] | None = getattr(made.stage, "needs_steps", None)
         if needed is not None and needed(made.config):
             result = shard_steps.make(made, step)
-        elif step in {None, "apply"}:
+        elif step in {None, "apply"} or (needed is not None and step != "read"):
+            # Whichever step of a DAG comes first makes the shard; the others find it done.
             result = task.make(made)
         else:
             msg = f"--step {step}: {made.work.stage} with this config works row by row, in one step; leave --step out"

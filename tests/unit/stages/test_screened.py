@@ -8,6 +8,7 @@ from stillhouse.artifacts import integrity, tables
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.errors import BadConfig, BadRows, NothingToDo
 from stillhouse.execution import processes
+from stillhouse.execution.contract import Step
 from stillhouse.execution.execute import execute
 from stillhouse.screening import perplexity, tokenise
 from stillhouse.stages import screened
@@ -127,6 +128,21 @@ def test_screened_shards_are_bit_for_bit_what_one_process_makes(tmp_path, monkey
     assert rows == whole_rows
     assert whole.dropped["unknown_question"] == 2
     assert (manifest.fingerprint, manifest.dropped) == (whole.fingerprint, whole.dropped)
+
+
+def test_screened_by_steps_of_a_dag_is_made_by_the_first_where_nothing_is_counted_over_all(tmp_path):
+    """A DAG has the steps before anybody knows whether the form's values need them."""
+    inputs = {"questions": f"{tmp_path.as_uri()}/questions/toy/1", "responses": f"{tmp_path.as_uri()}/responses/toy/1"}
+    testing.publish(ASKED, Question, inputs["questions"])
+    testing.publish([testing.response(each, text=LONG) for each in ASKED], Response, inputs["responses"])
+    config, output = screened.Config(max_ngram_count=None), f"{tmp_path.as_uri()}/screened/toy/1"
+    order: list[tuple[Step, int]] = [("map", 0), ("map", 1), ("combine", 0), ("apply", 0), ("apply", 1)]
+    skipped = [execute(screened, config, inputs, output, Shard(index, 2), step=step).skipped for step, index in order]
+    assert skipped == [False, False, True, True, True]
+    whole = execute(screened, config, inputs, f"{tmp_path.as_uri()}/whole/screened/toy/1").manifest
+    assert (manifests.load(output).rows, manifests.load(output).fingerprint) == (whole.rows, whole.fingerprint)
+    with pytest.raises(BadConfig, match="--step read: screened with this config works row by row"):
+        execute(screened, config, inputs, f"{tmp_path.as_uri()}/read/screened/toy/1", Shard(0, 2), step="read")
 
 
 def test_screened_in_several_processes_is_what_one_process_makes(tmp_path, monkeypatch):
