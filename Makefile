@@ -5,7 +5,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help venv lock docs demo recording screenshots rehearse results up down status chaos bench lint clean libraries loaders helm images helm-lint \
   gpu-check \
-  test test-unit test-rules test-control test-services test-integration test-long test-cluster
+  test test-unit test-rules test-control test-services test-integration test-integration-dags test-integration-servers \
+  test-long test-cluster
 
 PYTHON ?= python3
 STORE ?= file
@@ -123,8 +124,13 @@ test-control: venv helm ## operators, DAGs, chart
 test-services: venv loaders ## real servers on loopback, child processes, small trainings
 	@.venv/bin/python -m pytest $(PARALLEL) loadfile tests/services tests/chaos
 
-test-integration: venv $(VLLM) ## whole DAGs under a real Airflow, S3, vLLM
+test-integration: venv $(VLLM) ## whole DAGs under a real Airflow, S3, vLLM; both halves at once
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-integration-dags test-integration-servers
+
+test-integration-dags:
 	@.venv-airflow/bin/python -m pytest tests/integration/test_retrain.py tests/integration/test_studies.py
+
+test-integration-servers:
 	@.venv/bin/python -m pytest tests/integration/test_s3.py tests/integration/test_vllm.py tests/integration/test_registered_in_vllm.py
 
 test-long: venv $(VLLM) ## an hour: three nights, a rehearsal, the tutorial, a pretrained model, vLLM on every architecture

@@ -3,16 +3,17 @@
 from airflow.sdk import DAG, Param
 
 from operators import parent, retries
+from operators.params import whole
 from operators.placement import cpu
 from operators.stage import StageOperator
 from operators.templates import Template
 
 PARAMS = {
     "model": Param(
-        type="string", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="The registered model, such as stillhouse-laptop."
+        type="string", pattern=whole("^[A-Za-z0-9][A-Za-z0-9_.-]*$"), description="The registered model, such as stillhouse-laptop."
     ),
     "version": Param(
-        None, type=["null", "string"], pattern=r"^[0-9]+$",
+        None, type=["null", "string"], pattern=whole("^[0-9]+$"),
         description="The version to go back to. Empty: the champion before this one.",
     ),
 }  # fmt: skip

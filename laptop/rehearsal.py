@@ -6,40 +6,36 @@ here.
 """
 
 import json
+import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TextIO
 
-from laptop import services, stand_in_models
-from laptop.settings import CHECKOUT, Laptop, program
+from laptop import services, stand_in_models, tiny_model
+from laptop.settings import CHECKOUT, Laptop
 from laptop.shrinking import shrink
-from stillhouse.errors import ServiceFailed
 from stillhouse.execution import profiles
-from stillhouse.execution.command import command
 
 Say = Callable[[str], None]
 PYTHON = CHECKOUT / ".venv-airflow" / "bin" / "python"
-BASE = {
-    "init": {
-        "kind": "scratch", "hidden_size": 32, "intermediate_size": 64, "layers": 1, "heads": 1, "vocabulary": 300, "context": 2048,
-    },
-    "split": "base", "max_steps": 0, "max_length": 96, "packing": False,
-}  # fmt: skip
-"""The tiny model in the place of every student: its weights are random."""
 SCRIPT = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
-name, conf = sys.argv[1], json.loads(sys.argv[2])
-bag = DagBag(sys.argv[3])
+name, dags = sys.argv[1:]
+bag = DagBag(dags)
 if name not in bag.dags:
     sys.exit(f"no DAG {name}: {'; '.join(bag.import_errors.values())}")
-run = bag.dags[name].test(run_conf=conf)
+run = bag.dags[name].test(run_conf={"version": "1"}, mark_success_pattern="approve-promotion")
 for ti in run.get_task_instances():
-    print("TASK", json.dumps({"task": ti.task_id, "index": ti.map_index, "state": str(ti.state), "seconds": ti.duration or 0}))
-print("STATE", str(run.state))
+    task = ti.task_id if ti.map_index < 0 else f"{ti.task_id} {ti.map_index}"
+    print("TASK", json.dumps({"task": task, "state": str(ti.state)}), flush=True)
+print("STATE", str(run.state), flush=True)
 """
+"""Nobody is asked whether the tiny model may be registered: there is nobody to answer."""
+ENDED = re.compile(r"\[DAG TEST\] end task task_id=(\S+) map_index=(-?\d+)")
 
 
 def rehearse(say: Say, laptop: Laptop, name: str) -> bool:
@@ -54,8 +50,8 @@ def rehearse(say: Say, laptop: Laptop, name: str) -> bool:
     try:
         with stand_in_models.served() as address:
             environment = _environment(laptop, directory, address, tracked=needs_mlflow)
-            student, files = _student(say, directory, environment)
-            small = shrink(profile, directory, student=student, model_directory=files, endpoint=address)
+            student = tiny_model.kept(say, laptop.home / "tiny-models", environment)
+            small = shrink(profile, directory, student=str(student), endpoint=address)
             say(f"{small}: its recipes are in {directory / 'profiles' / small}")
             succeeded = _run(say, small, directory, environment)
     finally:
@@ -81,44 +77,39 @@ def _environment(laptop: Laptop, directory: Path, address: str, *, tracked: bool
     return environment
 
 
-def _student(say: Say, directory: Path, environment: dict[str, str]) -> tuple[str, str]:
-    """The tiny model: its URI, and its files as a directory."""
-    root, layers = (directory / "store").as_uri(), {"questions": "@toy/questions-corpus", "selected": "@toy/selected-corpus"}
-    uris: dict[str, str] = {}
-    for stage in ("questions", "selected", "sft"):
-        inputs = {"selected": {"questions": uris.get("questions", "")}, "sft": {"selected": uris.get("selected", "")}}.get(
-            stage, {}
-        )
-        uris[stage] = f"{root}/{stage}/tiny/1"
-        argv = command(stage, config=[layers.get(stage, json.dumps(BASE))], inputs=inputs, output=uris[stage], program=program())
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            msg = f"the tiny model could not be made: {stage}: {(done.stderr or done.stdout).strip().splitlines()[-1]}"
-            raise ServiceFailed(msg)
-    files = directory / "tiny-model"
-    shutil.copytree(directory / "store" / "sft" / "tiny" / "1", files)
-    say("the tiny model is made")
-    return uris["sft"], str(files)
-
-
 def _run(say: Say, name: str, directory: Path, environment: dict[str, str]) -> bool:
-    """Run the DAG; its output goes to a log, its tasks are said as they end."""
+    """Run the DAG; its output goes to a log, its tasks are said as they end, and in the end those that did not succeed."""
     log = directory / "rehearsal.log"
-    migrate = [str(PYTHON.with_name("airflow")), "db", "migrate"]
-    argv = [str(PYTHON), "-c", SCRIPT, name, json.dumps({"version": "1"}), str(CHECKOUT / "dags")]
-    with log.open("wb") as output:
-        for step in (migrate, argv):
-            code = subprocess.run(step, env=environment, stdout=output, stderr=output, check=False).returncode
-            if code:
-                break
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines: list[str] = []
+    with log.open("w", encoding="utf-8") as output:
+        migrate = [str(PYTHON.with_name("airflow")), "db", "migrate"]
+        code = subprocess.run(migrate, env=environment, stdout=output, stderr=output, check=False).returncode
+        if not code:
+            code = _followed(say, [str(PYTHON), "-c", SCRIPT, name, str(CHECKOUT / "dags")], environment, output, lines)
     tasks = [json.loads(line.removeprefix("TASK ")) for line in lines if line.startswith("TASK ")]
     for task in tasks:
-        index = f" {task['index']}" if task["index"] >= 0 else ""
-        say(f"  {task['task']}{index:4} {task['state']:16} {task['seconds']:.0f} s")
+        if task["state"] != "success":
+            say(f"  {task['task']}: {task['state']}")
     if code or not tasks:
-        say(f"the DAG did not run: {lines[-1] if lines else 'its log is empty'}; read {log}")
+        say(f"the DAG did not run: {lines[-1].strip() if lines else 'its log is empty'}; read {log}")
         return False
     for line in [line for line in lines if "error: " in line][:5]:
         say(f"  {line.strip()}")
-    return "STATE success" in lines
+    return "STATE success\n" in lines
+
+
+def _followed(say: Say, argv: list[str], environment: Mapping[str, str], output: TextIO, lines: list[str]) -> int:
+    """Run a DAG, and take its lines as they come; returns its exit code."""
+    began = time.monotonic()
+    with subprocess.Popen(
+        argv, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as dag:  # fmt: skip
+        for line in dag.stdout or ():
+            output.write(line)
+            output.flush()
+            lines.append(line)
+            if ended := ENDED.search(line):
+                task, index = ended.groups()
+                say(f"  {task if index == '-1' else f'{task} {index}':44}{time.monotonic() - began:4.0f} s")
+                began = time.monotonic()
+    return dag.returncode

@@ -22,11 +22,11 @@ LENGTH = 512
 """Longest training example, in tokens; enough for every stand-in row with its prompt."""
 
 
-def shrink(profile: ProfileFolder, directory: Path, *, student: str, model_directory: str, endpoint: str) -> str:
+def shrink(profile: ProfileFolder, directory: Path, *, student: str, endpoint: str) -> str:
     """Write the miniature below ``directory``; returns its name.
 
-    ``student`` is the reference of the tiny model, ``model_directory`` the same as files, ``endpoint`` the base URL of the stand-in
-    models. Benchmarks go to ``directory/benchmarks``.
+    ``student`` is the directory of the tiny model, ``endpoint`` the base URL of the stand-in models. Benchmarks go to
+    ``directory/benchmarks``.
     """
     name = f"{PREFIX}{profile.name}"
     folder, benchmarks = directory / "profiles" / name, directory / "benchmarks"
@@ -34,7 +34,7 @@ def shrink(profile: ProfileFolder, directory: Path, *, student: str, model_direc
         needed.mkdir(parents=True, exist_ok=True)
     for stem in profile.recipes:
         values = profile_checks.config_of(profile, stem).model_dump(mode="json", exclude_unset=True)
-        small = _smaller(stem, values, directory / "data", model_directory)
+        small = _smaller(stem, values, directory / "data", student)
         (folder / f"{stem}.yaml").write_text(yaml.safe_dump(small, sort_keys=False, allow_unicode=True), encoding="utf-8")
     facts = profile.profile.model_dump(
         mode="json", exclude={"like", "without", "models", "placement", "schedule", "benchmarks", "bound_gpu_hours"}
@@ -67,7 +67,7 @@ def _benchmarks(profile: ProfileFolder) -> list[str]:
     return [name for values in configs for field in profile_checks.BENCHMARK_FIELDS for name in values.get(field) or ()]
 
 
-def _smaller(stem: str, values: Mapping[str, Any], data: Path, model_directory: str) -> dict[str, Any]:
+def _smaller(stem: str, values: Mapping[str, Any], data: Path, student: str) -> dict[str, Any]:
     """The recipe in miniature."""
     stage = stem.partition("-")[0]
     small = dict(values) | _CHANGES.get(stage, {})
@@ -78,7 +78,7 @@ def _smaller(stem: str, values: Mapping[str, Any], data: Path, model_directory: 
     if stage == "verified":
         small |= _judges(values)
     if stage == "screened":
-        small |= _screened(values, model_directory)
+        small |= _screened(values, student)
     if stage in {"sft", "rl"} and (values.get("init") or {}).get("kind") == "scratch":
         small["init"] = values["init"]
     if stage == "rl" and values.get("mix"):
@@ -134,13 +134,13 @@ def _judges(values: Mapping[str, Any]) -> dict[str, Any]:
     return changes | ({"reward_model": {**reward, "engine": "endpoint"}} if reward else {})
 
 
-def _screened(values: Mapping[str, Any], model_directory: str) -> dict[str, Any]:
+def _screened(values: Mapping[str, Any], student: str) -> dict[str, Any]:
     """The tiny model scores perplexity; it has learnt nothing, so that no text may be dropped for what it finds unlikely."""
     changes: dict[str, Any] = {}
     if values.get("max_perplexity"):
-        changes |= {"perplexity_model": model_directory, "perplexity_engine": "transformers", "max_perplexity": 1e12}
+        changes |= {"perplexity_model": student, "perplexity_engine": "transformers", "max_perplexity": 1e12}
     if values.get("ngram_tokenizer"):
-        changes["ngram_tokenizer"] = model_directory
+        changes["ngram_tokenizer"] = student
     if values.get("max_ngram_count"):
         changes["max_ngram_count"] = 10_000  # stand-in rows are alike by design
     return changes

@@ -12,7 +12,7 @@ from typing import Any
 from airflow.sdk import Param
 from jinja2 import pass_context
 
-from operators.params import key
+from operators.params import key, whole
 from operators.planned import PLACEMENT
 from operators.templates import Template
 from stillhouse.execution.profiles import TaskPlacement
@@ -71,10 +71,10 @@ def _fields(where: Mapping[str, Any]) -> list[str]:
 
 
 def _param(name: str, what: str, choice: TaskPlacement) -> Param:
-    schema: dict[str, Any] = {"type": ["null", "integer"], "minimum": 1}
+    [value, _] = TaskPlacement.model_json_schema()["properties"][what]["anyOf"]
+    schema: dict[str, Any] = {**value, "type": ["null", value["type"]]}
     if what == "memory":
-        [text, _] = TaskPlacement.model_json_schema()["properties"]["memory"]["anyOf"]
-        schema = {"type": ["null", "string"], "pattern": text["pattern"]}
+        schema["pattern"] = whole(value["pattern"])
     return Param(
         getattr(choice, what), section=PLACEMENT, title=f"{name}: {what}",
         description=f"{HELP[what]} Empty: as the deployment decides. No result depends on it.", **schema,

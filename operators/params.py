@@ -18,14 +18,22 @@ from stillhouse import stages
 from stillhouse.api.profile_checks import BENCHMARK_FIELDS, gaps, is_published
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import recipes
+from stillhouse.execution.profiles import PIN
 from stillhouse.vocabulary.settings import StageConfig
 
 SCALARS = ("integer", "number", "string", "boolean")
 KEPT = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern", "enum")
 DATA = "benchmarks"
 """The section with the data of benchmarks that others publish."""
+
+
+def whole(pattern: str) -> str:
+    """A pattern whose last ``$`` is the end of the text: in Python and JSON schemas it also stands before a last line end."""
+    return pattern.removesuffix("$") + r"(?![\s\S])"
+
+
 VERSION = Param(
-    None, type=["null", "string"], pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+    None, type=["null", "string"], pattern=whole("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
     description="The artifacts' version. Empty: the run's time. A version that was run before skips what is unchanged.",
 )  # fmt: skip
 
@@ -109,7 +117,15 @@ class Form:
 
 def unknown_keys(conf: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
     """What is wrong with the keys of a run's conf: each that is no field of the form, which Airflow would pass over."""
-    return [f"{name}: no such field; {nearest(name, fields, 'fields')}" for name in conf if name not in fields]
+    return [f"{name}: no such field; {_meant(name, fields)}" for name in conf if name not in fields]
+
+
+def _meant(name: str, fields: Sequence[str]) -> str:
+    """What a mistyped key was meant to be, or the fields of its section, or the sections: a form has hundreds of fields."""
+    section = name.partition("__")[0]
+    if own := [field for field in fields if field.startswith(f"{section}__")]:
+        return nearest(name, own, f"fields of {section}")
+    return nearest(name, fields, "fields and sections", sorted({field.partition("__")[0] for field in fields}))
 
 
 def params_of(recipe: str, section: Section) -> dict[str, Param]:
@@ -152,7 +168,7 @@ def _bare(benchmark: str) -> str:
 
 def _data_param(benchmark: str, pin: str | None) -> Param:
     return Param(
-        pin, type=["null", "string"], pattern=r"^([0-9a-f]{40}|sha256-[0-9a-f]{12,64})$", section=DATA, title=benchmark,
+        pin, type=["null", "string"], pattern=whole(PIN), section=DATA, title=benchmark,
         description=f"Which data of {benchmark}: a commit of its data set on the Hugging Face hub, or sha256-DIGEST of "
         f"{benchmark}.jsonl below STILLHOUSE_BENCHMARKS.",
     )  # fmt: skip

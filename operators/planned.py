@@ -8,11 +8,11 @@ from airflow.sdk import Param, get_current_context, task
 
 from operators import mlflow_rest, parent, time_limits, uris
 from operators.params import key
+from stillhouse.execution.profiles import MOST_SHARDS
 
 APPROVE = "approve"
 PLACEMENT = "placement"
 """The section of the form about where tasks run: nothing that it sets changes a result."""
-MOST_SHARDS = 4096
 ONLY_RECORDED = ("role", "served_gpus")
 """Facts of a task that the end of the run takes, and not the plan."""
 

@@ -22,6 +22,9 @@ from stillhouse.errors import BadConfig
 
 VARIABLE = "STILLHOUSE_POD_OVERRIDES"
 ALL = "all"
+UNFIT = (TypeError, ValueError, AttributeError)
+"""What the client of Kubernetes raises for values that do not fit their field."""
+COMPARE = "compare it with `kubectl explain pod.spec`"
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 MERGE_KEYS = {
     "containers": "name", "initContainers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath",
@@ -36,7 +39,7 @@ APPENDED = frozenset({"tolerations", "envFrom"})
 def applied(pod: k8s.V1Pod, stage: str, own: Mapping[str, Any] = NOTHING) -> k8s.V1Pod:
     """The pod with the cluster's patches for this stage, then its task's own.
 
-    Raises BadConfig if the patches are not valid JSON, or make no pod.
+    Raises BadConfig if the patches are not valid JSON, or make no pod, or name a field that a pod does not have.
     """
     patches = _patches(os.environ.get(VARIABLE) or "{}")
     due = [patch for patch in (patches.get(ALL), patches.get(stage), own) if patch]
@@ -46,10 +49,14 @@ def applied(pod: k8s.V1Pod, stage: str, own: Mapping[str, Any] = NOTHING) -> k8s
     for patch in due:
         body = merged(body, patch)
     try:
-        return PodGenerator.deserialize_model_dict(body)
-    except (TypeError, ValueError) as error:
-        msg = f"{VARIABLE}: the patch for {stage} makes no pod: {error}; compare it with `kubectl explain pod.spec`"
+        patched = _pod(body)
+    except UNFIT as error:
+        msg = f"{VARIABLE}: the patch for {stage} makes no pod: {_unfit(body)} has a wrong value: {error}; {COMPARE}"
         raise BadConfig(msg) from error
+    if unknown := _unknown(body, ApiClient().sanitize_for_serialization(patched)):
+        msg = f"{VARIABLE}: the patch for {stage}: a pod has no {unknown}, or not of this type; {COMPARE}"
+        raise BadConfig(msg)
+    return patched
 
 
 def applied_to_template(
@@ -58,6 +65,31 @@ def applied_to_template(
     """As ``applied``, for the pods of a Job or a Deployment."""
     pod = applied(k8s.V1Pod(metadata=template.metadata, spec=template.spec), stage, own)
     return k8s.V1PodTemplateSpec(metadata=pod.metadata, spec=pod.spec)
+
+
+def _pod(body: Mapping[str, Any]) -> k8s.V1Pod:
+    return PodGenerator.deserialize_model_dict(body)
+
+
+def _unfit(body: Mapping[str, Any]) -> str:
+    """The field of a body that makes no pod."""
+    for name, value in body.get("spec", {}).items():
+        try:
+            _pod({"spec": {"containers": [], name: value}})
+        except UNFIT:
+            return f"spec.{name}"
+    return "metadata"
+
+
+def _unknown(body: Any, taken: Any, path: str = "") -> str | None:
+    """The path of the first value that is not in the pod that was made of the body; None if all are."""
+    if isinstance(body, Mapping) and isinstance(taken, Mapping):
+        places = [(body[name], taken.get(name), f"{path}.{name}".lstrip(".")) for name in body if body[name] is not None]
+    elif isinstance(body, list) and isinstance(taken, list) and len(body) == len(taken):
+        places = [(*pair, f"{path}[{index}]") for index, pair in enumerate(zip(body, taken, strict=True))]
+    else:
+        return None if body == taken else path
+    return next((found for place in places if (found := _unknown(*place))), None)
 
 
 def merged(body: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from airflow.sdk import DAG, get_parsing_context
+from airflow.sdk import get_parsing_context
 
-from operators import leaderboard_task, parent, planned, retries, roles, sharded, teacher, time_limits
+from operators import dag_of_profile, leaderboard_task, parent, planned, roles, sharded, teacher, time_limits
 from operators.events import ASSETS, REPORT
 from operators.form_placement import FormPlacement
 from operators.params import VERSION, Form, layers_macro, layers_of
@@ -29,7 +29,7 @@ from stillhouse import stages
 from stillhouse.api import profile_checks
 from stillhouse.errors import BadConfig
 from stillhouse.execution import profiles as profile_files
-from stillhouse.execution.profiles import AssetSchedule, ProfileFolder, ReachedModel, ServedModel, TaskPlacement, TrainedModel
+from stillhouse.execution.profiles import ProfileFolder, ReachedModel, ServedModel, TaskPlacement, TrainedModel
 from stillhouse.execution.recipes import as_layer
 from stillhouse.stages import StageEntry
 
@@ -41,8 +41,6 @@ JUDGES = ("judge", "reward", "labeller", "summariser")
 HUB = "hf://"
 A_RUN = Template("{{ artifact('questions') }}")
 """Any output of the run: what a branch stands for is agreed on for all of its version."""
-RUNS_AT_ONCE = 16
-"""Runs of one DAG side by side, at most; pools bound what they take."""
 
 
 def profiles(pipeline: str) -> list[ProfileFolder]:
@@ -66,30 +64,28 @@ class ProfileDag:
         self._shards: dict[str, int] = {}
         self._facts: list[dict[str, Any]] = []
         self._defaults: dict[str, Any] = {}
-        facts = profile.profile
         end = leaderboard_task.macros(profile, self._facts, self._form, self._defaults)
-        self.dag = DAG(
-            profile.name,
-            schedule=_schedule(profile),
-            catchup=False,
-            max_active_runs=RUNS_AT_ONCE,
-            user_defined_macros=MACROS | end | self._macros(),
-            default_args=retries.default_args(),
-            doc_md=_page(profile, page),
-            dag_display_name=profile.name,
-            description=facts.title,
-            tags=sorted({"stillhouse", facts.pipeline, *([facts.paper] if facts.paper else []), *facts.tags}),
-        )
+        self.dag, self._refusal = dag_of_profile.empty(profile, page, MACROS | end | self._macros())
 
     def __enter__(self) -> Self:
         self.dag.__enter__()
         self._opened = parent.open_run()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            self._finish()
-        self.dag.__exit__(kind, error, trace)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        """Finish the DAG. What keeps Airflow from having it is an import error; the DAGs of other profiles are not affected."""
+        refusal = error or self._refusal
+        if refusal is None:
+            try:
+                self._finish()
+                self.dag.validate()  # as Airflow will
+            except Exception as problem:  # noqa: BLE001  # whatever it is, it is this profile's
+                refusal = problem
+        self.dag.auto_register = refusal is None
+        self.dag.__exit__(None, None, None)
+        if isinstance(refusal, Exception):
+            dag_of_profile.refuse(self.profile, refusal)
+        return isinstance(refusal, Exception)
 
     def has(self, recipe: str) -> bool:
         """Whether the profile has a recipe."""
@@ -284,17 +280,3 @@ class ProfileDag:
         params = self._own_params | self._form.params() | planned.shard_params(self._shards) | self._placement.params()
         self.dag.params.update(params)
         self._defaults |= {name: copy.deepcopy(param.value) for name, param in params.items()}
-
-
-def _schedule(profile: ProfileFolder) -> Any:
-    """When the DAG runs by itself; ``STILLHOUSE_SCHEDULES=off`` leaves every start to a person."""
-    chosen = profile.profile.schedule
-    if os.environ.get("STILLHOUSE_SCHEDULES") == "off" or chosen is None:
-        return None
-    return [ASSETS[chosen.asset]] if isinstance(chosen, AssetSchedule) else chosen
-
-
-def _page(profile: ProfileFolder, pipeline_page: str | None) -> str:
-    facts = profile.profile
-    paper = f"\n\nPaper: {facts.paper}" if facts.paper else ""
-    return f"# {facts.title}\n\n{facts.about.strip()}{paper}\n\n## The pipeline {facts.pipeline}\n\n{pipeline_page or ''}"

@@ -5,6 +5,7 @@ the run.
 """
 
 import os
+from hashlib import sha256
 from typing import Any
 
 from jinja2 import pass_context
@@ -22,11 +23,14 @@ def artifact(context: Any, name: str) -> str:
 def report_uri(context: Any, checkpoint: str, protocol: str, benchmark: str) -> str:
     """The URI of a report on one benchmark of a checkpoint, named after both and the protocol; raises BadConfig without a store.
 
-    A checkpoint is named by stage, name and version, since two of them may differ in any one alone.
+    The readable name is the end of the checkpoint's; two checkpoints may share it (``sft/mine-2/1`` and ``sft/mine/2-1``, or two
+    buckets), so that the digest of all three tells them apart.
     """
-    word = "-".join(checkpoint.partition("://")[2].rstrip("/").split("/")[-3:] if "://" in checkpoint else [checkpoint])
+    checkpoint = checkpoint.rstrip("/")
+    word = "-".join(checkpoint.partition("://")[2].split("/")[-3:] if "://" in checkpoint else [checkpoint])
     plain = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in word).strip("-.")
-    return f"{root()}/report/{plain}-{protocol}-{benchmark}/{version(context)}"
+    digest = sha256("\n".join((checkpoint, protocol, benchmark)).encode()).hexdigest()[:8]
+    return f"{root()}/report/{plain}-{protocol}-{benchmark}-{digest}/{version(context)}"
 
 
 def root() -> str:

@@ -5,14 +5,14 @@
 
 import contextlib
 import os
-import time
 
 import pytest
 from kubernetes.client.exceptions import ApiException
 
+from tests.cluster.waiting import until
 from tests.operators.conftest import context, run, valid
 
-__all__ = ["context", "run", "valid"]
+__all__ = ["context", "run", "until", "valid"]
 
 NAMESPACE = os.environ.get("STILLHOUSE_NAMESPACE", "stillhouse")
 IMAGE = os.environ.get("STILLHOUSE_TEST_IMAGE", "localhost/stillhouse/worker:test")
@@ -29,7 +29,7 @@ def missing() -> str | None:
     try:
         config.load_kube_config(os.environ["KUBECONFIG"])
         client.VersionApi().get_code(_request_timeout=5)
-    except (ConfigException, HTTPError, OSError) as error:
+    except (ApiException, ConfigException, HTTPError, OSError) as error:
         return f"no cluster answers at KUBECONFIG: {error}"
     return None
 
@@ -72,11 +72,3 @@ def left(core) -> list:
 def stages(core) -> list:
     """Those that are not on their way out."""
     return [pod for pod in left(core) if pod.metadata.deletion_timestamp is None]
-
-
-def until(condition, seconds: float = 60) -> bool:
-    """Whether the condition comes true: clusters answer when they are ready."""
-    ends = time.monotonic() + seconds
-    while not condition() and time.monotonic() < ends:
-        time.sleep(0.5)
-    return bool(condition())

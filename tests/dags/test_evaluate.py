@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -31,9 +32,9 @@ def test_evaluate_plans_one_report_to_a_benchmark_over_all_rounds(monkeypatch):
     assert first["recipe"] == "@laptop/report"
     assert json.loads(first["overrides"]) == {"benchmarks": ["arithmetic"], "rounds": 4}
     assert first["inputs"] == {"checkpoint": "s3://b/sft/laptop-anneal/v1"}
-    assert first["target"] == "s3://b/report/sft-laptop-anneal-v1-laptop-arithmetic/v2"
+    assert re.fullmatch(r"s3://b/report/sft-laptop-anneal-v1-laptop-arithmetic-[0-9a-f]{8}/v2", first["target"])
     assert json.loads(second["overrides"])["benchmarks"] == [f"aime-2024@{commit}"]
-    assert second["target"] == "s3://b/report/sft-laptop-anneal-v1-laptop-aime-2024/v2"
+    assert re.fullmatch(r"s3://b/report/sft-laptop-anneal-v1-laptop-aime-2024-[0-9a-f]{8}/v2", second["target"])
 
 
 def test_evaluate_takes_the_benchmarks_own_recipe_where_the_paper_has_one(monkeypatch):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
-from operators import parent
+from operators import dag_of_profile, parent, profile_dag
 from stillhouse import stages
 from stillhouse.execution import profiles, recipes
 from stillhouse.execution.contract import input_names
@@ -327,3 +327,53 @@ def test_served_model_takes_its_nodes_its_placement_and_the_pin_of_its_run(load,
     assert (settings["model"], settings["run"]) == ("hf://ORG/BIG", "{{ artifact('questions') }}")
     assert (settings["nodes"], settings["where"]["resources_needed"]["memory"]) == (2, "1500Gi")
     assert settings["where"]["pod"] == {"shared_memory": "64Gi"}
+
+
+def test_profile_that_airflow_alone_refuses_is_an_import_error_and_no_other_dag_suffers(load, monkeypatch):
+    """What our own checks do not know of: two such profiles are both named, beside a sound one in the same file."""
+    own_profile(load.path, "wrong")
+    own_profile(load.path, "late")
+    sound = dag_of_profile.empty
+
+    def empty(profile, page, macros):
+        dag, _ = sound(profile, page, macros)
+        return dag, ValueError(f"no {profile.name} today") if profile.name == "wrong" else None
+
+    monkeypatch.setattr(dag_of_profile, "empty", empty)
+    monkeypatch.setattr(profile_dag.ProfileDag, "register", lambda path, **_: 1 / (path.profile.name != "late"))
+    found, errors = load("retrain")
+    assert ("toy" in found, "wrong" in found, "late" in found) == (True, False, False)
+    assert list(errors) == ["retrain"]
+    assert "profile wrong: no wrong today" in errors["retrain"]
+    assert "profile late: division by zero" in errors["retrain"]
+
+
+def test_profile_that_is_mended_is_a_dag_again(load, monkeypatch):
+    own_profile(load.path, "wrong")
+    with monkeypatch.context() as broken:
+        broken.setattr(profile_dag.ProfileDag, "register", lambda path, **_: 1 / (path.profile.name != "wrong"))
+        assert "profile wrong" in load("retrain")[1]["retrain"]
+    found, errors = load("retrain")
+    assert ("wrong" in found, errors) == (True, {})
+
+
+def test_profiles_in_a_circle_are_an_import_error_and_the_dag_of_evaluations_does_not_suffer(load, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_PROFILES", "evaluate,wrong,late")
+    own_profile(load.path, "wrong", like="late")
+    own_profile(load.path, "late", like="wrong")
+    found, errors = load("wrong_profiles", "evaluate")
+    assert ("evaluate" in found, list(errors)) == (True, ["wrong_profiles"])
+    assert "end the circle in one profile.yaml" in errors["wrong_profiles"]
+
+
+def test_form_bounds_the_placement_as_the_profile_does(load, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_RUNNER", "pod")
+    own_profile(load.path, "mine", placement={"responses": {"shards": 2}})
+    params = load("retrain")[0]["mine"].params
+    for name, value in {
+        "placement__sft_1__gpus": 10**6,
+        "placement__sft_1__cores": 0,
+        "placement__responses_large__shards": 10**6,
+    }.items():
+        with pytest.raises(ParamValidationError):
+            params.get_param(name).resolve(value)

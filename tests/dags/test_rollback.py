@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
 from operators import parent
 
@@ -31,3 +31,9 @@ def test_rollback_with_a_misspelt_version_is_refused_before_the_champion_changes
     context = {"dag": dag, "params": {}, "dag_run": SimpleNamespace(conf={"model": "ours", "verison": "3"})}
     with pytest.raises(AirflowFailException, match=r"^verison: no such field; did you mean version\?$"):
         parent._refuse_wrong_conf(context)
+
+
+@pytest.mark.parametrize(("name", "value"), [("model", "ours\n"), ("model", "--help"), ("version", "1\n"), ("version", "one")])
+def test_rollback_refuses_what_is_no_name_and_no_number(dag, name, value):
+    with pytest.raises(ParamValidationError):
+        dag.params.get_param(name).resolve(value)

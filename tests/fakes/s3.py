@@ -2,9 +2,9 @@
 
 A fault is a mapping: ``method`` and ``match`` (a regex on the path and query) say which requests it meets, ``times`` how many of
 them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``200`` (the status of a success, an error
-as the body), ``skew`` (the clocks differ), ``307`` (to another host), ``html`` (a proxy's page in place of the reply), ``cut-off``
-(the connection ends, nothing is done), ``lost`` (it is done, the reply never comes), ``cut`` (half a body), ``flip`` (one bit of
-the body), ``short`` (half the object, as if it lay there so).
+as the body), ``skew`` (the clocks differ), ``307`` (to another host), other errors of S3 (``CODES``), ``html`` and others of
+``PAGES`` (what a proxy answers in place of the store), ``cut-off`` (the connection ends, nothing is done), ``lost`` (it is done, the
+reply never comes), ``cut`` (half a body), ``flip`` (one bit of the body), ``short`` (half the object, as if it lay there so).
 """
 
 import hashlib
@@ -29,8 +29,21 @@ PACED_BYTES, SHORTEST_WAIT_S = 2**18, 0.001
 CODES = {
     "500": (500, "InternalError"), "503": (503, "SlowDown"), "403": (403, "AccessDenied"), "404": (404, "NoSuchKey"),
     "409": (409, "ConditionalRequestConflict"), "200": (200, "InternalError"), "skew": (403, "RequestTimeTooSkewed"),
-    "307": (307, "TemporaryRedirect"),
+    "307": (307, "TemporaryRedirect"), "501": (501, "NotImplemented"), "too-long": (400, "KeyTooLongError"),
+    "archived": (403, "InvalidObjectState"), "expired": (400, "ExpiredToken"), "bad-digest": (400, "BadDigest"),
 }  # fmt: skip
+
+PAGES = {
+    "html": (200, b"<!doctype html><html><h1>Log in to the network</h1></html>", {"Content-Type": "text/html"}),
+    "html-etag": (200, b"<!doctype html><html><h1>We are back soon</h1></html>", {"Content-Type": "text/html", "ETag": '"5f"'}),
+    "xhtml": (200, b'<html xmlns="http://www.w3.org/1999/xhtml"><body/></html>', {"Content-Type": "application/xhtml+xml"}),
+    "nothing": (200, b"", {}),
+    "html-404": (404, b"<html><h1>404 Not Found</h1></html>", {"Content-Type": "text/html"}),
+    "text-404": (404, b"default backend - 404", {"Content-Type": "text/plain"}),
+    "html-413": (413, b"<html><h1>Request Entity Too Large</h1></html>", {"Content-Type": "text/html"}),
+    "to-login": (302, b"", {"Location": f"{ELSEWHERE}/login"}),
+}
+"""What something between here and the store answers in its place."""
 
 
 class FakeS3:
@@ -101,8 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
             if do in CODES:
                 self.refuse(*CODES[do])
                 return
-        if "html" in due:
-            self.send(200, b"<!doctype html><html><h1>Log in to the network</h1></html>", {"Content-Type": "text/html"})
+        if page := next((PAGES[do] for do in due if do in PAGES), None):
+            self.send(*page)
             return
         if "cut-off" in due:
             self.close_connection = True

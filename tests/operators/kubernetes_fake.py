@@ -36,6 +36,7 @@ RUNNING: dict = {
     "containerStatuses": [container(running={"startedAt": BEGUN})],
 }
 SUCCEEDED = ended()
+VERSION = ("major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform")
 
 
 class Cluster:
@@ -46,6 +47,7 @@ class Cluster:
         self.lives: list[dict] = [PENDING, RUNNING, SUCCEEDED]
         self.log = "12 rows\ndone\n"
         self.refusal = ""
+        self.version = dict.fromkeys(VERSION, "") | {"major": "1", "minor": "36"}
         self.requests: list[str] = []
         self.url = ""
         self._ahead: dict[str, list[dict]] = {}
@@ -81,7 +83,7 @@ class Cluster:
         url = urlsplit(path)
         matched = PATH.match(url.path)
         if not matched:
-            return 404, status(404)
+            return (200, self.version) if url.path == "/version/" else (404, status(404))
         kind, name = matched["kind"], matched["name"]
         with self._lock:
             self.requests.append(f"{method} {kind}")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(HELM is None, reason="no helm: make .tools/helm"
 EVERYTHING = [
     "--set=monitoring.enabled=true", "--set=mlflow.ingress.enabled=true", "--set=mlflow.hosts={mlflow.example.org}",
     "--set=auth.oidc.enabled=true", "--set=auth.oidc.issuer=https://login.example.org", "--set=auth.oidc.clientId=house",
-    "--set=auth.oidc.groups={research}", "--set=auth.oidc.airflow.hosts={airflow.example.org}", "--set=backup.restore=latest",
+    "--set=auth.oidc.groups={research}", "--set=auth.oidc.airflow.hosts={airflow.example.org}",
     "--set=models.fetch={hf://a/b@main}", "--set=models.claim=models",
 ]  # fmt: skip
 SENSITIVE = re.compile(r"^(/|/boot|/dev|/etc|/lib|/proc|/sys|/usr|.*docker\.sock)$")
@@ -141,7 +141,8 @@ OF_CONTAINERS = {
 
 @pytest.fixture(scope="module", params=PRESETS)
 def objects(request, tmp_path_factory):
-    return render(chart_with_a_stand_in(tmp_path_factory.mktemp("chart")), request.param, *EVERYTHING)
+    restore = ["--set=backup.restore=latest"] if request.param != "cluster" else []  # its database is managed elsewhere
+    return render(chart_with_a_stand_in(tmp_path_factory.mktemp("chart")), request.param, *EVERYTHING, *restore)
 
 
 @pytest.mark.parametrize("check", OF_OBJECTS)

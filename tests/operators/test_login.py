@@ -100,6 +100,12 @@ def test_programs_pass_with_what_the_services_ask_of_them(chart, tmp_path):
     }
 
 
+@pytest.mark.parametrize("name", ["house-mlflow-login", "house-airflow-login"])
+def test_path_of_a_request_is_taken_from_no_header(chart, tmp_path, name):
+    """X-Forwarded-Uri: /api/ would else make any request one of a program, which passes without a login."""
+    assert [flag for flag in arguments(with_oidc(chart, tmp_path), name) if "reverse-proxy" in flag] == []
+
+
 def test_only_the_proxy_and_pods_of_the_release_reach_mlflow_and_airflow(chart, tmp_path):
     objects = with_oidc(chart, tmp_path)
     policies = {name: policy["spec"] for name, policy in of_kind(objects, "NetworkPolicy").items()}

@@ -5,7 +5,7 @@ import pytest
 from airflow.sdk.exceptions import ParamValidationError
 from pydantic import Field
 
-from operators.params import Form, Section, layers_of, params_of
+from operators.params import VERSION, Form, Section, layers_of, params_of, unknown_keys
 from stillhouse.vocabulary.settings import StageConfig
 
 
@@ -110,6 +110,29 @@ def test_problems_name_unknown_keys_and_values_that_break_a_recipe():
     assert plain.problems(sample, sample, fields) == ["rl_1__sample: no such field; did you mean rl_1__samples?"]
     [wrong] = plain.problems({}, {"rl_1__samples": 100}, fields)
     assert wrong.startswith("rl-1: config: samples: input should be less than or equal to 64")
+
+
+FIELDS = ("version", "sft_1__epochs", "sft_1__seed", "rl_1__seed")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sft_1__epoch", "did you mean sft_1__epochs?"),
+        ("sft_1__nothing_like_it", "fields of sft_1: sft_1__epochs, sft_1__seed"),
+        ("what", "fields and sections: rl_1, sft_1, version"),
+        ("", "fields and sections: rl_1, sft_1, version"),
+    ],
+)
+def test_unknown_key_is_told_from_the_fields_of_its_section_or_from_the_sections(name, words):
+    assert unknown_keys({name: 1, "version": "v"}, FIELDS) == [f"{name}: no such field; {words}"]
+
+
+@pytest.mark.parametrize("text", ["v1\n", "v1\r", "v 1", "", "{{ ds }}"])
+def test_version_is_one_word_to_its_very_end(text):
+    with pytest.raises(ParamValidationError):
+        VERSION.resolve(text)
+    assert VERSION.resolve("v1") == "v1"
 
 
 def test_layers_are_rendered_when_the_task_starts():

@@ -100,3 +100,32 @@ def test_patch_that_is_none_is_refused_in_one_line(monkeypatch, context, cluster
     monkeypatch.setenv("STILLHOUSE_POD_OVERRIDES", text)
     with pytest.raises(BadConfig, match=f"STILLHOUSE_POD_OVERRIDES: .*{message}"):
         StagePod(**GIVEN, **gpu(1)).build_pod_request_obj(context)
+
+
+BASE = {"name": "base"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "place"),
+    [
+        ({"runtimeClasName": "nvidia"}, "spec.runtimeClasName"),
+        ({"tolerations": [{"key": "a"}, {"kee": "b"}]}, "spec.tolerations[2].kee"),
+        ({"containers": [BASE | {"resources": {"limit": {"rdma/hca": "1"}}}]}, "spec.containers[0].resources.limit"),
+        ({"containers": [BASE | {"env": [{"name": "A", "valeu": "1"}]}]}, "spec.containers[0].env"),
+        ({"volumes": [{"name": "ca", "configmap": {"name": "ca"}}]}, "spec.volumes"),
+        ({"nodeSelector": "pool"}, "spec.nodeSelector"),
+        ({"securityContext": {"fsGruop": 1}}, "spec.securityContext.fsGruop"),
+    ],
+)
+def test_patch_with_a_field_that_a_pod_does_not_have_is_refused_by_its_place(overrides, context, cluster, spec, place):
+    overrides({"sft": {"spec": spec}})
+    with pytest.raises(BadConfig) as raised:
+        StagePod(**GIVEN, **gpu(1)).build_pod_request_obj(context)
+    assert place in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_patch_of_a_profile_is_checked_too(context, cluster):
+    task = StagePod(**GIVEN, **gpu(1), pod={"hostNetwrok": True})
+    with pytest.raises(BadConfig, match="a pod has no spec.hostNetwrok"):
+        task.build_pod_request_obj(context)

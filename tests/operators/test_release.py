@@ -5,6 +5,7 @@ import pytest
 from kubernetes.client import ApiClient, AppsV1Api, Configuration, CoreV1Api
 
 from operators import reaper, release
+from stillhouse.errors import BadConfig
 
 WANTED = {
     "airflow": {"connection": "postgresql://house:{postgres/PASSWORD}@db/airflow", "fernet-key": "{random:32:base64}"},
@@ -28,7 +29,7 @@ def as_stored(cluster, name: str) -> None:
 
 
 def test_secrets_are_made_at_random_and_may_refer_to_each_other(cluster, api):
-    assert release.make_secrets(CoreV1Api(api), "house", WANTED) == ["airflow", "postgres"]
+    assert release.make_secrets(CoreV1Api(api), "house", WANTED, "house") == ["airflow", "postgres"]
     password = values(cluster, "postgres")["PASSWORD"]
     assert len(password) == 24
     assert values(cluster, "airflow")["connection"] == f"postgresql://house:{password}@db/airflow"
@@ -36,36 +37,71 @@ def test_secrets_are_made_at_random_and_may_refer_to_each_other(cluster, api):
 
 
 def test_secrets_that_are_there_are_kept_also_in_what_refers_to_them(cluster, api):
-    release.make_secrets(CoreV1Api(api), "house", {"postgres": WANTED["postgres"]})
+    release.make_secrets(CoreV1Api(api), "house", {"postgres": WANTED["postgres"]}, "house")
     as_stored(cluster, "postgres")
     password = values(cluster, "postgres")["PASSWORD"]
-    assert release.make_secrets(CoreV1Api(api), "house", WANTED) == ["airflow"]
+    assert release.make_secrets(CoreV1Api(api), "house", WANTED, "house") == ["airflow"]
     assert password in values(cluster, "airflow")["connection"]
     as_stored(cluster, "airflow")
-    assert release.make_secrets(CoreV1Api(api), "house", WANTED) == []
+    assert release.make_secrets(CoreV1Api(api), "house", WANTED, "house") == []
 
 
-def workload(checksum: str | None) -> dict:
-    annotations = {release.CHECKSUM: checksum} if checksum else {}
+OTHERS = WANTED | {"airflow": WANTED["airflow"] | {"connection": "postgresql://house:{postgres/PASSWORD}@other/airflow"}}
+"""As a release named ``other`` wants them."""
+
+
+def test_secrets_of_a_release_that_is_gone_are_taken_over_with_the_new_ones_addresses(cluster, api):
+    release.make_secrets(CoreV1Api(api), "house", WANTED, "house")
+    for name in ("airflow", "postgres"):
+        as_stored(cluster, name)
+    password, key = values(cluster, "postgres")["PASSWORD"], values(cluster, "airflow")["fernet-key"]
+    assert release.make_secrets(CoreV1Api(api), "house", OTHERS, "other") == ["airflow", "postgres"]
+    assert values(cluster, "postgres")["PASSWORD"] == password
+    told = values(cluster, "airflow")
+    assert told == {"connection": f"postgresql://house:{password}@other/airflow", "fernet-key": key}
+    owners = {cluster.objects["secrets", name]["metadata"]["labels"][release.OWNER] for name in ("airflow", "postgres")}
+    assert owners == {"other"}
+
+
+def test_secrets_of_a_release_that_lives_are_refused_by_name(cluster, api):
+    release.make_secrets(CoreV1Api(api), "house", WANTED, "house")
+    cluster.add("services", {"metadata": {"name": "db", "labels": {release.OWNER: "house"}}, "spec": {}})
+    with pytest.raises(BadConfig, match="^the secret airflow is of the release house, which is in this namespace too"):
+        release.make_secrets(CoreV1Api(api), "house", OTHERS, "other")
+
+
+def test_secret_of_the_users_own_is_nobodys_release(cluster, api):
+    cluster.add("secrets", {"metadata": {"name": "postgres"}, "data": {"USER": "bWU=", "PASSWORD": "bXk="}})
+    assert release.make_secrets(CoreV1Api(api), "house", WANTED, "house") == ["airflow"]
+    assert values(cluster, "airflow")["connection"] == "postgresql://house:my@db/airflow"
+
+
+def workload(name: str, recorded: str | None, release_name: str = "house") -> dict:
+    noted = {"annotations": {release.CHECKSUM: recorded}} if recorded else {}
     return {
-        "metadata": {"name": "house-scheduler", "labels": {"tier": "airflow", "release": "house"}},
-        "spec": {
-            "selector": {"matchLabels": {"a": "b"}},
-            "template": {"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "x"}]}},
-        },
+        "metadata": {"name": name, "labels": {"tier": "airflow", "release": release_name}, **noted},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {}, "spec": {"containers": [{"name": "x"}]}}},
     }
 
 
-@pytest.mark.parametrize(("before", "restarted"), [(None, ["house-scheduler"]), ("old", ["house-scheduler"]), ("new", [])])
-def test_restart_reaches_the_workloads_whose_environment_changed(cluster, api, before, restarted):
-    cluster.add("deployments", workload(before))
-    other = workload(before)
-    other["metadata"] = {"name": "foreign", "labels": {"tier": "airflow", "release": "other"}}
-    cluster.add("deployments", other)
-    assert release.restart(AppsV1Api(api), "house", "tier=airflow,release=house", "new") == restarted
-    told = {name: body["spec"]["template"]["metadata"]["annotations"] for (_, name), body in cluster.objects.items()}
-    assert told["house-scheduler"] == {release.CHECKSUM: "new"}
-    assert told["foreign"] == ({release.CHECKSUM: before} if before else {})
+@pytest.mark.parametrize("kind", ["deployments", "statefulsets"])
+@pytest.mark.parametrize(("recorded", "rolled"), [(None, False), ("old", True), ("new", False)])
+def test_restart_reaches_the_workloads_whose_environment_changed(cluster, api, kind, recorded, rolled):
+    cluster.add(kind, workload("house-scheduler", recorded))
+    cluster.add(kind, workload("foreign", recorded, "other"))
+    restarted = release.restart(AppsV1Api(api), "house", "tier=airflow,release=house", "new")
+    assert restarted == (["house-scheduler"] if rolled else [])
+    told = cluster.objects[kind, "house-scheduler"]
+    assert told["metadata"]["annotations"] == {release.CHECKSUM: "new"}
+    assert told["spec"]["template"]["metadata"] == ({"annotations": {release.CHECKSUM: "new"}} if rolled else {})
+    assert cluster.objects[kind, "foreign"]["metadata"].get("annotations") == ({release.CHECKSUM: recorded} if recorded else None)
+
+
+def test_first_upgrade_without_a_change_restarts_nothing(cluster, api):
+    cluster.add("deployments", workload("house-scheduler", None))
+    for _ in ("install", "upgrade"):
+        assert release.restart(AppsV1Api(api), "house", "tier=airflow,release=house", "same") == []
+    assert release.restart(AppsV1Api(api), "house", "tier=airflow,release=house", "other") == ["house-scheduler"]
 
 
 def test_reaper_leaves_what_another_release_in_the_namespace_made(cluster, api):

@@ -3,7 +3,8 @@
 Four million generated questions are curated (equal and near duplicates); of as many others, forty million verdicts are graded, and
 questions are selected by level within limits. STILLHOUSE_BENCH_ROWS sets another number of questions, STILLHOUSE_BENCH_STAGES names
 some of the stages, as words. Processes run one after the other on one core each, so that CPU seconds compare; what a process takes
-to start and import is left out.
+to start and import is left out. Bytes are those of a stage's inputs and, apart from them, those that its own steps hand on to each
+other: the rows once more, and summaries.
 """
 
 import os
@@ -49,11 +50,13 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 class Used(NamedTuple):
-    """What one process used: CPU seconds and peak GiB without its start, and bytes fetched."""
+    """What one process used: CPU seconds and peak GiB without its start, and bytes fetched of the stage's inputs."""
 
     seconds: float
     gib: float
     fetched: int
+    handed_on: int
+    """Bytes fetched of what an earlier step of the same stage published."""
 
 
 def main() -> None:
@@ -75,20 +78,26 @@ def main() -> None:
 def _bench(root: Path, stage: str, inputs: dict[str, str], counts: Sequence[int] = COUNTS) -> None:
     """Print what one stage takes in these numbers of shards; only the output of the last one stays."""
     rows = []
-    first: tuple[float, float, int] | None = None
+    first: Used | None = None
     expected = None
     for count in counts:
-        used = [_in_process(_shard, stage, inputs, _uri(root, stage, count), index, count) for index in range(count)]
-        seconds, fetched = sum(each.seconds for each in used), sum(each.fetched for each in used)
-        gib = max(each.gib for each in used)
-        first = first or (seconds, gib, fetched)
+        shards = [_in_process(_shard, stage, inputs, _uri(root, stage, count), index, count) for index in range(count)]
+        used = Used(
+            sum(shard.seconds for shard in shards), max(shard.gib for shard in shards),
+            sum(shard.fetched for shard in shards), sum(shard.handed_on for shard in shards),
+        )  # fmt: skip
+        first = first or used
         digest, n_rows = _in_process(_digest, _uri(root, stage, count))
         expected = expected or digest
         if count != counts[-1]:
             shutil.rmtree(root / str(count))
-        ratios = [value / base for value, base in zip((seconds, gib, fetched), first, strict=True)]
-        rows.append((stage, str(count), n_rows, seconds, ratios[0], gib, ratios[1], fetched / 1e6, ratios[2], digest == expected))
-    header = ("stage", "shards", "rows", "CPU s", "× one", "peak GiB", "× one", "MB fetched", "× one", "rows equal")
+        rows.append((
+            stage, str(count), n_rows, used.seconds, used.seconds / first.seconds, used.gib, used.gib / first.gib,
+            used.fetched / 1e6, used.fetched / first.fetched, used.handed_on / 1e6, digest == expected,
+        ))  # fmt: skip
+    header = (
+        "stage", "shards", "rows", "CPU s", "× one", "peak GiB", "× one", "MB of inputs", "× one", "MB between steps", "rows equal",
+    )  # fmt: skip
     table(header, rows)
 
 
@@ -109,20 +118,19 @@ def _on_one_core() -> None:
 def _shard(stage: str, inputs: dict[str, str], output: str, index: int, count: int) -> Used:
     """Make one shard, and what its stage decides over all shards as far as nobody has."""
     module = stages.load(stage)
-    fetched = 0
+    fetched = {"inputs": 0, "steps": 0}
     download = FileStore.download
 
     def counted(self: FileStore, uri: str, name: str, target: Path) -> str:
-        nonlocal fetched
         digest = download(self, uri, name, target)
-        fetched += target.stat().st_size
+        fetched["steps" if uri.startswith(f"{output}/") else "inputs"] += target.stat().st_size
         return digest
 
     FileStore.download = counted  # type: ignore[method-assign]
     _warm_up()
     before = _cpu()
     execute(module, module.Config(**CONFIGS[stage]), inputs, output, Shard(index, count))
-    return Used(_cpu() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, fetched)
+    return Used(_cpu() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, fetched["inputs"], fetched["steps"])
 
 
 def _warm_up() -> None:

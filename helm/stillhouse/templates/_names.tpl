@@ -20,6 +20,15 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Values.stages.priorityClass.name | default (printf "%s-%s-stage" .Release.Namespace .Release.Name) }}
 {{- end }}
 
+{{- define "stillhouse.stageAccount" -}}
+{{ .Values.identity.stageAccount | default (printf "%s-stage" .Release.Name) }}
+{{- end }}
+
+{{- /* The volume of model files that pods share: a name of yours, or one by the release; empty without one. */ -}}
+{{- define "stillhouse.claim" -}}
+{{ .Values.models.claim | default (.Values.models.create | ternary (printf "%s-models" .Release.Name) "") }}
+{{- end }}
+
 {{- define "stillhouse.mlflowUri" -}}
 {{ .Values.mlflow.enabled | ternary (printf "http://%s-mlflow:5000" .Release.Name) .Values.mlflow.uri }}
 {{- end }}
@@ -41,22 +50,6 @@ securityContext:
 {{- with .Values.images.pullSecret }}
 imagePullSecrets:
   - name: {{ . }}
-{{- end }}
-{{- include "stillhouse.where" . }}
-{{- end }}
-
-{{- /* What values say of every pod of the chart. */ -}}
-{{- define "stillhouse.where" -}}
-{{- range $field := list "nodeSelector" "tolerations" "priorityClassName" "runtimeClassName" }}
-{{- with get $.Values.pods $field }}
-{{ dict $field . | toYaml }}
-{{- end }}
-{{- end }}
-{{- end }}
-
-{{- define "stillhouse.annotations" -}}
-{{- with .Values.pods.annotations }}
-annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 

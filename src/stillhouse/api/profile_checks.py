@@ -1,5 +1,6 @@
 """Whether a profile can be run: what is wrong with it, and what only its owner can fill in. Airflow and people ask the same."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from stillhouse import stages
 from stillhouse.benchmarks.definitions import HubDataset, definition
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution import profile_folders, profiles, recipes
-from stillhouse.execution.profiles import FILL_IN, ProfileFolder, ServedModel
+from stillhouse.execution.profiles import FILL_IN, ROLE, ProfileFolder, ServedModel
 from stillhouse.models import references
 from stillhouse.vocabulary.settings import StageConfig
 
@@ -22,7 +23,7 @@ def problems(folder: Path) -> list[str]:
     if structural := profiles.problems(folder):
         return structural
     profile = profiles.load_folder(folder)
-    return [*wrong_contents(profile), *_unused_names(profile)]
+    return [*profile_folders.ignored(folder), *wrong_contents(profile), *_unused_names(profile)]
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,27 @@ def all_problems() -> list[str]:
 
 def wrong_contents(profile: ProfileFolder) -> list[str]:
     """What is wrong with its models and recipes, one line each."""
-    wrong = _wrong_references(profile)
+    wrong = [*_misnamed(profile), *_wrong_references(profile)]
     for stem in profile.recipes:
         try:
             config_of(profile, stem)
         except BadConfig as error:
             wrong.append(str(error))
+    return wrong
+
+
+def _misnamed(profile: ProfileFolder) -> list[str]:
+    """Recipes whose names no task can have, or that the form would take for one another."""
+    wrong = [
+        f"{path}: a recipe is named in letters, digits, '.', '_' and '-', 64 at most; rename the file"
+        for stem, path in profile.recipes.items()
+        if not re.fullmatch(ROLE, stem)
+    ]
+    by_key: dict[str, str] = {}
+    for stem, path in sorted(profile.recipes.items()):
+        first = by_key.setdefault(re.sub(r"[-.]", "_", stem), stem)
+        if first != stem:
+            wrong.append(f"{path}: the form cannot tell {stem} from {first}; rename one of the two files")
     return wrong
 
 
@@ -152,12 +168,15 @@ def _is_packaged(folder: Path) -> bool:
 def _unused_names(profile: ProfileFolder) -> list[str]:
     """Names in ``profile.yaml`` that stand for nothing: a placement of no task, the data of no benchmark."""
     where = profile.path / profile_folders.FILE
+    # Tasks that follow one recipe for several checkpoints have names of their own.
+    free = {"report", "comparison"} | ({"sft", "verified"} if profile.profile.pipeline == "answer_study" else set())
     known = {"default", "teacher", *(f"teacher-{role}" for role in profile.profile.models), *stages.DATA_PATH, *profile.recipes}
     wrong = [
         f"{where}: placement.{name}: no such task, recipe or stage; {nearest(name, known, 'names')}"
         for name in profile.profile.placement
-        if name.partition("-")[0] not in stages.DATA_PATH and name not in known
+        if name not in known and name.partition("-")[0] not in free
     ]
+    wrong += _left_out_in_vain(profile)
     wrong += [
         f"{where}: placement.{name}: shards: {reason}; leave shards out"
         for name, choice in profile.profile.placement.items()
@@ -167,6 +186,19 @@ def _unused_names(profile: ProfileFolder) -> list[str]:
         f"{where}: benchmarks.{name}: no benchmark that others publish"
         for name in profile.profile.benchmarks
         if not is_published(name)
+    ]
+
+
+def _left_out_in_vain(profile: ProfileFolder) -> list[str]:
+    """Names in ``without`` that are no recipe of the profile which this one is like."""
+    known = profile_folders.folders(recipes.RECIPES)
+    like = profile.profile.like
+    theirs = profile_folders.recipe_files(known[like], known) if like else {}
+    hint = f"no recipe of {like}; {{}}" if like else "this profile is like no other; leave `without` out"
+    return [
+        f"{profile.path / profile_folders.FILE}: without: {stem}: {hint.format(nearest(stem, theirs, 'recipes'))}"
+        for stem in profile.profile.without
+        if stem not in theirs
     ]
 
 

@@ -20,16 +20,22 @@ from stillhouse.artifacts.manifest import MANIFEST
 from stillhouse.errors import BadConfig, MissingInput, StaleOutput, StillhouseError, WriterStalled
 from stillhouse.vocabulary import environment
 from stillhouse.vocabulary.masking import printable
+from stillhouse.vocabulary.stage_names import STAGE_NAMES
 from stillhouse.vocabulary.text import duration
 
 LONGEST_POLL_S = 2.0
 STALLED, STALLED_S = "STILLHOUSE_STALLED_S", 21_600.0
 TELL_EVERY_S = 600.0
+_RESERVED = re.compile(r"\..*|\s.*|.*\s|.*\\.*|[A-Za-z]:.*|manifest\.json|latest\.json|claim\.json.*")
+"""Names and versions that would be taken for a file or a directory of the store, or for a path of Windows."""
 _SHARD = re.compile(r"((shards|maps)/\d+-of-\d+|(read|combined)/of-\d+)/.+")
 
 
 def check_output(uri: str, stage: str) -> None:
-    """Raise BadConfig unless the URI is ``{root}/{stage}/{name}/{version}`` of this stage."""
+    """Raise BadConfig unless the URI is ``{root}/{stage}/{name}/{version}`` of this stage.
+
+    It also refuses names that the store uses itself, and a place inside an artifact.
+    """
     scheme, _, path = uri.partition("://")
     segments = path.split("/")
     names = [unquote(segment) if scheme == "file" else segment for segment in segments[-3:]]
@@ -37,6 +43,22 @@ def check_output(uri: str, stage: str) -> None:
         form = f"{{root}}/{stage}/{{name}}/{{version}}, such as store/{stage}/mine/1"
         msg = f"--output {uri}: {stage} writes to {form}; nothing was touched"
         raise BadConfig(msg)
+    if naming.split_shard(uri)[1] or any(map(_RESERVED.fullmatch, names[1:])):
+        msg = (
+            f"--output {uri}: the store itself uses such a name, or it is a path of Windows, or begins or ends with a blank; "
+            "nothing was touched: choose another one"
+        )
+        raise BadConfig(msg)
+    _refuse_inside_artifact(uri, segments)
+
+
+def _refuse_inside_artifact(uri: str, segments: Sequence[str]) -> None:
+    """Raise BadConfig if the output lies below a published artifact."""
+    for end in range(1, len(segments) - 5):
+        above = uri.rsplit("/", len(segments) - end - 3)[0]
+        if segments[end] in STAGE_NAMES and store.store_of(above).holds(store.join(above, MANIFEST)):
+            msg = f"--output {uri}: lies inside the artifact {above}; nothing was touched: choose a place outside of it"
+            raise BadConfig(msg)
 
 
 def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:

@@ -251,20 +251,24 @@ def _pointed_at(pointer_uri: str) -> datetime:
         written = datetime.fromisoformat(
             json.loads(store.store_of(pointer_uri).read(pointer_uri) or b"{}")["published"]
         ).astimezone(UTC)
-    except (ValueError, KeyError, TypeError, OverflowError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         written = LONG_AGO
     return written if written < datetime.now(UTC) + WRONG_BY else LONG_AGO
 
 
 def latest(uri: str) -> str | None:
-    """The version published last beside ``uri``, by the pointer there; None before the first one. Raises StoreFailed."""
-    pointer = store.join(store.absolute(uri).rsplit("/", 1)[0], LATEST)
+    """The version published last beside ``uri``, by the pointer there; None before the first one. Raises StoreFailed.
+
+    Of the pointer, only the version counts: the store may have been moved since, or be reached by another path.
+    """
+    parent = store.absolute(uri).rsplit("/", 1)[0]
+    pointer = store.join(parent, LATEST)
     data = store.store_of(pointer).read(pointer)
     if data is None:
         return None
     try:
-        return str(json.loads(data)["uri"])
-    except (ValueError, KeyError, TypeError) as error:
+        return store.join(parent, str(json.loads(data)["uri"]).rsplit("/", 1)[-1])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         msg = f"{pointer} does not point to a version ({error!r}); remove it: the next published version writes it again"
         raise StoreFailed(msg) from error
 

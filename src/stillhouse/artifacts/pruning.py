@@ -68,7 +68,8 @@ def plan(root: str, last: int, registered: Mapping[str, str]) -> PrunePlan:
         msg = f"{root}: no artifact below it; give the root of a store, which holds {{stage}}/{{name}}/{{version}}"
         raise MissingInput(msg)
     kept: dict[str, str] = {}
-    starts = {uri: why for uri, why in registered.items() if uri in versions}
+    starts = {_version_below(root, uri): why for uri, why in registered.items()}
+    starts = {uri: why for uri, why in starts.items() if uri in versions}
     starts |= {uri: "pinned" for uri in _pinned(root, names) if uri in versions}
     starts |= dict.fromkeys(_newest(versions, last), f"of the last {last} runs")
     starts |= {uri: "being written" for uri in versions if claiming.read(uri)[0] is not None}
@@ -156,16 +157,24 @@ def _manifests(uris: Iterable[str]) -> tuple[dict[str, Manifest], list[str]]:
 
 
 def _needs(uri: str, manifest: Manifest) -> list[str]:
-    """The versions that a version was made of, its models among them, and those whose files it lists."""
+    """The versions that a version was made of, its models among them, and those whose files it lists.
+
+    Each also as a version of this very store, which may have been moved since, or be reached by another path.
+    """
     holders = {manifests.location(uri, manifest, name)[0] for name in manifest.files} - {uri}
     models = (model.uri for model in manifest.models.values() if model.kind == "artifact")
-    return [*holders, *models, *(link.uri for links in manifest.inputs.values() for link in links)]
+    needed = [*holders, *models, *(link.uri for links in manifest.inputs.values() for link in links)]
+    return [*needed, *(_version_below(naming.stage_root(uri).rsplit("/", 1)[0], other) for other in needed)]
+
+
+def _version_below(root: str, uri: str) -> str:
+    """The version of this root that has the URI's stage, name and version."""
+    return store.join(root, *naming.split_shard(uri)[0].split("/")[-_DEPTH + 1 :])
 
 
 def _pinned(root: str, names: Iterable[str]) -> list[str]:
     split = (name.split("/") for name in names)
-    versions = ["/".join((parts[0], *parts[2:])) for parts in split if len(parts) == _DEPTH and parts[1] == PINS]
-    return [store.join(root, version) for version in versions]
+    return [_uri(root, (parts[0], *parts[2:])) for parts in split if len(parts) == _DEPTH and parts[1] == PINS]
 
 
 def _newest(versions: Mapping[str, Manifest], last: int) -> list[str]:

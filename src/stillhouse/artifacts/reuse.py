@@ -22,10 +22,11 @@ from stillhouse.vocabulary.masking import one_line
 INDEX = ".fingerprints"
 
 
-def reserve(target: str, work: Work) -> str | None:
+def reserve(target: str, work: Work, attempt: str) -> str | None:
     """Register that the work is done at ``target``, unless another version holds its result: then that one's URI.
 
-    Waits while another version's writer, which renews its claim, does the same work.
+    Waits while another version's writer, which renews its claim, does the same work. ``attempt`` is this process's own: another
+    name of the target, such as a link, is not waited for.
     """
     watched: dict[str, Watched] = {}
     while True:
@@ -36,6 +37,8 @@ def reserve(target: str, work: Work) -> str | None:
             if published(other, work.fingerprint) is not None:
                 return other
             claim, _ = claiming.read(other)
+            if claim is not None and claim.owner.attempt == attempt:
+                return None
             watch = watched.setdefault(other, Watched(other, work))
             if claim is not None and claim.work.fingerprint == work.fingerprint and not watch.is_free(claim):
                 time.sleep(watch.poll_s)

@@ -61,7 +61,7 @@ class S3Store(Store):
     def names(self, uri: str) -> list[str]:
         """See Store."""
         key = urlsplit(uri).path.strip("/")  # empty for the files at the root of a bucket
-        return sorted(name.removeprefix(f"{key}/") for name in _keys(uri, "/"))
+        return sorted({name.removeprefix(f"{key}/") for name in _keys(uri, "/")})
 
     def folders(self, uri: str) -> list[str]:
         """See Store. The server skips what lies below them."""
@@ -89,6 +89,7 @@ class S3Store(Store):
         Where it fails, the next attempt or the bucket's lifecycle rule does it.
         """
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         bucket, key = _bucket_and_key(uri)
         try:
@@ -96,7 +97,7 @@ class S3Store(Store):
             for upload in uploads:
                 if upload["Key"].startswith(f"{key}/"):
                     _s3().abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-        except (BotoCoreError, ClientError):
+        except (BotoCoreError, ClientError, ResponseParserError):
             return
 
 
@@ -125,7 +126,7 @@ def _get(bucket: str, key: str) -> bytes | None:
     try:
         return bytes(_s3().get_object(Bucket=bucket, Key=key)["Body"].read())
     except ClientError as error:
-        if code(error) in ABSENT:  # a reply whose body was cut off has the status in place of a code
+        if code(error) in ABSENT:
             return None
         raise
 
@@ -229,10 +230,11 @@ def _holds(bucket: str, key: str, path: Path) -> bool:
 def _abort(upload: Mapping[str, str]) -> None:
     """Abort a multipart upload. If that fails, the next attempt's ``tidy`` or the bucket's lifecycle rule does it."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         _s3().abort_multipart_upload(**upload)
-    except (BotoCoreError, ClientError):
+    except (BotoCoreError, ClientError, ResponseParserError):
         return
 
 
@@ -257,8 +259,7 @@ def _s3() -> Any:
     )  # fmt: skip
     # A session of its own: the default one keeps the first credentials it saw.
     client = boto3.Session().client("s3", config=settings, region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
-    for operation in ("GetObject", "HeadObject"):
-        client.meta.events.register(f"after-call.s3.{operation}", s3_replies.require_object)
+    client.meta.events.register("after-call.s3", s3_replies.require_reply)
     return client
 
 

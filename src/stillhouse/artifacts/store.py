@@ -5,8 +5,9 @@ A URI names a directory of files. Credentials and endpoints come from the enviro
 """
 
 import os
+import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from stillhouse.artifacts.file_store import FileStore, local_path
 from stillhouse.artifacts.storage import AlreadyThere, Store
@@ -14,24 +15,29 @@ from stillhouse.errors import BadConfig
 
 __all__ = ["AlreadyThere", "FileStore", "Store", "absolute", "artifact_name", "join", "local_path", "store_of"]
 SCHEMES = ("file", "s3")
+_ONE_SLASH = re.compile(r"(?P<scheme>file|s3):", re.IGNORECASE)
+"""A URI that lost a slash, as ``Path("s3://…")`` does: as a path it would name a directory of this machine called ``s3:``."""
 
 
 def absolute(uri: str) -> str:
-    """The URI in full: a plain path becomes ``file://``; no trailing slash.
+    """The URI in full: a plain path becomes ``file://``; one spelling for each path; no trailing slash.
 
-    Raises BadConfig for another scheme, ``#``, ``?``, ``..``, an empty segment or a control character.
+    Raises BadConfig for another scheme, ``#``, ``?``, ``..``, an empty segment, a control character or a lost slash.
     """
     if not uri.isprintable():
         msg = f"{uri!r}: a URI with a control character; write file://, s3:// or a plain path"
         raise BadConfig(msg)
     if "://" not in uri:
+        if short := _ONE_SLASH.match(uri):
+            msg = f"{uri}: {short[0]} lost its two slashes; write {short['scheme'].lower()}://, or ./{uri} for a directory"
+            raise BadConfig(msg)
         return Path(os.path.abspath(os.path.expanduser(uri))).as_uri()  # noqa: PTH100, PTH111  # ~nobody is a name like others
-    scheme = urlsplit(uri).scheme
+    scheme = uri.partition("://")[0]
     if scheme not in SCHEMES:
         msg = f"{uri}: no store for {scheme}://; use file://, s3:// or a plain path"
         raise BadConfig(msg)
     _check_segments(uri, scheme)
-    return uri.rstrip("/")
+    return local_path(uri).as_uri() if scheme == "file" else uri.rstrip("/")
 
 
 def _check_segments(uri: str, scheme: str) -> None:
@@ -43,7 +49,11 @@ def _check_segments(uri: str, scheme: str) -> None:
     if scheme == "file" and host not in {"", "localhost"}:
         msg = f"{uri}: files of the host {host} cannot be reached; write file:///PATH, with three slashes"
         raise BadConfig(msg)
-    plain = unquote(path) if scheme == "file" else path
+    try:
+        plain = unquote(path, errors="strict") if scheme == "file" else path
+    except UnicodeDecodeError as error:
+        msg = f"{uri}: its %-signs stand for bytes that are no UTF-8; choose a name in UTF-8"
+        raise BadConfig(msg) from error
     if plain and (not plain.isprintable() or any(segment in {"", ".", ".."} for segment in plain.split("/"))):
         msg = f"{uri}: a URI with an empty, '.' or '..' segment or a control character; write the path in full"
         raise BadConfig(msg)

@@ -258,6 +258,7 @@ class QuestionsConfig(StageConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionsInputs(StageInputs):
-    """Questions artifacts published by ``stillhouse import``."""
+    """Questions artifacts published by ``stillhouse import``, and the version before."""
 
     imported: tuple[Path, ...] = ()
+    previous: Path | None = None

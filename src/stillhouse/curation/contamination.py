@@ -3,6 +3,7 @@
 DeepDistill §2.2 compares with AIME 2024 by exact and near matches and by embeddings; it describes no n-grams. Methods:
 
 - ``exact``: one user turn, or all of them together, has the same words. Case, punctuation and re-answer prompts make no difference.
+  A text without any sign has the same letters and digits: who strips punctuation turns 1.5 into 15 and 20 % into 20.
 - ``ngram``: the share of the benchmark question's n-grams that the question contains. The n-grams are short and half of them
   suffice, so that a question with every seventh word changed is found; a short question must be contained in full.
 - ``contained``: the share of the question's own n-grams that the benchmark question contains. It finds one half of it.
@@ -39,6 +40,7 @@ _REANSWER = re.compile(
 _REANSWER_END = previous_answer_prompt("", "").rpartition(">")[2]
 
 
+_SIGN = re.compile(r"[^\w\s]")
 SMALLEST_PART = 0.25
 """Share of a benchmark question's n-grams below which a question is no half of it."""
 
@@ -97,6 +99,8 @@ class BenchmarkIndex:
     entries: list[_BenchmarkQuestion]
     exact: Mapping[str, list[int]]
     """The joined words of a turn -> indices into ``entries``."""
+    unsigned: Mapping[str, list[int]]
+    """The letters and digits of an entry that is not short -> indices into ``entries``."""
     rare: Mapping[tuple[str, ...], list[int]]
     """N-gram -> indices into ``entries``. Each entry is under its rarest n-grams, so that any match has ``sieve`` of them."""
 
@@ -105,6 +109,9 @@ class BenchmarkIndex:
         if not self.entries:
             return []
         scored = {number: ("exact", 1.0) for text in _turns(normalised) for number in self.exact.get(text, ())}
+        for text in _texts(normalised.question.messages):
+            if self.unsigned and not _SIGN.search(text):
+                scored |= dict.fromkeys(self.unsigned.get(_unsigned(text), ()), ("exact", 1.0))
         for number, method, overlap in self._overlaps(normalised.words):
             scored.setdefault(number, (method, overlap))
         return [self.match(normalised.question, number, method, score) for number, (method, score) in sorted(scored.items())]
@@ -181,7 +188,11 @@ def index(benchmarks: Mapping[str, Sequence[Question]], config: Decontamination)
         n_indexed = len(entry.grams) - entry.fewest + entry.sieve if entry.grams and entry.fewest else 0
         for gram in sorted(entry.grams, key=lambda gram: (frequency[gram], gram))[:n_indexed]:
             rare[gram].append(number)
-    return BenchmarkIndex(config, entries, dict(exact), dict(rare))
+    unsigned: defaultdict[str, list[int]] = defaultdict(list)
+    for number, entry in enumerate(entries):
+        if len(entry.words) >= config.short_words:
+            unsigned[_unsigned(entry.text)].append(number)
+    return BenchmarkIndex(config, entries, dict(exact), dict(unsigned), dict(rare))
 
 
 def _entry(benchmark: str, question: Question, config: Decontamination) -> _BenchmarkQuestion:
@@ -197,6 +208,11 @@ def _entry(benchmark: str, question: Question, config: Decontamination) -> _Benc
         benchmark, question.question_id, text, question_words, grams, needed, min(fewest, default=0),
         quantities(question_words), quantities(words_with_english_numbers(text)),
     )  # fmt: skip
+
+
+def _unsigned(text: str) -> str:
+    """The letters and digits alone."""
+    return re.sub(r"[\W_]+", "", normalise(text))
 
 
 def _grams_of(config: Decontamination) -> int:

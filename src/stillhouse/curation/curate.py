@@ -24,6 +24,7 @@ from stillhouse.curation.first_pass import Rules, take_all
 from stillhouse.curation.funnel import KeptCounts
 from stillhouse.curation.held_out import held_out, short_name
 from stillhouse.curation.interleaving import interleave
+from stillhouse.curation.kept_opinions import KeptOpinions
 from stillhouse.curation.labels import labeller, refuse_unlabelled
 from stillhouse.curation.question_spool import QuestionSpool
 from stillhouse.curation.second_pass import QuestionDecisions, SpooledQuestions, publish_kept
@@ -68,7 +69,13 @@ def curate(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
     """Write the questions to ``inputs.output``. Raises NothingToDo without a source, or if no question is left."""
     benchmark_index, drops, spool = index(config), Drops(inputs.output), new_spool(config, inputs)
     unmapped = first_pass(config, inputs, benchmark_index, spool, drops).unmapped
-    return publish(config, inputs, spool, decide(config, spool, benchmark_index, drops), drops, unmapped)
+    decisions = decide(config, spool, benchmark_index, drops, opinions(inputs, inputs.output))
+    return publish(config, inputs, spool, decisions, drops, unmapped)
+
+
+def opinions(inputs: QuestionsInputs, directory: Path) -> KeptOpinions:
+    """What language models said in the version before and in earlier tries; further opinions go to ``directory``."""
+    return KeptOpinions(directory, inputs.publish_part).load([inputs.previous, inputs.finished])
 
 
 def index(config: QuestionsConfig) -> BenchmarkIndex:
@@ -120,7 +127,9 @@ def _kept_out(name: str) -> tuple[str, list[Question]]:
     return (short_name(name), held_out(name)) if is_location(name) else (bare_name(name), benchmark_questions(name))
 
 
-def decide(config: QuestionsConfig, spool: QuestionSpool, benchmark_index: BenchmarkIndex, drops: Drops) -> Decisions:
+def decide(
+    config: QuestionsConfig, spool: QuestionSpool, benchmark_index: BenchmarkIndex, drops: Drops, kept: KeptOpinions
+) -> Decisions:
     """Decide which spooled questions stay: first by form, then by meaning."""
     if benchmark_index.entries and _lacks_embeddings(config):
         print(
@@ -130,7 +139,7 @@ def decide(config: QuestionsConfig, spool: QuestionSpool, benchmark_index: Bench
         )  # fmt: skip
     decisions, order = by_form(spool, config.max_questions)
     if meaning.wanted(config, benchmark_index):
-        compared = meaning.Meaning(config, benchmark_index)
+        compared = meaning.Meaning(config, benchmark_index, kept)
         for match in compared.compare(spool, decisions, order):
             drops.add_match(match)
         drops.counts.update(compared.counts)

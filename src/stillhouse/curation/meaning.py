@@ -16,6 +16,7 @@ from stillhouse.curation.config import Decontamination, QuestionsConfig, SecondO
 from stillhouse.curation.contamination import BenchmarkIndex, Match
 from stillhouse.curation.duplicates import REASONS, STAY, Decisions
 from stillhouse.curation.embedding import Embedder
+from stillhouse.curation.kept_opinions import KeptOpinions
 from stillhouse.curation.kept_vectors import BLOCK
 from stillhouse.curation.number_formats import words_with_english_numbers
 from stillhouse.curation.question_spool import QuestionSpool
@@ -42,10 +43,11 @@ class _Compared:
 class Meaning:
     """The embedding model, the benchmarks' embeddings, and the language models that are asked for a second opinion."""
 
-    def __init__(self, config: QuestionsConfig, benchmark_index: BenchmarkIndex) -> None:
+    def __init__(self, config: QuestionsConfig, benchmark_index: BenchmarkIndex, kept: KeptOpinions) -> None:
         """Raises EngineFailed if a model cannot be loaded."""
         self.counts: Counter[str] = Counter()
         """What the second opinions count, by metric name."""
+        self._kept = kept
         self._semantic = config.semantic_duplicates
         self._index = benchmark_index
         self._model: Embedder = embedding.load(config.embedding_model)
@@ -57,7 +59,7 @@ class Meaning:
         self._on_duplicates = self._opinions(on_duplicates, "n_second_opinion_duplicates")
 
     def _opinions(self, config: SecondOpinion | None, metric: str) -> Opinions | None:
-        return Opinions(config, engines.load(config.sampling, config.model), metric, self.counts) if config else None
+        return Opinions(config, engines.load(config.sampling, config.model), metric, self.counts, self._kept) if config else None
 
     def compare(self, spool: QuestionSpool, decisions: Decisions, order: npt.NDArray[np.int64]) -> Iterator[Match]:
         """Drop questions that a benchmark asks too, then semantic duplicates. Yields the matches with the benchmarks."""

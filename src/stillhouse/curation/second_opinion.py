@@ -3,17 +3,21 @@
 The prompt is ours. It is asked only of pairs that no other method decided on, and only of the nearest ones: see ``SecondOpinion``.
 """
 
+import hashlib
 import heapq
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from stillhouse.curation.config import SecondOpinion
+from stillhouse.curation.kept_opinions import KeptOpinions
 from stillhouse.errors import TooManyErrors
 from stillhouse.models.references import name_of
-from stillhouse.sampling.engine import Completion, Engine, Request
+from stillhouse.models.resolving import identity
+from stillhouse.sampling.engine import Engine, Request
 from stillhouse.vocabulary.rows import PromptKind, ResponseKey
 from stillhouse.vocabulary.seeds import row_seed
 from stillhouse.vocabulary.transcript import END_THINK
@@ -63,8 +67,8 @@ class Opinions:
     metric: str
     """The first part of the names of the counts."""
     counts: Counter[str]
-    _said: dict[Texts, bool | None] = field(default_factory=dict)
-    """What it said of two texts: benchmarks share questions."""
+    kept: KeptOpinions
+    """What was said before, by this try and others: benchmarks share questions."""
 
     def same_tasks(
         self, nearest: NearestPairs, texts_of: Callable[[Sequence[Pair]], Mapping[Pair, Texts]]
@@ -78,29 +82,40 @@ class Opinions:
         for start in range(0, len(pairs), BATCH):
             batch = pairs[start : start + BATCH]
             texts = texts_of([pair for pair, _ in batch])
-            self._ask({pair: own for pair, own in texts.items() if own not in self._said})
+            digests = {pair: self._digest(own) for pair, own in texts.items()}
+            said = self._said({digests[pair]: (pair, own) for pair, own in texts.items()})
             for pair, similarity in batch:
-                if self._said[texts[pair]]:
+                if said.get(digests[pair]):
                     self.counts[f"{self.metric}/same"] += 1
                     yield pair, similarity
         self._refuse_undecided()
 
-    def _ask(self, pairs: Mapping[Pair, Texts]) -> None:
-        once = {texts: pair for pair, texts in pairs.items()}
-        by_key = {self._key(pair): texts for texts, pair in once.items()}
-        for request, completion in self.engine.sample(self._request(key, texts) for key, texts in by_key.items()):
-            self._said[by_key[request.key]] = self._opinion(completion)
+    def _digest(self, texts: Texts) -> str:
+        """What an opinion is kept under: all that decides it."""
+        model, sampling = identity(self.config.model), self.config.sampling.model_dump(mode="json")
+        return hashlib.sha256(json.dumps([model, sampling, PROMPT, *texts], sort_keys=True).encode()).hexdigest()
 
-    def _opinion(self, completion: Completion) -> bool | None:
-        self.counts[f"{self.metric}/asked"] += 1
-        if completion.finish_reason == "error":
-            self.counts[f"{self.metric}/failed/{completion.failure or 'error'}"] += 1
-        opinion = None if completion.finish_reason == "error" else parse(completion.text)
-        self.counts[f"{self.metric}/undecided"] += opinion is None
-        return opinion
+    def _said(self, asked: Mapping[str, tuple[Pair, Texts]]) -> dict[str, bool | None]:
+        """What the model says of these pairs, or said before, by digest. A pair whose request failed has no opinion."""
+        said = self.kept.known(asked)
+        self.counts[f"{self.metric}/reused"] += len(said)
+        new = {self._key(pair): (digest, texts) for digest, (pair, texts) in asked.items() if digest not in said}
+        try:
+            for request, completion in self.engine.sample(self._request(key, texts) for key, (_, texts) in new.items()):
+                self.counts[f"{self.metric}/asked"] += 1
+                if completion.finish_reason == "error":
+                    self.counts[f"{self.metric}/failed/{completion.failure or 'error'}"] += 1
+                    self.counts[f"{self.metric}/undecided"] += 1
+                else:
+                    said[new[request.key][0]] = parse(completion.text)
+        finally:
+            self.kept.keep(said)
+        self.counts[f"{self.metric}/undecided"] += sum(same is None for same in said.values())
+        return said
 
     def _refuse_undecided(self) -> None:
-        n_asked, n_failed = self.counts[f"{self.metric}/asked"], self.counts[f"{self.metric}/undecided"]
+        n_asked = self.counts[f"{self.metric}/asked"] + self.counts[f"{self.metric}/reused"]
+        n_failed = self.counts[f"{self.metric}/undecided"]
         if n_failed > self.config.max_undecided * n_asked:
             start = f"{self.metric}/failed/"
             failures = [f"{name.removeprefix(start)}: {n}" for name, n in sorted(self.counts.items()) if name.startswith(start)]

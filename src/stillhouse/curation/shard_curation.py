@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stillhouse.artifacts import tables
-from stillhouse.curation import curate, meaning, question_cards
+from stillhouse.curation import curate, kept_opinions, meaning, question_cards
 from stillhouse.curation.config import QuestionsConfig, QuestionsInputs
 from stillhouse.curation.contamination import Match
 from stillhouse.curation.curate import Curated
@@ -87,7 +87,9 @@ def combine(config: QuestionsConfig, inputs: QuestionsInputs) -> Outputs:
     texts = [directory / f"to-{index}" / ROWS for directory in inputs.maps for index in range(count)]
     cards = [directory / CARDS / f"{index}.parquet" for directory in inputs.maps for index in range(count)]
     sizes = spool.load([directory / COLUMNS for directory in inputs.maps], cards, texts if reads_texts(config) else ())
-    decisions = curate.decide(config, spool, benchmark_index, drops)
+    # They are handed on to the first shard.
+    opinions = curate.opinions(inputs, inputs.output / "to-0")
+    decisions = curate.decide(config, spool, benchmark_index, drops, opinions)
     drops.close()
     matches = [Match(**row) for path in drops.pairs.paths for row in pq.read_table(path).to_pylist()]
     counted = [_counts(directory) for directory in inputs.maps]
@@ -173,6 +175,8 @@ def apply(config: QuestionsConfig, inputs: QuestionsInputs) -> Curated:
     decided = inputs.decision / f"to-{index}"
     drops = Drops(inputs.output)
     _take_over(drops, own, decided, inputs.output)
+    if (decided / kept_opinions.DIRECTORY).exists():
+        shutil.copytree(decided / kept_opinions.DIRECTORY, inputs.output / kept_opinions.DIRECTORY)
     unmapped = {name: Counter(columns) for name, columns in _counts(own)["unmapped"].items()}
     return curate.publish(config, inputs, HandedOn(paths), _decided(decided / DECISIONS, paths), drops, unmapped)
 

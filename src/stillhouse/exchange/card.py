@@ -11,6 +11,7 @@ import yaml
 
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store
+from stillhouse.errors import NothingToDo
 from stillhouse.exchange.record import IMPORTED, Record
 from stillhouse.exchange.release_forms import ReleaseForm
 
@@ -43,6 +44,8 @@ class ReleaseTally:
     filled: Counter[str] = field(default_factory=Counter)
     rated: set[str] = field(default_factory=set)
     """Models that have pass rates."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Records that a form has no row for, by form."""
     rows: int = 0
 
     def counted(self, records: Iterable[Record]) -> Iterator[Record]:
@@ -57,6 +60,27 @@ class ReleaseTally:
             self.filled.update(name for name in self.losable if getattr(record, name) not in NOTHING)
             yield record
 
+    def taken(self, form: ReleaseForm, record: Record) -> bool:
+        """Whether the form has a row for the record; counts those that it has none for."""
+        takes = form.takes(record)
+        self.left_out[form.name] += not takes
+        return takes
+
+    def gaps(self, forms: Sequence[ReleaseForm]) -> dict[str, str]:
+        """Form -> the rows that it left out, in words; only forms that left any out."""
+        return {form.name: form.without(self.left_out[form.name]) for form in forms if self.left_out[form.name]}
+
+    def nothing(self, forms: Sequence[ReleaseForm], uris: Sequence[str]) -> NothingToDo:
+        """The refusal of a release without rows: which rows each form leaves out, and which forms take them."""
+        rows = "; ".join(f"{name} leaves out {rows}" for name, rows in self.gaps(forms).items())
+        others = (
+            "responses go out as messages, alpaca or sharegpt, prompts as prompts or verl, both as am-1.4m, am-40m or conversations"
+        )
+        why = f" ({rows}; {others})" if rows else ""
+        return NothingToDo(
+            f"{', '.join(uris)}: no row to export as {', '.join(form.name for form in forms)}{why}; nothing was written"
+        )
+
     @property
     def lost(self) -> dict[str, int]:
         """Lost field -> number of records that had a value in it; only fields with any."""
@@ -68,9 +92,8 @@ def render(name: str, form: ReleaseForm, sha256: str, size: int, tally: ReleaseT
     config = {"config_name": "default", "data_files": [{"split": "train", "path": name}]}
     header = _header(tally, [config], {"features": form.columns(tally.rated)})
     what = f"{tally.rows:,} rows in the schema `{form.name}`: `{name}`, {size:,} bytes, sha256 `{sha256}`."
-    return _page(
-        store.absolute(uris[0]).rsplit("/", 2)[-2], header, [what], [_losses(f"The schema `{form.name}`", tally)], tally, uris
-    )
+    title = store.absolute(uris[0]).rsplit("/", 2)[-2]
+    return _page(title, header, [what], [_losses(f"The schema `{form.name}`", [form], tally)], tally, uris)
 
 
 def render_folder(
@@ -93,7 +116,7 @@ def render_folder(
     table = "\n".join(["| config | split | rows |", "|---|---|---|", *lines, ""])
     form, split = next(iter(counts))
     use = f"```python\nload_dataset({name!r}, {form!r}, split={split!r})\n```\n\n`sha256sum --check SHA256SUMS` checks the files.\n"
-    return _page(name, header, [table, use], [_losses("This release", tally)], tally, uris)
+    return _page(name, header, [table, use], [_losses("This release", forms, tally)], tally, uris)
 
 
 def _page(
@@ -158,9 +181,10 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _losses(release: str, tally: ReleaseTally) -> str:
+def _losses(release: str, forms: Sequence[ReleaseForm], tally: ReleaseTally) -> str:
     columns = ", ".join(f"{name} ({count:,} rows)" for name, count in tally.lost.items()) or "nothing that had a value"
-    return (
+    rows = "".join(f"`{name}` leaves out {rows}.\n" for name, rows in tally.gaps(forms).items())
+    return rows + (
         f"{release} has no column for: {columns}. An import computes ids from the questions. A release has no\n"
         "seed, finish reason or token counts of a response, and no mode or CV of a training example.\n"
     )

@@ -113,6 +113,9 @@ class Mapping(StageConfig):
 
     columns: ColumnPaths
     """Where a row keeps each part of a question."""
+    inside: str | None = Field(None, json_schema_extra=OMIT_DEFAULT)
+    """The path to an object, or to JSON text, inside each row whose columns count as the row's own: ``row`` for rows such as
+    ``{"row_idx": 0, "row": {"question": …}}``."""
     category: Category | None = None
     """The category of all its questions, unless ``columns.category`` or ``columns.source`` names a column."""
     categories: dict[str, Category] = Field(default_factory=dict)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from stillhouse.artifacts import store
 from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.scratch import scratch_directory
-from stillhouse.errors import BadConfig, NothingToDo, nearest
+from stillhouse.errors import BadConfig, nearest
 from stillhouse.exchange import card, joined, writing
 from stillhouse.exchange.delivered import CARD, deliver
 from stillhouse.exchange.folder import ExportedFolder, export_folder
@@ -21,11 +21,14 @@ class Exported:
     sha256: str
     lost: Mapping[str, int]
     """Columns that the form lacks -> rows that had a value in them."""
+    left_out: str = ""
+    """The rows that the form has no place for, in words."""
 
     def summary(self, output: str) -> list[str]:
         """What was written, in lines."""
         lost = [f"  no column for {column} ({count:,} rows)" for column, count in self.lost.items()]
-        return [f"{output}: {self.rows:,} rows · sha256 {self.sha256}", *lost]
+        left_out = [f"  left out {self.left_out}"] if self.left_out else []
+        return [f"{output}: {self.rows:,} rows · sha256 {self.sha256}", *left_out, *lost]
 
 
 def export(
@@ -70,12 +73,11 @@ def _export_file(uris: Sequence[str], form: ReleaseForm, output: str, splits: Se
         tally = card.ReleaseTally(form.lost)
         path = scratch / "release" / name
         path.parent.mkdir()
-        rows = (record for record in joined.records(directories, splits) if form.takes(record))
+        rows = (record for record in joined.records(directories, splits) if tally.taken(form, record))
         count = writing.write(path, map(form.encode, tally.counted(rows)))
         if not count:
-            msg = f"{', '.join(uris)}: no row to export as {form.name}; nothing was written"
-            raise NothingToDo(msg)
+            raise tally.nothing([form], uris)
         digest = sha256(path)
         (path.parent / CARD).write_text(card.render(name, form, digest, path.stat().st_size, tally, uris), encoding="utf-8")
         deliver(path.parent, [name, CARD], directory, scratch)
-    return Exported(count, digest, tally.lost)
+    return Exported(count, digest, tally.lost, tally.gaps([form]).get(form.name, ""))

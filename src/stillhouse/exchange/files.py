@@ -1,4 +1,4 @@
-"""Read a file of rows in any of the formats: JSON Lines, JSON, CSV (plain, .gz or .zst), Parquet, Arrow, tar of samples.
+"""Read a file of rows in any of the formats: JSON Lines, JSON, CSV plain or compressed, Parquet, Arrow, tar of samples.
 
 Memory is bounded by one row or one batch, whatever the file holds.
 """
@@ -16,7 +16,7 @@ from stillhouse.errors import BadConfig, MissingInput, StillhouseError
 from stillhouse.exchange.bad_rows import NOT_MINE, Bad, Object
 from stillhouse.exchange.config import Format
 from stillhouse.exchange.json_values import json_values
-from stillhouse.exchange.line_files import BYTE_ORDER_MARK, COMPRESSIONS, MAX_LINE_BYTES, json_lines, opened
+from stillhouse.exchange.line_files import BYTE_ORDER_MARK, COMPRESSED, MAX_LINE_BYTES, json_lines, opened
 from stillhouse.exchange.row_share import is_mine
 from stillhouse.exchange.sample_files import folder_rows, tar_rows
 from stillhouse.exchange.table_files import ARROW_MAGIC, arrow_rows, csv_rows, parquet_rows
@@ -38,9 +38,9 @@ LFS = "a pointer of Git LFS, not the file itself; fetch it with git lfs pull"
 def format_of_name(name: str) -> Format | None:
     """The format that a file name's suffix tells; None for another name."""
     path = Path(name)
-    suffix = Path(name.removesuffix(path.suffix)).suffix if path.suffix in COMPRESSIONS else path.suffix
+    suffix = Path(name.removesuffix(path.suffix)).suffix if path.suffix in COMPRESSED else path.suffix
     form = SUFFIXES.get(suffix.lower())
-    return None if path.suffix in COMPRESSIONS and form in {"parquet", "arrow"} else form
+    return None if path.suffix in COMPRESSED and form in {"parquet", "arrow"} else form
 
 
 def is_archive(name: str) -> bool:
@@ -57,7 +57,7 @@ def check_name(name: str) -> None:
     """Raise BadConfig for a file name whose suffix does not tell its format."""
     if format_of_name(name) is None and not is_archive(name):
         msg = (
-            f"{name}: the suffix tells no format; name it .jsonl, .json, .csv or .tsv (plain, .gz, .bz2 or .zst), .parquet, "
+            f"{name}: the suffix tells no format; name it .jsonl, .json, .csv or .tsv (plain, .gz, .bz2, .xz or .zst), .parquet, "
             f".arrow, .zip or .tar, or set format to one of {', '.join(get_args(Format))}"
         )
         raise BadConfig(msg)

@@ -17,7 +17,6 @@ from pydantic_core import to_json
 from stillhouse.artifacts import store
 from stillhouse.artifacts.digests import sha256
 from stillhouse.artifacts.scratch import scratch_directory
-from stillhouse.errors import NothingToDo
 from stillhouse.exchange import card, joined, parquet_files
 from stillhouse.exchange.delivered import CARD, deliver
 from stillhouse.exchange.joined import Directories
@@ -38,12 +37,16 @@ class ExportedFolder:
     files: int
     lost: Mapping[str, int]
     """Columns that no form of the release has -> rows that had a value in them."""
+    left_out: Mapping[str, str]
+    """Form -> the rows that it has no place for, in words."""
 
     def summary(self, output: str) -> list[str]:
         """What was written, in lines."""
         rows = [f"  {form}/{split}: {count:,} rows" for (form, split), count in self.rows.items()]
         lost = [f"  no column for {column} ({count:,} rows)" for column, count in self.lost.items()]
-        return [f"{output}: {self.files:,} files", *rows, *lost]
+        empty = {form for form in self.left_out if not any(name == form for name, _ in self.rows)}
+        left_out = [f"  {form}: {'no row; ' if form in empty else ''}left out {rows}" for form, rows in self.left_out.items()]
+        return [f"{output}: {self.files:,} files", *rows, *left_out, *lost]
 
 
 def export_folder(
@@ -61,8 +64,7 @@ def export_folder(
         names = joined.split_names(directories, splits)
         counts = _encoded(directories, forms, [WHOLE] if merge or not names else names, splits, tally, lines)
         if not counts:
-            msg = f"{', '.join(uris)}: no row to export as {', '.join(form.name for form in forms)}; nothing was written"
-            raise NothingToDo(msg)
+            raise tally.nothing(forms, uris)
         for form in forms:
             for split in (split for name, split in counts if name == form.name):
                 columns = form.columns(tally.rated)
@@ -74,7 +76,7 @@ def export_folder(
         files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
         # The card last: whoever sees it finds the rest.
         deliver(root, sorted(files, key=lambda name: name == CARD), store.absolute(output), scratch)
-    return ExportedFolder(counts, len(files), tally.lost)
+    return ExportedFolder(counts, len(files), tally.lost, tally.gaps(forms))
 
 
 def _encoded(
@@ -87,7 +89,7 @@ def _encoded(
         with ExitStack() as opened:
             outputs: dict[str, Any] = {}
             for record in tally.counted(_records(directories, name, splits)):
-                for form in (form for form in forms if form.takes(record)):
+                for form in (form for form in forms if tally.taken(form, record)):
                     if form.name not in outputs:
                         (lines / form.name).mkdir(parents=True, exist_ok=True)
                         outputs[form.name] = opened.enter_context((lines / form.name / _split_of(name)).open("wb"))

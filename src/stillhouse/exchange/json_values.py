@@ -15,6 +15,8 @@ from stillhouse.exchange.line_files import chunks
 
 WRAPPERS = ("data", "rows", "examples", "train", "questions", "problems", "items", "instances")
 """Keys under which an object that is the whole file may keep its rows."""
+SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
+"""Further ones, of which a file may have several."""
 BETWEEN = " \t\r\n,"
 
 
@@ -48,9 +50,17 @@ def _row(value: Any) -> Object | Bad:
 
 def _wrapped(value: Object) -> list[Any] | None:
     """The rows inside the object that is the whole file; None if it is a row itself."""
-    lists = [value[key] for key in WRAPPERS if isinstance(value.get(key), list)]
-    has_rows = len(lists) == 1 and bool(lists[0]) and all(isinstance(row, dict) for row in lists[0])
-    return list(lists[0]) if has_rows else _of_columns(value)
+    lists = {key: value[key] for key in (*WRAPPERS, *SPLITS) if _are_rows(value.get(key))}
+    if len(lists) > 1:
+        return [Bad("bad_file", f"holds several lists of rows ({', '.join(lists)}): write each to a file of its own")]
+    if lists:
+        return list(*lists.values())
+    inner = [value[key] for key in WRAPPERS if isinstance(value.get(key), dict)]
+    return (_wrapped(inner[0]) if len(inner) == 1 else None) or _of_columns(value)
+
+
+def _are_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
 def _of_columns(value: Object) -> list[Any] | None:

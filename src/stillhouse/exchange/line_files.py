@@ -1,5 +1,6 @@
 """Read JSON Lines, plain or compressed. Memory is bounded by one line: an overlong line is skipped, never held."""
 
+import lzma
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ from stillhouse.exchange.bad_rows import NOT_MINE, SHOWN_CHARS, Bad, Object, sho
 from stillhouse.exchange.row_share import is_mine
 
 COMPRESSIONS = {".zst": "zstd", ".gz": "gzip", ".bz2": "bz2"}
+"""Suffix -> codec of what is written, and read."""
+XZ = ".xz"
+"""A compression that is only read."""
+COMPRESSED = frozenset((*COMPRESSIONS, XZ))
 MAX_LINE_BYTES = 16 * 2**20
 """Longest line read by default: longer than any code question with its tests, shorter than a file without line breaks."""
 CHUNK_BYTES = 2**16
@@ -71,6 +76,8 @@ def opened(path: Path) -> BinaryIO:
 
 
 def _decompressed(path: Path) -> BinaryIO:
+    if path.suffix == XZ:
+        return lzma.LZMAFile(path)  # type: ignore[return-value]
     raw = pa.OSFile(str(path))
     compression = COMPRESSIONS.get(path.suffix)
     file: BinaryIO = pa.CompressedInputStream(raw, compression) if compression else raw
@@ -108,7 +115,7 @@ def _line(number: int, pieces: list[bytes], size: int, max_bytes: int) -> Iterat
 
 def _require_rows(path: Path, expanded: int) -> None:
     """Raise BadRows for a compression bomb: a few kilobytes that would keep this process busy for hours."""
-    if path.suffix in COMPRESSIONS and expanded > FREE_BYTES and expanded > MAX_EXPANSION * path.stat().st_size:
+    if path.suffix in COMPRESSED and expanded > FREE_BYTES and expanded > MAX_EXPANSION * path.stat().st_size:
         msg = (
             f"{path.name}: {path.stat().st_size:,} bytes expand to more than {expanded:,}, over {MAX_EXPANSION} times as many: "
             "no file of rows does; if it is one, give it uncompressed"
@@ -131,6 +138,8 @@ def _object(line: bytes | Bad) -> Object | Bad:
 
 
 def _why_not_json(line: bytes, error: ValueError) -> tuple[str, str]:
+    if b"\x00" in line:
+        return "bad_utf8", "bytes of value 0, as UTF-16 or UTF-32 without a mark has them: save the file as UTF-8"
     try:
         line.decode()
     except UnicodeDecodeError as no_text:

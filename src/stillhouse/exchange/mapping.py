@@ -10,6 +10,7 @@ from typing import Any
 
 from stillhouse.exchange import answer_extraction, chats, option_letters, published_tests, templates
 from stillhouse.exchange.bad_rows import Bad, LeftOut, Object, shown
+from stillhouse.exchange.column_paths import MAYBE, at, lifted, loaded
 from stillhouse.exchange.config import Mapping
 from stillhouse.exchange.record import IMPORTED, UNNAMED, Record, Unfit, parsed
 from stillhouse.exchange.thoughts import one_form
@@ -20,8 +21,6 @@ from stillhouse.vocabulary.ids import prompt_text
 from stillhouse.vocabulary.rows import Message
 from stillhouse.vocabulary.text import shortened
 
-MISSING = object()
-MAYBE = "?"
 LEVELS = ("1", "2", "3")
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a value of another form than a data set's may raise: one odd row is no reason to stop."""
@@ -62,6 +61,8 @@ class RowMapper:
                 yield number, Bad("bad_type", f"the mapping does not fit this row ({type(error).__name__}: {what})", shown(row))
 
     def _of_row(self, row: Object) -> list[Record] | LeftOut:
+        if self.mapping.inside is not None:
+            row = lifted(row, self.mapping.inside)
         if self._wanted and not self._wanted(row):
             return LeftOut(f"where is {self.mapping.where}", shown(row))
         self.unmapped.update(name for name, value in row.items() if name not in self._used and value not in NO_VALUE)
@@ -102,7 +103,7 @@ class RowMapper:
         """The messages, with the options if there are any, and the reference."""
         columns, mapping = self.mapping.columns, self.mapping
         if columns.choices is None:
-            text = self._text(row, "reference_answer", numbers=True)
+            text = _joined(self._text(row, "reference_answer", numbers=True))
             return messages, text if text is None or mapping.extract is None else answer_extraction.extracted(mapping.extract, text)
         options = self._options(row, columns.choices)
         if columns.reference_answer in columns.choices.split(", "):
@@ -112,7 +113,8 @@ class RowMapper:
             value = answer_extraction.extracted(mapping.extract, str(value))
         *earlier, last = messages
         asked: Message = {"role": last["role"], "content": option_letters.prompt(last["content"], options)}
-        return [*earlier, asked], None if value is None else option_letters.letter(value, options, mapping.first_choice)
+        labels = [] if ", " in columns.choices else option_letters.labels(self._at(row, columns.choices))
+        return [*earlier, asked], None if value is None else option_letters.letter(value, options, mapping.first_choice, labels)
 
     def _options(self, row: Object, paths: str) -> list[str]:
         if paths in self._texts or ", " not in paths:
@@ -218,28 +220,6 @@ class RowMapper:
         return value
 
 
-def at(row: Object, path: str) -> Any:
-    """The value at the path; None if an optional path (``?``) leads nowhere, or a parent is null. Raises Unfit."""
-    value: Any = row
-    if path in row:
-        return row[path]
-    for part in path.removesuffix(MAYBE).split("."):
-        if isinstance(value, str) and value[:1] in "{[":
-            value = _loaded(value)
-        if isinstance(value, dict):
-            value = value.get(part, MISSING)
-        elif isinstance(value, list) and part.lstrip("-").isdecimal():
-            value = value[int(part)] if -len(value) <= int(part) < len(value) else MISSING
-        else:
-            value = None if value is None else MISSING
-        if value is MISSING:
-            if path.endswith(MAYBE):
-                return None
-            msg = f"{path}: missing; the row has {templates.named(row)}"
-            raise Unfit(msg, "bad_column")
-    return value
-
-
 def used_columns(mapping: Mapping) -> set[str]:
     """The names of the columns that the mapping reads."""
     used = {templates.FILE_NAME} | (templates.columns(f"{{{{ {mapping.where} }}}}") if mapping.where else set())
@@ -254,16 +234,17 @@ def used_columns(mapping: Mapping) -> set[str]:
     return used
 
 
+def _joined(text: str | None) -> str | None:
+    """The answers of a JSON list of texts, which a column of texts may hold: ``["24"]`` is 24."""
+    answers = loaded(text) if text is not None and text.startswith('["') else None
+    if isinstance(answers, list) and all(isinstance(answer, str) for answer in answers):
+        return ", ".join(answers)
+    return text
+
+
 def _not_null(arguments: Any) -> dict[str, Any]:
     """The arguments of one constraint. On the hub each carries the arguments of all constraints; those of others are null."""
     return {key: value for key, value in arguments.items() if value is not None} if isinstance(arguments, dict) else {}
-
-
-def _loaded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _json(value: Any) -> str:
@@ -285,13 +266,13 @@ def _required(path: str, value: Any) -> Any:
 
 
 def _listed(path: str, value: Any) -> list[Any]:
-    loaded = _loaded(value) if isinstance(value, str) else value
-    if loaded is None:
+    values = loaded(value)
+    if values is None:
         return []
-    if not isinstance(loaded, list):
+    if not isinstance(values, list):
         msg = f"{path}: {type(value).__name__}, not a list"
         raise Unfit(msg, "bad_type")
-    return loaded
+    return values
 
 
 def _answered(record: Record, text: str, score: float | None) -> Record:

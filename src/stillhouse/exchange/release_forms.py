@@ -36,10 +36,18 @@ class ReleaseForm:
     columns: Callable[[Collection[str]], list[Feature]]
     """The columns with their types; the argument holds the models that have pass rates."""
     encode: Callable[[Record], dict[str, Any]]
-    takes: Callable[[Record], bool] = lambda record: True
-    """Whether the form has a row for the record."""
+    answered: bool | None = None
+    """Whether it has rows for records with a response (true) or without one (false) alone; None has rows for both."""
     llama_factory: dict[str, Any] = field(default_factory=dict)
     """What ``dataset_info.json`` of LLaMA-Factory says of its columns; empty if it cannot read the form."""
+
+    def takes(self, record: Record) -> bool:
+        """Whether the form has a row for the record."""
+        return self.answered is None or (record.text is not None) is self.answered
+
+    def without(self, count: int) -> str:
+        """The rows that it has no place for, in words."""
+        return f"{count:,} rows {'without' if self.answered else 'with'} a response"
 
 
 def _columns(own: list[Feature], _: Collection[str]) -> list[Feature]:
@@ -48,14 +56,6 @@ def _columns(own: list[Feature], _: Collection[str]) -> list[Feature]:
 
 def _origin(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in ORIGIN}
-
-
-def _is_answered(record: Record) -> bool:
-    return record.text is not None
-
-
-def _is_prompt(record: Record) -> bool:
-    return record.text is None
 
 
 def _turns(record: Record) -> list[Message]:
@@ -112,23 +112,23 @@ TRAINER_FORMS = (
     ReleaseForm(
         "messages", _NO_TASK,
         partial(_columns, [{"name": "messages", **TURNS}, *_text("model"), {"name": "verify_score", "dtype": "float64"}]),
-        _messages, _is_answered, {"formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": _ROLES},
+        _messages, True, {"formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": _ROLES},
     ),
     ReleaseForm(
         "alpaca", (*_NO_TASK, "model", "verify_score"),
         partial(_columns, [*_text("instruction", "input", "output", "system"), {"name": "history", "list": {"list": "string"}}]),
-        _alpaca, _is_answered,
+        _alpaca, True,
         {"columns": {"prompt": "instruction", "query": "input", "response": "output", "system": "system", "history": "history"}},
     ),
     ReleaseForm(
         "sharegpt", (*_NO_TASK, "model", "verify_score"),
-        partial(_columns, [{"name": "conversations", **SPOKEN}, *_text("system")]), _sharegpt, _is_answered,
+        partial(_columns, [{"name": "conversations", **SPOKEN}, *_text("system")]), _sharegpt, True,
         {"formatting": "sharegpt", "columns": {"messages": "conversations", "system": "system"}},
     ),
     ReleaseForm(
         "prompts", ("verify_score", *UNSAID),
         partial(_columns, [{"name": "prompt", **TURNS}, *_text("reference_answer", "test_cases", "constraints")]),
-        _prompts, _is_prompt,
+        _prompts, False,
     ),
     ReleaseForm(
         "verl", ("verify_score", *UNSAID),
@@ -136,7 +136,7 @@ TRAINER_FORMS = (
             *_text("data_source"), {"name": "prompt", **TURNS}, *_text("ability"),
             {"name": "reward_model", "struct": _text("style", "ground_truth")}, {"name": "extra_info", "struct": _text(*ORIGIN)},
         ],
-        _verl, _is_prompt,
+        _verl, False,
     ),
 )  # fmt: skip
 FORMS: dict[str, ReleaseForm] = {

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from stillhouse.errors import BadConfig
 from stillhouse.exchange.files import holds_lines
-from stillhouse.exchange.line_files import COMPRESSIONS
+from stillhouse.exchange.line_files import COMPRESSIONS, XZ
 
 FILES = frozenset((".jsonl", ".ndjson", ".json", ".zst", ".gz", ".parquet", ".arrow", ".csv", ".tsv", ".txt", ".zip"))
 """Suffixes of names that mean a file, though not all can be written."""
@@ -22,7 +22,7 @@ def is_folder(name: str) -> bool:
 
 def check_name(name: str) -> None:
     """Raise BadConfig if the output name is not that of a JSON Lines file."""
-    if not holds_lines(name):
+    if not holds_lines(name) or name.endswith(XZ):
         msg = f"--output {name}: not a JSON Lines file; name it FILE.jsonl.zst, FILE.jsonl.gz or FILE.jsonl, or name a folder"
         raise BadConfig(msg)
 

@@ -6,7 +6,8 @@ its rows or their meaning change, it raises its ``SCHEMA_VERSION``.
 A stage that decides some things over all rows has two more functions, which its shards share: ``map_shard(config, inputs)``
 summarises one share of the input, and ``combine(config, inputs)`` decides over all summaries. ``needs_steps(config)`` tells whether
 the config needs them, ``STEP_INPUTS`` which inputs each step reads (``map``, ``combine``, ``apply``), and ``BY_FILE`` the inputs of
-``map`` that are divided by their files, not by their keys. ``combine_reads(config)`` names further files that ``combine`` reads.
+``map`` that are divided by their files, not by their keys. ``combine_reads(config)`` names further files that ``combine`` reads,
+``READS`` the inputs of which one directory alone is read, that of all shards.
 ``deal(config, inputs)`` reads once, before the maps, what they cannot divide; ``needs_reading(config)`` tells whether it is needed.
 
 A stage that publishes large files early has ``early_files(names)``: of those that earlier attempts left, the ones this node reads.

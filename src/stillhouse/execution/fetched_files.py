@@ -80,6 +80,7 @@ def fetch_all(
     read: Mapping[str, Sequence[str]] = getattr(stage, "STEP_INPUTS", {})
     names = [name for name in links if step is None or name in read[step]]
     by_file = set(getattr(stage, "BY_FILE", ())) if step == "map" else set()
+    below: Mapping[str, str] = getattr(stage, "READS", {})
     inputs: dict[str, list[Path]] = {}
     listed: dict[str, list[dict[str, int]]] = {}
     for name in names:
@@ -87,7 +88,10 @@ def fetch_all(
             inputs[name] = [models.directory(link) for link in links[name]] if models else []
             continue
         loaded = [(link.uri, manifests.load(link.uri, f"input {name}")) for link in links[name]]
-        chosen = [_nth_files(manifest, shard) if name in by_file else _of_keys(manifest, shard) for _, manifest in loaded]
+        if name in below:
+            chosen = [_below(manifest, below[name]) for _, manifest in loaded]
+        else:
+            chosen = [_nth_files(manifest, shard) if name in by_file else _of_keys(manifest, shard) for _, manifest in loaded]
         inputs[name] = [
             integrity.fetch(uri, scratch / "inputs", files, f"input {name}") for (uri, _), files in zip(loaded, chosen, strict=True)
         ]
@@ -102,6 +106,11 @@ def fetch_all(
 def _of_keys(manifest: Manifest, shard: Shard) -> list[str]:
     """The files that can hold a key of the shard: all that no other shard of the artifact alone holds."""
     return [name for name in manifest.files if (made_in := Shard.of_file(name)) is None or made_in.overlaps(shard)]
+
+
+def _below(manifest: Manifest, directory: str) -> list[str]:
+    """The files in this directory, of all shards."""
+    return [name for name in manifest.files if f"/{directory}" in f"/{name}"]
 
 
 def _nth_files(manifest: Manifest, shard: Shard) -> list[str]:

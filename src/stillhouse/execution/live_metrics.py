@@ -8,53 +8,68 @@ MLflow keeps the same numbers for ever; these are for alerts while the stage run
 """
 
 import math
-import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 from stillhouse.vocabulary import environment, metric_names
 
+if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
+
+    from prometheus_client.core import GaugeMetricFamily
+
 PORT = "STILLHOUSE_METRICS_PORT"
-NAMES = ("stillhouse_progress_done", "stillhouse_progress_total", "stillhouse_metric")
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_ESCAPED = re.compile(r'[\\"\n]')
+PROGRESS = {
+    "stillhouse_progress_done": "How much of its work the stage has done, in its own unit.",
+    "stillhouse_progress_total": "How much work the stage has in all.",
+}
+METRIC = "stillhouse_metric"
+NAMES = (*PROGRESS, METRIC)
 
 
 class LiveMetrics:
-    """The newest value of each number, written by the stage's threads and read by the server's."""
+    """The newest value of each number, written by the stage's threads and collected by ``prometheus_client``'s server."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: dict[tuple[str, str], float] = {}
+        self._progress: dict[str, float] = {}
+        self._metrics: dict[str, float] = {}
         self.stage = ""
 
     def clear(self, stage: str) -> None:
         """Begin the numbers of a stage."""
         with self._lock:
-            self._values, self.stage = {}, stage
+            self._progress, self._metrics, self.stage = {}, {}, stage
 
     def progress(self, done: float, total: float) -> None:
         """How far the stage is."""
         with self._lock:
-            self._values |= {(NAMES[0], ""): done, (NAMES[1], ""): total}
+            self._progress = dict(zip(PROGRESS, (done, total), strict=True))
 
     def log(self, metrics: Mapping[str, float]) -> None:
         """Numbers by name; those that are not finite are left out."""
-        named = {(NAMES[2], metric_names.plain(name)): float(value) for name, value in metrics.items() if math.isfinite(value)}
+        finite = {metric_names.plain(name): float(value) for name, value in metrics.items() if math.isfinite(value)}
         with self._lock:
-            self._values |= named
+            self._metrics |= finite
 
-    def text(self) -> str:
-        """All of them, as Prometheus reads them."""
+    def collect(self) -> "Iterator[GaugeMetricFamily]":
+        """All numbers, as a collector of ``prometheus_client`` yields them."""
+        from prometheus_client.core import GaugeMetricFamily
+
         with self._lock:
-            values, stage = dict(self._values), self.stage
-        labels = {key: f'stage="{_escaped(stage)}"' + (f',name="{_escaped(key[1])}"' if key[1] else "") for key in values}
-        kinds = {key[0] for key in values}
-        lines = [f"# TYPE {name} gauge\n" for name in NAMES if name in kinds]
-        return "".join([*lines, *(f"{key[0]}{{{labels[key]}}} {value!r}\n" for key, value in sorted(values.items()))])
+            progress, metrics, stage = dict(self._progress), dict(self._metrics), self.stage
+        for name, value in progress.items():
+            gauge = GaugeMetricFamily(name, PROGRESS[name], labels=["stage"])
+            gauge.add_metric([stage], value)
+            yield gauge
+        if metrics:
+            gauge = GaugeMetricFamily(METRIC, "The newest value that the stage logged, by name.", labels=["stage", "name"])
+            for name, value in sorted(metrics.items()):
+                gauge.add_metric([stage, name], value)
+            yield gauge
 
 
 LIVE = LiveMetrics()
@@ -66,41 +81,25 @@ def served(stage: str) -> Iterator[None]:
     """Answer while the block runs, if the port is set and free. Raises BadConfig for a port that is no number."""
     LIVE.clear(stage)
     server = _server(environment.whole(PORT, 0, least=0))
-    if server is None:
-        yield
-        return
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
-    thread.start()
     try:
         yield
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        if server is not None:
+            server.shutdown()
+            server.server_close()
 
 
-def _server(port: int) -> ThreadingHTTPServer | None:
+def _server(port: int) -> "WSGIServer | None":
+    """A server on a thread of its own, which the process does not wait for."""
+    if not port:
+        return None
+    from prometheus_client import CollectorRegistry, start_http_server
+
+    registry = CollectorRegistry()
+    registry.register(LIVE)
     try:
-        return ThreadingHTTPServer(("", port), _Handler) if port else None
+        server, _ = start_http_server(port, registry=registry)
     except OSError as error:
         print(f"  metrics: {PORT}={port}: {error.strerror}; the stage runs without", file=sys.stderr, flush=True)
         return None
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        """Any path is the numbers': there is nothing else."""
-        body = LIVE.text().encode()
-        self.send_response(200)
-        self.send_header("Content-Type", CONTENT_TYPE)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: the stage's log is its own."""
-
-
-def _escaped(text: str) -> str:
-    return _ESCAPED.sub(lambda match: "\\n" if match[0] == "\n" else f"\\{match[0]}", text)
+    return server

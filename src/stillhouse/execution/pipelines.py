@@ -12,7 +12,7 @@ class PipelineFacts:
     help: str
     """One line: from what to what."""
     recipes: tuple[str, ...]
-    """Recipes it cannot do without, by stem; ``a|b`` means one of the two, and a stem stands for its suffixes too."""
+    """Recipes it cannot do without, by stem; ``a|b`` means one of the two, and ``a*`` the stem with any suffix or none."""
     end: str
     """The artifact that a run ends in, by which a run is summed up; empty if it ends in several."""
     roles: tuple[str, ...] = ()
@@ -24,26 +24,26 @@ class PipelineFacts:
 PIPELINES: Mapping[str, PipelineFacts] = MappingProxyType({
     "retrain": PipelineFacts(
         "questions -> … -> a registered model",
-        ("questions", "responses", "verified", "screened", "graded", "selected", "sft|rl", "report", "registry"),
+        ("questions", "responses*", "verified", "screened", "graded", "selected", "sft*|rl*", "report*", "registry"),
         "registry", ("student",), {"report": 4},
     ),
     "distill": PipelineFacts(
         "questions -> selected, and a student of it",
-        ("questions", "responses", "verified", "screened", "graded", "selected"), "selected",
+        ("questions", "responses*", "verified", "screened", "graded", "selected"), "selected",
     ),
     "staged_rl": PipelineFacts(
         "questions -> levels of difficulty -> one RL stage after the other",
-        ("questions", "responses", "verified", "graded", "selected", "rl-1", "rl-2", "report"), "selected", ("student",),
+        ("questions", "responses*", "verified", "graded", "selected", "rl-1", "rl-2", "report*"), "selected", ("student",),
     ),
     "answer_study": PipelineFacts(
         "one question set, several ways to answer it -> one student each, compared",
-        ("questions", "responses", "verified", "selected", "sft-study", "report", "comparison"), "comparison-study", ("student",),
-        {"sft-study": 3, "report": 3},
+        ("questions", "responses-large", "verified", "selected*", "sft-study", "report*", "comparison-study"), "comparison-study",
+        ("student",), {"sft-study": 3, "report": 3},
     ),
     "think_twice": PipelineFacts(
-        "models -> reports over rounds of thinking; responses thought over until verified -> a student of them", ("report",), "",
+        "models -> reports over rounds of thinking; responses thought over until verified -> a student of them", ("report*",), "",
     ),
-    "evaluate": PipelineFacts("a checkpoint -> reports", ("report",), ""),
+    "evaluate": PipelineFacts("a checkpoint -> reports", ("report*",), ""),
     "release": PipelineFacts(
         "sources -> labelled, deduplicated, verified -> a release in a public schema",
         ("questions", "verified", "screened", "selected"), "selected",

@@ -47,6 +47,12 @@ def problems(packaged: Path) -> list[str]:
     return wrong
 
 
+def ignored(folder: Path) -> list[str]:
+    """Files of a folder that look like recipes and are none."""
+    wrong = [path for path in folder.glob("*.[yY]*") if path.suffix.lower() == ".yml" or path.is_dir()]
+    return [f"{path}: a recipe is a file whose name ends in .yaml; rename it" for path in sorted(wrong)]
+
+
 def listed() -> list[str]:
     """The entries of ``STILLHOUSE_PROFILES_PATH``."""
     return [entry.strip() for entry in environment.text(VARIABLE).split(",") if entry.strip()]
@@ -59,7 +65,7 @@ def recipe_files(folder: Path, known: dict[str, Path]) -> dict[str, Path]:
     chain = [folder]
     while True:
         for path in sorted(chain[-1].glob("*.yaml")):
-            if path.name != FILE and path.stem not in left_out:
+            if path.name != FILE and path.stem not in left_out and not path.is_dir():
                 own.setdefault(path.stem, path)
         left_out |= set(_taken(chain[-1])[1])
         parent = known.get(_taken(chain[-1])[0])
@@ -89,7 +95,9 @@ def _like(path: Path, _: int) -> tuple[str, tuple[str, ...]]:
 
 
 def _folders_in(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and any(path.glob("*.yaml")))
+    return sorted(
+        path for path in root.iterdir() if path.is_dir() and (any(path.glob("*.yaml")) or (path / "profile.yml").exists())
+    )
 
 
 def _roots() -> dict[str, Path]:
@@ -107,7 +115,7 @@ def _local(root: str) -> Path | None:
             print(f"{VARIABLE}: {root}: {one_line(error)}", flush=True)
             return None
     directory = Path(root.removeprefix("file://")).expanduser()
-    return directory if directory.is_dir() else None
+    return directory if os.access(directory, os.R_OK | os.X_OK) and directory.is_dir() else None
 
 
 def _mirrored(root: str) -> Path:

@@ -13,12 +13,26 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from stillhouse.errors import BadConfig, nearest
-from stillhouse.execution import profile_folders, recipes
+from stillhouse.execution import cron, profile_folders, recipes
 from stillhouse.execution.pipelines import PIPELINES
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+SIZE = r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|0+\.[0-9]*[1-9][0-9]*)(Mi|Gi|Ti|M|G|T)$"
+"""An amount of memory above zero, as Kubernetes writes it."""
+PIN = r"^([0-9a-f]{40}|sha256-[0-9a-f]{12,64})$"
+"""The data of a published benchmark: a commit of its data set on the hub, or the digest of its file."""
+MOST_SHARDS, MOST_NODES, MOST_CORES, MOST_GPUS = 4096, 4096, 4096, 1024
 FILL_IN = "FILL-IN"
 """What a recipe holds where only the user can say: the commit of a data set that a paper names without one."""
+
+
+ONE_LINE = r"^[^\x00-\x1f]*$"
+ROLE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""A role, or a recipe's stem: part of a task's name."""
+TAKEN = ("prune", "reaper", "rollback")
+"""Names of the DAGs that are no profile's."""
+Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=ONE_LINE)]
+"""A tag of a DAG, as long as Airflow takes it."""
 
 
 class ProfileSettings(BaseModel):
@@ -34,11 +48,11 @@ class ServedModel(ProfileSettings):
     """The model, as any model is named: ``hf://ORG/NAME@REVISION``, a directory, ``models:/NAME@ALIAS``."""
     name: str | None = None
     """The name by which recipes ask for it; null takes the last part of the model's own name."""
-    gpus: int = Field(1, ge=1)
+    gpus: int = Field(1, ge=1, le=MOST_GPUS)
     """GPUs of a replica, on each of its nodes."""
-    nodes: int = Field(1, ge=1)
+    nodes: int = Field(1, ge=1, le=MOST_NODES)
     """Nodes of a replica, for a model that the GPUs of one do not hold: each node has a part of the layers."""
-    replicas: int = Field(1, ge=1)
+    replicas: int = Field(1, ge=1, le=MOST_NODES)
     """Replicas behind one address."""
     arguments: tuple[str, ...] = ()
     """Further arguments of vLLM's server."""
@@ -91,19 +105,19 @@ ModelRole = Annotated[ServedModel | ReachedModel | TrainedModel | str, BeforeVal
 class TaskPlacement(ProfileSettings):
     """Where a task runs. No result depends on it; what is left out is decided by the deployment."""
 
-    shards: int | None = Field(None, ge=1)
+    shards: int | None = Field(None, ge=1, le=MOST_SHARDS)
     """Split the task into this many, run side by side. Null: one task, and no choice in the form."""
-    gpus: int | None = Field(None, ge=1)
+    gpus: int | None = Field(None, ge=1, le=MOST_GPUS)
     """GPUs on each node, for a stage that runs a model."""
-    nodes: int | None = Field(None, ge=1)
+    nodes: int | None = Field(None, ge=1, le=MOST_NODES)
     """Nodes of a training."""
-    cores: int | None = Field(None, ge=1)
+    cores: int | None = Field(None, ge=1, le=MOST_CORES)
     """CPU cores; by default as many to a GPU as the deployment says, else 1."""
-    memory: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$")
+    memory: str | None = Field(None, pattern=SIZE)
     """Memory, as Kubernetes writes it: ``96Gi``. By default as much to a GPU, or to a core, as the deployment says."""
-    scratch: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$")
+    scratch: str | None = Field(None, pattern=SIZE)
     """Size of the scratch volume."""
-    shared_memory: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$")
+    shared_memory: str | None = Field(None, pattern=SIZE)
     """Size of ``/dev/shm``, which counts towards the pod's memory. By default pods with GPUs may fill all of their memory."""
     environment: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], str] = Field(default_factory=dict)
     """Variables of the task: engine arguments such as STILLHOUSE_TENSOR_PARALLEL, sharding such as STILLHOUSE_SHARDING."""
@@ -122,26 +136,12 @@ class AssetSchedule(ProfileSettings):
     """What to follow."""
 
 
-CRON_FIELDS = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
-CRON_NAMES = re.compile(r"[A-Za-z]{3}")
-PRESETS = ("@once", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", "@continuous")
-
-
 def _when(value: Any) -> Any:
-    """A schedule in one of its forms. Airflow would refuse a wrong cron expression together with the whole DAG file."""
+    """A schedule in one of its forms. Airflow would refuse a wrong cron expression together with the whole DAG."""
     if isinstance(value, Mapping):
         return AssetSchedule.model_validate(dict(value))
-    if not isinstance(value, str) or value in PRESETS:
-        return value
-    fields = value.split()
-    if len(fields) != len(CRON_FIELDS):
-        msg = f"a cron expression has five fields, such as 0 2 * * *, or is one of {', '.join(PRESETS)}; got {value!r}"
-        raise ValueError(msg)
-    for text, (name, (least, most)) in zip(fields, CRON_FIELDS.items(), strict=True):
-        numbers = [part for part in re.split(r"[,/-]", text) if part != "*" and not CRON_NAMES.fullmatch(part)]
-        if not all(part.isdecimal() and least <= int(part) <= most for part in numbers):
-            msg = f"{name} of a cron expression is from {least} to {most}, got {text!r}"
-            raise ValueError(msg)
+    if isinstance(value, str):
+        cron.check(value)
     return value
 
 
@@ -159,31 +159,31 @@ class Assumptions(ProfileSettings):
 class Profile(ProfileSettings):
     """``profile.yaml``."""
 
-    title: str = Field(min_length=1)
+    title: str = Field(min_length=1, pattern=ONE_LINE)
     """What it does, in one line."""
-    about: str = ""
+    about: str = Field("", pattern=r"^[^\x00]*$")
     """The DAG's page in Airflow, as Markdown: what it does, from which paper, and what differs from it."""
     pipeline: str
     """The path it follows."""
-    paper: str | None = None
+    paper: Tag | None = None
     """The report it follows, such as ``arXiv 2504.17565``."""
     like: str | None = None
     """The profile whose recipes are taken where this folder has none of its own."""
     without: tuple[str, ...] = ()
     """Recipes of that profile which are not taken."""
-    tags: tuple[str, ...] = ()
+    tags: tuple[Tag, ...] = ()
     """Further tags in Airflow."""
     schedule: Annotated[str | AssetSchedule | None, BeforeValidator(_when)] = None
     """When it runs: a cron expression, an asset to follow, or null, so that a person starts it."""
-    models: dict[str, ModelRole] = Field(default_factory=dict)
+    models: dict[Annotated[str, Field(pattern=ROLE)], ModelRole] = Field(default_factory=dict)
     """The models by role."""
-    benchmarks: dict[str, str | None] = Field(default_factory=dict)
+    benchmarks: dict[str, Annotated[str, Field(pattern=PIN)] | None] = Field(default_factory=dict)
     """The data of benchmarks that others publish: a commit on the hub, or ``sha256-DIGEST``; the form can set what is null."""
     placement: dict[str, TaskPlacement] = Field(default_factory=dict)
     """Where tasks run: by task, recipe, stage, or ``default``; served models by ``teacher-ROLE`` or ``teacher``."""
     assume: Assumptions = Assumptions()
     """What the plan of a first run takes for granted."""
-    bound_gpu_hours: float | None = Field(None, ge=0)
+    bound_gpu_hours: float | None = Field(None, ge=0, allow_inf_nan=False)
     """A run that is planned to take more waits until a person approves it in Airflow; null never waits."""
     release: Literal["am-1.4m", "am-40m", "conversations"] | None = None
     """The schema of the file that the pipeline release writes."""
@@ -244,6 +244,9 @@ def load_folder(folder: Path, known: Mapping[str, Path] | None = None) -> Profil
     if not NAME.fullmatch(folder.name):
         msg = f"{folder}: a profile is named after its folder, in small letters, digits, '.', '_' and '-'; rename the folder"
         raise BadConfig(msg)
+    if folder.name in TAKEN:
+        msg = f"{folder}: {folder.name} is a DAG of stillhouse's own; rename the folder"
+        raise BadConfig(msg)
     profile = recipes.resolve(Profile, [f"@{path}"])
     if profile.like is not None and profile.like not in known:
         msg = f"{path}: like: no profile {profile.like!r}; {nearest(profile.like, known, 'profiles')}"
@@ -273,9 +276,10 @@ def problems(folder: Path, known: Mapping[str, Path] | None = None) -> list[str]
     facts = PIPELINES[profile.profile.pipeline]
     where = folder / profile_folders.FILE
     missing = [
-        f"{folder}: pipeline {profile.profile.pipeline} needs a recipe {' or '.join(f'{name}.yaml' for name in choice.split('|'))}"
+        f"{folder}: pipeline {profile.profile.pipeline} needs a recipe "
+        + " or ".join(f"{name.removesuffix('*')}.yaml" for name in choice.split("|"))
         for choice in facts.recipes
-        if not any(profile.matching(name) for name in choice.split("|"))
+        if not any(_has(profile, name) for name in choice.split("|"))
     ]
     missing += [
         f"{where}: models: pipeline {profile.profile.pipeline} needs the role {role}; give it a model"
@@ -289,3 +293,8 @@ def problems(folder: Path, known: Mapping[str, Path] | None = None) -> list[str]
         if isinstance(model, TrainedModel) and model.recipe not in profile.recipes
     ]
     return missing
+
+
+def _has(profile: ProfileFolder, choice: str) -> bool:
+    """Whether the profile has a recipe of this stem; ``stem*``: with any suffix or none."""
+    return bool(profile.matching(choice.removesuffix("*"))) if choice.endswith("*") else choice in profile.recipes

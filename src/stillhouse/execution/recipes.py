@@ -6,6 +6,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -25,11 +26,15 @@ def recipes() -> dict[str, Path]:
     """Every recipe: ``laptop/sft-1`` -> its file. The word before the first dash is the stage.
 
     A profile's recipes are the packaged ones, those of the user's folders (``execution.profile_folders``), and those of the profile
-    it is like.
+    it is like. A profile that is like itself has none: whoever loads it is told.
     """
     known = profile_folders.folders(RECIPES)
-    found = {name: profile_folders.recipe_files(folder, known) for name, folder in known.items()}
-    return {f"{name}/{stem}": path for name, files in found.items() for stem, path in sorted(files.items())}
+    found: dict[str, Path] = {}
+    for name, folder in known.items():
+        with suppress(BadConfig):
+            files = profile_folders.recipe_files(folder, known)
+            found |= {f"{name}/{stem}": path for stem, path in sorted(files.items())}
+    return found
 
 
 def resolve(config_type: type[C], layers: Sequence[str], settings: Sequence[str] = ()) -> C:
@@ -135,6 +140,13 @@ def _yaml(text: str, source: str) -> Any:
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's booleans: ``off``, ``no``, ``on`` and ``yes`` are words, as field names and as languages too."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # as PyYAML calls it
+        """The mapping of a node. Raises ConstructorError for a key that stands twice: YAML would take the last one in silence."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := next((key for key, _ in reversed(node.value) if keys.count(key.value) > 1), None):
+            raise yaml.constructor.ConstructorError(None, None, f"{twice.value!r} stands twice; leave one", twice.start_mark)
+        return super().construct_mapping(node, deep=deep)
 
 
 _Loader.yaml_implicit_resolvers = {

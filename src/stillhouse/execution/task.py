@@ -140,7 +140,7 @@ def reused(output: str, work: Work, links: Mapping[str, list[Link]]) -> Manifest
 
 def point(target: str, work: Work, links: Mapping[str, list[Link]], lease: Lease) -> Manifest | None:
     """Publish the result that another version holds of this work, by a manifest that points there; None if none does."""
-    origin = reuse.reserve(target, work)
+    origin = reuse.reserve(target, work, lease.claim.owner.attempt)
     if origin is None:
         return None
     _finish_run(origin, manifests.load(origin))

@@ -31,8 +31,9 @@ class Published:
 def publish(uri: str, target: str, *, form: str = "conversations", report: str | None = None, private: bool = False) -> Published:
     """Push the artifact at ``uri`` to ``hf://ORG/NAME[@BRANCH]``, in one commit; a missing repository or branch is made.
 
-    Rows go out in the schema ``form``, as ``stillhouse export`` writes them. ``report``: the report whose scores a model's card
-    shows. Raises BadConfig for another target or without a token, MissingInput if the hub refuses, HubFailed if it does not answer.
+    Rows go out in the schema ``form``, as ``stillhouse export`` writes them: selected examples as a folder with their splits.
+    ``report``: the report whose scores a model's card shows. Raises BadConfig for another target or without a token, MissingInput
+    if the hub refuses, HubFailed if it does not answer.
     """
     where = _target(target)
     manifest = manifests.load(uri)
@@ -42,13 +43,16 @@ def publish(uri: str, target: str, *, form: str = "conversations", report: str |
         if kind == "model":
             card = model_card.render(where.repo.rpartition("/")[2], store.absolute(uri), report)
             model_files.gathered(integrity.fetch(uri, scratch), card, folder)
+        elif manifest.stage == "selected":
+            folder = scratch / where.repo.rpartition("/")[2]
+            export([uri], form, f"{folder}/")
         else:
             folder.mkdir()
             export([uri], form, str(folder / f"{store.artifact_name(store.absolute(uri))}.jsonl.zst"))
         message = f"{manifest.stage} {manifest.fingerprint}"
         commit = hub_models.answered(where, lambda: _push(where, kind, folder, message, private=private))
         url = f"{hub_models.endpoint()}/{'datasets/' if kind == 'dataset' else ''}{where.repo}"
-        return Published(kind, url, commit, sum(1 for _ in folder.iterdir()))
+        return Published(kind, url, commit, sum(path.is_file() for path in folder.rglob("*")))
 
 
 def _target(target: str) -> HubModel:

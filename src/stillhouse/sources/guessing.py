@@ -1,34 +1,38 @@
 """Guess how the rows of a file map to questions, from the names of their columns and what stands in them."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from stillhouse.exchange import am_1_4m, am_40m, answer_extraction, conversations, templates
 from stillhouse.exchange.bad_rows import Object
+from stillhouse.exchange.column_paths import MAYBE, at, lifted, loaded
 from stillhouse.exchange.config import Mapping as ColumnMapping
-from stillhouse.exchange.mapping import MAYBE, RowMapper, at, used_columns
+from stillhouse.exchange.mapping import RowMapper, used_columns
 from stillhouse.exchange.presets import presets
 from stillhouse.exchange.record import RELEASE_CATEGORIES, Unfit
 from stillhouse.vocabulary.categories import CATEGORIES
 
 PROMPTS = (
     "problem", "question", "prompt", "instruction", "query", "task", "input", "text", "question_text", "problem_text",
-    "description", "question_content", "problem_description", "user",
+    "description", "question_content", "problem_description", "user", "stem", "ctx", "sentence", "goal",
 )  # fmt: skip
-MESSAGES = ("messages", "conversations", "conversation", "prompt", "chat", "turns", "dialogue")
+MESSAGES = ("messages", "conversations", "conversation", "prompt", "chat", "turns", "dialogue", "chosen")
 REFERENCES = (
     "reward_model.ground_truth", "ground_truth", "reference_answer", "expected_answer", "final_answer", "answer_letter",
-    "correct_answer", "correct_option", "answer", "gold", "target", "label", "result", "reference", "solution",
+    "correct_answer", "correct_option", "answerkey", "answer_key", "correct", "answer", "answer.value", "answer.text",
+    "answers.text.0", "answers.0", "solution.answer", "gold", "target", "label", "result", "reference", "solution",
 )  # fmt: skip
 CHOICES = ("choices", "options", "candidates", "endings", "answers")
 CHOICE_COLUMNS = (
     ("A", "B", "C", "D"), ("a", "b", "c", "d"), ("option_a", "option_b", "option_c", "option_d"), ("opa", "opb", "opc", "opd"),
 )  # fmt: skip
+CHOICE_STEMS = ("option", "option_", "choice", "choice_", "sol", "ending", "ending_", "answer_")
+"""Beginnings of the names of columns with an option each, before its number."""
 TESTS = ("test_cases", "test_case", "tests", "test_list", "unit_tests", "input_output", "public_tests", "public_test_cases", "test")
 FUNCTIONS = ("entry_point", "fn_name", "function_name", "metadata.func_name")
 RESPONSES = ("generations", "responses", "completions", "samples", "solutions")
-SINGLE_RESPONSES = ("response", "completion", "generated_solution", "output", "assistant", "solution", "answer")
+SINGLE_RESPONSES = ("response", "completion", "generated_solution", "output", "assistant", "chosen", "solution", "answer")
 SYSTEMS = ("system", "system_prompt")
 DIFFICULTIES = ("difficulty", "level", "difficulty_label")
 KINDS = ("category", "ability", "domain", "type")
@@ -37,8 +41,39 @@ CONTEXTS = ("Body", "body", "context", "passage", "input")
 _CAN_BE_MISSING = re.compile(r"\b(\w+) (?:\| default|is (?:not )?defined)")
 USUAL = 0.8
 """Share of the rows that have to look alike for a guess."""
+DEEPEST = 3
+"""Objects in one another that are looked into for a row's columns."""
 MIN_COLUMNS = 3
 """Columns that a row must share with a public data set to be mapped as it is."""
+
+
+def unwrapped(rows: Sequence[Object]) -> tuple[str, list[Object]] | None:
+    """The path to the object that holds each row's columns, and the rows without it; None if the columns are the row's own.
+
+    ``{"row_idx": 0, "row": {…}}``, as the hub's server writes rows, ``{"item": {…}}``, ``{"data": {"item": {…}}}``.
+    """
+    for path in _objects_inside(rows[0]):
+        inner = [lifted_row for row in rows if (lifted_row := _lifted(row, path))]
+        if len(inner) >= USUAL * len(rows) and (like_a_preset(inner) or guess(inner)):
+            return path, inner
+    return None
+
+
+def _lifted(row: Object, path: str) -> Object | None:
+    """The row with the columns of the object at the path; None if there is none, which the source says of the row."""
+    try:
+        return lifted(row, path)
+    except Unfit:
+        return None
+
+
+def _objects_inside(row: Object) -> Iterator[str]:
+    """The paths to objects in the row, the outermost first, down to ``DEEPEST`` levels."""
+    level = {name: value for name, value in row.items() if "." not in name}
+    for _ in range(DEEPEST):
+        level = {path: value for path, text in level.items() if isinstance(value := loaded(text), dict) and value}
+        yield from level
+        level = {f"{path}.{name}": value for path, inner in level.items() for name, value in inner.items() if "." not in name}
 
 
 def release(rows: Sequence[Object]) -> str | None:
@@ -110,11 +145,12 @@ def guess(rows: Sequence[Object]) -> dict[str, Any] | None:
 
 def _question(rows: Sequence[Object]) -> dict[str, str] | None:
     """The columns of the question itself."""
-    if turns := _first(rows, MESSAGES, lambda value: isinstance(value, list) and bool(value) and _is_turn(value[0])):
+    if turns := _first(rows, MESSAGES, _are_turns):
         return {"messages": turns}
     by_plain = _by_plain_name(rows[0])
     names = [by_plain[name] for name in PROMPTS if name in by_plain]
-    prompt = _first(rows, names, lambda value: isinstance(value, str) and bool(value.strip()))
+    asked = [name for name in names if any(isinstance(row.get(name), str) and row[name].strip() for row in rows)]
+    prompt = _first(rows, asked, lambda value: isinstance(value, str))
     if prompt is None:
         return None
     beside = next((name for name in CONTEXTS if name in rows[0] and name != prompt), None)
@@ -131,8 +167,9 @@ def _add_reference(rows: Sequence[Object], columns: dict[str, str], mapping: dic
     used = columns.get("prompt", columns.get("messages", ""))
     names = [name for name in _spelt(rows, REFERENCES) if name != used]
     reference = _first(rows, names, lambda value: value is not None and not isinstance(value, dict))
-    options = _first(rows, CHOICES, lambda value: isinstance(value, list | dict) and len(value) > 1)
-    options = options or next((", ".join(names) for names in CHOICE_COLUMNS if all(name in rows[0] for name in names)), None)
+    options = _first(rows, CHOICES, _are_options) or _choice_columns(rows[0])
+    if reference and options and reference.startswith(f"{options}."):
+        options = None  # several forms of the answer
     responses = _first(rows, RESPONSES, lambda value: isinstance(value, list) and bool(value) and isinstance(value[0], str | dict))
     values = _values(rows, reference) if reference else []
     if reference and reference.lower() in SINGLE_RESPONSES and not options and _way(values) is None and all(map(_is_long, values)):
@@ -142,7 +179,7 @@ def _add_reference(rows: Sequence[Object], columns: dict[str, str], mapping: dic
     elif options:
         mapping["category"] = "science"
         columns |= {"choices": options, "reference_answer": reference}
-        if all(isinstance(value, int) for value in values) and 0 not in values:
+        if all(isinstance(value, int) or str(value).isdecimal() for value in values) and not {0, "0"} & set(values):
             mapping["first_choice"] = 1
     else:
         _add_answer(rows, reference, values, columns, mapping)
@@ -176,7 +213,9 @@ def _add_answer(
         translated = {word: RELEASE_CATEGORIES[word.lower()] for word in words if word not in CATEGORIES}
         mapping |= {"categories": translated} if translated else {}
     else:
-        mapping["category"] = "science" if is_prose else "math"
+        # Letters of options that stand in the question.
+        is_letter = bool(answers) and all(re.fullmatch(r"\(?[A-J]\)?", text.strip()) for text in answers)
+        mapping["category"] = "science" if is_prose or is_letter else "math"
 
 
 def _way(values: Sequence[Any]) -> str | None:
@@ -224,8 +263,25 @@ def _by_plain_name(row: Object) -> dict[str, str]:
     return {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in reversed(row)}
 
 
-def _is_turn(value: Any) -> bool:
-    return isinstance(value, dict) and ("role" in value or "from" in value)
+def _are_options(value: Any) -> bool:
+    """Whether the value holds several options, or is their JSON; SQuAD's answers, each with its place in a text, are none."""
+    value = loaded(value)
+    if isinstance(value, dict):
+        return "answer_start" not in value and len(value["text"] if isinstance(value.get("text"), list) else value) > 1
+    return isinstance(value, list) and len(value) > 1
+
+
+def _choice_columns(row: Object) -> str | None:
+    """The columns that hold an option each: ``A, B, C, D``, or ``option1, option2``."""
+    numbered = ([name for number in range(10) if (name := f"{stem}{number}") in row] for stem in CHOICE_STEMS)
+    every = (*(names for names in CHOICE_COLUMNS if all(name in row for name in names)), *numbered)
+    return next((", ".join(names) for names in every if len(names) > 1), None)
+
+
+def _are_turns(value: Any) -> bool:
+    """Whether the value is a list of turns, or its JSON text."""
+    turns = loaded(value) if isinstance(value, str) and value[:1] == "[" else value
+    return isinstance(turns, list) and bool(turns) and isinstance(turns[0], dict) and ("role" in turns[0] or "from" in turns[0])
 
 
 def _is_scalar(value: Any) -> bool:

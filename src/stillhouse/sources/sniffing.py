@@ -127,12 +127,18 @@ def _mapped(rows: Sequence[Object], location: str, place: dict[str, Any]) -> dic
         return {"kind": "preset", "name": named, "revision": place["revision"]}
     if form := guessing.release(rows):
         return {**place, "kind": form, "license": NOT_STATED}
-    like = guessing.like_a_preset(rows)
-    mapping = like[1] if like else guessing.guess(rows)
+    mapping = _mapping(rows)
+    if mapping is None and (inner := guessing.unwrapped(rows)):
+        mapping = {"inside": inner[0], **(_mapping(inner[1]) or {})}
     if mapping is None:
         msg = f"{location}: no column looks like a question ({', '.join(rows[0])}); write a recipe, see docs/data.md"
         raise BadConfig(msg)
     return {**place, "license": NOT_STATED, **mapping}
+
+
+def _mapping(rows: Sequence[Object]) -> dict[str, Any] | None:
+    like = guessing.like_a_preset(rows)
+    return like[1] if like else guessing.guess(rows)
 
 
 def _read(source: dict[str, Any], rows: Sequence[Object]) -> tuple[list[Question], Counter[str], list[str], Counter[str]]:

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from stillhouse.errors import nearest
 from stillhouse.exchange.config import BRANCHES, HUB_PATH, Format, Mapping
@@ -13,7 +13,17 @@ from stillhouse.vocabulary.settings import OMIT_DEFAULT, StageConfig
 MAX_LINE_BYTES = 16 * 2**20
 """Longest line read by default: longer than any code question with its tests, shorter than a file without line breaks."""
 SPLIT = re.compile(r"(?P<split>[\w.-]+)(?:\[(?P<start>\d*):(?P<stop>\d*)\])?")
-RowSlice = Annotated[str, Field(pattern=r"^\[\d*:\d*\]$")]
+
+
+def _not_empty(rows: str) -> str:
+    start, _, stop = rows.strip("[]").partition(":")
+    if stop and int(stop) <= int(start or 0):
+        msg = f"{rows}: holds no row; the second number is the first row that is left out"
+        raise ValueError(msg)
+    return rows
+
+
+RowSlice = Annotated[str, Field(pattern=r"^\[\d*:\d*\]$"), AfterValidator(_not_empty)]
 """``[START:STOP]``: rows counted from 0, without the one at STOP."""
 
 
@@ -109,6 +119,8 @@ class HuggingFace(MappedSpec):
         if not SPLIT.fullmatch(split):
             msg = f"{split}: not a split or a slice of one; write train, train[:1000] or train[1000:2000]"
             raise ValueError(msg)
+        if "[" in split:
+            _not_empty(split[split.index("[") :])
         return split
 
     def split_and_slice(self) -> tuple[str, int, int | None]:

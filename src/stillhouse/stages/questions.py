@@ -7,8 +7,9 @@ from stillhouse.curation.config import QuestionsConfig, QuestionsInputs
 from stillhouse.execution.contract import Outputs
 
 SCHEMA_VERSION = 3
-STEP_INPUTS: dict[str, tuple[str, ...]] = {"read": (), "map": ("imported",), "combine": (), "apply": ()}
+STEP_INPUTS: dict[str, tuple[str, ...]] = {"read": (), "map": ("imported",), "combine": ("previous",), "apply": ()}
 BY_FILE = ("imported",)
+READS = {"previous": "opinions/"}
 
 Config = QuestionsConfig
 Inputs = QuestionsInputs

@@ -53,7 +53,7 @@ def rows(uri: str, scratch) -> int:
     return tables.count(integrity.fetch(uri, scratch))
 
 
-@pytest.mark.parametrize("do", ["lost", "409", "500", "503"])
+@pytest.mark.parametrize("do", ["lost", "409", "500", "503", "bad-digest"])
 @pytest.mark.parametrize("match", ["manifest.json", "claim.json", "part-00002", "latest.json"])
 def test_put_that_fails_once_is_made_up_for(fake, questions, tmp_path, do, match):
     fake.faults = [{"method": "PUT", "match": f"toy_stage.*{match}", "do": do, "times": 1}]
@@ -81,7 +81,7 @@ def test_reply_that_is_not_the_stores_is_asked_for_again(fake, questions, tmp_pa
 @pytest.mark.parametrize(
     ("do", "said"),
     [
-        ("html", "the reply is no object .text/html, no ETag.: something between here and the store answers in its place"),
+        ("html", "the reply is not S3's .text/html, no ETag.: something between here and the store answers in its place"),
         ("307", "TemporaryRedirect"),
         ("skew", "RequestTimeTooSkewed.*; this machine's clock and the store's differ: set them by NTP"),
     ],
@@ -122,13 +122,68 @@ def test_part_that_is_damaged_on_the_way_once_is_fetched_again(fake, questions, 
     assert rows(OUTPUT, tmp_path) == 4
 
 
-@pytest.mark.parametrize(("do", "says"), [("403", "AccessDenied")])
+PAGES = ["html", "html-etag", "xhtml", "nothing", "html-404", "text-404", "to-login"]
+PLACES = [
+    "toy_stage.*part-00002", "toy_stage.*manifest.json", "toy_stage.*claim.json", "questions/toy/1/manifest", "questions.*part-",
+    "list-type", "uploads",
+]  # fmt: skip
+"""Where a fault is met: the requests for these keys, and the listings."""
+
+
+@pytest.mark.parametrize("do", PAGES)
+@pytest.mark.parametrize("method", ["PUT", "GET", "DELETE", "HEAD"])
+def test_page_of_a_proxy_in_place_of_any_reply_is_never_believed(fake, questions, tmp_path, method, do):
+    """Each reply is a page once; the result is the undisturbed one."""
+    fake.faults = [{"method": method, "match": place, "do": do, "times": 1} for place in PLACES]
+    assert not run(questions)
+    assert rows(OUTPUT, tmp_path) == 4
+    assert claiming.read(OUTPUT) == (None, None)
+    assert [problem for _, problem in integrity.problems(OUTPUT, deep=True)] == [None, None]
+    assert any(fault["times"] == 0 for fault in fake.faults)
+
+
+@pytest.mark.parametrize("do", PAGES)
+@pytest.mark.parametrize("match", ["uploads$", "partNumber=2", r"x\?uploadId"])
+def test_page_of_a_proxy_in_place_of_a_reply_to_a_large_upload_is_never_believed(fake, tmp_path, monkeypatch, do, match):
+    monkeypatch.setattr(s3, "SINGLE_BYTES", 1000)
+    (tmp_path / "x").write_bytes(bytes(range(250)) * 17)
+    fake.faults = [{"match": match, "do": do, "times": 1}]
+    store.store_of(ROOT).upload(tmp_path / "x", f"{ROOT}/a/x", only_if_absent=True)
+    assert fake.objects["a/x"] == (tmp_path / "x").read_bytes()
+    assert fake.faults[0]["times"] == 0
+
+
+def test_redirect_of_every_head_is_an_outage_in_one_line(fake, questions, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_STORE_PATIENCE_S", "0.3")
+    fake.faults = [{"method": "HEAD", "do": "307"}]
+    with pytest.raises(StoreFailed, match="part-00000"):
+        run(questions)
+
+
+def test_page_that_an_artifact_holds_is_no_proxys(fake):
+    fake.objects["report/a/1/report.html"] = b"<!doctype html>"
+    fake.faults = [{"match": "report.html", "do": "html-etag", "times": 2}]
+    assert store.store_of(ROOT).read(f"{ROOT}/report/a/1/report.html").startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize(("do", "says"), [
+    ("403", "AccessDenied"), ("501", "If-None-Match"), ("too-long", "KeyTooLong"), ("archived", "InvalidObjectState"),
+    ("html-413", "413"),
+])  # fmt: skip
 def test_refusal_is_not_tried_again(fake, questions, do, says):
     fake.faults = [{"method": "PUT", "match": "toy_stage", "do": do}]
     before = len(fake.seen)
     with pytest.raises(StoreRefused, match=says):
         run(questions)
     assert len([line for line in fake.seen[before:] if line.startswith("PUT")]) == 1
+
+
+def test_expired_credentials_are_a_failure_that_may_pass_and_not_waited_for(fake, questions):
+    fake.faults = [{"do": "expired"}]
+    before = len(fake.seen)
+    with pytest.raises(StoreFailed, match="get new credentials"):
+        run(questions)
+    assert len(fake.seen) == before + 1
 
 
 def test_absence_whose_reply_is_cut_off_is_absence(fake):

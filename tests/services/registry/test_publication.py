@@ -1,17 +1,23 @@
 """Pushed to a hub on loopback, and read there again."""
 
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stillhouse import testing
+from stillhouse.artifacts import tables
 from stillhouse.errors import BadConfig, MissingInput
+from stillhouse.execution.contract import Outputs, StageInputs
 from stillhouse.execution.execute import execute
 from stillhouse.models import resolving
 from stillhouse.models.references import parse
 from stillhouse.registry.publication import publish
 from stillhouse.stages import report, sft
-from stillhouse.vocabulary.rows import Question
+from stillhouse.vocabulary.rows import Question, Selected
 from tests.services.models.conftest import hub
 
 __all__ = ["hub"]
@@ -68,6 +74,31 @@ def test_publish_rows_as_a_data_set_with_its_card(tmp_path, hub, token):
     assert (published.kind, files.keys()) == ("dataset", {"q.jsonl.zst", "README.md"})
     assert published.url.endswith("/datasets/me/rows")
     assert yaml.safe_load(files["README.md"].decode().split("---")[1])["configs"][0]["data_files"][0]["path"] == "q.jsonl.zst"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfQuestions(StageInputs):
+    questions: Path
+
+
+def test_publish_selected_examples_of_several_splits_as_a_folder_with_their_card(tmp_path, hub, token):
+    root, asked = f"{tmp_path.as_uri()}/store", testing.questions(4)
+    testing.publish(asked, Question, f"{root}/questions/q/1")
+    splits = zip(asked, ("sft_1", "sft_1", "rl", "rl"), strict=True)
+    rows = [testing.selected(row, split, example_id=row.question_id) for row, split in splits]
+
+    def run(config, inputs):
+        tables.write(inputs.output, rows, Selected)
+        return Outputs()
+
+    stage = SimpleNamespace(__name__="selected", __doc__=None, Config=testing.Config, Inputs=OfQuestions, run=run)
+    execute(stage, testing.Config(content="x"), {"questions": f"{root}/questions/q/1"}, f"{root}/selected/s/1")
+    published = publish(f"{root}/selected/s/1", "hf://me/rows.v1", form="messages")
+    files = hub.repos["datasets/me/rows.v1"].commits[published.commit]
+    parts = {f"messages/{split}/part-00000.parquet" for split in ("sft_1", "rl")}
+    assert files.keys() == {*parts, "README.md", "SHA256SUMS", "dataset_info.json"}
+    assert published.files == len(files)
+    assert "load_dataset('rows.v1', 'messages', split='sft_1')" in files["README.md"].decode()
 
 
 def test_publish_without_a_token_says_so(trained, monkeypatch):

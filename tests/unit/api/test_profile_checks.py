@@ -77,7 +77,7 @@ def test_check_says_everything_that_is_wrong_at_once(mine):
         ({"models": {"student": "hf:/typo"}}, "models.student"),
         ({"models": {"student": {"serve": "Qwen/Qwen2.5-7B"}}}, "models.student"),
         ({"models": {"student": 3}}, "models.student: write a model reference, or a mapping with serve, recipe or name; got 3"),
-        ({"schedule": "0 25 * * *"}, "schedule: hour of a cron expression is from 0 to 23, got '25'"),
+        ({"schedule": "0 25 * * *"}, "schedule: hour of a cron expression is from 0 to 23, or *"),
         ({"schedule": "nightly"}, "schedule: a cron expression has five fields"),
         ({"schedule": {"asset": "chekpoint"}}, "schedule.asset: input should be 'questions', 'selected', 'checkpoint' or 'report'"),
     ],
@@ -129,3 +129,73 @@ def test_new_profile_refusals(tmp_path, folder, like, words):
     (tmp_path / "full" / "x").touch()
     with pytest.raises(BadConfig, match=words):
         profile_checks.start(str(tmp_path / folder), like)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tags": ["x" * 101]}, "tags.0: string should have at most 100 characters"),
+        ({"tags": [""]}, "tags.0: string should have at least 1 character"),
+        ({"title": "a\x00b"}, "title: string should match pattern"),
+        ({"placement": {"responses": {"shards": 0}}}, "placement.responses.shards: input should be greater than or equal to 1"),
+        ({"placement": {"responses": {"shards": 10**6}}}, "placement.responses.shards: input should be less than or equal to 4096"),
+        ({"placement": {"sft": {"gpus": 10**6}}}, "placement.sft.gpus: input should be less than or equal to 1024"),
+        ({"placement": {"sft": {"cores": 10**30}}}, "placement.sft.cores: input should be less than or equal to 4096"),
+        ({"placement": {"sft": {"memory": "0Gi"}}}, "placement.sft.memory: string should match pattern"),
+        ({"placement": {"sft-aneal": {"gpus": 2}}}, "placement.sft-aneal: no such task, recipe or stage; did you mean sft-anneal?"),
+        ({"without": ["sft-aneal"]}, "without: sft-aneal: no recipe of toy; did you mean sft-anneal?"),
+        ({"without": ["questions"]}, "pipeline retrain needs a recipe questions.yaml"),
+        ({"benchmarks": {"aime-2024": "main"}}, "benchmarks.aime-2024: string should match pattern"),
+        ({"bound_gpu_hours": float("inf")}, "bound_gpu_hours: input should be a finite number"),
+        ({"models": {"student": {"recipe": "sft-base"}, "my role": "hf://a/b"}}, "models.my role: string should match pattern"),
+        ({"schedule": "*/0 * * * *"}, "schedule: minute of a cron expression"),
+    ],
+)
+def test_profile_that_airflow_would_refuse_is_refused_in_words(mine, changes, words):
+    assert words in "; ".join(profile_checks.problems(mine("own", **changes)))
+
+
+@pytest.mark.parametrize("size", ["0.5Gi", "96Gi", "1.5Ti", "100M"])
+def test_memory_above_zero_passes(mine, size):
+    assert profile_checks.problems(mine("own", placement={"sft": {"memory": size}})) == []
+
+
+@pytest.mark.parametrize("name", ["rollback", "prune", "reaper"])
+def test_profile_named_like_a_dag_of_the_house_is_refused(mine, name):
+    [problem] = profile_checks.problems(mine(name))
+    assert f"{name} is a DAG of stillhouse's own; rename the folder" in problem
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["sft- 1.yaml"], "a recipe is named in letters, digits, '.', '_' and '-'"),
+        (["sft-größe.yaml"], "a recipe is named in letters"),
+        (["sft-1-a.yaml", "sft-1.a.yaml"], "the form cannot tell sft-1.a from sft-1-a; rename one of the two files"),
+        (["sft-1.yml"], "a recipe is a file whose name ends in .yaml; rename it"),
+    ],
+)
+def test_recipe_whose_name_no_task_can_have_is_refused(mine, files, words):
+    folder = mine("own")
+    for name in files:
+        (folder / name).write_text("{}")
+    assert words in "; ".join(profile_checks.problems(folder))
+
+
+def test_directory_named_like_a_recipe_is_none(mine):
+    folder = mine("own")
+    (folder / "sft-9.yaml").mkdir()
+    assert profile_checks.problems(folder) == [f"{folder / 'sft-9.yaml'}: a recipe is a file whose name ends in .yaml; rename it"]
+
+
+def test_profile_file_with_another_ending_is_named(mine):
+    folder = mine("own")
+    (folder / "profile.yaml").rename(folder / "profile.yml")
+    assert any(f"{folder}: no profile.yaml" in problem for problem in profile_checks.all_problems())
+
+
+def test_profiles_in_a_circle_leave_the_recipes_of_others(mine):
+    mine("first", like="second")
+    mine("second", like="first")
+    assert "toy/sft-1" in recipes.recipes()
+    assert not any(name.startswith(("first/", "second/")) for name in recipes.recipes())

@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from stillhouse import testing
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import store
 from stillhouse.artifacts.manifest import File, Link, Manifest, Provenance
-from stillhouse.errors import DamagedArtifact, MissingInput, StaleOutput
+from stillhouse.errors import DamagedArtifact, MissingInput, StaleOutput, StoreFailed
+from stillhouse.vocabulary.rows import Question
 
 THEN = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -204,3 +206,19 @@ def test_provenance_secrets_of_the_command_line_are_masked(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["stillhouse", "-s", "endpoint=http://svc:hunter2@host/v1", "Bearer abcdef123"])
     told = manifests.provenance(datetime.now(UTC), None).argv
     assert told == ["stillhouse", "-s", "endpoint=http://***@host/v1", "Bearer ***"]
+
+
+@pytest.mark.parametrize("pointer", ["[" * 100_000, "[]", "{}", '{"uri": ', "\x00"])
+def test_latest_pointer_that_cannot_be_read_is_told_in_one_line_and_written_again(tmp_path, pointer):
+    version, record = f"{tmp_path.as_uri()}/questions/toy/1", tmp_path / "questions" / "toy" / "latest.json"
+    testing.publish(testing.questions(2), Question, version)
+    record.write_text(pointer)
+    with pytest.raises(StoreFailed, match="does not point to a version"):
+        manifests.latest(version)
+    manifests.point(version, manifests.load(version))
+    assert manifests.latest(version) == version
+
+
+def test_latest_pointer_leads_to_no_other_place(tmp_path):
+    (tmp_path / "latest.json").write_text(json.dumps({"uri": "s3://evil/questions/toy/7"}))
+    assert manifests.latest(f"{tmp_path.as_uri()}/1") == f"{tmp_path.as_uri()}/7"

@@ -177,3 +177,20 @@ def test_prune_marks_that_people_made_always_stay(root):
     make(root, "1", "a", "q1")
     assert pruning.plan(root, 0, {}).kept == {f"{root}/marks/first/1": "made by people"}
     assert removed(root, last=0) == {"toy_stage/toy/1", "questions/toy/q1"}
+
+
+@pytest.mark.parametrize("how", ["moved", "linked"])
+def test_prune_of_a_store_that_was_moved_or_is_reached_by_a_link_keeps_what_kept_versions_need(root, tmp_path, how):
+    registered, pinned = make(root, "1", "a", "q1"), make(root, "a%20b", "b", "q2")
+    make(root, "3", "c", "q3")
+    pruning.pin(pinned)
+    other = tmp_path / "elsewhere"
+    if how == "moved":
+        store.local_path(root).rename(other)
+    else:
+        other.symlink_to(store.local_path(root))
+    root = other.as_uri()
+    assert removed(root, registered={registered: "registered"}) == set()
+    assert manifests.latest(f"{root}/toy_stage/toy/any") == f"{root}/toy_stage/toy/3"
+    assert removed(root, last=0, registered={registered: "registered"}) == {"toy_stage/toy/3", "questions/toy/q3"}
+    assert manifests.latest(f"{root}/toy_stage/toy/any") == f"{root}/toy_stage/toy/a%20b"

@@ -214,3 +214,16 @@ def test_problems_damaged_file_of_a_reused_result_is_named(root, inputs):
     store.store_of(root).write(f"{directory}/{stored}", b"damaged")
     [(_, problem)] = integrity.problems(output_of(root, "tuesday"))
     assert f"{name} is damaged" in problem
+
+
+def test_execute_version_that_is_a_link_to_a_failed_one_does_not_wait_for_itself(tmp_path):
+    """Disks that ignore case give a directory two names as well."""
+    testing.publish(testing.questions(12), Question, f"{tmp_path.as_uri()}/questions/toy/1")
+    inputs = {"questions": f"{tmp_path.as_uri()}/questions/toy/1"}
+    monday, tuesday = (output_of(tmp_path.as_uri(), version) for version in ("monday", "tuesday"))
+    toy_stage.before_the_end.append(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        execute(toy_stage, Config(), inputs, monday)
+    (tmp_path / "toy_stage" / "toy" / "tuesday").symlink_to("monday")
+    assert not execute(toy_stage, Config(), inputs, tuesday).skipped
+    assert manifests.find(monday) == manifests.find(tuesday)

@@ -136,11 +136,17 @@ def test_absolute_trailing_slash_is_cut():
     [
         "s3://b/questions/h#1/1", "s3://b/questions/h/1?x", "s3://b/questions/../1", "s3://b/a//b", "s3://b/a/./b", "s3://b/a\n/b",
         "file:///a/x#2", "file:///a/%2e%2e/b", "file:///a/%00", "file:///a//b", "file://host/a", "/a/b\x1b[31m",
+        "S3://b/questions/h/1", "FILE:///a/b", "s3:/b/questions/h/1", "S3:b/h", "file:/a/b", "file:a/b", "file:///a/%ff/1",
     ],
 )  # fmt: skip
 def test_absolute_uri_that_stores_read_differently_is_refused(uri):
     with pytest.raises(BadConfig):
         store.absolute(uri)
+
+
+@pytest.mark.parametrize("uri", ["file:///a/%62%20c", "file:///a/b c", "file://localhost/a/b%20c/", "/a/b c", "/a//x/../b c/."])
+def test_absolute_path_has_one_spelling(uri):
+    assert store.absolute(uri) == "file:///a/b%20c"
 
 
 def test_absolute_plain_path_with_dots_and_signs_is_resolved(tmp_path, monkeypatch):

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,25 @@ def every_seventh_changed(text, first):
 )
 def test_matches_same_question_in_another_guise_is_exact(text):
     assert methods(text) == ["exact"]
+
+
+PRICES = (
+    "A candle costs $1.50, 20% less than a lamp. How many candles and lamps (3/4 of them broken) are 12,000 dollars, at 1:30 PM?"
+)
+
+
+@pytest.mark.parametrize("change", [
+    lambda text: re.sub(r"[^\w\s]", "", text.upper()), lambda text: " ".join(re.sub(r"[^\w\s]", " ", text).split()),
+])  # fmt: skip
+def test_matches_the_question_without_any_sign_is_exact(change):
+    benchmark_index = contamination.index({"exam": [testing.question(PRICES)]}, Decontamination(min_similarity=None))
+    found = benchmark_index.matches(NORMALISE(testing.question(change(PRICES))))
+    assert [match.method for match in found] == ["exact"]
+
+
+@pytest.mark.parametrize("text", ["What is 1230", "what is 12 30"])
+def test_matches_a_short_question_without_signs_is_not_found(text):
+    assert methods(text) == []
 
 
 @pytest.mark.parametrize("text", ["What is 12 - 30?", "What is 1.2 + 30?", "What is 30 + 12?", "What is 12 + 3?"])

@@ -9,7 +9,7 @@ import yaml
 from trl.data_utils import is_conversational, maybe_apply_chat_template
 
 from stillhouse import testing
-from stillhouse.errors import StaleOutput
+from stillhouse.errors import NothingToDo, StaleOutput
 from stillhouse.exchange import folder
 from stillhouse.exchange.export import export
 from stillhouse.exchange.importing import import_release
@@ -58,6 +58,29 @@ def test_export_folder_has_a_config_per_form_and_a_split_per_split(uris, tmp_pat
         assert len(load(form, split)) == count
     assert set(load("messages", "anneal")["split"]) == {"anneal"}
     assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=tmp_path / "out", check=True).returncode == 0
+
+
+def test_export_folder_says_which_rows_a_form_leaves_out(uris, tmp_path):
+    made = export(uris, ["messages", "verl"], f"{tmp_path}/out")
+    assert made.left_out == {"messages": "2 rows without a response", "verl": "7 rows with a response"}
+    assert "  messages: left out 2 rows without a response" in made.summary("out")
+    assert "`verl` leaves out 7 rows with a response.\n" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("empty", ["prompts", "verl"])
+@pytest.mark.parametrize("form", ["am-1.4m", "am-40m", "conversations", "messages", "alpaca", "sharegpt"])
+def test_export_folder_names_the_form_without_a_row(uris, tmp_path, form, empty):
+    made = export(uris, [form, empty], f"{tmp_path}/out", splits=["sft_1"])
+    assert list(made.rows) == [(form, "sft_1")]
+    assert f"  {empty}: no row; left out 5 rows with a response" in made.summary("out")
+
+
+@pytest.mark.parametrize(("output", "split"), [("out", "sft_1"), ("out.jsonl", "sft_1"), ("out", "rl_1"), ("out.jsonl", "rl_1")])
+def test_export_where_no_row_fits_says_which_forms_take_them(uris, tmp_path, output, split):
+    form, rows = ("verl", "5 rows with a response") if split == "sft_1" else ("alpaca", "2 rows without a response")
+    with pytest.raises(NothingToDo, match=rf"no row to export as {form} \({form} leaves out {rows}; responses go out as messages"):
+        export(uris, form, f"{tmp_path}/{output}", splits=[split])
+    assert not (tmp_path / output).exists()
 
 
 def test_export_folder_forms_are_those_of_trl(uris, tmp_path, load):

@@ -4,6 +4,7 @@ import bz2
 import csv
 import gzip
 import json
+import lzma
 import os
 import tarfile
 import zipfile
@@ -59,6 +60,9 @@ WRITERS = {
     "wrapped.json": lambda path: path.write_text(json.dumps({"version": 1, "data": ROWS}, indent=1)),
     "mark.json": lambda path: path.write_bytes(b"\xef\xbb\xbf" + json.dumps(ROWS).encode()),
     "one-line-wrapped.json": lambda path: path.write_text(json.dumps({"version": 1, "data": ROWS})),
+    "wrapped-twice.json": lambda path: path.write_text(json.dumps({"version": 1, "data": {"items": ROWS, "n": 2}})),
+    "rows.jsonl.xz": lambda path: path.write_bytes(lzma.compress("".join(json.dumps(row) + "\n" for row in ROWS).encode())),
+    "array.json.xz": lambda path: path.write_bytes(lzma.compress(json.dumps(ROWS).encode())),
     "columns.json": lambda path: path.write_text(json.dumps({name: [row[name] for row in ROWS] for name in "ab"})),
     "pandas.json": lambda path: pd.DataFrame(ROWS).to_json(path),
     "pandas-index.json": lambda path: pd.DataFrame(ROWS, ["p1", "p2"]).to_json(path, orient="index"),
@@ -307,3 +311,22 @@ def test_fetched_what_holds_no_rows_is_said(tmp_path, name, make, says):
 def test_fetched_hub_path_without_a_file_is_refused(location):
     with pytest.raises(BadConfig, match="hf://datasets/ORG/NAME@REVISION/FILE"):
         read(location)
+
+
+@pytest.mark.parametrize(("content", "reason", "says"), [
+    (json.dumps({"train": ROWS, "test": ROWS}), "bad_file", "holds several lists of rows (train, test)"),
+    (json.dumps(ROWS[0]).encode("utf-16-le").decode("latin-1"), "bad_utf8", "as UTF-16 or UTF-32 without a mark has them"),
+])  # fmt: skip
+def test_file_of_several_splits_or_another_encoding_is_named(tmp_path, content, reason, says):
+    path = tmp_path / ("rows.json" if content.startswith('{"train') else "rows.jsonl")
+    path.write_text(content, encoding="latin-1")
+    bad = dict(files.objects(path))[1]
+    assert isinstance(bad, Bad)
+    assert bad.reason == reason
+    assert says in bad.detail
+
+
+def test_file_of_xz_that_is_cut_off_is_a_bad_file(tmp_path):
+    path = tmp_path / "rows.jsonl.xz"
+    path.write_bytes(lzma.compress(b"x" * 1000)[:-20])
+    assert [row.reason for _, row in files.objects(path)] == ["bad_file"]

@@ -331,6 +331,26 @@ def test_execute_output_of_another_form_is_refused_before_a_byte_is_touched(root
     assert store.store_of(root).names(root) == before
 
 
+@pytest.mark.parametrize(
+    "output",
+    ["shards/0-of-4", "maps/1-of-2", "read/of-2", "combined/of-2", ".fingerprints/ab", ".pinned/a", "toy/latest.json",
+     "toy/manifest.json", "toy/claim.json.1", "claim.json/1", "toy/.x", " /1", "toy /1", "toy/ 1", "a\\b/1", "C:x/1"],
+)  # fmt: skip
+def test_execute_output_with_a_name_of_the_store_is_refused_before_a_byte_is_touched(root, questions, output):
+    before = store.store_of(root).names(root.rsplit("/", 1)[0])
+    with pytest.raises(BadConfig, match="nothing was touched: choose another one"):
+        execute(toy_stage, Config(), {"questions": questions}, f"{root}/toy_stage/{output}")
+    assert store.store_of(root).names(root.rsplit("/", 1)[0]) == before
+
+
+@pytest.mark.parametrize("below", ["toy_stage/x/1", "a/b/toy_stage/x/1"])
+def test_execute_output_inside_an_artifact_is_refused_before_a_byte_is_touched(root, questions, below):
+    before = store.store_of(root).names(root)
+    with pytest.raises(BadConfig, match=f"lies inside the artifact {questions}; nothing was touched"):
+        execute(toy_stage, Config(), {"questions": questions}, f"{questions}/{below}")
+    assert store.store_of(root).names(root) == before
+
+
 @pytest.mark.parametrize("name", ["thesis.tex", "1/manifest.json", ".git/HEAD", "part-00000.parquet", "shards/notes.txt"])
 @pytest.mark.parametrize("shard", [Shard(), Shard(0, 2)])
 def test_execute_output_with_files_of_others_is_refused_before_a_byte_is_touched(root, questions, name, shard):

@@ -186,3 +186,17 @@ def test_resolve_words_that_yaml_1_1_takes_for_booleans_are_words(tmp_path):
     config = configs.resolve(Words, [f"@{recipe}"], ["filters.on=[x]"])
     assert (config.filters, config.language, config.packing) == ({"off": ["missing_reference"], "on": ["x"]}, "no", False)
     assert configs.resolve(Words, [], ["packing=True"]).packing is True
+
+
+@pytest.mark.parametrize(
+    "text", ["timeout_s: 3\nname: a\ntimeout_s: 4\n", "optimiser:\n  learning_rate: 0.5\n  learning_rate: 0.1\n"]
+)
+def test_recipe_with_a_key_twice_is_refused_with_its_line(recipe, text):
+    line, key = text.count("\n"), text.splitlines()[-1].split(":")[0].strip()
+    with pytest.raises(BadConfig, match=f"@laptop/sft-1: not YAML at line {line}: '{key}' stands twice; leave one"):
+        configs.resolve(Config, [recipe("laptop/sft-1", text)])
+
+
+def test_recipe_that_merges_a_mapping_may_change_its_keys(recipe):
+    layer = recipe("laptop/sft-1", "optimiser:\n  <<: {learning_rate: 0.5, betas: [0.1, 0.2]}\n  learning_rate: 0.1\n")
+    assert configs.resolve(Config, [layer]).optimiser == Optimiser(learning_rate=0.1, betas=[0.1, 0.2])

@@ -14,13 +14,7 @@ def shrunk(tmp_path, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_PROFILES_PATH", str(tmp_path / "profiles"))
 
     def call(name):
-        small = shrinking.shrink(
-            profiles.load(name),
-            tmp_path,
-            student="file:///store/sft/tiny/1",
-            model_directory="/tiny",
-            endpoint="http://127.0.0.1:1",
-        )
+        small = shrinking.shrink(profiles.load(name), tmp_path, student="/tiny", endpoint="http://127.0.0.1:1")
         return profiles.load(small)
 
     return call
@@ -61,6 +55,6 @@ def test_stand_in_rows_differ_between_sources(tmp_path):
 def test_miniature_is_written_as_any_profile_is(shrunk):
     small = shrunk("staged-rl-1.5b")
     facts = yaml.safe_load((small.path / "profile.yaml").read_text())
-    assert facts["models"]["student"] == "file:///store/sft/tiny/1"
+    assert facts["models"]["student"] == "/tiny"
     assert facts["models"]["small"] == {"name": "DeepSeek-R1-Distill-Qwen-1.5B", "endpoint": "http://127.0.0.1:1/v1"}
     assert all(choice["shards"] == 2 for choice in facts["placement"].values())

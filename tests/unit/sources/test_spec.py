@@ -42,3 +42,12 @@ def test_spec_of_what_others_wrote_needs_its_license(kind):
 def test_spec_every_field_says_what_it_is(kind):
     fields = type(parsed({"kind": kind, **SPECS[kind]})).model_fields
     assert [name for name, info in fields.items() if name != "kind" and not info.description] == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"kind": "file", "slice": "[5:2]"}, {"kind": "file", "slice": "[:0]"}, {"kind": "huggingface", "split": "train[3:3]"}],
+)
+def test_spec_slice_without_a_row_is_refused(settings):
+    with pytest.raises(ValidationError, match="holds no row"):
+        parsed(SPECS[settings["kind"]] | settings)

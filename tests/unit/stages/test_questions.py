@@ -445,6 +445,32 @@ def test_questions_shards_are_bit_for_bit_what_one_process_makes(tmp_path, exam,
         assert not any(name.startswith(("maps/", "combined/")) for name in manifest.files)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_questions_second_opinion_asks_no_pair_again_in_the_next_version(tmp_path, monkeypatch, count):
+    embedded = lambda model, texts: np.array([letters(text) for text in texts]).reshape(len(texts), 64)  # noqa: E731
+    monkeypatch.setattr(embedding, "load", lambda model: None)
+    monkeypatch.setattr(embedding, "embed", embedded)
+    monkeypatch.setattr(engine, "load", lambda sampling, model: testing.ScriptedEngine(lambda request: "different"))
+    opinion = {"min_similarity": 0.99, "second_opinion": {"model": "judge", "min_similarity": 0.2}}
+    root, texts = (
+        f"{tmp_path.as_uri()}/questions",
+        [RIVER, "How far does a boat go that crosses a river?", "Is a river long, or wide?"],
+    )
+    testing.publish([testing.question(text) for text in texts], Question, f"{root}/given/1")
+
+    def version(number, **config):
+        config |= {"semantic_duplicates": opinion, "self_test": False, "decontamination": {"min_similarity": None}}
+        given = {"imported": f"{root}/given/1", "previous": "latest"}
+        for index in range(count):
+            execute(questions, questions.Config(**config), given, f"{root}/made/{number}", Shard(index, count))
+        return manifests.load(f"{root}/made/{number}").metrics
+
+    first, second = version(1), version(2, max_questions=2)
+    assert first["n_second_opinion_duplicates/asked"] == second["n_second_opinion_duplicates/reused"] > 0
+    assert second.get("n_second_opinion_duplicates/asked", 0) == 0 == first["n_second_opinion_duplicates/reused"]
+    assert (first["n_kept"], second["n_kept"]) == (3, 2)
+
+
 def test_questions_shard_holds_the_questions_of_its_ids(tmp_path):
     output = f"{tmp_path.as_uri()}/questions/made/1"
     for index in range(3):

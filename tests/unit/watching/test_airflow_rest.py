@@ -66,6 +66,30 @@ def test_dag_that_does_not_load_is_refused_with_its_last_line(connect):
         airflow.wait_for_dag("2026-01-02T00:00:00")
 
 
+@pytest.mark.parametrize(
+    ("filename", "stack_trace"),
+    [
+        ("wrong_profiles.py", "BadConfig: @/own/wrong/profile.yaml: titel: no such field"),
+        ("retrain.py", "BadConfig: profile wrong: no such timetable"),
+    ],
+)
+def test_dag_is_there_whatever_is_wrong_with_other_profiles(connect, filename, stack_trace):
+    error = {"filename": filename, "timestamp": "2026-01-02T00:00:01Z", "stack_trace": stack_trace}
+    errors = httpx.Response(200, json={"import_errors": [error]})
+    read = httpx.Response(200, json={"last_parsed_time": "2026-01-02T00:00:02Z", "has_import_errors": True})
+    airflow, asked = connect(httpx.Response(404), errors, read)
+    airflow.wait_for_dag("2026-01-02T00:00:00")
+    assert len(asked) == 4
+
+
+def test_dag_of_a_wrong_profile_is_refused_in_the_words_of_the_check(connect):
+    trace = "BadConfig: @/own/retrain/profile.yaml: titel: no such field"
+    errors = [{"filename": "wrong_profiles.py", "timestamp": "2026-01-02T00:00:01Z", "stack_trace": trace}]
+    airflow, _ = connect(httpx.Response(404), httpx.Response(200, json={"import_errors": errors}))
+    with pytest.raises(ServiceFailed, match="^wrong_profiles.py does not load: BadConfig: .*titel: no such field$"):
+        airflow.wait_for_dag("2026-01-02T00:00:00")
+
+
 def test_order_of_tasks_is_each_after_those_it_waits_for(connect):
     after = {"last": [], "middle": ["last"], "first": ["middle", "last"]}
     tasks = [{"task_id": name, "downstream_task_ids": names} for name, names in after.items()]
