@@ -1,10 +1,11 @@
 """A small S3 server in memory, without signatures, that misbehaves on demand.
 
-A fault is a mapping: ``method`` and ``match`` (a regex on the path and query) say which requests it meets, ``times`` how many of
-them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``200`` (the status of a success, an error
-as the body), ``skew`` (the clocks differ), ``307`` (to another host), other errors of S3 (``CODES``), ``html`` and others of
-``PAGES`` (what a proxy answers in place of the store), ``cut-off`` (the connection ends, nothing is done), ``lost`` (it is done, the
-reply never comes), ``cut`` (half a body), ``flip`` (one bit of the body), ``short`` (half the object, as if it lay there so).
+A fault is a mapping: ``method`` and ``match`` (a regex on the path and query) say which requests it meets, ``times`` how many
+of them (all, if absent), ``do`` what happens: ``500``, ``503``, ``403``, ``404``, ``409``, ``200`` (the status of a success, an
+error as the body), ``skew`` (the clocks differ), ``307`` (to another host), other errors of S3 (``CODES``), ``html`` and others
+of ``PAGES`` (what a proxy answers in place of the store), ``cut-off`` (the connection ends, nothing is done), ``lost`` (it is
+done, the reply never comes), ``cut`` (half a body), ``flip`` (one bit of the body), ``short`` (half the object, as if it lay
+there so).
 """
 
 import hashlib

@@ -35,13 +35,14 @@ def require_fit(base: Path, adapter: Path, label: str) -> None:
 def merge(base: Path, adapter: Path, directory: Path, label: str) -> None:
     """Write the base with the adapter merged in, in the base's precision; its tokenizer and stop tokens win over the base's.
 
-    Needs memory for the base's weights. Raises MissingInput if peft cannot merge them.
+    Needs memory for the base's weights. Raises EngineFailed if the base cannot be loaded, MissingInput if peft cannot merge them.
     """
     from peft import PeftModel  # not installed in every environment that runs models
-    from transformers import AutoModelForCausalLM
 
+    from stillhouse.models.loading import causal_model
+
+    model = causal_model(base, f"model {label}", dtype="auto", trust_remote_code=False)
     try:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", trust_remote_code=False)
         merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         msg = f"model {label}: peft cannot merge the adapter into the base: {one_line(error)}"

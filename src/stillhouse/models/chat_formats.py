@@ -169,7 +169,7 @@ def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str,
     """The conversation as text. Raises EngineFailed, in one line, if the template refuses it."""
     try:
         return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=prompt))
-    except (TemplateError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (TemplateError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
         roles = ", ".join(str(message.get("role")) for message in messages)
         msg = (
             f"chat template: it refuses a conversation of {roles}: {one_line(error)}; set system_prompt to none, or chat_template "

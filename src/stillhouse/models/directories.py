@@ -17,6 +17,7 @@ from stillhouse.execution import progress_bar
 from stillhouse.models import weight_files
 from stillhouse.models.cache import filled, own_cache, require_room
 from stillhouse.models.pins import Pin
+from stillhouse.models.references import REPO
 
 HASHES = ".stillhouse-hashes.json"
 """Beside a model's files, or in the cache if that place may not be written: each file's stamp and sha256."""
@@ -56,7 +57,7 @@ def _hub_hint(uri: str) -> str:
     """What a relative path of two words may have been meant to be."""
     path = store.local_path(uri) if uri.startswith("file://") else Path("/")
     relative = path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else ""
-    return f"; a model on the hub is written hf://{relative}" if relative.count("/") == 1 else ""
+    return f"; a model on the hub is written hf://{relative}" if REPO.fullmatch(relative) else ""
 
 
 def _hashes(uri: str, stamps: Stamps) -> dict[str, str]:

@@ -9,10 +9,14 @@ from typing import Any
 
 from stillhouse.errors import BadConfig, MissingInput
 from stillhouse.models import hub_files, weight_files
+from stillhouse.vocabulary.text import shortened
 
 CONFIG = "config.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json", "tiktoken.model")
 """Any of these holds a tokenizer's vocabulary."""
+
+TOKENIZER, EOS = "tokenizer.json", "eos_token_id"
+READ_AS_JSON = (CONFIG, "generation_config.json", TOKENIZER, "tokenizer_config.json", weight_files.INDEX)
 
 ROUTER_LOGITS = "output_router_logits"
 """The setting by which a mixture of experts returns what its loss of balance needs: of use in training alone."""
@@ -25,6 +29,7 @@ def require(directory: Path, label: str) -> None:
     if not (directory / CONFIG).is_file():
         msg = f"model {label}: {_without_config(directory)}"
         raise MissingInput(msg)
+    _require_json(directory, label)
     config = _config(directory, label)
     if problem := _unknown_architecture(config):
         msg = f"model {label}: {problem}"
@@ -83,12 +88,22 @@ def _without_config(directory: Path) -> str:
     return f"it has no {CONFIG}; give a directory in the Hugging Face format, as save_pretrained writes it"
 
 
+def _require_json(directory: Path, label: str) -> None:
+    """Raise MissingInput if a file beside the weights is not JSON: transformers would ignore some of them, or name no file."""
+    for path in (directory / name for name in READ_AS_JSON if (directory / name).is_file()):
+        try:
+            content = json.loads(path.read_bytes())
+        except ValueError as error:
+            msg = f"model {label}: its {path.name} is not JSON ({error}); fetch it again"
+            raise MissingInput(msg) from error
+        eos = content.get(EOS) if isinstance(content, dict) else None
+        if path.name != TOKENIZER and not all(type(token) is int for token in (eos if isinstance(eos, list) else [eos or 0])):
+            msg = f"model {label}: {EOS} of its {path.name} is {shortened(repr(eos), 60)}; give a number, or a list of numbers"
+            raise MissingInput(msg)
+
+
 def _config(directory: Path, label: str) -> dict[str, Any]:
-    try:
-        config = json.loads((directory / CONFIG).read_bytes())
-    except ValueError as error:
-        msg = f"model {label}: its {CONFIG} is not JSON ({error}); fetch it again"
-        raise MissingInput(msg) from error
+    config = json.loads((directory / CONFIG).read_bytes())
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         msg = f"model {label}: its {CONFIG} names no model_type; give a model that transformers can load"
         raise MissingInput(msg)

@@ -25,7 +25,8 @@ FORMS = "hf://ORG/NAME[@REVISION], a directory, s3://BUCKET/DIR, models:/NAME@AL
 COMMIT = re.compile(r"[0-9a-f]{40}")
 """A full commit hash: a revision that never moves."""
 
-_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+"""``ORG/NAME``."""
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 _NAME = re.compile(r"[^/@:\s]+")
 _ARTIFACT = re.compile(r"/(?:sft|rl)/[^/]+/[^/]+$")
@@ -168,7 +169,7 @@ def _whole(text: str) -> Whole:
     if text.startswith("models:"):
         return _registry(text)
     if not is_reference(text) or not text.rstrip("/"):
-        hint = f"a model on the hub is written {HUB}{text}" if _REPO.fullmatch(text) else f"write {FORMS}"
+        hint = f"a model on the hub is written {HUB}{text}" if REPO.fullmatch(text) else f"write {FORMS}"
         msg = f"model {_shown(text)}: not a model reference; {hint}"
         raise BadConfig(msg)
     uri, _, digest = text.partition("@sha256-")
@@ -180,7 +181,7 @@ def _whole(text: str) -> Whole:
 
 def _hub(text: str) -> HubModel:
     repo, at, revision = text.removeprefix(HUB).partition("@")
-    if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo:
+    if not REPO.fullmatch(repo) or ".." in repo or "--" in repo:
         msg = f"model {_shown(text)}: not of the form {HUB}ORG/NAME[@REVISION], such as {HUB}Qwen/Qwen2.5-7B-Instruct@main"
         raise BadConfig(msg)
     if at and (not _REVISION.fullmatch(revision) or ".." in revision):

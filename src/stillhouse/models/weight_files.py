@@ -37,6 +37,9 @@ def chosen(names: Sequence[str], label: str) -> set[str]:
             "AutoModelForCausalLM.from_pretrained(…).save_pretrained(…) writes safetensors"
         )
         raise MissingInput(msg)
+    if INDEX in names:
+        msg = f"model {label}: {INDEX} names shards of its weights, and none of them is there; fetch it again"
+        raise MissingInput(msg)
     msg = f"model {label}: it holds no weights (*.safetensors or *.gguf); give a model in the Hugging Face format"
     raise MissingInput(msg)
 

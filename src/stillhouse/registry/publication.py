@@ -31,7 +31,7 @@ class Published:
 def publish(uri: str, target: str, *, form: str = "conversations", report: str | None = None, private: bool = False) -> Published:
     """Push the artifact at ``uri`` to ``hf://ORG/NAME[@BRANCH]``, in one commit; a missing repository or branch is made.
 
-    Rows go out in the schema ``form``, as ``stillhouse export`` writes them: selected examples as a folder with their splits.
+    Rows go out in the schema ``form``, as ``stillhouse export`` writes a folder, with every split.
     ``report``: the report whose scores a model's card shows. Raises BadConfig for another target or without a token, MissingInput
     if the hub refuses, HubFailed if it does not answer.
     """
@@ -39,16 +39,13 @@ def publish(uri: str, target: str, *, form: str = "conversations", report: str |
     manifest = manifests.load(uri)
     kind: Literal["model", "dataset"] = "model" if any(name.endswith(WEIGHTS) for name in manifest.files) else "dataset"
     with scratch_directory() as scratch:
-        folder = scratch / "published"
+        name = where.repo.rpartition("/")[2]
+        folder = scratch / "published" / name
         if kind == "model":
-            card = model_card.render(where.repo.rpartition("/")[2], store.absolute(uri), report)
+            card = model_card.render(name, store.absolute(uri), report)
             model_files.gathered(integrity.fetch(uri, scratch), card, folder)
-        elif manifest.stage == "selected":
-            folder = scratch / where.repo.rpartition("/")[2]
-            export([uri], form, f"{folder}/")
         else:
-            folder.mkdir()
-            export([uri], form, str(folder / f"{store.artifact_name(store.absolute(uri))}.jsonl.zst"))
+            export([uri], form, f"{folder}/")
         message = f"{manifest.stage} {manifest.fingerprint}"
         commit = hub_models.answered(where, lambda: _push(where, kind, folder, message, private=private))
         url = f"{hub_models.endpoint()}/{'datasets/' if kind == 'dataset' else ''}{where.repo}"

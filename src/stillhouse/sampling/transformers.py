@@ -9,17 +9,15 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel
 
-from stillhouse.errors import EngineFailed
 from stillhouse.models import chat_templates
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.models.loadable import ROUTER_LOGITS, gguf_arguments, is_trusted
+from stillhouse.models.loading import causal_model, failures
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Completion, Request
 from stillhouse.vocabulary import environment
-from stillhouse.vocabulary.masking import one_line
 from stillhouse.vocabulary.seeds import GOLDEN_GAMMA, Modular64, finalised
 
 BATCH_TOKENS = 2_000_000
@@ -81,13 +79,10 @@ class TransformersEngine(InMemoryEngine):
 
     def __init__(self, model: str, sampling: Sampling) -> None:
         """Raises EngineFailed if the model cannot be loaded."""
-        try:
-            trusted, gguf = is_trusted(Path(model), sampling.trusted_code), gguf_arguments(Path(model))
+        trusted, gguf = is_trusted(Path(model), sampling.trusted_code), gguf_arguments(Path(model))
+        with failures(f"model {model}"):
             tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=trusted, **gguf)
-            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=_dtype(), trust_remote_code=trusted, **gguf)
-        except (OSError, ValueError, SafetensorError) as error:
-            msg = f"model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
-            raise EngineFailed(msg) from error
+        loaded = causal_model(Path(model), f"model {model}", dtype=_dtype(), trust_remote_code=trusted, **gguf)
         text_config = loaded.config.get_text_config()
         if hasattr(text_config, ROUTER_LOGITS):  # some trainer left it on, and generation with a cache fails with it
             setattr(text_config, ROUTER_LOGITS, False)

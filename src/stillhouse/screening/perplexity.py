@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
-from stillhouse.errors import EngineFailed
 from stillhouse.models.loadable import gguf_arguments
+from stillhouse.models.loading import causal_model, failures
 from stillhouse.screening.config import PerplexityEngine
 from stillhouse.screening.rules import Scorer
-from stillhouse.vocabulary.masking import one_line
 
 CHUNK = 512
 """Tokens of a text per forward pass; the model's cache holds the earlier ones."""
@@ -32,14 +30,11 @@ class TransformersScorer:
 
     def __init__(self, model: str, max_tokens: int) -> None:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            gguf = gguf_arguments(Path(model))
+        gguf, label = gguf_arguments(Path(model)), f"perplexity model {model}"
+        with failures(label):
             self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False, **gguf)
-            dtype = "auto" if self._device == "cuda" else torch.float32
-            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False, **gguf)
-        except (OSError, ValueError, SafetensorError) as error:
-            msg = f"perplexity model {model}: transformers cannot load it: {one_line(error)}; give a causal language model"
-            raise EngineFailed(msg) from error
+        dtype = "auto" if self._device == "cuda" else torch.float32
+        loaded = causal_model(Path(model), label, dtype=dtype, trust_remote_code=False, **gguf)
         self._model: Any = loaded.eval().to(self._device)
         self._max_tokens = min(max_tokens, getattr(loaded.config, "max_position_embeddings", None) or max_tokens)
         self._rows = max(1, LOGITS // (CHUNK * loaded.config.vocab_size))

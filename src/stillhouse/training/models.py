@@ -9,7 +9,6 @@ from typing import Any
 
 import tokenizers
 import torch
-from safetensors import SafetensorError
 from tokenizers import AddedToken, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from transformers import (
@@ -27,11 +26,10 @@ from transformers import (
 
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.execution import processes
-from stillhouse.models import chat_templates, loadable
+from stillhouse.models import chat_templates, loadable, loading
 from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training.config import ChatSettings, FromPackage, FromScratch, Init
-from stillhouse.training.machine import attention, liger, zero
-from stillhouse.vocabulary.masking import one_line
+from stillhouse.training.machine import attention, fsdp, liger, zero
 from stillhouse.vocabulary.transcript import ANSWER, END_ANSWER, END_THINK, THINK
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -119,17 +117,18 @@ def _from_checkpoint(
     if loadable.is_gguf(checkpoint):
         msg = "checkpoint: a GGUF file holds rounded weights, for inference; give safetensors to train"
         raise BadConfig(msg)
-    try:
-        trusted = loadable.is_trusted(checkpoint, trusted_code)
-        held: dict[str, Any] = {"dtype": dtype}
-        if quantization is not None:  # quantised on the GPU that will train it
-            held = {"dtype": torch.bfloat16, "quantization_config": quantization, "device_map": {"": processes.local_rank()}}
-        with zero.loading():
-            model = AutoModelForCausalLM.from_pretrained(checkpoint, trust_remote_code=trusted, **held)
-        return model, AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=trusted)
-    except (OSError, ValueError, SafetensorError) as error:
-        msg = f"checkpoint: transformers cannot load it: {one_line(error)}; give a causal language model"
-        raise EngineFailed(msg) from error
+    trusted = loadable.is_trusted(checkpoint, trusted_code)
+    with loading.failures("checkpoint"):
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=trusted)
+    held: dict[str, Any] = {"dtype": dtype}
+    if quantization is not None:  # quantised on the GPU that will train it
+        held = {"dtype": torch.bfloat16, "quantization_config": quantization, "device_map": {"": processes.local_rank()}}
+    shares = fsdp.loading_arguments()
+    with zero.loading():
+        model = loading.causal_model(checkpoint, "checkpoint", trust_remote_code=trusted, **held, **shares)
+    if shares:
+        fsdp.hand_over(model)
+    return model, tokenizer
 
 
 def _from_scratch(init: FromScratch, texts: Iterable[str], seed: int, dtype: torch.dtype) -> Model:
@@ -213,7 +212,7 @@ def save(
     model.save_pretrained(directory, state_dict=weights)
     config = directory / "config.json"
     settings = json.loads(config.read_text(encoding="utf-8")) | {"dtype": str(target).removeprefix("torch.")}
-    if loadable.ROUTER_LOGITS in settings:  # the trainer sets it, and generation with a cache fails with it
-        settings[loadable.ROUTER_LOGITS] = False
+    # The trainer sets both for itself: generation would be slow without a cache, and fails with a cache and the logits of routers.
+    settings |= {name: value for name, value in (("use_cache", True), (loadable.ROUTER_LOGITS, False)) if name in settings}
     config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     tokenizer.save_pretrained(directory)

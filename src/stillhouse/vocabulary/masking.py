@@ -19,7 +19,7 @@ _PATTERNS = tuple(
         (r"(?P<word>\bbearer\s+)(?!token\b|auth)[a-z0-9._~+/=-]{6,}", rf"\g<word>{MASK}"),
         (r"(?P<word>\bbasic\s+)(?=[a-z0-9+/]*[0-9=])[a-z0-9+/]{8,}={0,2}", rf"\g<word>{MASK}"),
         (r"\b(?P<kind>sk|pk|rk)-[a-z0-9_-]{6,}", rf"\g<kind>-{MASK}"),
-        (r"\bhf_[a-z0-9]{6,}", f"hf_{MASK}"),
+        (r"(?-i:\bhf_[A-Za-z0-9]{6,})", f"hf_{MASK}"),  # not HF_ENDPOINT
         (r"\bgh[pousr]_[a-z0-9]{16,}", f"gh_{MASK}"),
         (r"(?-i:\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b)", f"AKIA{MASK}"),
         (r"(?P<name>\b(?:x-amz-(?:signature|credential|security-token)|aws_secret_access_key)['\"]?\s*[=:]\s*['\"]?)[^\s&'\"]+",

@@ -71,9 +71,11 @@ def test_publish_rows_as_a_data_set_with_its_card(tmp_path, hub, token):
     testing.publish(testing.questions(3), Question, f"{root}/questions/q/1")
     published = publish(f"{root}/questions/q/1", "hf://me/rows")
     files = hub.repos["datasets/me/rows"].commits[published.commit]
-    assert (published.kind, files.keys()) == ("dataset", {"q.jsonl.zst", "README.md"})
+    assert (published.kind, published.files) == ("dataset", 3)
+    assert files.keys() == {"conversations/train/part-00000.parquet", "README.md", "SHA256SUMS"}
     assert published.url.endswith("/datasets/me/rows")
-    assert yaml.safe_load(files["README.md"].decode().split("---")[1])["configs"][0]["data_files"][0]["path"] == "q.jsonl.zst"
+    [config] = yaml.safe_load(files["README.md"].decode().split("---")[1])["configs"]
+    assert config["data_files"][0]["path"].startswith("conversations/train/")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,6 +124,15 @@ def test_qwen3_own_format_is_the_templates_and_answers_without_thinking_have_an_
     assert learnt(chat, "56") == "56<|im_end|>"
 
 
+@pytest.mark.parametrize("template", ["{% for i in range(10**9) %}x{% endfor %}", "{{ 1 // 0 }}", "{{ messages[7].content }}"])
+def test_prepare_template_that_fails_in_any_way_is_one_line(template):
+    tokenizer = tokenizer_of("smollm2")
+    tokenizer.chat_template = template
+    with pytest.raises(EngineFailed, match="chat template: it refuses a conversation of user") as caught:
+        chat_templates.prepare(tokenizer)
+    assert "\n" not in str(caught.value)
+
+
 def test_template_arguments_become_part_of_the_template():
     tokenizer = tokenizer_of("qwen3")
     chat = chat_templates.prepare(tokenizer, template_kwargs={"enable_thinking": False})

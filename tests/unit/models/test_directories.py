@@ -103,6 +103,12 @@ def test_pin_of_a_relative_path_that_looks_like_a_hub_name_says_how_to_write_tha
         resolving.pin_input("Qwen/Qwen2.5-7B", f"{tmp_path.as_uri()}/sft/x/1")
 
 
+def test_pin_of_a_mistyped_scheme_does_not_speak_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingInput, match="check the path$"):
+        resolving.pin_input("model:/x@y", f"{tmp_path.as_uri()}/sft/x/1")
+
+
 def test_materialise_files_that_changed_since_they_were_pinned_are_refused(model):
     pinned = resolving.pin(parse(str(model)))
     (model / "config.json").write_text("changed")

@@ -8,7 +8,7 @@ from safetensors.numpy import save, save_file
 
 from stillhouse.errors import BadConfig, MissingInput
 from stillhouse.models import loadable
-from stillhouse.models.weight_files import INDEX
+from stillhouse.models.weight_files import INDEX, chosen
 from stillhouse.sampling.config import Sampling
 
 CONFIG = json.dumps({"model_type": "llama"})
@@ -57,6 +57,10 @@ def test_require_truncated_safetensors_are_refused(model, kept):
         ("config.json", "[]", "no model_type"),
         ("config.json", '{"model_type": "martian"}', "does not know its architecture martian"),
         (INDEX, '{"weight_map": 3}', "no index of shards"),
+        (INDEX, "{", f"its {INDEX} is not JSON"),
+        ("tokenizer.json", "", "its tokenizer.json is not JSON"),
+        ("generation_config.json", "{", "its generation_config.json is not JSON"),
+        ("generation_config.json", '{"eos_token_id": [2, "x"]}', "eos_token_id of its generation_config.json is .*; give a number"),
     ],
 )
 def test_require_of_what_cannot_be_loaded_is_refused_in_one_line(model, name, content, line):
@@ -114,3 +118,12 @@ def test_is_trusted_code_of_a_directory_never_runs(model):
 def test_trusted_code_without_a_whole_commit_is_refused(entry):
     with pytest.raises(ValidationError, match="trusted_code"):
         Sampling(trusted_code=(entry,))
+
+
+def test_require_of_an_index_alone_says_that_its_shards_are_missing(model):
+    (model / "model.safetensors").unlink()
+    (model / INDEX).write_text(json.dumps({"weight_map": {"w": "model-00001-of-00001.safetensors"}}))
+    with pytest.raises(MissingInput, match="names model-00001-of-00001.safetensors, which is missing"):
+        loadable.require(model, "/m")
+    with pytest.raises(MissingInput, match=f"{INDEX} names shards of its weights, and none of them is there"):
+        chosen(["config.json", INDEX], "/m")

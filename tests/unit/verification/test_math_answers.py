@@ -52,9 +52,10 @@ def test_fast_path_hostile_text_is_refused_without_a_worker(answer):
 
 PIECES = (
     "1 2 3 x n k i e A ( ) [ ] { } \\{ \\} + - / ^ _ = < , ; : | ! % \\frac{1}{2} \\sqrt \\pm \\pi \\infty \\le \\neq \\cup \\in "
-    "\\mathbb{R} \\emptyset \\text{cm} \\text{or} \\text{\\approx} \\begin{pmatrix} \\end{pmatrix} \\begin{cases} \\end{cases} & "
-    "\\\\ \\sin \\log_2 \\lfloor \\rfloor \\pmod ^\\circ 1,000 12:30 3:4 million $ 五 个 ① \\ldots \\cdot ^T f(x) "
-    "a_n \\left( \\right) 101_2 ½ yes"
+    "\\mathbb{R} \\emptyset \\text{cm} \\text{or} \\text{\\approx} "
+    "\\begin{pmatrix} \\end{pmatrix} \\begin{cases} \\end{cases} & \\\\ \\sin "
+    "\\log_2 \\lfloor \\rfloor \\pmod ^\\circ 1,000 12:30 3:4 million $ 五 个 ① \\ldots \\cdot ^T f(x) a_n "
+    "\\left( \\right) 101_2 ½ yes"
 )
 
 

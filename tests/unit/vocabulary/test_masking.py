@@ -16,6 +16,7 @@ SECRET = "h0rse-Battery"
         (f"bad key Bearer {SECRET}", "bad key Bearer ***"),
         ("incorrect API key sk-proj-abcDEF123", "incorrect API key sk-***"),
         ("hf_abcdefGHIJKL is expired", "hf_*** is expired"),
+        ("check HF_ENDPOINT", "check HF_ENDPOINT"),
         ("AKIAIOSFODNN7EXAMPLE is unknown", "AKIA*** is unknown"),
         (f"https://s3/x?X-Amz-Signature={SECRET}&y=1", "https://s3/x?X-Amz-Signature=***&y=1"),
         (f"https://h/v1?token={SECRET}&n=2", "https://h/v1?token=***&n=2"),

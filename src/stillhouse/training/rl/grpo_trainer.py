@@ -14,7 +14,7 @@ from stillhouse.models.chat_formats import ChatFormat
 from stillhouse.training import checkpoints, optimizer_choice
 from stillhouse.training.data.batches import passes
 from stillhouse.training.lora import peft_config
-from stillhouse.training.machine import dry_step
+from stillhouse.training.machine import dry_step, fsdp
 from stillhouse.training.progress import attach, machine_arguments
 from stillhouse.training.rl import rollout_engine, rollouts_ahead
 from stillhouse.training.rl.config import RlConfig
@@ -81,12 +81,14 @@ def _without_parser(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBa
 def _arguments(config: RlConfig, inputs: StageInputs, longest: int, stops: Sequence[int]) -> GRPOConfig:
     """``longest``: tokens of the longest prompt with its rollout. ``stops``: the tokens that end a rollout."""
     micro_batch, accumulation = passes(config.prompts_per_step, "prompts_per_step", config.group_size)
+    reference = fsdp.loading_arguments() if config.kl_coefficient else {}
     arguments = GRPOConfig(
         learning_rate=config.learning_rate, lr_scheduler_type="constant", max_steps=config.steps,
         per_device_train_batch_size=micro_batch, gradient_accumulation_steps=accumulation,
         steps_per_generation=accumulation * config.steps_per_batch,
         num_iterations=1, num_generations=config.group_size, max_completion_length=config.max_tokens,
         temperature=config.temperature, top_p=1.0, top_k=0, beta=config.kl_coefficient,
+        model_init_kwargs=reference or None,  # of the KL term's model; the policy is loaded already
         mask_truncated_completions=config.mask_truncated, shuffle_dataset=False, logging_steps=1, seed=config.seed,
         **rollout_engine.arguments(config.engine, longest, stops), **_engine_correction(config),
         **optimizer_choice.arguments(config), **checkpoints.arguments(inputs), **machine_arguments(),

@@ -17,6 +17,7 @@ from stillhouse.execution import processes
 from stillhouse.training.checkpoints import FullDiskMixin
 from stillhouse.training.loop import FiniteLossMixin
 from stillhouse.training.machine import generation
+from stillhouse.training.machine.fsdp import FsdpOnCpusMixin
 from stillhouse.training.progress import MeasuredMixin
 from stillhouse.training.rl.logprob_check import LogprobCheck
 from stillhouse.training.rl.losses.advantages import overlong_penalties
@@ -29,7 +30,14 @@ from stillhouse.training.rl.unpadded_update import UnpaddedUpdateMixin
 
 
 class OnPolicyGrpoTrainer(
-    MeasuredMixin, FiniteLossMixin, FullDiskMixin, PolicyLossMixin, UnpaddedUpdateMixin, RolloutReuseMixin, ResamplingMixin
+    MeasuredMixin,
+    FiniteLossMixin,
+    FullDiskMixin,
+    FsdpOnCpusMixin,
+    PolicyLossMixin,
+    UnpaddedUpdateMixin,
+    RolloutReuseMixin,
+    ResamplingMixin,
 ):
     """Syncs and checks the rollout engine before a step's rollouts, and masks rollouts without a reward."""
 

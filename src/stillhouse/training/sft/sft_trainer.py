@@ -18,12 +18,15 @@ from stillhouse.training.data.packing import packs
 from stillhouse.training.loop import FiniteLossMixin
 from stillhouse.training.lora import peft_config
 from stillhouse.training.machine import dry_step, sequence_parallel
+from stillhouse.training.machine.fsdp import FsdpOnCpusMixin
 from stillhouse.training.machine.sequence_parallel import SharedSequencesMixin
 from stillhouse.training.progress import MeasuredMixin, attach, machine_arguments
 from stillhouse.training.sft.config import SftConfig
 
 
-class CorpusSftTrainer(MeasuredMixin, FiniteLossMixin, FullDiskMixin, WholeBatchesMixin, SFTTrainer, SharedSequencesMixin):
+class CorpusSftTrainer(
+    MeasuredMixin, FiniteLossMixin, FullDiskMixin, FsdpOnCpusMixin, WholeBatchesMixin, SFTTrainer, SharedSequencesMixin
+):
     """TRL's trainer on rows that are tokenised already, with the checks and measurements of the sft stage."""
 
     def __init__(self, *, rows_per_step: int, **arguments: Any) -> None:

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from stillhouse.execution import processes
 from stillhouse.training import models
@@ -48,8 +49,9 @@ def load(checkpoint, weights):
 
 
 def own_bytes(parameter):
-    """Of the share that this process keeps of a parameter."""
-    return parameter.ds_tensor.numel() * parameter.ds_tensor.element_size()
+    """Of the share that this process keeps of a parameter: by DeepSpeed or by torch."""
+    share = parameter.to_local() if isinstance(parameter, DTensor) else parameter.ds_tensor
+    return share.numel() * share.element_size()
 
 
 def main(warm, checkpoint, weights):

@@ -7,7 +7,7 @@ from stillhouse.training import checkpoints, lora
 from stillhouse.training.config import Adapters
 from stillhouse.training.machine import fsdp, zero
 from tests.services.training.machine import test_zero
-from tests.services.training.machine.test_zero import PACKED, RL, TOLERANCE, far, left, plan, said, together, weights
+from tests.services.training.machine.test_zero import PACKED, RL, TOLERANCE, far, left, local, plan, said, together, weights
 
 alone, house = test_zero.alone, test_zero.house
 pytestmark = pytest.mark.timeout(600)
@@ -35,10 +35,11 @@ def trained(house):
     together([preempted])
     ended = {"preempted": preempted, "killed": plans["killed"]}
     found = {how: left(each) for how, each in ended.items()}
+    shares = {path.name for each in ended.values() for path in local(each["output"]).rglob("*.distcp*")}
     resumed = {how: {**each, "end": {"step": 0}} for how, each in ended.items()}
     code, text = together(list(resumed.values()))
     assert code == 0, text
-    return plans | resumed | {"left": found}
+    return plans | resumed | {"left": found, "shares": shares}
 
 
 @pytest.mark.parametrize("name", ["sft", "offload"])
@@ -47,6 +48,10 @@ def test_fsdp_two_processes_give_the_losses_and_weights_of_one(trained, alone, n
     found = {int(step): loss for step, loss in said(trained[name])["loss"].items()}
     assert found == pytest.approx(losses, abs=TOLERANCE)
     assert far(weights(trained[name]), weights(expected)) < TOLERANCE
+
+
+def test_fsdp_each_process_writes_its_own_share_of_a_checkpoint(trained):
+    assert {name[:4] for name in trained["shares"]} == {"__0_", "__1_"}
 
 
 def test_fsdp_packed_documents_are_isolated(house, trained):

@@ -25,7 +25,9 @@ def test_mixture_of_experts_in_training_generates_for_prompts_of_different_lengt
     assert experts.config.output_router_logits, "its training goes on with them"
 
 
-def test_mixture_of_experts_is_published_without_its_router_logits(experts, tmp_path):
+def test_settings_of_the_training_are_not_published(experts, tmp_path):
+    experts.config.use_cache = False
     models.save(experts, tokenizer_of("gpt-oss"), tmp_path / "published")
-    assert not AutoModelForCausalLM.from_pretrained(tmp_path / "published").config.output_router_logits
-    assert experts.config.output_router_logits
+    published = AutoModelForCausalLM.from_pretrained(tmp_path / "published").config
+    assert (published.output_router_logits, published.use_cache) == (False, True)
+    assert (experts.config.output_router_logits, experts.config.use_cache) == (True, False)
