@@ -22,6 +22,7 @@ SEVERAL = "several"
 _WRAPPED = re.compile(
     r"\\(?:text|textbf|textit|textsf|textrm|texttt|mathrm|mathbf|mathit|mathsf|boldsymbol|bm|operatorname|underline)\s*\{([^{}]*)\}"
 )
+_TAG = re.compile(r"</?(?:final_)?(?:answer|b|i|em|strong|p|span)>", re.IGNORECASE)
 _PLAIN = str.maketrans(
     {"（": "(", "）": ")", "：": ":", "。": ".", "，": ",", "【": "[", "】": "]", "“": '"', "”": '"', "．": ".", "、": ","}
 )
@@ -36,7 +37,7 @@ _NAMED = (
 _SMALL = rf"{_QUOTES}(?P<small>[a-j])(?=[\"'`*_$)\]}}>]*(?:[.):]|\s*$|\s*\n))"
 _VERB = (
     r"(?:\s+(?:to\s+(?:this|the)\s+question|here|choice|option))?[\"'*_\s]*(?:is|are|was|should\s+be|must\s+be|would\s+be|will\s+be|seems\s+to\s+be|"
-    r"appears\s+to\s+be|=|:|est|ist|es)[*_\s]*(?:(?:therefore|thus|then|hence|simply|clearly|definitely|most\s+likely|probably|I\s+think|"
+    r"appears\s+to\s+be|=|:|[-–—]\s|est|ist|es)[*_\s]*(?:(?:therefore|thus|then|hence|simply|clearly|definitely|most\s+likely|probably|I\s+think|"
     r"I\s+believe|option|choice|letter|:)[\s,*_]*)*"
 )
 _ANSWER = r"(?i:\b(?:answer|answers|choice|option|r[ée]ponse|antwort|respuesta|solution)\b|答案|选项|应选|故选|选择|选)"
@@ -57,6 +58,7 @@ _WEAK = (
         rf"(?i:\b(?:therefore|thus|hence|so)\b),?\s+(?:(?i:it\s+is|it's|option|choice|we\s+get|I\s+think\s+it's)\s+)*{_NAMED}"
     ),
     re.compile(rf"(?i:\bI\s+(?:think|believe)(?:\s+(?:it\s+is|it's|that))?)\s+{_NAMED}"),
+    re.compile(rf"(?i:\b(?:it's|it\s+is))\s+{_NAMED}(?=[)\]*_.\s]*(?:$|\n))"),
     re.compile(rf"(?i:\b(?:it|this|that)\s+(?:must|has\s+to|should)\s+be)\s+{_NAMED}"),
     re.compile(rf"(?i:\b(?:choice|fit|match|option|one)\s+(?:is|would\s+be|must\s+be|should\s+be))\s*:?\s+{_NAMED}"),
 )
@@ -103,6 +105,7 @@ def _unwrapped(text: str) -> str:
     text = re.sub(r"\s*\n\s*", "\n", re.sub(r"[^\S\n]+", " ", text.translate(_PLAIN))).strip()
     # Runs of marks, which no answer needs, would be matched in too many ways.
     text = re.sub(r"([\s\"'`*_$(\[{<\\]{6})[\s\"'`*_$(\[{<\\]+", r"\1", text)
+    text = _TAG.sub(" ", text).strip()
     for _ in range(2):
         text = _WRAPPED.sub(r"\1", text)
     return text.replace("\\(", "(").replace("\\)", ")").replace("\\[", "[").replace("\\]", "]")
@@ -149,7 +152,11 @@ def _by_text(text: str, choices: Mapping[str, str]) -> str | None:
     said += re.split(rf"{_ANSWER}(?i:{_VERB})", text)[1:]
     for part in reversed(said):
         plain = _plain(part.split("\n")[0])
-        letters = [letter for letter, option in choices.items() if plain and plain == _plain(option)]
+        letters = [
+            letter
+            for letter, option in choices.items()
+            if plain and plain in (_plain(option), f"{_plain(option)} ({letter.lower()})")
+        ]
         if len(letters) == 1:
             return letters[0]
     return None

@@ -10,6 +10,10 @@ FLOAT_TOLERANCE = 1e-6
 """How far a float may be off, relative to the expected one, if the tests say nothing; judges of contests allow it."""
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?")
 _FLOAT = re.compile(r"[.eE]")
+_MARKED = re.compile(r"\+|-?0\d")
+"""The beginning of a number whose characters count: 0011 is no 11, and +5 no 5."""
+_SPACE = " \t\r\f\v"
+_WORD = re.compile(r"[^ \t\n\r\f\v]+")
 
 
 def same_output(got: str, expected: str, tolerance: float | None, comparison: Comparison = "lines") -> bool:
@@ -19,8 +23,8 @@ def same_output(got: str, expected: str, tolerance: float | None, comparison: Co
     * ``tokens``: word by word, whatever white space is between; ``tokens_any_case`` also takes ``YES`` for ``Yes``.
     * ``livecodebench``: as LiveCodeBench does: stripped lines, equal or, number by number, equal as decimals; no tolerance.
 
-    Numbers are equal if their values are, and floats on both sides within FLOAT_TOLERANCE, relatively. A ``tolerance`` replaces
-    that: then all numbers may be off by it, absolutely or relatively.
+    Numbers are equal if their values are, unless one has zeros or a plus before it, and floats on both sides within
+    FLOAT_TOLERANCE, relatively. A ``tolerance`` replaces that: then all numbers may be off by it, absolutely or relatively.
     """
     if comparison == "livecodebench":
         return _same_to_livecodebench(got, expected)
@@ -33,7 +37,7 @@ def same_output(got: str, expected: str, tolerance: float | None, comparison: Co
         )
     if comparison == "tokens_any_case":
         got, expected = got.casefold(), expected.casefold()
-    return _same_words(got.split(), expected.split(), tolerance)
+    return _same_words(_WORD.findall(got), _WORD.findall(expected), tolerance)
 
 
 def same_value(got: Any, expected: Any, tolerance: float | None, comparison: Comparison = "lines") -> bool:
@@ -53,7 +57,7 @@ def same_value(got: Any, expected: Any, tolerance: float | None, comparison: Com
 
 
 def _lines(text: str) -> list[str]:
-    lines = [line.rstrip() for line in text.split("\n")]
+    lines = [line.rstrip(_SPACE) for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     return lines
@@ -61,9 +65,9 @@ def _lines(text: str) -> list[str]:
 
 def _same_line(got: str, expected: str, tolerance: float | None) -> bool:
     """Two lines of words, at least one of them a number, that begin with the same white space."""
-    words = expected.split()
+    words = _WORD.findall(expected)
     indented_alike = len(got) - len(got.lstrip()) == len(expected) - len(expected.lstrip())
-    return indented_alike and any(map(_NUMBER.fullmatch, words)) and _same_words(got.split(), words, tolerance)
+    return indented_alike and any(map(_NUMBER.fullmatch, words)) and _same_words(_WORD.findall(got), words, tolerance)
 
 
 def _same_words(got: list[str], expected: list[str], tolerance: float | None) -> bool:
@@ -73,7 +77,7 @@ def _same_words(got: list[str], expected: list[str], tolerance: float | None) ->
 def _same_word(got: str, expected: str, tolerance: float | None) -> bool:
     if got == expected:
         return True
-    if not (_NUMBER.fullmatch(got) and _NUMBER.fullmatch(expected)):
+    if not (_NUMBER.fullmatch(got) and _NUMBER.fullmatch(expected)) or _MARKED.match(got) or _MARKED.match(expected):
         return False
     if Decimal(got) == Decimal(expected):
         return True

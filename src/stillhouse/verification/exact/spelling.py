@@ -92,10 +92,12 @@ _REPLACED = (
     (re.compile(r"\*\*"), "^"), (re.compile(r"\\\\(?=[A-Za-z])(?!\\)"), r"\\"),
 )  # fmt: skip
 _UNIT_IN_BRACKETS = re.compile(r" ?\( ?(\\text ?\{[^{}]*\}|[\u3400-\u9fff]+) ?\)$")
+_COUNTED_IN_BRACKETS = re.compile(r"(?<=\d) \( ?((?!mod\b)(?:[A-Za-z]{3,}|cm|mm|km|kg|ft|mi|lb|oz|hr)(?: [A-Za-z]{2,}){0,2}) ?\)$")
+"""``9 (apples)``, as ASDiv writes its answers."""
 _MATRIX_ROWS = re.compile(r"\\begin|\\\\\s|\\\\$|&")
 
 _SPACED_COMMA = re.compile(r"(?<=\d),\\! ?(?=\d{3})")
-_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|(?!.*(?:per|==|\d ?[xX] ?10|minus|negative|C ?\())[\w+\-^(),/= ]*", re.ASCII)
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?|(?!.*(?:per|==|\d \(|\d ?[xX] ?10|minus|negative|C ?\())[\w+\-^(),/= ]*", re.ASCII)
 
 
 @lru_cache(maxsize=8192)
@@ -116,7 +118,7 @@ def spelled(text: str) -> str:
         text = pattern.sub(replacement, text)
     text = _SPACES.sub(" ", text).strip()
     text = re.sub(r"(?:\\\\ ?)+$", "", text).rstrip()
-    text = _UNIT_IN_BRACKETS.sub(r" \1", text)
+    text = _COUNTED_IN_BRACKETS.sub(r" \\text{\1}", _UNIT_IN_BRACKETS.sub(r" \1", text))
     text = text.removesuffix("\\").rstrip() if re.search(r"(?<!\\)\\$", text) else text
     return numerals.with_periods(numerals.with_whole_numbers(numerals.joined(text)))
 
