@@ -70,7 +70,8 @@ def _negative_log_likelihood(logits: torch.Tensor, targets: torch.Tensor, length
 
     Logits: (n_rows, n_tokens, n_vocabulary); targets: int64, (n_rows, n_tokens); lengths: int64, (n_rows,).
     """
-    losses = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none")
+    # One row for each token: over a transposed vocabulary scoring takes half as long again on a CPU, and more memory.
+    losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
     inside = torch.arange(targets.shape[1], device=targets.device)[None, :] < lengths[:, None]
     return losses.double().masked_fill(~inside, 0).sum(dim=1)
 
