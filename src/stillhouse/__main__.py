@@ -158,8 +158,6 @@ def fetch(
     """Bring models into the cache that stages share (HF_HOME). With --for, branches and aliases are pinned for that whole run."""
     from stillhouse.models.resolving import fetched
 
-    if output is not None:
-        stages.require_output(output, "--for")
     for model in models:
         link, directory = fetched(model, output)
         _out.print(str(directory) if paths else f"{model}: {link.uri} · {link.fingerprint} · at {directory}")

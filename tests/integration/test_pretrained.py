@@ -70,6 +70,7 @@ def stillhouse(*words):
 
 def test_pretrained_model_is_trained_measured_registered_and_asked_again(reference, mlflow, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.delenv("TRANSFORMERS_OFFLINE")  # huggingface_hub takes it for its own
     model, pinned = reference
     root, name = f"{tmp_path.as_uri()}/store", f"m-{tmp_path.name}"
     asked = testing.questions(4)

@@ -61,6 +61,14 @@ def _refuse_inside_artifact(uri: str, segments: Sequence[str]) -> None:
             raise BadConfig(msg)
 
 
+def require_output_of_any_stage(uri: str, option: str) -> None:
+    """Raise BadConfig, naming the option, unless the URI is ``{root}/{stage}/{name}/{version}`` of some stage."""
+    segments = store.absolute(uri).rstrip("/").split("/")
+    if len(segments) < 4 or segments[-3] not in STAGE_NAMES:
+        msg = f"{option} {uri}: not an output of a stage; write {{root}}/{{stage}}/{{name}}/{{version}}, such as store/sft/mine/1"
+        raise BadConfig(msg)
+
+
 def take(uri: str, work: Work, *, resume: bool = False) -> Lease | None:
     """Claim an output, after waiting for another writer's lease. Returns None if that writer has published the same work.
 

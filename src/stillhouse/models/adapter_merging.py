@@ -41,7 +41,7 @@ def merge(base: Path, adapter: Path, directory: Path, label: str) -> None:
 
     from stillhouse.models.loading import causal_model
 
-    model = causal_model(base, f"model {label}", dtype="auto", trust_remote_code=False)
+    model = causal_model(base, f"model {label}", dtype="auto", trusted=False)
     try:
         merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:

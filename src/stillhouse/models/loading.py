@@ -33,14 +33,16 @@ def failures(label: str) -> Iterator[None]:
         raise EngineFailed(msg) from error
 
 
-def causal_model(directory: Path, label: str, **arguments: Any) -> PreTrainedModel:
+def causal_model(directory: Path, label: str, *, trusted: bool, **arguments: Any) -> PreTrainedModel:
     """The model with the weights of its files, and no others: transformers would make up at random what they lack.
 
-    ``arguments`` are those of ``from_pretrained``. Raises EngineFailed, also if config and weights are of different models.
+    ``trusted``: whether its own code may run. ``arguments`` are those of ``from_pretrained``.
+
+    Raises EngineFailed, also if config and weights are of different models.
     """
     with failures(label):
         model, info = AutoModelForCausalLM.from_pretrained(
-            directory, output_loading_info=True, ignore_mismatched_sizes=True, **arguments
+            directory, trust_remote_code=trusted, output_loading_info=True, ignore_mismatched_sizes=True, **arguments
         )
     if not is_gguf(directory) and (problem := _disagreement(info)):
         msg = f"{label}: its config.json and its weights are of different models: {problem}; take both from one"

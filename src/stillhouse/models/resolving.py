@@ -6,7 +6,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from stillhouse.artifacts import integrity, store
+from stillhouse.artifacts import claiming, integrity, store
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts.manifest import Link, ModelLink
 from stillhouse.artifacts.scratch import scratch_directory
@@ -79,11 +79,15 @@ def directory(link: Link) -> Path:
 
 
 def fetched(text: str, output: str | None = None) -> tuple[ModelLink, Path]:
-    """Pin a model, for the run of an output if one is named, and bring its files to this machine."""
+    """Pin a model, for the run of an output if one is named, and bring its files to this machine.
+
+    Raises what ``pin`` and ``materialise`` raise, BadConfig for an output that no stage writes.
+    """
     if output is None:
         now = pin(parse(text if is_reference(text) else store.absolute(text)))
         link = ModelLink(uri=now.reference, fingerprint=now.fingerprint, kind=now.kind, named=text)
     else:
+        claiming.require_output_of_any_stage(output, "--for")
         link = pin_input(text, store.absolute(output))
     return link, directory(link)
 

@@ -82,7 +82,7 @@ class TransformersEngine(InMemoryEngine):
         trusted, gguf = is_trusted(Path(model), sampling.trusted_code), gguf_arguments(Path(model))
         with failures(f"model {model}"):
             tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=trusted, **gguf)
-        loaded = causal_model(Path(model), f"model {model}", dtype=_dtype(), trust_remote_code=trusted, **gguf)
+        loaded = causal_model(Path(model), f"model {model}", dtype=_dtype(), trusted=trusted, **gguf)
         text_config = loaded.config.get_text_config()
         if hasattr(text_config, ROUTER_LOGITS):  # some trainer left it on, and generation with a cache fails with it
             setattr(text_config, ROUTER_LOGITS, False)

@@ -34,7 +34,7 @@ class TransformersScorer:
         with failures(label):
             self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False, **gguf)
         dtype = "auto" if self._device == "cuda" else torch.float32
-        loaded = causal_model(Path(model), label, dtype=dtype, trust_remote_code=False, **gguf)
+        loaded = causal_model(Path(model), label, dtype=dtype, trusted=False, **gguf)
         self._model: Any = loaded.eval().to(self._device)
         self._max_tokens = min(max_tokens, getattr(loaded.config, "max_position_embeddings", None) or max_tokens)
         self._rows = max(1, LOGITS // (CHUNK * loaded.config.vocab_size))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
-from stillhouse.artifacts import store
 from stillhouse.errors import BadConfig, nearest
 from stillhouse.execution.contract import Stage
 from stillhouse.vocabulary.settings import StageConfig
@@ -99,14 +98,6 @@ def entry_of(name: str) -> StageEntry:
         msg = f"no stage {name!r}; {nearest(name, REGISTRY, 'stages')}"
         raise BadConfig(msg)
     return REGISTRY[name]
-
-
-def require_output(uri: str, option: str) -> None:
-    """Raise BadConfig, naming the option, unless the URI is ``{root}/{stage}/{name}/{version}`` of some stage."""
-    segments = store.absolute(uri).rstrip("/").split("/")
-    if len(segments) < 4 or segments[-3] not in REGISTRY:
-        msg = f"{option} {uri}: not an output of a stage; write {{root}}/{{stage}}/{{name}}/{{version}}, such as store/sft/mine/1"
-        raise BadConfig(msg)
 
 
 def load(name: str) -> Stage:

@@ -125,7 +125,7 @@ def _from_checkpoint(
         held = {"dtype": torch.bfloat16, "quantization_config": quantization, "device_map": {"": processes.local_rank()}}
     shares = fsdp.loading_arguments()
     with zero.loading():
-        model = loading.causal_model(checkpoint, "checkpoint", trust_remote_code=trusted, **held, **shares)
+        model = loading.causal_model(checkpoint, "checkpoint", trusted=trusted, **held, **shares)
     if shares:
         fsdp.hand_over(model)
     return model, tokenizer

@@ -18,7 +18,7 @@ def change(directory, **settings):
 
 
 def test_model_whose_files_agree_is_loaded(model):
-    assert loading.causal_model(model, "checkpoint").config.num_hidden_layers == 2
+    assert loading.causal_model(model, "checkpoint", trusted=False).config.num_hidden_layers == 2
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_model_whose_files_agree_is_loaded(model):
 def test_model_whose_config_is_of_another_is_refused_in_one_line(model, settings, line):
     change(model, **settings)
     with pytest.raises(EngineFailed, match=f"checkpoint: .*{line}") as caught:
-        loading.causal_model(model, "checkpoint")
+        loading.causal_model(model, "checkpoint", trusted=False)
     assert "\n" not in str(caught.value)

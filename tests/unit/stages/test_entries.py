@@ -76,18 +76,6 @@ def test_unknown_stage_is_refused_with_the_nearest_name():
         stages.entry_of("verifid")
 
 
-@pytest.mark.parametrize("uri", ["nonsense", "file:///a/b/c/d", "s3://bucket/stf/mine/1", "mine/1"])
-def test_require_output_refuses_what_no_stage_writes(uri):
-    with pytest.raises(BadConfig, match=f"--for {uri}: not an output of a stage; write .*store/sft/mine/1"):
-        stages.require_output(uri, "--for")
-
-
-def test_require_output_takes_an_output_of_any_stage():
-    for name in REGISTRY:
-        stages.require_output(f"s3://bucket/{name}/mine/1/", "--for")
-        stages.require_output(f"{name}/mine/1", "--for")
-
-
 @pytest.mark.parametrize("name", ["sft", "rl", "report", "comparison", "registry"])
 def test_shard_of_a_stage_that_needs_all_rows_is_refused_with_the_reason(name):
     with pytest.raises(BadConfig, match=f"{name} cannot be sharded: {REGISTRY[name].whole}; leave out --shard"):
