@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import pytest
 from stillhouse import testing
 from stillhouse.artifacts import manifest as manifests
 from stillhouse.artifacts import tables
+from stillhouse.benchmarks.evaluation import evaluate
 from stillhouse.errors import EngineFailed
 from stillhouse.execution import profiles, recipes
 from stillhouse.execution.execute import execute
@@ -22,11 +24,14 @@ from stillhouse.execution.profiles import ServedModel
 from stillhouse.models import chat_templates
 from stillhouse.sampling.config import Sampling
 from stillhouse.sampling.engine import Request, load
+from stillhouse.sampling.transformers import TransformersEngine
 from stillhouse.stages import responses, rl, screened, sft
-from stillhouse.training import models
-from stillhouse.training.config import FromCheckpoint, FromScratch
+from stillhouse.training import metrics_file, models
+from stillhouse.training.config import FromCheckpoint, FromScratch, Validation
 from stillhouse.training.rl.logprob_check import by_server, by_trainer, pairs
 from stillhouse.training.rl.rollout_prompts import RolloutPrompt
+from stillhouse.verification.pool import VerifierPool
+from stillhouse.verification.scoring import verdicts
 from stillhouse.vocabulary import rows
 from stillhouse.vocabulary.rows import Question, Response, Screened, Selected
 from tests.conftest import answers, free_port, server
@@ -44,6 +49,8 @@ ENVIRONMENT = {
 CONFIG = responses.Config(
     model="tiny", engine="vllm", samples=3, max_tokens=24, temperature=0.8, top_p=0.9, system_prompt="none", suffix="none"
 )
+UNTRAINED = testing.questions(14)[10:]
+"""What rl measures itself on."""
 
 pytestmark = [
     pytest.mark.integration,
@@ -60,6 +67,7 @@ def artifacts(tmp_path_factory):
     testing.publish(asked, Question, (root / "questions" / "toy" / "1").as_uri())
     testing.publish([testing.selected(each) for each in asked], Selected, selected)
     testing.publish([testing.selected(each, "rl_1") for each in asked], Selected, (root / "selected" / "rl" / "1").as_uri())
+    testing.publish(UNTRAINED, Question, (root / "questions" / "untrained" / "1").as_uri())
     init = FromScratch(kind="scratch", hidden_size=64, intermediate_size=64, layers=1, heads=2, vocabulary=300, context=128)
     config = sft.Config(
         init=init, max_steps=30, batch_size=12, learning_rate=1e-2, max_length=96, system_prompt="none", suffix="none"
@@ -160,8 +168,9 @@ def test_vllm_perplexity_is_that_of_transformers_within_a_thousandth(artifacts):
 
 
 RL = rl.Config(
-    engine="vllm", steps=3, group_size=4, prompts_per_step=2, max_tokens=24, learning_rate=1e-2, system_prompt="none", suffix="none"
-)
+    engine="vllm", steps=3, group_size=4, prompts_per_step=2, max_tokens=24, learning_rate=1e-2, system_prompt="none",
+    suffix="none", validation=Validation(every=2, temperature=0, max_tokens=16, keep="last"),
+)  # fmt: skip
 
 
 def trained(artifacts, name, before="", **environment):
@@ -169,7 +178,7 @@ def trained(artifacts, name, before="", **environment):
     config = RL.model_copy(update={"seed": sum(name.encode())})
     inputs = {
         "selected": artifacts / "selected" / "rl" / "1", "questions": artifacts / "questions" / "toy" / "1",
-        "checkpoint": artifacts / "sft" / "tiny" / "1",
+        "checkpoint": artifacts / "sft" / "tiny" / "1", "validation_questions": artifacts / "questions" / "untrained" / "1",
     }  # fmt: skip
     uris = {key: path.as_uri() for key, path in inputs.items()}
     return beside_vllm("rl", config, uris, output(artifacts, name).as_uri(), before, **environment)
@@ -179,13 +188,46 @@ def output(artifacts, name):
     return artifacts / "rl" / name / "1"
 
 
-def test_vllm_writes_rollouts_in_the_trainers_process_with_the_trained_weights(artifacts):
-    done = trained(artifacts, "synced")
+HEARD = """
+import json, os
+from stillhouse.training import validation_set
+evaluate = validation_set.evaluate
+def heard(*given):
+    evaluation = evaluate(*given)
+    with open(os.environ["HEARD"], "a") as file:
+        print(json.dumps({row.question_id: row.text for row in evaluation.responses}), file=file)
+    return evaluation
+validation_set.evaluate = heard
+"""
+"""Lines of Python that note what validation was answered, one measurement a line."""
+
+
+def greedy(directory):
+    """The answers of transformers with these weights, by question."""
+    sampling = Sampling(max_tokens=16, temperature=0, system_prompt="none", suffix="none")
+    with VerifierPool(5) as pool:
+        engine = TransformersEngine(str(directory), sampling)
+        evaluation = evaluate(engine, partial(verdicts, pool), sampling, "m", UNTRAINED, 1, 1, lambda *_: None)
+    return {row.question_id: row.text for row in evaluation.responses}
+
+
+def require_measured(artifacts, name, heard):
+    """After its last step vLLM answered as transformers does with the published weights, and not as before the training."""
+    directory = output(artifacts, name)
+    assert [line["step"] for line in metrics_file.read(directory) if "validation/pass_at_1" in line] == [2, 3]
+    measured = [json.loads(line) for line in heard.read_text().splitlines()]
+    assert measured[-1] == greedy(directory) != greedy(artifacts / "sft" / "tiny" / "1")
+    assert len(measured) == 2
+
+
+def test_vllm_writes_rollouts_in_the_trainers_process_with_the_trained_weights(artifacts, tmp_path):
+    done = trained(artifacts, "synced", HEARD, HEARD=str(tmp_path / "heard.jsonl"))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     metrics = manifests.load(output(artifacts, "synced").as_uri()).metrics
     assert metrics["n_steps"] == 3
     assert metrics["train/sampler/difference_max"] < 1e-4 < metrics["train/sampler/moved"]
     assert metrics["train/sampling/sampling_logp_difference/max"] < 1e-4, "TRL's own comparison, of the rollouts"
+    require_measured(artifacts, "synced", tmp_path / "heard.jsonl")
 
 
 def test_vllm_without_weight_sync_stops_the_run(artifacts):
@@ -223,15 +265,17 @@ def test_vllm_server_without_weight_sync_stops_the_run(artifacts, served):
     assert "error: rollouts: the rollout engine does not have the trained weights" in done.stderr, done.stderr[-4000:]
 
 
-def test_vllm_server_writes_rollouts_with_the_trained_weights(artifacts, served, tmp_path):
+def test_vllm_server_writes_rollouts_with_the_trained_weights(artifacts, served, tmp_path, tmp_path_factory):
     """The last test of this file: the server goes on with other weights than it came with."""
-    done = trained(artifacts, "served", **served)
+    heard = tmp_path_factory.mktemp("heard") / "heard.jsonl"
+    done = trained(artifacts, "served", HEARD, HEARD=str(heard), **served)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     metrics = manifests.load(output(artifacts, "served").as_uri()).metrics
     assert metrics["n_steps"] == 3
     assert metrics["train/sampler/difference_max"] < 1e-4 < metrics["train/sampler/moved"]
     assert metrics["train/sampling/sampling_logp_difference/max"] < 1e-4, "TRL's own comparison, of the rollouts"
     assert list(tmp_path.iterdir()) == []
+    require_measured(artifacts, "served", heard)
 
 
 PARSES = """

@@ -20,7 +20,10 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
 
     outputs = policy_training.run(config, inputs)
     lines = list(metrics_file.read(inputs.output))  # rank 0 has them
-    return replace(outputs, artifacts=[*outputs.artifacts, write_training(inputs.output, lines)]) if lines else outputs
+    if not lines:
+        return outputs
+    page = write_training(inputs.output, lines, policy_training.LAST_STEP)
+    return replace(outputs, artifacts=[*outputs.artifacts, page])
 
 
 def early_files(names: Sequence[str]) -> Sequence[str]:

@@ -122,7 +122,7 @@ def test_rl_ended_in_the_middle_goes_on_to_the_same_rollouts_and_weights(tmp_pat
     assert outputs.metrics.keys() == expected.metrics.keys()
     same = [name for name in expected.metrics if name.startswith(("n_", "train/reward", "train/loss", "train/kl"))]
     assert [outputs.metrics[name] for name in same] == [expected.metrics[name] for name in same]
-    for name in ("outcomes.json", "rollouts.table.json", "asked.json"):
+    for name in ("outcomes.json", "rollouts.table.json", "last-step.table.json", "asked.json"):
         assert (resumed.output / name).read_text() == (whole.output / name).read_text()
 
 
@@ -136,7 +136,7 @@ def test_rl_outcomes_and_rollouts_say_what_was_tried(tmp_path, checkpoint):
     assert {"question", "text", "reward", "kind"} <= set(table["columns"])
     assert len(table["data"]) == 2
     assert {len(row) for row in table["data"]} == {len(table["columns"])}
-    assert outputs.artifacts == ["rollouts.table.json", "training.html"]
+    assert outputs.artifacts == ["rollouts.table.json", "last-step.table.json", "training.html"]
 
 
 def test_rl_stage_after_a_stage_leaves_out_what_was_always_solved(tmp_path, checkpoint):

@@ -46,6 +46,8 @@ class CallsInTime(Generic[A, R]):
             value = self._function(argument)
         except Exception as error:  # noqa: BLE001 # raised again in the caller's thread
             return _raising(error)
+        except BaseException as error:  # noqa: BLE001 # the user's sys.exit() must end neither this thread nor the run
+            return _raising(RuntimeError(f"it raised {type(error).__name__} {error}".rstrip()))
         return lambda: value
 
 

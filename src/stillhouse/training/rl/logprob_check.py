@@ -139,7 +139,7 @@ def _by_transformers(trainer: GRPOTrainer, pairs: Sequence[Pair]) -> list[float]
         disable_compile=True,
     )  # fmt: skip
     unwrapped = unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator)
-    with unwrapped as model, generation.suited(model), torch.no_grad():
+    with unwrapped as model, generation.suited(model), generation.cast_once(trainer.accelerator), torch.no_grad():
         output = model.generate(
             input_ids=ids, attention_mask=mask, generation_config=config,
             prefix_allowed_tokens_fn=lambda row, written: [forced[row][len(written) - longest]],

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -61,7 +61,9 @@ class OnPolicyGrpoTrainer(
         if self._checked_step != self.state.global_step:
             self._sync_and_check()
             self._checked_step = self.state.global_step
-        with self._timed("rollout"), generation.suited(self.accelerator.unwrap_model(self.model)):
+        # vLLM in this process chooses its own precision.
+        casting = nullcontext() if self.use_vllm else generation.cast_once(self.accelerator)
+        with self._timed("rollout"), generation.suited(self.accelerator.unwrap_model(self.model)), casting:
             return super()._generate_single_turn(*args, **kwargs)
 
     def _calculate_rewards(self, inputs: Sequence[Mapping[str, Any]], *args: Any, **kwargs: Any) -> torch.Tensor:

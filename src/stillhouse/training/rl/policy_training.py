@@ -28,7 +28,9 @@ from stillhouse.training.start_times import StartTimes
 from stillhouse.vocabulary.rows import Question
 
 ROLLOUTS = f"rollouts{TABLE}"
-"""Beside the weights: sample rollouts, as MLflow shows them."""
+"""Beside the weights: sample rollouts of the whole run, as MLflow shows them."""
+LAST_STEP = f"last-step{TABLE}"
+"""Beside the weights: sample rollouts of the last step, likewise."""
 WARM_FROM = 1000
 """Rollouts of a run for which verifiers are loaded before the first step: a smaller one may never need the processes."""
 
@@ -84,7 +86,7 @@ def run(config: RlConfig, inputs: RlInputs) -> Outputs:
     kinds = {f"n_rollouts_{kind}": float(n) for kind, n in sorted(rewards.kinds.items())}
     failed = {f"n_rollouts_failed_{name}": float(n) for name, n in sorted(rewards.failed.items()) if n}
     metrics = sizes | published | carried | kinds | failed | progress.final_numbers(trainer) | measured
-    return Outputs(metrics=metrics, dropped=dropped, artifacts=[ROLLOUTS])
+    return Outputs(metrics=metrics, dropped=dropped, artifacts=[ROLLOUTS, LAST_STEP])
 
 
 def _require_settings(config: RlConfig, inputs: RlInputs) -> None:
@@ -152,4 +154,5 @@ def _write_records(inputs: RlInputs, rewards: Rewards, times_asked: Mapping[str,
     """Write what a further stage needs to know of this one, and the sample rollouts."""
     (inputs.output / OUTCOMES).write_text(json.dumps(rewards.outcomes), encoding="utf-8")
     (inputs.output / ASKED).write_text(json.dumps(times_asked), encoding="utf-8")
-    (inputs.output / ROLLOUTS).write_text(on_policy.table(rewards.rollouts), encoding="utf-8")
+    for name, rollouts in ((ROLLOUTS, rewards.rollouts), (LAST_STEP, rewards.last_step)):
+        (inputs.output / name).write_text(on_policy.table(rollouts), encoding="utf-8")

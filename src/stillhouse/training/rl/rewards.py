@@ -1,7 +1,9 @@
-"""Rollouts -> GRPO's rewards, counts and metrics over all ranks, and sample rollouts."""
+"""Rollouts -> GRPO's rewards, counts and metrics over all ranks, and sample rollouts: of the whole run, and of the last step."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from math import inf
 from statistics import fmean
 from typing import Any
 
@@ -16,6 +18,8 @@ from stillhouse.vocabulary.rows import Question
 
 KEPT_ROLLOUTS = 200
 """Most sample rollouts; once there are so many, every other one is dropped, so that the samples cover the whole run."""
+LAST_QUESTIONS = 4
+"""Questions of the last step of which the best and the worst rollout are kept."""
 
 
 class Rewards:
@@ -45,6 +49,8 @@ class Rewards:
         """Question id -> number of verified rollouts, and number of those that passed."""
         self.rollouts: list[dict[str, Any]] = []
         """Sample rollouts, with question, reward and verdict."""
+        self.last_step: list[dict[str, Any]] = []
+        """The same of the last step: the best and the worst rollout of its first questions on this rank."""
 
     @property
     def failed(self) -> Counter[str]:
@@ -70,6 +76,10 @@ class Rewards:
         everywhere = [rollout for _, of_rank, _ in by_rank for rollout in of_rank]
         self._count(questions, everywhere)
         self._keep(by_rank[0][2], questions[0], everywhere[0])
+        self.last_step = [
+            self._row(rollouts[place].transcript, rollouts[place].question, scored[place])
+            for place in _extremes(question_id, scored)
+        ]  # fmt: skip
         if log_metric:  # the same numbers on every rank: TRL averages over ranks, however many rewards each has
             for name, mean in (self._means(questions, everywhere) | _by_term(everywhere)).items():
                 log_metric(name, mean)
@@ -89,7 +99,9 @@ class Rewards:
     def remember(self) -> dict[str, Any]:
         """The counts, for a checkpoint."""
         counts = {"kinds": dict(self.kinds), "outcomes": dict(self.outcomes), "failed": dict(self.failed)}
-        return counts | {"rollouts": self.rollouts, "calls": self._calls, "every": self._every}
+        return counts | {
+            "rollouts": self.rollouts, "last_step": self.last_step, "calls": self._calls, "every": self._every,
+        }  # fmt: skip
 
     def recall(self, remembered: Mapping[str, Any]) -> None:
         """Continue from the counts of an earlier try."""
@@ -97,6 +109,7 @@ class Rewards:
         self.outcomes.update(remembered["outcomes"])
         self.failed.update(remembered["failed"])
         self.rollouts, self._calls, self._every = remembered["rollouts"], remembered["calls"], remembered["every"]
+        self.last_step = remembered.get("last_step", [])  # a checkpoint of an earlier version has none
 
     def _means(self, questions: Sequence[Question], rollouts: Sequence[ScoredRollout]) -> dict[str, float]:
         """The mean reward of each category, and of each of its levels."""
@@ -125,14 +138,34 @@ class Rewards:
         self._calls += 1
         if self._calls % self._every:
             return
+        self.rollouts.append(self._row(text, question, rollout))
+        if len(self.rollouts) == KEPT_ROLLOUTS:
+            self.rollouts, self._every = self.rollouts[1::2], self._every * 2
+
+    def _row(self, text: str, question: Question, rollout: ScoredRollout) -> dict[str, Any]:
+        """A sample rollout, as tables show it; ``text``: what was said after the question."""
         head = {"call": self._calls, "question_id": question.question_id, "question": question.messages[-1]["content"]}
         tail = {"text": text, "reward": rollout.reward, "kind": rollout.verdict.kind, "detail": rollout.verdict.detail}
         terms = {config.label: rollout.by_term.get(config.label) for config in self._terms.configs}
         columns = {f"rewards/{name}": reward and reward.value for name, reward in terms.items()}
         why = "; ".join(f"{name}: {reward.failure}: {reward.detail}" for name, reward in terms.items() if reward and reward.failure)
-        self.rollouts.append(head | tail | columns | {"failures": why})
-        if len(self.rollouts) == KEPT_ROLLOUTS:
-            self.rollouts, self._every = self.rollouts[1::2], self._every * 2
+        return head | tail | columns | {"failures": why}
+
+
+def _extremes(question_id: Sequence[str], scored: Sequence[ScoredRollout]) -> list[int]:
+    """The places of the best and of the worst rollout of each of the first questions; one without a reward counts as the worst."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, key in enumerate(question_id):
+        places[key].append(place)
+
+    def reward(place: int) -> float:
+        value = scored[place].reward
+        return -inf if value is None else value
+
+    pairs = [
+        (max(of_question, key=reward), min(of_question, key=reward)) for of_question in islice(places.values(), LAST_QUESTIONS)
+    ]
+    return [place for best, worst in pairs for place in dict.fromkeys((best, worst))]
 
 
 def _by_term(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """The endpoint term against loopback services, and the example service of the docs."""
 
+import itertools
 import json
 import re
 import runpy
@@ -15,6 +16,7 @@ import pytest
 from stillhouse import testing
 from stillhouse.errors import BadConfig, EngineFailed
 from stillhouse.stages import rl
+from stillhouse.training.rl.reward_terms import reward_service
 from stillhouse.training.rl.reward_terms.reward_service import EndpointReward
 from stillhouse.training.rl.reward_terms.rollout import Rollout, TermReward
 from stillhouse.verification.verdict import Verdict
@@ -117,6 +119,56 @@ def test_endpoint_that_does_not_answer_in_time_fails_the_batch(monkeypatch):
         (reward,) = style.score(rollouts("a"))
         held.set()
     assert (reward.value, reward.failure) == (None, "timeout")
+
+
+@contextmanager
+def slow_service(monkeypatch, pieces):
+    """The term that asks a service whose reply comes in these pieces, each when the term has read the one before; it never ends."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for piece in pieces:
+                if over.wait(0.05):
+                    break
+                connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+            over.wait()
+
+    threading.Thread(target=serve, daemon=True).start()
+    monkeypatch.setenv("STILLHOUSE_REWARDS", f"style=http://127.0.0.1:{listener.getsockname()[1]}")
+    try:
+        yield
+    finally:
+        over.set()
+        listener.close()
+
+
+def test_endpoint_reply_that_trickles_in_past_the_deadline_fails_the_batch(monkeypatch):
+    """Each piece comes in time, and there is always one more."""
+    with slow_service(monkeypatch, itertools.repeat(b" ")):
+        (reward,) = term(timeout_s=1).score(rollouts("a"))
+    assert reward.failure == "timeout"
+    assert "was not complete in time, after" in reward.detail
+
+
+def test_endpoint_reply_without_end_fails_the_batch(monkeypatch):
+    monkeypatch.setattr(reward_service, "REPLY_BYTES", 1000)
+    with slow_service(monkeypatch, itertools.repeat(b" " * 400)):
+        (reward,) = term(timeout_s=60).score(rollouts("a"))
+    assert reward == TermReward(None, "bad_reply", "its reply exceeds 1,000 bytes")
+
+
+@pytest.mark.parametrize("value", ["1e400", "-1e12", "1" + "0" * 400])
+def test_endpoint_reward_that_the_update_cannot_hold_fails_its_rollout_alone(monkeypatch, value):
+    reply = b'{"rewards": [0.5, %s]}' % value.encode()
+    with service(lambda body, number: (200, reply), monkeypatch) as (style, _):
+        fine, failed = style.score(rollouts("a", "b"))
+    assert fine == TermReward(0.5)
+    assert (failed.value, failed.failure) == (None, "error")
+    assert "not a finite number" in failed.detail or "beyond 1,000,000,000" in failed.detail
 
 
 def test_endpoint_preflight_refuses_what_does_not_answer_as_it_should(monkeypatch):

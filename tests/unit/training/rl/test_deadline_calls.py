@@ -20,3 +20,18 @@ def test_calls_in_time_call_that_hangs_is_left_behind_and_the_next_is_made():
         call("hangs")
     assert call("after") == "after"
     never.set()
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"), [(SystemExit(3), "it raised SystemExit 3"), (KeyboardInterrupt(), "it raised KeyboardInterrupt")]
+)
+def test_calls_in_time_function_that_would_end_the_program_fails_its_call_alone(raised, told):
+    def function(text):
+        if text == "ends":
+            raise raised
+        return text
+
+    call = CallsInTime(function, 60)
+    with pytest.raises(RuntimeError, match=f"^{told}$"):
+        call("ends")
+    assert call("after") == "after"

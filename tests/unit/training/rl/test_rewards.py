@@ -169,3 +169,24 @@ def test_rewards_remember_failures_over_a_resume():
     resumed = rewards_of([ASKED], Scripted([]))
     resumed.recall(rewards.remember())
     assert (resumed.failed, resumed.kinds) == ({"verifier": 1}, {"timeout": 1, "correct": 1})
+
+
+def test_rewards_the_last_step_s_samples_are_the_best_and_the_worst_rollout_of_each_of_its_first_questions():
+    asked = [testing.question(f"{number} + 1?", str(number + 1)) for number in range(6)]
+    kinds = ["wrong", "correct", "timeout"]
+    rewards = rewards_of(asked, Scripted(kinds * 7))
+    rewards(completion_ids=written("earlier") * 3, question_id=[asked[5].question_id] * 3)
+    texts = [f"{number}: {kind}" for number in range(6) for kind in kinds]
+    rewards(completion_ids=written(*texts), question_id=[question.question_id for question in asked for _ in kinds])
+    expected = [(f"{number}: {kind}", reward) for number in range(4) for kind, reward in (("correct", 1), ("timeout", None))]
+    assert [(row["text"], row["reward"]) for row in rewards.last_step] == expected
+    assert {row["call"] for row in rewards.last_step} == {2}
+    resumed = rewards_of(asked, Scripted([]))
+    resumed.recall(rewards.remember())
+    assert resumed.last_step == rewards.last_step
+
+
+def test_rewards_equal_rollouts_of_a_question_are_one_sample_of_the_last_step():
+    rewards = rewards_of([ASKED], Scripted(["wrong", "wrong"]))
+    score(rewards, ["first", "second"])
+    assert [row["text"] for row in rewards.last_step] == ["first"]

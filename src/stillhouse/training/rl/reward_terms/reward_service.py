@@ -26,6 +26,8 @@ ADDRESSES = "STILLHOUSE_REWARDS"
 """Where services are: ``style=http://host:9000,safety=http://other:9000/score``."""
 IN_FLIGHT = 8
 """Requests of one process at a time."""
+REPLY_BYTES = 64 * 2**20
+"""Longest reply."""
 SHOWN_CHARS = 120
 """Characters of a reply that an error shows."""
 PREFLIGHT_S = 10
@@ -95,7 +97,9 @@ class EndpointReward:
         """One request. Raises _Unanswered."""
         body = {"rollouts": [_as_json(rollout) for rollout in rollouts]}
         try:
-            reply = client.post(self._url, json=body, timeout=max(1.0, until_s - time.monotonic()))
+            patience_s = max(1.0, until_s - time.monotonic())
+            with client.stream("POST", self._url, json=body, timeout=patience_s) as stream:
+                reply = _read(stream, time.monotonic() + patience_s)
         except httpx.TimeoutException as error:
             raise _TooLate(one_line(error)) from error
         except httpx.HTTPError as error:
@@ -121,6 +125,23 @@ class EndpointReward:
             msg = f"it is at version {version}, the recipe says {self._config.version}"
             raise _Refused(msg)
         return [_reward(value) for value in rewards]
+
+
+def _read(stream: httpx.Response, until_s: float) -> httpx.Response:
+    """The whole reply. Raises _TooLate for one that trickles in past the deadline, _BadReply for one that does not end.
+
+    httpx bounds the wait for each piece alone.
+    """
+    content = bytearray()
+    for piece in stream.iter_bytes():
+        content += piece
+        if time.monotonic() > until_s:
+            msg = f"its reply was not complete in time, after {len(content):,} bytes"
+            raise _TooLate(msg)
+        if len(content) > REPLY_BYTES:
+            msg = f"its reply exceeds {REPLY_BYTES:,} bytes"
+            raise _BadReply(msg)
+    return httpx.Response(stream.status_code, content=bytes(content))
 
 
 def _shown(reply: httpx.Response) -> str:

@@ -9,6 +9,9 @@ from stillhouse.verification.verdict import DETAIL_CHARS, Verdict
 from stillhouse.vocabulary.rows import Question
 from stillhouse.vocabulary.text import shortened
 
+LARGEST = 1e9
+"""Largest reward, either way, of one term with its weight. Groups are scaled by their deviation in 32 bits: squares must fit."""
+
 FailureKind = Literal["timeout", "error", "refused", "unreachable", "bad_reply"]
 
 
@@ -60,10 +63,18 @@ class TermReward:
 
     @classmethod
     def of(cls, value: float | None) -> Self:
-        """A reward, or None; a number that is not finite is a failure."""
-        if value is None or math.isfinite(value):
+        """A reward, or None; a number that is not finite, or beyond ``LARGEST``, is a failure."""
+        if value is None or abs(value) <= LARGEST:
             return cls(value)
-        return cls.failed("error", f"the reward is {value}, not a finite number")
+        if isinstance(value, float) and not math.isfinite(value):
+            return cls.failed("error", f"the reward is {value}, not a finite number")
+        return cls.failed("error", f"the reward is beyond {LARGEST:,.0f} either way; scale it down")
+
+    def weighed(self, weight: float) -> Self:
+        """The same, or a failure if it exceeds ``LARGEST`` with its weight."""
+        if self.value is None or abs(weight * self.value) <= LARGEST:
+            return self
+        return self.failed("error", f"the reward with its weight of {weight:g} is beyond {LARGEST:,.0f} either way; scale it down")
 
 
 class RewardTerm(Protocol):

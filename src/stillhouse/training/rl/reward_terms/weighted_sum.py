@@ -78,7 +78,7 @@ class WeightedTerms:
         for config, term in zip(self.configs, self._terms, strict=True):
             indices = [index for index, rollout in enumerate(judged) if config.rewards(rollout.question.category)]
             for index, reward in zip(indices, term.score([judged[index] for index in indices]) if indices else (), strict=True):
-                by_rollout[index][config.label] = reward
+                by_rollout[index][config.label] = reward.weighed(config.weight)
         return [self._scored(*pair) for pair in zip(judged, by_rollout, strict=True)]
 
     def _scored(self, rollout: Rollout, by_term: dict[str, TermReward]) -> ScoredRollout:

@@ -84,3 +84,15 @@ def test_weighted_sum_verification_that_failed_is_a_failure_of_the_verifier_alon
     (without,) = scored([MATH], [late], [STYLE], [Scripted(TermReward(2.0))])
     assert with_verifier.by_term["verifier"] == TermReward.failed("timeout", "no verdict after 1 s")
     assert (with_verifier.reward, without.reward) == (None, -0.5)
+
+
+def test_weighted_sum_reward_that_is_too_large_with_its_weight_fails_its_term():
+    """Finite for itself: the deviation of its group would not be."""
+    heavy = {"kind": "endpoint", "name": "style", "weight": 1e300}
+    one, other = scored(
+        [MATH] * 2, [correct()] * 2, [{"kind": "verifier"}, heavy],
+        [VerifierReward(), Scripted(TermReward(1e8), TermReward(0.0))],
+    )  # fmt: skip
+    assert (one.reward, other.reward) == (None, 1.0)
+    assert one.by_term["style"].failure == "error"
+    assert one.by_term["style"].detail == "the reward with its weight of 1e+300 is beyond 1,000,000,000 either way; scale it down"
