@@ -10,18 +10,20 @@ import os
 from airflow.sdk import DAG, Param
 
 from operators import parent, retries, uris
+from operators.params import LARGEST
 from operators.placement import cpu
 from operators.stage import StageOperator
 from operators.templates import Template
 
 KEEP, DAYS = 30, 180
+MOST_DAYS = 36_500
 PARAMS = {
     "keep": Param(
-        int(os.environ.get("STILLHOUSE_PRUNE_KEEP") or KEEP), type="integer", minimum=1,
+        int(os.environ.get("STILLHOUSE_PRUNE_KEEP") or KEEP), type="integer", minimum=1, maximum=LARGEST,
         description="Versions to keep, the newest over all stages.",
     ),
     "runs_older_than_days": Param(
-        int(os.environ.get("STILLHOUSE_PRUNE_RUNS_DAYS") or DAYS), type="integer", minimum=1,
+        int(os.environ.get("STILLHOUSE_PRUNE_RUNS_DAYS") or DAYS), type="integer", minimum=1, maximum=MOST_DAYS,
         description="Runs of MLflow that began before go too, unless a version that stays or a registered model names them.",
     ),
     "delete": Param(False, type="boolean", description="Remove them. Off: list what would go, and touch nothing."),

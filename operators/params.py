@@ -23,6 +23,8 @@ from stillhouse.vocabulary.settings import StageConfig
 
 SCALARS = ("integer", "number", "string", "boolean")
 KEPT = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern", "enum")
+LARGEST = 2**53
+"""The largest integer of a form: browsers round greater ones, and Airflow's DAG processor ends on those above 2^63."""
 DATA = "benchmarks"
 """The section with the data of benchmarks that others publish."""
 
@@ -204,6 +206,8 @@ def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict
 
 def _scalar(schema: Mapping[str, Any], scalar: Mapping[str, Any], *, nullable: bool) -> dict[str, Any]:
     kept = {name: scalar[name] for name in KEPT if name in scalar}
+    if scalar["type"] == "integer":
+        kept = {"minimum": -LARGEST, "maximum": LARGEST} | kept
     if scalar["type"] == "boolean" and nullable:
         kept["enum"] = [True, False]  # a list to choose from: a switch has two states
     if "enum" in kept and nullable:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
 from operators import parent
 
@@ -30,6 +30,12 @@ def dag(monkeypatch):
 )
 def test_prune_removes_by_schedule_or_when_the_form_says_so(dag, run_type, delete, last):
     assert words(dag, run_type, delete=delete) == ["prune", "s3://b/store", "--keep=30", "--runs-older-than=180", last]
+
+
+@pytest.mark.parametrize("name", ["keep", "runs_older_than_days"])
+def test_prune_number_that_would_end_airflows_dag_processor_is_refused(dag, name):
+    with pytest.raises(ParamValidationError):
+        dag.params.get_param(name).resolve(10**30)
 
 
 def test_prune_key_that_no_field_has_is_refused_before_anything_is_removed(dag):
