@@ -29,7 +29,7 @@ def approval(planned: Any, bound_gpu_hours: float) -> Any:
     approve = ApproveAboveBound(
         task_id=APPROVE, bound_gpu_hours=bound_gpu_hours,
         subject=f"{{{{ dag_run.dag_id }}}}: "
-        f"{{{{ '%.0f' % ti.xcom_pull(task_ids='{parent.PLAN}')['gpu_hours'] }}}} GPU-hours are planned",
+        f"{{{{ '%.2f' % ti.xcom_pull(task_ids='{parent.PLAN}')['gpu_hours'] }}}} GPU-hours are planned",
         body=f"{{{{ ti.xcom_pull(task_ids='{parent.PLAN}')['page'] }}}}",
     )  # fmt: skip
     planned >> approve

@@ -58,8 +58,8 @@ def test_form_offers_three_values_where_a_switch_has_three():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("samples", 65), ("samples", 0), ("samples", None), ("rate", 0), ("kind", "c"), ("limit", -1), ("limit", 10**30), ("flag", 3), ("maybe", "x"),
-     ("weights", [1]), ("names", [1])],
+    [("samples", 65), ("samples", 0), ("samples", None), ("rate", 0), ("kind", "c"), ("limit", -1), ("limit", 10**30),
+     ("flag", 3), ("maybe", "x"), ("weights", [1]), ("names", [1])],
 )  # fmt: skip
 def test_form_value_out_of_bounds_is_refused(field, value):
     with pytest.raises(ParamValidationError):
