@@ -125,8 +125,7 @@ class Laptop:
             "STILLHOUSE_PROGRAM": program(),
             "MLFLOW_TRACKING_URI": self.mlflow_url,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"), "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
             "PYTHONPATH": str(CHECKOUT),
         }  # fmt: skip
         return inherited | own | self.store_environment() | self._airflow()

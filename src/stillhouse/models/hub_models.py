@@ -63,8 +63,9 @@ def endpoint() -> str:
 
 
 def is_offline() -> bool:
-    """Whether the hub may not be asked."""
-    return environment.text("HF_HUB_OFFLINE").upper() in constants.ENV_VARS_TRUE_VALUES
+    """Whether the hub may not be asked; huggingface_hub reads the same two variables, once, at its import."""
+    said = environment.text("HF_HUB_OFFLINE") or environment.text("TRANSFORMERS_OFFLINE")
+    return said.upper() in constants.ENV_VARS_TRUE_VALUES
 
 
 def _api() -> HfApi:
@@ -141,8 +142,10 @@ def _not_cached(model: HubModel, error: Exception) -> StillhouseError:
     """The error for a model that neither the hub nor the cache gives."""
     if not is_offline():
         return _silent(model, error)
-    remedy = f"unset it, or run `stillhouse fetch {model}` with the same HF_HOME where the hub can be reached"
-    return MissingInput(f"model {model}: HF_HUB_OFFLINE is set, and {hub_cache()} does not hold it; {remedy}")
+    remedy = f"unset both, or run `stillhouse fetch {model}` with the same HF_HOME where the hub can be reached"
+    return MissingInput(
+        f"model {model}: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set, and {hub_cache()} does not hold it; {remedy}"
+    )
 
 
 def _silent(model: HubModel, error: Exception) -> StillhouseError:

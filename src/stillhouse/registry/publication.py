@@ -58,7 +58,7 @@ def _target(target: str) -> HubModel:
         msg = f"publish to {target}: not a place on the hub; write {HUB}ORG/NAME or {HUB}ORG/NAME@BRANCH"
         raise BadConfig(msg)
     if hub_models.is_offline():
-        msg = f"publish to {target}: HF_HUB_OFFLINE is set; unset it"
+        msg = f"publish to {target}: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset both"
         raise BadConfig(msg)
     if get_token() is None:
         msg = f"publish to {target}: there is no token; set HF_TOKEN to one that may write there"

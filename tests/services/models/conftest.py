@@ -10,7 +10,8 @@ def hub(tmp_path, monkeypatch):
     served = FakeHub()
     monkeypatch.setenv("HF_ENDPOINT", served.url)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.delenv("HF_HUB_OFFLINE")
+    for offline in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(offline)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     # The client read these when it was imported.
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
