@@ -49,9 +49,9 @@ def test_prune_registered_version_and_its_runs_stay_and_old_runs_of_others_go(ml
 
 
 def test_prune_runs_younger_than_the_limit_stay(mlflow, root):
-    uri = make(root, "1")
+    uri = make(root, "4")  # a name that no model of this server has: registered ones stay in every store
     run_id = manifests.load(uri).provenance.mlflow_run_id
-    make(root, "2")
+    make(root, "5")
     assert retention.prune(root, 1, 30.0, (), (), delete=True).n_runs == 0
     assert manifests.find(uri) is None
     assert mlflow.get_run(run_id).info.lifecycle_stage == "active"
