@@ -140,3 +140,16 @@ def enclosed(listed: Tokens) -> bool:
 def source(listed: Tokens) -> str:
     """The tokens as text without spaces: equal texts are equal formulas."""
     return "".join(f"\\text{{{token.text.strip()}}}" if token.kind == "text" else token.text for token in listed)
+
+
+def cells(listed: Tokens) -> list[list[list[Token]]]:
+    r"""The entries of a table's rows: rows end at ``\\``, entries at ``&``; rows without any token are left out."""
+    rows: list[list[list[Token]]] = [[[]]]
+    for token in listed:
+        if token.text == "\\\\":
+            rows.append([[]])
+        elif token.text == "&":
+            rows[-1].append([])
+        else:
+            rows[-1][-1].append(token)
+    return [row for row in rows if any(row)]

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from stillhouse.verification.exact.determinants import determinant
 from stillhouse.verification.exact.expression_reader import expression
 from stillhouse.verification.exact.expressions import Expression, number
-from stillhouse.verification.exact.lexing import CLOSING, OPENING, Token, Tokens, Unreadable, Unreasonable, source, turn
+from stillhouse.verification.exact.lexing import CLOSING, OPENING, Token, Tokens, Unreadable, Unreasonable, cells, source, turn
 from stillhouse.verification.exact.values import Group, Matrix, Quantity, Value
 
 Rows: TypeAlias = list[list[Expression]]
@@ -184,15 +184,7 @@ class _MatrixReader:
 
 def _rows(entries: Tokens) -> Rows:
     r"""The entries between ``&`` and ``\\\\``. Raises Unreadable for rows of several lengths."""
-    rows: list[list[list[Token]]] = [[[]]]
-    for token in entries:
-        if token.text == "\\\\":
-            rows.append([[]])
-        elif token.text == "&":
-            rows[-1].append([])
-        else:
-            rows[-1][-1].append(token)
-    kept = [row for row in rows if any(row)]
+    kept = cells(entries)
     if not kept or any(len(row) != len(kept[0]) for row in kept):
         msg = "a matrix whose rows have several lengths"
         raise Unreadable(msg)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from stillhouse.verification.exact import phrases
-from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable, source
+from stillhouse.verification.exact.lexing import Token, Tokens, Unreadable, cells, source
 from stillhouse.verification.exact.values import Group, Listing, Value, Words
 
 _IF = re.compile(r"(?:if|for|when|where|as)\b", re.IGNORECASE)
@@ -20,15 +20,7 @@ def is_piecewise(listed: Tokens) -> bool:
 
 def piecewise(listed: Tokens, read: Callable[[Tokens], Value]) -> Listing:
     """Each row's value and its condition, as read by ``read``. Raises Unreadable."""
-    rows: list[list[list[Token]]] = [[[]]]
-    for token in listed[len(_START) : -len(_END)]:
-        if token.text == "\\\\":
-            rows.append([[]])
-        elif token.text == "&":
-            rows[-1].append([])
-        else:
-            rows[-1][-1].append(token)
-    pairs = [[_without_comma(part) for part in row] for row in rows if any(row)]
+    pairs = [[_without_comma(part) for part in row] for row in cells(listed[len(_START) : -len(_END)])]
     if not pairs or any(len(pair) != 2 or not all(pair) for pair in pairs):
         msg = "cases without a condition each"
         raise Unreadable(msg)
