@@ -224,25 +224,29 @@ def test_latest_pointer_leads_to_no_other_place(tmp_path):
     assert manifests.latest(f"{tmp_path.as_uri()}/1") == f"{tmp_path.as_uri()}/7"
 
 
+def forged(tmp_path, change):
+    """The URI of an artifact whose manifest is changed as a stranger may write it."""
+    uri = f"{tmp_path.as_uri()}/questions/toy/1"
+    testing.publish(testing.questions(2), Question, uri)
+    (tmp_path / "questions" / "toy" / "1" / "manifest.json").write_bytes(manifests.serialised(change(manifests.load(uri))))
+    return uri
+
+
 @pytest.mark.parametrize(
     "change", [{"stage": "x\x1b[2J"}, {"version": "1\nfile:///etc: sound"}, {"fingerprint": "\u202e"}, {"same_as": "a/\x00"}],
 )  # fmt: skip
 def test_find_manifest_whose_identity_is_more_than_a_line_is_refused(tmp_path, change):
-    uri = f"{tmp_path.as_uri()}/questions/toy/1"
-    testing.publish(testing.questions(2), Question, uri)
-    data = manifests.serialised(manifests.load(uri).model_copy(update=change))
-    (tmp_path / "questions" / "toy" / "1" / "manifest.json").write_bytes(data)
+    uri = forged(tmp_path, lambda manifest: manifest.model_copy(update=change))
     with pytest.raises(DamagedArtifact, match="control character"):
         manifests.find(uri)
 
 
 def test_find_manifest_with_a_time_of_no_zone_is_refused(tmp_path):
-    uri = f"{tmp_path.as_uri()}/questions/toy/1"
-    testing.publish(testing.questions(2), Question, uri)
-    manifest = manifests.load(uri)
-    origin = manifest.provenance.model_copy(update={"finished": datetime(2026, 1, 1)})  # as a stranger may write it
-    data = manifests.serialised(manifest.model_copy(update={"provenance": origin}))
-    (tmp_path / "questions" / "toy" / "1" / "manifest.json").write_bytes(data)
+    def without_zone(manifest):
+        origin = manifest.provenance.model_copy(update={"finished": datetime(2026, 1, 1)})
+        return manifest.model_copy(update={"provenance": origin})
+
+    uri = forged(tmp_path, without_zone)
     with pytest.raises(DamagedArtifact, match="is not a manifest"):
         manifests.find(uri)
 
